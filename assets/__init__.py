@@ -1,0 +1,1 @@
+"""Presets, themes and reference results that ship with the product."""

@@ -1,0 +1,1 @@
+"""All of Optical Workbench that works without a screen."""

@@ -1,0 +1,262 @@
+"""The run configurations, declared once.
+
+TOML files, command-line flags, the app's launch form and the JSON schema all come from these models; a
+setting that is not here does not exist. Every field carries its meaning, unit and default, and unknown
+keys are refused with the nearest spelling.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from engine.errors import InputError, nearest
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors, values are validated on assignment."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+
+class EncoderConfig(Settings):
+    """How a checkpoint turns text into token vectors."""
+
+    checkpoint: str = "multilingual-e5-small"
+    """A packaged checkpoint's name, a folder, a finished run's id, or a hub id."""
+    query_prefix: str = "query: "
+    """Text put in front of every query (E5's convention; empty for encoders that have none)."""
+    passage_prefix: str = "passage: "
+    """Text put in front of every document."""
+    query_length: int = Field(64, ge=4, le=8192)
+    """Longest query in tokens, prefix and special tokens included; the rest is cut off."""
+    passage_length: int = Field(192, ge=4, le=8192)
+    """Longest document in tokens, prefix and special tokens included."""
+    query_expansion: bool = False
+    """Pad queries with [MASK] tokens to `query_length`; they are scored but not attended to (ColBERT)."""
+    special_tokens: bool = False
+    """Whether [CLS] and [SEP] count as token vectors."""
+    prefix_tokens: bool = False
+    """Whether the tokens of the prefix count as token vectors."""
+    punctuation: bool = True
+    """Whether tokens made of punctuation only count as token vectors."""
+    centring: bool = True
+    """Subtract the mean token vector, fitted on unlabelled text, before normalising to unit length."""
+    projection: Literal["none", "linear", "whitening"] = "none"
+    """Map of the token vectors: none, a trained linear layer, or whitening fitted on unlabelled text."""
+    projection_dim: int = Field(128, ge=2)
+    """Width of the projected token vectors, when there is a projection."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """How a sentence vector is made from the last layer's token vectors."""
+
+
+class BitextConfig(Settings):
+    """One source of sentence pairs, the second language being English unless it says otherwise."""
+
+    path: str
+    """A file or folder (inside the data home when relative), or ``package:NAME`` for installed catalogues."""
+    format: Literal["auto", "tmx", "gettext", "moses", "tsv", "jsonl"] = "auto"
+    """The file format; ``auto`` tells it from the name."""
+    language: str
+    """ISO 639 code of the language that queries come in."""
+    target_language: str = "en"
+    """ISO 639 code of the teacher's language."""
+    start: int = Field(0, ge=0)
+    """First pair to use, counted in the source's order before anything is dropped."""
+    stop: int | None = Field(None, ge=1)
+    """Pair to stop before; none reads to the end."""
+    limit: int | None = Field(None, ge=1)
+    """Use at most this many pairs, drawn with the run's seed."""
+    held_out: int = Field(0, ge=0)
+    """Pairs set aside, by a hash of their English side, for held-out retrieval during training."""
+    max_characters: int = Field(1000, ge=1)
+    """Drop pairs with a longer side."""
+    max_ratio: float = Field(9.0, ge=1.0)
+    """Drop pairs whose sides differ in length by more than this factor."""
+    min_score: float | None = None
+    """Drop scored pairs below this score (1.04 is WikiMatrix's and CCMatrix's usual threshold)."""
+
+
+class TransportConfig(Settings):
+    """The optimal transport problem between the student's and the teacher's tokens."""
+
+    solver: Literal["sinkhorn", "ipot", "exact"] = "sinkhorn"
+    """Sinkhorn in the log domain, IPOT (proximal point), or POT's exact network simplex."""
+    cost: Literal["cosine", "squared_euclidean"] = "cosine"
+    """Cost of matching two tokens: 1 - cosine, or squared Euclidean distance."""
+    marginals: Literal["uniform", "norm", "idf"] = "uniform"
+    """Mass of each token: equal, by vector norm before normalisation, or by inverse document frequency."""
+    epsilon: float = Field(0.05, gt=0)
+    """Entropic regularisation; IPOT's step β when the solver is IPOT."""
+    epsilon_scale: Literal["absolute", "spread"] = "spread"
+    """Whether ε is absolute or a multiple of the standard deviation of each problem's costs."""
+    anneal_from: float | None = Field(None, gt=0)
+    """Start the solver's ε here and halve it down to `epsilon` (ε-scaling); none starts at `epsilon`."""
+    iterations: int = Field(50, ge=1, le=100_000)
+    """Most iterations of the solver."""
+    tolerance: float = Field(1e-4, gt=0)
+    """Stop when the plan's marginals are this close (sum of absolute errors)."""
+
+
+class LossConfig(Settings):
+    """Weights of the losses; a loss with weight zero is not computed."""
+
+    transport: float = Field(0.0, ge=0)
+    """<T, C>: the transport cost between student tokens and teacher tokens of a pair (OPTICAL)."""
+    pooled_mse: float = Field(0.0, ge=0)
+    """Mean squared error between sentence vectors (Reimers and Gurevych 2020)."""
+    maxsim_contrast: float = Field(0.0, ge=0)
+    """InfoNCE with MaxSim between a query and the batch's English sentences as the score."""
+    transport_contrast: float = Field(0.0, ge=0)
+    """InfoNCE with minus the transport cost to each of the batch's English sentences as the score."""
+    temperature: float = Field(0.03, gt=0)
+    """Temperature of the contrastive losses, on scores averaged over query tokens."""
+    negatives: int = Field(0, ge=0)
+    """English sentences of the teacher's cache added to every batch as negatives."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not any((self.transport, self.pooled_mse, self.maxsim_contrast, self.transport_contrast)):
+            raise ValueError("every loss has weight 0, so there is nothing to learn; give one a weight")
+        return self
+
+
+class TrainingConfig(Settings):
+    """The training loop."""
+
+    steps: int = Field(300, ge=1)
+    """Optimiser steps."""
+    batch_size: int = Field(32, ge=1)
+    """Sentence pairs a step."""
+    learning_rate: float = Field(2e-5, gt=0)
+    """Peak learning rate of AdamW."""
+    warmup: Fraction = 0.1
+    """Share of the steps over which the learning rate rises from zero."""
+    decay: Literal["linear", "cosine", "none"] = "linear"
+    """How the learning rate falls to zero after the warm-up."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW's weight decay."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    dropout: Fraction = 0.0
+    """Dropout of the student while it trains."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 autocast or fp32; auto takes bf16 where the processor computes in it."""
+    frozen_layers: int = Field(0, ge=0)
+    """Lowest transformer layers that keep their weights."""
+    frozen_embeddings: bool = False
+    """Whether the word embeddings keep their weights."""
+    anchor: Fraction = 0.0
+    """Share of each batch that is English on both sides, which holds the student to the teacher."""
+    sampling: float = Field(1.0, ge=0)
+    """α of language sampling: a language with n pairs is drawn in proportion to n^α."""
+    averaging: Fraction = 0.0
+    """Weight of the teacher's weights in the final student: (1 - w) student + w teacher (WiSE-FT)."""
+    evaluate_every: int = Field(50, ge=1)
+    """Steps between two held-out retrievals."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after this many held-out retrievals without a gain; none trains all steps."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; none takes all."""
+    trim_vocabulary: bool = True
+    """Train with only the word pieces that the texts at hand use; the checkpoint is saved whole."""
+
+
+class CollectionConfig(Settings):
+    """One collection to evaluate on."""
+
+    name: Literal["bitext", "lareqa", "tatoeba"]
+    """Bitext retrieval on sources named in `bitext`, LAReQA (XQuAD-R), or Tatoeba."""
+    path: str | None = None
+    """Its folder (inside the data home when relative); none takes the collection's own name."""
+    languages: list[str] = Field(default_factory=list)
+    """Query languages; empty takes all that the collection has."""
+    bitext: list[BitextConfig] = Field(default_factory=list)
+    """The pairs of a bitext collection: queries on one side, their translations relevant."""
+    distractors: list[str] = Field(default_factory=list)
+    """Files with one English sentence a line, or ``tatoeba`` for all of its English sides; they join the pool."""
+    label: str | None = None
+    """Name under which the scores are stored; none takes `name`."""
+    directions: list[Literal["xx-en", "en-xx"]] = Field(default_factory=lambda: ["xx-en"])
+    """Retrieval directions of bitext and Tatoeba."""
+    limit: int | None = Field(None, ge=1)
+    """Use only the first queries of each language (a quick look; recorded with the scores)."""
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        if self.name == "bitext" and not self.bitext:
+            raise ValueError("a bitext collection needs at least one [[bitext]] source")
+        return self
+
+
+class EvaluationConfig(Settings):
+    """How every collection is searched and scored."""
+
+    scoring: list[Literal["maxsim", "dense"]] = Field(default_factory=lambda: ["maxsim"])
+    """Late interaction over token vectors, or cosine of sentence vectors."""
+    documents: Literal["teacher", "student"] = "teacher"
+    """Who encodes the documents; OPTICAL leaves them with the teacher."""
+    depth: int = Field(100, ge=1)
+    """Ranks kept for each query."""
+    batch_size: int = Field(64, ge=1)
+    """Texts encoded at once."""
+
+
+class RunConfig(Settings):
+    """What every run has."""
+
+    name: str = Field("run", min_length=1, max_length=80)
+    """A short name for people."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of every random choice of the run."""
+    tags: list[str] = Field(default_factory=list)
+    """Words to find the run by."""
+    note: str = ""
+    """A remark, kept with the run."""
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    """How collections are searched."""
+    collections: list[CollectionConfig] = Field(default_factory=list)
+    """Collections to evaluate on, after training if there is any."""
+
+
+class DistilConfig(RunConfig):
+    """Distil a student query encoder from a teacher with bitext, then evaluate it."""
+
+    kind: Literal["distil"] = "distil"
+    """The kind of run."""
+    preset: str | None = None
+    """Recipe this configuration started from; recorded with the run."""
+    teacher: EncoderConfig = Field(default_factory=EncoderConfig)
+    """The frozen English retriever; it also encodes all documents."""
+    student: EncoderConfig | None = None
+    """The student query encoder; none starts from the teacher."""
+    bitext: list[BitextConfig] = Field(min_length=1)
+    """Sentence pairs to learn from."""
+    loss: LossConfig = Field(default_factory=lambda: LossConfig(transport=1.0))
+    """What is minimised."""
+    transport: TransportConfig = Field(default_factory=TransportConfig)
+    """The transport problem inside the loss."""
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    """The loop."""
+
+
+class EvaluateConfig(RunConfig):
+    """Evaluate an encoder as it is (zero-shot transfer when nothing was distilled)."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    """The kind of run."""
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
+    """Encodes the queries, and the documents unless `teacher` is given."""
+    teacher: EncoderConfig | None = None
+    """Encodes the documents, when they are another encoder's."""
+    collections: list[CollectionConfig] = Field(min_length=1)
+    """Collections to evaluate on."""
+
+
+AnyRunConfig = Annotated[DistilConfig | EvaluateConfig, Field(discriminator="kind")]
+_adapter: TypeAdapter[DistilConfig | EvaluateConfig] = TypeAdapter(AnyRunConfig)

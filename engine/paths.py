@@ -1,0 +1,31 @@
+"""Where things live: the results database, run folders, the cache and the data home.
+
+Every place can be moved by one environment variable; a command-line flag beats it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def results_path() -> Path:
+    """Return the database: ``$OPTICAL_RESULTS`` or ``results.duckdb`` in the working folder."""
+    return Path(os.environ.get("OPTICAL_RESULTS") or "results.duckdb")
+
+
+def runs_folder(results: Path | None = None) -> Path:
+    """Return the folder of run folders, which lies beside the database `results`."""
+    return (results or results_path()).parent / "runs"
+
+
+def cache_home() -> Path:
+    """Return the cache (converted checkpoints, document vectors): ``$OPTICAL_CACHE`` or the user's cache."""
+    return Path(os.environ.get("OPTICAL_CACHE") or platformdirs.user_cache_path("optical-workbench"))
+
+
+def data_home() -> Path:
+    """Return the data home: ``$OPTICAL_DATA`` or the user's data folder."""
+    return Path(os.environ.get("OPTICAL_DATA") or platformdirs.user_data_path("optical-workbench"))

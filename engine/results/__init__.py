@@ -1,0 +1,1 @@
+"""Results: run folders, the database made from them, and questions to it."""

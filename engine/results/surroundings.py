@@ -1,0 +1,50 @@
+"""What a run records of where it ran: versions, commit, machine, process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+_PACKAGES = ("optical-workbench", "torch", "transformers", "pot", "duckdb")
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions that decide a run's figures, from package metadata alone (nothing is imported)."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def git_commit(folder: Path | None = None) -> str | None:
+    """Return the commit of `folder` (the working folder), ``-dirty`` appended when files differ from it.
+
+    None where there is no repository, no commit or no git; never an error.
+    """
+    # A pattern that matches no tag makes `describe` print the full commit.
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", "no tag is named so"]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=5, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeError):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def this_process() -> dict[str, str | int | float]:
+    """Return host, platform, pid and the process's start (seconds since 1970) of the calling process."""
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "pid": os.getpid(),
+        "process_started": psutil.Process().create_time(),
+    }

@@ -1,0 +1,136 @@
+"""The tables a run writes as Parquet: each one's columns, declared once.
+
+A run's files leave out the run's id; `engine.results.ingest` adds it, so a run folder may be copied or
+renamed. The database's definition of the same tables is ``schema.sql``; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from engine.errors import OpticalError, nearest
+
+
+def _text(name: str) -> pa.Field:
+    return pa.field(name, pa.string(), nullable=False)
+
+
+def _number(name: str) -> pa.Field:
+    return pa.field(name, pa.float64(), nullable=False)
+
+
+def _count(name: str) -> pa.Field:
+    return pa.field(name, pa.int64(), nullable=False)
+
+
+_MATRIX = pa.list_(pa.list_(pa.float32()))
+
+TABLES: dict[str, pa.Schema] = {
+    # One figure a row; `measure` is spelled as ir-measures prints it. `low` and `high` bound the mean's
+    # confidence interval and are null where none was computed.
+    "scores": pa.schema(
+        [
+            *map(_text, ("collection", "revision", "protocol", "scoring", "direction")),
+            *map(_text, ("query_language", "document_language", "measure")),
+            _number("value"),
+            pa.field("low", pa.float64()),
+            pa.field("high", pa.float64()),
+            _count("queries"),
+        ]
+    ),
+    "query_scores": pa.schema(
+        [
+            *map(_text, ("collection", "revision", "protocol", "scoring", "direction")),
+            *map(_text, ("query_language", "query_id", "measure")),
+            _number("value"),
+        ]
+    ),
+    # Ranks count from one; `grade` is null where the document was not judged.
+    "rankings": pa.schema(
+        [
+            *map(_text, ("collection", "scoring", "direction", "query_language", "query_id")),
+            _count("rank"),
+            _text("document_id"),
+            _number("score"),
+            pa.field("grade", pa.int64()),
+        ]
+    ),
+    # `plan` and `cost` are (source tokens, target tokens); entropy is in nats.
+    "plans": pa.schema(
+        [
+            *map(_text, ("pair", "source_language", "source_text", "target_text")),
+            pa.field("source_tokens", pa.list_(pa.string()), nullable=False),
+            pa.field("target_tokens", pa.list_(pa.string()), nullable=False),
+            pa.field("plan", _MATRIX, nullable=False),
+            pa.field("cost", _MATRIX, nullable=False),
+            _text("solver"),
+            _number("epsilon"),
+            _count("iterations"),
+            _number("marginal_error"),
+            pa.field("converged", pa.bool_(), nullable=False),
+            _number("value"),
+            _number("entropy"),
+        ]
+    ),
+    # `dropped` is a JSON object of counts by reason; `hash` names the pairs that were used.
+    "bitext": pa.schema(
+        [
+            *map(_text, ("name", "source_language", "target_language")),
+            _count("pairs"),
+            *map(_text, ("dropped", "hash")),
+        ]
+    ),
+}
+
+
+def to_table(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table) -> pa.Table:
+    """Return `rows` as an Arrow table of exactly the columns of table `name`.
+
+    Arrays and tensors are turned into lists, so a plan may be a NumPy array of shape (Q, D).
+
+    Raises
+    ------
+    OpticalError
+        For an unknown table, a missing or unknown column, a value of the wrong type, or a null where the
+        table has none.
+    """
+    if name not in TABLES:
+        raise OpticalError(f"{name!r} is not a table of a run{nearest(name, list(TABLES))}; {sorted(TABLES)}")
+    schema = TABLES[name]
+    try:
+        if isinstance(rows, pa.Table):
+            _same_columns(name, rows.column_names)
+            table = rows.select(schema.names).cast(schema)
+        else:
+            for row in rows:
+                _same_columns(name, row)
+            plain = [{key: _plain(value) for key, value in row.items()} for row in rows]
+            table = pa.Table.from_pylist(plain, schema=schema)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise OpticalError(f"table {name!r}: a value does not fit its column: {error}") from error
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise OpticalError(
+                f"table {name!r}: column {field.name!r} has no value in some row; it needs one"
+            )
+    return table
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _same_columns(name: str, columns: Sequence[str] | Mapping[str, Any]) -> None:
+    expected = TABLES[name].names
+    unknown = [column for column in columns if column not in expected]
+    if unknown:
+        hint = nearest(unknown[0], expected) if unknown[0] != "run" else " (the run's id is added by ingest)"
+        raise OpticalError(f"table {name!r} has no column {unknown[0]!r}{hint}")
+    missing = [column for column in expected if column not in columns]
+    if missing:
+        raise OpticalError(
+            f"table {name!r}: column {missing[0]!r} is missing; give it, or None where it may be null"
+        )

@@ -1,0 +1,1 @@
+"""Exact search over token vectors and sentence vectors."""

@@ -1,0 +1,146 @@
+"""Documents as packed token vectors: what late interaction searches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.errors import InputError
+
+_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStore:
+    """The counted token vectors of M documents, one after another, without padding.
+
+    Parameters
+    ----------
+    vectors : Tensor of shape (N, H)
+        All token vectors, document after document; a floating-point type.
+    offsets : Tensor of shape (M + 1,), int64
+        Document i owns ``vectors[offsets[i]:offsets[i + 1]]``; a document may own none.
+
+    Raises
+    ------
+    ValueError
+        When the shapes or the offsets do not fit together.
+    """
+
+    vectors: Tensor
+    offsets: Tensor
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or self.vectors.dtype not in _DTYPES:
+            raise ValueError(f"vectors must be (N, H) and floating point, not {tuple(self.vectors.shape)}")
+        if self.offsets.ndim != 1 or self.offsets.dtype != torch.int64 or len(self.offsets) < 1:
+            raise ValueError("offsets must be (M + 1,) and int64")
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.vectors) or (self.offsets.diff() < 0).any():
+            raise ValueError("offsets must rise from 0 to the number of token vectors")
+
+    def __len__(self) -> int:
+        """Return the number of documents M."""
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Return one document's token vectors, (D, H); a view, not a copy."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"document {index} of {len(self)}")
+        return self.vectors[int(self.offsets[index]) : int(self.offsets[index + 1])]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield every document's token vectors in order."""
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def lengths(self) -> Tensor:
+        """Number of token vectors of each document, (M,) int64."""
+        return self.offsets.diff()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the vectors and offsets take."""
+        return self.vectors.nbytes + self.offsets.nbytes
+
+    def to(self, target: torch.dtype | torch.device | str) -> TokenStore:
+        """Return the store with its vectors in another type, or on another device."""
+        vectors = self.vectors.to(target)
+        return TokenStore(vectors, self.offsets.to(vectors.device))
+
+    @classmethod
+    def from_padded(cls, vectors: Tensor, mask: Tensor) -> TokenStore:
+        """Pack a padded batch (B, T, H), keeping the tokens where `mask` (B, T) is true."""
+        if vectors.ndim != 3 or mask.shape != vectors.shape[:2]:
+            raise ValueError(f"mask {tuple(mask.shape)} does not fit vectors {tuple(vectors.shape)}")
+        keep = mask.bool()
+        offsets = torch.zeros(len(keep) + 1, dtype=torch.int64, device=vectors.device)
+        torch.cumsum(keep.sum(1), 0, out=offsets[1:])
+        return cls(vectors[keep], offsets)
+
+    @classmethod
+    def concatenate(cls, stores: Sequence[TokenStore]) -> TokenStore:
+        """Join stores into one, their documents in the order given.
+
+        Raises
+        ------
+        ValueError
+            When there is no store, or their widths or types differ.
+        """
+        if not stores:
+            raise ValueError("there is no store to concatenate")
+        if len({(store.vectors.shape[1], store.vectors.dtype) for store in stores}) > 1:
+            raise ValueError("stores of different widths or types cannot be concatenated")
+        offsets = torch.zeros(sum(map(len, stores)) + 1, dtype=torch.int64, device=stores[0].offsets.device)
+        torch.cumsum(torch.cat([store.lengths for store in stores]), 0, out=offsets[1:])
+        return cls(torch.cat([store.vectors for store in stores]), offsets)
+
+    def select(self, indices: Tensor) -> TokenStore:
+        """Return the documents named by `indices` (K,), in that order."""
+        indices = indices.to(self.offsets.device)
+        lengths = self.lengths[indices]
+        offsets = torch.zeros(len(indices) + 1, dtype=torch.int64, device=self.offsets.device)
+        torch.cumsum(lengths, 0, out=offsets[1:])
+        shift = torch.repeat_interleave(self.offsets[indices] - offsets[:-1], lengths)
+        return TokenStore(self.vectors[torch.arange(len(shift), device=shift.device) + shift], offsets)
+
+    def padded(self) -> tuple[Tensor, Tensor]:
+        """Return the store as a padded batch: vectors (M, D, H), zero where there is no token, and mask (M, D)."""
+        lengths = self.lengths
+        width = int(lengths.max()) if len(self) else 0
+        mask = torch.arange(width, device=lengths.device) < lengths[:, None]
+        vectors = self.vectors.new_zeros(len(self), width, self.vectors.shape[1])
+        vectors[mask] = self.vectors
+        return vectors, mask
+
+    def save(self, path: Path) -> None:
+        """Write the store as one safetensors file; a reader sees the old file or the whole new one."""
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            save_file({"vectors": self.vectors.contiguous(), "offsets": self.offsets.contiguous()}, str(part))
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path) -> TokenStore:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            When the file is missing, truncated or holds something else.
+        """
+        try:
+            tensors = load_file(str(path))
+            return cls(tensors["vectors"], tensors["offsets"])
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise InputError(
+                "this is no store of token vectors; delete it and it is made again", path=path
+            ) from error

@@ -1,0 +1,20 @@
+"""Optimal transport between two sets of token vectors: costs, marginals, solvers, plans."""
+
+from engine.transport.cost import cosine_cost, squared_euclidean_cost
+from engine.transport.marginals import idf_marginal, norm_marginal, uniform_marginal
+from engine.transport.plan import Plan
+from engine.transport.problem import TransportError
+from engine.transport.solvers import EpsilonScale, Solver, solve
+
+__all__ = [
+    "EpsilonScale",
+    "Plan",
+    "Solver",
+    "TransportError",
+    "cosine_cost",
+    "idf_marginal",
+    "norm_marginal",
+    "solve",
+    "squared_euclidean_cost",
+    "uniform_marginal",
+]

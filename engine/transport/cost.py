@@ -1,0 +1,60 @@
+"""Cost matrices between two sets of token vectors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.transport.problem import working_dtype
+
+
+def cosine_cost(x: Tensor, y: Tensor) -> Tensor:
+    """Return 1 - cos(x, y) for every pair of tokens.
+
+    Vectors are normalised here, so their lengths do not matter. A zero vector has cosine 0, hence cost 1,
+    with everything, and gets no gradient. Leading dimensions broadcast: ``x[:, None], y[None]`` gives all
+    pairs of sentences in one matrix product.
+
+    Parameters
+    ----------
+    x : Tensor (..., Q, H)
+    y : Tensor (..., D, H)
+
+    Returns
+    -------
+    Tensor (..., Q, D)
+        Costs in [0, 2], in float32 (float64 where the inputs are), whatever autocast says.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        dtype = torch.promote_types(working_dtype(x), working_dtype(y))
+        similarity = torch.einsum("...qh,...dh->...qd", _unit(x.to(dtype)), _unit(y.to(dtype)))
+        return 1.0 - similarity
+
+
+def squared_euclidean_cost(x: Tensor, y: Tensor) -> Tensor:
+    """Return the squared Euclidean distance between every pair of tokens.
+
+    Leading dimensions broadcast as in `cosine_cost`.
+
+    Parameters
+    ----------
+    x : Tensor (..., Q, H)
+    y : Tensor (..., D, H)
+
+    Returns
+    -------
+    Tensor (..., Q, D)
+        Costs >= 0 in the squared unit of the vectors, in float32 (float64 where the inputs are).
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        dtype = torch.promote_types(working_dtype(x), working_dtype(y))
+        x, y = x.to(dtype), y.to(dtype)
+        product = torch.einsum("...qh,...dh->...qd", x, y)
+        norms = x.square().sum(-1).unsqueeze(-1) + y.square().sum(-1).unsqueeze(-2)
+        return (norms - 2.0 * product).clamp_min(0.0)
+
+
+def _unit(x: Tensor) -> Tensor:
+    norm = x.norm(dim=-1, keepdim=True)
+    # a zero vector would otherwise be divided by a tiny number and get a huge gradient
+    return x / norm.masked_fill(norm == 0, torch.inf)

@@ -1,0 +1,96 @@
+"""Marginals: how much mass each token brings to the transport problem."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.transport.problem import TransportError, working_dtype
+
+
+def uniform_marginal(mask: Tensor) -> Tensor:
+    """Give every unmasked token the same mass.
+
+    Parameters
+    ----------
+    mask : Tensor (B, T)
+        Non-zero where a token counts.
+
+    Returns
+    -------
+    Tensor (B, T)
+        Rows that sum to one; masked positions have mass 0.
+
+    Raises
+    ------
+    TransportError
+        When a row has no token.
+    """
+    return _normalised(torch.ones(mask.shape, device=mask.device), mask)
+
+
+def norm_marginal(vectors: Tensor, mask: Tensor) -> Tensor:
+    """Give every unmasked token mass in proportion to the Euclidean norm of its vector.
+
+    Take the norms before vectors are normalised: frequent, uninformative tokens tend to have short vectors
+    (Yokoi et al. 2020, "Word Rotator's Distance", arXiv 2004.15003, section 4). No gradient flows through
+    the masses.
+
+    Parameters
+    ----------
+    vectors : Tensor (B, T, H)
+    mask : Tensor (B, T)
+        Non-zero where a token counts.
+
+    Returns
+    -------
+    Tensor (B, T)
+        Rows that sum to one; masked positions have mass 0.
+
+    Raises
+    ------
+    TransportError
+        When a row has no token, or only zero vectors.
+    """
+    if vectors.shape[:-1] != mask.shape:
+        raise TransportError(f"vectors {tuple(vectors.shape)} and mask {tuple(mask.shape)} disagree in shape")
+    return _normalised(vectors.detach().to(working_dtype(vectors)).norm(dim=-1), mask)
+
+
+def idf_marginal(idf: Tensor, mask: Tensor) -> Tensor:
+    """Give every unmasked token mass in proportion to its inverse document frequency.
+
+    Parameters
+    ----------
+    idf : Tensor (B, T)
+        Inverse document frequency of each token, >= 0.
+    mask : Tensor (B, T)
+        Non-zero where a token counts.
+
+    Returns
+    -------
+    Tensor (B, T)
+        Rows that sum to one; masked positions have mass 0.
+
+    Raises
+    ------
+    TransportError
+        When a row has no token, an idf is negative or not finite, or all of a row's are zero.
+    """
+    if idf.shape != mask.shape:
+        raise TransportError(f"idf {tuple(idf.shape)} and mask {tuple(mask.shape)} disagree in shape")
+    return _normalised(idf.detach().to(working_dtype(idf)), mask)
+
+
+def _normalised(weights: Tensor, mask: Tensor) -> Tensor:
+    keep = mask != 0
+    weights = torch.where(keep, weights, 0.0)
+    if not bool(((weights >= 0) & weights.isfinite()).all()):
+        raise TransportError("a token's weight is negative or not finite; weights of tokens must be >= 0")
+    totals = weights.sum(-1, keepdim=True)
+    if not bool((totals > 0).all()):
+        row = int((totals.squeeze(-1) <= 0).nonzero()[0, 0])
+        if bool(keep[row].any()):
+            raise TransportError(f"all tokens of row {row} have weight zero, so none can carry mass; drop it")
+        raise TransportError(f"row {row} has no token that counts, so it has no mass to transport; drop it")
+    return weights / totals

@@ -1,0 +1,66 @@
+"""What every reader yields, and the counts of what was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class SentencePair:
+    """Two sentences that say the same thing.
+
+    Attributes
+    ----------
+    source, target : str
+        The sentences, in NFC and with single spaces once `open_bitext` has passed them.
+    source_language, target_language : str
+        Codes of `engine.languages.Language.code`.
+    id : str
+        The pair's name in its file: the unit's id where the format has one, else its line.
+    score : float, optional
+        The miner's or filter's score, where the format carries one.
+    """
+
+    source: str
+    target: str
+    source_language: str
+    target_language: str
+    id: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A unit that lacks one of the two languages asked for; `languages` are the tags it has."""
+
+    languages: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Drops:
+    """Counts of pairs read, kept and dropped, by the first reason that applied."""
+
+    read: int = 0
+    kept: int = 0
+    wrong_language: int = 0
+    empty: int = 0
+    too_long: int = 0
+    ratio: int = 0
+    low_score: int = 0
+    duplicate: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """Number of pairs read and not kept."""
+        return self.read - self.kept
+
+    def reasons(self) -> dict[str, int]:
+        """Return the reasons that dropped anything, with their counts."""
+        names = [field.name for field in fields(self) if field.name not in ("read", "kept")]
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+    def sentence(self) -> str:
+        """Return the counts as one line for people."""
+        line = f"{self.read:,} pairs read, {self.kept:,} kept"
+        why = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.reasons().items())
+        return f"{line}, {self.dropped:,} dropped ({why})" if why else line

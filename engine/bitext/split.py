@@ -1,0 +1,66 @@
+"""Setting pairs aside, and how often each language is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from engine.bitext.pairs import SentencePair
+from engine.errors import InputError
+
+
+def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[list[SentencePair], list[SentencePair]]:
+    """Split pairs by their target (English) sentence, so that no sentence is on both sides.
+
+    The sentences with the smallest BLAKE2b hash are held out: the choice depends on the sentences alone,
+    not on their order or language. Pass the pairs of all languages at once, and a sentence that several
+    languages share goes to one side for all of them. Letter case is ignored.
+
+    Parameters
+    ----------
+    pairs : iterable of SentencePair
+        Pairs of any languages.
+    count : int
+        Number of distinct target sentences to hold out.
+
+    Returns
+    -------
+    kept, held : list of SentencePair
+        Both in the order of `pairs`.
+
+    Raises
+    ------
+    InputError
+        If nothing would be kept.
+    """
+    keyed = [(_key(pair.target), pair) for pair in pairs]
+    distinct = sorted({key for key, _ in keyed})
+    if count >= len(distinct) and count:
+        raise InputError(
+            f"cannot hold out {count:,} of {len(distinct):,} distinct sentences and keep some to train on; "
+            "lower held_out"
+        )
+    held = set(distinct[:count])
+    return [pair for key, pair in keyed if key not in held], [pair for key, pair in keyed if key in held]
+
+
+def sample(counts: Mapping[str, int], alpha: float) -> dict[str, float]:
+    """Return the probability of drawing each language, p ∝ n^α over languages with n > 0 pairs.
+
+    α = 1 follows the data, α = 0 is uniform; XLM-R took α = .3 (Conneau et al. 2020, arXiv 1911.02116,
+    §3.1).
+
+    Raises
+    ------
+    InputError
+        If no language has a pair.
+    """
+    weights = {name: count**alpha if count > 0 else 0.0 for name, count in counts.items()}
+    total = sum(weights.values())
+    if not total:
+        raise InputError("no language has any pairs to draw from")
+    return {name: weight / total for name, weight in weights.items()}
+
+
+def _key(sentence: str) -> bytes:
+    return hashlib.blake2b(" ".join(sentence.casefold().split()).encode(), digest_size=16).digest()

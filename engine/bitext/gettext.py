@@ -31,7 +31,8 @@ def read_gettext(path: Path, source: str, target: str) -> Iterator[SentencePair]
         parse = polib.mofile if file.suffix == ".mo" else polib.pofile
         catalogue = parse(str(file))
         for entry in catalogue:
-            if not entry.translated() or entry.obsolete:
+            forms = entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]
+            if not entry.msgid or not all(forms) or entry.obsolete or "fuzzy" in getattr(entry, "flags", ()):
                 continue
             local = entry.msgstr or entry.msgstr_plural[_form(catalogue.metadata, entry)]
             key = hashlib.blake2b(f"{entry.msgctxt}\0{entry.msgid}".encode(), digest_size=6).hexdigest()

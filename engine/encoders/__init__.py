@@ -1,0 +1,1 @@
+"""Encoders: checkpoints to token vectors and sentence vectors."""

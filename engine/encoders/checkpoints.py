@@ -1,0 +1,92 @@
+"""Open and save checkpoints: a packaged name, a folder, a run's best student, or a hub id."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from engine.encoders.packaged import PACKAGED, packaged_folder
+from engine.errors import InputError, nearest
+
+#: Our settings and fitted vectors, beside what plain transformers reads.
+SETTINGS_FILE = "optical.json"
+FITTED_FILE = "optical.safetensors"
+
+
+def resolve(checkpoint: str) -> str:
+    """Return the folder of `checkpoint`, or the hub id as it is.
+
+    Raises
+    ------
+    InputError
+        If nothing of that name can be meant.
+    """
+    if checkpoint in PACKAGED:
+        return str(packaged_folder(checkpoint))
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir():
+        _check_folder(folder)
+        return str(folder)
+    if looks_like_path(checkpoint):
+        raise InputError("there is no such checkpoint folder", path=checkpoint)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", checkpoint):
+        raise InputError(f"{checkpoint!r} is neither a folder, a packaged checkpoint nor a hub id")
+    if "/" not in checkpoint and nearest(checkpoint, list(PACKAGED)):
+        raise InputError(f"there is no checkpoint {checkpoint!r}{nearest(checkpoint, list(PACKAGED))}")
+    return checkpoint
+
+
+def looks_like_path(text: str) -> bool:
+    """Tell whether `text` can only be meant as a path."""
+    return text.startswith((".", "/", "~", os.sep)) or text.count("/") > 1 or "\\" in text
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise InputError("the checkpoint folder has no config.json", path=folder)
+    weights = [*folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")]
+    if not any(path.name.startswith("model") for path in weights):
+        other = next((p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".h5"}), None)
+        extra = f"; {other} is not read, since such files can run code: convert it" if other else ""
+        raise InputError(f"the checkpoint folder has no weights (model.safetensors){extra}", path=folder)
+
+
+def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
+    """Load the transformers model, in float32, and the tokenizer of `checkpoint`.
+
+    Only safetensors are read and no remote code runs.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is missing, incomplete, or needs its own code.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    source = resolve(checkpoint)
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
+            if hasattr(config, name):
+                setattr(config, name, dropout)
+        model = AutoModel.from_pretrained(
+            source, config=config, trust_remote_code=False, use_safetensors=True, dtype="float32"
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if Path(source).is_dir():
+            raise InputError(f"the checkpoint cannot be opened: {sentence}", path=source) from error
+        raise InputError(
+            f"checkpoint {source!r} is neither at hand nor could it be fetched from the hub: {sentence}"
+        ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise InputError(f"checkpoint {checkpoint!r} has no fast tokenizer (tokenizer.json), which is needed")
+    if getattr(config, "is_encoder_decoder", False):
+        model = model.get_encoder()
+    return model, tokenizer

@@ -1,0 +1,254 @@
+"""`Encoder`: text to token vectors and sentence vectors, over any transformers checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from engine.config import EncoderConfig
+from engine.encoders.checkpoints import load_model
+from engine.encoders.trimming import Trimming
+from engine.errors import InputError
+
+Role = Literal["query", "passage"]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text after tokenisation: piece ids and which of them count as token vectors."""
+
+    ids: list[int]
+    counted: list[bool]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch of encoded texts.
+
+    Attributes
+    ----------
+    tokens : Tensor (B, T, H)
+        Token vectors of unit length.
+    mask : Tensor (B, T), bool
+        The tokens that count.
+    sentences : Tensor (B, H')
+        Sentence vectors of unit length, pooled from all attended tokens before any projection.
+    norms : Tensor (B, T)
+        Length of each token vector before it was normalised.
+    ids : Tensor (B, T)
+        Piece ids of the checkpoint's whole vocabulary.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    sentences: Tensor
+    norms: Tensor
+    ids: Tensor
+
+
+class Encoder(torch.nn.Module):
+    """A transformers encoder with the settings that make token vectors of its states.
+
+    A token's last hidden state is scaled to unit length, centred, projected and scaled to unit length
+    again; each of these steps but the last is a setting of `EncoderConfig`.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+        Which checkpoint, and how its states become vectors.
+    model, tokenizer : transformers model and fast tokenizer
+        As `engine.encoders.checkpoints.load_model` returns them.
+    """
+
+    mean: Tensor
+
+    def __init__(self, config: EncoderConfig, model: Any, tokenizer: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.model = model
+        self.tokenizer = tokenizer
+        self.width: int = model.config.hidden_size
+        self.trimming: Trimming | None = None
+        self.register_buffer("mean", torch.zeros(self.width))
+        self.projection: torch.nn.Linear | None = None
+        if config.projection != "none":
+            self.projection = torch.nn.Linear(self.width, config.projection_dim, bias=False)
+        self._punctuation: set[int] | None = None
+        longest = getattr(model.config, "max_position_embeddings", None)
+        for name in ("query_length", "passage_length"):
+            if longest and getattr(config, name) > longest:
+                raise InputError(f"{name} = {getattr(config, name)} is more than the checkpoint's {longest} positions")
+        if tokenizer.mask_token_id is None and config.query_expansion:
+            raise InputError(f"query_expansion needs a [MASK] token, which {config.checkpoint!r} has not")
+
+    @classmethod
+    def load(cls, config: EncoderConfig, *, dropout: float = 0.0) -> Encoder:
+        """Load the checkpoint that `config` names, with its fitted vectors if it was saved by us.
+
+        Raises
+        ------
+        InputError
+            If the checkpoint cannot be opened.
+        """
+        from engine.encoders.saving import load_fitted
+
+        model, tokenizer = load_model(config.checkpoint, dropout=dropout)
+        encoder = cls(config, model, tokenizer)
+        load_fitted(encoder)
+        return encoder.eval()
+
+    @property
+    def dim(self) -> int:
+        """Width H of the token vectors."""
+        return self.width if self.projection is None else self.config.projection_dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.mean.device
+
+    # -- text to pieces ---------------------------------------------------------------------------
+
+    def tokenize(self, texts: Sequence[str], role: Role) -> list[Tokens]:
+        """Cut texts into pieces, with the prefix and length limit of `role`, and say which count."""
+        query = role == "query"
+        prefix = self.config.query_prefix if query else self.config.passage_prefix
+        longest = self.config.query_length if query else self.config.passage_length
+        encoded = self.tokenizer(
+            [prefix + text for text in texts],
+            truncation=True,
+            max_length=longest,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        batch = []
+        for ids, offsets, special in zip(
+            encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True
+        ):
+            counted = [
+                self._counts(piece, end <= len(prefix) and len(prefix) > 0, bool(is_special))
+                for piece, (_, end), is_special in zip(ids, offsets, special, strict=True)
+            ]
+            batch.append(Tokens(ids, counted))
+        return batch
+
+    def _counts(self, piece: int, in_prefix: bool, special: bool) -> bool:
+        # special first: its offsets are (0, 0), which also lie inside the prefix
+        if special:
+            return self.config.special_tokens
+        if in_prefix:
+            return self.config.prefix_tokens
+        return self.config.punctuation or piece not in self.punctuation
+
+    @property
+    def punctuation(self) -> set[int]:
+        """Ids of the pieces that are punctuation or space only (ColBERT's skip list)."""
+        if self._punctuation is None:
+            self._punctuation = {
+                index
+                for piece, index in self.tokenizer.get_vocab().items()
+                if all(unicodedata.category(c)[0] in "PZ" or c in "▁#Ġ" for c in piece)
+            }
+        return self._punctuation
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the readable pieces of `ids`."""
+        return [str(piece) for piece in self.tokenizer.convert_ids_to_tokens(list(ids))]
+
+    def pad(self, batch: Sequence[Tokens], role: Role) -> tuple[Tensor, Tensor, Tensor]:
+        """Pad to one length; return ids (B, T), the attention mask (B, T) and the counted mask (B, T)."""
+        expand = role == "query" and self.config.query_expansion
+        longest = max(len(item.ids) for item in batch)
+        # whole multiples, because kernels are compiled anew for every shape
+        length = self.config.query_length if expand else -(-longest // 8) * 8
+        fill = self.tokenizer.mask_token_id if expand else self.tokenizer.pad_token_id
+        ids = torch.full((len(batch), length), fill, dtype=torch.long)
+        attend = torch.zeros((len(batch), length), dtype=torch.bool)
+        counted = torch.full((len(batch), length), expand, dtype=torch.bool)
+        for row, item in enumerate(batch):
+            n = len(item.ids)
+            ids[row, :n] = torch.tensor(item.ids)
+            attend[row, :n] = True
+            counted[row, :n] = torch.tensor(item.counted)
+        return ids.to(self.device), attend.to(self.device), counted.to(self.device)
+
+    # -- pieces to vectors ------------------------------------------------------------------------
+
+    def states(self, ids: Tensor, attend: Tensor) -> Tensor:
+        """Return the last hidden states (B, T, W) in float32."""
+        if self.trimming is not None:
+            ids = self.trimming.to_trimmed(ids)
+        output: Tensor = self.model(input_ids=ids, attention_mask=attend.long()).last_hidden_state
+        return output.float()
+
+    def vectors(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return unit token vectors (B, T, H) and the lengths (B, T) of `states`."""
+        norms = states.norm(dim=-1)
+        vectors = torch.nn.functional.normalize(states, dim=-1)
+        if self.config.centring:
+            vectors = vectors - self.mean
+        if self.projection is not None:
+            vectors = self.projection(vectors)
+        return torch.nn.functional.normalize(vectors, dim=-1), norms
+
+    def forward(self, batch: Sequence[Tokens], role: Role) -> Encoded:
+        """Encode tokenised texts, with gradients when they are enabled."""
+        ids, attend, counted = self.pad(batch, role)
+        states = self.states(ids, attend)
+        tokens, norms = self.vectors(states)
+        return Encoded(tokens, counted, self._pool(states, attend), norms, ids)
+
+    def _pool(self, states: Tensor, attend: Tensor) -> Tensor:
+        if self.config.pooling == "cls":
+            return torch.nn.functional.normalize(states[:, 0], dim=-1)
+        weights = attend.unsqueeze(-1).to(states.dtype)
+        return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
+
+    @torch.inference_mode()
+    def encode(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        batch_size: int = 64,
+        precision: torch.dtype = torch.float32,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[tuple[list[int], Encoded]]:
+        """Encode many texts, the shortest first so that little is padded.
+
+        Yields
+        ------
+        indices : list of int
+            Positions in `texts` of the rows of the batch.
+        encoded : Encoded
+            The batch.
+        """
+        was_training = self.training
+        self.eval()
+        tokenized = self.tokenize(texts, role) if texts else []
+        order = sorted(range(len(texts)), key=lambda i: len(tokenized[i].ids))
+        with contextlib.ExitStack() as stack:
+            if precision != torch.float32:
+                stack.enter_context(torch.autocast(self.device.type, dtype=precision))
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                yield rows, self([tokenized[i] for i in rows], role)
+                if progress is not None:
+                    progress(len(rows))
+        self.train(was_training)
+
+    def encode_sentences(self, texts: Sequence[str], role: Role, **options: Any) -> Tensor:
+        """Return the sentence vectors (N, H') of `texts`, in their order. Options as for `encode`."""
+        result = torch.zeros(len(texts), self.width)
+        for rows, encoded in self.encode(texts, role, **options):
+            result[rows] = encoded.sentences.cpu()
+        return result

@@ -1,0 +1,67 @@
+"""Fit what needs unlabelled text but no training: the centring mean and the whitening projection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from engine.encoders.encoder import Encoder, Role
+
+
+@torch.inference_mode()
+def fit(
+    encoder: Encoder,
+    texts: Sequence[str],
+    role: Role = "query",
+    *,
+    batch_size: int = 64,
+    precision: torch.dtype = torch.float32,
+) -> None:
+    """Fit the mean of the counted unit token vectors, and the whitening projection if it is configured.
+
+    The mean is what makes the token vectors of untuned encoders all alike (anisotropy: Ethayarajh 2019,
+    arXiv 1909.00512). Whitening scales the leading principal axes to unit variance (Su et al. 2021,
+    arXiv 2103.15316).
+
+    Raises
+    ------
+    InputError
+        If the texts hold too few tokens for the projection's width.
+    """
+    count = 0
+    total = torch.zeros(encoder.width, dtype=torch.float64)
+    second = torch.zeros(encoder.width, encoder.width, dtype=torch.float64)
+    whiten = encoder.config.projection == "whitening"
+    for _, batch in _states(encoder, texts, role, batch_size, precision):
+        unit = torch.nn.functional.normalize(batch, dim=-1).double().cpu()
+        count += len(unit)
+        total += unit.sum(0)
+        if whiten:
+            second += unit.T @ unit
+    if count == 0:
+        raise InputError("centring needs unlabelled text, and the texts given have no countable tokens")
+    mean = total / count
+    if encoder.config.centring:
+        encoder.mean.copy_(mean)
+    if whiten and encoder.projection is not None:
+        width = encoder.config.projection_dim
+        if count <= width or width > encoder.width:
+            raise InputError(f"whitening to {width} dimensions needs more than {count} tokens of width {encoder.width}")
+        centre = mean if encoder.config.centring else torch.zeros_like(mean)
+        values, axes = torch.linalg.eigh(second / count - torch.outer(centre, centre))
+        scale = values[-width:].clamp_min(values[-1] * 1e-9).rsqrt()
+        encoder.projection.weight.data.copy_((axes[:, -width:] * scale).T.flip(0))
+
+
+def _states(encoder, texts, role, batch_size, precision):  # type: ignore[no-untyped-def]
+    tokenized = sorted(encoder.tokenize(texts, role), key=lambda item: len(item.ids))
+    for start in range(0, len(tokenized), batch_size):
+        ids, attend, counted = encoder.pad(tokenized[start : start + batch_size], role)
+        with torch.autocast(encoder.device.type, dtype=precision, enabled=precision != torch.float32):
+            states = encoder.states(ids, attend)
+        yield ids, states[counted & attend]

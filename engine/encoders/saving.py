@@ -1,0 +1,85 @@
+"""Save an encoder as a folder that plain transformers opens, with our settings beside it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.encoders.checkpoints import FITTED_FILE, SETTINGS_FILE, resolve
+from engine.errors import InputError, OpticalError
+
+if TYPE_CHECKING:
+    from engine.encoders.encoder import Encoder
+
+
+def save_encoder(encoder: Encoder, folder: Path) -> None:
+    """Write the model, tokenizer, settings and fitted vectors to `folder`, which appears only when whole.
+
+    Raises
+    ------
+    OpticalError
+        If the vocabulary is trimmed (call `untrim` first) or the disk is full.
+    """
+    from safetensors.torch import save_file
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if encoder.trimming is not None:
+        raise OpticalError("a trimmed encoder is not saved, since plain transformers could not read it; untrim it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    try:
+        encoder.model.save_pretrained(building, safe_serialization=True)
+        encoder.tokenizer.save_pretrained(str(building))
+        fitted = {"mean": encoder.mean.contiguous()}
+        if encoder.projection is not None:
+            fitted["projection"] = encoder.projection.weight.detach().contiguous()
+        save_file(fitted, str(building / FITTED_FILE))
+        settings = encoder.config.model_dump(mode="json")
+        (building / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        building.rename(folder)
+    except OSError as error:
+        raise OpticalError(f"{folder}: the checkpoint could not be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def load_fitted(encoder: Encoder) -> bool:
+    """Load the centring mean and the projection that lie beside the checkpoint; tell whether they did.
+
+    Raises
+    ------
+    InputError
+        If they have another width than the checkpoint or the configuration.
+    """
+    from safetensors.torch import load_file
+
+    path = Path(resolve(encoder.config.checkpoint)) / FITTED_FILE
+    if not path.is_file():
+        return False
+    fitted = load_file(str(path))
+    if fitted["mean"].shape != encoder.mean.shape:
+        raise InputError(
+            f"the mean has width {fitted['mean'].shape[0]}, the checkpoint {encoder.width}", path=path
+        )
+    encoder.mean.copy_(fitted["mean"])
+    if encoder.projection is not None and "projection" in fitted:
+        if fitted["projection"].shape != encoder.projection.weight.shape:
+            raise InputError(
+                f"the projection has width {fitted['projection'].shape[0]}, "
+                f"the configuration projection_dim = {encoder.config.projection_dim}",
+                path=path,
+            )
+        encoder.projection.weight.data.copy_(fitted["projection"])
+    return True
+
+
+def saved_config(folder: Path) -> dict[str, object]:
+    """Return the settings an encoder was saved with, or an empty dictionary for a foreign checkpoint."""
+    path = folder / SETTINGS_FILE
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}

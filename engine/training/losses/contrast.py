@@ -1,0 +1,68 @@
+"""InfoNCE: a query's own translation against every other English sentence at hand.
+
+One score for each loss: MaxSim, or minus the transport cost. Both are averages over the query's tokens, so
+that one temperature suits queries of any length.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.config import TransportConfig
+from engine.retrieval.maxsim import maxsim_scores
+from engine.training.losses.base import Batch
+from engine.training.losses.problem import marginal, solve
+
+
+def info_nce(scores: Tensor, excluded: Tensor, temperature: float) -> tuple[Tensor, float]:
+    """Return the mean cross-entropy of each row's own column, and the share of rows that rank it first.
+
+    Parameters
+    ----------
+    scores : Tensor (B, N)
+        Scores of N >= B sentences for B queries; column i is right for row i.
+    excluded : Tensor (B, N), bool
+        Columns that are no negatives for a row.
+    temperature : float
+        Divides the scores (van den Oord et al. 2018, arXiv 1807.03748).
+    """
+    logits = scores.masked_fill(excluded, float("-inf")) / temperature
+    labels = torch.arange(len(scores), device=scores.device)
+    first = (logits.detach().argmax(1) == labels).float().mean()
+    return torch.nn.functional.cross_entropy(logits, labels), float(first)
+
+
+class MaxSimContrastLoss:
+    """InfoNCE over MaxSim scores."""
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Return the contrast and how often a query's own translation scores highest."""
+        targets = batch.targets
+        scores = maxsim_scores(batch.tokens, batch.mask, targets.tokens, targets.mask)
+        loss, first = info_nce(scores, targets.excluded, self.temperature)
+        return loss, {"maxsim_contrast": float(loss.detach()), "in_batch_accuracy": first}
+
+
+class TransportContrastLoss:
+    """InfoNCE over minus the transport cost between a query and each sentence, plans held constant."""
+
+    def __init__(self, temperature: float, config: TransportConfig, idf: Tensor | None = None) -> None:
+        self.temperature, self.config, self.idf = temperature, config, idf
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Return the contrast and how often a query's own translation is cheapest."""
+        targets = batch.targets
+        rows, columns = len(batch.tokens), len(targets.tokens)
+        similarity = torch.einsum("bqh,ndh->bnqd", batch.tokens, targets.tokens)
+        cost = (1 - similarity if self.config.cost == "cosine" else 2 - 2 * similarity).flatten(0, 1)
+        source = marginal(self.config, batch.mask, batch.norms, batch.ids, self.idf)
+        target = marginal(self.config, targets.mask, targets.norms, targets.ids, self.idf)
+        plan = solve(
+            self.config, cost, source.repeat_interleave(columns, 0), target.repeat(rows, 1)
+        )
+        loss, first = info_nce(-plan.value.view(rows, columns), targets.excluded, self.temperature)
+        return loss, {"transport_contrast": float(loss.detach()), "in_batch_accuracy_transport": first}

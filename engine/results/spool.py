@@ -287,14 +287,28 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     file = path / "run.json"
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        return parse_record(file.read_bytes(), file)
     except FileNotFoundError:
         raise InputError("not a run folder: it has no run.json", path=path) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=file) from error
+
+
+def parse_record(content: bytes, file: Path) -> dict[str, Any]:
+    """Return the record in `content`, the bytes of the ``run.json`` named `file`, absent fields as None.
+
+    Raises
+    ------
+    InputError
+        If it is not a run's record.
+    """
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not a run's record: {error}", path=file) from error
-    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+    if not isinstance(record, dict) or "id" not in record:
         raise InputError("not a run's record: it needs an object with an 'id'", path=file)
-    return {**dict.fromkeys(FIELDS), **{key: record[key] for key in FIELDS if key in record}}
+    return {key: record.get(key) for key in FIELDS}
 
 
 def table_files(path: Path, name: str) -> list[Path]:
@@ -317,15 +331,21 @@ def tail(path: Path, offset: int = 0) -> Tail:
             content = stream.read()
     except FileNotFoundError:
         return Tail([], 0, 0)
+    found = parse_lines(content)
+    return found._replace(offset=offset + found.offset)
+
+
+def parse_lines(content: bytes) -> Tail:
+    """Read the whole lines in `content`, as `tail` does; the offset counts from its start."""
     whole = content[: content.rfind(b"\n") + 1]
     records, corrupt = [], 0
-    for line in whole.splitlines():
+    for line in whole.split(b"\n"):
         record = _parse(line)
         if record is not None:
             records.append(record)
         elif line.strip():
             corrupt += 1
-    return Tail(records, offset + len(whole), corrupt)
+    return Tail(records, len(whole), corrupt)
 
 
 def write_atomically(path: Path, content: Any) -> None:
@@ -374,8 +394,9 @@ def _parse(line: bytes) -> Record | None:
     try:
         found = json.loads(line)
         metrics = {str(name): float(value) for name, value in found["metrics"].items()}
-        return Record(int(found["step"]), float(found["elapsed"]), metrics)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        step = int(found["step"])
+        return Record(step, float(found["elapsed"]), metrics) if abs(step) < 2**63 else None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -1,6 +1,7 @@
-"""The tables a run writes as Parquet: each one's columns, declared once.
+"""The tables of a run: each one's columns, declared once.
 
-A run's files leave out the run's id; `engine.results.ingest` adds it, so a run folder may be copied or
+`TABLES` are those a run writes as Parquet, `RUNS` and `STEPS` those made from ``run.json`` and
+``metrics.jsonl``. A run's files leave out the run's id; reading adds it, so a run folder may be copied or
 renamed. The database's definition of the same tables is ``schema.sql``; a test holds the two together.
 """
 
@@ -86,8 +87,40 @@ TABLES: dict[str, pa.Schema] = {
 }
 
 
+RUNS = pa.schema(
+    [
+        *map(_text, ("id", "name", "kind", "state")),
+        pa.field("failure", pa.string()),
+        pa.field("argv", pa.list_(pa.string())),
+        pa.field("config", pa.string()),
+        pa.field("seed", pa.int64()),
+        pa.field("tags", pa.list_(pa.string())),
+        *(pa.field(name, pa.string()) for name in ("note", "summary", "versions", "commit")),
+        *(pa.field(name, pa.string()) for name in ("host", "platform", "device")),
+        pa.field("pid", pa.int64()),
+        pa.field("process_started", pa.float64()),
+        pa.field("created", pa.timestamp("us"), nullable=False),
+        pa.field("started", pa.timestamp("us")),
+        pa.field("ended", pa.timestamp("us")),
+    ]
+)
+
+STEPS = pa.schema([_count("step"), _text("metric"), _number("value"), _number("elapsed")])
+
+_FIGURE = ("collection", "revision", "protocol", "scoring", "direction", "query_language")
+KEYS: dict[str, tuple[str, ...]] = {
+    "steps": ("step", "metric"),
+    "scores": (*_FIGURE, "document_language", "measure"),
+    "query_scores": (*_FIGURE, "query_id", "measure"),
+    "rankings": ("collection", "scoring", "direction", "query_language", "query_id", "rank"),
+    "plans": ("pair", "solver", "epsilon"),
+    "bitext": ("name", "source_language", "target_language"),
+}
+"""The columns that tell one row of a run's table from another; written twice, the last counts."""
+
+
 def to_table(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table) -> pa.Table:
-    """Return `rows` as an Arrow table of exactly the columns of table `name`.
+    """Return `rows` as an Arrow table of exactly the columns of the Parquet table `name`.
 
     Arrays and tensors are turned into lists, so a plan may be a NumPy array of shape (Q, D).
 
@@ -99,17 +132,21 @@ def to_table(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table) -> pa.Tabl
     """
     if name not in TABLES:
         raise OpticalError(f"{name!r} is not a table of a run{nearest(name, list(TABLES))}; {sorted(TABLES)}")
-    schema = TABLES[name]
+    return conform(name, rows, TABLES[name])
+
+
+def conform(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return `rows` as an Arrow table of `schema`, refusing what does not fit, as `to_table` does."""
     try:
         if isinstance(rows, pa.Table):
-            _same_columns(name, rows.column_names)
+            _same_columns(name, rows.column_names, schema)
             table = rows.select(schema.names).cast(schema)
         else:
             for row in rows:
-                _same_columns(name, row)
+                _same_columns(name, row, schema)
             plain = [{key: _plain(value) for key, value in row.items()} for row in rows]
             table = pa.Table.from_pylist(plain, schema=schema)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise OpticalError(f"table {name!r}: a value does not fit its column: {error}") from error
     for field in schema:
         if not field.nullable and table.column(field.name).null_count:
@@ -119,12 +156,19 @@ def to_table(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table) -> pa.Tabl
     return table
 
 
+def last_of_each(table: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return `table` with only the last of the rows that agree on `keys`, in the table's order."""
+    places = table.select(list(keys)).append_column("place", pa.array(range(len(table)), pa.int64()))
+    last = places.group_by(list(keys)).aggregate([("place", "max")])["place_max"]
+    return table if len(last) == len(table) else table.take(last.combine_chunks().sort())
+
+
 def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _same_columns(name: str, columns: Sequence[str] | Mapping[str, Any]) -> None:
-    expected = TABLES[name].names
+def _same_columns(name: str, columns: Sequence[str] | Mapping[str, Any], schema: pa.Schema) -> None:
+    expected = schema.names
     unknown = [column for column in columns if column not in expected]
     if unknown:
         hint = nearest(unknown[0], expected) if unknown[0] != "run" else " (the run's id is added by ingest)"

@@ -1,0 +1,142 @@
+"""A run folder's files as the rows of the database, and which of them changed since they were last read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.errors import InputError, OpticalError
+from engine.results.spool import State, parse_lines, parse_record, table_files
+from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, to_table
+
+
+@dataclass
+class Reading:
+    """What one run folder adds to the database.
+
+    Attributes
+    ----------
+    run : str
+        The run's id, which is its folder's name whatever ``run.json`` says, so that a copy is another run.
+    hashes : dict
+        The hash of every file that was read, by file name.
+    tables : dict
+        The new rows of each table whose files changed, by table; a table whose files are gone is empty.
+    problems : list of str
+        One sentence for each thing that was left out.
+    """
+
+    run: str
+    hashes: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_run(folder: Path, known: dict[str, str]) -> Reading:
+    """Read the run in `folder`, parsing only the tables whose files differ from the hashes in `known`.
+
+    Raises
+    ------
+    OpticalError
+        If a file cannot be read or is not what its name says.
+    """
+    reading = Reading(folder.name)
+    files = {
+        "runs": [folder / "run.json"],
+        "steps": [folder / "metrics.jsonl"],
+        **{name: table_files(folder, name) for name in TABLES},
+    }
+    for table, paths in files.items():
+        contents = {path: content for path in paths if (content := _content(path)) is not None}
+        hashes = {path.name: hash_of(content) for path, content in contents.items()}
+        if table == "runs" and not contents:
+            raise InputError("not a run folder: it has no run.json", path=folder)
+        before = {name: known[name] for name in known if _table_of(name) == table}
+        reading.hashes.update(hashes)
+        if hashes != before:
+            reading.tables[table] = _parse(table, contents, reading)
+    return reading
+
+
+def hash_of(content: bytes) -> str:
+    """Return the hash by which a file's content is known (BLAKE2b, 128 bits)."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+
+
+def _table_of(file: str) -> str:
+    fixed = {"run.json": "runs", "metrics.jsonl": "steps"}
+    return fixed.get(file) or file.removesuffix(".parquet").partition("-")[0]
+
+
+def _parse(table: str, contents: dict[Path, bytes], reading: Reading) -> pa.Table:
+    if table == "runs":
+        return _run_row(*next(iter(contents.items())))
+    if table == "steps":
+        rows = _steps(contents, reading)
+    elif contents:
+        rows = pa.concat_tables([_part(table, path, content) for path, content in contents.items()])
+    else:
+        rows = TABLES[table].empty_table()
+    rows = last_of_each(rows, KEYS[table])
+    return rows.append_column("run", pa.array([reading.run] * len(rows), pa.string()))
+
+
+def _run_row(path: Path, content: bytes) -> pa.Table:
+    record = parse_record(content, path)
+    try:
+        if record["state"] not in get_args(State):
+            raise ValueError(f"state {record['state']!r} is not one of {get_args(State)}")
+        row: dict[str, Any] = {**record, "id": path.parent.name}
+        for name in ("config", "summary", "versions"):
+            row[name] = json.dumps(record[name], ensure_ascii=False)
+        for name in ("created", "started", "ended"):
+            row[name] = _utc(record[name])
+        return conform("runs", [row], RUNS)
+    except (TypeError, ValueError, OpticalError) as error:
+        raise InputError(f"not a run's record: {error}", path=path) from error
+
+
+def _utc(text: str | None) -> datetime | None:
+    # DuckDB drops the offset when it casts to TIMESTAMP, so the conversion to UTC is done here.
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+
+
+def _steps(contents: dict[Path, bytes], reading: Reading) -> pa.Table:
+    columns: dict[str, list[Any]] = {name: [] for name in STEPS.names}
+    for path, content in contents.items():
+        lines = parse_lines(content)
+        if lines.corrupt:
+            reading.problems.append(f"{path}: {lines.corrupt} corrupt lines were left out")
+        for step, elapsed, metrics in lines.records:
+            for name, value in metrics.items():
+                columns["step"].append(step)
+                columns["metric"].append(name)
+                columns["value"].append(value)
+                columns["elapsed"].append(elapsed)
+    try:
+        return pa.Table.from_pydict(columns, schema=STEPS)
+    except (pa.ArrowException, ValueError) as error:
+        raise InputError(f"cannot be read: {error}", path=next(iter(contents))) from error
+
+
+def _part(table: str, path: Path, content: bytes) -> pa.Table:
+    try:
+        return to_table(table, pq.read_table(pa.BufferReader(content)))
+    except (pa.ArrowException, OSError, OpticalError) as error:
+        raise InputError(f"not a part of table {table!r}: {error}", path=path) from error

@@ -1,0 +1,128 @@
+-- The tables of the results database, version 1 (engine.results.database.SCHEMA_VERSION).
+-- It is made from the run folders, can be deleted and rebuilt, and only engine/results/ingest.py writes it.
+-- There are no keys: ingest replaces a run's rows of one table as a whole, without duplicates.
+
+-- One row: the version of these tables, and a hash of this file, the views and the list of languages.
+CREATE TABLE meta (schema_version INTEGER NOT NULL, built_from VARCHAR NOT NULL);
+
+-- The hash of every file that was read, by run.
+CREATE TABLE ingested (run VARCHAR NOT NULL, file VARCHAR NOT NULL, hash VARCHAR NOT NULL);
+
+-- One row a run: its run.json. Times are UTC; process_started is in seconds since 1970.
+CREATE TABLE runs (
+    id VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    failure VARCHAR,
+    argv VARCHAR[],
+    config JSON,
+    seed BIGINT,
+    tags VARCHAR[],
+    note VARCHAR,
+    summary JSON,
+    versions JSON,
+    commit VARCHAR,
+    host VARCHAR,
+    platform VARCHAR,
+    device VARCHAR,
+    pid BIGINT,
+    process_started DOUBLE,
+    created TIMESTAMP NOT NULL,
+    started TIMESTAMP,
+    ended TIMESTAMP
+);
+
+-- The curves; elapsed is in seconds since the run's start. A diverged value is NaN or infinite, never null.
+CREATE TABLE steps (
+    run VARCHAR NOT NULL,
+    step BIGINT NOT NULL,
+    metric VARCHAR NOT NULL,
+    value DOUBLE NOT NULL,
+    elapsed DOUBLE NOT NULL
+);
+
+-- Mean scores; measures are spelled as ir-measures prints them, low and high bound the mean's interval.
+CREATE TABLE scores (
+    run VARCHAR NOT NULL,
+    collection VARCHAR NOT NULL,
+    revision VARCHAR NOT NULL,
+    protocol VARCHAR NOT NULL,
+    scoring VARCHAR NOT NULL,
+    direction VARCHAR NOT NULL,
+    query_language VARCHAR NOT NULL,
+    document_language VARCHAR NOT NULL,
+    measure VARCHAR NOT NULL,
+    value DOUBLE NOT NULL,
+    low DOUBLE,
+    high DOUBLE,
+    queries BIGINT NOT NULL
+);
+
+CREATE TABLE query_scores (
+    run VARCHAR NOT NULL,
+    collection VARCHAR NOT NULL,
+    revision VARCHAR NOT NULL,
+    protocol VARCHAR NOT NULL,
+    scoring VARCHAR NOT NULL,
+    direction VARCHAR NOT NULL,
+    query_language VARCHAR NOT NULL,
+    query_id VARCHAR NOT NULL,
+    measure VARCHAR NOT NULL,
+    value DOUBLE NOT NULL
+);
+
+-- The top of each query's ranking; rank counts from one, grade is null where the document was not judged.
+CREATE TABLE rankings (
+    run VARCHAR NOT NULL,
+    collection VARCHAR NOT NULL,
+    scoring VARCHAR NOT NULL,
+    direction VARCHAR NOT NULL,
+    query_language VARCHAR NOT NULL,
+    query_id VARCHAR NOT NULL,
+    rank BIGINT NOT NULL,
+    document_id VARCHAR NOT NULL,
+    score DOUBLE NOT NULL,
+    grade BIGINT
+);
+
+-- Transport plans; plan and cost are (source tokens, target tokens), entropy is in nats.
+CREATE TABLE plans (
+    run VARCHAR NOT NULL,
+    pair VARCHAR NOT NULL,
+    source_language VARCHAR NOT NULL,
+    source_text VARCHAR NOT NULL,
+    target_text VARCHAR NOT NULL,
+    source_tokens VARCHAR[] NOT NULL,
+    target_tokens VARCHAR[] NOT NULL,
+    plan FLOAT[][] NOT NULL,
+    cost FLOAT[][] NOT NULL,
+    solver VARCHAR NOT NULL,
+    epsilon DOUBLE NOT NULL,
+    iterations BIGINT NOT NULL,
+    marginal_error DOUBLE NOT NULL,
+    converged BOOLEAN NOT NULL,
+    value DOUBLE NOT NULL,
+    entropy DOUBLE NOT NULL
+);
+
+-- The sentence pairs a run used; dropped is an object of counts by reason.
+CREATE TABLE bitext (
+    run VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    source_language VARCHAR NOT NULL,
+    target_language VARCHAR NOT NULL,
+    pairs BIGINT NOT NULL,
+    dropped JSON NOT NULL,
+    hash VARCHAR NOT NULL
+);
+
+-- engine.languages, so that scores can be joined with what is known of a language.
+CREATE TABLE languages (
+    code VARCHAR NOT NULL,
+    code3 VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    script VARCHAR,
+    family VARCHAR,
+    resource_class INTEGER
+);

@@ -44,7 +44,9 @@ def search_dense(
     dtype = torch.promote_types(torch.promote_types(queries.dtype, documents.dtype), torch.float32)
     table = documents.to(dtype)
     rows = max(1, block_bytes // (max(1, len(documents)) * dtype.itemsize))
-    found = [top_k(block.to(dtype) @ table.T, k) for block in queries.split(rows)] if len(queries) else []
+    found = (
+        [top_k(block.to(dtype) @ table.T, k) for block in torch.split(queries, rows)] if len(queries) else []
+    )
     if not found:
         empty = torch.zeros(0, min(k, len(documents)), dtype=dtype, device=queries.device)
         return empty, empty.long()

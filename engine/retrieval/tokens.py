@@ -111,7 +111,7 @@ class TokenStore:
         return TokenStore(self.vectors[torch.arange(len(shift), device=shift.device) + shift], offsets)
 
     def padded(self) -> tuple[Tensor, Tensor]:
-        """Return the store as a padded batch: vectors (M, D, H), zero where there is no token, and mask (M, D)."""
+        """Return a padded batch: vectors (M, D, H), zero where there is no token, and mask (M, D)."""
         lengths = self.lengths
         width = int(lengths.max()) if len(self) else 0
         mask = torch.arange(width, device=lengths.device) < lengths[:, None]

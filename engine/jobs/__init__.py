@@ -1,0 +1,1 @@
+"""Jobs: runs as processes of their own, their state, and stopping them."""

@@ -1,0 +1,97 @@
+"""Starting a run as a process that outlives the terminal, and stopping it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from engine.errors import InputError, OpticalError
+from engine.jobs.state import RunState, process_of, state_of
+from engine.results.spool import RunFolder
+
+
+def launch(argv: Sequence[str], log: Path) -> int:
+    """Start `argv` as a detached process and return its number.
+
+    It has its own session, so closing the terminal does not end it; it reads nothing, and its output is
+    appended to `log`.
+
+    Raises
+    ------
+    InputError
+        If there is no such program.
+    OpticalError
+        If the log cannot be written or the process cannot be started.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+    except FileNotFoundError as error:
+        raise InputError(f"{argv[0]}: there is no such program") from error
+    except OSError as error:
+        raise OpticalError(f"{argv[0]}: cannot be started with log {log}: {error.strerror}") from error
+    # Without someone waiting for it, a run that ends would stay a zombie for as long as the app is open.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process.pid
+
+
+def stop(folder: Path, kill_after: float = 60.0) -> RunState:
+    """Ask the run in `folder` to stop, wait for it, and return its state afterwards.
+
+    The run is sent SIGTERM, on which it saves a checkpoint and ends. After `kill_after` seconds it and the
+    processes it started are killed. A run that ended without a word is recorded as ``stopped``. No signal
+    ever goes to another process that came to have the same number.
+
+    Raises
+    ------
+    InputError
+        If the run is not running, or runs on another machine.
+    OpticalError
+        If its process belongs to another user.
+    """
+    run = RunFolder.open(folder)
+    if run.record["state"] == "running" and run.record["host"] != platform.node():
+        raise InputError(f"it runs on {run.record['host']!r}; stop it there", path=folder)
+    state = state_of(folder)
+    process = process_of(run.record)
+    if state != "running" or process is None:
+        raise InputError(f"it is {state}, there is nothing to stop", path=folder)
+    failure = "it was stopped before it could save"
+    try:
+        children = process.children(recursive=True)
+        process.terminate()
+        process.wait(kill_after)
+    except psutil.TimeoutExpired:
+        failure = f"it did not stop within {kill_after:g} s and was killed"
+        _kill([*process.children(recursive=True), *children, process])
+    except psutil.NoSuchProcess:
+        pass
+    except psutil.AccessDenied as error:
+        raise OpticalError(f"{folder}: its process {process.pid} belongs to another user") from error
+    run = RunFolder.open(folder)
+    if run.record["state"] == "running":
+        run.finish("stopped", failure)
+    return state_of(folder)
+
+
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=5)

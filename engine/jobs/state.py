@@ -1,0 +1,62 @@
+"""What became of a run, told from its folder and the process it names."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from engine.errors import InputError
+from engine.results.spool import read_record
+
+RunState = Literal["running", "finished", "failed", "stopped", "crashed", "unknown"]
+
+SILENCE_SECONDS = 600.0
+"""A run on another machine has crashed when its heartbeat is older than this."""
+
+_SAME_START = 2.0  # s; the clock that start times are told by may be corrected while a run lives
+
+
+def state_of(folder: Path) -> RunState:
+    """Return the state of the run in `folder`.
+
+    A run that says it is running has ``crashed`` if, on this machine, its process is gone or its number
+    now belongs to another; on another machine, if its heartbeat is older than `SILENCE_SECONDS`. It is
+    ``unknown`` when the folder does not say enough.
+    """
+    try:
+        record = read_record(folder)
+    except InputError:
+        return "unknown"
+    state = record["state"]
+    if state in ("finished", "failed", "stopped"):
+        return state  # type: ignore[no-any-return]
+    if state != "running":
+        return "unknown"
+    if record["host"] == platform.node():
+        if record["pid"] is None:
+            return "unknown"
+        return "crashed" if process_of(record) is None else "running"
+    try:
+        silence = time.time() - (folder / "heartbeat").stat().st_mtime
+    except OSError:
+        return "unknown"
+    return "crashed" if silence > SILENCE_SECONDS else "running"
+
+
+def process_of(record: dict[str, Any]) -> psutil.Process | None:
+    """Return the living process that `record` (a ``run.json``) names, or None.
+
+    A process of that number that started at another time is another process, and a zombie is dead.
+    """
+    try:
+        process = psutil.Process(int(record["pid"]))
+        started = float(record["process_started"])
+        if abs(process.create_time() - started) > _SAME_START or process.status() == psutil.STATUS_ZOMBIE:
+            return None
+    except (psutil.Error, TypeError, ValueError, OverflowError):
+        return None
+    return process

@@ -1,0 +1,180 @@
+"""Questions to the database: each opens it read-only, asks once and closes, so nobody waits long."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from engine.errors import InputError, OpticalError, nearest
+from engine.results import database
+from engine.results.filters import parse_filter
+
+_JSON = ("config", "summary", "versions")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to one question: column names, their DuckDB types, and the rows as tuples."""
+
+    columns: list[str]
+    types: list[str]
+    rows: list[tuple[Any, ...]]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the rows as dictionaries by column name."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def ask(
+    results: Path,
+    sql: str,
+    parameters: Sequence[Any] = (),
+    *,
+    wait: float = database.WAIT_SECONDS,
+) -> Result:
+    """Ask the database `results` one question in SQL.
+
+    The connection is read-only and reads no other file, whatever the question.
+
+    Parameters
+    ----------
+    results : path
+        The database.
+    sql : str
+        One statement, with ``?`` where a parameter goes.
+    parameters : sequence
+        The values of the parameters.
+    wait : float
+        Seconds to wait while an ingest has the database.
+
+    Raises
+    ------
+    InputError
+        If there is no such database, it is not ours, or `sql` is not one statement.
+    BusyError
+        If a writer still has it after `wait` seconds.
+    OpticalError
+        If DuckDB refuses the question, with the first line of its reason.
+    """
+    connection = database.connect(results, read_only=True, wait=wait)
+    try:
+        database.origin(connection, results)
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1:
+            raise InputError(f"a question is one SQL statement, this holds {len(statements)}")
+        connection.execute(statements[0], list(parameters))
+        described = connection.description or []
+        types = [str(column[1]) for column in described]
+        if any("TIME ZONE" in kind for kind in types):
+            # DuckDB's own conversion of these needs pytz; Arrow's does not.
+            answer = connection.sql(sql, params=list(parameters)).to_arrow_table()
+            rows = list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
+        else:
+            rows = connection.fetchall()
+        return Result([column[0] for column in described], types, rows)
+    except duckdb.Error as error:
+        raise OpticalError(f"the question was refused: {database.first_line(error)}") from error
+    finally:
+        connection.close()
+
+
+def list_runs(results: Path, expression: str | None = None) -> list[dict[str, Any]]:
+    """Return the records of the runs that `expression` selects, newest first.
+
+    A record has the columns of table ``runs`` (`config`, `summary` and `versions` as dictionaries) and
+    ``measures``, a dictionary of each measure's means over languages, one for each row of the leaderboard.
+
+    Raises
+    ------
+    InputError
+        If `expression` is not a filter (`engine.results.filters`) or names a field that no run has.
+    """
+    selected = parse_filter(expression or "")
+    answer = ask(
+        results,
+        """
+        SELECT runs.*, means.measures
+        FROM runs LEFT JOIN (
+            SELECT run, list({measure: measure, value: value}) AS measures FROM leaderboard GROUP BY run
+        ) AS means ON means.run = runs.id
+        ORDER BY created DESC, id DESC
+        """,
+    )
+    records = [_record(row) for row in answer.records()]
+    selected.check_fields(records)
+    return [record for record in records if selected.matches(record)]
+
+
+def run_record(results: Path, run: str) -> dict[str, Any]:
+    """Return one run's record, as `list_runs` does.
+
+    Parameters
+    ----------
+    results : path
+        The database.
+    run : str
+        The run's id, the beginning of one id, or a name, which stands for its newest run.
+
+    Raises
+    ------
+    InputError
+        If there is no such run, or more than one id begins so.
+    """
+    records = list_runs(results)
+    by_id = {record["id"]: record for record in records}
+    if run in by_id:
+        return by_id[run]
+    for record in records:
+        if record["name"] == run:
+            return record
+    begun = [identity for identity in by_id if run and identity.startswith(run)]
+    if len(begun) > 1:
+        raise InputError(f"{len(begun)} runs begin with {run!r}; give more of the id, such as {begun[0]!r}")
+    if not begun:
+        known = [*by_id, *(str(record["name"]) for record in records)]
+        raise InputError(f"there is no run {run!r}{nearest(run, known)}; `optical-workbench runs` lists them")
+    return by_id[begun[0]]
+
+
+def scores_of(
+    results: Path, runs: Sequence[str], *, measure: str | None = None, collection: str | None = None
+) -> Result:
+    """Return the mean scores of `runs` (ids), with what is known of each query language.
+
+    The columns are those of the view ``per_language``.
+    """
+    return _of(results, "per_language", runs, measure, collection)
+
+
+def query_scores_of(
+    results: Path, runs: Sequence[str], *, measure: str | None = None, collection: str | None = None
+) -> Result:
+    """Return the scores of every query of `runs` (ids), for paired comparisons."""
+    return _of(results, "query_scores", runs, measure, collection)
+
+
+def _of(
+    results: Path, table: str, runs: Sequence[str], measure: str | None, collection: str | None
+) -> Result:
+    where = ["list_contains(?::VARCHAR[], run)"]
+    parameters: list[Any] = [list(runs)]
+    for column, value in (("measure", measure), ("collection", collection)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            parameters.append(value)
+    return ask(results, f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY ALL", parameters)
+
+
+def _record(row: dict[str, Any]) -> dict[str, Any]:
+    for name in _JSON:
+        row[name] = json.loads(row[name]) if row[name] else {}
+    measures: dict[str, list[float]] = {}
+    for mean in row["measures"] or ():
+        measures.setdefault(mean["measure"], []).append(mean["value"])
+    row["measures"] = measures
+    return row

@@ -55,6 +55,6 @@ def squared_euclidean_cost(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    norm = x.norm(dim=-1, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     # a zero vector would otherwise be divided by a tiny number and get a huge gradient
     return x / norm.masked_fill(norm == 0, torch.inf)

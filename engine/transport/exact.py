@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import ot
+import numpy as np
 import torch
 from torch import Tensor
 
+from engine.errors import OpticalError
 from engine.transport.problem import Problem
+
+MOST_PIVOTS = 10_000_000
 
 
 def exact(problem: Problem) -> Tensor:
-    """Solve min <T, C> in float64 on the support and return the plan (B, Q, D).
+    """Minimise <T, C> by `ot.emd` (Bonneel et al. 2011) in float64 and return the plan (B, Q, D).
 
-    Problems are solved by `ot.emd` (Bonneel et al. 2011). `ot.batch.solve_batch` without regularisation is
-    not used: in POT 0.9.7 it returns the independent coupling.
+    `ot.batch.solve_batch` without regularisation is no substitute: in POT 0.9.7 it returns the independent
+    coupling.
+
+    Raises
+    ------
+    OpticalError
+        When the network simplex gives up.
     """
-    plan = torch.zeros_like(problem.cost)
-    for index in range(len(plan)):
-        rows = problem.source[index].nonzero()
-        columns = problem.target[index].nonzero().T
-        cost = problem.cost[index, rows, columns].double().cpu().numpy()
-        source = problem.source[index, rows[:, 0]].double().cpu().numpy()
-        target = problem.target[index, columns[0]].double().cpu().numpy()
-        solution = ot.emd(source / source.sum(), target / target.sum(), cost, numItermax=10_000_000)
-        plan[index, rows, columns] = torch.from_numpy(solution * source.sum()).to(plan)
-    return plan
+    import ot  # loads every array library it finds, which only this solver should pay for
+
+    costs, sources, targets = (
+        tensor.double().cpu().numpy() for tensor in (problem.cost, problem.source, problem.target)
+    )
+    plans = np.zeros_like(costs)
+    for plan, cost, source, target in zip(plans, costs, sources, targets, strict=True):
+        cells = np.ix_(source > 0, target > 0)
+        a, b = source[source > 0], target[target > 0]
+        solution, log = ot.emd(a, b * (a.sum() / b.sum()), cost[cells], numItermax=MOST_PIVOTS, log=True)
+        if log["warning"]:
+            raise OpticalError(f"the exact transport solver gave up: {log['warning']}")
+        plan[cells] = solution
+    return torch.from_numpy(plans).to(problem.cost)

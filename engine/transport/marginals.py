@@ -54,7 +54,7 @@ def norm_marginal(vectors: Tensor, mask: Tensor) -> Tensor:
     """
     if vectors.shape[:-1] != mask.shape:
         raise TransportError(f"vectors {tuple(vectors.shape)} and mask {tuple(mask.shape)} disagree in shape")
-    return _normalised(vectors.detach().to(working_dtype(vectors)).norm(dim=-1), mask)
+    return _normalised(torch.linalg.vector_norm(vectors.detach().to(working_dtype(vectors)), dim=-1), mask)
 
 
 def idf_marginal(idf: Tensor, mask: Tensor) -> Tensor:

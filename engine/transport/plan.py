@@ -56,7 +56,8 @@ class Plan:
         """Return the entropy in nats of each row scaled to sum to one (B, Q); 0 for masked rows."""
         mass = self.plan.sum(-1, keepdim=True)
         share = self.plan / mass.masked_fill(mass == 0, 1.0)
-        return torch.special.entr(share).sum(-1)
+        entropy: Tensor = torch.special.entr(share).sum(-1)
+        return entropy
 
     def effective_matches(self) -> Tensor:
         """Return exp of the mean row entropy, weighted by mass (B,).

@@ -16,24 +16,18 @@ class TransportError(InputError, ValueError):
     """A transport problem that has no meaning: shapes, masses or settings that contradict each other."""
 
 
-def working_dtype(tensor: Tensor) -> torch.dtype:
-    """Return the type to compute in: float64 stays, everything narrower becomes float32."""
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A batch of balanced transport problems, detached from autograd and free of masked garbage.
 
     Parameters
     ----------
     cost : Tensor (B, Q, D)
-        Costs less their row and then column minima on the support, 0 off it. The plan does not depend on
-        what is subtracted from a row or a column, and small numbers lose less in float32.
+        Costs as `reduced` leaves them, 0 where masked.
     source : Tensor (B, Q)
         Mass of each source token; 0 marks a masked position.
     target : Tensor (B, D)
-        Mass of each target token, scaled to the very total of `source`.
+        Mass of each target token, with the same total as `source`; 0 marks a masked position.
     epsilon : Tensor (B,)
         Entropic regularisation of each problem, in the unit of its costs.
     """
@@ -44,61 +38,71 @@ class Problem:
     epsilon: Tensor
 
 
+def working_dtype(tensor: Tensor) -> torch.dtype:
+    """Return the type to compute in: float64 stays, everything else becomes float32."""
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
 def support_of(source: Tensor, target: Tensor) -> Tensor:
-    """Return where both marginals have mass: (B, Q), (B, D) -> bool (B, Q, D)."""
+    """Return where both tokens have mass: (B, Q), (B, D) -> bool (B, Q, D)."""
     return (source > 0).unsqueeze(-1) & (target > 0).unsqueeze(-2)
 
 
-def check_marginals(cost: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both marginals in the working type with equal totals.
+def balanced_marginals(cost: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Check both marginals; return them detached, in the working type, the target's total made the source's.
 
     Raises
     ------
     TransportError
-        When shapes disagree, or a mass is negative, not finite, or the totals differ or vanish.
+        When shapes disagree, or a mass is negative or not finite, or the totals differ or vanish.
     """
-    shapes = f"cost {tuple(cost.shape)}, source marginal {tuple(source.shape)}, target marginal {tuple(target.shape)}"
-    if cost.ndim != 3 or source.shape != cost.shape[:2] or target.shape != (cost.shape[0], cost.shape[2]):
-        raise TransportError(f"shapes must be (B, Q, D), (B, Q) and (B, D), but they are {shapes}")
+    if cost.ndim != 3 or source.shape != cost.shape[:2] or target.shape != (len(cost), cost.shape[2]):
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (cost, source, target))
+        raise TransportError(
+            f"cost, source and target marginal must be (B, Q, D), (B, Q), (B, D), not {shapes}"
+        )
     dtype = working_dtype(cost)
     source, target = source.detach().to(dtype), target.detach().to(dtype)
     for name, marginal in (("source", source), ("target", target)):
         if not bool(((marginal >= 0) & marginal.isfinite()).all()):
-            raise TransportError(
-                f"the {name} marginal holds a negative or non-finite mass; masses must be >= 0"
-            )
-    totals, others = source.sum(-1), target.sum(-1)
-    if not bool((totals > 0).all()):
-        empty = int((totals <= 0).nonzero()[0, 0])
-        raise TransportError(f"problem {empty} has no mass at all; give every problem at least one token")
-    if not bool(((totals - others).abs() <= TOTALS_AGREE * totals).all()):
-        worst = int(((totals - others).abs() / totals).argmax())
+            raise TransportError(f"the {name} marginal holds a mass that is negative or not finite")
+    total, other = source.sum(-1), target.sum(-1)
+    bad = (total <= 0) | ((total - other).abs() > TOTALS_AGREE * total)
+    if bool(bad.any()):
+        worst = int(bad.nonzero()[0, 0])
         raise TransportError(
-            f"problem {worst} has source mass {float(totals[worst]):.6g} but target mass "
-            f"{float(others[worst]):.6g}; balanced transport needs equal totals"
+            f"problem {worst} of the batch has source mass {float(total[worst]):.6g} and target mass "
+            f"{float(other[worst]):.6g}; the two must be equal and above zero"
         )
-    return source, target * (totals / others).unsqueeze(-1)
+    return source, target * (total / other).unsqueeze(-1)
 
 
 def reduced(cost: Tensor, support: Tensor) -> Tensor:
-    """Subtract from the costs their row minima, then column minima, on the support; 0 off the support."""
+    """Subtract from the costs their row minima, then their column minima, over the support; 0 elsewhere.
+
+    No plan changes when a constant is subtracted from a row or a column, and what is left is smaller, so
+    float32 loses less of it, and every row and column of the support keeps a zero, so no row or column of
+    exp(-C/ε) vanishes.
+    """
     cost = cost.masked_fill(~support, torch.inf)
     for dim in (2, 1):
         least = cost.amin(dim, keepdim=True)
-        cost = cost - least.masked_fill(least.isinf(), 0.0)
+        cost = cost - least.masked_fill_(least.isinf(), 0.0)
     return cost.masked_fill_(~support, 0.0)
 
 
 def spread(cost: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Return the standard deviation of each problem's costs under the independent coupling: (B,).
 
-    It has a floor of a few units of float precision at the largest cost, so that equal costs, whose
-    spread is rounding error, stay equal when divided by it.
+    It never falls below a few units of float precision at the problem's largest cost: the spread of equal
+    costs is rounding error, and dividing by that would turn it into an alignment.
     """
+    limits = torch.finfo(cost.dtype)
+    # squares of the costs themselves could overflow or vanish
+    scale = cost.abs().amax((1, 2), keepdim=True).clamp_min_(limits.tiny**0.5)
     weight = source.unsqueeze(-1) * target.unsqueeze(-2)
     weight = weight / weight.sum((1, 2), keepdim=True)
-    mean = (weight * cost).sum((1, 2), keepdim=True)
-    deviation = (weight * (cost - mean).square()).sum((1, 2)).sqrt()
-    limits = torch.finfo(cost.dtype)
-    floor = 16 * limits.eps * cost.abs().amax((1, 2))
-    return torch.maximum(deviation, floor.clamp_min(limits.tiny**0.5))
+    relative = cost / scale
+    mean = (weight * relative).sum((1, 2), keepdim=True)
+    deviation = (weight * (relative - mean).square()).sum((1, 2)).sqrt()
+    return deviation.clamp_min_(8 * limits.eps) * scale.flatten()

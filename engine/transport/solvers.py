@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from engine.errors import nearest
 from engine.transport.exact import exact
 from engine.transport.ipot import ipot
 from engine.transport.plan import Plan
 from engine.transport.problem import (
     Problem,
     TransportError,
-    check_marginals,
+    balanced_marginals,
     reduced,
     spread,
     support_of,
@@ -37,30 +39,101 @@ def solve(
     iterations: int = 50,
     tolerance: float = 1e-4,
 ) -> Plan:
-    """Solve a batch of optimal transport problems."""
-    source, target = check_marginals(cost, source_marginal, target_marginal)
+    """Solve a batch of optimal transport problems.
+
+    The plan is computed without autograd and outside autocast, in float32 (float64 for float64 costs).
+
+    Parameters
+    ----------
+    cost : Tensor (B, Q, D)
+        Cost of moving a unit of mass from a source to a target token. Where either has no mass it may hold
+        anything, NaN included.
+    source_marginal, target_marginal : Tensor (B, Q), (B, D)
+        Mass of each token, >= 0; 0 marks a masked position. A problem's two totals must agree to 1e-3, and
+        the target's is then made equal to the source's.
+    solver : {"sinkhorn", "ipot", "exact"}
+        Entropic transport, the inexact proximal point method, or the network simplex.
+    epsilon : float
+        Entropic regularisation; IPOT's step β. The exact solver has none and ignores it.
+    epsilon_scale : {"absolute", "spread"}
+        Whether `epsilon` and `anneal_from` are in the unit of the costs or in standard deviations of each
+        problem's costs (over pairs of tokens, weighted by the product of their masses). The plan then stays
+        the same when all costs are multiplied by, or moved by, a constant.
+    anneal_from : float, optional
+        Start Sinkhorn's ε here and halve it down to `epsilon`.
+    iterations : int
+        Most iterations of Sinkhorn; the proximal steps of IPOT, all of which are taken.
+    tolerance : float
+        Sum of absolute errors of a marginal, in the unit of the masses, at which Sinkhorn stops and above
+        which no plan counts as converged.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TransportError
+        A `ValueError` in one sentence: shapes that disagree, masses that are negative, not finite or not
+        balanced, a cost that is not finite between tokens with mass, or a setting out of range.
+    """
+    anneal = _check_settings(solver, epsilon, epsilon_scale, anneal_from, iterations, tolerance)
+    source, target = balanced_marginals(cost, source_marginal, target_marginal)
     with torch.autocast(cost.device.type, enabled=False):
         support = support_of(source, target)
         cost = torch.where(support, cost.to(working_dtype(cost)), 0.0)
         with torch.no_grad():
             constant = cost.detach()
             if not bool(constant.isfinite().all()):
-                raise TransportError("a cost between two tokens with mass is not finite")
-            unit = (
-                spread(constant, source, target)
-                if epsilon_scale == "spread"
-                else torch.ones_like(source[:, 0])
+                worst = int((~constant.isfinite()).nonzero()[0, 0])
+                raise TransportError(
+                    f"problem {worst} of the batch has a cost that is not finite between tokens with mass"
+                )
+            unit = torch.ones_like(constant[:, 0, 0])
+            regularisation = epsilon * (
+                spread(constant, source, target) if epsilon_scale == "spread" else unit
             )
-            problem = Problem(reduced(constant, support), source, target, epsilon * unit)
-            regularisation, done = problem.epsilon, torch.zeros_like(source[:, 0], dtype=torch.long)
+            problem = Problem(reduced(constant, support), source, target, regularisation)
+            done = torch.zeros_like(unit, dtype=torch.long)
             if solver == "sinkhorn":
-                plan, done = sinkhorn(problem, iterations=iterations, tolerance=tolerance)
+                plan, done = sinkhorn(problem, anneal=anneal, iterations=iterations, tolerance=tolerance)
             elif solver == "ipot":
-                plan, done = ipot(problem, iterations=iterations)
+                plan, done = ipot(problem, iterations=iterations), done + iterations
                 regularisation = regularisation / iterations
             else:
                 plan, regularisation = exact(problem), torch.zeros_like(unit)
-            rows = (plan.sum(2) - source).abs().sum(-1)
-            columns = (plan.sum(1) - target).abs().sum(-1)
+            rows = (plan.sum(2) - source).abs().sum(1)
+            columns = (plan.sum(1) - target).abs().sum(1)
             error = torch.maximum(rows, columns)
     return Plan(plan, cost, source, target, regularisation, done, error, error <= tolerance, solver)
+
+
+def _check_settings(
+    solver: str,
+    epsilon: float,
+    epsilon_scale: str,
+    anneal_from: float | None,
+    iterations: int,
+    tolerance: float,
+) -> float:
+    """Return the multiple of ε to anneal from; raise TransportError for a setting that makes no sense."""
+    for key, value, known in (
+        ("solver", solver, get_args(Solver)),
+        ("epsilon_scale", epsilon_scale, get_args(EpsilonScale)),
+    ):
+        if value not in known:
+            raise TransportError(
+                f"{key} must be one of {', '.join(known)}, not {value!r}{nearest(value, known)}"
+            )
+    for key, number in (("epsilon", epsilon), ("tolerance", tolerance)):
+        if not (number > 0 and math.isfinite(number)):
+            raise TransportError(f"{key} must be a number above zero, not {number}")
+    if iterations < 1:
+        raise TransportError(f"iterations must be at least 1, not {iterations}")
+    if anneal_from is None:
+        return 1.0
+    if solver != "sinkhorn":
+        raise TransportError(f"anneal_from belongs to the solver sinkhorn, so leave it out with {solver}")
+    if not (anneal_from >= epsilon and math.isfinite(anneal_from)):
+        raise TransportError(f"anneal_from must be at least epsilon ({epsilon}), not {anneal_from}")
+    return anneal_from / epsilon

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 SAFE_DRIFT = 15.0  # largest |log| of a scaling factor for which the kernel it scales is still exact enough
-NEGLIGIBLE = 1e12  # kernel entries below this many smallest normal numbers count as zero
+NEGLIGIBLE = 28.0  # kernel entries within this |log| of the smallest normal number count as zero
 
 
 def scale(
@@ -38,9 +40,11 @@ def scale(
     plan : Tensor (B, Q, D)
         exp(u + L + v). Its columns meet `target` to rounding; its rows meet `source` as far as converged.
     """
-    plan = (log_kernel + u.unsqueeze(2)).add_(v.unsqueeze(1)).exp_()
-    # subnormal numbers are slow on a CPU, and entries this small cannot grow to matter within safe drift
-    torch.threshold_(plan, torch.finfo(plan.dtype).tiny * NEGLIGIBLE, 0.0)
+    plan = (log_kernel + u.unsqueeze(2)).add_(v.unsqueeze(1))
+    # Entries this small cannot grow to matter within safe drift, and subnormal numbers are slow on a CPU,
+    # as are infinite arguments of exp.
+    least = math.log(torch.finfo(plan.dtype).tiny) + NEGLIGIBLE
+    torch.threshold_(plan.clamp_min_(least).exp_(), 2.0 * math.exp(least), 0.0)
     no_source, no_target = source == 0, target == 0
     pad_source, pad_target = no_source.to(plan.dtype), no_target.to(plan.dtype)
     work = torch.empty_like(plan)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
+
+Reason = Literal["wrong_language", "empty", "too_long", "ratio", "low_score", "duplicate"]
+"""Why a pair is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,25 @@ class Unmatched:
 
 @dataclass(slots=True)
 class Drops:
-    """Counts of pairs read, kept and dropped, by the first reason that applied."""
+    """Counts of pairs read, kept and dropped, by the first reason that applied.
+
+    Attributes
+    ----------
+    read, kept : int
+        Pairs read, and those passed on.
+    wrong_language : int
+        Units without one of the two languages.
+    empty : int
+        Pairs with nothing on a side.
+    too_long : int
+        Pairs with a side of more characters than allowed.
+    ratio : int
+        Pairs whose longer side is too many times as long as the shorter.
+    low_score : int
+        Pairs scored below the threshold.
+    duplicate : int
+        Pairs that had come before.
+    """
 
     read: int = 0
     kept: int = 0
@@ -48,6 +70,12 @@ class Drops:
     ratio: int = 0
     low_score: int = 0
     duplicate: int = 0
+
+    def count(self, reason: Reason | None) -> None:
+        """Count a pair that was read, and dropped for `reason` unless that is None."""
+        self.read += 1
+        outcome = "kept" if reason is None else reason
+        setattr(self, outcome, getattr(self, outcome) + 1)
 
     @property
     def dropped(self) -> int:

@@ -1,26 +1,46 @@
-"""One way into every bitext format."""
+"""One way into every bitext format: find, read, clean and count."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Literal, get_args
 
-from engine.bitext.files import find, open_zip
+from engine.bitext.files import find, members, open_zip
 from engine.bitext.gettext import package_folder, read_gettext
+from engine.bitext.jsonl import read_jsonl
 from engine.bitext.moses import read_moses
-from engine.bitext.pairs import Drops, SentencePair, Unmatched
+from engine.bitext.pairs import Drops, Reason, SentencePair, Unmatched
 from engine.bitext.tmx import read_tmx
-from engine.errors import InputError
+from engine.bitext.tsv import read_tsv
+from engine.errors import InputError, nearest
+from engine.languages import language as language_of
 
-_READERS = {"tmx": read_tmx, "gettext": read_gettext, "moses": read_moses}
+Format = Literal["auto", "tmx", "gettext", "moses", "tsv", "jsonl"]
+_Units = Iterator[SentencePair | Unmatched]
+_READERS: dict[str, Callable[[Path, str, str], _Units]] = {
+    "tmx": read_tmx,
+    "gettext": read_gettext,
+    "moses": read_moses,
+    "tsv": read_tsv,
+    "jsonl": read_jsonl,
+}
+_ENDINGS = {
+    "tmx": (".tmx", ".tmx.gz", ".tmx.zip"),
+    "gettext": (".po", ".mo"),
+    "tsv": (".tsv", ".tsv.gz"),
+    "jsonl": (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"),
+}
 
 
 def open_bitext(
     path: str | Path,
     *,
-    format: str = "auto",
+    format: Format = "auto",
     language: str,
     target_language: str = "en",
     start: int = 0,
@@ -30,76 +50,128 @@ def open_bitext(
     min_score: float | None = None,
     drops: Drops | None = None,
 ) -> Iterator[SentencePair]:
-    """Open a bitext source and return its cleaned pairs, one at a time."""
-    drops = Drops() if drops is None else drops
+    """Open a bitext source and return its pairs one at a time, cleaned.
+
+    Sentences are put in Unicode's NFC with runs of white space made one space. Dropped are pairs with an
+    empty or overlong side, with sides too different in length, with too low a score, and repeated pairs; what
+    is checked first counts as the reason, in the order of `Drops`' fields. Nothing is held in memory but
+    16 bytes for each pair kept.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, a folder of gettext catalogues, the common prefix of two line-aligned files, or
+        ``package:NAME`` for an installed package's catalogues. Relative paths are looked for in the working
+        folder, then in the data home.
+    format : str
+        The file format; ``auto`` tells it from the name.
+    language, target_language : str
+        Codes of the two languages, in any spelling that `engine.languages.language` knows.
+    start, stop : int
+        Half-open range of pairs to read, counted in the source's own order before anything is dropped.
+    max_characters : int
+        Longest side kept, in characters.
+    max_ratio : float
+        Largest ratio of the longer side's characters to the shorter's.
+    min_score : float, optional
+        Lowest score kept; pairs without a score pass.
+    drops : Drops, optional
+        Counts to add to.
+
+    Returns
+    -------
+    iterator of SentencePair
+        `source_language` and `target_language` are the languages' codes, however they were spelled.
+
+    Raises
+    ------
+    InputError
+        At once if there is no such source, language or format; while iterating if the source is damaged,
+        and at its end if no pair was kept.
+    """
+    source, target = language_of(language).code, language_of(target_language).code
+    if source == target:
+        raise InputError(f"both sides would be in {source!r}; give two languages", path=path)
+    if start < 0 or (stop is not None and stop <= start):
+        raise InputError(f"start={start} and stop={stop} leave no pairs; stop must be above start", path=path)
+    if format not in get_args(Format):
+        raise InputError(f"unknown bitext format {format!r}{nearest(format, get_args(Format))}", path=path)
     name = str(path)
-    place = package_folder(name[8:]) if name.startswith("package:") else find(name)
-    kind = format if format != "auto" else _format(place)
-    raw = _READERS[kind](place, language, target_language)
-    return _clean(raw, name, start, stop, max_characters, max_ratio, min_score, drops)
+    package = name.removeprefix("package:") if name.startswith("package:") else None
+    place = find(path) if package is None else package_folder(package)
+    kind = _format_of(place) if format == "auto" else format
+    # Gettext alone keeps variants of a language apart, a folder each, so it sees the user's spelling.
+    units = _READERS[kind](place, language if kind == "gettext" else source, target)
+    limits = _Limits(max_characters, max_ratio, min_score)
+    return _clean(units, name, start, stop, limits, Drops() if drops is None else drops)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a pair must keep to."""
+
+    max_characters: int
+    max_ratio: float
+    min_score: float | None
+
+    def broken_by(self, source: str, target: str, score: float | None) -> Reason | None:
+        """Return why a pair is dropped, None if it is not."""
+        short, long = sorted((len(source), len(target)))
+        if not short:
+            return "empty"
+        if long > self.max_characters:
+            return "too_long"
+        if long > self.max_ratio * short:
+            return "ratio"
+        if self.min_score is not None and score is not None and score < self.min_score:
+            return "low_score"
+        return None
 
 
 def _clean(
-    raw: Iterator[SentencePair | Unmatched],
-    name: str,
-    start: int,
-    stop: int | None,
-    max_characters: int,
-    max_ratio: float,
-    min_score: float | None,
-    drops: Drops,
+    units: _Units, name: str, start: int, stop: int | None, limits: _Limits, drops: Drops
 ) -> Iterator[SentencePair]:
+    here = Drops()  # `drops` may count other sources too
     seen: set[bytes] = set()
     tags: dict[str, None] = {}
-    for position, pair in enumerate(raw):
-        if position < start:
-            continue
-        if stop is not None and position >= stop:
-            break
-        drops.read += 1
-        if isinstance(pair, Unmatched):
-            drops.wrong_language += 1
-            tags.update(dict.fromkeys(pair.languages))
-            continue
-        source, target = normalise(pair.source), normalise(pair.target)
-        short, long = sorted((len(source), len(target)))
-        key = hashlib.blake2b(f"{source}\0{target}".encode(), digest_size=16).digest()
-        if not short:
-            drops.empty += 1
-        elif long > max_characters:
-            drops.too_long += 1
-        elif long > max_ratio * short:
-            drops.ratio += 1
-        elif min_score is not None and pair.score is not None and pair.score < min_score:
-            drops.low_score += 1
-        elif key in seen:
-            drops.duplicate += 1
+    for unit in islice(units, start, stop):
+        reason: Reason | None
+        if isinstance(unit, Unmatched):
+            tags.update(dict.fromkeys(unit.languages))
+            reason, pair = "wrong_language", None
         else:
-            seen.add(key)
-            drops.kept += 1
-            yield SentencePair(
-                source, target, pair.source_language, pair.target_language, pair.id, pair.score
-            )
-    if not drops.kept:
-        if drops.read and drops.wrong_language == drops.read:
-            raise InputError(
-                f"no unit has both languages; those in the file are {', '.join(tags)}", path=name
-            )
-        raise InputError(f"no sentence pair is left: {drops.sentence()}", path=name)
+            pair = replace(unit, source=normalise(unit.source), target=normalise(unit.target))
+            reason = limits.broken_by(pair.source, pair.target, pair.score)
+            if reason is None:
+                key = hashlib.blake2b(f"{pair.source}\0{pair.target}".encode(), digest_size=16).digest()
+                reason = "duplicate" if key in seen else None
+                seen.add(key)
+        here.count(reason)
+        drops.count(reason)
+        if reason is None and pair is not None:
+            yield pair
+    if not here.read:
+        raise InputError("there are no pairs" + (f" from number {start:,} on" if start else ""), path=name)
+    if here.wrong_language == here.read:
+        found = ", ".join(sorted(tags)) or "none"
+        raise InputError(f"no pair is in the two languages asked for; those in it are: {found}", path=name)
+    if not here.kept:
+        raise InputError(f"no pair is left to use: {here.sentence()}", path=name)
 
 
 def normalise(text: str) -> str:
-    """Return `text` in NFC with runs of white space made one space."""
+    """Return `text` in NFC with runs of white space made one space and none at the ends."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _format(place: Path) -> str:
-    name = place.name.lower().removesuffix(".gz")
-    if place.is_dir() or name.endswith((".po", ".mo")):
+def _format_of(place: Path) -> str:
+    if place.is_dir():
         return "gettext"
-    if name.endswith((".tmx", ".tmx.zip")):
-        return "tmx"
+    name = place.name.lower()
+    for kind, endings in _ENDINGS.items():
+        if name.endswith(endings):
+            return kind
     if name.endswith(".zip"):
         with open_zip(place) as archive:
-            return "tmx" if any(member.endswith(".tmx") for member in archive.namelist()) else "moses"
+            return "tmx" if any(member.lower().endswith(".tmx") for member in members(archive)) else "moses"
     return "moses"

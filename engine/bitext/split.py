@@ -64,3 +64,14 @@ def sample(counts: Mapping[str, int], alpha: float) -> dict[str, float]:
 
 def _key(sentence: str) -> bytes:
     return hashlib.blake2b(" ".join(sentence.casefold().split()).encode(), digest_size=16).digest()
+
+
+def in_part(sentence: str, part: str, test_share: float) -> bool:
+    """Tell whether an English sentence is in `part` of a split by hash: ``all``, ``train`` or ``test``.
+
+    The same sentence falls on the same side in every language, file and run. Letter case is ignored.
+    """
+    if part == "all":
+        return True
+    in_test = int.from_bytes(_key(f"part\t{sentence}")[:8]) < test_share * 2**64
+    return in_test == (part == "test")

@@ -27,7 +27,7 @@ def ipot(problem: Problem, *, iterations: int) -> Tensor:
     The number of steps sets the sharpness of the plan, so they are all taken, whatever the tolerance.
     """
     source, target = problem.source, problem.target
-    step_kernel = problem.cost / -problem.epsilon.view(-1, 1, 1)
+    step_kernel = problem.log_kernel()
     plan = torch.zeros_like(step_kernel)
     u = source.log()
     v = torch.zeros_like(target).masked_fill_(target == 0, -math.inf)

@@ -24,9 +24,9 @@ class Plan:
         Regularisation of the entropic problem that the plan solves, in the unit of the costs: β/K for IPOT
         and 0 for the exact solver.
     iterations : Tensor (B,)
-        Iterations done on each problem.
+        Iterations done on each problem; 0 for the exact solver.
     marginal_error : Tensor (B,)
-        The larger of the row and the column sums of absolute errors of the plan's marginals.
+        The larger of the two marginals' sums of absolute errors, as a share of the problem's mass.
     converged : Tensor (B,), bool
         Whether `marginal_error` is within the tolerance that was asked for.
     solver : str

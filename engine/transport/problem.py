@@ -25,9 +25,9 @@ class Problem:
     cost : Tensor (B, Q, D)
         Costs as `reduced` leaves them, 0 where masked.
     source : Tensor (B, Q)
-        Mass of each source token; 0 marks a masked position.
+        Mass of each source token, summing to one; 0 marks a masked position.
     target : Tensor (B, D)
-        Mass of each target token, with the same total as `source`; 0 marks a masked position.
+        Mass of each target token, summing to one; 0 marks a masked position.
     epsilon : Tensor (B,)
         Entropic regularisation of each problem, in the unit of its costs.
     """
@@ -36,6 +36,11 @@ class Problem:
     source: Tensor
     target: Tensor
     epsilon: Tensor
+
+    def log_kernel(self) -> Tensor:
+        """Return -C/ε (B, Q, D), kept finite however small ε is."""
+        kernel = self.cost / -self.epsilon.view(-1, 1, 1)
+        return kernel.clamp_min_(-(torch.finfo(kernel.dtype).max ** 0.5))
 
 
 def working_dtype(tensor: Tensor) -> torch.dtype:

@@ -25,11 +25,11 @@ def scale(
     Parameters
     ----------
     log_kernel : Tensor (B, Q, D)
-        -C/ε; anything finite where masked.
+        -C/ε, with a zero in every row and column; anything finite where masked.
     u, v : Tensor (B, Q), (B, D)
         Log scaling factors to start from, -inf where masked. The plan after the call depends on `v` only.
     source, target : Tensor (B, Q), (B, D)
-        Marginals; 0 where masked.
+        Marginals with a total of one; 0 where masked.
     steps : int
         Iterations to do, at least 1.
 
@@ -73,7 +73,9 @@ def _in_log_domain(
     for _ in range(steps):
         u = log_source - (log_kernel + v.unsqueeze(1)).logsumexp(2)
         v = log_target - (log_kernel + u.unsqueeze(2)).logsumexp(1)
-    plan = (log_kernel + u.unsqueeze(2)).add_(v.unsqueeze(1)).exp_()
-    # where |L| is huge, float32 leaves an error in L + u + v that the columns need not keep
+    # Where |L| is huge, float32 leaves an error in L + u + v. It must not carry an entry above its column's
+    # mass, and the columns need not keep it.
+    plan = (log_kernel + u.unsqueeze(2)).add_(v.unsqueeze(1))
+    plan = torch.minimum(plan, log_target.unsqueeze(1)).exp_()
     columns = plan.sum(1)
-    return u, v, plan.mul_((target / columns.masked_fill_(target == 0, 1.0)).unsqueeze(1))
+    return u, v, plan.mul_((target / columns.masked_fill_(columns == 0, 1.0)).unsqueeze(1))

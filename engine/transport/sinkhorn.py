@@ -44,7 +44,7 @@ def sinkhorn(problem: Problem, *, anneal: float, iterations: int, tolerance: flo
         When there are fewer iterations than the annealing has stages.
     """
     cost, source, target = problem.cost, problem.source, problem.target
-    log_kernel = cost / -problem.epsilon.view(-1, 1, 1)
+    log_kernel = problem.log_kernel()
     u = source.log()
     v = torch.zeros_like(target).masked_fill_(target == 0, -math.inf)
     halvings = math.ceil(math.log2(anneal))

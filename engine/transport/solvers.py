@@ -64,8 +64,8 @@ def solve(
     iterations : int
         Most iterations of Sinkhorn; the proximal steps of IPOT, all of which are taken.
     tolerance : float
-        Sum of absolute errors of a marginal, in the unit of the masses, at which Sinkhorn stops and above
-        which no plan counts as converged.
+        Sum of absolute errors of a marginal, as a share of the problem's mass, at which Sinkhorn stops and
+        above which no plan counts as converged.
 
     Returns
     -------
@@ -89,11 +89,12 @@ def solve(
                 raise TransportError(
                     f"problem {worst} of the batch has a cost that is not finite between tokens with mass"
                 )
-            unit = torch.ones_like(constant[:, 0, 0])
-            regularisation = epsilon * (
-                spread(constant, source, target) if epsilon_scale == "spread" else unit
-            )
-            problem = Problem(reduced(constant, support), source, target, regularisation)
+            unit = constant.new_ones(len(constant))
+            if epsilon_scale == "spread":
+                unit = spread(constant, source, target)
+            regularisation = (epsilon * unit).clamp_min_(torch.finfo(unit.dtype).tiny)
+            total = source.sum(1, keepdim=True)
+            problem = Problem(reduced(constant, support), source / total, target / total, regularisation)
             done = torch.zeros_like(unit, dtype=torch.long)
             if solver == "sinkhorn":
                 plan, done = sinkhorn(problem, anneal=anneal, iterations=iterations, tolerance=tolerance)
@@ -102,9 +103,10 @@ def solve(
                 regularisation = regularisation / iterations
             else:
                 plan, regularisation = exact(problem), torch.zeros_like(unit)
-            rows = (plan.sum(2) - source).abs().sum(1)
-            columns = (plan.sum(1) - target).abs().sum(1)
+            rows = (plan.sum(2) - problem.source).abs().sum(1)
+            columns = (plan.sum(1) - problem.target).abs().sum(1)
             error = torch.maximum(rows, columns)
+            plan = plan * total.unsqueeze(2)
     return Plan(plan, cost, source, target, regularisation, done, error, error <= tolerance, solver)
 
 

@@ -15,14 +15,13 @@ from importlib import resources
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
-import engine.languages
 from engine.errors import InputError, OpticalError
+from engine.languages import LANGUAGES
 from engine.results import database
 from engine.results.reading import Reading, hash_of, read_run
 from engine.results.tables import KEYS
-
-LANGUAGES = getattr(engine.languages, "LANGUAGES", ())
 
 
 @dataclass
@@ -125,6 +124,8 @@ def _build(results: Path, runs: Path) -> IngestReport:
                 reading = _read(folder, {}, report)
                 if reading and _apply(connection, reading, report):
                     report.added.append(reading.run)
+            # Closing would do this too, but without a word if it fails.
+            connection.execute("CHECKPOINT")
         finally:
             connection.close()
         # The log of a deleted database must not be replayed into this one.
@@ -142,18 +143,12 @@ def _update(results: Path, runs: Path, stored: Stored, wait: float) -> IngestRep
     for folder in folders:
         known = stored.get(folder.name, {})
         reading = _read(folder, known, report)
-        if reading is None:
-            if known:
-                _drop(results, folder.name, wait, report)
-        elif not reading.tables:
+        if reading and not reading.tables:
             report.unchanged.append(reading.run)
-        else:
-            connection = database.connect(results, read_only=False, wait=wait)
-            try:
-                if _apply(connection, reading, report):
-                    (report.updated if known else report.added).append(reading.run)
-            finally:
-                connection.close()
+        elif reading and _write(results, reading, wait, report):
+            (report.updated if known else report.added).append(reading.run)
+        elif known:
+            _drop(results, folder.name, wait, report)
     for run in sorted(set(stored) - {folder.name for folder in folders}):
         _drop(results, run, wait, report)
     return report
@@ -175,33 +170,34 @@ def _read(folder: Path, known: dict[str, str], report: IngestReport) -> Reading 
     return reading
 
 
+def _write(results: Path, reading: Reading, wait: float, report: IngestReport) -> bool:
+    connection = database.connect(results, read_only=False, wait=wait)
+    try:
+        return _apply(connection, reading, report)
+    finally:
+        connection.close()
+
+
 def _apply(connection: duckdb.DuckDBPyConnection, reading: Reading, report: IngestReport) -> bool:
     """Replace the changed tables of one run in one transaction; a run with impossible values is left out."""
+    for table, rows in reading.tables.items():
+        connection.register(f"new_{table}", rows)
     connection.begin()
     try:
-        for table, rows in reading.tables.items():
-            _replace(connection, table, reading.run, rows)
+        for table in reading.tables:
+            connection.execute(f"DELETE FROM {table} WHERE {_owner(table)} = ?", [reading.run])
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_{table}")
         connection.execute("DELETE FROM ingested WHERE run = ?", [reading.run])
-        connection.executemany(
-            "INSERT INTO ingested VALUES (?, ?, ?)",
-            [(reading.run, file, digest) for file, digest in reading.hashes.items()],
+        connection.execute(
+            "INSERT INTO ingested SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
+            [reading.run, list(reading.hashes), list(reading.hashes.values())],
         )
         connection.commit()
     except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
         connection.rollback()
         report.problems.append(f"run {reading.run} was left out: {database.first_line(error)}")
-        _delete(connection, reading.run)
         return False
     return True
-
-
-def _replace(connection: duckdb.DuckDBPyConnection, table: str, run: str, rows: object) -> None:
-    connection.execute(f"DELETE FROM {table} WHERE {_owner(table)} = ?", [run])
-    connection.register("incoming", rows)
-    try:
-        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
-    finally:
-        connection.unregister("incoming")
 
 
 def _drop(results: Path, run: str, wait: float, report: IngestReport) -> None:
@@ -233,9 +229,9 @@ def _definitions() -> tuple[str, str]:
 
 def _fill_languages(connection: duckdb.DuckDBPyConnection) -> None:
     columns = [row[0] for row in connection.execute("DESCRIBE languages").fetchall()]
-    rows = [[getattr(language, column) for column in columns] for language in LANGUAGES]
-    if rows:
-        connection.executemany(f"INSERT INTO languages VALUES ({', '.join('?' * len(columns))})", rows)
+    rows = [{column: getattr(language, column) for column in columns} for language in LANGUAGES]
+    connection.register("all_languages", pa.Table.from_pylist(rows))
+    connection.execute("INSERT INTO languages BY NAME SELECT * FROM all_languages")
 
 
 def _remove(database_file: Path) -> None:

@@ -72,7 +72,7 @@ def ask(
         types = [str(column[1]) for column in described]
         if any("TIME ZONE" in kind for kind in types):
             # DuckDB's own conversion of these needs pytz; Arrow's does not.
-            answer = connection.sql(sql, params=list(parameters)).to_arrow_table()
+            answer = connection.cursor().sql(sql, params=list(parameters)).to_arrow_table()
             rows = list(zip(*(column.to_pylist() for column in answer.columns), strict=True))
         else:
             rows = connection.fetchall()

@@ -117,12 +117,14 @@ CREATE TABLE bitext (
     hash VARCHAR NOT NULL
 );
 
--- engine.languages, so that scores can be joined with what is known of a language.
+-- engine.languages; resource is high (classes 4, 5 of Joshi et al. 2020), medium (3) or low (0 to 2).
 CREATE TABLE languages (
     code VARCHAR NOT NULL,
     code3 VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
-    script VARCHAR,
-    family VARCHAR,
-    resource_class INTEGER
+    script VARCHAR NOT NULL,
+    family VARCHAR NOT NULL,
+    resource_class INTEGER,
+    resource VARCHAR,
+    xlmr BOOLEAN NOT NULL
 );

@@ -17,7 +17,9 @@ SELECT
     languages.name AS language_name,
     languages.script,
     languages.family,
-    languages.resource_class
+    languages.resource_class,
+    languages.resource,
+    languages.xlmr
 FROM scores
 JOIN runs ON runs.id = scores.run
 LEFT JOIN languages ON languages.code = scores.query_language;
@@ -40,7 +42,7 @@ FROM per_language
 GROUP BY ALL
 ORDER BY collection, revision, protocol, scoring, direction, measure, value DESC, run;
 
--- Means over high- (Joshi classes 4 and 5) and low-resource languages (0 to 2), and their difference.
+-- Means over high- and over low-resource languages, and their difference.
 CREATE VIEW high_low_gap AS
 SELECT
     run,
@@ -51,11 +53,11 @@ SELECT
     scoring,
     direction,
     measure,
-    avg(value) FILTER (resource_class >= 4) AS high_resource,
-    avg(value) FILTER (resource_class <= 2) AS low_resource,
+    avg(value) FILTER (resource = 'high') AS high_resource,
+    avg(value) FILTER (resource = 'low') AS low_resource,
     high_resource - low_resource AS gap,
-    count(DISTINCT query_language) FILTER (resource_class >= 4) AS high_languages,
-    count(DISTINCT query_language) FILTER (resource_class <= 2) AS low_languages
+    count(DISTINCT query_language) FILTER (resource = 'high') AS high_languages,
+    count(DISTINCT query_language) FILTER (resource = 'low') AS low_languages
 FROM per_language
 GROUP BY run, name, collection, revision, protocol, scoring, direction, measure
 ORDER BY collection, revision, protocol, scoring, direction, measure, gap, run;

@@ -1,0 +1,427 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from engine.errors import BusyError, InputError, OpticalError
+from engine.results.database import SCHEMA_VERSION
+from engine.results.ingest import ingest
+from engine.results.queries import ask
+from engine.results.tables import KEYS, RUNS, STEPS, TABLES
+
+
+def dump(results: Path) -> dict[str, list[str]]:
+    """Every row of every table, whatever its order."""
+    connection = duckdb.connect(results, read_only=True)
+    try:
+        names = [
+            row[0]
+            for row in connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY ALL").fetchall()
+        ]
+        return {name: sorted(map(repr, connection.execute(f"FROM {name}").fetchall())) for name in names}
+    finally:
+        connection.close()
+
+
+def change(results: Path, sql: str) -> None:
+    connection = duckdb.connect(results)
+    connection.execute(sql)
+    connection.close()
+
+
+def python(code: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_the_schema_and_the_declared_tables_agree(results, runs):
+    ingest(results, runs)
+    connection = duckdb.connect(results, read_only=True)
+    declared = {"runs": RUNS, "steps": STEPS, **TABLES}
+    assert set(KEYS) == {"steps", *TABLES}
+    for name, schema in declared.items():
+        described = connection.execute(f"DESCRIBE {name}").fetchall()
+        stored = {row[0]: (row[1].replace("JSON", "VARCHAR"), row[2] == "YES") for row in described}
+        if name != "runs":
+            assert stored.pop("run") == ("VARCHAR", False)
+        assert list(stored) == schema.names
+        empty = schema.empty_table()
+        kinds = connection.execute("SELECT * FROM empty").description
+        assert empty.num_rows == 0
+        expected = {field.name: (str(kinds[i][1]), field.nullable) for i, field in enumerate(schema)}
+        assert stored == expected, name
+    connection.close()
+
+
+def test_every_row_arrives(make_run, results, runs):
+    run = make_run()
+    report = ingest(results, runs)
+    assert report.added == [run.id] and report.rebuilt and not report.problems
+    counts = {"runs": 1, "steps": 6, "scores": 3, "query_scores": 2, "rankings": 2, "plans": 2, "bitext": 1}
+    stored = dump(results)
+    assert {name: len(stored[name]) for name in counts} == counts
+    row = ask(results, "SELECT plan, cost, run FROM plans WHERE pair = 'p2'").rows[0]
+    assert row[1:] == ([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], run.id) and len(row[0]) == 3
+    assert ask(results, "SELECT config->>'$.training.steps', commit FROM runs").rows[0][0] == "300"
+    assert ask(results, "SELECT (dropped->>'empty')::INT FROM bitext").rows == [(3,)]
+
+
+def test_deleting_and_rebuilding_gives_equal_tables(make_run, results, runs):
+    first, second = make_run("first"), make_run("second", value=0.1)
+    ingest(results, runs)
+    second.log(9, {"loss": 0.01}, 9.0)
+    second.write_table("plans", [], append=False)
+    third = make_run("third")
+    shutil.rmtree(first.path)
+    ingest(results, runs)
+    third.update(note="later")
+    ingest(results, runs)
+    grown = dump(results)
+    assert len(grown["runs"]) == 2
+    results.unlink()
+    report = ingest(results, runs)
+    assert sorted(report.added) == sorted([second.id, third.id])
+    assert dump(results) == grown
+
+
+def test_only_what_changed_is_written_again(make_run, results, runs):
+    one, two = make_run("one"), make_run("two")
+    ingest(results, runs)
+    before = results.stat().st_mtime_ns
+    report = ingest(results, runs)
+    assert sorted(report.unchanged) == sorted([one.id, two.id]) and results.stat().st_mtime_ns == before
+    one.log(3, {"loss": 0.1}, 3.0)
+    report = ingest(results, runs)
+    assert (report.updated, report.unchanged, report.added) == ([one.id], [two.id], [])
+    shutil.rmtree(two.path)
+    report = ingest(results, runs)
+    assert (report.removed, report.unchanged) == ([two.id], [one.id])
+    assert not any(two.id in row for rows in dump(results).values() for row in rows)
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(make_run, results, runs):
+    run = make_run()
+    ingest(results, runs)
+    file = run.path / "run.json"
+    old = file.stat()
+    file.write_text(file.read_text().replace('"first"', '"tsrif"'))
+    os.utime(file, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert file.stat().st_size == old.st_size
+    assert ingest(results, runs).updated == [run.id]
+    assert ask(results, "SELECT name FROM runs").rows == [("tsrif",)]
+
+
+def test_a_loss_that_is_not_a_number_stays_one(make_run, results, runs):
+    run = make_run(full=False)
+    run.log(1, {"loss": float("nan"), "norm": float("inf"), "down": float("-inf")}, 0.5)
+    ingest(results, runs)
+    found = dict(ask(results, "SELECT metric, value::VARCHAR FROM steps").rows)
+    assert found == {"loss": "nan", "norm": "inf", "down": "-inf"}
+    assert ask(results, "SELECT count(*) FROM steps WHERE isnan(value)").rows == [(1,)]
+
+
+def test_a_figure_written_twice_counts_as_last_written(make_run, score, results, runs):
+    run = make_run()
+    run.log(2, {"loss": 77.0}, 1.0)
+    run.write_table("scores", [score(value=0.9), score(value=0.91)], append=True)
+    ingest(results, runs)
+    assert ask(results, "SELECT value FROM steps WHERE step = 2 AND metric = 'loss'").rows == [(77.0,)]
+    assert ask(results, "SELECT value FROM scores WHERE query_language = 'so'").rows == [(0.91,)]
+    assert ask(results, "SELECT count(*) FROM scores").rows == [(3,)]
+
+
+def test_torn_and_corrupt_lines(make_run, results, runs):
+    run = make_run(full=False)
+    run.log(1, {"loss": 1.0}, 0.1)
+    with run.metrics_path.open("ab") as stream:
+        stream.write(b'garbage\n{"step": 2, "elapsed": 1, "metri')
+    report = ingest(results, runs)
+    assert report.added == [run.id] and "1 corrupt line" in report.problems[0]
+    assert ask(results, "SELECT step FROM steps").rows == [(1,)]
+    with run.metrics_path.open("ab") as stream:
+        stream.write(b'cs": {"loss": 0.5}}\n')
+    ingest(results, runs)
+    assert ask(results, "SELECT step FROM steps ORDER BY step").rows == [(1,), (2,)]
+
+
+def broken(run: Path, how: str) -> None:
+    record = json.loads((run / "run.json").read_text())
+    if how == "no record":
+        (run / "run.json").unlink()
+    elif how == "half a record":
+        (run / "run.json").write_text('{"id": "x", "na')
+    elif how == "not parquet":
+        (run / "scores.parquet").write_bytes(b"PAR1 but not really")
+    elif how == "truncated parquet":
+        content = (run / "plans.parquet").read_bytes()
+        (run / "plans.parquet").write_bytes(content[: len(content) // 2])
+    elif how == "another table":
+        shutil.copy(run / "bitext.parquet", run / "scores.parquet")
+    elif how == "a folder":
+        (run / "metrics.jsonl").unlink()
+        (run / "metrics.jsonl").mkdir()
+    elif how == "bad JSON inside":
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(run / "bitext.parquet")
+        bad = pa.array(["{not json"])
+        pq.write_table(
+            table.set_column(table.column_names.index("dropped"), "dropped", bad), run / "bitext.parquet"
+        )
+    else:
+        field, value = {
+            "no name": ("name", None),
+            "wrong seed": ("seed", "seven"),
+            "wrong state": ("state", "walking"),
+            "wrong time": ("created", "yesterday"),
+            "no time": ("created", None),
+            "wrong tags": ("tags", {"a": 1}),
+            "half a character": ("note", "\ud800"),
+        }[how]
+        (run / "run.json").write_text(json.dumps({**record, field: value}))
+
+
+WAYS = ["no record", "half a record", "not parquet", "truncated parquet", "another table", "a folder"]
+WAYS += ["bad JSON inside", "no name", "wrong seed", "wrong state", "wrong time", "no time", "wrong tags"]
+WAYS += ["half a character"]
+
+
+def test_broken_runs_are_left_out_alone(make_run, results, runs):
+    good = make_run("good")
+    names = {how: how.replace(" ", "-") for how in WAYS}
+    for name in names.values():
+        shutil.copytree(good.path, runs / name)
+    assert len(ingest(results, runs).added) == 1 + len(WAYS)
+    for how, name in names.items():
+        broken(runs / name, how)
+    other = make_run("other", full=False)
+    report = ingest(results, runs)
+    assert (report.added, report.unchanged) == ([other.id], [good.id])
+    assert sorted(report.removed) == sorted(names.values())
+    assert len(report.problems) == len(WAYS) and not any("\n" in problem for problem in report.problems)
+    for name in names.values():
+        assert any(problem.startswith(f"run {name} was left out: ") for problem in report.problems)
+    grown = dump(results)
+    assert grown["scores"] and {row[0] for row in ask(results, "SELECT id FROM runs").rows} == {
+        good.id,
+        other.id,
+    }
+    for table in KEYS:
+        assert ask(results, f"SELECT count(*) FROM {table} WHERE run NOT IN (SELECT id FROM runs)").rows == [
+            (0,)
+        ]
+    results.unlink()
+    assert ingest(results, runs).problems == report.problems
+    assert dump(results) == grown
+
+
+def test_a_copied_folder_is_another_run(make_run, results, runs):
+    run = make_run()
+    shutil.copytree(run.path, runs / "copy")
+    ingest(results, runs)
+    assert ask(results, "SELECT id FROM runs ORDER BY id").rows == sorted([(run.id,), ("copy",)])
+    assert ask(results, "SELECT count(*) FROM scores WHERE run = 'copy'").rows == [(3,)]
+
+
+def test_times_are_utc(make_run, results, runs):
+    run = make_run()
+    run.update(started="2026-01-01T10:00:00+03:00")
+    ingest(results, runs)
+    assert ask(results, "SELECT started::VARCHAR FROM runs").rows == [("2026-01-01 07:00:00",)]
+
+
+def test_a_missing_folder_of_runs_does_not_empty_the_database(make_run, results, runs):
+    make_run()
+    ingest(results, runs)
+    before = dump(results)
+    with pytest.raises(InputError, match=r"folder of runs is missing, but .* holds 1 runs"):
+        ingest(results, runs.with_name("elsewhere"))
+    assert dump(results) == before
+
+
+def test_schema_versions(make_run, results, runs):
+    run = make_run()
+    ingest(results, runs)
+    before = dump(results)
+    change(results, f"UPDATE meta SET schema_version = {SCHEMA_VERSION + 1}")
+    for action in (lambda: ingest(results, runs), lambda: ask(results, "SELECT 1")):
+        with pytest.raises(InputError, match=r"newer Optical Workbench made it .*upgrade"):
+            action()
+    # An older one has other tables; it is rebuilt if every run it holds is still there.
+    change(results, "UPDATE meta SET schema_version = 0; DROP TABLE plans; ALTER TABLE runs DROP COLUMN note")
+    shutil.move(run.path, runs.with_name("away"))
+    with pytest.raises(InputError, match=f"1 of its runs .{re.escape(run.id)}, .* are gone"):
+        ingest(results, runs)
+    shutil.move(runs.with_name("away"), run.path)
+    report = ingest(results, runs)
+    assert report.rebuilt and report.added == [run.id]
+    assert dump(results) == before
+    # So is one of this version that another list of languages went into.
+    change(results, "UPDATE meta SET built_from = 'another'")
+    assert ingest(results, runs).rebuilt and dump(results) == before
+
+
+def test_what_is_not_ours_is_not_touched(results, runs):
+    results.write_bytes(b"my thesis" * 1000)
+    with pytest.raises(InputError, match="not a valid DuckDB database"):
+        ingest(results, runs)
+    assert results.read_bytes() == b"my thesis" * 1000
+    results.unlink()
+    change(results, "CREATE TABLE mine AS SELECT 42 AS answer")
+    with pytest.raises(InputError, match="not a database of Optical Workbench"):
+        ingest(results, runs)
+    assert dump(results) == {"mine": ["(42,)"]}
+
+
+WRITER = """
+import duckdb, sys
+c = duckdb.connect(sys.argv[1])
+c.execute("PRAGMA disable_checkpoint_on_shutdown")
+c.execute("UPDATE runs SET note = 'committed'")
+c.begin()
+c.execute("DELETE FROM scores"); c.execute("DELETE FROM runs")
+print("ready", flush=True); sys.stdin.read()
+"""
+
+
+def killed_writer(results: Path) -> None:
+    with python(WRITER, results) as writer:
+        assert writer.stdout.readline() == "ready\n"
+        with pytest.raises(BusyError, match=f"process {writer.pid} holds"):
+            ask(results, "SELECT 1", wait=0.05)
+        writer.send_signal(signal.SIGKILL)
+
+
+def test_a_writer_killed_midway_leaves_the_database_usable(make_run, results, runs):
+    run = make_run()
+    ingest(results, runs)
+    killed_writer(results)
+    assert ask(results, "SELECT note, (SELECT count(*) FROM scores) FROM runs").rows == [("committed", 3)]
+    run.log(5, {"loss": 0.1}, 5.0)
+    assert ingest(results, runs).updated == [run.id]
+    assert ask(results, "SELECT max(step) FROM steps").rows == [(5,)]
+
+
+def test_the_log_of_a_deleted_database_is_not_replayed(make_run, results, runs):
+    make_run()
+    ingest(results, runs)
+    before = dump(results)
+    killed_writer(results)
+    assert results.with_name("results.duckdb.wal").exists()
+    results.unlink()
+    ingest(results, runs)
+    assert dump(results) == before
+
+
+READER = """
+import sys, threading
+from pathlib import Path
+from engine.results.queries import ask
+done = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+print("ready", flush=True)
+asked = 0
+while not done.is_set():
+    (runs, steps), = ask(Path(sys.argv[1]), "SELECT count(DISTINCT run), count(*) FROM steps").rows
+    assert runs == 1 and steps >= 6, (runs, steps)
+    asked += 1
+print(asked)
+"""
+
+
+def test_a_reader_in_a_loop_and_an_ingester_never_fail(make_run, results, runs):
+    run = make_run()
+    ingest(results, runs)
+    with python(READER, results) as reader:
+        assert reader.stdout.readline() == "ready\n"
+        for step in range(3, 23):
+            run.log(step, {"loss": 1 / step, "held_out/so/RR": 0.5}, step)
+            assert ingest(results, runs).updated == [run.id]
+        asked = reader.communicate()[0]
+        assert reader.returncode == 0 and int(asked) > 0
+    assert ask(results, "SELECT count(*) FROM steps").rows == [(46,)]
+
+
+def test_a_reader_that_stays_makes_the_ingester_say_who(make_run, results, runs):
+    run = make_run()
+    ingest(results, runs)
+    run.update(note="more")
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print(flush=True); input()"
+    with python(code, results) as reader:
+        reader.stdout.readline()
+        with pytest.raises(BusyError, match=f"process {reader.pid} holds the results database") as caught:
+            ingest(results, runs, wait=0.1)
+        assert caught.value.exit_code == 3
+        reader.communicate()
+    assert ingest(results, runs).updated == [run.id]
+
+
+def test_two_ingesters_take_turns(make_run, results, runs):
+    make_run()
+    code = """
+import sys
+from pathlib import Path
+from engine.results.database import exclusive
+with exclusive(Path(sys.argv[1])):
+    print(flush=True); sys.stdin.read()
+"""
+    with python(code, results) as other:
+        other.stdout.readline()
+        with pytest.raises(BusyError, match=f"process {other.pid} is writing"):
+            ingest(results, runs, wait=0.05)
+        other.kill()
+    # The lock ends with its process, even a killed one.
+    assert ingest(results, runs).added
+    with results.with_name("results.duckdb.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from engine.errors import OpticalError
+from engine.results.ingest import ingest
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+try:
+    ingest(Path(sys.argv[1]), Path(sys.argv[2]))
+except OpticalError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("room", ["for no log", "for the log alone"])
+def test_a_full_disk_fails_in_one_sentence_and_leaves_the_database_whole(make_run, results, runs, room):
+    # A limit on the size of files stands in for the disk: DuckDB meets an error of the same kind in write().
+    run = make_run()
+    ingest(results, runs)
+    before = dump(results)
+    for step in range(20_000):
+        run.log(step, {"a": math.sin(step), "b": math.cos(step)}, step)
+    fresh = results.with_name("fresh.duckdb")
+    limit = 20_000 if room == "for no log" else results.stat().st_size
+    for target in (results, fresh) if room == "for no log" else (fresh,):
+        with python(LIMITED, target, runs, limit) as process:
+            said = process.communicate()[0]
+        assert f"{target}: cannot be written" in said and said.count("\n") == 1
+    assert not fresh.exists() and not list(results.parent.glob("*.building*"))
+    assert dump(results) == before
+    assert ingest(results, runs).updated == [run.id]
+
+
+def test_an_unwritable_place_is_one_sentence(runs, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OpticalError, match="cannot be made"):
+        ingest(tmp_path / "file" / "results.duckdb", runs)

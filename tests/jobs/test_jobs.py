@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine.config import BitextConfig, DistilConfig
+from engine.errors import InputError, OpticalError
+from engine.jobs.launch import launch, stop
+from engine.jobs.state import SILENCE_SECONDS, state_of
+from engine.results.spool import RunFolder
+
+# Says it is ready, then does what its first argument says on SIGTERM; ends by itself if nobody stops it.
+RUN = f"""
+import signal, sys, subprocess, pathlib
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from engine.results.spool import RunFolder
+run, how = RunFolder.open(pathlib.Path(sys.argv[1])), sys.argv[2]
+def save(*_):
+    run.finish("stopped"); sys.exit(0)
+signal.signal(signal.SIGTERM, {{"saves": save, "ignores": signal.SIG_IGN, "dies": signal.SIG_DFL}}[how])
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+run.resume([])
+run.update(summary={{"child": child.pid}})
+print("ready", flush=True)
+signal.pause() if how != "ignores" else sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(
+        tmp_path / "runs", DistilConfig(bitext=[BitextConfig(path="x", language="so")]), []
+    )
+
+
+@pytest.fixture
+def started(run: RunFolder) -> Iterator[object]:
+    """A function that starts a process as the run's own."""
+    processes = []
+
+    def start(how: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", RUN, str(run.path), how]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, **pipes)
+        processes.append(process)
+        assert process.stdout.readline() == "ready\n"
+        run.record = RunFolder.open(run.path).record
+        assert run.record["pid"] == process.pid
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def ended(pid: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(20)
+
+
+def test_a_launched_process_is_detached_and_logged(tmp_path):
+    log = tmp_path / "runs" / "r" / "log.txt"
+    code = """
+import os, sys
+print(sorted(sys.argv[1:]), os.getsid(0) == os.getpid(), sys.stdin.read() == "", flush=True)
+print("narration", file=sys.stderr)
+"""
+    pid = launch([sys.executable, "-c", code, "b", "a c"], log)
+    ended(pid)
+    assert log.read_text() == "['a c', 'b'] True True\nnarration\n"
+    # Its log goes on where it was.
+    ended(launch([sys.executable, "-c", "print('again')"], log))
+    assert log.read_text().endswith("narration\nagain\n")
+
+
+def test_what_cannot_be_launched_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="no such program"):
+        launch(["no-such-program-here"], tmp_path / "log.txt")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OpticalError, match="cannot be started"):
+        launch([sys.executable], tmp_path / "file" / "log.txt")
+
+
+def test_states_that_the_record_tells(run, tmp_path):
+    assert state_of(run.path) == "running"
+    for state in ("finished", "failed", "stopped"):
+        run.finish(state)
+        assert state_of(run.path) == state
+    run.update(state="walking")
+    assert state_of(run.path) == "unknown"
+    assert state_of(tmp_path / "nothing") == "unknown"
+
+
+def test_a_killed_process_has_crashed_even_as_a_zombie(run, started):
+    process = started("dies")
+    assert state_of(run.path) == "running"
+    process.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+    assert state_of(run.path) == "crashed"
+    process.wait()
+    assert state_of(run.path) == "crashed"
+    with pytest.raises(InputError, match="it is crashed, there is nothing to stop"):
+        stop(run.path)
+
+
+def test_on_another_machine_the_heartbeat_tells(run):
+    run.update(host=f"not-{platform.node()}", pid=1)
+    assert state_of(run.path) == "running"
+    heartbeat = run.path / "heartbeat"
+    late = time.time() - SILENCE_SECONDS - 60
+    os.utime(heartbeat, (late, late))
+    assert state_of(run.path) == "crashed"
+    heartbeat.unlink()
+    assert state_of(run.path) == "unknown"
+    with pytest.raises(InputError, match="it runs on 'not-"):
+        stop(run.path)
+
+
+def test_a_run_that_saves_is_stopped(run, started):
+    process = started("saves")
+    assert stop(run.path, kill_after=20) == "stopped"
+    assert not psutil.pid_exists(process.pid)
+    assert RunFolder.open(run.path).record["failure"] is None
+
+
+def test_a_run_that_just_dies_is_recorded_as_stopped(run, started):
+    process = started("dies")
+    assert stop(run.path, kill_after=20) == "stopped"
+    assert not psutil.pid_exists(process.pid)
+    assert RunFolder.open(run.path).record["failure"] == "it was stopped before it could save"
+
+
+def test_a_run_that_does_not_listen_is_killed_with_its_children(run, started):
+    process = started("ignores")
+    child = psutil.Process(RunFolder.open(run.path).record["summary"]["child"])
+    assert stop(run.path, kill_after=0.1) == "stopped"
+    assert not psutil.pid_exists(process.pid)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    record = RunFolder.open(run.path).record
+    assert record["ended"] and record["failure"] == "it did not stop within 0.1 s and was killed"
+
+
+def test_a_reused_number_is_never_hit(run, started):
+    process = started("dies")
+    run.update(process_started=psutil.Process(process.pid).create_time() - 3600)
+    assert state_of(run.path) == "crashed"
+    with pytest.raises(InputError, match="nothing to stop"):
+        stop(run.path)
+    assert process.poll() is None
+
+
+def test_a_finished_run_is_not_stopped(run, started):
+    process = started("dies")
+    RunFolder.open(run.path).finish("finished")
+    with pytest.raises(InputError, match="it is finished, there is nothing to stop"):
+        stop(run.path)
+    assert process.poll() is None

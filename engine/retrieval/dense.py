@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.retrieval.topk import top_k
+from engine.retrieval.blocks import dense_blocks
+from engine.retrieval.topk import Found, find
 
 
 def search_dense(
-    queries: Tensor, documents: Tensor, k: int, *, block_bytes: int = 1 << 27
+    queries: Tensor, documents: Tensor, k: int, *, block_bytes: int = 1 << 26
 ) -> tuple[Tensor, Tensor]:
     """Return the `k` documents of highest inner product with each query.
 
-    Exact. Memory beyond the arguments stays near `block_bytes`: queries are taken in blocks whose scores
-    against all documents fit in it. Equal scores keep the lower document first.
+    Exact. Memory beyond the arguments stays near `block_bytes`. Equal scores keep the lower document first.
 
     Parameters
     ----------
@@ -33,21 +33,21 @@ def search_dense(
     Raises
     ------
     ValueError
-        When the widths differ.
+        When the widths differ, or `k` is below 1.
     DivergedError
         When a score is not a number.
     """
-    if queries.ndim != 2 or documents.ndim != 2 or queries.shape[1] != documents.shape[1]:
-        raise ValueError(
-            f"queries {tuple(queries.shape)} and documents {tuple(documents.shape)} do not fit together"
-        )
-    dtype = torch.promote_types(torch.promote_types(queries.dtype, documents.dtype), torch.float32)
-    table = documents.to(dtype)
-    rows = max(1, block_bytes // (max(1, len(documents)) * dtype.itemsize))
-    found = (
-        [top_k(block.to(dtype) @ table.T, k) for block in torch.split(queries, rows)] if len(queries) else []
-    )
-    if not found:
-        empty = torch.zeros(0, min(k, len(documents)), dtype=dtype, device=queries.device)
-        return empty, empty.long()
-    return torch.cat([scores for scores, _ in found]), torch.cat([indices for _, indices in found])
+    nothing = torch.empty(len(queries), 0, dtype=torch.int64)
+    found = find_dense(queries, documents, k, nothing, block_bytes=block_bytes)
+    return found.scores, found.indices
+
+
+def find_dense(
+    queries: Tensor, documents: Tensor, k: int, wanted: Tensor, *, block_bytes: int = 1 << 26
+) -> Found:
+    """Search as `search_dense` does and rank the documents `wanted` (N, R), -1 for none, among all M."""
+    parts, start = [], 0
+    for scores in dense_blocks(queries, documents, block_bytes=block_bytes):
+        parts.append(find(scores, k, wanted[start : start + len(scores)].to(scores.device)))
+        start += len(scores)
+    return Found.join(parts)

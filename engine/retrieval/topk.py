@@ -1,11 +1,53 @@
-"""The k best scores of each row, with ties broken towards the lower index."""
+"""The best documents of each row of scores, and the ranks of chosen ones, with one rule for ties.
+
+Equal scores keep the document of the lower index first, here and in every search.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from engine.errors import DivergedError
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search found for N queries.
+
+    Attributes
+    ----------
+    scores : Tensor of shape (N, k)
+        The best scores, descending.
+    indices : Tensor of shape (N, k), int64
+        Their documents.
+    ranks : Tensor of shape (N, R), int64
+        Ranks, from one, of the documents asked for among all documents; 0 where none was asked for or
+        where it scores -inf, which means that it is not found at all.
+    """
+
+    scores: Tensor
+    indices: Tensor
+    ranks: Tensor
+
+    @classmethod
+    def join(cls, parts: Iterable[Found]) -> Found:
+        """Put consecutive blocks of queries together; there is at least one."""
+        listed = list(parts)
+        return cls(
+            torch.cat([part.scores for part in listed]),
+            torch.cat([part.indices for part in listed]),
+            torch.cat([part.ranks for part in listed]),
+        )
+
+
+def find(scores: Tensor, k: int, wanted: Tensor) -> Found:
+    """Return the `k` best of each row of `scores` (n, M) and the ranks of `wanted` (n, R), -1 for none."""
+    values, indices = top_k(scores, k)
+    return Found(values, indices, ranks_of(scores, wanted))
 
 
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -28,6 +70,8 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     Raises
     ------
+    ValueError
+        When `k` is below 1.
     DivergedError
         When a score is not a number.
     """
@@ -37,7 +81,7 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         raise DivergedError("some scores are not numbers: the encoder gave vectors with NaN, so use another")
     k = min(k, scores.shape[1])
     if k == 0 or len(scores) == 0:
-        return scores[:, :0], torch.zeros(len(scores), 0, dtype=torch.int64, device=scores.device)
+        return scores[:, :k], torch.zeros(len(scores), k, dtype=torch.int64, device=scores.device)
     values, indices = scores.topk(k, dim=1)
     last = values[:, -1:]
     # topk may keep any of the documents that share the last score; rows where that is a choice are redone.
@@ -49,3 +93,28 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     indices = indices.sort(dim=1).values
     values, order = scores.gather(1, indices).sort(dim=1, descending=True, stable=True)
     return values, indices.gather(1, order)
+
+
+def ranks_of(scores: Tensor, wanted: Tensor) -> Tensor:
+    """Return the ranks, from one, of the documents `wanted` in each row, without sorting.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (N, M)
+    wanted : Tensor of shape (N, R), int64
+        Columns of `scores`, -1 where there is none.
+
+    Returns
+    -------
+    Tensor of shape (N, R), int64
+        0 where there is none or the score is -inf.
+    """
+    ranks = torch.zeros_like(wanted)
+    for column, index in enumerate(wanted.T):
+        own = scores.gather(1, index.clamp(min=0)[:, None])
+        above = (scores > own).sum(1)
+        ties = (scores >= own).sum(1) > above + 1
+        for row in (ties & (index >= 0)).nonzero()[:, 0].tolist():
+            above[row] += (scores[row, : index[row]] == own[row]).sum()
+        ranks[:, column] = torch.where((index >= 0) & (own[:, 0] > -torch.inf), above + 1, 0)
+    return ranks

@@ -1,0 +1,73 @@
+"""`Ranking`: which documents were found for which query, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from engine.retrieval.topk import Found
+
+
+class ScoredDoc(NamedTuple):
+    """One line of a run, as ir-measures reads it."""
+
+    query_id: str
+    doc_id: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Documents found for each query, best first.
+
+    Attributes
+    ----------
+    query_ids : sequence of str
+    document_ids : sequence of sequences of str
+        For each query its documents, best first.
+    scores : sequence of sequences of float
+        Their scores.
+
+    Raises
+    ------
+    ValueError
+        When the three differ in shape, a query or one of its documents comes twice, or scores rise.
+    """
+
+    query_ids: Sequence[str]
+    document_ids: Sequence[Sequence[str]]
+    scores: Sequence[Sequence[float]]
+
+    def __post_init__(self) -> None:
+        if not len(self.query_ids) == len(self.document_ids) == len(self.scores):
+            raise ValueError("query_ids, document_ids and scores must have one entry for each query")
+        if len(set(self.query_ids)) != len(self.query_ids):
+            raise ValueError("a query has two rankings")
+        for query, documents, scores in zip(self.query_ids, self.document_ids, self.scores, strict=True):
+            if len(documents) != len(scores) or len(set(documents)) != len(documents):
+                raise ValueError(f"query {query!r}: every document needs one score, and none may come twice")
+            if any(later > earlier for earlier, later in zip(scores, scores[1:], strict=False)):
+                raise ValueError(f"query {query!r}: scores must not rise along the ranking")
+
+    @classmethod
+    def from_found(cls, found: Found, query_ids: Sequence[str], document_ids: Sequence[str]) -> Ranking:
+        """Name the queries and documents of a search; what scores -inf was not found and is left out."""
+        kept = (found.scores > float("-inf")).sum(1).tolist()
+        names, scores = [], []
+        rows = zip(found.indices.tolist(), found.scores.tolist(), kept, strict=True)
+        for indices, values, count in rows:
+            names.append([document_ids[index] for index in indices[:count]])
+            scores.append(values[:count])
+        return cls(query_ids, names, scores)
+
+    def for_measures(self) -> Iterator[ScoredDoc]:
+        """Yield the run for ir-measures, with scores that fall by one from rank to rank.
+
+        trec_eval ignores the order of a run: it sorts by score, and equal scores by descending document
+        id, in 32-bit floats. Its own scores would so be measured on another order than the one found;
+        with these, the order found is the one that is measured.
+        """
+        for query, documents in zip(self.query_ids, self.document_ids, strict=True):
+            for rank, document in enumerate(documents):
+                yield ScoredDoc(query, document, float(len(documents) - rank))

@@ -1,0 +1,130 @@
+"""MaxSim search that screens all documents in bf16 and settles what is left in fp32.
+
+bf16 products cost a fraction of fp32 ones on processors that have them. Their error is bounded, so a
+document that lies further from a decision than the bound needs no second look, and the result is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from engine.errors import DivergedError
+from engine.retrieval.blocks import segment_max, token_blocks
+from engine.retrieval.tokens import TokenStore
+from engine.retrieval.topk import Found, find, ranks_of, top_k
+
+_SHARE = 16  # with more than M / 16 documents to settle, scoring all of them in fp32 is faster
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Tell whether the processor multiplies bf16 faster than fp32."""
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+@torch.no_grad()
+def screened(
+    queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, *, block_bytes: int
+) -> Iterator[Found]:
+    """Yield what `find_maxsim` returns for consecutive blocks of queries; fp32 vectors or narrower."""
+    device = documents.vectors.device
+    error = screening_error(queries, documents).to(device)
+    start = 0
+    for coarse in token_blocks(queries, documents, block_bytes=block_bytes, precision="bf16"):
+        if coarse.isnan().any():
+            raise DivergedError(
+                "some scores are not numbers: the encoder gave vectors with NaN, so use another"
+            )
+        rows = torch.arange(start, start + len(coarse))
+        start += len(coarse)
+        yield _settle(
+            queries.select(rows), documents, k, wanted[rows].to(device), coarse, error[rows.to(device)]
+        )
+
+
+def _settle(
+    queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, coarse: Tensor, error: Tensor
+) -> Found:
+    """Return the exact result of a block, whose scores `coarse` (n, M) are off by at most `error` (n,)."""
+    k = min(k, len(documents))
+    scores = coarse.new_empty(len(coarse), k)
+    indices = torch.empty(len(coarse), k, dtype=torch.int64, device=coarse.device)
+    ranks = torch.zeros_like(wanted)
+    whole = []
+    for row in range(len(coarse)):
+        own, slack = coarse[row], error[row]
+        targets = wanted[row][wanted[row] >= 0]
+        exact = _exact(queries[row], documents, targets)
+        possible = own >= own.topk(k).values[-1] - 2 * slack if k else torch.zeros_like(own, dtype=torch.bool)
+        for score in exact:
+            possible |= (own - score).abs() <= slack
+        possible[targets] = True
+        candidates = possible.nonzero()[:, 0]
+        if len(candidates) * _SHARE > len(own):
+            whole.append(row)
+            continue
+        settled = _exact(queries[row], documents, candidates)[None]
+        best, order = top_k(settled, k)
+        scores[row], indices[row] = best[0], candidates[order[0]]
+        if len(targets):
+            place = torch.searchsorted(candidates, wanted[row].clamp(min=0)).clamp(max=len(candidates) - 1)
+            place = torch.where(wanted[row] >= 0, place, -1)
+            among = ranks_of(settled, place[None])[0]
+            # Documents left out lie surely above or below each target.
+            limit = settled[0, place] + slack
+            above = (own > limit[:, None]).sum(1) - (own[candidates] > limit[:, None]).sum(1)
+            ranks[row] = torch.where(among > 0, among + above, 0)
+    if whole:
+        some = torch.tensor(whole)
+        full = Found.join(
+            find(block, k, part)
+            for block, part in _blocks(queries.select(some), documents, wanted[some.to(wanted.device)])
+        )
+        some = some.to(coarse.device)
+        scores[some], indices[some], ranks[some] = full.scores, full.indices, full.ranks
+    return Found(scores, indices, ranks)
+
+
+def _blocks(queries: TokenStore, documents: TokenStore, wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    start = 0
+    for block in token_blocks(queries, documents):
+        yield block, wanted[start : start + len(block)]
+        start += len(block)
+
+
+def _exact(tokens: Tensor, documents: TokenStore, indices: Tensor) -> Tensor:
+    """Return the fp32 scores (C,) of one query's tokens (Q, H) with the documents `indices` (C,)."""
+    chosen = documents.select(indices)
+    tokens = tokens.to(device=chosen.vectors.device, dtype=torch.float32)
+    best = segment_max(chosen.vectors.float() @ tokens.T, chosen.lengths).mean(1)
+    return best.masked_fill(chosen.lengths == 0, -torch.inf)
+
+
+def screening_error(queries: TokenStore, documents: TokenStore) -> Tensor:
+    """Bound, for each query, how far its bf16 score with any document can lie from the fp32 one, (N,).
+
+    By Cauchy and Schwarz ``|<q,d> - <q',d'>| <= |q - q'||d| + |q'||d - d'|`` with q', d' the rounded
+    vectors; rounding the product adds at most 1/256 of it, and sums of H terms lose at most H units in the
+    last place in fp32. Neither max nor mean enlarges an error that holds for every pair.
+    """
+    norm, residual, _ = _rounding(documents.vectors)
+    largest, rest = norm.max() if len(norm) else 0.0, residual.max() if len(residual) else 0.0
+    _, residuals, rounded = _rounding(queries.vectors)
+    product = 1 / 256 + queries.vectors.shape[1] * 2.0**-22
+    token = residuals * largest + rounded * (rest + (largest + rest) * product)
+    owner = torch.repeat_interleave(torch.arange(len(queries), device=token.device), queries.lengths)
+    total = token.new_zeros(len(queries)).index_add_(0, owner, token)
+    # 1 % more covers the rounding of this bound itself.
+    return 1.01 * total / queries.lengths.clamp(min=1)
+
+
+def _rounding(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the norms (N,) of vectors (N, H), of what bf16 takes from them, and of what it leaves."""
+    parts = []
+    for block in torch.split(vectors, 1 << 14):
+        exact, rounded = block.float(), block.bfloat16().float()
+        parts.append(torch.stack([exact.norm(dim=1), (exact - rounded).norm(dim=1), rounded.norm(dim=1)]))
+    norms, residuals, left = torch.cat(parts, 1).cpu()
+    return norms, residuals, left

@@ -310,14 +310,22 @@ def same_language(a: str, b: str) -> bool:
     return language(a) == language(b)
 
 
-@lru_cache(maxsize=4096)
 def names_language(tag: str, code: str) -> bool:
     """Tell whether `tag`, which may name no language at all, names the language of `code`."""
+    return _known(tag) == language(code)
+
+
+def names_other_language(tag: str, code: str) -> bool:
+    """Tell whether `tag` names a language, and another than that of `code`."""
+    return _known(tag) not in (None, language(code))
+
+
+@lru_cache(maxsize=4096)
+def _known(tag: str) -> Language | None:
     try:
-        return same_language(tag, code)
+        return language(tag)
     except InputError:
-        language(code)  # an unknown code is the caller's mistake, an unknown tag is not
-        return False
+        return None
 
 
 def _is_subtag(part: str) -> bool:

@@ -16,7 +16,7 @@ import polib
 from engine.bitext.messages import plain
 from engine.bitext.pairs import SentencePair
 from engine.errors import InputError
-from engine.languages import language, names_language
+from engine.languages import language, names_language, names_other_language
 
 
 def read_gettext(path: Path, source: str, target: str) -> Iterator[SentencePair]:
@@ -48,9 +48,9 @@ def read_gettext(path: Path, source: str, target: str) -> Iterator[SentencePair]
     files = _catalogues(path, source) if path.is_dir() else {path: path.stem}
     for file, name in files.items():
         catalogue = _parse(file)
-        own = catalogue.metadata.get("Language", "") if path.is_file() else source
-        if own and not names_language(own, source):
-            raise InputError(f"the catalogue is in {own!r}, not in {source!r}", path=file)
+        own = catalogue.metadata.get("Language", "")
+        if names_other_language(own, source):
+            raise InputError(f"the catalogue says that it is in {own!r}, not in {source!r}", path=file)
         form = _form_of_one(catalogue.metadata)
         for entry in catalogue:
             translation = _translation(entry, form)
@@ -144,9 +144,15 @@ def _catalogues(root: Path, source: str) -> dict[Path, str]:
 
 def _rank(locale: str, source: str) -> int:
     """Order the locales of one language: as asked for, bare, in the usual script, others."""
-    tag = re.sub(r"[-@]", "_", locale.casefold())
-    if tag == re.sub(r"[-@]", "_", source.casefold()):
+    tag, wanted = _tag(locale), _tag(source)
+    if tag == wanted:
         return 0
     if "_" not in tag:
         return 1
     return 2 if language(source).script.casefold() in tag.split("_") else 3
+
+
+def _tag(locale: str) -> str:
+    """Return a locale's name in one spelling, gettext's script modifiers as ISO 15924 codes."""
+    tag = re.sub(r"[-@]", "_", locale.casefold())
+    return tag.replace("_latin", "_latn").replace("_cyrillic", "_cyrl")

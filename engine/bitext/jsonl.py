@@ -66,7 +66,7 @@ def _pair(record: Any, name: str, source: str, target: str) -> SentencePair | Un
         _sentence(texts, second),
         source,
         target,
-        str(record.get("id", name)),
+        name if record.get("id") is None else str(record["id"]),
         None if score is None else float(score),
     )
 

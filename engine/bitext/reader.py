@@ -54,8 +54,8 @@ def open_bitext(
 
     Sentences are put in Unicode's NFC with runs of white space made one space. Dropped are pairs with an
     empty or overlong side, with sides too different in length, with too low a score, and repeated pairs; what
-    is checked first counts as the reason, in the order of `Drops`' fields. Nothing is held in memory but
-    16 bytes for each pair kept.
+    is checked first counts as the reason, in the order of `Drops`' fields. Nothing stays in memory but a
+    16-byte hash of each pair kept.
 
     Parameters
     ----------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from engine.bitext.pairs import SentencePair
@@ -14,7 +16,9 @@ def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[list[SentencePa
 
     The sentences with the smallest BLAKE2b hash are held out: the choice depends on the sentences alone,
     not on their order or language. Pass the pairs of all languages at once, and a sentence that several
-    languages share goes to one side for all of them. Letter case is ignored.
+    languages share goes to one side for all of them. Sentences that differ only in
+    case, punctuation, spacing or escaped characters (``&gt;``) are one: 162 of TICO-19's 3,071 English
+    segments are spelled differently in its files for different languages.
 
     Parameters
     ----------
@@ -63,13 +67,18 @@ def sample(counts: Mapping[str, int], alpha: float) -> dict[str, float]:
 
 
 def _key(sentence: str) -> bytes:
-    return hashlib.blake2b(" ".join(sentence.casefold().split()).encode(), digest_size=16).digest()
+    """Return the hash of a sentence's letters, marks and digits."""
+    text = unicodedata.normalize("NFC", html.unescape(sentence)).casefold()
+    bare = "".join(character for character in text if unicodedata.category(character)[0] in "LMN")
+    return hashlib.blake2b((bare or text).encode(), digest_size=16).digest()
 
 
 def in_part(sentence: str, part: str, test_share: float) -> bool:
     """Tell whether an English sentence is in `part` of a split by hash: ``all``, ``train`` or ``test``.
 
-    The same sentence falls on the same side in every language, file and run. Letter case is ignored.
+    The same sentence falls on the same side in every language, file and run. Sentences that differ only in
+    case, punctuation, spacing or escaped characters (``&gt;``) are one: 162 of TICO-19's 3,071 English
+    segments are spelled differently in its files for different languages.
     """
     if part == "all":
         return True

@@ -72,7 +72,7 @@ def _units(stream: BinaryIO, path: Path, source: str, target: str) -> Iterator[S
         raise InputError(
             f"not well-formed XML ({reason}); export or fetch it again", path=path, line=error.position[0]
         ) from error
-    except ValueError as error:
+    except (LookupError, ValueError) as error:
         raise InputError(f"its encoding cannot be read ({error}); convert it to UTF-8", path=path) from error
 
 
@@ -86,7 +86,7 @@ def _unit(unit: Element, number: int, source: str, target: str) -> SentencePair 
                 texts.setdefault(tag, _text(segment))
     found = [next((tag for tag in texts if names_language(tag, wanted)), None) for wanted in (source, target)]
     if found[0] is None or found[1] is None:
-        return Unmatched(tuple(texts))
+        return Unmatched(tuple(tag for tag in texts if tag))
     return SentencePair(texts[found[0]], texts[found[1]], source, target, unit.get("tuid") or f"tu{number}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -47,7 +48,7 @@ class Ranking:
         for query, documents, scores in zip(self.query_ids, self.document_ids, self.scores, strict=True):
             if len(documents) != len(scores) or len(set(documents)) != len(documents):
                 raise ValueError(f"query {query!r}: every document needs one score, and none may come twice")
-            if any(later > earlier for earlier, later in zip(scores, scores[1:], strict=False)):
+            if any(later > earlier for earlier, later in itertools.pairwise(scores)):
                 raise ValueError(f"query {query!r}: scores must not rise along the ranking")
 
     @classmethod

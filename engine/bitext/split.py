@@ -37,7 +37,7 @@ def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[list[SentencePa
     InputError
         If nothing would be kept.
     """
-    keyed = [(_key(pair.target), pair) for pair in pairs]
+    keyed = [(sentence_key(pair.target), pair) for pair in pairs]
     distinct = sorted({key for key, _ in keyed})
     if count >= len(distinct) and count:
         raise InputError(
@@ -66,8 +66,8 @@ def sample(counts: Mapping[str, int], alpha: float) -> dict[str, float]:
     return {name: weight / total for name, weight in weights.items()}
 
 
-def _key(sentence: str) -> bytes:
-    """Return the hash of a sentence's letters, marks and digits."""
+def sentence_key(sentence: str) -> bytes:
+    """Return a hash of a sentence's letters, marks and digits: equal for spellings of one sentence."""
     text = unicodedata.normalize("NFC", html.unescape(sentence)).casefold()
     bare = "".join(character for character in text if unicodedata.category(character)[0] in "LMN")
     return hashlib.blake2b((bare or text).encode(), digest_size=16).digest()
@@ -82,5 +82,5 @@ def in_part(sentence: str, part: str, test_share: float) -> bool:
     """
     if part == "all":
         return True
-    in_test = int.from_bytes(_key(f"part\t{sentence}")[:8]) < test_share * 2**64
+    in_test = int.from_bytes(sentence_key(f"part\t{sentence}")[:8]) < test_share * 2**64
     return in_test == (part == "test")

@@ -82,6 +82,10 @@ class Collection:
         """The documents' language, or ``all`` where they have several."""
         return self.pool[0] if len(self.pool) == 1 else "all"
 
+    def named(self, name: str) -> Collection:
+        """Return the collection under another name."""
+        return replace(self, name=name)
+
     def first(self, count: int) -> Collection:
         """Return the collection with the first `count` queries of each language; `revision` says so."""
         seen: dict[str, int] = {}

@@ -78,7 +78,9 @@ def make_bitext_collection(
             texts.append(answer)
         relevant.setdefault((asking, text), {})[pool[key]] = 1
     texts += [text for text in dict.fromkeys(distractors) if text and sentence_key(text) not in pool]
-    ids = _distinct(f"{asking}:{pair.id}" for (_, asking, *_), pair in zip(sides, pairs, strict=True))
+    # Queries in English are named by the documents' language too: other collections ask the same.
+    topic = "" if forward else f"{language}-"
+    ids = _distinct(f"{asking}:{topic}{pair.id}" for (_, asking, *_), pair in zip(sides, pairs, strict=True))
     queries = tuple(
         Query(identifier, text, asking) for identifier, (text, asking, *_) in zip(ids, sides, strict=True)
     )
@@ -87,7 +89,10 @@ def make_bitext_collection(
         name=name,
         revision=revision_of(
             [
-                *(f"{query.id}\t{query.text}\t{' '.join(judgements[query.id])}".encode() for query in queries),
+                *(
+                    f"{query.id}\t{query.text}\t{' '.join(judgements[query.id])}".encode()
+                    for query in queries
+                ),
                 *(text.encode() for text in texts),
             ]
         ),

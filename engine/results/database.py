@@ -51,7 +51,7 @@ def connect(path: Path, *, read_only: bool, wait: float = WAIT_SECONDS) -> duckd
     while True:
         try:
             return duckdb.connect(path, read_only=read_only, config=dict(_READER) if read_only else {})
-        except (duckdb.IOException, duckdb.ConnectionException, duckdb.BinderException) as error:
+        except duckdb.Error as error:
             message = str(error)
             if not _held(message):
                 raise InputError(f"cannot be opened: {first_line(error)}", path=path) from error
@@ -61,7 +61,8 @@ def connect(path: Path, *, read_only: bool, wait: float = WAIT_SECONDS) -> duckd
                 raise BusyError(f"{path}: {who} holds the results database; try again in a moment") from error
         # The jitter keeps two waiting processes from meeting again and again.
         time.sleep(pause * random.uniform(0.5, 1.5))  # timing only, no result depends on it
-        pause = min(pause * 1.5, 0.1)
+        # A writer tries more often: readers in a loop leave only short gaps.
+        pause = min(pause * 1.5, 0.1 if read_only else 0.01)
 
 
 @contextmanager
@@ -134,5 +135,5 @@ def first_line(error: Exception) -> str:
 
 
 def _held(message: str) -> bool:
-    # The second is a reader beside a writer in one process.
-    return "lock on file" in message or "different configuration" in message
+    # The first is another process; the others are a reader beside a writer in this one.
+    return any(sign in message for sign in ("lock on file", "different configuration", "handle conflict"))

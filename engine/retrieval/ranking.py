@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from engine.retrieval.topk import Found
-
-
-class ScoredDoc(NamedTuple):
-    """One line of a run, as ir-measures reads it."""
-
-    query_id: str
-    doc_id: str
-    score: float
 
 
 @dataclass(frozen=True)
@@ -62,13 +53,13 @@ class Ranking:
             scores.append(values[:count])
         return cls(query_ids, names, scores)
 
-    def for_measures(self) -> Iterator[ScoredDoc]:
-        """Yield the run for ir-measures, with scores that fall by one from rank to rank.
+    def for_measures(self) -> dict[str, dict[str, float]]:
+        """Return the run for ir-measures, by query and document, with scores that fall by one a rank.
 
-        trec_eval ignores the order of a run: it sorts by score, and equal scores by descending document
-        id, in 32-bit floats. Its own scores would so be measured on another order than the one found;
-        with these, the order found is the one that is measured.
+        trec_eval ignores the order of a run: it sorts by score in 32-bit floats, and equal scores by
+        descending document id. With the true scores another order than the one found would be measured.
         """
-        for query, documents in zip(self.query_ids, self.document_ids, strict=True):
-            for rank, document in enumerate(documents):
-                yield ScoredDoc(query, document, float(len(documents) - rank))
+        return {
+            query: {document: float(len(documents) - rank) for rank, document in enumerate(documents)}
+            for query, documents in zip(self.query_ids, self.document_ids, strict=True)
+        }

@@ -1,0 +1,255 @@
+"""Is one run better than another? Paired intervals and tests over the same queries.
+
+Queries are the units: each is scored by both runs and the differences are studied. The randomisation test
+swaps the two runs' scores of a query at random, which under the hypothesis of no difference changes
+nothing (Smucker, Allan and Carterette 2007, "A comparison of statistical significance tests for
+information retrieval evaluation"); its p value is (b + 1) / (n + 1) with b of n resamples at least as far
+out, so it is never zero. Intervals are percentile bootstraps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from engine.errors import InputError
+
+Array = npt.NDArray[np.float64]
+
+RESAMPLES = 9_999
+_BATCH = 1 << 21  # most resampled values held at once
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a system's scores differ from a baseline's on the same queries.
+
+    Attributes
+    ----------
+    delta : float
+        Mean difference, system minus baseline.
+    low, high : float
+        Ends of its 95 % bootstrap interval; both are `delta` when there is only one query.
+    p : float
+        Two-sided p value of the paired randomisation test.
+    p_holm : float
+        The same after Holm's correction over the comparisons made together; `p` when there is one.
+    wins, ties, losses : int
+        Queries on which the system is better, equal, worse.
+    queries : int
+    """
+
+    delta: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    wins: int
+    ties: int
+    losses: int
+    queries: int
+
+
+@dataclass(frozen=True)
+class LanguageComparison:
+    """Comparisons by language, corrected over the languages, and that of the mean over languages."""
+
+    languages: dict[str, Comparison]
+    mean: Comparison
+
+
+def compare(
+    baseline: Mapping[str, float],
+    system: Mapping[str, float],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """Compare two runs by their scores of the same queries.
+
+    Parameters
+    ----------
+    baseline, system : mapping of query id to score
+    seed : int
+        Draws the resamples.
+    resamples : int
+        Of the test and of the bootstrap, each.
+
+    Raises
+    ------
+    InputError
+        When the two do not have the same queries, or none.
+    """
+    return compare_languages({"": baseline}, {"": system}, seed=seed, resamples=resamples).languages[""]
+
+
+def compare_languages(
+    baseline: Mapping[str, Mapping[str, float]],
+    system: Mapping[str, Mapping[str, float]],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> LanguageComparison:
+    """Compare two runs in each language, with Holm's correction, and by the mean over languages.
+
+    In the mean every language weighs the same. Its test and interval take what queries of different
+    languages share into account: those whose ids agree after the first colon are one topic (a sentence and
+    its translations), and topics are swapped and drawn as wholes.
+
+    Parameters
+    ----------
+    baseline, system : mapping of language to mapping of query id to score
+    seed, resamples : int
+        As in `compare`.
+
+    Raises
+    ------
+    InputError
+        When the two do not have the same languages and queries, or no query.
+    """
+    _same(baseline, system, "languages")
+    generator = np.random.default_rng(seed)
+    differences: dict[str, dict[str, float]] = {}
+    for language in sorted(baseline):
+        _same(baseline[language], system[language], f"queries in {language!r}" if language else "queries")
+        differences[language] = {
+            query: system[language][query] - baseline[language][query] for query in sorted(baseline[language])
+        }
+    compared = {
+        language: _compare(np.array(list(values.values())), generator, resamples)
+        for language, values in differences.items()
+    }
+    corrected = holm([comparison.p for comparison in compared.values()])
+    return LanguageComparison(
+        {
+            language: replace(comparison, p_holm=p)
+            for (language, comparison), p in zip(compared.items(), corrected, strict=True)
+        },
+        _compare_mean(differences, generator, resamples),
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values adjusted for being tested together (Holm 1979), in their order."""
+    order = np.argsort(p_values, kind="stable")
+    count = len(p_values)
+    adjusted = np.empty(count)
+    scaled = np.asarray(p_values, dtype=np.float64)[order] * (count - np.arange(count))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return [float(p) for p in adjusted]
+
+
+def mean_interval(values: Array, *, seed: int = 0, resamples: int = 1_999) -> tuple[float, float] | None:
+    """Return the ends of the 95 % bootstrap interval of the mean of `values` (n,); none below two values."""
+    if len(values) < 2:
+        return None
+    return _interval(values, np.random.default_rng(seed), resamples)
+
+
+def _compare(differences: Array, generator: np.random.Generator, resamples: int) -> Comparison:
+    delta = float(differences.mean())
+    low, high = _interval(differences, generator, resamples) if len(differences) > 1 else (delta, delta)
+    p = _randomisation(differences, generator, resamples)
+    return _with_counts(differences, delta, low, high, p)
+
+
+def _compare_mean(
+    differences: Mapping[str, Mapping[str, float]], generator: np.random.Generator, resamples: int
+) -> Comparison:
+    topics: dict[str, int] = {}
+    places = [
+        (topics.setdefault(query.partition(":")[2] or query, len(topics)), column, value)
+        for column, values in enumerate(differences.values())
+        for query, value in values.items()
+    ]
+    total = np.zeros((len(topics), len(differences)))
+    count = np.zeros_like(total)
+    for topic, column, value in places:
+        total[topic, column] += value
+        count[topic, column] += 1
+    # Each topic's share of the mean over languages: their sum is the mean itself.
+    shares = (total / count.sum(0)).mean(1)
+
+    def statistic(drawn: npt.NDArray[np.int64], axis: int = -1) -> Any:
+        # A topic drawn n times counts n times; a language missed by all draws leaves the mean.
+        with np.errstate(invalid="ignore"):
+            return np.nanmean(total[drawn].sum(axis) / count[drawn].sum(axis), axis=-1)
+
+    delta = float(shares.sum())
+    low = high = delta
+    if len(topics) > 1:
+        low, high = _bootstrap(np.arange(len(topics)), statistic, total.size, generator, resamples)
+    p = _randomisation(shares, generator, resamples)
+    return _with_counts(np.array([value for *_, value in places]), delta, low, high, p)
+
+
+def _with_counts(differences: Array, delta: float, low: float, high: float, p: float) -> Comparison:
+    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+    ties = len(differences) - wins - losses
+    return Comparison(delta, low, high, p, p, wins, ties, losses, len(differences))
+
+
+def _randomisation(differences: Array, generator: np.random.Generator, resamples: int) -> float:
+    """Return the two-sided p value of flipping the signs of `differences` (n,) at random."""
+    moving = differences[differences != 0]  # the sign of zero changes nothing
+    if not len(moving):
+        return 1.0
+
+    def flipped(size: tuple[int, ...]) -> Array:
+        signs = generator.integers(0, 2, size, dtype=np.int8) * 2 - 1
+        return np.asarray(signs * moving, dtype=np.float64)
+
+    result = stats.monte_carlo_test(
+        moving,
+        flipped,
+        _sum,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, _BATCH // len(moving)),
+    )
+    return float(result.pvalue)
+
+
+def _sum(values: Array, axis: int = -1) -> Any:
+    return values.sum(axis)
+
+
+def _mean(values: Array, axis: int = -1) -> Any:
+    return values.mean(axis)
+
+
+def _interval(values: Array, generator: np.random.Generator, resamples: int) -> tuple[float, float]:
+    return _bootstrap(values, _mean, len(values), generator, resamples)
+
+
+def _bootstrap(
+    sample: npt.NDArray[Any], statistic: Any, size: int, generator: np.random.Generator, resamples: int
+) -> tuple[float, float]:
+    result = stats.bootstrap(
+        (sample,),
+        statistic,
+        n_resamples=resamples,
+        batch=max(1, _BATCH // size),
+        vectorized=True,
+        method="percentile",
+        random_state=generator,
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _same(baseline: Mapping[str, Any], system: Mapping[str, Any], what: str) -> None:
+    """Refuse two mappings whose keys differ, or that have none."""
+    if not baseline and not system:
+        raise InputError(f"there are no {what} to compare")
+    for here, there, name in ((baseline, system, "second"), (system, baseline, "first")):
+        lacking = sorted(set(here) - set(there))
+        if lacking:
+            raise InputError(
+                f"the two runs cannot be compared: the {name} lacks {len(lacking):,} of the {what}, "
+                f"{lacking[0]!r} among them"
+            )

@@ -72,8 +72,10 @@ class BitextConfig(Settings):
     """Pair to stop before; none reads to the end."""
     limit: int | None = Field(None, ge=1)
     """Use at most this many pairs, drawn with the run's seed."""
-    held_out: int = Field(0, ge=0)
-    """Pairs set aside, by a hash of their English side, for held-out retrieval during training."""
+    part: Literal["all", "train", "test"] = "all"
+    """Use all pairs, or one side of a split by a hash of the English sentence (the same in every language)."""
+    test_share: Fraction = 0.3
+    """Share of the English sentences on the test side of that split."""
     max_characters: int = Field(1000, ge=1)
     """Drop pairs with a longer side."""
     max_ratio: float = Field(9.0, ge=1.0)
@@ -157,6 +159,12 @@ class TrainingConfig(Settings):
     """α of language sampling: a language with n pairs is drawn in proportion to n^α."""
     averaging: Fraction = 0.0
     """Weight of the teacher's weights in the final student: (1 - w) student + w teacher (WiSE-FT)."""
+    held_out: int = Field(100, ge=0)
+    """English sentences set aside with all their pairs, to measure retrieval on during training."""
+    alignment: Literal["repair", "trust"] = "repair"
+    """Undo shifts in files whose lines got out of step (a lost line), or trust every pair as it stands."""
+    target_role: Literal["query", "passage"] = "passage"
+    """The role, and so the prefix, in which the teacher encodes the English side of a pair."""
     evaluate_every: int = Field(50, ge=1)
     """Steps between two held-out retrievals."""
     patience: int | None = Field(None, ge=1)
@@ -173,13 +181,17 @@ class CollectionConfig(Settings):
     name: Literal["bitext", "lareqa", "tatoeba"]
     """Bitext retrieval on sources named in `bitext`, LAReQA (XQuAD-R), or Tatoeba."""
     path: str | None = None
-    """Its folder (inside the data home when relative); none takes the collection's own name."""
+    """Its folder; none takes ``xquad-r`` or ``tatoeba`` in the data home."""
     languages: list[str] = Field(default_factory=list)
     """Query languages; empty takes all that the collection has."""
     bitext: list[BitextConfig] = Field(default_factory=list)
     """The pairs of a bitext collection: queries on one side, their translations relevant."""
     distractors: list[str] = Field(default_factory=list)
-    """Files with one English sentence a line, or ``tatoeba`` for all of its English sides; they join the pool."""
+    """Files of one English sentence a line, or Tatoeba's folder for all its English sides, to join the pool."""
+    distractor_bitext: list[BitextConfig] = Field(default_factory=list)
+    """Bitext sources whose English sides join the pool (of direction xx-en)."""
+    pool: Literal["all", "own"] = "all"
+    """LAReQA's pool: sentences of all languages (XTREME-R, the paper), or of the query's language alone."""
     label: str | None = None
     """Name under which the scores are stored; none takes `name`."""
     directions: list[Literal["xx-en", "en-xx"]] = Field(default_factory=lambda: ["xx-en"])

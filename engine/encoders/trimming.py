@@ -53,7 +53,9 @@ class Trimming:
         rows: Tensor = self.lookup[ids]
         if bool((rows < 0).any()):
             piece = int(ids[rows < 0][0])
-            raise OpticalError(f"word piece {piece} was trimmed from the vocabulary; encode with the whole one")
+            raise OpticalError(
+                f"word piece {piece} was trimmed from the vocabulary; encode with the whole one"
+            )
         return rows
 
     def restore(self, model: Any) -> None:
@@ -62,7 +64,9 @@ class Trimming:
         whole = self.whole.clone()
         whole[self.kept] = trimmed.to(whole)
         padding = model.config.pad_token_id
-        model.set_input_embeddings(torch.nn.Embedding.from_pretrained(whole, freeze=False, padding_idx=padding))
+        model.set_input_embeddings(
+            torch.nn.Embedding.from_pretrained(whole, freeze=False, padding_idx=padding)
+        )
 
 
 def trim(encoder: Any, keep: Iterable[int]) -> None:

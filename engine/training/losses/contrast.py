@@ -61,8 +61,6 @@ class TransportContrastLoss:
         cost = (1 - similarity if self.config.cost == "cosine" else 2 - 2 * similarity).flatten(0, 1)
         source = marginal(self.config, batch.mask, batch.norms, batch.ids, self.idf)
         target = marginal(self.config, targets.mask, targets.norms, targets.ids, self.idf)
-        plan = solve(
-            self.config, cost, source.repeat_interleave(columns, 0), target.repeat(rows, 1)
-        )
+        plan = solve(self.config, cost, source.repeat_interleave(columns, 0), target.repeat(rows, 1))
         loss, first = info_nce(-plan.value.view(rows, columns), targets.excluded, self.temperature)
         return loss, {"transport_contrast": float(loss.detach()), "in_batch_accuracy_transport": first}

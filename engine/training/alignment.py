@@ -1,0 +1,82 @@
+"""Find and undo shifts in line-aligned bitext.
+
+One lost line and everything after it is paired with its neighbour: of TICO-19's Somali training segments,
+five in six are. A student trained on such pairs learns the wrong sentence, and nothing in the loss shows it.
+The remedy needs no more than an encoder that is better than chance in both languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from engine.bitext.pairs import SentencePair
+
+#: Largest shift looked for, in pairs either way.
+REACH = 3
+#: What a change of shift must gain, in standard deviations of the similarity of unrelated neighbours.
+SWITCH = 20.0
+
+
+def shifts(source: Tensor, target: Tensor) -> Tensor:
+    """Return the shift of every pair: sentence i of the source belongs to i + shift of the target.
+
+    The best path through the similarities of each source sentence with its `REACH` neighbours on either
+    side, where a change of shift costs `SWITCH` (Viterbi's algorithm). Both sides are centred first, since
+    two languages lie apart in most encoders.
+
+    Parameters
+    ----------
+    source, target : Tensor (N, H)
+        Unit sentence vectors of the pairs, in the order of their file.
+
+    Returns
+    -------
+    Tensor (N,), int64
+        All zero where the pairs are aligned, or too few to tell.
+    """
+    count = len(source)
+    if count < 4 * REACH:
+        return torch.zeros(count, dtype=torch.long)
+    source = torch.nn.functional.normalize(source - source.mean(0), dim=1)
+    target = torch.nn.functional.normalize(target - target.mean(0), dim=1)
+    offsets = torch.arange(-REACH, REACH + 1)
+    scores = torch.full((count, len(offsets)), -1.0)
+    for state, offset in enumerate(offsets.tolist()):
+        rows = torch.arange(max(0, -offset), min(count, count - offset))
+        scores[rows, state] = (source[rows] * target[rows + offset]).sum(1)
+    inside = scores[scores > -1]
+    unrelated = inside[inside <= inside.median()]
+    switch = SWITCH * float(unrelated.std())
+
+    total = scores[0] - switch * (offsets != 0)
+    back = torch.zeros(count, len(offsets), dtype=torch.long)
+    stay = torch.arange(len(offsets))
+    for row in range(1, count):
+        leave, best = total.max() - switch, int(total.argmax())
+        moved = leave > total
+        back[row] = torch.where(moved, best, stay)
+        total = torch.where(moved, leave, total) + scores[row]
+    path = torch.zeros(count, dtype=torch.long)
+    state = int(total.argmax())
+    for row in range(count - 1, -1, -1):
+        path[row] = offsets[state]
+        state = int(back[row, state])
+    return path
+
+
+def realign(pairs: Sequence[SentencePair], shift: Tensor) -> list[SentencePair]:
+    """Return `pairs` with every source sentence beside the target that `shift` points to.
+
+    A source that points outside the list, or to a target that has a pair already, is left out.
+    """
+    moved, taken = [], set()
+    for index, (pair, offset) in enumerate(zip(pairs, shift.tolist(), strict=True)):
+        other = index + offset
+        if 0 <= other < len(pairs) and other not in taken:
+            taken.add(other)
+            moved.append(replace(pair, target=pairs[other].target))
+    return moved

@@ -1,0 +1,87 @@
+"""Which pairs make a step: language sampling, English anchors, batches of like length, negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.bitext.split import sample
+
+#: Batches drawn at once and sorted by length before they are cut.
+WINDOW = 16
+
+
+@dataclass(frozen=True)
+class Example:
+    """A query of the student and the row of its English sentence among the teacher's vectors."""
+
+    text: str
+    language: str
+    target: int
+    length: int
+
+
+def draw_batches(
+    examples: Mapping[str, Sequence[Example]],
+    *,
+    batch_size: int,
+    alpha: float,
+    anchor: float,
+    seed: int,
+) -> Iterator[list[Example]]:
+    """Yield batches without end.
+
+    Languages are drawn with p ∝ n^alpha (the anchor language ``en`` with probability `anchor`, whatever its
+    size); within a language, examples come in shuffled order and every one is used before any comes again.
+    Batches of a window of `WINDOW` are sorted by length, cut, and shuffled.
+    """
+    generator = np.random.default_rng(seed)
+    languages = [language for language in examples if language != "en"]
+    shares = sample({language: len(examples[language]) for language in languages}, alpha)
+    weights = {language: shares[language] * (1 - anchor) for language in languages}
+    if anchor > 0:
+        weights["en"] = anchor
+    names = list(weights)
+    probabilities = np.array([weights[name] for name in names])
+    orders = {name: _endless(len(examples[name]), generator) for name in names}
+    while True:
+        drawn = generator.choice(len(names), size=WINDOW * batch_size, p=probabilities / probabilities.sum())
+        window = [examples[names[i]][next(orders[names[i]])] for i in drawn]
+        window.sort(key=lambda example: example.length)
+        starts = np.arange(0, len(window), batch_size)
+        generator.shuffle(starts)
+        for start in starts:
+            yield window[start : start + batch_size]
+
+
+def _endless(size: int, generator: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield from generator.permutation(size).tolist()
+
+
+def with_negatives(
+    batch: Sequence[Example], pool: int, negatives: int, generator: np.random.Generator
+) -> tuple[list[int], Tensor]:
+    """Return the rows of a batch's targets and `negatives` further sentences, and what is no negative.
+
+    Returns
+    -------
+    rows : list of int, N
+        The batch's own targets in order, then sentences drawn from ``range(pool)``.
+    excluded : Tensor (B, N), bool
+        True where the sentence is the query's own translation in another row: the same English sentence
+        stands behind several languages, and must not be pushed away.
+    """
+    rows = [example.target for example in batch]
+    if negatives:
+        own = set(rows)
+        drawn = generator.choice(pool, size=min(pool, negatives + len(own)), replace=False).tolist()
+        rows += [row for row in drawn if row not in own][:negatives]
+    index = torch.tensor(rows)
+    excluded = index[None, :] == index[: len(batch), None]
+    excluded[torch.arange(len(batch)), torch.arange(len(batch))] = False
+    return rows, excluded

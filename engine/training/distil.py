@@ -1,0 +1,392 @@
+"""Distillation: a student query encoder learns where a frozen teacher places translated sentences."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.bitext.pairs import SentencePair
+from engine.bitext.source import draw
+from engine.config import DistilConfig, EncoderConfig
+from engine.encoders.encoder import Encoder, Tokens
+from engine.encoders.fitting import fit
+from engine.encoders.saving import saved_config
+from engine.encoders.trimming import trim, untrim
+from engine.errors import DivergedError, InputError
+from engine.paths import cache_home
+from engine.reporting import SILENT, Reporter
+from engine.results.spool import RunFolder
+from engine.training.alignment import realign, shifts
+from engine.training.batches import Example, draw_batches, with_negatives
+from engine.training.held_out import HeldOut
+from engine.training.losses import Batch, WeightedLoss, build
+from engine.training.losses.problem import document_frequencies
+from engine.training.pairs import Pairs, read_sources, set_aside
+from engine.training.precision import autocast_dtype
+from engine.training.schedule import learning_rate_factor
+from engine.training.teacher import TeacherVectors, encode_targets, sentence_vectors
+
+#: Held-out retrieval below this share of where it began counts as divergence.
+COLLAPSED = 0.25
+#: Sentences that centring and whitening are fitted on.
+FITTED_ON = 1000
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What a distillation leaves: both encoders, with the best student's weights loaded."""
+
+    teacher: Encoder
+    student: Encoder
+    best_step: int
+    held_out: float
+
+
+def load_encoders(
+    config: DistilConfig, english: Sequence[str], foreign: Sequence[str], precision: torch.dtype
+) -> tuple[Encoder, Encoder]:
+    """Load teacher and student, and fit what unlabelled text fits.
+
+    A student of the teacher's checkpoint shares its mean and projection, and so begins in its space;
+    another checkpoint is fitted on its own side of the bitext.
+
+    Raises
+    ------
+    InputError
+        If the two cannot share a space.
+    """
+    teacher = Encoder.load(config.teacher)
+    if _needs_fitting(config.teacher):
+        fit(teacher, some(english), "passage", precision=precision)
+    wanted = config.student or config.teacher
+    if wanted.checkpoint == config.teacher.checkpoint and wanted.projection == config.teacher.projection:
+        student = Encoder.load(wanted, dropout=config.training.dropout)
+        student.mean.copy_(teacher.mean)
+        if student.projection is not None and teacher.projection is not None:
+            student.projection.load_state_dict(teacher.projection.state_dict())
+    else:
+        student = Encoder.load(wanted, dropout=config.training.dropout)
+        if _needs_fitting(wanted):
+            fit(student, some(foreign), "query", precision=precision)
+    if student.dim != teacher.dim:
+        raise InputError(
+            f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; "
+            "give both the same projection_dim"
+        )
+    teacher.requires_grad_(False)
+    return teacher, student
+
+
+def some(texts: Sequence[str]) -> Sequence[str]:
+    """Return at most `FITTED_ON` texts, evenly spaced: a mean over 20,000 tokens is settled."""
+    return texts[:: max(1, len(texts) // FITTED_ON)]
+
+
+def _needs_fitting(config: EncoderConfig) -> bool:
+    if not (config.centring or config.projection == "whitening"):
+        return False
+    folder = Path(config.checkpoint)
+    return not (folder.is_dir() and saved_config(folder))
+
+
+class Distillation:
+    """One distillation run: its data, encoders, optimiser and loop.
+
+    Parameters
+    ----------
+    config : DistilConfig
+        The run's configuration.
+    run : RunFolder
+        Where metrics and checkpoints go.
+    reporter : Reporter
+        Who watches.
+    """
+
+    def __init__(self, config: DistilConfig, run: RunFolder, reporter: Reporter = SILENT) -> None:
+        self.config, self.run, self.reporter = config, run, reporter
+        torch.manual_seed(config.seed)
+        if config.training.threads:
+            torch.set_num_threads(config.training.threads)
+        torch.set_flush_denormal(True)  # denormals slow CPU kernels many times over
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.precision = autocast_dtype(config.training.precision, self.device)
+        self.generator = np.random.default_rng(config.seed)
+
+        sources, records = read_sources(config.bitext)
+        english = list(dict.fromkeys(pair.target for pairs in sources for pair in pairs))
+        foreign = list(dict.fromkeys(pair.source for pairs in sources for pair in pairs))
+        self.teacher, self.student = load_encoders(config, english, foreign, self.precision)
+        if config.training.alignment == "repair":
+            sources = [self._repair(pairs) for pairs in sources]
+        sources = [
+            draw(pairs, source.limit, config.seed)
+            for source, pairs in zip(config.bitext, sources, strict=True)
+        ]
+        run.write_table("bitext", records)
+        self.pairs = set_aside([pair for pairs in sources for pair in pairs], config.training.held_out)
+        self.english = list(dict.fromkeys(p.target for p in [*self.pairs.training, *self.pairs.held_out]))
+        self.in_training = len({p.target for p in self.pairs.training})
+        reporter.say(
+            f"{len(self.pairs.training):,} training pairs, {len(self.pairs.held_out):,} held out, "
+            f"{len(self.english):,} English sentences"
+        )
+        self.vectors = self._teacher_vectors()
+        self.tokens: dict[str, Tokens] = {}
+        self.examples, held = self._examples(self.pairs)
+        self.idf = self._frequencies()
+        self.loss: WeightedLoss = build(config.loss, config.transport, self.idf)
+        self.held_out = HeldOut(held, self.vectors, config.transport, self.precision)
+        if config.training.trim_vocabulary:
+            trim(self.student, {piece for item in self.tokens.values() for piece in item.ids})
+        self.teacher.to(self.device)
+        self.student.to(self.device)
+        self._freeze()
+        self.optimiser = self._optimiser()
+        # the teacher's weights, for averaging at the end
+        self.origin = copy.deepcopy(self._weights()) if config.training.averaging else None
+
+    # -- preparation ------------------------------------------------------------------------------
+
+    def _repair(self, pairs: list[SentencePair]) -> list[SentencePair]:
+        """Undo the shifts of a source whose lines got out of step."""
+        vectors = []
+        for encoder, role, texts in (
+            (self.student, "query", [pair.source for pair in pairs]),
+            (self.teacher, "passage", [pair.target for pair in pairs]),
+        ):
+            self.reporter.stage(f"alignment of {pairs[0].source_language}, {role} side", len(texts))
+            vectors.append(
+                sentence_vectors(
+                    encoder,
+                    texts,
+                    role,
+                    precision=self.precision,
+                    cache=cache_home() / "vectors",
+                    progress=self.reporter.advance,
+                )
+            )
+        shift = shifts(*vectors)
+        moved = int((shift != 0).sum())
+        if not moved:
+            return pairs
+        self.reporter.say(
+            f"{moved:,} of {len(pairs):,} pairs in {pairs[0].source_language} stood beside a neighbour's "
+            "translation and were put right (training.alignment)"
+        )
+        self.run.update(summary={f"realigned_{pairs[0].source_language}": moved})
+        return realign(pairs, shift)
+
+    def _teacher_vectors(self) -> TeacherVectors:
+        self.reporter.stage("teacher vectors", len(self.english))
+        return encode_targets(
+            self.teacher,
+            self.english,
+            self.config.training.target_role,
+            precision=self.precision,
+            cache=cache_home() / "vectors",
+            progress=self.reporter.advance,
+        )
+
+    def _examples(self, pairs: Pairs) -> tuple[dict[str, list[Example]], dict[str, list[Example]]]:
+        rows = {text: row for row, text in enumerate(self.english)}
+        texts = [p.source for p in [*pairs.training, *pairs.held_out]]
+        texts += self.english[: self.in_training]
+        distinct = list(dict.fromkeys(texts))
+        self.tokens = dict(zip(distinct, self.student.tokenize(distinct, "query"), strict=True))
+
+        def example(text: str, language: str, target: str) -> Example:
+            return Example(text, language, rows[target], len(self.tokens[text].ids))
+
+        training: dict[str, list[Example]] = {}
+        held: dict[str, list[Example]] = {}
+        for found, into in ((pairs.training, training), (pairs.held_out, held)):
+            for pair in found:
+                if (
+                    any(self.tokens[pair.source].counted)
+                    and self.vectors.store.lengths[rows[pair.target]] > 0
+                ):
+                    into.setdefault(pair.source_language, []).append(
+                        example(pair.source, pair.source_language, pair.target)
+                    )
+        if not training:
+            raise InputError("no pair has countable tokens on both sides; see punctuation and special_tokens")
+        if self.config.training.anchor > 0:
+            training["en"] = [
+                example(text, "en", text)
+                for text in self.english[: self.in_training]
+                if any(self.tokens[text].counted)
+            ]
+        return training, held
+
+    def _frequencies(self) -> Tensor | None:
+        if self.config.transport.marginals != "idf":
+            return None
+        return document_frequencies([item.ids for item in self.tokens.values()], len(self.student.tokenizer))
+
+    def _freeze(self) -> None:
+        training = self.config.training
+        layers = getattr(getattr(self.student.model, "encoder", None), "layer", [])
+        if training.frozen_layers > len(layers):
+            raise InputError(
+                f"training.frozen_layers = {training.frozen_layers}, but the student has {len(layers)} layers"
+            )
+        for layer in layers[: training.frozen_layers]:
+            layer.requires_grad_(False)
+        if training.frozen_embeddings or training.frozen_layers:
+            self.student.model.get_input_embeddings().requires_grad_(False)
+        self.student.mean.requires_grad_(False)
+
+    def _optimiser(self) -> torch.optim.AdamW:
+        training = self.config.training
+        decayed, plain = [], []
+        for parameter in self.student.parameters():
+            if parameter.requires_grad:
+                (decayed if parameter.ndim > 1 else plain).append(parameter)
+        groups = [
+            {"params": decayed, "weight_decay": training.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    def train(self) -> Distilled:
+        """Run the loop; load the best student by held-out retrieval, and save it whole.
+
+        Raises
+        ------
+        DivergedError
+            If the loss stops being a number, or held-out retrieval collapses.
+        """
+        config = self.config.training
+        batches = draw_batches(
+            self.examples,
+            batch_size=config.batch_size,
+            alpha=config.sampling,
+            anchor=config.anchor,
+            seed=self.config.seed,
+        )
+        started = time.monotonic()
+        best_step, best, since = 0, self._judge(0, started), 0
+        kept = copy.deepcopy(self._weights())
+        first = best
+        self.reporter.stage("training", config.steps)
+        for step in range(1, config.steps + 1):
+            figures = self._step(step, next(batches))
+            elapsed = time.monotonic() - started
+            figures["pairs_per_second"] = config.batch_size * step / elapsed
+            self.run.log(step, figures, elapsed)
+            self.reporter.advance()
+            self.reporter.figures({**figures, "held_out_rr": best})
+            if step % config.evaluate_every and step != config.steps:
+                continue
+            value = self._judge(step, started)
+            if value < COLLAPSED * first:
+                raise DivergedError(
+                    f"held-out retrieval fell from {first:.3f} to {value:.3f} by step {step}; "
+                    "lower training.learning_rate or raise the weight of a contrastive loss"
+                )
+            since += 1
+            if value > best or not self.held_out:
+                best_step, best, since = step, value, 0
+                kept = copy.deepcopy(self._weights())
+            if config.patience is not None and since >= config.patience:
+                self.reporter.say(f"no gain in {since} held-out retrievals; stopped at step {step}")
+                break
+        return self._finish(best_step, best, kept)
+
+    def _step(self, step: int, examples: list[Example]) -> dict[str, float]:
+        config = self.config.training
+        self.student.train()
+        factor = learning_rate_factor(step - 1, config.steps, config.warmup, config.decay)
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.learning_rate * factor
+        rows, excluded = with_negatives(
+            examples, self.in_training, self.config.loss.negatives, self.generator
+        )
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
+            encoded = self.student([self.tokens[e.text] for e in examples], "query")
+        batch = Batch(
+            encoded.tokens,
+            encoded.mask,
+            encoded.sentences,
+            encoded.norms,
+            encoded.ids,
+            self.vectors.targets(rows, excluded),
+        )
+        loss, figures = self.loss(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = float(torch.nn.utils.clip_grad_norm_(self.student.parameters(), config.clip))
+        if not (math.isfinite(norm) and math.isfinite(float(loss.detach()))):
+            raise DivergedError(
+                f"the loss or its gradient is not a number at step {step}; lower training.learning_rate"
+            )
+        self.optimiser.step()
+        return {
+            "loss": float(loss.detach()),
+            "gradient_norm": norm,
+            "learning_rate": config.learning_rate * factor,
+            **figures,
+        }
+
+    def _judge(self, step: int, started: float) -> float:
+        if not self.held_out:
+            return math.nan
+        with self._averaged():
+            figures = self.held_out.measure(self.student, self.idf)
+        self.run.log(step, figures, time.monotonic() - started)
+        self.reporter.say(
+            f"step {step}: held-out MRR {figures['held_out_rr']:.4f}, "
+            f"{figures['plan_effective_matches']:.2f} effective matches a token"
+        )
+        return figures["held_out_rr"]
+
+    # -- weights ----------------------------------------------------------------------------------
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: p.detach() for name, p in self.student.named_parameters() if p.requires_grad}
+
+    def _averaged(self) -> _Swap:
+        """Return a context in which the student has the averaged weights that it will be saved with."""
+        if self.origin is None:
+            return _Swap({}, {})
+        share = self.config.training.averaging
+        live = self._weights()
+        return _Swap(live, {n: torch.lerp(live[n], self.origin[n], share) for n in live})
+
+    def _finish(self, best_step: int, best: float, kept: Mapping[str, Tensor]) -> Distilled:
+        live = self._weights()
+        for name, value in kept.items():
+            live[name].copy_(value)
+        if self.origin is not None:
+            for name in live:
+                live[name].lerp_(self.origin[name], self.config.training.averaging)
+        untrim(self.student)
+        self.student.eval()
+        self.run.update(summary={"best_step": best_step, "held_out_rr": None if math.isnan(best) else best})
+        return Distilled(self.teacher, self.student, best_step, best)
+
+
+class _Swap:
+    """Exchange live weights for others and put them back."""
+
+    def __init__(self, live: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
+        self.live, self.other = live, other
+
+    def __enter__(self) -> None:
+        self.saved = {name: value.clone() for name, value in self.live.items()}
+        for name, value in self.other.items():
+            self.live[name].copy_(value)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self.saved.items():
+            self.live[name].copy_(value)

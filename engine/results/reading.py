@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import InputError, OpticalError
-from engine.results.spool import State, parse_lines, parse_record, table_files
+from engine.results.lines import parse_lines
+from engine.results.spool import State, parse_record, table_files
 from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, to_table
 
 

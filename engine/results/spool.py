@@ -17,14 +17,18 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from engine.config import RunConfig
 from engine.errors import InputError, OpticalError, nearest
+from engine.results.lines import Record, append, tail, to_json
 from engine.results.surroundings import git_commit, this_process, versions
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+__all__ = ["FIELDS", "HEARTBEAT_SECONDS", "Record", "RunFolder", "State", "new_run_id", "parse_record"]
+__all__ += ["read_record", "table_files", "tail", "write_atomically"]
 
 HEARTBEAT_SECONDS = 5.0
 """Least time between two touches of a run's heartbeat file."""
@@ -43,22 +47,6 @@ Times are ISO 8601 in UTC; `process_started` is in seconds since 1970; `failure`
 State = Literal["running", "finished", "failed", "stopped"]
 
 
-class Record(NamedTuple):
-    """One line of ``metrics.jsonl``; `elapsed` is in seconds since the run's start."""
-
-    step: int
-    elapsed: float
-    metrics: dict[str, float]
-
-
-class Tail(NamedTuple):
-    """Records read from one offset of ``metrics.jsonl``, the next offset, and how many lines were corrupt."""
-
-    records: list[Record]
-    offset: int
-    corrupt: int
-
-
 class RunFolder:
     """One run's folder, opened by the process that runs it or by a reader.
 
@@ -68,7 +56,6 @@ class RunFolder:
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
         self.path = path
         self.record = record
-        self._metrics: BinaryIO | None = None
         self._beat = -math.inf
 
     @classmethod
@@ -188,27 +175,15 @@ class RunFolder:
     def log(self, step: int, metrics: Mapping[str, float], elapsed: float) -> None:
         """Append one record to ``metrics.jsonl`` and flush it.
 
-        Not-a-number and the infinities are kept, as the strings "NaN", "Infinity" and "-Infinity", which
-        are valid JSON and which DuckDB casts to the same doubles. After a resume, a step that is logged
-        twice counts as last logged.
+        Not-a-number and the infinities are kept. After a resume, a step that is logged twice counts as last
+        logged.
 
         Raises
         ------
         OpticalError
             If the line cannot be written (a full disk).
         """
-        line = {
-            "step": int(step),
-            "elapsed": round(float(elapsed), 3),
-            "metrics": {name: _to_json(float(value)) for name, value in metrics.items()},
-        }
-        try:
-            if self._metrics is None:
-                self._metrics = _open_lines(self.metrics_path)
-            self._metrics.write(json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n")
-            self._metrics.flush()
-        except OSError as error:
-            raise OpticalError(f"{self.metrics_path}: cannot be written: {error.strerror}") from error
+        append(self.metrics_path, Record(int(step), float(elapsed), dict(metrics)))
         self.heartbeat()
 
     def heartbeat(self) -> None:
@@ -260,13 +235,10 @@ class RunFolder:
 
     def finish(self, state: State, failure: str | None = None) -> None:
         """Record how the run ended; `failure` is the sentence that says why it failed."""
-        if self._metrics is not None:
-            self._metrics.close()
-            self._metrics = None
         self.update(state=state, failure=failure, ended=_now())
 
     def _save(self) -> None:
-        text = json.dumps(_to_json(self.record), ensure_ascii=False, indent=1, allow_nan=False)
+        text = json.dumps(to_json(self.record), ensure_ascii=False, indent=1, allow_nan=False)
         write_atomically(self.path / "run.json", text.encode() + b"\n")
 
 
@@ -317,37 +289,6 @@ def table_files(path: Path, name: str) -> list[Path]:
     return sorted(found, key=_part)
 
 
-def tail(path: Path, offset: int = 0) -> Tail:
-    """Read the whole lines of a ``metrics.jsonl`` from byte `offset` on.
-
-    A last line without its newline is left for the next call. A line that is no record is skipped and
-    counted. A file shorter than `offset` was rewritten and is read from its start; a missing one is empty.
-    """
-    try:
-        with path.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size < offset:
-                offset = 0
-            stream.seek(offset)
-            content = stream.read()
-    except FileNotFoundError:
-        return Tail([], 0, 0)
-    found = parse_lines(content)
-    return found._replace(offset=offset + found.offset)
-
-
-def parse_lines(content: bytes) -> Tail:
-    """Read the whole lines in `content`, as `tail` does; the offset counts from its start."""
-    whole = content[: content.rfind(b"\n") + 1]
-    records, corrupt = [], 0
-    for line in whole.split(b"\n"):
-        record = _parse(line)
-        if record is not None:
-            records.append(record)
-        elif line.strip():
-            corrupt += 1
-    return Tail(records, len(whole), corrupt)
-
-
 def write_atomically(path: Path, content: Any) -> None:
     """Write the bytes `content` to `path` so that a reader sees the old file or the new one, never a part.
 
@@ -375,37 +316,3 @@ def _now() -> str:
 def _part(file: Path) -> int:
     number = file.stem.partition("-")[2]
     return int(number) if number else 0
-
-
-def _to_json(value: Any) -> Any:
-    """Return `value` as JSON can hold it: arrays as lists, NaN and the infinities as strings."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return str(value) if isinstance(value, Path) else value
-
-
-def _parse(line: bytes) -> Record | None:
-    try:
-        found = json.loads(line)
-        metrics = {str(name): float(value) for name, value in found["metrics"].items()}
-        step = int(found["step"])
-        return Record(step, float(found["elapsed"]), metrics) if abs(step) < 2**63 else None
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        return None
-
-
-def _open_lines(path: Path) -> BinaryIO:
-    """Open `path` for appending lines; a torn last line (the run was killed in it) is ended first."""
-    stream = path.open("ab")
-    if stream.tell():
-        with path.open("rb") as reader:
-            reader.seek(-1, os.SEEK_END)
-            if reader.read(1) != b"\n":
-                stream.write(b"\n")
-    return stream

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from engine.config import BitextConfig, DistilConfig
 from engine.errors import InputError, OpticalError
 from engine.results import surroundings
-from engine.results.spool import FIELDS, RunFolder, new_run_id, parse_lines, tail
+from engine.results.lines import parse_lines
+from engine.results.spool import FIELDS, RunFolder, new_run_id, tail
 from engine.results.tables import to_table
 
 

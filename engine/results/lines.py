@@ -1,0 +1,112 @@
+"""The curves of a run, ``metrics.jsonl``: one JSON object a line, appended and read while it grows."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.errors import OpticalError
+
+
+class Record(NamedTuple):
+    """One line of ``metrics.jsonl``; `elapsed` is in seconds since the run's start."""
+
+    step: int
+    elapsed: float
+    metrics: dict[str, float]
+
+
+class Tail(NamedTuple):
+    """Records read from one offset of ``metrics.jsonl``, the next offset, and how many lines were corrupt."""
+
+    records: list[Record]
+    offset: int
+    corrupt: int
+
+
+def append(path: Path, record: Record) -> None:
+    """Append `record` to `path` as one line, whole and flushed.
+
+    Not-a-number and the infinities become the strings "NaN", "Infinity" and "-Infinity", which are valid JSON
+    and which DuckDB casts to the same doubles. A torn last line (the run was killed in it) is ended first.
+
+    Raises
+    ------
+    OpticalError
+        If the line cannot be written (a full disk).
+    """
+    line = {
+        "step": record.step,
+        "elapsed": round(record.elapsed, 3),
+        "metrics": {name: to_json(float(value)) for name, value in record.metrics.items()},
+    }
+    content = json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    try:
+        with path.open("ab+", buffering=0) as stream:
+            if stream.seek(0, os.SEEK_END):
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":
+                    content = b"\n" + content
+            if stream.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise OpticalError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def tail(path: Path, offset: int = 0) -> Tail:
+    """Read the whole lines of a ``metrics.jsonl`` from byte `offset` on.
+
+    A last line without its newline is left for the next call. A line that is no record is skipped and
+    counted. A file shorter than `offset` was rewritten and is read from its start; a missing one is empty.
+    """
+    try:
+        with path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size < offset:
+                offset = 0
+            stream.seek(offset)
+            content = stream.read()
+    except FileNotFoundError:
+        return Tail([], 0, 0)
+    found = parse_lines(content)
+    return found._replace(offset=offset + found.offset)
+
+
+def parse_lines(content: bytes) -> Tail:
+    """Read the whole lines in `content`, as `tail` does; the offset counts from its start."""
+    whole = content[: content.rfind(b"\n") + 1]
+    records, corrupt = [], 0
+    for line in whole.split(b"\n"):
+        record = _parse(line)
+        if record is not None:
+            records.append(record)
+        elif line.strip():
+            corrupt += 1
+    return Tail(records, len(whole), corrupt)
+
+
+def to_json(value: Any) -> Any:
+    """Return `value` as JSON can hold it: arrays as lists, NaN and the infinities as strings."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return str(value) if isinstance(value, Path) else value
+
+
+def _parse(line: bytes) -> Record | None:
+    try:
+        found = json.loads(line)
+        metrics = {str(name): float(value) for name, value in found["metrics"].items()}
+        step = int(found["step"])
+        return Record(step, float(found["elapsed"]), metrics) if abs(step) < 2**63 else None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None

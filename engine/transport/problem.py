@@ -38,9 +38,8 @@ class Problem:
     epsilon: Tensor
 
     def log_kernel(self) -> Tensor:
-        """Return -C/ε (B, Q, D), kept finite however small ε is."""
-        kernel = self.cost / -self.epsilon.view(-1, 1, 1)
-        return kernel.clamp_min_(-(torch.finfo(kernel.dtype).max ** 0.5))
+        """Return -C/ε (B, Q, D)."""
+        return self.cost / -self.epsilon.view(-1, 1, 1)
 
 
 def working_dtype(tensor: Tensor) -> torch.dtype:

@@ -73,9 +73,8 @@ def _in_log_domain(
     for _ in range(steps):
         u = log_source - (log_kernel + v.unsqueeze(1)).logsumexp(2)
         v = log_target - (log_kernel + u.unsqueeze(2)).logsumexp(1)
-    # Where |L| is huge, float32 leaves an error in L + u + v. It must not carry an entry above its column's
-    # mass, and the columns need not keep it.
-    plan = (log_kernel + u.unsqueeze(2)).add_(v.unsqueeze(1))
-    plan = torch.minimum(plan, log_target.unsqueeze(1)).exp_()
+    # Summed in the order of the last logsumexp, so that even where |L| is huge no entry rounds above its
+    # column's mass; what rounding is left the columns need not keep.
+    plan = (log_kernel + u.unsqueeze(2)).add_(v.unsqueeze(1)).exp_()
     columns = plan.sum(1)
     return u, v, plan.mul_((target / columns.masked_fill_(columns == 0, 1.0)).unsqueeze(1))

@@ -33,7 +33,7 @@ def norm_marginal(vectors: Tensor, mask: Tensor) -> Tensor:
     """Give every unmasked token mass in proportion to the Euclidean norm of its vector.
 
     Take the norms before vectors are normalised: frequent, uninformative tokens tend to have short vectors
-    (Yokoi et al. 2020, "Word Rotator's Distance", arXiv 2004.15003, section 4). No gradient flows through
+    (Yokoi et al. 2020, "Word Rotator's Distance", arXiv 2004.15003). No gradient flows through
     the masses.
 
     Parameters

@@ -17,9 +17,9 @@ def scale(
     """Do `steps` Sinkhorn iterations on exp(`log_kernel`) from the log scaling factors `u` and `v`.
 
     One iteration is u = log a - LSE_j(L + v), v = log b - LSE_i(L + u) (Peyré and Cuturi 2019,
-    "Computational Optimal Transport", remark 4.22). It is done on the stabilised kernel exp(L + u + v), into
-    which the factors found so far are absorbed (Schmitzer 2019, arXiv 1610.06519, section 3.1): a few
-    multiplications instead of a logarithm and an exponential an entry. A problem whose factors move so far
+    "Computational Optimal Transport", section 4.4). It is done on the stabilised kernel exp(L + u + v), into
+    which the factors found so far are absorbed (Schmitzer 2019, arXiv 1610.06519): a few multiplications
+    instead of a logarithm and an exponential an entry. A problem whose factors move so far
     within the call that float underflow could matter is done over in the log domain.
 
     Parameters

@@ -23,9 +23,9 @@ def sinkhorn(problem: Problem, *, anneal: float, iterations: int, tolerance: flo
     ----------
     problem : Problem
     anneal : float
-        Multiple of ε to start at, >= 1. It is halved every few iterations down to 1, which takes at most half
-        of `iterations`, and the dual potentials are carried along (ε-scaling: Schmitzer 2019, arXiv
-        1610.06519, section 3.2).
+        Multiple of ε to start at, >= 1. It is halved every few iterations down to 1, in half of `iterations`
+        at most unless there are more halvings than that, and the dual potentials are carried along
+        (ε-scaling: Schmitzer 2019, arXiv 1610.06519).
     iterations : int
         Most iterations in all.
     tolerance : float

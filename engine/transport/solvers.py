@@ -136,6 +136,6 @@ def _check_settings(
         return 1.0
     if solver != "sinkhorn":
         raise TransportError(f"anneal_from belongs to the solver sinkhorn, so leave it out with {solver}")
-    if not (anneal_from >= epsilon and math.isfinite(anneal_from)):
+    if not (anneal_from >= epsilon and math.isfinite(anneal_from / epsilon)):
         raise TransportError(f"anneal_from must be at least epsilon ({epsilon}), not {anneal_from}")
     return anneal_from / epsilon

@@ -8,6 +8,10 @@ keys are refused with the nearest spelling.
 from __future__ import annotations
 
 import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -73,7 +77,7 @@ class BitextConfig(Settings):
     limit: int | None = Field(None, ge=1)
     """Use at most this many pairs, drawn with the run's seed."""
     part: Literal["all", "train", "test"] = "all"
-    """Use all pairs, or one side of a split by a hash of the English sentence (the same in every language)."""
+    """All pairs, or one side of a split by a hash of the English sentence, the same in every language."""
     test_share: Fraction = 0.3
     """Share of the English sentences on the test side of that split."""
     max_characters: int = Field(1000, ge=1)
@@ -192,6 +196,8 @@ class CollectionConfig(Settings):
     """Bitext sources whose English sides join the pool (of direction xx-en)."""
     pool: Literal["all", "own"] = "all"
     """LAReQA's pool: sentences of all languages (XTREME-R, the paper), or of the query's language alone."""
+    context: bool = False
+    """Encode LAReQA's sentences with their paragraph behind them, as XTREME does (slower)."""
     label: str | None = None
     """Name under which the scores are stored; none takes `name`."""
     directions: list[Literal["xx-en", "en-xx"]] = Field(default_factory=lambda: ["xx-en"])
@@ -270,5 +276,128 @@ class EvaluateConfig(RunConfig):
     """Collections to evaluate on."""
 
 
-AnyRunConfig = Annotated[DistilConfig | EvaluateConfig, Field(discriminator="kind")]
-_adapter: TypeAdapter[DistilConfig | EvaluateConfig] = TypeAdapter(AnyRunConfig)
+AnyConfig = DistilConfig | EvaluateConfig
+_adapter: TypeAdapter[AnyConfig] = TypeAdapter(Annotated[AnyConfig, Field(discriminator="kind")])
+
+
+def presets() -> dict[str, Path]:
+    """Return the presets that ship with the product, by name."""
+    folder = Path(str(files("assets"))) / "presets"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> AnyConfig:
+    """Read a run configuration from TOML.
+
+    Parameters
+    ----------
+    path : path or str
+        A TOML file, or the name of a preset. A file's ``preset = "NAME"`` lays it over that preset.
+    overrides : sequence of str
+        ``key=value`` with a dotted key; the value is TOML, or text where it is not.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or broken, or a key or value is not what the models declare; the sentence
+        names the key and, for an unknown one, the nearest.
+    """
+    known = presets()
+    source = known.get(str(path), Path(path))
+    settings = _read_toml(source)
+    for override in overrides:
+        _override(settings, override)
+    name = settings.get("preset")
+    if source in known.values():
+        settings["preset"] = source.stem
+    elif name is not None:
+        if name not in known:
+            raise InputError(f"there is no preset {name!r}{nearest(str(name), list(known))}", path=source)
+        settings = _overlay(_read_toml(known[name]), settings)
+    return parse_config(settings, source)
+
+
+def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) -> AnyConfig:
+    """Validate `settings`; errors name `source`.
+
+    Raises
+    ------
+    InputError
+        As `load_config`.
+    """
+    settings = dict(settings)
+    settings.setdefault("kind", "evaluate" if "bitext" not in settings else "distil")
+    try:
+        return _adapter.validate_python(settings)
+    except ValidationError as error:
+        raise InputError(_sentence(error), path=source) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no such file or preset{nearest(str(path), list(presets()))}", path=path
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError("the file is not UTF-8 text", path=path) from error
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(str(getattr(error, "strerror", None) or error), path=path) from error
+
+
+def _override(settings: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set takes key=value, not {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        settings = settings.setdefault(parent, {})
+        if not isinstance(settings, dict):
+            raise InputError(f"--set {key}: {parent!r} holds no further keys")
+    settings[last] = value
+
+
+def _overlay(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in top.items():
+        both_tables = isinstance(value, dict) and isinstance(base.get(key), dict)
+        base[key] = _overlay(base[key], value) if both_tables else value
+    return base
+
+
+def _sentence(error: ValidationError) -> str:
+    first, more = error.errors()[0], error.error_count() - 1
+    location = [part for part in first["loc"] if part not in ("distil", "evaluate")]
+    key = ".".join(str(part) for part in location) or "the configuration"
+    if first["type"] == "extra_forbidden":
+        kind = str(first["loc"][0])
+        known = _fields(EvaluateConfig if kind == "evaluate" else DistilConfig, location[:-1])
+        sentence = f"{key} is not a setting{nearest(str(location[-1]), known)}"
+    elif first["type"] == "missing":
+        sentence = f"{key} is missing"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        sentence = f"{key}: {message[:1].lower()}{message[1:]}"
+        if not isinstance(first["input"], dict | list):
+            sentence += f", not {first['input']!r}"
+    return sentence + (f" (and {more} more)" if more else "")
+
+
+def _fields(model: Any, location: Sequence[str | int]) -> list[str]:
+    """Return the settings' names at `location` under `model`."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        model = _model(model.model_fields[part].annotation)
+    return list(model.model_fields)
+
+
+def _model(annotation: Any) -> Any:
+    """Return the settings class inside an annotation such as ``list[X]`` or ``X | None``."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, Settings) else None
+    return next((found for part in typing.get_args(annotation) if (found := _model(part))), None)

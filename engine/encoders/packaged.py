@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import itertools
 import os
 import shutil
 import struct
@@ -169,7 +170,7 @@ def _pieces(reader: _Reader) -> list[tuple[str, float]]:
     offsets = np.frombuffer(reader.bytes(4 * (count + 1)), "<u4")
     scores = np.frombuffer(reader.bytes(4 * count), "<f4")
     blob = bytes(reader.bytes(blob_bytes))
-    pieces = [blob[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    pieces = [blob[a:b].decode() for a, b in itertools.pairwise(offsets)]
     reader.number()  # entries of the normalisation map, which _save_tokenizer restates as NFKC
     reader.bytes(reader.number("I"))
     return list(zip(pieces, scores.astype(float).tolist(), strict=True))

@@ -1,0 +1,94 @@
+"""The table of commands, and what every command shares: options, errors, exit codes.
+
+stdout is data, stderr is narration. Exit codes: 0 done, 1 the run or query failed, 2 wrong usage or
+configuration, 3 busy (the same call may work in a moment), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from engine.errors import OpticalError
+
+#: Command name to the module that has it and its one-line help; modules are imported when called for, so
+#: that help and the commands that read results start without torch.
+COMMANDS = {
+    "demo": ("engine.cli.demo", "The main job on packaged encoders and catalogues; no network."),
+    "run": ("engine.cli.run", "Start the run that a TOML file or preset describes."),
+    "runs": ("engine.cli.runs", "List runs."),
+    "show": ("engine.cli.runs", "Show one run: its record and its scores."),
+    "stop": ("engine.cli.runs", "Stop a run that is under way."),
+    "compare": ("engine.cli.compare", "Compare runs per language, with intervals and tests."),
+    "query": ("engine.cli.query", "Search a collection with a run's encoders."),
+    "plan": ("engine.cli.plan", "Show or export the transport plan of two sentences."),
+    "sql": ("engine.cli.sql", "Ask the results database in SQL."),
+    "export": ("engine.cli.sql", "Write a table or query to CSV, JSON or Parquet."),
+    "data": ("engine.cli.data", "Collections and bitext at hand."),
+    "encoders": ("engine.cli.encoders", "Encoders at hand."),
+    "config": ("engine.cli.config", "Presets, settings and the JSON schema."),
+    "doctor": ("engine.cli.doctor", "Check this installation."),
+}
+
+
+class Lazy(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a command, or say which is nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from engine.errors import nearest
+
+            ctx.fail(f"there is no command {args[0]!r}{nearest(args[0], list(COMMANDS))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="optical-workbench")
+def cli() -> None:
+    """Cross-lingual retrieval by optimal transport distillation.
+
+    Without a command the app opens.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; a user's mistake is one sentence, never a traceback."""
+    try:
+        code = cli.main(list(arguments), prog_name="optical-workbench", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except OpticalError as error:
+        click.echo(f"optical-workbench: {error}", err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("optical-workbench: interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has seen enough; keep the interpreter from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return int(code or 0)

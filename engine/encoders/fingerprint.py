@@ -1,0 +1,26 @@
+"""A short name for what an encoder computes, by which its vectors are cached."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.encoders.encoder import Encoder
+
+
+def fingerprint(encoder: Encoder) -> str:
+    """Return a short hash of what an encoder computes: its settings, fitted vectors and weights.
+
+    Of each weight tensor a sample of 64 values is hashed, which any training step changes.
+    """
+    digest = hashlib.blake2b(digest_size=12)
+    settings = encoder.config.model_dump(exclude={"checkpoint"})
+    digest.update(repr(sorted(settings.items())).encode())
+    for name, tensor in encoder.state_dict().items():
+        if encoder.trimming is not None and "word_embeddings" in name:
+            tensor = encoder.trimming.whole
+        flat = tensor.detach().reshape(-1)
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(flat[:: max(1, len(flat) // 64)].float().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -32,7 +32,7 @@ class EncoderConfig(Settings):
     """How a checkpoint turns text into token vectors."""
 
     checkpoint: str = "multilingual-e5-small"
-    """A packaged checkpoint's name, a folder, a finished run's id, or a hub id."""
+    """A packaged checkpoint's name, a folder (such as a run's ``checkpoints/student``), or a hub id."""
     query_prefix: str = "query: "
     """Text put in front of every query (E5's convention; empty for encoders that have none)."""
     passage_prefix: str = "passage: "
@@ -272,6 +272,8 @@ class EvaluateConfig(RunConfig):
     """Encodes the queries, and the documents unless `teacher` is given."""
     teacher: EncoderConfig | None = None
     """Encodes the documents, when they are another encoder's."""
+    bitext: list[BitextConfig] = Field(default_factory=list)
+    """Unlabelled text for centring and whitening: the English sides; none takes the first collection's."""
     collections: list[CollectionConfig] = Field(min_length=1)
     """Collections to evaluate on."""
 

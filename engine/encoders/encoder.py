@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -214,7 +213,6 @@ class Encoder(torch.nn.Module):
         weights = attend.unsqueeze(-1).to(states.dtype)
         return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
 
-    @torch.inference_mode()
     def encode(
         self,
         texts: Sequence[str],
@@ -237,14 +235,15 @@ class Encoder(torch.nn.Module):
         self.eval()
         tokenized = self.tokenize(texts, role) if texts else []
         order = sorted(range(len(texts)), key=lambda i: len(tokenized[i].ids))
-        with contextlib.ExitStack() as stack:
-            if precision != torch.float32:
-                stack.enter_context(torch.autocast(self.device.type, dtype=precision))
-            for start in range(0, len(order), batch_size):
-                rows = order[start : start + batch_size]
-                yield rows, self([tokenized[i] for i in rows], role)
-                if progress is not None:
-                    progress(len(rows))
+        autocast = precision != torch.float32
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            # The contexts must not span a yield: resuming inference mode would silently end autocast.
+            with torch.inference_mode(), torch.autocast(self.device.type, dtype=precision, enabled=autocast):
+                encoded = self([tokenized[i] for i in rows], role)
+            yield rows, encoded
+            if progress is not None:
+                progress(len(rows))
         self.train(was_training)
 
     def encode_sentences(self, texts: Sequence[str], role: Role, **options: Any) -> Tensor:

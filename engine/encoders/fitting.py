@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.encoders.encoder import Encoder, Role
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def fit(
     encoder: Encoder,
     texts: Sequence[str],

@@ -23,7 +23,6 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     OpticalError
         If the vocabulary is trimmed (call `untrim` first) or the disk is full.
     """
-    from safetensors.torch import save_file
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -36,12 +35,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     try:
         encoder.model.save_pretrained(building, safe_serialization=True)
         encoder.tokenizer.save_pretrained(str(building))
-        fitted = {"mean": encoder.mean.contiguous()}
-        if encoder.projection is not None:
-            fitted["projection"] = encoder.projection.weight.detach().contiguous()
-        save_file(fitted, str(building / FITTED_FILE))
-        settings = encoder.config.model_dump(mode="json")
-        (building / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
+        save_fitted(encoder, building)
         if folder.exists():
             shutil.rmtree(folder)
         building.rename(folder)
@@ -53,8 +47,21 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def load_fitted(encoder: Encoder) -> bool:
-    """Load the centring mean and the projection that lie beside the checkpoint; tell whether they did.
+def save_fitted(encoder: Encoder, folder: Path) -> None:
+    """Write the settings and fitted vectors alone, for an encoder whose weights lie elsewhere."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    fitted = {"mean": encoder.mean.contiguous()}
+    if encoder.projection is not None:
+        fitted["projection"] = encoder.projection.weight.detach().contiguous()
+    save_file(fitted, str(folder / FITTED_FILE))
+    settings = encoder.config.model_dump(mode="json")
+    (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def load_fitted(encoder: Encoder, folder: Path | None = None) -> bool:
+    """Load the mean and the projection that lie in `folder`, or beside the checkpoint; tell whether they did.
 
     Raises
     ------
@@ -63,7 +70,7 @@ def load_fitted(encoder: Encoder) -> bool:
     """
     from safetensors.torch import load_file
 
-    path = Path(resolve(encoder.config.checkpoint)) / FITTED_FILE
+    path = (folder or Path(resolve(encoder.config.checkpoint))) / FITTED_FILE
     if not path.is_file():
         return False
     fitted = load_file(str(path))

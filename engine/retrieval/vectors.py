@@ -23,15 +23,18 @@ def sentence_vectors(
     role: Role,
     *,
     precision: torch.dtype,
-    cache: Path | None,
+    cache: Path | None = None,
+    batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Return the sentence vectors (M, H') of `texts`, from the folder `cache` if they were computed before."""
+    """Return the sentence vectors (M, H') of `texts`, from the folder `cache` if computed before."""
     path = cache_file(cache, "sentences", encoder, texts, role, precision)
     found = load_cached(path)
     if found is not None:
         return found["sentences"]
-    vectors = encoder.encode_sentences(texts, role, precision=precision, progress=progress)
+    vectors = encoder.encode_sentences(
+        texts, role, batch_size=batch_size, precision=precision, progress=progress
+    )
     save_cached({"sentences": vectors}, path)
     return vectors
 
@@ -43,6 +46,7 @@ def token_vectors(
     *,
     precision: torch.dtype,
     cache: Path | None = None,
+    batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
 ) -> TokenStore:
     """Return the counted token vectors of `texts` in half precision, from `cache` if computed before.
@@ -55,7 +59,9 @@ def token_vectors(
         return TokenStore(found["vectors"], found["offsets"])
     rows: list[int] = []
     stores = []
-    for indices, encoded in encoder.encode(texts, role, precision=precision, progress=progress):
+    for indices, encoded in encoder.encode(
+        texts, role, batch_size=batch_size, precision=precision, progress=progress
+    ):
         rows += indices
         stores.append(TokenStore.from_padded(encoded.tokens.half().cpu(), encoded.mask.cpu()))
     if not stores:

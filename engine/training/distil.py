@@ -43,7 +43,7 @@ FITTED_ON = 1000
 
 @dataclass(frozen=True)
 class Distilled:
-    """What a distillation leaves: both encoders, with the best student's weights loaded."""
+    """What a distillation leaves: both encoders, the student with its best weights."""
 
     teacher: Encoder
     student: Encoder
@@ -65,7 +65,7 @@ def load_encoders(
         If the two cannot share a space.
     """
     teacher = Encoder.load(config.teacher)
-    if _needs_fitting(config.teacher):
+    if needs_fitting(config.teacher):
         fit(teacher, some(english), "passage", precision=precision)
     wanted = config.student or config.teacher
     if wanted.checkpoint == config.teacher.checkpoint and wanted.projection == config.teacher.projection:
@@ -75,7 +75,7 @@ def load_encoders(
             student.projection.load_state_dict(teacher.projection.state_dict())
     else:
         student = Encoder.load(wanted, dropout=config.training.dropout)
-        if _needs_fitting(wanted):
+        if needs_fitting(wanted):
             fit(student, some(foreign), "query", precision=precision)
     if student.dim != teacher.dim:
         raise InputError(
@@ -91,7 +91,8 @@ def some(texts: Sequence[str]) -> Sequence[str]:
     return texts[:: max(1, len(texts) // FITTED_ON)]
 
 
-def _needs_fitting(config: EncoderConfig) -> bool:
+def needs_fitting(config: EncoderConfig) -> bool:
+    """Tell whether a mean or a projection has to be fitted before the encoder can be used."""
     if not (config.centring or config.projection == "whitening"):
         return False
     folder = Path(config.checkpoint)
@@ -156,6 +157,8 @@ class Distillation:
         self.optimiser = self._optimiser()
         # the teacher's weights, for averaging at the end
         self.origin = copy.deepcopy(self._weights()) if config.training.averaging else None
+        self.best_step, self.best_value = 0, math.nan
+        self.kept = copy.deepcopy(self._weights())
 
     # -- preparation ------------------------------------------------------------------------------
 
@@ -279,9 +282,8 @@ class Distillation:
             seed=self.config.seed,
         )
         started = time.monotonic()
-        best_step, best, since = 0, self._judge(0, started), 0
-        kept = copy.deepcopy(self._weights())
-        first = best
+        first = self._judge(0, started)
+        self.best_step, self.best_value, since = 0, first, 0
         self.reporter.stage("training", config.steps)
         for step in range(1, config.steps + 1):
             figures = self._step(step, next(batches))
@@ -289,7 +291,7 @@ class Distillation:
             figures["pairs_per_second"] = config.batch_size * step / elapsed
             self.run.log(step, figures, elapsed)
             self.reporter.advance()
-            self.reporter.figures({**figures, "held_out_rr": best})
+            self.reporter.figures({**figures, "held_out_rr": self.best_value})
             if step % config.evaluate_every and step != config.steps:
                 continue
             value = self._judge(step, started)
@@ -299,13 +301,13 @@ class Distillation:
                     "lower training.learning_rate or raise the weight of a contrastive loss"
                 )
             since += 1
-            if value > best or not self.held_out:
-                best_step, best, since = step, value, 0
-                kept = copy.deepcopy(self._weights())
+            if value > self.best_value or not self.held_out:
+                self.best_step, self.best_value, since = step, value, 0
+                self.kept = copy.deepcopy(self._weights())
             if config.patience is not None and since >= config.patience:
                 self.reporter.say(f"no gain in {since} held-out retrievals; stopped at step {step}")
                 break
-        return self._finish(best_step, best, kept)
+        return self.finish()
 
     def _step(self, step: int, examples: list[Example]) -> dict[str, float]:
         config = self.config.training
@@ -367,9 +369,10 @@ class Distillation:
         live = self._weights()
         return _Swap(live, {n: torch.lerp(live[n], self.origin[n], share) for n in live})
 
-    def _finish(self, best_step: int, best: float, kept: Mapping[str, Tensor]) -> Distilled:
+    def finish(self) -> Distilled:
+        """Load the best student so far, averaged if so configured and with its whole vocabulary."""
         live = self._weights()
-        for name, value in kept.items():
+        for name, value in self.kept.items():
             live[name].copy_(value)
         if self.origin is not None:
             for name in live:
@@ -377,8 +380,9 @@ class Distillation:
         untrim(self.student)
         self.student.model.set_attn_implementation("sdpa")
         self.student.eval()
-        self.run.update(summary={"best_step": best_step, "held_out_rr": None if math.isnan(best) else best})
-        return Distilled(self.teacher, self.student, best_step, best)
+        measured = None if math.isnan(self.best_value) else self.best_value
+        self.run.update(summary={"best_step": self.best_step, "held_out_rr": measured})
+        return Distilled(self.teacher, self.student, self.best_step, self.best_value)
 
 
 class _Swap:

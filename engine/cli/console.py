@@ -1,0 +1,64 @@
+"""Progress on the terminal: stages with step, speed, figures and time left, on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from engine.reporting import Reporter
+
+_SHOWN = (("loss", "loss {:.4f}"), ("held_out_rr", "MRR {:.4f}"), ("pairs_per_second", "{:.0f} pairs/s"))
+
+
+class ConsoleReporter(Reporter):
+    """Draws one live bar on a terminal; into a file it writes plain lines, one for each sentence."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(compact=True),
+            console=self.console,
+            disable=not self.console.is_terminal,
+            transient=True,
+        )
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the bar."""
+        self.progress.console.print(sentence, soft_wrap=True, markup=False)
+
+    def stage(self, name: str, total: int) -> None:
+        """Begin another bar in place of the last."""
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+        self.task = self.progress.add_task(name, total=total, figures="")
+        if not self.console.is_terminal:
+            self.console.print(f"{name} ({total:,})", markup=False, soft_wrap=True)
+
+    def advance(self, parts: int = 1) -> None:
+        """Move the bar."""
+        if self.task is not None:
+            self.progress.advance(self.task, parts)
+
+    def figures(self, values: Mapping[str, float]) -> None:
+        """Show the newest figures beside the bar."""
+        shown = "  ".join(text.format(values[name]) for name, text in _SHOWN if name in values)
+        if self.task is not None:
+            self.progress.update(self.task, figures=shown)

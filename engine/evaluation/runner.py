@@ -1,0 +1,107 @@
+"""Evaluate a pair of encoders on the collections of a configuration, and store what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.collections.base import Collection
+from engine.collections.loading import load_collections
+from engine.config import CollectionConfig, EvaluationConfig
+from engine.encoders.encoder import Encoder
+from engine.evaluation.protocols import Scores, Scoring, evaluate_collection
+from engine.paths import cache_home
+from engine.reporting import SILENT, Reporter
+from engine.results.spool import RunFolder
+from engine.retrieval.tokens import TokenStore
+from engine.retrieval.vectors import sentence_vectors, token_vectors
+
+
+def evaluate(
+    collections: Sequence[CollectionConfig],
+    settings: EvaluationConfig,
+    *,
+    queries: Encoder,
+    documents: Encoder,
+    precision: torch.dtype,
+    run: RunFolder | None = None,
+    seed: int = 0,
+    reporter: Reporter = SILENT,
+) -> list[Scores]:
+    """Search every collection with `queries` against what `documents` encoded, score and store.
+
+    Document vectors are cached, since documents stay with the teacher while students come and go. Tables
+    ``scores``, ``query_scores`` and ``rankings`` of `run` grow with every collection, so that what is done
+    is kept whatever comes after.
+
+    Raises
+    ------
+    InputError
+        If a collection is missing or broken; nothing is searched then.
+    """
+    loaded = [(collection, config) for config in collections for collection in load_collections(config, seed)]
+    results = []
+    for collection, config in loaded:
+        texts = document_texts(collection, context=config.context)
+        for scoring in settings.scoring:
+            name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}, {scoring}"
+            reporter.stage(f"{name}: documents", len(texts))
+            store = encode(
+                documents, texts, "passage", scoring, settings.batch_size, precision, reporter, cached=True
+            )
+            reporter.stage(f"{name}: queries", len(collection.queries))
+            vectors = encode(
+                queries,
+                [query.text for query in collection.queries],
+                "query",
+                scoring,
+                settings.batch_size,
+                precision,
+                reporter,
+            )
+            reporter.stage(f"{name}: search", 1)
+            scores = evaluate_collection(collection, vectors, store, scoring=scoring, depth=settings.depth)
+            reporter.advance()
+            results.append(scores)
+            if run is not None:
+                run.write_table("scores", scores.score_table(), append=True)
+                run.write_table("query_scores", scores.query_score_table(), append=True)
+                run.write_table("rankings", scores.ranking_table(), append=True)
+                run.heartbeat()
+    return results
+
+
+def document_texts(collection: Collection, *, context: bool) -> list[str]:
+    """Return what is encoded of each document: its text, with its paragraph behind it if `context`."""
+    return [
+        f"{document.text} {document.context}" if context and document.context else document.text
+        for document in collection.documents
+    ]
+
+
+def encode(
+    encoder: Encoder,
+    texts: Sequence[str],
+    role: str,
+    scoring: Scoring,
+    batch_size: int,
+    precision: torch.dtype,
+    reporter: Reporter = SILENT,
+    *,
+    cached: bool = False,
+) -> TokenStore | Tensor:
+    """Encode `texts` as `scoring` searches them: a token store for MaxSim, (N, H') for dense."""
+    as_tokens = scoring == "maxsim"
+    compute = token_vectors if as_tokens else sentence_vectors
+    found: TokenStore | Tensor = compute(
+        encoder,
+        texts,
+        "query" if role == "query" else "passage",
+        batch_size=batch_size,
+        precision=precision,
+        cache=cache_home() / "vectors" if cached else None,
+        progress=reporter.advance,
+    )
+    return found

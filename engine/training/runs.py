@@ -1,0 +1,173 @@
+"""From a configuration to a finished run folder: distil, evaluate, store plans."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from engine.collections.loading import load_collections
+from engine.config import AnyConfig, DistilConfig, EvaluateConfig, parse_config
+from engine.encoders.checkpoints import FITTED_FILE
+from engine.encoders.encoder import Encoder
+from engine.encoders.fitting import fit
+from engine.encoders.saving import load_fitted, save_encoder, save_fitted
+from engine.errors import InputError, OpticalError
+from engine.evaluation.protocols import Scores
+from engine.evaluation.runner import document_texts, evaluate
+from engine.reporting import SILENT, Reporter
+from engine.results.spool import RunFolder
+from engine.training.distil import Distillation, needs_fitting, some
+from engine.training.pairs import read_sources
+from engine.training.plans import held_out_plans
+from engine.training.precision import autocast_dtype
+
+
+def execute(
+    config: AnyConfig,
+    runs: Path,
+    argv: Sequence[str],
+    *,
+    run_id: str | None = None,
+    reporter: Reporter = SILENT,
+) -> tuple[RunFolder, list[Scores]]:
+    """Carry out `config` in a new run folder inside `runs`.
+
+    Raises
+    ------
+    OpticalError
+        If the run fails for a reason its user can understand; the folder keeps the sentence.
+    KeyboardInterrupt
+        If it was stopped; what it had reached is kept.
+    """
+    run = RunFolder.create(runs, config, argv, run_id)
+    try:
+        with _terminable():
+            scores = (
+                _distil(config, run, reporter)
+                if config.kind == "distil"
+                else _evaluate(config, run, reporter)
+            )
+    except KeyboardInterrupt:
+        run.finish("stopped", "stopped by its user")
+        raise
+    except OpticalError as error:
+        run.finish("failed", str(error))
+        raise
+    except OSError as error:
+        sentence = f"{error.filename or run.path}: {error.strerror or error}"
+        run.finish("failed", sentence)
+        raise OpticalError(sentence) from error
+    except BaseException as error:
+        run.finish("failed", f"{type(error).__name__}: {error}")
+        raise
+    run.finish("finished")
+    return run, scores
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt, so that a run that is told to stop ends as if by Ctrl-C."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: whoever runs us there handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _distil(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
+    distillation = Distillation(config, run, reporter)
+    run.update(device=str(distillation.device))
+    interrupted = None
+    try:
+        result = distillation.train()
+    except KeyboardInterrupt as error:
+        interrupted, result = error, distillation.finish()
+    save_encoder(result.student, run.checkpoints / "student")
+    save_fitted(result.teacher, run.checkpoints / "teacher")
+    if interrupted is not None:
+        raise interrupted
+    run.write_table("plans", held_out_plans(distillation))
+    return evaluate(
+        config.collections,
+        config.evaluation,
+        queries=result.student,
+        documents=result.student if config.evaluation.documents == "student" else result.teacher,
+        precision=distillation.precision,
+        run=run,
+        seed=config.seed,
+        reporter=reporter,
+    )
+
+
+def _evaluate(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    precision = autocast_dtype("auto", device)
+    run.update(device=str(device))
+    queries = Encoder.load(config.encoder)
+    documents = queries if config.teacher is None else Encoder.load(config.teacher)
+    encoders = [documents] if documents is queries else [documents, queries]
+    if any(needs_fitting(encoder.config) for encoder in encoders):
+        texts = _unlabelled(config)
+        for encoder in encoders:
+            if needs_fitting(encoder.config):
+                fit(encoder, some(texts), "passage", precision=precision)
+    save_fitted(queries, run.checkpoints / "student")
+    save_fitted(documents, run.checkpoints / "teacher")
+    return evaluate(
+        config.collections,
+        config.evaluation,
+        queries=queries.to(device),
+        documents=documents.to(device),
+        precision=precision,
+        run=run,
+        seed=config.seed,
+        reporter=reporter,
+    )
+
+
+def _unlabelled(config: EvaluateConfig) -> list[str]:
+    if config.bitext:
+        sources, _ = read_sources(config.bitext)
+        return list(dict.fromkeys(pair.target for pairs in sources for pair in pairs))
+    first = config.collections[0]
+    return document_texts(load_collections(first, config.seed)[0], context=first.context)
+
+
+def encoders_of(run: RunFolder) -> tuple[Encoder, Encoder]:
+    """Load the query encoder and the document encoder of a run.
+
+    Raises
+    ------
+    InputError
+        If the run has no encoders, because it has not come so far or they were deleted.
+    """
+    config = parse_config(run.record["config"], run.path / "run.json")
+    folder = run.path / "checkpoints"
+    if not (folder / "teacher" / FITTED_FILE).is_file() or not (folder / "student" / FITTED_FILE).is_file():
+        raise InputError(
+            f"run {run.id!r} has no encoders in checkpoints/; it did not come so far", path=run.path
+        )
+    if config.kind == "distil":
+        teacher_config = config.teacher
+        student_config = (config.student or config.teacher).model_copy(
+            update={"checkpoint": str(folder / "student")}
+        )
+    else:
+        teacher_config, student_config = config.teacher or config.encoder, config.encoder
+    teacher, student = Encoder.load(teacher_config), Encoder.load(student_config)
+    load_fitted(teacher, folder / "teacher")
+    load_fitted(student, folder / "student")
+    return student, teacher

@@ -161,31 +161,25 @@ def _compare(differences: Array, generator: np.random.Generator, resamples: int)
 def _compare_mean(
     differences: Mapping[str, Mapping[str, float]], generator: np.random.Generator, resamples: int
 ) -> Comparison:
+    everything = np.array([value for values in differences.values() for value in values.values()])
     topics: dict[str, int] = {}
-    places = [
-        (topics.setdefault(query.partition(":")[2] or query, len(topics)), column, value)
-        for column, values in enumerate(differences.values())
-        for query, value in values.items()
-    ]
-    total = np.zeros((len(topics), len(differences)))
-    count = np.zeros_like(total)
-    for topic, column, value in places:
-        total[topic, column] += value
-        count[topic, column] += 1
-    # Each topic's share of the mean over languages: their sum is the mean itself.
-    shares = (total / count.sum(0)).mean(1)
-
-    def statistic(drawn: npt.NDArray[np.int64], axis: int = -1) -> Any:
-        # A topic drawn n times counts n times; a language missed by all draws leaves the mean.
-        with np.errstate(invalid="ignore"):
-            return np.nanmean(total[drawn].sum(axis) / count[drawn].sum(axis), axis=-1)
-
+    shares = np.zeros(len(everything))
+    residuals = np.zeros(len(everything))
+    for values in differences.values():
+        mean = sum(values.values()) / len(values)
+        for query, value in values.items():
+            topic = topics.setdefault(query.partition(":")[2] or query, len(topics))
+            weight = 1 / (len(values) * len(differences))
+            shares[topic] += weight * value
+            residuals[topic] += weight * (value - mean)
     delta = float(shares.sum())
     low = high = delta
     if len(topics) > 1:
-        low, high = _bootstrap(np.arange(len(topics)), statistic, total.size, generator, resamples)
+        # Linearised: a draw may have few queries of one language, or none, without that moving its mean.
+        below, above = _bootstrap(residuals[: len(topics)], _sum, generator, resamples)
+        low, high = delta + below, delta + above
     p = _randomisation(shares, generator, resamples)
-    return _with_counts(np.array([value for *_, value in places]), delta, low, high, p)
+    return _with_counts(everything, delta, low, high, p)
 
 
 def _with_counts(differences: Array, delta: float, low: float, high: float, p: float) -> Comparison:
@@ -224,17 +218,17 @@ def _mean(values: Array, axis: int = -1) -> Any:
 
 
 def _interval(values: Array, generator: np.random.Generator, resamples: int) -> tuple[float, float]:
-    return _bootstrap(values, _mean, len(values), generator, resamples)
+    return _bootstrap(values, _mean, generator, resamples)
 
 
 def _bootstrap(
-    sample: npt.NDArray[Any], statistic: Any, size: int, generator: np.random.Generator, resamples: int
+    sample: Array, statistic: Any, generator: np.random.Generator, resamples: int
 ) -> tuple[float, float]:
     result = stats.bootstrap(
         (sample,),
         statistic,
         n_resamples=resamples,
-        batch=max(1, _BATCH // size),
+        batch=max(1, _BATCH // len(sample)),
         vectorized=True,
         method="percentile",
         random_state=generator,

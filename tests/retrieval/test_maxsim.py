@@ -101,9 +101,14 @@ def test_identical_documents_come_in_their_own_order() -> None:
             assert copies == sorted(copies) and len({copy % 6 for copy in copies}) == 1
 
 
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 9999), k=st.integers(1, 60), spread=st.sampled_from([0.02, 0.3, 2.0]))
-def test_screening_in_bf16_changes_nothing(seed: int, k: int, spread: float) -> None:
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 9999),
+    k=st.integers(1, 60),
+    spread=st.sampled_from([0.02, 0.3, 2.0]),
+    share=st.sampled_from([1, 16, 10**9]),  # never, sometimes and always scores a query's documents anew
+)
+def test_screening_in_bf16_changes_nothing(seed: int, k: int, spread: float, share: int) -> None:
     # documents around few centres give many scores that bf16 cannot tell apart
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(6, 24, generator=generator)
@@ -118,7 +123,9 @@ def test_screening_in_bf16_changes_nothing(seed: int, k: int, spread: float) -> 
     )
     wanted = torch.randint(-1, 300, (4, 3), generator=generator)
     plain = find_maxsim(mine, theirs, k, wanted, screen=False)
-    quick = find_maxsim(mine, theirs, k, wanted, screen=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.retrieval.screening._SHARE", share)
+        quick = find_maxsim(mine, theirs, k, wanted, screen=True)
     # fp32 sums of another shape differ in their last bits, and so may swap documents as close as that
     torch.testing.assert_close(quick.scores, plain.scores, rtol=0, atol=5e-7)
     exact = torch.cat(list(token_blocks(mine.to(torch.float64), theirs.to(torch.float64))))

@@ -1,0 +1,127 @@
+"""Evaluating a collection: values worked out by hand, and rows that the results tables take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from engine.collections.base import Collection, Document, Query
+from engine.errors import InputError
+from engine.evaluation.protocols import Scores, evaluate_collection, relevant_documents
+from engine.results.tables import to_table
+from engine.retrieval.tokens import TokenStore
+
+
+def collection(**changes: object) -> Collection:
+    fields = {
+        "name": "toy",
+        "revision": "r1",
+        "protocol": "bitext",
+        "direction": "xx-en",
+        "queries": (Query("so:1", "kow", "so"), Query("sw:1", "moja", "sw"), Query("sw:2", "mbili", "sw")),
+        "documents": tuple(
+            Document(f"en:{n}", text, "en") for n, text in enumerate(["one", "two", "three", "four"])
+        ),
+        "judgements": {"so:1": {"en:0": 1}, "sw:1": {"en:0": 1, "en:3": 0}, "sw:2": {"en:1": 1, "en:2": 1}},
+        "measures": ("RR", "AP", "R@1", "mAP@2"),
+    }
+    return Collection(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+# Each query's scores of the four documents, which the identity as document vectors makes its vector.
+SCORES = torch.tensor([[0.9, 0.1, 0.2, 0.3], [0.1, 0.4, 0.3, 0.2], [0.5, 0.4, 0.5, 0.3]])
+ORDERS = {
+    "so:1": ["en:0", "en:3", "en:2", "en:1"],
+    "sw:1": ["en:1", "en:2", "en:3", "en:0"],
+    "sw:2": ["en:0", "en:2", "en:1", "en:3"],
+}
+
+
+def evaluated(depth: int = 4, **changes: object) -> Scores:
+    return evaluate_collection(collection(**changes), SCORES, torch.eye(4), scoring="dense", depth=depth)
+
+
+def test_values_are_those_worked_out_by_hand() -> None:
+    scores = evaluated()
+    assert {
+        query: list(found)
+        for query, found in zip(scores.ranking.query_ids, scores.ranking.document_ids, strict=True)
+    } == ORDERS
+    assert scores.values["RR"] == {"so": {"so:1": 1.0}, "sw": {"sw:1": 0.25, "sw:2": 0.5}}
+    assert scores.values["R@1"] == {"so": {"so:1": 1.0}, "sw": {"sw:1": 0.0, "sw:2": 0.0}}
+    assert scores.values["AP"]["sw"] == pytest.approx({"sw:1": 1 / 4, "sw:2": (1 / 2 + 2 / 3) / 2})
+    assert scores.values["mAP@2"]["sw"] == pytest.approx({"sw:1": 0.0, "sw:2": (1 / 2) / 2})
+    assert scores.macro("RR") == pytest.approx((1 + 0.375) / 2)
+
+
+def test_measures_without_a_cutoff_see_past_the_depth() -> None:
+    shallow = evaluated(depth=2)
+    assert len(shallow.ranking.document_ids[1]) == 2
+    assert shallow.values["RR"] == evaluated().values["RR"]
+    assert shallow.values["AP"] == evaluated().values["AP"]
+
+
+def test_one_token_a_text_makes_late_interaction_the_inner_product() -> None:
+    def single(vectors: torch.Tensor) -> TokenStore:
+        return TokenStore(vectors, torch.arange(len(vectors) + 1))
+
+    late = evaluate_collection(collection(), single(SCORES), single(torch.eye(4)), scoring="maxsim", depth=4)
+    assert late.values == evaluated().values
+    assert late.ranking.document_ids == evaluated().ranking.document_ids
+
+
+def test_a_query_without_tokens_finds_nothing_and_scores_zero() -> None:
+    queries = TokenStore(SCORES[1:], torch.tensor([0, 0, 1, 2]))
+    documents = TokenStore(torch.eye(4), torch.arange(5))
+    scores = evaluate_collection(collection(), queries, documents, scoring="maxsim", depth=4)
+    assert scores.ranking.document_ids[0] == []
+    assert all(scores.values[measure]["so"]["so:1"] == 0.0 for measure in scores.values)
+
+
+def test_rows_are_what_the_tables_take() -> None:
+    scores = evaluated()
+    tables = {
+        "scores": scores.score_table(),
+        "query_scores": scores.query_score_table(),
+        "rankings": scores.ranking_table(),
+    }
+    for name, table in tables.items():
+        assert to_table(name, table).equals(table)
+        assert table.num_rows > 0
+    mean = {(row["query_language"], row["measure"]): row for row in tables["scores"].to_pylist()}
+    assert mean["sw", "RR"]["value"] == pytest.approx(0.375) and mean["sw", "RR"]["queries"] == 2
+    assert mean["sw", "RR"]["low"] <= 0.375 <= mean["sw", "RR"]["high"]
+    assert mean["so", "RR"]["low"] is None and mean["so", "RR"]["document_language"] == "en"
+    ranked = [row for row in tables["rankings"].to_pylist() if row["query_id"] == "sw:1"]
+    assert [(row["rank"], row["document_id"], row["grade"]) for row in ranked] == [
+        (1, "en:1", None), (2, "en:2", None), (3, "en:3", 0), (4, "en:0", 1),
+    ]  # fmt: skip
+    assert [row["score"] for row in ranked] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert len(tables["query_scores"]) == 3 * 4
+
+
+def test_more_measures_can_be_asked_for_and_senseless_ones_are_refused() -> None:
+    arguments = collection(), SCORES, torch.eye(4)
+    scores = evaluate_collection(*arguments, scoring="dense", depth=2, measures=["nDCG@2"])
+    ideal = 1 / np.log2(2) + 1 / np.log2(3)
+    assert scores.values["nDCG@2"]["sw"]["sw:2"] == pytest.approx(1 / np.log2(3) / ideal)
+    with pytest.raises(InputError, match="deeper than depth = 2; raise depth to 3"):
+        evaluate_collection(*arguments, scoring="dense", depth=2, measures=["R@3"])
+    with pytest.raises(InputError, match="no cutoff"):
+        evaluate_collection(*arguments, scoring="dense", measures=["nDCG"])
+    with pytest.raises(InputError, match="unknown measure"):
+        evaluate_collection(*arguments, scoring="dense", measures=["nonsense"])
+    with pytest.raises(InputError, match="no query"):
+        evaluate_collection(collection(queries=()), SCORES[:0], torch.eye(4), scoring="dense")
+
+
+def test_vectors_of_another_collection_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 queries and 4 documents"):
+        evaluate_collection(collection(), SCORES[:2], torch.eye(4), scoring="dense")
+    with pytest.raises(ValueError, match="token stores"):
+        evaluate_collection(collection(), SCORES, torch.eye(4), scoring="maxsim")
+
+
+def test_relevant_documents_leave_out_grade_zero() -> None:
+    assert relevant_documents(collection()).tolist() == [[0, -1], [0, -1], [1, 2]]

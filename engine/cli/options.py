@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import click
 
 from engine.paths import results_path, runs_folder
 from engine.results.ingest import ingest
+from engine.results.lines import to_json
 
 Command = Callable[..., Any]
 
@@ -44,6 +47,28 @@ def refreshed(results: Path) -> Path:
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as JSON on stdout; dates as ISO 8601."""
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=str)
-    sys.stdout.write("\n")
+    """Print `value` as JSON on stdout: dates as ISO 8601, not-a-number and the infinities as strings."""
+    sys.stdout.write(json_text(value))
+
+
+def json_text(value: Any, indent: int | None = 2) -> str:
+    """Return `value` as `print_json` prints it."""
+    text = json.dumps(to_json(value), ensure_ascii=False, indent=indent, allow_nan=False, default=_json_value)
+    return text + "\n"
+
+
+def _json_value(value: Any) -> Any:
+    """Return a value of the database that JSON has no form for, in the nearest form."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def aware(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's record whose times say that they are UTC, which the database leaves out."""
+    return {
+        key: value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+        for key, value in record.items()
+    }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from engine.errors import InputError, OpticalError, nearest
 from engine.results import database
@@ -61,13 +63,8 @@ def ask(
     OpticalError
         If DuckDB refuses the question, with the first line of its reason.
     """
-    connection = database.connect(results, read_only=True, wait=wait)
-    try:
-        database.origin(connection, results)
-        statements = connection.extract_statements(sql)
-        if len(statements) != 1:
-            raise InputError(f"a question is one SQL statement, this holds {len(statements)}")
-        connection.execute(statements[0], list(parameters))
+    with _opened(results, sql, wait) as (connection, statement):
+        connection.execute(statement, list(parameters))
         described = connection.description or []
         types = [str(column[1]) for column in described]
         if any("TIME ZONE" in kind for kind in types):
@@ -77,6 +74,35 @@ def ask(
         else:
             rows = connection.fetchall()
         return Result([column[0] for column in described], types, rows)
+
+
+def ask_arrow(results: Path, sql: str, *, wait: float = database.WAIT_SECONDS) -> pa.Table:
+    """Ask one question as `ask` does and return the answer as an Arrow table, which keeps its types.
+
+    Raises
+    ------
+    InputError, BusyError, OpticalError
+        As `ask`; also InputError if the statement gives no table.
+    """
+    with _opened(results, sql, wait) as (connection, _):
+        answer = connection.sql(sql)
+        if answer is None:
+            raise InputError("the statement gives no table")
+        return answer.to_arrow_table()
+
+
+@contextmanager
+def _opened(
+    results: Path, sql: str, wait: float
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.Statement]]:
+    """Open the database for the one statement that `sql` must be; DuckDB's refusal becomes a sentence."""
+    connection = database.connect(results, read_only=True, wait=wait)
+    try:
+        database.origin(connection, results)
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1:
+            raise InputError(f"a question is one SQL statement, this holds {len(statements)}")
+        yield connection, statements[0]
     except duckdb.Error as error:
         raise OpticalError(f"the question was refused: {database.first_line(error)}") from error
     finally:

@@ -1,0 +1,258 @@
+"""``runs``, ``show`` and ``stop``: the runs beside the results database."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.cli.figures import Group, encoder_of, headline, languages_of, read_groups
+from engine.cli.options import aware, json_option, print_json, refreshed, results_option
+from engine.cli.tables import (
+    age_text,
+    duration_text,
+    interval_text,
+    print_facts,
+    print_line,
+    print_table,
+    score_text,
+    sparkline,
+)
+from engine.errors import InputError
+from engine.languages import language
+from engine.paths import runs_folder
+from engine.results.filters import parse_filter
+from engine.results.queries import ask, list_runs, run_record
+
+#: More languages than this are counted, not named, in a table of runs.
+_NAMED = 8
+
+
+@click.command()
+@click.option(
+    "--filter",
+    "expression",
+    default="",
+    metavar="EXPR",
+    help="Only runs that match, such as 'tico training.steps>100 AND NOT state=failed' or 'RR>0.8'.",
+)
+@results_option
+@json_option
+def runs(expression: str, results: Path, as_json: bool) -> None:
+    """List runs, newest first.
+
+    The score is the mean over languages of the main measure on a run's first collection.
+    """
+    selected = parse_filter(expression)
+    records = [_alive(results, record) for record in list_runs(refreshed(results))]
+    selected.check_fields(records)
+    records = [record for record in records if selected.matches(record)]
+    groups = read_groups(results, [record["id"] for record in records])
+    listed = [_listed(record, groups.get(record["id"], [])) for record in records]
+    if as_json:
+        print_json(listed)
+        return
+    if not listed:
+        click.echo("no run matches" if expression else "there is no run yet", err=True)
+        return
+    print_table(
+        ("state", "id", "name", "kind", "encoder", "languages", "score", "on", "age"),
+        [_line(run) for run in listed],
+        right=("score", "age"),
+    )
+
+
+@click.command()
+@click.argument("run")
+@results_option
+@json_option
+def show(run: str, results: Path, as_json: bool) -> None:
+    """Show one run: its record, its bitext and its scores with 95 % intervals.
+
+    RUN is an id, the beginning of one, or a name, which stands for its newest run.
+    """
+    record = _alive(results, run_record(refreshed(results), run))
+    groups = read_groups(results, [record["id"]]).get(record["id"], [])
+    bitext = ask(
+        results, "SELECT * EXCLUDE run FROM bitext WHERE run = ? ORDER BY ALL", [record["id"]]
+    ).records()
+    for source in bitext:
+        source["dropped"] = json.loads(source["dropped"])
+    curve = ask(
+        results,
+        "SELECT step, value FROM steps WHERE run = ? AND metric = 'held_out_rr' ORDER BY step",
+        [record["id"]],
+    ).rows
+    steps, values = [row[0] for row in curve], [row[1] for row in curve]
+    best = record["summary"].get("best_step")
+    if as_json:
+        told = {key: value for key, value in aware(record).items() if key != "measures"}
+        held_out = {"best_step": best, "steps": steps, "values": values}
+        scores = [_scores(group, record) for group in groups]
+        print_json({**told, "bitext": bitext, "held_out": held_out, "scores": scores})
+        return
+    _print_record(record, best)
+    if values:
+        print_line()
+        print_line(
+            f"held-out RR  {score_text(values[0])} {sparkline(values)} {score_text(values[-1])}  "
+            f"(steps {steps[0]} to {steps[-1]}, best {score_text(max(values))})"
+        )
+    if bitext:
+        print_line()
+        print_table(
+            ("bitext", "languages", "pairs", "dropped"),
+            [
+                (
+                    source["name"],
+                    f"{source['source_language']}-{source['target_language']}",
+                    f"{source['pairs']:,}",
+                    ", ".join(f"{reason} {count:,}" for reason, count in source["dropped"].items() if count),
+                )
+                for source in bitext
+            ],
+            right=("pairs",),
+        )
+    for group in groups:
+        print_line()
+        _print_group(group, _reference(group, record))
+
+
+@click.command()
+@click.argument("run")
+@results_option
+@json_option
+def stop(run: str, results: Path, as_json: bool) -> None:
+    """Stop a run that is under way: it keeps its best checkpoint so far.
+
+    RUN is an id, the beginning of one, or a name, which stands for its newest run.
+    """
+    from engine.jobs import launch
+
+    identity = run_record(refreshed(results), run)["id"]
+    click.echo(f"asking {identity} to stop", err=True)
+    state = launch.stop(runs_folder(results) / identity)
+    refreshed(results)
+    if as_json:
+        print_json({"id": identity, "state": state})
+    else:
+        print_line(f"{identity} {state}")
+
+
+def _alive(results: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record whose state is what its folder and process tell now."""
+    from engine.jobs.state import state_of
+
+    folder = runs_folder(results) / record["id"]
+    if record["state"] != "running" or not folder.is_dir():
+        return record
+    return {**record, "state": state_of(folder)}
+
+
+def _listed(record: dict[str, Any], groups: Sequence[Group]) -> dict[str, Any]:
+    kept = ("id", "name", "kind", "state", "failure", "tags", "note", "created", "started", "ended")
+    return {
+        **{name: value for name, value in aware(record).items() if name in kept},
+        "encoder": encoder_of(record),
+        "languages": languages_of(record, groups),
+        "headline": headline(record, groups),
+    }
+
+
+def _line(run: dict[str, Any]) -> tuple[str, ...]:
+    known, head = run["languages"], run["headline"]
+    return (
+        run["state"],
+        run["id"],
+        run["name"],
+        run["kind"],
+        run["encoder"],
+        " ".join(known) if len(known) <= _NAMED else f"{len(known)} languages",
+        "" if head is None else f"{head['measure']} {score_text(head['value'])}",
+        "" if head is None else head["collection"],
+        age_text(run["created"]),
+    )
+
+
+def _print_record(record: dict[str, Any], best: Any) -> None:
+    versions = (f"{name} {version}" for name, version in record["versions"].items() if version)
+    started, ended = record["started"], record["ended"]
+    summary = {
+        key: value for key, value in record["summary"].items() if key not in ("best_step", "references")
+    }
+    print_facts(
+        [
+            ("run", record["id"]),
+            ("name", record["name"]),
+            ("state", record["state"]),
+            ("failure", record["failure"] or ""),
+            ("kind", record["kind"]),
+            ("encoder", encoder_of(record)),
+            ("preset", str(record["config"].get("preset") or "")),
+            ("command", shlex.join(record["argv"] or ())),
+            ("seed", "" if record["seed"] is None else str(record["seed"])),
+            ("tags", " ".join(record["tags"] or ())),
+            ("note", record["note"] or ""),
+            ("created", f"{record['created']:%Y-%m-%d %H:%M:%S} UTC, {age_text(record['created'])} ago"),
+            ("took", duration_text((ended - started).total_seconds()) if started and ended else ""),
+            ("host", ", ".join(filter(None, (record["host"], record["platform"], record["device"])))),
+            ("versions", ", ".join(versions)),
+            ("commit", record["commit"] or ""),
+            ("best step", "" if best is None else str(best)),
+            ("summary", json.dumps(summary, ensure_ascii=False) if summary else ""),
+        ]
+    )
+
+
+def _print_group(group: Group, reference: str) -> None:
+    measures = group.measures
+    by_measure = {measure: group.of(measure) for measure in measures}
+    lines = []
+    for code in group.revisions:
+        found = {measure: by_measure[measure].get(code) for measure in measures}
+        queries = next(row["queries"] for row in found.values() if row is not None)
+        cells = ("" if row is None else _value(row) for row in found.values())
+        lines.append((code, _name(code), f"{queries:,}", *cells))
+    lines.append(("mean", "", "", *(score_text(group.mean(measure)) for measure in measures)))
+    revisions = sorted(set(group.revisions.values()))
+    revision = f"revision {revisions[0]}" if len(revisions) == 1 else f"{len(revisions)} revisions"
+    print_table(
+        ("", "language", "queries", *measures), lines, right=("queries",), title=f"{group.key} · {revision}"
+    )
+    if reference:
+        print_line(reference)
+
+
+def _scores(group: Group, record: dict[str, Any]) -> dict[str, Any]:
+    kept = ("query_language", "document_language", "revision", "measure", "value", "low", "high", "queries")
+    return {
+        **group.key._asdict(),
+        "reference": _reference(group, record),
+        "means": {measure: group.mean(measure) for measure in group.measures},
+        "figures": [
+            {"language": code, **{name: row[name] for name in kept}}
+            for measure in group.measures
+            for code, row in group.of(measure).items()
+        ],
+    }
+
+
+def _reference(group: Group, record: dict[str, Any]) -> str:
+    """Return the line that the collection prints beside its figures; the run's summary keeps it by name."""
+    references = record["summary"].get("references")
+    return str(references.get(group.key.collection, "")) if isinstance(references, dict) else ""
+
+
+def _value(row: Any) -> str:
+    return f"{score_text(row['value'])} {interval_text(row['low'], row['high'])}".rstrip()
+
+
+def _name(code: str) -> str:
+    try:
+        return language(code).name
+    except InputError:
+        return ""

@@ -1,0 +1,138 @@
+"""``sql`` and ``export``: questions to the results database, and their answers as files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.cli.options import json_option, json_text, print_json, refreshed, results_option
+from engine.cli.tables import print_table
+from engine.errors import InputError, OpticalError, nearest
+from engine.results.queries import Result, ask, ask_arrow
+
+_FORMATS = ("csv", "json", "parquet")
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_NUMBERS = {*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), "FLOAT", "DOUBLE", "DECIMAL"}
+
+
+@click.command()
+@click.argument("question", metavar='"SELECT ..."')
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--limit", type=click.IntRange(min=1), help="Print at most this many rows; stderr says so.")
+@results_option
+@json_option
+def sql(question: str, as_csv: bool, limit: int | None, results: Path, as_json: bool) -> None:
+    """Ask the results database one question in SQL.
+
+    Tables: runs, steps, scores, query_scores, rankings, plans, bitext, languages. Views: leaderboard,
+    per_language, high_low_gap, latest.
+    """
+    if as_csv and as_json:
+        raise InputError("give --csv or --json, not both")
+    answer = ask(refreshed(results), question)
+    if limit is not None and len(answer.rows) > limit:
+        click.echo(f"optical-workbench: the first {limit:,} of {len(answer.rows):,} rows", err=True)
+        answer = Result(answer.columns, answer.types, answer.rows[:limit])
+    if as_json:
+        print_json(_records(answer))
+    elif as_csv:
+        click.echo(_csv(answer), nl=False)
+    else:
+        kinds = zip(answer.columns, answer.types, strict=True)
+        numeric = [name for name, kind in kinds if kind.partition("(")[0] in _NUMBERS]
+        print_table(answer.columns, [[_cell(value) for value in row] for row in answer.rows], right=numeric)
+
+
+@click.command()
+@click.argument("what", metavar="TABLE_OR_SQL")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@results_option
+def export(what: str, file: Path, results: Path) -> None:
+    """Write a table, a view or a question's answer to FILE, as its ending says: csv, json or parquet.
+
+    FILE appears whole or not at all.
+    """
+    from engine.results.spool import write_atomically
+
+    ending = file.suffix.removeprefix(".").lower()
+    if ending not in _FORMATS:
+        raise InputError(
+            f"the name must end in .csv, .json or .parquet{nearest(ending, _FORMATS)}", path=file
+        )
+    if not file.parent.is_dir():
+        raise InputError("there is no such folder; make it first", path=file.parent)
+    question = f"FROM {what}" if re.fullmatch(r"\w+", what) else what
+    if ending == "parquet":
+        count, content = _parquet(refreshed(results), question)
+    else:
+        answer = ask(refreshed(results), question)
+        text = _csv(answer) if ending == "csv" else json_text(_records(answer))
+        count, content = len(answer.rows), text.encode()
+    write_atomically(file, content)
+    click.echo(f"{file}: {count:,} rows", err=True)
+
+
+def _records(answer: Result) -> list[dict[str, Any]]:
+    """Return the rows as dictionaries, with columns of type JSON as what they hold."""
+    _distinct(answer.columns)
+    parsed = {name for name, kind in zip(answer.columns, answer.types, strict=True) if kind == "JSON"}
+    return [
+        {
+            name: json.loads(value) if name in parsed and value is not None else value
+            for name, value in record.items()
+        }
+        for record in answer.records()
+    ]
+
+
+def _csv(answer: Result) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(answer.columns)
+    writer.writerows([_field(value) for value in row] for row in answer.rows)
+    return stream.getvalue()
+
+
+def _parquet(results: Path, question: str) -> tuple[int, bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = ask_arrow(results, question)
+    _distinct(table.column_names)
+    sink = io.BytesIO()
+    try:
+        pq.write_table(table, sink, compression="zstd")
+    except pa.ArrowException as error:
+        raise OpticalError(f"Parquet cannot hold the answer: {error}; CAST the column to VARCHAR") from error
+    return table.num_rows, sink.getvalue()
+
+
+def _distinct(columns: Sequence[str]) -> None:
+    """Refuse two columns of one name, of which a record would keep one."""
+    twice = [name for place, name in enumerate(columns) if name in columns[:place]]
+    if twice:
+        raise InputError(f"two columns are called {twice[0]!r}; rename one with AS")
+
+
+def _field(value: Any) -> Any:
+    """Return `value` as CSV holds it: nested values as JSON, times in ISO 8601, null as nothing."""
+    if isinstance(value, list | dict | tuple):
+        return json_text(value, indent=None).rstrip()
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1e6 else repr(value)
+    return str(_field(value))

@@ -1,0 +1,152 @@
+"""Tables on stdout: the same content on a terminal, where rich may wrap and colour, and in a pipe."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+#: Cells in a line of a pipe or file: more than any table has, so that nothing is wrapped there.
+_UNBOUNDED = 1_000_000
+
+_MARKS = "▁▂▃▄▅▆▇█"
+_STYLES = {
+    "running": "cyan",
+    "finished": "green",
+    "ok": "green",
+    "yes": "green",
+    "stopped": "yellow",
+    "warning": "yellow",
+    "unknown": "yellow",
+    "failed": "red",
+    "crashed": "red",
+    "missing": "red",
+    "damaged": "red",
+}
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Collection[str] = (),
+    title: str = "",
+) -> None:
+    """Print `rows` under the names of `columns`; those named in `right` are set to the right."""
+    if title:
+        _print(Text(one_line(title), style="bold"))
+    table = _table(show_header=True)
+    for name in columns:
+        table.add_column(Text(one_line(name)), justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    if columns:
+        _print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print names and values, one pair a line; pairs without a value are left out."""
+    table = _table(show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        if value:
+            table.add_row(Text(name), _cell(value))
+    _print(table)
+
+
+def print_line(text: str = "") -> None:
+    """Print one line."""
+    _print(Text(one_line(text)))
+
+
+def one_line(text: str) -> str:
+    r"""Return `text` without characters that would break the line or steer the terminal.
+
+    They are shown as escapes, a line feed as ``\n``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+        else character
+        for character in text
+    )
+
+
+def score_text(value: float | None) -> str:
+    """Return a measure's value with three decimals; nothing where there is none."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def interval_text(low: float | None, high: float | None, sign: str = "") -> str:
+    """Return an interval with three decimals, with ``sign="+"`` signed; nothing where an end is unknown."""
+    return "" if low is None or high is None else f"[{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+def size_text(count: float) -> str:
+    """Return a number of bytes in its largest fitting unit, thousands being 1000."""
+    unit = "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if count < 1000:
+            break
+        count, unit = count / 1000, larger
+    return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
+
+
+def age_text(then: datetime, now: datetime | None = None) -> str:
+    """Return how long ago `then` was, in its largest fitting unit; times without a zone are UTC."""
+    now = now or datetime.now(UTC)
+    aware = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return duration_text((now - aware).total_seconds())
+
+
+def duration_text(seconds: float) -> str:
+    """Return a stretch of time in its largest fitting unit."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """Return `values` as one mark each from the lowest to the highest; ``·`` stands for no number.
+
+    More values than `width` are drawn as the means of equal stretches of them.
+    """
+    if len(values) > width:
+        edges = [round(place * len(values) / width) for place in range(width + 1)]
+        values = [sum(values[start:end]) / (end - start) for start, end in itertools.pairwise(edges)]
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    scale = (len(_MARKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_MARKS[round((value - low) * scale)] if math.isfinite(value) else "·" for value in values)
+
+
+def _table(*, show_header: bool) -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=show_header, header_style="bold")
+
+
+def _cell(value: str) -> Text:
+    return Text(one_line(value), style=_STYLES.get(value, ""))
+
+
+def _print(content: RenderableType) -> None:
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _UNBOUNDED
+    else:
+        # Where even wrapped columns do not fit, the terminal wraps lines: rich would cut cells off.
+        console.width = max(console.width, console.measure(content).minimum)
+    with console.capture() as capture:
+        console.print(content)
+    for line in capture.get().splitlines():
+        sys.stdout.write(line.rstrip() + "\n")

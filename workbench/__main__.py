@@ -1,0 +1,21 @@
+"""``python -m workbench``: open the app on the results database of the working folder."""
+
+from __future__ import annotations
+
+import sys
+
+from engine.paths import results_path
+
+
+def main() -> None:
+    """Open the app, or say why it cannot be opened."""
+    if not sys.stdout.isatty() or not sys.stdin.isatty():
+        print("optical-workbench: the app needs a terminal; `optical-workbench --help` lists commands", file=sys.stderr)
+        sys.exit(2)
+    from workbench.app import Workbench
+
+    Workbench(results_path()).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Every action, once: its method, keys and words. Bindings, footer, key map and palette come from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action of a scope: ``action_<name>`` of the class that owns the scope.
+
+    `keys` are separated by commas; `label` goes into the footer when `footer` is set, `help` into the key map
+    and the command palette.
+    """
+
+    name: str
+    keys: str
+    label: str
+    help: str
+    footer: bool = False
+
+
+SCOPES = {
+    "app": "Everywhere",
+    "runs": "Runs",
+    "curves": "Curves",
+    "launch": "Launch",
+    "results": "Results",
+    "queries": "Queries of a language",
+    "plan": "Plan",
+    "heatmap": "Heatmap",
+    "sql": "SQL",
+    "table": "Any table",
+}
+
+ACTIONS: dict[str, tuple[Action, ...]] = {
+    "app": (
+        Action("go('runs')", "1,f2", "Runs", "Go to the runs"),
+        Action("go('launch')", "2,f3", "Launch", "Go to the launch form"),
+        Action("go('results')", "3,f4", "Results", "Go to the results"),
+        Action("go('plan')", "4,f6", "Plan", "Go to the transport plans"),
+        Action("go('sql')", "5,f7", "SQL", "Go to the SQL editor"),
+        Action("key_map", "question_mark,f12", "Keys", "Show all keys", True),
+        Action("help_here", "f1", "Help", "Explain the focused part of the screen", True),
+        Action("command_palette", "ctrl+p", "Palette", "Find an action by its name"),
+        Action("next_theme", "f9", "Theme", "Switch between dark, light and high contrast"),
+        Action("quit", "ctrl+q", "Quit", "Leave; runs go on", True),
+    ),
+    "runs": (
+        Action("filter", "slash", "Filter", "Filter the runs", True),
+        Action("mark", "space", "Mark", "Mark the run, to overlay and compare", True),
+        Action("unmark", "u", "Unmark", "Unmark all runs"),
+        Action("diff", "d", "Diff", "Show the settings in which the marked runs differ", True),
+        Action("results", "enter", "Results", "Show the results of the marked runs or of this one"),
+        Action("plans", "P", "Plans", "Show the stored transport plans of this run"),
+        Action("pane", "v", "Pane", "Switch between curves, settings and log", True),
+        Action("stop", "s", "Stop", "Stop this run; it saves a checkpoint first"),
+        Action("tag", "t", "Tags", "Change this run's tags"),
+        Action("note", "n", "Note", "Change this run's note"),
+        Action("rename", "N", "Rename", "Rename this run"),
+        Action("delete", "delete,D", "Delete", "Delete this run's folder"),
+    ),
+    "curves": (
+        Action("next_curve", "c", "Curve", "Show the next curve (where only one fits)"),
+        Action("log_axis", "l", "Log axis", "Switch the loss between linear and logarithmic"),
+        Action("smooth", "m", "Smooth", "Smooth curves more, then not at all"),
+        Action("x_axis", "x", "x axis", "Switch between steps and minutes"),
+    ),
+    "launch": (
+        Action("preset", "p", "Preset", "Start from a preset or an earlier run", True),
+        Action("add", "a", "Add", "Add a bitext source or a collection, copied from the last", True),
+        Action("remove", "delete,X", "Remove", "Remove the bitext source or collection under the cursor"),
+        Action("restore", "backspace", "Default", "Put the setting back to its default"),
+        Action("next_value", "space,right", "Next", "Take the next value of a choice"),
+        Action("previous_value", "left", "Previous", "Take the previous value of a choice"),
+        Action("changed", "v", "Changed", "Show all settings or only those that differ from the default"),
+        Action("copy", "y", "Copy", "Copy the command line"),
+        Action("start", "ctrl+s", "Start", "Start the run; it goes on when the app is closed", True),
+    ),
+    "results": (
+        Action("choose_runs", "r", "Runs", "Choose the runs to show", True),
+        Action("choose_setting", "c", "Collection", "Choose collection, protocol and direction", True),
+        Action("choose_measure", "m", "Measure", "Choose the measure", True),
+        Action("baseline", "b", "Baseline", "Take the next run as the baseline", True),
+        Action("group", "g", "Group", "Group by script, family, resource level, or not", True),
+        Action("sort", "s", "Sort", "Sort by the next column"),
+        Action("reverse", "S", "Reverse", "Reverse the order"),
+        Action("open", "enter", "Queries", "Show the queries of this language"),
+    ),
+    "queries": (
+        Action("only", "o", "Only", "Show all queries, the improved, or the worse", True),
+        Action("leave", "escape", "Back", "Go back", True),
+    ),
+    "plan": (
+        Action("choose_plan", "o", "Open", "Choose another plan", True),
+        Action("next_plan", "greater_than_sign", "Next plan", "Show the next plan"),
+        Action("previous_plan", "less_than_sign", "Previous", "Show the previous plan"),
+        Action("beside", "w", "Beside", "Put the same pair of another run beside it", True),
+        Action("export", "e", "Export", "Write the numbers as NPZ or a picture as PNG or SVG", True),
+    ),
+    "heatmap": (
+        Action("normalise('row')", "r", "Row", "Divide by the row's largest value", True),
+        Action("normalise('column')", "c", "Column", "Divide by the column's largest value"),
+        Action("normalise('all')", "a", "All", "Divide by the largest value of all"),
+        Action("log_scale", "l", "Log", "Switch between a linear and a logarithmic scale", True),
+        Action("threshold", "x", "Threshold", "Hide cells below 1, 5, 10 % of the largest, or none"),
+        Action("layer", "m", "Mass/cost", "Show mass, cost or their product", True),
+        Action("marks", "full_stop", "Marks", "Mark each row's largest mass, or not"),
+        Action("ramp", "p", "Palette", "Change the colours"),
+        Action("next_cell", "n", "Next", "Go to the next largest cell"),
+        Action("previous_cell", "N", "Previous", "Go to the next larger cell"),
+    ),
+    "sql": (
+        Action("ask", "f5,ctrl+j", "Run", "Ask the question in the editor", True),
+        Action("cancel", "escape", "Cancel", "Cancel the question under way", True),
+        Action("history", "f8", "History", "Choose an earlier question", True),
+        Action("export", "ctrl+s", "Export", "Write the answer to a CSV or Parquet file", True),
+    ),
+    "table": (
+        Action("page('top')", "home", "Top", "Go to the first row"),
+        Action("page('bottom')", "end", "Bottom", "Go to the last row"),
+    ),
+}
+
+
+def bindings(scope: str) -> list[Binding]:
+    """Return the bindings of `scope`, in the order of the table."""
+    return [
+        Binding(
+            action.keys,
+            action.name,
+            action.label,
+            show=action.footer,
+            tooltip=action.help,
+            id=f"{scope}.{action.name}",
+        )
+        for action in ACTIONS[scope]
+    ]
+
+
+KEY_NAMES = {
+    "question_mark": "?",
+    "slash": "/",
+    "full_stop": ".",
+    "greater_than_sign": ">",
+    "less_than_sign": "<",
+    "escape": "Esc",
+    "enter": "Enter",
+    "space": "Space",
+    "delete": "Del",
+    "backspace": "Backspace",
+    "left": "←",
+    "right": "→",
+    "home": "Home",
+    "end": "End",
+}
+
+
+def key_text(keys: str) -> str:
+    """Return keys as people read them: ``? F12``."""
+    shown = []
+    for key in keys.split(","):
+        if key.startswith("ctrl+"):
+            shown.append("Ctrl+" + key[5:].upper())
+        else:
+            shown.append(KEY_NAMES.get(key) or (key.upper() if key[1:].isdigit() else key))
+    return " ".join(shown)

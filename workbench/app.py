@@ -1,0 +1,159 @@
+"""The app: its modes, its look, and the one worker that watches the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.message import Message
+from textual.screen import Screen
+from textual.signal import Signal
+
+from engine.errors import OpticalError
+from workbench.actions import ACTIONS, bindings
+from workbench.screens.runs import RunsScreen
+from workbench.store import Snapshot, Store
+from workbench.themes import THEMES
+
+POLL_SECONDS = 2.0
+
+
+def _launch() -> Screen[Any]:
+    from workbench.screens.launch import LaunchScreen
+
+    return LaunchScreen()
+
+
+def _results() -> Screen[Any]:
+    from workbench.screens.results import ResultsScreen
+
+    return ResultsScreen()
+
+
+def _plan() -> Screen[Any]:
+    from workbench.screens.plan import PlanScreen
+
+    return PlanScreen()
+
+
+def _sql() -> Screen[Any]:
+    from workbench.screens.sql import SqlScreen
+
+    return SqlScreen()
+
+
+class Workbench(App[None]):
+    """Runs, launch, results, plans and SQL over one results database."""
+
+    TITLE = "Optical Workbench"
+    CSS_PATH = "workbench.tcss"
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        "runs": RunsScreen,
+        "launch": _launch,
+        "results": _results,
+        "plan": _plan,
+        "sql": _sql,
+    }
+    DEFAULT_MODE = "runs"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("app")
+    ENABLE_COMMAND_PALETTE = True
+
+    class Polled(Message):
+        """The runs were looked at."""
+
+        def __init__(self, snapshot: Snapshot) -> None:
+            super().__init__()
+            self.snapshot = snapshot
+
+    def __init__(self, results: Path) -> None:
+        super().__init__()
+        self.results = results
+        self.store = Store(results)
+        self.snapshot: Snapshot | None = None
+        self.chosen_runs: list[str] = []
+        self.news: Signal[Snapshot] = Signal(self, "news")
+        self._polling = False
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = THEMES[0].name
+
+    @property
+    def results_name(self) -> str:
+        """The database as the user named it."""
+        return str(self.results)
+
+    def on_mount(self) -> None:
+        """Begin to watch once the first screen is painted."""
+        self.call_after_refresh(self.poll)
+        self.set_interval(POLL_SECONDS, self.poll)
+
+    def poll(self) -> None:
+        """Look at the runs, unless that is under way."""
+        if not self._polling:
+            self._polling = True
+            self._poll()
+
+    @work(thread=True, group="poll", exit_on_error=False)
+    def _poll(self) -> None:
+        try:
+            snapshot = self.store.poll()
+        except (OpticalError, OSError) as error:
+            snapshot = Snapshot(problems=[str(error)])
+        self.post_message(self.Polled(snapshot))
+
+    @on(Polled)
+    def _polled(self, message: Polled) -> None:
+        self._polling = False
+        self.snapshot = message.snapshot
+        self.news.publish(message.snapshot)
+
+    def show_results(self, runs: list[str]) -> None:
+        """Go to the results of `runs` (ids)."""
+        self.chosen_runs = runs
+        self.switch_mode("results")
+        self.call_after_refresh(lambda: self.snapshot and self.news.publish(self.snapshot))
+
+    def action_go(self, room: str) -> None:
+        """Go to a room; its state is as it was left."""
+        if not self.screen.is_modal:
+            self.switch_mode(room)
+
+    def action_key_map(self) -> None:
+        """Show all keys."""
+        from workbench.screens.help import KeyMap
+
+        self.push_screen(KeyMap())
+
+    def action_help_here(self) -> None:
+        """Explain the focused widget."""
+        from workbench.screens.help import HelpHere
+
+        self.push_screen(HelpHere(self.focused or self.screen, self.screen))
+
+    def action_next_theme(self) -> None:
+        """Take the next theme."""
+        names = [theme.name for theme in THEMES]
+        place = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(place + 1) % len(names)]
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Offer the actions that make sense where the user is."""
+        for scope, target in (("app", self), (getattr(screen, "room", ""), screen)):
+            for action in ACTIONS.get(scope, ()):
+                if action.name != "command_palette":
+                    yield SystemCommand(
+                        f"{action.label}: {action.help}" if scope != "app" else action.help,
+                        f"key {action.keys.split(',')[0]}",
+                        _runner(self, action.name, target),
+                    )
+
+
+def _runner(app: Workbench, action: str, target: Any) -> Callable[[], Any]:
+    async def run() -> None:
+        await app.run_action(action, default_namespace=target)
+
+    return run

@@ -1,0 +1,155 @@
+"""Changes to a run from the table of runs: stop, tags, note, name, delete."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual import on, work
+from textual.message import Message
+
+from engine.errors import InputError, OpticalError
+from workbench.screens.base import Room
+from workbench.screens.dialogs import Confirm, Line
+from workbench.store import Run
+
+
+class Editing(Room):
+    """The part of the runs screen that changes runs; each change is done in a thread."""
+
+    class Done(Message):
+        """A change was made, or why it was not."""
+
+        def __init__(self, sentence: str, failed: bool) -> None:
+            super().__init__()
+            self.sentence, self.failed = sentence, failed
+
+    @property
+    def run_here(self) -> Run | None:
+        """The run under the cursor."""
+        raise NotImplementedError
+
+    def _ended(self) -> Run | None:
+        """Return the run under the cursor if it has ended; a run under way owns its record."""
+        run = self.run_here
+        if run is not None and run["state"] == "running":
+            self.say(f"{run['name']} is running and would overwrite the change; wait for its end, or stop it", "warn")
+            return None
+        return run
+
+    def action_stop(self) -> None:
+        """Ask, then stop the run."""
+        run = self.run_here
+        if run is None:
+            return
+        if run["state"] != "running":
+            self.say(f"{run['name']} is {run['state']}; there is nothing to stop", "warn")
+            return
+        folder = run["folder"]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.say(f"stopping {run['name']} …")
+                self._change(lambda: _stop(folder))
+
+        consequence = "It is asked to save a checkpoint and end; after a minute it is ended by force."
+        self.app.push_screen(Confirm(f"Stop {run['name']}?", consequence), answered)
+
+    def action_tag(self) -> None:
+        """Type the run's tags."""
+        run = self._ended()
+        if run is not None:
+            text = " ".join(run["tags"] or ())
+            self._edit(run, "Tags", text, lambda line: {"tags": line.split()}, "Words, separated by spaces.")
+
+    def action_note(self) -> None:
+        """Type the run's note."""
+        run = self._ended()
+        if run is not None:
+            self._edit(run, "Note", run["note"] or "", lambda line: {"note": line.strip()})
+
+    def action_rename(self) -> None:
+        """Type the run's name; its id stays."""
+        run = self._ended()
+        if run is not None:
+            self._edit(run, "Name", run["name"], lambda line: {"name": line.strip()}, check=_check_name)
+
+    def _edit(
+        self,
+        run: Run,
+        what: str,
+        value: str,
+        fields: Callable[[str], dict[str, Any]],
+        hint: str = "",
+        check: Callable[[str], str | None] = lambda text: None,
+    ) -> None:
+        folder = run["folder"]
+
+        def answered(line: str | None) -> None:
+            if line is not None:
+                self._change(lambda: _update(folder, fields(line)))
+
+        self.app.push_screen(Line(f"{what} of {run['name']}", value, hint=hint, check=check), answered)
+
+    def action_delete(self) -> None:
+        """Ask, then delete the run's folder."""
+        run = self._ended()
+        if run is None:
+            return
+        folder, runs = run["folder"], self.bench.store.folder
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._change(lambda: _delete(folder, runs))
+
+        consequence = f"Its folder {folder} goes, with its checkpoints and scores. This cannot be undone."
+        self.app.push_screen(Confirm(f"Delete {run['name']}?", consequence), answered)
+
+    @work(thread=True, group="change", exit_on_error=False)
+    def _change(self, change: Callable[[], str]) -> None:
+        try:
+            self.post_message(self.Done(change(), False))
+        except (OpticalError, OSError) as error:
+            self.post_message(self.Done(str(error), True))
+
+    @on(Done)
+    def _done(self, message: Done) -> None:
+        self.bench.poll()
+        look = "error" if message.failed else "information"
+        self.app.notify(message.sentence, severity=look, markup=False)  # type: ignore[arg-type]
+
+
+def _check_name(text: str) -> str | None:
+    return None if 1 <= len(text.strip()) <= 80 else "a name has 1 to 80 characters"
+
+
+def _stop(folder: Path) -> str:
+    from engine.jobs.launch import stop
+
+    return f"{folder.name} is {stop(folder)}"
+
+
+def _update(folder: Path, fields: dict[str, Any]) -> str:
+    from engine.jobs.state import state_of
+    from engine.results.spool import RunFolder
+
+    if state_of(folder) == "running":
+        raise InputError("it is running again and would overwrite the change; wait for its end", path=folder)
+    RunFolder.open(folder).update(**fields)
+    return f"{folder.name}: {', '.join(fields)} changed"
+
+
+def _delete(folder: Path, runs: Path) -> str:
+    from engine.jobs.state import state_of
+
+    if folder.parent != runs or folder.is_symlink() or not (folder / "run.json").is_file():
+        raise InputError("it is not a run folder among the runs, so it is left alone", path=folder)
+    if state_of(folder) == "running":
+        raise InputError("it is running; stop it first", path=folder)
+    # Out of the ingest's sight at once, however long the deletion takes.
+    hidden = folder.with_name(f".deleted-{folder.name}")
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
+    return f"{folder.name} is deleted"

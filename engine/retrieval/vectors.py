@@ -77,7 +77,8 @@ def cache_file(
     """Return the file in the folder `cache` for the vectors of `texts`, or None without a cache."""
     if cache is None:
         return None
-    digest = hashlib.blake2b(f"{fingerprint(encoder)}{role}{precision}".encode(), digest_size=16)
+    encoder_key = fingerprint(encoder, sentences=kind == "sentences")
+    digest = hashlib.blake2b(f"{encoder_key}{role}{precision}".encode(), digest_size=16)
     for text in texts:
         digest.update(text.encode() + b"\0")
     return cache / f"{kind}-{digest.hexdigest()}.safetensors"

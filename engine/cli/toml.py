@@ -1,0 +1,57 @@
+"""Settings as TOML; Python's own module only reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+def dump(settings: Mapping[str, Any]) -> str:
+    """Return `settings` as a TOML document that reads back as they are.
+
+    A setting that is None, which TOML cannot say, becomes a comment: leaving it out is what sets it so.
+    """
+    return "\n".join(_table(settings, ())) + "\n"
+
+
+def _table(settings: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    tables, arrays = {}, {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            tables[name] = value
+        elif _is_tables(value):
+            arrays[name] = value
+        elif value is None:
+            yield f"# {_key(name)} is not set"
+        else:
+            yield f"{_key(name)} = {_value(value)}"
+    for name, value in tables.items():
+        yield from _headed("[{}]", value, (*path, name))
+    for name, entries in arrays.items():
+        for entry in entries:
+            yield from _headed("[[{}]]", entry, (*path, name))
+
+
+def _headed(header: str, settings: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    yield ""
+    yield header.format(".".join(map(_key, path)))
+    yield from _table(settings, path)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, Sequence) and bool(value) and all(isinstance(entry, Mapping) for entry in value)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    # JSON's strings, integers and booleans are TOML's, but for the delete character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

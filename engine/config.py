@@ -288,6 +288,14 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def preset_settings(name: str) -> dict[str, Any]:
+    """Return the settings of preset `name`, a recipe that still lacks its data."""
+    known = presets()
+    if name not in known:
+        raise InputError(f"there is no preset {name!r}{nearest(name, list(known))}")
+    return {**_read_toml(known[name]), "preset": name}
+
+
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> AnyConfig:
     """Read a run configuration from TOML.
 
@@ -313,9 +321,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> AnyConfig:
     if source in known.values():
         settings["preset"] = source.stem
     elif name is not None:
-        if name not in known:
-            raise InputError(f"there is no preset {name!r}{nearest(str(name), list(known))}", path=source)
-        settings = _overlay(_read_toml(known[name]), settings)
+        settings = _overlay(preset_settings(str(name)), settings)
     return parse_config(settings, source)
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.config import TransportConfig
+from engine.encoders.encoder import Encoder, Role
+from engine.errors import InputError
 from engine.training.distil import Distillation
+from engine.training.losses.problem import COSTS, marginal, solve
 from engine.transport import Plan
 
 #: Pairs of each language whose plans are kept.
@@ -34,6 +43,65 @@ def held_out_plans(distillation: Distillation) -> list[dict[str, Any]]:
                 )
             )
     return rows
+
+
+@torch.inference_mode()
+def plan_of(
+    student: Encoder,
+    teacher: Encoder,
+    config: TransportConfig,
+    source: str,
+    target: str,
+    *,
+    language: str,
+    target_role: Role,
+    idf: Tensor | None = None,
+) -> dict[str, Any]:
+    """Return the plan of one sentence pair as a row of the ``plans`` table.
+
+    Raises
+    ------
+    InputError
+        If a side has no token that counts.
+    """
+    sides = []
+    for encoder, text, role, name in (
+        (student, source, "query", "source"),
+        (teacher, target, target_role, "target"),
+    ):
+        encoded = encoder(encoder.tokenize([text], role), role)
+        if not encoded.mask.any():
+            raise InputError(f"the {name} {text!r} has no token that counts")
+        sides.append(encoded)
+    query, document = sides
+    cost = COSTS[config.cost](query.tokens, document.tokens)
+    plan = solve(
+        config,
+        cost,
+        marginal(config, query.mask, query.norms, query.ids, idf),
+        marginal(config, document.mask, document.norms, document.ids, idf),
+    )
+    return plan_row(
+        plan,
+        0,
+        pair="typed",
+        language=language,
+        source_text=source,
+        target_text=target,
+        source_tokens=student.pieces(query.ids[0].tolist()),
+        target_tokens=teacher.pieces(document.ids[0][document.mask[0]].tolist()),
+    )
+
+
+def save_frequencies(idf: Tensor, folder: Path) -> None:
+    """Keep the document frequencies that marginals were made from."""
+    save_file({"idf": idf.contiguous()}, str(folder / "idf.safetensors"))
+
+
+def load_frequencies(folder: Path) -> Tensor | None:
+    """Return what `save_frequencies` kept, if the run had any."""
+    path = folder / "idf.safetensors"
+    return load_file(str(path))["idf"] if path.is_file() else None
 
 
 def plan_row(

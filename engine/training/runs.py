@@ -11,19 +11,18 @@ from types import FrameType
 import torch
 
 from engine.collections.loading import load_collections
-from engine.config import AnyConfig, DistilConfig, EvaluateConfig, parse_config
-from engine.encoders.checkpoints import FITTED_FILE
+from engine.config import AnyConfig, DistilConfig, EvaluateConfig
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
-from engine.encoders.saving import load_fitted, save_encoder, save_fitted
-from engine.errors import InputError, OpticalError
+from engine.encoders.saving import save_encoder, save_fitted
+from engine.errors import OpticalError
 from engine.evaluation.protocols import Scores
 from engine.evaluation.runner import document_texts, evaluate
 from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder
 from engine.training.distil import Distillation, needs_fitting, some
 from engine.training.pairs import read_sources
-from engine.training.plans import held_out_plans
+from engine.training.plans import held_out_plans, save_frequencies
 from engine.training.precision import autocast_dtype
 
 
@@ -97,6 +96,8 @@ def _distil(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list[Sc
         interrupted, result = error, distillation.finish()
     save_encoder(result.student, run.checkpoints / "student")
     save_fitted(result.teacher, run.checkpoints / "teacher")
+    if distillation.idf is not None:
+        save_frequencies(distillation.idf, run.checkpoints)
     if interrupted is not None:
         raise interrupted
     run.write_table("plans", held_out_plans(distillation))
@@ -144,30 +145,3 @@ def _unlabelled(config: EvaluateConfig) -> list[str]:
         return list(dict.fromkeys(pair.target for pairs in sources for pair in pairs))
     first = config.collections[0]
     return document_texts(load_collections(first, config.seed)[0], context=first.context)
-
-
-def encoders_of(run: RunFolder) -> tuple[Encoder, Encoder]:
-    """Load the query encoder and the document encoder of a run.
-
-    Raises
-    ------
-    InputError
-        If the run has no encoders, because it has not come so far or they were deleted.
-    """
-    config = parse_config(run.record["config"], run.path / "run.json")
-    folder = run.path / "checkpoints"
-    if not (folder / "teacher" / FITTED_FILE).is_file() or not (folder / "student" / FITTED_FILE).is_file():
-        raise InputError(
-            f"run {run.id!r} has no encoders in checkpoints/; it did not come so far", path=run.path
-        )
-    if config.kind == "distil":
-        teacher_config = config.teacher
-        student_config = (config.student or config.teacher).model_copy(
-            update={"checkpoint": str(folder / "student")}
-        )
-    else:
-        teacher_config, student_config = config.teacher or config.encoder, config.encoder
-    teacher, student = Encoder.load(teacher_config), Encoder.load(student_config)
-    load_fitted(teacher, folder / "teacher")
-    load_fitted(student, folder / "student")
-    return student, teacher

@@ -1,0 +1,98 @@
+"""``optical-workbench plan``: the transport plan of two sentences, on screen or in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.tables import print_facts, print_table
+from engine.config import TransportConfig
+from engine.errors import InputError
+from engine.paths import runs_folder
+from engine.results.queries import run_record
+from engine.results.spool import RunFolder
+
+FORMATS = (".png", ".svg", ".npz")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--source", required=True, help="The sentence that the student encodes.")
+@click.option("--target", required=True, help="The English sentence that the teacher encodes.")
+@click.option("--language", default="und", help="ISO code of the source's language, for the record.")
+@click.option("--epsilon", type=float, help="Another ε than the run's.")
+@click.option("--solver", type=click.Choice(["sinkhorn", "ipot", "exact"]), help="Another solver.")
+@click.option("--iterations", type=int, help="Another limit of iterations than the run's.")
+@click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="A .png, .svg or .npz file.")
+@results_option
+@json_option
+def plan(
+    run: str,
+    source: str,
+    target: str,
+    language: str,
+    epsilon: float | None,
+    solver: str | None,
+    iterations: int | None,
+    export: Path | None,
+    results: Path,
+    as_json: bool,
+) -> None:
+    """Show where RUN's plan sends the mass of each token of a sentence."""
+    if export is not None and export.suffix.lower() not in FORMATS:
+        raise InputError(f"a plan is exported as {', '.join(FORMATS)}", path=export)
+    folder = RunFolder.open(runs_folder(results) / run_record(refreshed(results), run)["id"])
+
+    from engine.evaluation.opening import config_of, encoders_of
+    from engine.training.plans import load_frequencies, plan_of
+
+    config = config_of(folder)
+    distilled = config.kind == "distil"
+    settings: dict[str, Any] = (config.transport if distilled else TransportConfig()).model_dump()
+    changed = {"epsilon": epsilon, "solver": solver, "iterations": iterations}
+    settings |= {key: value for key, value in changed.items() if value is not None}
+    if settings["solver"] != "sinkhorn":
+        settings["anneal_from"] = None
+    try:
+        transport = TransportConfig(**settings)
+    except ValueError as error:
+        raise InputError(f"--epsilon and --iterations must be positive: {error}".splitlines()[0]) from error
+    student, teacher = encoders_of(folder)
+    row = plan_of(
+        student,
+        teacher,
+        transport,
+        source,
+        target,
+        language=language,
+        target_role=config.training.target_role if distilled else "passage",
+        idf=load_frequencies(folder.path / "checkpoints"),
+    )
+    if export is not None:
+        from engine.cli.drawing import export_plan
+
+        export_plan(row, export)
+        click.echo(f"wrote {export}", err=True)
+    if as_json:
+        print_json({**row, "plan": row["plan"].tolist(), "cost": row["cost"].tolist()})
+        return
+    mass, cost = row["plan"], row["cost"]
+    rows = []
+    for i, token in enumerate(row["source_tokens"]):
+        best = mass[i].argsort()[::-1][:3]
+        total = mass[i].sum()
+        cells = [f"{row['target_tokens'][j]} {mass[i, j] / total:.0%} ({cost[i, j]:.2f})" for j in best]
+        rows.append([token, f"{total:.3f}", *cells, *[""] * (3 - len(cells))])
+    print_table(["token", "mass", "first: share (cost)", "second", "third"], rows, right=["mass"])
+    print_facts(
+        [
+            ("cost <T,C>", f"{row['value']:.4f}"),
+            ("solver", f"{row['solver']}, ε {row['epsilon']:.4g}, {row['iterations']} iterations"),
+            ("converged", "yes" if row["converged"] else "no"),
+            ("marginal error", f"{row['marginal_error']:.2g}"),
+            ("row entropy", f"{row['entropy']:.3f} nats"),
+        ]
+    )

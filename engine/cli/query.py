@@ -1,0 +1,100 @@
+"""``optical-workbench query``: search a collection with a run's encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.tables import print_table
+from engine.paths import runs_folder
+from engine.results.queries import run_record
+from engine.results.spool import RunFolder
+
+
+@click.command()
+@click.argument("run")
+@click.argument("text")
+@click.option("--language", required=True, help="ISO code of the query's language, such as sw.")
+@click.option("--collection", help="A collection of the run; none takes its first.")
+@click.option("--k", default=10, show_default=True, type=click.IntRange(1), help="Documents to show.")
+@click.option("--explain", is_flag=True, help="Show which document tokens the query's tokens met.")
+@results_option
+@json_option
+def query(
+    run: str,
+    text: str,
+    language: str,
+    collection: str | None,
+    k: int,
+    explain: bool,
+    results: Path,
+    as_json: bool,
+) -> None:
+    """Search with RUN's student for TEXT, among documents its teacher encoded."""
+    folder = RunFolder.open(runs_folder(results) / run_record(refreshed(results), run)["id"])
+
+    import torch
+
+    from engine.cli.console import ConsoleReporter
+    from engine.evaluation.search import Searcher
+    from engine.training.precision import autocast_dtype
+
+    with ConsoleReporter() as reporter:
+        precision = autocast_dtype("auto", torch.device("cpu"))
+        searcher = Searcher(folder, collection, language, precision, reporter)
+        hits = searcher.search(text, k)
+    matches = {hit.document.id: searcher.explain(text, hit.document) for hit in hits} if explain else {}
+    if as_json:
+        print_json(
+            {
+                "run": folder.id,
+                "collection": searcher.collection.name,
+                "revision": searcher.collection.revision,
+                "query": text,
+                "language": searcher.language,
+                "hits": [
+                    {
+                        "rank": hit.rank,
+                        "score": hit.score,
+                        "document": hit.document.id,
+                        "language": hit.document.language,
+                        "text": hit.document.text,
+                        "grade": hit.grade,
+                        **(
+                            {"matches": [vars(match) for match in matches[hit.document.id]]}
+                            if explain
+                            else {}
+                        ),
+                    }
+                    for hit in hits
+                ],
+            }
+        )
+        return
+    judged = any(hit.grade is not None for hit in hits)
+    print_table(
+        ["rank", "score", *(["grade"] if judged else []), "document"],
+        [
+            [
+                str(hit.rank),
+                f"{hit.score:.4f}",
+                *(["" if hit.grade is None else str(hit.grade)] if judged else []),
+                hit.document.text,
+            ]
+            for hit in hits
+        ],
+        right=["rank", "score", "grade"],
+    )
+    if explain:
+        for hit in hits[:3]:
+            print_table(
+                ["query token", "document token", "similarity"],
+                [
+                    [match.query_token, match.document_token, f"{match.score:.3f}"]
+                    for match in matches[hit.document.id]
+                ],
+                right=["similarity"],
+                title=f"\nrank {hit.rank}, {hit.score:.4f}: {hit.document.text}",
+            )

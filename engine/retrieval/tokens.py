@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.errors import InputError
+from engine.errors import InputError, OpticalError
 
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -120,11 +120,19 @@ class TokenStore:
         return vectors, mask
 
     def save(self, path: Path) -> None:
-        """Write the store as one safetensors file; a reader sees the old file or the whole new one."""
+        """Write the store as one safetensors file; a reader sees the old file or the whole new one.
+
+        Raises
+        ------
+        OpticalError
+            When it cannot be written, for want of space perhaps.
+        """
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             save_file({"vectors": self.vectors.contiguous(), "offsets": self.offsets.contiguous()}, str(part))
             part.replace(path)
+        except (OSError, SafetensorError) as error:
+            raise OpticalError(f"{path}: the token vectors could not be written ({error})") from error
         finally:
             part.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import InputError
+from engine.errors import InputError, OpticalError
 from engine.retrieval.tokens import TokenStore
 
 
@@ -72,7 +72,7 @@ def test_bytes_count_vectors_and_offsets() -> None:
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "store.safetensors"
     target.mkdir()  # cannot be replaced by a file
-    with pytest.raises(OSError):
+    with pytest.raises(OpticalError, match="could not be written"):
         TokenStore.from_padded(*batch(2, 5, 4, 3)).save(target)
     assert list(tmp_path.iterdir()) == [target]
 

@@ -10,7 +10,10 @@ from engine.paths import results_path
 def main() -> None:
     """Open the app, or say why it cannot be opened."""
     if not sys.stdout.isatty() or not sys.stdin.isatty():
-        print("optical-workbench: the app needs a terminal; `optical-workbench --help` lists commands", file=sys.stderr)
+        print(
+            "optical-workbench: the app needs a terminal; `optical-workbench --help` lists commands",
+            file=sys.stderr,
+        )
         sys.exit(2)
     from workbench.app import Workbench
 

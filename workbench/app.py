@@ -60,7 +60,8 @@ class Workbench(App[None]):
     }
     DEFAULT_MODE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
-    ENABLE_COMMAND_PALETTE = True
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]
 
     class Polled(Message):
         """The runs were looked at."""
@@ -109,13 +110,17 @@ class Workbench(App[None]):
     def _polled(self, message: Polled) -> None:
         self._polling = False
         self.snapshot = message.snapshot
-        self.news.publish(message.snapshot)
+        self._publish()
 
     def show_results(self, runs: list[str]) -> None:
         """Go to the results of `runs` (ids)."""
         self.chosen_runs = runs
         self.switch_mode("results")
-        self.call_after_refresh(lambda: self.snapshot and self.news.publish(self.snapshot))
+        self.call_after_refresh(self._publish)
+
+    def _publish(self) -> None:
+        if self.snapshot is not None:
+            self.news.publish(self.snapshot)
 
     def action_go(self, room: str) -> None:
         """Go to a room; its state is as it was left."""

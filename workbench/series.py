@@ -37,14 +37,16 @@ class Follower:
         curves = self._curves.get(path)
         if curves is None or found.offset < before:
             curves = Curves()
-        copy = Curves({name: tuple(map(list, three)) for name, three in curves.values.items()})  # type: ignore[misc]
+        known = curves.values.items()
+        # What was handed out before is being drawn, so it is not touched.
+        copy = Curves({name: (steps[:], seconds[:], values[:]) for name, (steps, seconds, values) in known})
         copy.corrupt = curves.corrupt + found.corrupt
         for step, elapsed, metrics in found.records:
             for name, value in metrics.items():
                 steps, seconds, values = copy.values.setdefault(name, ([], [], []))
                 if steps and step <= steps[-1]:
                     # A resumed run logs some steps again; the last word counts.
-                    keep = next(place for place, known in enumerate(steps) if known >= step)
+                    keep = next(place for place, earlier in enumerate(steps) if earlier >= step)
                     del steps[keep:], seconds[keep:], values[keep:]
                 steps.append(step)
                 seconds.append(elapsed)

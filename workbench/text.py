@@ -76,9 +76,11 @@ def score(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
-    """Return a difference with three decimals and its sign; a true minus, so columns line up."""
+    """Return a difference with three decimals and its sign, without the zero before the point."""
     rounded = f"{value:+.3f}"
-    return " 0.000" if rounded in ("+0.000", "-0.000") else rounded.replace("-", "−")
+    if rounded in ("+0.000", "-0.000"):
+        return " .000"
+    return rounded.replace("-", "−").replace("+0.", "+.").replace("−0.", "−.")
 
 
 def p_value(value: float) -> str:
@@ -100,7 +102,7 @@ def duration(seconds: float) -> str:
 
 
 def bar(value: float, width: int, low: float = 0.0, high: float = 1.0) -> str:
-    """Return a bar of at most `width` cells, in eighths of a cell."""
+    """Return a thin bar of at most `width` cells, in half cells."""
     share = 0.0 if high <= low else min(max((value - low) / (high - low), 0.0), 1.0)
-    eighths = round(share * width * 8) if math.isfinite(share) else 0
-    return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
+    halves = round(share * width * 2) if math.isfinite(share) else 0
+    return "━" * (halves // 2) + "╸" * (halves % 2)

@@ -82,8 +82,6 @@ def ramp(name: str, dark: bool) -> tuple[str, ...]:
         place = step / (BINS - 1) * (len(anchors) - 1)
         left = min(int(place), len(anchors) - 2)
         share = place - left
-        mixed = (
-            round(a + (b - a) * share) for a, b in zip(anchors[left], anchors[left + 1], strict=True)
-        )
+        mixed = (round(a + (b - a) * share) for a, b in zip(anchors[left], anchors[left + 1], strict=True))
         colours.append("#{:02x}{:02x}{:02x}".format(*mixed))
     return tuple(colours if dark else colours[::-1])

@@ -35,7 +35,10 @@ class Editing(Room):
         """Return the run under the cursor if it has ended; a run under way owns its record."""
         run = self.run_here
         if run is not None and run["state"] == "running":
-            self.say(f"{run['name']} is running and would overwrite the change; wait for its end, or stop it", "warn")
+            self.say(
+                f"{run['name']} is running and would overwrite the change; wait for its end, or stop it",
+                "warn",
+            )
             return None
         return run
 

@@ -32,7 +32,7 @@ class KeyMap(ModalScreen[None]):
         """Fill the table, the screen's own keys first."""
         here = getattr(self.app.screen_stack[-2], "room", "")
         scopes = sorted(SCOPES, key=lambda scope: scope != here)
-        rows = []
+        rows: list[tuple[Cell | str, str]] = []
         for scope in scopes:
             rows.append((Cell(SCOPES[scope], "head"), ""))
             rows += [(key_text(action.keys), action.help) for action in ACTIONS[scope]]

@@ -43,9 +43,9 @@ class RunsScreen(Editing, Room):
     """The runs."""
 
     HELP = (
-        "**Runs.** Each row is a run; ▶ marks one under way. Space marks runs, whose curves are then drawn over "
-        "each other and whose settings can be compared. The filter takes words, `field=value`, comparisons such "
-        "as `RR>0.8` or `training.steps<200`, and AND, OR, NOT."
+        "**Runs.** Each row is a run; ▶ marks one under way. Space marks runs, whose curves are then drawn "
+        "over each other and whose settings can be compared. The filter takes words, `field=value`, "
+        "comparisons such as `RR>0.8` or `training.steps<200`, and AND, OR, NOT."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("runs")
     room = "runs"
@@ -259,9 +259,15 @@ class RunsScreen(Editing, Room):
         run = self.run_here
         if run is None:
             return
-        rows: list[tuple[Any, Any]] = [(name, _setting(value)) for name, value in flat(run["config"] or {}).items()]
+        rows: list[tuple[Any, Any]] = [
+            (name, _setting(value)) for name, value in flat(run["config"] or {}).items()
+        ]
         about = {name: run[name] for name in ("id", "host", "device", "commit", "argv")}
-        for name, value in {**about, **flat(run["summary"] or {}, "summary"), **flat(run["versions"] or {})}.items():
+        for name, value in {
+            **about,
+            **flat(run["summary"] or {}, "summary"),
+            **flat(run["versions"] or {}),
+        }.items():
             if value not in (None, {}, []):
                 rows.append((Cell(name, "dim"), _setting(value)))
         self.query_one("#settings", Table).show([Column("Setting"), Column("Value", 120)], rows)
@@ -334,7 +340,11 @@ class RunsScreen(Editing, Room):
 
 
 def _setting(value: Any) -> Any:
-    return Cell("none", "dim") if value is None else json.dumps(value, ensure_ascii=False, default=str).strip('"')
+    return (
+        Cell("none", "dim")
+        if value is None
+        else json.dumps(value, ensure_ascii=False, default=str).strip('"')
+    )
 
 
 def _last_lines(path: Path) -> list[str]:

@@ -54,7 +54,8 @@ class CurveGrid(Container):
     CurveGrid {
         layout: grid;
         grid-size: 2 2;
-        & Plot { border: round $secondary 40%; border-title-color: $primary; border-subtitle-color: $foreground; }
+        & Plot { border: round $secondary 40%; border-title-color: $primary; }
+        & Plot { border-subtitle-color: $foreground; }
         & Plot:focus { border: round $primary; }
     }
     CurveGrid.single { grid-size: 1 1; & Plot { display: none; } & Plot.current { display: block; } }

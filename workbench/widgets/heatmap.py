@@ -65,12 +65,16 @@ class Heatmap(ScrollView, can_focus=True):
         self.sources: list[str] = []
         self.targets: list[str] = []
         self.row = self.column = 0
-        self.norm, self.log, self.limit = "all", False, 0
-        self.layer, self.marked, self.colours = "mass", True, 0
+        self.norm, self.logarithmic, self.limit = "all", False, 0
+        self.view, self.marked, self.colours = "mass", True, 0
         self._bins: Any = None
 
     def show(
-        self, mass: npt.NDArray[np.float64], cost: npt.NDArray[np.float64], sources: list[str], targets: list[str]
+        self,
+        mass: npt.NDArray[np.float64],
+        cost: npt.NDArray[np.float64],
+        sources: list[str],
+        targets: list[str],
     ) -> None:
         """Show a plan of shape (Q, D) with the tokens of its rows and columns."""
         self.mass, self.cost, self.sources, self.targets = mass, cost, sources, targets
@@ -99,15 +103,15 @@ class Heatmap(ScrollView, can_focus=True):
         """Return what is shown, (Q, D), before it is scaled: mass, cost, or their product."""
         assert self.mass is not None and self.cost is not None
         layers = {"mass": self.mass, "cost": self.cost, "product": self.mass * self.cost}
-        return layers[self.layer]
+        return layers[self.view]
 
     def scale(self) -> str:
         """Return in words how values became colours."""
         if self.mass is None or not self.mass.size:
             return ""
         values = self.values()
-        parts = [f"{self.layer} {values.min():.3g} to {values.max():.3g}", f"per {self.norm}"]
-        parts += ["log"] * self.log
+        parts = [f"{self.view} {values.min():.3g} to {values.max():.3g}", f"per {self.norm}"]
+        parts += ["log"] * self.logarithmic
         parts += [f"≥ {THRESHOLDS[self.limit]:.0%}"] * bool(self.limit)
         return ", ".join(parts).replace("per all", "whole")
 
@@ -146,7 +150,7 @@ class Heatmap(ScrollView, can_focus=True):
         largest = values.max(axis=axis, keepdims=True)
         share = values / np.where(largest > 0, largest, 1)
         hidden = share < THRESHOLDS[self.limit]
-        if self.log:
+        if self.logarithmic:
             # Three decades; below them is as good as nothing.
             share = np.clip(1 + np.log10(np.maximum(share, 1e-12)) / 3, 0, 1)
         bins = np.minimum((share * BINS).astype(int), BINS - 1)
@@ -200,7 +204,9 @@ class Heatmap(ScrollView, can_focus=True):
             return Segment("▀", Style(color=top, bgcolor=bottom))
         mark = "◆ " if cursor else "• " if best.get(rows[0]) == column else "  "
         mark = "◆•" if cursor and best.get(rows[0]) == column else mark
-        return Segment(mark[: self.cell_width], Style(color=_contrast(shown[0]), bgcolor=shown[0], bold=cursor))
+        return Segment(
+            mark[: self.cell_width], Style(color=_contrast(shown[0]), bgcolor=shown[0], bold=cursor)
+        )
 
     def _ruler(self, first: int, count: int) -> Strip:
         """Return the numbers of columns, every fifth, and where the cursor is."""
@@ -268,7 +274,7 @@ class Heatmap(ScrollView, can_focus=True):
 
     def action_log_scale(self) -> None:
         """Switch the logarithmic scale."""
-        self.log = not self.log
+        self.logarithmic = not self.logarithmic
         self._changed()
 
     def action_threshold(self) -> None:
@@ -278,7 +284,7 @@ class Heatmap(ScrollView, can_focus=True):
 
     def action_layer(self) -> None:
         """Show the next of mass, cost and product."""
-        self.layer = LAYERS[(LAYERS.index(self.layer) + 1) % len(LAYERS)]
+        self.view = LAYERS[(LAYERS.index(self.view) + 1) % len(LAYERS)]
         self._changed()
 
     def action_marks(self) -> None:

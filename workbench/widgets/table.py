@@ -50,8 +50,9 @@ class Table(ScrollView, can_focus=True):
     }
     DEFAULT_CSS = """
     Table {
-        scrollbar-size: 1 1;
-        scrollbar-gutter: auto;
+        scrollbar-size: 0 1;
+        scrollbar-color: $secondary 50%;
+        scrollbar-background: $surface;
         & > .table--heading { color: $secondary; text-style: bold; }
         & > .table--cursor { background: $panel; }
         &:focus > .table--cursor { background: $primary-muted; text-style: bold; }
@@ -190,7 +191,10 @@ class Table(ScrollView, can_focus=True):
             left = whole.crop(0, edge)
             rest = whole.crop(edge + start, start + width)
             whole = Strip.join([left, rest])
-        return whole.crop_extend(0, width, style)
+        line = whole.crop_extend(0, width, style)
+        if y == 0 and self.virtual_size.width - start > width:
+            line = Strip.join([line.crop(0, width - 1), Strip([Segment("›", style)])])
+        return line
 
     def _segment(self, place: int, value: Any, style: Style) -> list[Segment]:
         if isinstance(value, Cell):

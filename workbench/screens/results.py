@@ -1,0 +1,458 @@
+"""Results: language by measure for one run, language by run for several, and what differs for certain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+from textual.widgets import Static
+
+from engine.errors import OpticalError
+from workbench import comparing
+from workbench.actions import bindings
+from workbench.comparing import Figure, Figures, Setting, Tests
+from workbench.screens.base import Room
+from workbench.screens.dialogs import Choose
+from workbench.store import Snapshot
+from workbench.text import age, bar, p_value, score, signed
+from workbench.widgets.table import Cell, Column, Table
+
+Test = tuple[Setting, str, str, str]
+
+
+class ResultsScreen(Room):
+    """The results."""
+
+    HELP = (
+        "**Results.** One run: languages by measures. Several runs: languages by runs; for each the measure, "
+        "its difference to the baseline (Δ), the difference's 95 % bootstrap interval, the p value of a "
+        "paired randomisation test after Holm's correction over languages, and queries won, tied and lost. ▲ and ▼ "
+        "stand where p < .05. Enter shows a language's queries."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = bindings("results")
+    room = "results"
+
+    class Loaded(Message):
+        """The figures of the chosen runs were read."""
+
+        def __init__(self, figures: Figures | None, problem: str = "") -> None:
+            super().__init__()
+            self.figures, self.problem = figures, problem
+
+    class Tested(Message):
+        """Two runs were compared."""
+
+        def __init__(self, test: Test, tests: Tests) -> None:
+            super().__init__()
+            self.test, self.tests = test, tests
+
+    class Listed(Message):
+        """The runs that have scores were read."""
+
+        def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+            super().__init__()
+            self.rows = rows
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.figures = Figures()
+        self.wanted: tuple[list[str], int] | None = None
+        self.setting: Setting | None = None
+        self.measure = "RR"
+        self.base = ""
+        self.group = "none"
+        self.sorted_by, self.reversed = 0, False
+        self.tests: dict[Test, Tests] = {}
+        self.testing: set[Test] = set()
+        self.order: list[str] = []
+
+    def body(self) -> ComposeResult:
+        """A heading and the table."""
+        yield Static(id="heading")
+        yield Table(id="results-table", fixed=1, empty="there are no scores to show yet")
+
+    def on_mount(self) -> None:
+        """Begin in the table."""
+        super().on_mount()
+        self.query_one(Table).focus()
+
+    def runs_changed(self, snapshot: Snapshot) -> None:
+        """Read the figures anew when the choice of runs or the database changed."""
+        wanted = (self.bench.chosen_runs, snapshot.revision)
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self._load(wanted[0])
+
+    @work(thread=True, exclusive=True, group="figures", exit_on_error=False)
+    def _load(self, runs: list[str]) -> None:
+        try:
+            self.post_message(self.Loaded(comparing.load_figures(self.bench.results, runs)))
+        except OpticalError as error:
+            self.post_message(self.Loaded(None, str(error)))
+
+    @on(Loaded)
+    def _loaded(self, message: Loaded) -> None:
+        if message.figures is None:
+            self.say(message.problem, "warn")
+            return
+        if message.figures.table != self.figures.table:
+            self.tests.clear()
+        self.figures = message.figures
+        settings = list(self.figures.table)
+        if self.setting not in settings:
+            # The setting that most of the runs share comes first.
+            shared = sorted(settings, key=lambda setting: -self._runs_in(setting))
+            self.setting = shared[0] if shared else None
+        if self.setting and self.measure not in self.figures.measures(self.setting):
+            self.measure = self.figures.measures(self.setting)[0]
+        if self.base not in self.figures.runs:
+            # The oldest is what the others were made to beat.
+            self.base = min(self.figures.runs, default="")
+        self._fill()
+
+    def _runs_in(self, setting: Setting) -> int:
+        return len({run for runs in self.figures.table[setting].values() for run in runs})
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs that have the chosen setting and measure, the baseline first."""
+        if self.setting is None:
+            return []
+        having = self.figures.table[self.setting].get(self.measure, {})
+        runs = [run for run in self.figures.runs if run in having]
+        return sorted(runs, key=lambda run: run != self.base)
+
+    def _fill(self) -> None:
+        table = self.query_one(Table)
+        heading = self.query_one("#heading", Static)
+        if self.setting is None:
+            heading.update("")
+            table.show([], [])
+            chosen = len(self.bench.chosen_runs)
+            self.say("the chosen runs have no scores yet; r chooses others" if chosen else "", "warn")
+            return
+        runs = self.runs
+        if len(self.figures.runs) > 1:
+            columns, rows, keys = self._several(runs)
+        else:
+            columns, rows, keys = self._single(self.figures.runs[0])
+        table.show(columns, rows, keys)
+        words = Text(f"{self.setting.words()}, revision {self.setting.revision[:12]}")
+        if len(self.figures.runs) > 1:
+            words.append(f"\n{self.measure}; baseline {self.figures.names[self.base]}", "bold")
+        else:
+            words.append(f"\n{self.figures.names[self.figures.runs[0]]}", "bold")
+        if self.group != "none":
+            words.append(f"; grouped by {self.group}")
+        heading.update(words)
+        self._state(runs)
+
+    def _state(self, runs: Sequence[str]) -> None:
+        missing = [self.figures.names[run] for run in self.figures.runs if run not in runs]
+        reasons = [self._tests(run).reason for run in runs if run != self.base]
+        under_way = [run for run in runs if run != self.base and self._key(run) in self.testing]
+        if missing and len(self.figures.runs) > 1:
+            self.say(f"not evaluated so, and left out: {', '.join(missing)}", "warn")
+        elif under_way:
+            self.say(f"testing {', '.join(self.figures.names[run] for run in under_way)} …")
+        elif any(reasons):
+            self.say(next(reason for reason in reasons if reason), "warn")
+        else:
+            self.say(
+                "▲▼ differ from the baseline at p < .05 after Holm's correction" if len(runs) > 1 else ""
+            )
+
+    def _single(self, run: str) -> tuple[list[Column], list[Any], list[str]]:
+        assert self.setting is not None
+        table = self.figures.table[self.setting]
+        measures = [name for name in self.figures.measures(self.setting) if run in table[name]]
+        main = self.measure if self.measure in measures else measures[0]
+        columns = [Column("Language")]
+        columns += [Column(name, right=True, width=max(7, len(name))) for name in measures]
+        columns += [Column(f"{main} 95 %", 14), Column(main, 20), Column("Queries", right=True)]
+
+        def cells(code: str) -> list[Any]:
+            figure = table[main][run].get(code)
+            values = [table[name][run].get(code) for name in measures]
+            cells = [
+                Cell(score(value.value), "head" if name == main else "") if value else ""
+                for name, value in zip(measures, values, strict=True)
+            ]
+            interval = (
+                f"[{score(figure.low)}, {score(figure.high)}]" if figure and figure.low is not None else ""
+            )
+            drawn = Cell(bar(figure.value, 20), "head") if figure else ""
+            return [*cells, Cell(interval, "dim"), drawn, figure.queries if figure else ""]
+
+        def means(codes: Sequence[str]) -> list[Any]:
+            averages = [comparing.mean_of(table[name][run], codes) for name in measures]
+            main_mean = averages[measures.index(main)]
+            return [*(score(value) for value in averages), "", bar(main_mean or 0, 20), ""]
+
+        gaps = [comparing.gap(table[name][run]) for name in measures]
+        gap_row = [*(signed(value) if value is not None else "" for value in gaps), "", "", ""]
+        return columns, *self._rows([*table[main][run]], cells, means, gap_row)
+
+    def _several(self, runs: Sequence[str]) -> tuple[list[Column], list[Any], list[str]]:
+        assert self.setting is not None
+        table = self.figures.table[self.setting].get(self.measure, {})
+        columns = [Column("Language")]
+        for run in runs:
+            columns.append(
+                Column(self.figures.names[run], max(8, min(len(self.figures.names[run]), 14)), right=True)
+            )
+            if run != self.base:
+                columns += [Column("Δ", 6, right=True), Column("95 %", 14), Column("p", 5, right=True)]
+                columns.append(Column("W/T/L", 14 if self.size.width > 100 else 11, right=True))
+
+        def difference(value: float | None, base: float | None, test: Any) -> list[Any]:
+            if value is None or base is None:
+                return ["", "", "", ""]
+            if test is None:
+                return [signed(value - base), "", "", ""]
+            sure = test.p_holm < 0.05
+            look = ("good" if test.delta > 0 else "bad") if sure else "dim"
+            sign = ("▲" if test.delta > 0 else "▼") if sure else " "
+            return [
+                Cell(sign + signed(test.delta), look),
+                Cell(f"[{signed(test.low)}, {signed(test.high)}]", "dim"),
+                Cell(p_value(test.p_holm), look),
+                Cell(f"{test.wins}/{test.ties}/{test.losses}", ""),
+            ]
+
+        def line(value_of: Any, test_of: Any) -> list[Any]:
+            cells: list[Any] = []
+            for run in runs:
+                value = value_of(run)
+                cells.append(score(value))
+                if run != self.base:
+                    cells += difference(
+                        value, value_of(self.base) if self.base in runs else None, test_of(run)
+                    )
+            return cells
+
+        def value(run: str, code: str) -> float | None:
+            figure: Figure | None = table[run].get(code)
+            return figure.value if figure else None
+
+        def cells(code: str) -> list[Any]:
+            return line(lambda run: value(run, code), lambda run: self._tests(run).languages.get(code))
+
+        shared = [code for code in next(iter(table.values()), {}) if all(code in table[run] for run in runs)]
+
+        def means(codes: Sequence[str]) -> list[Any]:
+            both = [code for code in codes if code in shared]
+            whole = len(both) == len(shared)
+            return line(
+                lambda run: comparing.mean_of(table[run], both),
+                lambda run: self._tests(run).mean if whole else None,
+            )
+
+        gap_row: list[Any] = []
+        for run in runs:
+            gaps = [
+                comparing.gap({code: table[which][code] for code in shared})
+                for which in (run, self.base)
+                if which in table
+            ]
+            gap_row.append(score(gaps[0]) if gaps[0] is not None else "")
+            if run != self.base:
+                known = len(gaps) == 2 and gaps[0] is not None and gaps[1] is not None
+                gap_row += [signed(gaps[0] - gaps[1]) if known else "", "", "", ""]  # type: ignore[operator]
+        for run in runs:
+            if run != self.base and self.base in runs:
+                self._test(run)
+        codes = self.figures.languages(self.setting, self.measure)
+        return columns, *self._rows(codes, cells, means, gap_row)
+
+    def _rows(
+        self, codes: list[str], cells: Any, means: Any, gap_row: list[Any]
+    ) -> tuple[list[Any], list[str]]:
+        """Return the rows of all languages by group, with means on top, and a key for each."""
+        made = {code: [f"{comparing.name_of(code)} {code}", *cells(code)] for code in codes}
+
+        def place(code: str) -> Any:
+            value = made[code][self.sorted_by] if self.sorted_by < len(made[code]) else ""
+            return _sortable(value.text if isinstance(value, Cell) else value)
+
+        ordered = sorted(sorted(codes), key=place, reverse=self.reversed)
+        rows: list[Any] = [[Cell(f"mean of {len(codes)}", "head"), *means(codes)]]
+        keys = ["mean"]
+        if any(gap_row) and any(value not in ("", None) for value in gap_row):
+            rows.append([Cell("high − low gap", "head"), *gap_row])
+            keys.append("gap")
+        for name, members in comparing.grouped(ordered, self.group).items():
+            if name:
+                rows.append([Cell(f"{name} ({len(members)})", "head"), *means(members)])
+                keys.append(f"group {name}")
+            rows += [made[code] for code in members]
+            keys += members
+        self.order = codes
+        return rows, keys
+
+    def _key(self, run: str) -> Test:
+        assert self.setting is not None
+        return (self.setting, self.measure, self.base, run)
+
+    def _tests(self, run: str) -> Tests:
+        return self.tests.get(self._key(run), Tests())
+
+    def _test(self, run: str) -> None:
+        test = self._key(run)
+        if test not in self.tests and test not in self.testing:
+            self.testing.add(test)
+            self._run_test(test)
+
+    @work(thread=True, group="tests", exit_on_error=False)
+    def _run_test(self, test: Test) -> None:
+        setting, measure, base, run = test
+        try:
+            tests = comparing.test_runs(self.bench.results, setting, measure, base, run)
+        except OpticalError as error:
+            tests = Tests(reason=str(error))
+        self.post_message(self.Tested(test, tests))
+
+    @on(Tested)
+    def _tested(self, message: Tested) -> None:
+        self.testing.discard(message.test)
+        self.tests[message.test] = message.tests
+        self._fill()
+
+    def action_choose_runs(self) -> None:
+        """Choose runs among those with scores."""
+        self._list()
+
+    @work(thread=True, exclusive=True, group="list", exit_on_error=False)
+    def _list(self) -> None:
+        try:
+            self.post_message(self.Listed(comparing.runs_with_scores(self.bench.results)))
+        except OpticalError as error:
+            self.post_message(self.Loaded(None, str(error)))
+
+    @on(Listed)
+    def _listed(self, message: Listed) -> None:
+        rows = [
+            (name, kind, collections, age(created)) for _, name, kind, created, collections in message.rows
+        ]
+        keys = [row[0] for row in message.rows]
+
+        def answered(chosen: list[str] | None) -> None:
+            if chosen:
+                self.bench.show_results([run for run in keys if run in chosen])
+
+        titles = ("Run", "Kind", "Collections", "Age")
+        dialog = Choose("Runs to show", titles, rows, keys, chosen=self.figures.runs, several=True)
+        self.app.push_screen(dialog, answered)
+
+    def action_choose_setting(self) -> None:
+        """Choose collection, protocol, direction and scoring."""
+        settings = list(self.figures.table)
+        rows = [
+            (
+                *setting[:1],
+                setting.protocol,
+                setting.direction,
+                setting.scoring,
+                setting.revision[:12],
+                self._runs_in(setting),
+            )
+            for setting in settings
+        ]
+        titles = ("Collection", "Protocol", "Direction", "Scoring", "Revision", "Runs")
+
+        def answered(setting: Setting | None) -> None:
+            if setting is not None:
+                self.setting = setting
+                if self.measure not in self.figures.measures(setting):
+                    self.measure = self.figures.measures(setting)[0]
+                self._fill()
+
+        chosen = [self.setting] if self.setting else []
+        self.app.push_screen(
+            Choose("Collection and protocol", titles, rows, settings, chosen=chosen), answered
+        )
+
+    def action_choose_measure(self) -> None:
+        """Choose the measure."""
+        if self.setting is None:
+            return
+        measures = self.figures.measures(self.setting)
+
+        def answered(measure: str | None) -> None:
+            if measure:
+                self.measure = measure
+                self._fill()
+
+        rows = [(name,) for name in measures]
+        self.app.push_screen(Choose("Measure", ("Measure",), rows, measures, chosen=[self.measure]), answered)
+
+    def action_baseline(self) -> None:
+        """Take the next run as the baseline."""
+        runs = self.figures.runs
+        if len(runs) < 2:
+            self.say("choose a second run with r; one of them is the baseline then", "warn")
+            return
+        self.base = runs[(runs.index(self.base) + 1) % len(runs)]
+        self._fill()
+
+    def action_group(self) -> None:
+        """Group by the next property."""
+        self.group = comparing.GROUPS[(comparing.GROUPS.index(self.group) + 1) % len(comparing.GROUPS)]
+        self._fill()
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        columns = self.query_one(Table).columns
+        if columns:
+            self.sorted_by = (self.sorted_by + 1) % len(columns)
+            self._fill()
+            self.say(f"sorted by {columns[self.sorted_by].title}")
+
+    def action_reverse(self) -> None:
+        """Reverse the order."""
+        self.reversed = not self.reversed
+        self._fill()
+
+    @on(Table.Chosen)
+    def action_open(self) -> None:
+        """Show the queries of the language under the cursor."""
+        code = self.query_one(Table).key
+        if self.setting is None or code not in self.order:
+            return
+        from workbench.screens.queries import QueriesScreen
+
+        if len(self.figures.runs) == 1:
+            self.app.push_screen(
+                QueriesScreen(self.setting, self.measure, code, self._named(self.figures.runs[:1]))
+            )
+            return
+        runs = [run for run in self.runs if run != self.base]
+
+        def show(run: str | None) -> None:
+            if run is not None and self.setting is not None:
+                pair = self._named([self.base, run])
+                self.app.push_screen(QueriesScreen(self.setting, self.measure, code, pair))
+
+        if len(runs) == 1:
+            show(runs[0])
+        elif runs:
+            rows = [(self.figures.names[run], run) for run in runs]
+            title = f"Compare {self.figures.names[self.base]} with"
+            self.app.push_screen(Choose(title, ("Run", "Id"), rows, runs), show)
+
+    def _named(self, runs: Sequence[str]) -> list[tuple[str, str]]:
+        return [(run, self.figures.names[run]) for run in runs]
+
+
+def _sortable(value: Any) -> tuple[int, float, str]:
+    """Return a key by which numbers sort as numbers, whatever sign stands before them, and text as text."""
+    text = str(value).strip().lstrip("▲▼ ").replace("−", "-").removeprefix("[").split(",")[0].split("/")[0]
+    try:
+        return (0, float(text.replace("<", "")), "")
+    except ValueError:
+        return (1, 0.0, text.casefold())

@@ -126,17 +126,22 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
 
 
 def bindings(scope: str) -> list[BindingType]:
-    """Return the bindings of `scope`, in the order of the table."""
+    """Return the bindings of `scope`, in the order of the table.
+
+    Function keys of the whole app work in the SQL editor too, which has uses of its own for some.
+    """
     return [
         Binding(
-            action.keys,
+            key,
             action.name,
             action.label,
-            show=action.footer,
+            show=action.footer and place == 0,
             tooltip=action.help,
-            id=f"{scope}.{action.name}",
+            key_display=key_text(key),
+            priority=scope == "app" and key[0] == "f" and key[1:].isdigit(),
         )
         for action in ACTIONS[scope]
+        for place, key in enumerate(action.keys.split(","))
     ]
 
 

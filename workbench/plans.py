@@ -44,12 +44,12 @@ class StoredPlan:
 
     def facts(self) -> str:
         """Return how it was solved and how far it came."""
-        state = "converged" if self.converged else "NOT converged"
+        state = "converged" if self.converged else "NOT CONVERGED"
         rows, columns = self.mass.shape
         return (
-            f"{rows}×{columns} {self.key.solver} ε={self.key.epsilon:.3g}, {self.iterations} iterations, {state}, "
-            f"marginal error {self.marginal_error:.1e}, cost {self.value:.4g}, entropy {self.entropy:.3f} nats "
-            f"(≈ {math.exp(self.entropy):.2f} matches a token)"
+            f"{rows}×{columns} {self.key.solver} ε {self.key.epsilon:.3g} · {state}, {self.iterations} iterations, "
+            f"error {self.marginal_error:.0e} · cost {self.value:.3g} · entropy {self.entropy:.2f} "
+            f"({math.exp(self.entropy):.1f} matches)"
         )
 
     def cell(self, row: int, column: int) -> str:

@@ -43,10 +43,8 @@ class Side(Vertical):
         """Show `plan`."""
         self.plan = plan
         text = Text(f"{plan.name}  ", style="bold")
-        text.append(f"{plan.source_language} ", "dim").append(plain(plain(plan.source_text)), "not bold")
+        text.append(f"{plan.source_language} ", "dim").append(plain(plan.source_text), "not bold")
         text.append("\nen " if plan.target_text.isascii() else "\n→ ", "dim").append(plain(plan.target_text), "not bold")
-        text.overflow = "ellipsis"
-        text.no_wrap = True
         self.query_one(".pair", Static).update(text)
         self.query_one(Heatmap).show(plan.mass, plan.cost, plan.source_tokens, plan.target_tokens)
 
@@ -60,7 +58,7 @@ class Side(Vertical):
         cell = Text(f"{row + 1} ").append(source, "bold").append(f" → {column + 1} ").append(target, "bold")
         cell.append(f"\n{plan.cell(row, column)}", "not bold")
         self.query_one(".cell", Static).update(cell)
-        self.query_one(".facts", Static).update(Text(f"{plan.facts()}; shown: {heatmap.scale()}"))
+        self.query_one(".facts", Static).update(Text(f"{plan.facts()}\nshown: {heatmap.scale()}"))
 
 
 class PlanScreen(Room):
@@ -175,16 +173,13 @@ class PlanScreen(Room):
 
     @on(Heatmap.Inspected)
     def _together(self, message: Heatmap.Inspected) -> None:
-        """Keep both cursors on the same cell when both plans have the same tokens."""
+        """Keep both sides on the same cell and shown in the same way."""
         right = self.query_one("#right", Side)
         if not right.display or not message.heatmap.has_focus:
             return
         for heatmap in self.query(Heatmap):
-            if heatmap is not message.heatmap and (heatmap.row, heatmap.column) != (
-                message.heatmap.row,
-                message.heatmap.column,
-            ):
-                heatmap.go_to(message.heatmap.row, message.heatmap.column)
+            if heatmap is not message.heatmap:
+                heatmap.like(message.heatmap)
 
     def _same_pair(self) -> list[dict[str, Any]]:
         here = self.found[self.place]

@@ -1,4 +1,4 @@
-"""A matrix with a label for each row: half blocks where columns are scarce, square cells where not."""
+"""A matrix with a label for each row: as large as fits, in half blocks where there is little room."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from workbench.actions import bindings
-from workbench.text import fit, plain
+from workbench.text import fit, plain, right_to_left
 from workbench.themes import BINS, GLYPHS, RAMPS, ramp
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 GUTTER = 14
 RULER = 1
+MAGNIFIED = 4
+WORD = 6  # columns that a cell needs before tokens are written above it
 THRESHOLDS = (0.0, 0.01, 0.05, 0.1)
 LAYERS = ("mass", "cost", "product")
 
@@ -85,9 +87,17 @@ class Heatmap(ScrollView, can_focus=True):
         self._changed()
 
     @property
+    def magnified(self) -> int:
+        """Lines of a cell, which is twice as many columns wide; 0 where not all cells fit even so."""
+        rows, columns = self.mass.shape if self.mass is not None else (1, 1)
+        fit_across = (self.size.width - GUTTER - 1) // (2 * max(columns, 1))
+        fit_down = (self.size.height - RULER) // max(rows, 1)
+        return max(min(fit_across, fit_down, MAGNIFIED), 0)
+
+    @property
     def half(self) -> bool:
         """Whether two rows share a line."""
-        return self.size.width < 100 and not self.glyphs
+        return not self.magnified and self.size.width < 100 and not self.glyphs
 
     @property
     def glyphs(self) -> bool:
@@ -97,7 +107,23 @@ class Heatmap(ScrollView, can_focus=True):
     @property
     def cell_width(self) -> int:
         """Columns of a cell."""
-        return 1 if self.size.width < 100 else 2
+        return 2 * self.magnified or (1 if self.size.width < 100 else 2)
+
+    @property
+    def cell_height(self) -> int:
+        """Lines of a cell, where it has whole ones."""
+        return max(self.magnified, 1)
+
+    def like(self, other: Heatmap) -> None:
+        """Show values in the way `other` does, with the cursor on the same cell."""
+        ways = ("norm", "logarithmic", "limit", "view", "marked", "colours")
+        changed = [name for name in ways if getattr(self, name) != getattr(other, name)]
+        for name in changed:
+            setattr(self, name, getattr(other, name))
+        if changed:
+            self._changed()
+        if (self.row, self.column) != (other.row, other.column):
+            self.go_to(other.row, other.column)
 
     def values(self) -> npt.NDArray[np.float64]:
         """Return what is shown, (Q, D), before it is scaled: mass, cost, or their product."""
@@ -136,7 +162,7 @@ class Heatmap(ScrollView, can_focus=True):
 
     def _measure(self) -> None:
         rows, columns = (0, 0) if self.mass is None else self.mass.shape
-        lines = -(-rows // 2) if self.half else rows
+        lines = -(-rows // 2) if self.half else rows * self.cell_height
         self.virtual_size = Size(GUTTER + columns * self.cell_width, lines + RULER)
         self.refresh()
 
@@ -147,6 +173,9 @@ class Heatmap(ScrollView, can_focus=True):
             return None
         values = np.nan_to_num(np.abs(self.values()))
         axis = {"row": 1, "column": 0, "all": None}[self.norm]
+        if self.view == "cost":
+            # Mass begins at nothing; costs differ among themselves.
+            values = values - values.min(axis=axis, keepdims=True)
         largest = values.max(axis=axis, keepdims=True)
         share = values / np.where(largest > 0, largest, 1)
         hidden = share < THRESHOLDS[self.limit]
@@ -169,7 +198,8 @@ class Heatmap(ScrollView, can_focus=True):
         if y == 0:
             return self._ruler(first, count).crop_extend(0, width, base)
         line = y - RULER + self.scroll_offset.y
-        rows = [line * 2, line * 2 + 1] if self.half else [line]
+        inner = line % self.cell_height
+        rows = [line * 2, line * 2 + 1] if self.half else [line // self.cell_height]
         rows = [row for row in rows if row < self._bins.shape[0]]
         if not rows:
             return Strip.blank(width, base)
@@ -177,14 +207,18 @@ class Heatmap(ScrollView, can_focus=True):
         label = plain(self.sources[self.row if here else rows[0]])
         look = "heatmap--here" if here else "heatmap--label"
         style = base + self.get_component_rich_style(look, partial=True)
-        segments = [Segment(fit(label, GUTTER - 2, right=True) + ("▸ " if here else "  "), style)]
-        best = {row: int(self.mass[row].argmax()) for row in rows} if self.marked else {}  # type: ignore[index]
+        middle = inner == (self.cell_height - 1) // 2
+        label = fit(label if middle else "", GUTTER - 2, right=True)
+        segments = [Segment(label + ("▸ " if here and middle else "  "), style)]
+        best = {}
+        if self.marked and self.mass is not None and middle:
+            best = {row: int(self.mass[row].argmax()) for row in rows}
         for column in range(first, first + count):
-            segments.append(self._cell(rows, column, best, base))
+            segments.append(self._cell(rows, column, best, base, middle))
         return Strip(segments).crop_extend(0, width, base)
 
-    def _cell(self, rows: list[int], column: int, best: dict[int, int], base: Style) -> Segment:
-        cursor = self.row in rows and column == self.column
+    def _cell(self, rows: list[int], column: int, best: dict[int, int], base: Style, middle: bool) -> Segment:
+        cursor = self.row in rows and column == self.column and middle
         bins = [int(self._bins[row, column]) for row in rows]
         if self.glyphs:
             shade = GLYPHS[max(0, -(-bins[0] * (len(GLYPHS) - 1) // (BINS - 1)))]
@@ -202,14 +236,14 @@ class Heatmap(ScrollView, can_focus=True):
                 under = shown[0] if self.row == rows[0] else bottom
                 return Segment(mark, Style(color=_contrast(under), bgcolor=under, bold=True))
             return Segment("▀", Style(color=top, bgcolor=bottom))
-        mark = "◆ " if cursor else "• " if best.get(rows[0]) == column else "  "
-        mark = "◆•" if cursor and best.get(rows[0]) == column else mark
-        return Segment(
-            mark[: self.cell_width], Style(color=_contrast(shown[0]), bgcolor=shown[0], bold=cursor)
-        )
+        mark = "◆" * cursor + "•" * (best.get(rows[0]) == column)
+        text = mark[: self.cell_width].center(self.cell_width)
+        return Segment(text, Style(color=_contrast(shown[0]), bgcolor=shown[0], bold=cursor))
 
     def _ruler(self, first: int, count: int) -> Strip:
-        """Return the numbers of columns, every fifth, and where the cursor is."""
+        """Return the target tokens where they fit, else every fifth column's number; and the cursor."""
+        if self.cell_width >= WORD and not any(map(right_to_left, self.targets)):
+            return self._words(first, count)
         marks = [" "] * (count * self.cell_width)
         for column in range(first, first + count):
             text = str(column + 1)
@@ -230,13 +264,25 @@ class Heatmap(ScrollView, can_focus=True):
             ]
         )
 
+    def _words(self, first: int, count: int) -> Strip:
+        segments = [Segment(" " * GUTTER, self.rich_style)]
+        for column in range(first, first + count):
+            look = "heatmap--here" if column == self.column else "heatmap--ruler"
+            style = self.rich_style + self.get_component_rich_style(look, partial=True)
+            segments.append(Segment(fit(plain(self.targets[column]), self.cell_width - 1) + " ", style))
+        return Strip(segments)
+
     def go_to(self, row: int, column: int) -> None:
         """Put the cursor on a cell and bring it into view."""
         if self.mass is None or not self.mass.size:
             return
         rows, columns = self.mass.shape
         self.row, self.column = min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
-        line = self.row // 2 if self.half else self.row
+        line = self.row // 2 if self.half else self.row * self.cell_height
+        if self.magnified:
+            self.refresh()
+            self.post_message(self.Inspected(self))
+            return
         region = Region(GUTTER + self.column * self.cell_width, line + RULER, self.cell_width, 1)
         view = self.scrollable_content_region
         left, top = self.scroll_offset
@@ -261,7 +307,7 @@ class Heatmap(ScrollView, can_focus=True):
             return
         line = event.y - RULER + self.scroll_offset.y
         column = (event.x - GUTTER) // self.cell_width + self.scroll_offset.x // self.cell_width
-        self.go_to(line * 2 if self.half else line, column)
+        self.go_to(line * 2 if self.half else line // self.cell_height, column)
 
     def action_step(self, down: int, right: int) -> None:
         """Move the cursor by one cell."""
@@ -290,12 +336,12 @@ class Heatmap(ScrollView, can_focus=True):
     def action_marks(self) -> None:
         """Mark each row's largest mass, or not."""
         self.marked = not self.marked
-        self.refresh()
+        self._changed()
 
     def action_ramp(self) -> None:
         """Take the next colours."""
         self.colours = (self.colours + 1) % len(RAMPS)
-        self.refresh()
+        self._changed()
 
     def action_next_cell(self, way: int = 1) -> None:
         """Go to the cell that comes next when cells are sorted from the largest on."""

@@ -1,0 +1,344 @@
+"""The launch form without a screen: settings as lines, made from the run configurations' own models.
+
+No setting is listed here: names, types, defaults, meanings and messages are pydantic's.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from engine.config import DistilConfig, EvaluateConfig, RunConfig, load_config, presets
+from engine.errors import InputError
+
+Path_ = tuple[str | int, ...]
+KINDS: dict[str, type[RunConfig]] = {"distil": DistilConfig, "evaluate": EvaluateConfig}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the form: a setting, the heading of a group, or the heading of a list's item."""
+
+    path: Path_
+    name: str
+    value: Any = None
+    default: Any = None
+    meaning: str = ""
+    choices: tuple[Any, ...] = ()
+    heading: bool = False
+    item: bool = False
+    error: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the value is not the default."""
+        return not self.heading and self.value != self.default
+
+
+@dataclass
+class Form:
+    """The settings of a run to be: a tree of plain values that need not be valid."""
+
+    kind: str = "distil"
+    settings: dict[str, Any] = field(default_factory=dict)
+    errors: dict[Path_, str] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, source: str | Path | None = None) -> Form:
+        """Return the form of a preset, a TOML file, or an empty run.
+
+        Raises
+        ------
+        InputError
+            If there is no such preset or file, or it is not a configuration.
+        """
+        if source is None:
+            form = cls("distil", {"bitext": [_blank(_model(DistilConfig.model_fields["bitext"].annotation))]})
+        else:
+            form = cls.of(load_config(source).model_dump(mode="json"))
+        form.validate()
+        return form
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Form:
+        """Return the form of `settings`, a whole configuration such as a run records."""
+        settings = json.loads(json.dumps(settings))
+        kind = settings.pop("kind", "distil")
+        form = cls(kind if kind in KINDS else "distil", settings)
+        form.validate()
+        return form
+
+    @property
+    def model(self) -> type[RunConfig]:
+        """The configuration's class."""
+        return KINDS[self.kind]
+
+    def validate(self) -> RunConfig | None:
+        """Return the configuration if it is one; else keep the models' messages, by setting."""
+        self.errors = {}
+        try:
+            return self.model.model_validate(self.settings)
+        except ValidationError as error:
+            for found in error.errors():
+                message = found["msg"].removeprefix("Value error, ")
+                self.errors.setdefault(tuple(found["loc"]), f"{message[:1].lower()}{message[1:]}")
+            return None
+
+    def lines(self) -> list[Line]:
+        """Return all lines, in the models' order."""
+        first = Line(("kind",), "kind", self.kind, "distil", _doc(self.model), tuple(KINDS))
+        return [first, *self._group(self.model, self.settings, ())]
+
+    def _group(self, model: type[BaseModel], values: dict[str, Any], prefix: Path_) -> Iterator[Line]:
+        own, groups = [], []
+        for name, info in model.model_fields.items():
+            if prefix or name not in ("kind", "preset"):
+                (groups if _model(info.annotation) else own).append((name, info))
+        for name, info in own:
+            path = (*prefix, name)
+            default = _default(info)
+            value = values.get(name, default)
+            meaning = " ".join((info.description or "").split())
+            yield Line(path, name, value, default, meaning, choices(info.annotation), error=self._error(path))
+        for name, info in groups:
+            inner = _model(info.annotation)
+            assert inner is not None
+            path = (*prefix, name)
+            meaning = " ".join((info.description or "").split())
+            value = values.get(name, _default(info))
+            if _is_list(info.annotation):
+                yield Line(path, f"[[{name}]]", len(value or ()), meaning=meaning, heading=True, item=True,
+                           error=self.errors.get(path, ""))  # fmt: skip
+                for place, item in enumerate(value or ()):
+                    here = (*path, place)
+                    yield Line(here, f"{name} {place + 1}", heading=True, item=True, error=self.errors.get(here, ""))
+                    yield from self._group(inner, item, here)
+            else:
+                optional = _default(info) is None
+                state = "none; Enter sets it" if optional and value is None else None
+                yield Line(path, f"[{name}]", state, meaning=meaning, heading=True, error=self.errors.get(path, ""))
+                if value is not None:
+                    yield from self._group(inner, value, path)
+
+    def _error(self, path: Path_) -> str:
+        for place, message in self.errors.items():
+            if place[: len(path)] == path:
+                return message
+        return ""
+
+    def get(self, path: Path_) -> Any:
+        """Return the value at `path`, or None where nothing was set."""
+        value: Any = self.settings
+        for part in path:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+    def put(self, path: Path_, value: Any) -> None:
+        """Set the value at `path`, making the groups it lies in, and validate."""
+        if path == ("kind",):
+            self.kind = value
+            known = self.model.model_fields
+            self.settings = {name: found for name, found in self.settings.items() if name in known}
+            self.validate()
+            return
+        target: Any = self.settings
+        for place, part in enumerate(path[:-1]):
+            if isinstance(target, dict) and (part not in target or target[part] is None):
+                target[part] = self._whole(path[: place + 1])
+            target = target[part]
+        target[path[-1]] = value
+        self.validate()
+
+    def _whole(self, path: Path_) -> Any:
+        """Return what a group holds before anything in it is set: its default, which may not be its parts'."""
+        info = field_at(self.model, path)
+        default = _default(info) if info is not None else None
+        return {} if default is None else default
+
+    def restore(self, path: Path_) -> None:
+        """Put a setting back to its default."""
+        if path == ("kind",):
+            self.put(path, "distil")
+            return
+        target = self.get(path[:-1]) if path[:-1] else self.settings
+        if isinstance(target, dict):
+            target.pop(path[-1], None)
+        self.validate()
+
+    def add(self, path: Path_) -> Path_ | None:
+        """Add an item to the list that `path` lies in, like its last; return the item's path."""
+        name = self._list(path)
+        if name is None:
+            return None
+        items = self.get(name) or []
+        info = field_at(self.model, name)
+        item = json.loads(json.dumps(items[-1])) if items else _blank(_model(info.annotation if info else None))
+        self.put(name, [*items, item])
+        return (*name, len(items))
+
+    def remove(self, path: Path_) -> bool:
+        """Remove the item that `path` lies in; tell whether there was one."""
+        name = self._list(path)
+        if name is None or len(path) <= len(name):
+            return False
+        items = list(self.get(name) or [])
+        del items[int(path[len(name)])]
+        self.put(name, items)
+        return True
+
+    def _list(self, path: Path_) -> Path_ | None:
+        """Return the innermost list of groups that `path` lies in."""
+        for end in range(len(path), 0, -1):
+            info = field_at(self.model, path[:end]) if isinstance(path[end - 1], str) else None
+            if info is not None and _is_list(info.annotation) and _model(info.annotation):
+                return path[:end]
+        return None
+
+    def toml(self) -> str:
+        """Return the configuration as TOML, without what is as the defaults have it.
+
+        Raises
+        ------
+        InputError
+            If it is not valid.
+        """
+        config = self.validate()
+        if config is None:
+            path, message = next(iter(self.errors.items()))
+            raise InputError(f"{'.'.join(map(str, path)) or 'the configuration'}: {message}")
+        settings = config.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        settings.pop("preset", None)
+        text = to_toml({"kind": self.kind, **settings})
+        # What is written must be what is read.
+        if self.model.model_validate(tomllib.loads(text)) != config.model_copy(update={"preset": None}):
+            raise InputError("the configuration cannot be written as TOML; write the file by hand")
+        return text
+
+
+def sources() -> dict[str, Path]:
+    """Return the presets by name."""
+    return presets()
+
+
+def parse(text: str, line: Line, model: type[BaseModel]) -> Any:
+    """Return typed text as a value: nothing is none, numbers and lists as TOML has them, all else is text."""
+    info = field_at(model, line.path)
+    kinds = _kinds(info.annotation) if info is not None else {str}
+    text = text.strip() if kinds != {str} else text
+    if type(None) in kinds and not text:
+        return None
+    if list in kinds:
+        return [part for part in text.replace(",", " ").split() if part]
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text.replace("_", ""))
+            except ValueError:
+                continue
+    return text
+
+
+def shown(value: Any) -> str:
+    """Return a value as the form shows it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "(empty)"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and value.strip() != value else str(value)
+
+
+def choices(annotation: Any) -> tuple[Any, ...]:
+    """Return the values that a setting can be chosen from; none when it is typed."""
+    if annotation is bool:
+        return (False, True)
+    if typing.get_origin(annotation) is Literal:
+        return typing.get_args(annotation)
+    return ()
+
+
+def field_at(model: type[BaseModel], path: Path_) -> FieldInfo | None:
+    """Return the field at `path` under `model`."""
+    info: FieldInfo | None = None
+    inner: type[BaseModel] | None = model
+    for part in path:
+        if isinstance(part, int):
+            continue
+        if inner is None or part not in inner.model_fields:
+            return None
+        info = inner.model_fields[part]
+        inner = _model(info.annotation)
+    return info
+
+
+def to_toml(settings: dict[str, Any], prefix: str = "") -> str:
+    """Return `settings` (text, numbers, truth values, lists, tables, lists of tables) as TOML."""
+    lines, tables = [], []
+    for name, value in settings.items():
+        place = f"{prefix}{name}"
+        if isinstance(value, dict):
+            tables.append(f"\n[{place}]\n{to_toml(value, place + '.')}")
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            tables += [f"\n[[{place}]]\n{to_toml(item, place + '.')}" for item in value]
+        else:
+            # JSON's text, numbers and lists are TOML's too, but for one character that JSON leaves bare.
+            lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}\n".replace("\x7f", "\\u007f"))
+    return "".join(lines + tables)
+
+
+def _doc(model: type[BaseModel]) -> str:
+    return " ".join((model.__doc__ or "").split())
+
+
+def _default(info: FieldInfo) -> Any:
+    value = info.get_default(call_default_factory=True, validated_data={})
+    if value is PydanticUndefined:
+        return None
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((found for part in typing.get_args(annotation) if (found := _model(part))), None)
+
+
+def _is_list(annotation: Any) -> bool:
+    return typing.get_origin(annotation) is list
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    origin = typing.get_origin(annotation)
+    if origin is list:
+        return {list}
+    if origin is typing.Annotated:
+        return _kinds(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return {kind for part in typing.get_args(annotation) for kind in _kinds(part)}
+    return {annotation}
+
+
+def _blank(model: type[BaseModel] | None) -> dict[str, Any]:
+    """Return an item with its required texts empty, so that they have lines and messages."""
+    if model is None:
+        return {}
+    blank: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        if info.is_required():
+            options = choices(info.annotation)
+            blank[name] = options[0] if options else ""
+    return blank

@@ -1,0 +1,412 @@
+"""Launch: a form made from the run configurations, the command it comes to, and a start that outlives us."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import Static
+
+from engine.errors import InputError, OpticalError
+from workbench.actions import bindings
+from workbench.screens.base import Room
+from workbench.screens.dialogs import Choose, Confirm
+from workbench.screens.dialogs import Line as Ask
+from workbench.store import Snapshot
+from workbench.text import age, duration
+from workbench.widgets.table import Cell, Column, Table
+
+if TYPE_CHECKING:
+    from workbench.form import Form, Line
+
+WATCH_SECONDS = 20.0
+FOLDER = "configs"
+
+
+class FormTable(Table):
+    """The lines of the form; left and right change a choice."""
+
+    HELP = (
+        "**Form.** Enter changes the setting under the cursor, Space and arrows go through choices, Backspace "
+        "restores the default. • marks what differs from the default, ✗ what will not do, with the reason."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("launch"),
+        Binding("enter", "edit", "Change", tooltip="Change this setting"),
+    ]
+
+    def action_slide(self, way: int) -> None:
+        """Leave the columns where they are."""
+
+    async def run_on_screen(self, action: str) -> None:
+        """Run an action of the screen."""
+        await self.run_action(f"screen.{action}")
+
+
+class LaunchScreen(Room):
+    """The form of a run to be."""
+
+    HELP = (
+        "**Launch.** The settings are those of the TOML files and of `optical-workbench run`; their meaning stands "
+        "below. Ctrl+S writes the file and starts exactly the command that is shown. The run goes on when the "
+        "app or the terminal is closed; it appears among the runs."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("launch"),
+        Binding("enter", "edit", "Change", tooltip="Change this setting"),
+    ]
+    room = "launch"
+
+    class Opened(Message):
+        """A form was read."""
+
+        def __init__(self, form: Form | None, problem: str = "") -> None:
+            super().__init__()
+            self.form, self.problem = form, problem
+
+    class Started(Message):
+        """A run was started, or why it was not."""
+
+        def __init__(self, sentence: str, failed: bool) -> None:
+            super().__init__()
+            self.sentence, self.failed = sentence, failed
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.form: Form | None = None
+        self.lines: list[Line] = []
+        self.only_changed = False
+
+    def body(self) -> ComposeResult:
+        """The lines, the meaning of the one under the cursor, and the command."""
+        yield FormTable(id="launch-table", empty="reading …")
+        yield Static(id="meaning")
+        yield Static(id="command")
+
+    def on_mount(self) -> None:
+        """Begin with an empty run."""
+        super().on_mount()
+        self.query_one(FormTable).focus()
+        self._open(None)
+
+    def runs_changed(self, snapshot: Snapshot) -> None:
+        """Nothing here depends on the runs before they are asked for."""
+
+    @work(thread=True, exclusive=True, group="form", exit_on_error=False)
+    def _open(self, source: Any) -> None:
+        from workbench.form import Form
+
+        try:
+            form = Form.of(source) if isinstance(source, dict) else Form.start(source)
+            self.post_message(self.Opened(form))
+        except OpticalError as error:
+            self.post_message(self.Opened(None, str(error)))
+
+    @on(Opened)
+    def _opened(self, message: Opened) -> None:
+        if message.form is None:
+            self.say(message.problem, "bad")
+            return
+        self.form = message.form
+        self._fill()
+
+    def _fill(self) -> None:
+        from workbench.form import shown
+
+        if self.form is None:
+            return
+        self.lines = [
+            line
+            for line in self.form.lines()
+            if not self.only_changed or line.changed or line.error or (line.heading and line.item)
+        ]
+        rows: list[Any] = []
+        for line in self.lines:
+            depth = len([part for part in line.path if isinstance(part, str)]) - 1 + (line.heading and line.item)
+            indent = "  " * max(depth, 0) if not line.heading else "  " * max(depth - line.item, 0)
+            sign = Cell("✗", "bad") if line.error else Cell("•" if line.changed else "", "marked")
+            if line.heading:
+                value = "" if line.value is None else Cell(str(line.value), "dim")
+                rows.append((sign, Cell(indent + line.name, "head"), value, Cell(line.error or line.meaning, "bad" if line.error else "dim")))
+                continue
+            text = shown(line.value)
+            look = "marked" if line.changed else ""
+            if line.choices and not self.size.width < 60:
+                text = f"‹ {text} ›"
+            note = Cell(line.error, "bad") if line.error else Cell(line.meaning, "dim")
+            rows.append((sign, indent + line.name, Cell(text, look), note))
+        width = 24 if self.size.width < 100 else 36
+        columns = [Column("", 1), Column("Setting", 24), Column("Value", width), Column("Meaning", 120)]
+        self.query_one(FormTable).show(columns, rows, [line.path for line in self.lines])
+        self._explain()
+        self.query_one("#command", Static).update(Text(f"$ {shlex.join(self._command())}"))
+        errors = len(self.form.errors)
+        if errors:
+            self.say(f"{errors} setting{'s' * (errors > 1)} will not do yet (✗)", "warn")
+        else:
+            self.say(f"ready; Ctrl+S starts it{self._estimate()}")
+
+    def _estimate(self) -> str:
+        """Return about how long training will take, from the speed of the newest run of the same checkpoint."""
+        config = self.form.validate() if self.form else None
+        training = getattr(config, "training", None)
+        if config is None or training is None or self.bench.snapshot is None:
+            return ""
+        settings = config.model_dump(mode="json")
+        for run in self.bench.snapshot.runs:
+            known, speed = run["config"] or {}, (run["summary"] or {}).get("pairs_per_second")
+            same = (known.get("teacher") or {}).get("checkpoint") == settings["teacher"]["checkpoint"]
+            if same and isinstance(speed, int | float) and speed > 0:
+                seconds = training.steps * training.batch_size / speed
+                return f"; training takes about {duration(seconds)} at the {speed:.1f} pairs/s of {run['name']}"
+        return ""
+
+    @property
+    def line_here(self) -> Line | None:
+        """The line under the cursor."""
+        key = self.query_one(FormTable).key
+        return next((line for line in self.lines if line.path == key), None)
+
+    @on(Table.Moved)
+    def _explain(self) -> None:
+        line = self.line_here
+        meaning = self.query_one("#meaning", Static)
+        if line is None:
+            meaning.update("")
+            return
+        meaning.set_class(bool(line.error), "wrong")
+        text = Text(".".join(str(part + 1 if isinstance(part, int) else part) for part in line.path), "bold")
+        text.append(f"  {line.error or line.meaning}", "not bold")
+        if line.choices and not line.error:
+            text.append(f"  ({', '.join(map(str, line.choices))})", "dim")
+        meaning.update(text)
+
+    def _config_path(self) -> Path:
+        from engine.results.spool import new_run_id
+
+        name = str((self.form.settings.get("name") if self.form else None) or "run")
+        slug = new_run_id(name).split("-", 2)[2].rpartition("-")[0]
+        folder = self.bench.results.parent / FOLDER
+        place = 1
+        while (path := folder / f"{slug}{f'-{place}' if place > 1 else ''}.toml").exists():
+            place += 1
+        return path
+
+    def _command(self, config: Path | None = None) -> list[str]:
+        return ["optical-workbench", "run", str(config or self._config_path()), "--results", str(self.bench.results)]
+
+    def _step(self, way: int) -> None:
+        line = self.line_here
+        if self.form is None or line is None or not line.choices:
+            return
+        place = line.choices.index(line.value) if line.value in line.choices else -way
+        self.form.put(line.path, line.choices[(place + way) % len(line.choices)])
+        self._fill()
+
+    def action_next_value(self) -> None:
+        """Take the next value."""
+        self._step(1)
+
+    def action_previous_value(self) -> None:
+        """Take the previous value."""
+        self._step(-1)
+
+    @on(Table.Chosen)
+    def action_edit(self) -> None:
+        """Change the setting under the cursor."""
+        line, form = self.line_here, self.form
+        if line is None or form is None:
+            return
+        if line.heading:
+            if line.item:
+                self.action_add()
+            elif line.value is not None:
+                form.put(line.path, {})
+                self._fill()
+            return
+        if line.choices:
+            self._choose(line)
+            return
+        from workbench.form import parse, shown
+
+        def check(text: str) -> str | None:
+            before = form.get(line.path)
+            held = (form.get(line.path[:-1]) if line.path[:-1] else form.settings) or {}
+            had = line.path[-1] in held if isinstance(held, dict) else True
+            form.put(line.path, parse(text, line, form.model))
+            message = form._error(line.path)
+            if had:
+                form.put(line.path, before)
+            else:
+                form.restore(line.path)
+            return message or None
+
+        def answered(text: str | None) -> None:
+            if text is not None:
+                form.put(line.path, parse(text, line, form.model))
+                self._fill()
+
+        value = "" if line.value is None or line.value == [] else shown(line.value)
+        value = line.value if isinstance(line.value, str) else value
+        self.app.push_screen(Ask(line.name, value, hint=line.meaning, check=check), answered)
+
+    def _choose(self, line: Line) -> None:
+        from workbench.form import shown
+
+        def answered(value: Any) -> None:
+            if value is not None and self.form is not None:
+                self.form.put(line.path, value)
+                self._fill()
+
+        rows = [(shown(value),) for value in line.choices]
+        self.app.push_screen(Choose(line.name, ("",), rows, line.choices, chosen=[line.value]), answered)
+
+    def action_restore(self) -> None:
+        """Put the setting back to its default."""
+        line = self.line_here
+        if self.form is not None and line is not None and not (line.heading and line.item):
+            self.form.restore(line.path)
+            self._fill()
+
+    def action_add(self) -> None:
+        """Add an item to the list under the cursor."""
+        line = self.line_here
+        if self.form is None or line is None:
+            return
+        path = self.form.add(line.path)
+        if path is None:
+            self.say("put the cursor into [[bitext]] or [[collections]] to add one", "warn")
+            return
+        self._fill()
+        keys = [line.path for line in self.lines]
+        if path in keys:
+            self.query_one(FormTable).go_to(keys.index(path))
+
+    def action_remove(self) -> None:
+        """Remove the item under the cursor."""
+        line = self.line_here
+        if self.form is not None and line is not None and self.form.remove(line.path):
+            self._fill()
+
+    def action_changed(self) -> None:
+        """Show all settings, or those that differ."""
+        self.only_changed = not self.only_changed
+        self._fill()
+
+    def action_preset(self) -> None:
+        """Choose a preset or an earlier run to start from."""
+        from workbench.form import sources
+
+        rows: list[tuple[str, str, str]] = []
+        keys: list[Any] = []
+        for name in sources():
+            rows.append(("preset", name, ""))
+            keys.append(name)
+        runs = self.bench.snapshot.runs if self.bench.snapshot else []
+        for place, run in enumerate(runs):
+            rows.append(("run", run["name"], age(run["created"])))
+            keys.append(place)
+        rows.append(("empty", "an empty run", ""))
+        keys.append("")
+
+        def answered(key: Any) -> None:
+            if key is not None:
+                self._open((runs[key]["config"] or {}) if isinstance(key, int) else key or None)
+
+        self.app.push_screen(Choose("Start from", ("", "Name", "Age"), rows, keys), answered)
+
+    def action_copy(self) -> None:
+        """Copy the command line; the file it names is written first."""
+        written = self._write()
+        if written is not None:
+            self.app.copy_to_clipboard(shlex.join(self._command(written)))
+            self.say(f"copied; {written} is written")
+
+    def _write(self) -> Path | None:
+        if self.form is None:
+            return None
+        path = self._config_path()
+        try:
+            text = self.form.toml()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        except OpticalError as error:
+            self.say(str(error), "bad")
+            return None
+        except OSError as error:
+            self.say(f"{path}: cannot be written: {error.strerror}", "bad")
+            return None
+        return path
+
+    def action_start(self) -> None:
+        """Ask, then write the file and start the run."""
+        form = self.form
+        if form is None:
+            return
+        if form.validate() is None:
+            self._fill()
+            wrong = [line.path for line in self.lines if line.error and not line.heading]
+            if wrong:
+                self.query_one(FormTable).go_to([line.path for line in self.lines].index(wrong[0]))
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes and (path := self._write()) is not None:
+                self.say("starting …")
+                self._start(self._command(path), path.with_suffix(".log"))
+
+        self.app.push_screen(Confirm("Start this run?", shlex.join(self._command())), answered)
+
+    @work(thread=True, group="start", exit_on_error=False)
+    def _start(self, command: list[str], log: Path) -> None:
+        from engine.jobs.launch import launch
+
+        try:
+            pid = launch([_program(), *command[1:]], log)
+        except OpticalError as error:
+            self.post_message(self.Started(str(error), True))
+            return
+        self.post_message(self.Started(f"started as process {pid}; its output goes to {log}", False))
+        # A run that cannot begin says so in its first seconds.
+        import psutil
+
+        deadline = time.monotonic() + WATCH_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(0.5)
+            if not self.app.is_running:
+                return
+            if not psutil.pid_exists(pid):
+                lines = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
+                sentence = lines[-1] if lines else "it wrote nothing"
+                self.post_message(self.Started(f"it ended: {sentence}", True))
+                return
+
+    @on(Started)
+    def _started(self, message: Started) -> None:
+        self.say(message.sentence, "bad" if message.failed else "")
+        severity = "error" if message.failed else "information"
+        self.app.notify(message.sentence, severity=severity, markup=False)  # type: ignore[arg-type]
+        self.bench.poll()
+        self._fill_command()
+
+    def _fill_command(self) -> None:
+        self.query_one("#command", Static).update(Text(f"$ {shlex.join(self._command())}"))
+
+
+def _program() -> str:
+    """Return the program that belongs to this Python, else the one on the path."""
+    beside = Path(sys.executable).with_name("optical-workbench")
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("optical-workbench")
+    if found is None:
+        raise InputError("optical-workbench is not installed beside this Python; install it with pip")
+    return found

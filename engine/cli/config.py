@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
@@ -25,6 +27,8 @@ _set_option = click.option(
     help="Change a setting, such as training.steps=50.",
 )
 
+_SOME_BITEXT = 'bitext = [{path = "any", language = "any"}]'
+
 
 @click.group()
 def config() -> None:
@@ -34,15 +38,21 @@ def config() -> None:
 @config.command("presets")
 @json_option
 def presets_command(as_json: bool) -> None:
-    """List the presets that ship with the product."""
+    """List the presets that ship with the product.
+
+    A recipe is laid under a file that names its data, with `preset = "NAME"`; a complete one runs as it is.
+    """
     listed = []
     for name, path in presets().items():
-        loaded = load_config(name)
-        listed.append({"name": name, "kind": loaded.kind, "note": loaded.note, "file": str(path)})
+        settings, complete = _resolved(name, ())
+        kind = "complete" if complete else "recipe"
+        entry = {"name": name, "kind": settings["kind"], "preset": kind, "about": _about(path)}
+        listed.append({**entry, "file": str(path)})
     if as_json:
         print_json(listed)
     else:
-        print_table(("preset", "kind", "note"), [(p["name"], p["kind"], p["note"]) for p in listed])
+        lines = [(entry["name"], entry["kind"], entry["preset"], entry["about"]) for entry in listed]
+        print_table(("name", "kind", "preset", "about"), lines)
 
 
 @config.command("show")
@@ -51,11 +61,36 @@ def presets_command(as_json: bool) -> None:
 @json_option
 def show(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print every setting of a configuration as a run would have it, in TOML."""
-    settings = load_config(source, overrides).model_dump(mode="json")
+    settings, _ = _resolved(source, overrides)
     if as_json:
         print_json(settings)
     else:
         click.echo(toml.dump(settings), nl=False)
+
+
+def _resolved(source: str, overrides: Sequence[str]) -> tuple[dict[str, Any], bool]:
+    """Return all settings of a file or preset, and whether they are enough for a run.
+
+    A preset may leave the bitext to whoever uses it; that is None then.
+    """
+    try:
+        return load_config(source, overrides).model_dump(mode="json"), True
+    except InputError:
+        if source not in presets():
+            raise
+        try:
+            settings = load_config(source, [*overrides, _SOME_BITEXT]).model_dump(mode="json")
+        except InputError:
+            pass
+        else:
+            return {**settings, "bitext": None}, False
+        raise
+
+
+def _about(path: Path) -> str:
+    """Return the comment that a file begins with."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text("utf-8").splitlines())
+    return " ".join(line.lstrip("# ") for line in lines)
 
 
 @config.command("schema")

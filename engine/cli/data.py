@@ -138,7 +138,9 @@ def check_command(names: tuple[str, ...], languages: tuple[str, ...], as_json: b
 
 def _find(names: Sequence[str]) -> list[Dataset]:
     """Return the datasets called `names`, or all."""
-    known = {dataset.name: dataset for dataset in datasets()}
+    known = {dataset.name: dataset for dataset in datasets(catalogues=False)}
+    if not names or not known.keys() >= set(names):  # looking through all installed packages takes a second
+        known = {dataset.name: dataset for dataset in datasets()}
     for name in names:
         if name not in known:
             raise InputError(

@@ -81,8 +81,8 @@ class Checked:
     problem: str = ""
 
 
-def datasets() -> list[Dataset]:
-    """Return every dataset known, at hand or not, with its files."""
+def datasets(*, catalogues: bool = True) -> list[Dataset]:
+    """Return every dataset known, at hand or not, with its files; all installed packages only if asked."""
     known = [
         Dataset(
             "lareqa",
@@ -114,7 +114,7 @@ def datasets() -> list[Dataset]:
     for dataset in known:
         for locale, file in _files(dataset.name, dataset.folder):
             dataset.add(locale, file)
-    return known + _packages()
+    return known + (_packages() if catalogues else [])
 
 
 def check(dataset: Dataset, languages: Sequence[str] = ()) -> Iterator[Checked]:

@@ -85,7 +85,7 @@ def ask_arrow(results: Path, sql: str, *, wait: float = database.WAIT_SECONDS) -
         As `ask`; also InputError if the statement gives no table.
     """
     with _opened(results, sql, wait) as (connection, _):
-        answer = connection.sql(sql)
+        answer = connection.cursor().sql(sql)  # the connection itself has an unread answer
         if answer is None:
             raise InputError("the statement gives no table")
         return answer.to_arrow_table()

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.cli import toml
+from engine.config import load_config, parse_config, presets
+
+CONFIG = """
+name = "trial"
+[[bitext]]
+path = "pairs.tsv"
+language = "so"
+[transport]
+epsilon = 0.1
+[[collections]]
+name = "bitext"
+[[collections.bitext]]
+path = "pairs.tsv"
+language = "so"
+"""
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.tsv").write_text("biyo nadiif ah\tclean water\nbiyo\twater\n")
+    file = tmp_path / "trial.toml"
+    file.write_text(CONFIG)
+    return file
+
+
+def test_what_is_shown_is_what_runs(call, file, tmp_path):
+    code, out, err = call("config", "show", str(file), "--set", "training.steps=5")
+    assert (code, err) == (0, "")
+    shown = tomllib.loads(out)
+    assert shown["training"]["steps"] == 5 and shown["transport"]["epsilon"] == 0.1
+    assert shown["training"]["learning_rate"] == 2e-5 and "# stop is not set" in out
+    again = tmp_path / "again.toml"
+    again.write_text(out)
+    assert load_config(again) == load_config(file, ["training.steps=5"])
+    told = json.loads(call("config", "show", str(file), "--json").out)
+    assert told == load_config(file).model_dump(mode="json")
+
+
+def test_presets(call):
+    listed = json.loads(call("config", "presets", "--json").out)
+    assert [entry["name"] for entry in listed] == list(presets()) and listed
+    for entry in listed:
+        assert entry.keys() == {"name", "kind", "preset", "about", "file"} and entry["about"]
+        code, out, err = call("config", "show", entry["name"])
+        assert (code, err) == (0, "")
+        settings = tomllib.loads(out)
+        # A recipe lacks nothing but its data.
+        if entry["preset"] == "recipe":
+            settings["bitext"] = [{"path": "x", "language": "so"}]
+        assert parse_config(settings).kind == entry["kind"]
+        assert entry["name"] in call("config", "presets").out
+
+
+def test_the_schema_describes_every_setting(call):
+    schema = json.loads(call("config", "schema").out)
+    kinds = schema["discriminator"]["mapping"]
+    assert kinds.keys() == {"distil", "evaluate"}
+    for name, definition in schema["$defs"].items():
+        for key, setting in definition["properties"].items():
+            assert setting.get("description"), f"{name}.{key}"
+    assert schema["$defs"]["TransportConfig"]["properties"]["epsilon"]["default"] == 0.05
+    assert schema["$defs"]["TransportConfig"]["additionalProperties"] is False
+
+
+def test_a_valid_file(call, file):
+    code, out, err = call("config", "check", str(file))
+    assert (code, err) == (0, "") and "valid" in out
+    told = json.loads(call("config", "check", str(file), "--json").out)
+    assert told["problems"] == [] and (told["name"], told["kind"]) == ("trial", "distil")
+    (collection,) = told["collections"]
+    assert (collection["queries"], collection["documents"], collection["languages"]) == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[trainin]\nsteps = 5", "'training'"),
+        ("[training]\nsteps = 0", "training.steps"),
+        ("[training", "trial.toml"),
+        ('preset = "optcal"', "no preset"),
+    ],
+)
+def test_settings_that_are_wrong(call, file, line, words):
+    file.write_text(line + "\n" + CONFIG if line.startswith("preset") else CONFIG + line)
+    for command in ("check", "show"):
+        code, out, err = call("config", command, str(file))
+        assert (code, out) == (2, "") and words in err and err.count("\n") == 1
+
+
+def test_things_that_are_not_at_hand_are_all_named(call, file):
+    file.write_text(
+        'kind = "distil"\n[teacher]\ncheckpoint = "./nowhere"\n[[bitext]]\npath = "nothing.tsv"\n'
+        'language = "so"\n[[bitext]]\npath = "pairs.tsv"\nlanguage = "smoali"\n[[collections]]\n'
+        'name = "tatoeba"\npath = "nofolder"\n'
+    )
+    code, out, err = call("config", "check", str(file))
+    assert (code, out) == (2, "") and err.count("\n") == 4 and "Traceback" not in err
+    for words in (
+        "teacher.checkpoint: ",
+        "bitext.0: nothing.tsv",
+        "bitext.1: unknown language",
+        "collections.0: ",
+    ):
+        assert words in err
+    code, out, err = call("config", "check", str(file), "--json")
+    assert code == 2 and len(json.loads(out)["problems"]) == 4
+    code, _, err = call("config", "check", "no-such-file.toml")
+    assert code == 2 and "no such file or preset" in err
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+scalars = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | text
+values = st.recursive(
+    scalars | st.none(),
+    lambda inner: st.lists(scalars) | st.dictionaries(text, inner) | st.lists(st.dictionaries(text, inner)),
+    max_leaves=20,
+)
+
+
+def without_none(value):
+    if isinstance(value, dict):
+        return {key: without_none(item) for key, item in value.items() if item is not None}
+    return [without_none(item) for item in value] if isinstance(value, list) else value
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(text, values))
+def test_toml_reads_back(written):
+    assert tomllib.loads(toml.dump(written)) == without_none(written)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def student(make_run):
+    run = make_run("learned")
+    folder = run.checkpoints / "student"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 8}')
+    (folder / "optical.json").write_text('{"centring": true}')
+    (folder / "model.safetensors").write_bytes(bytes(100))
+    make_run("without")
+    return run
+
+
+def test_a_list(call, student):
+    code, out, err = call("encoders", "list", "--json")
+    assert (code, err) == (0, "")
+    listed = {entry["name"]: entry for entry in json.loads(out)}
+    assert listed.keys() == {"multilingual-e5-small", "all-MiniLM-L6-v2", student.id}
+    own = listed[student.id]
+    assert own["kind"] == "student" and own["languages"] == "so sw" and own["run_name"] == "learned"
+    assert "multilingual-e5-small" in own["origin"]
+    packaged = listed["all-MiniLM-L6-v2"]
+    assert packaged["installed"] and packaged["ready"] and packaged["licence"] == "Apache-2.0"
+    # The cache of the tests is empty or holds the conversion of another test.
+    lines = {line.split()[0]: line for line in call("encoders", "list").out.splitlines()}
+    e5 = listed["multilingual-e5-small"]
+    assert ("on first use" in lines["multilingual-e5-small"]) == (not e5["ready"])
+
+
+def test_a_list_needs_no_database(call):
+    assert "multilingual-e5-small" in call("encoders", "list").out
+
+
+def test_one_encoder(call, student, tmp_path, monkeypatch):
+    for name in ("learned", student.id, str(student.checkpoints / "student")):
+        told = json.loads(call("encoders", "show", name, "--json").out)
+        assert told["model"]["hidden_size"] == 8 and told["settings"] == {"centring": True}
+        assert told["size"] == sum(f.stat().st_size for f in (student.checkpoints / "student").iterdir())
+    lines = [" ".join(line.split()) for line in call("encoders", "show", "all-MiniLM-L6-v2").out.splitlines()]
+    assert {"layers 6", "width 384", "word pieces 30522", "ready yes"} <= set(lines)
+    monkeypatch.setenv("OPTICAL_CACHE", str(tmp_path / "empty"))
+    told = json.loads(call("encoders", "show", "multilingual-e5-small", "--json").out)
+    assert told["folder"] is None and told["ready"] is False and not (tmp_path / "empty").exists()
+    assert "on first use" in call("encoders", "show", "multilingual-e5-small").out
+
+
+def test_what_is_not_there(call, student):
+    code, out, err = call("encoders", "show", "multilingual-e5-smal")
+    assert (code, out) == (2, "") and "did you mean 'multilingual-e5-small'" in err
+    assert call("encoders", "show", "without").code == 2
+    (student.checkpoints / "student" / "optical.json").write_text("{")
+    code, _, err = call("encoders", "show", "learned")
+    assert code == 2 and "optical.json" in err and err.count("\n") == 1

@@ -123,7 +123,9 @@ class LossConfig(Settings):
     temperature: float = Field(0.03, gt=0)
     """Temperature of the contrastive losses, on scores averaged over query tokens."""
     negatives: int = Field(0, ge=0)
-    """English sentences of the teacher's cache added to every batch as negatives."""
+    """English sentences added to every batch as negatives, from the teacher's vectors at hand."""
+    negatives_from: Literal["nearest", "random"] = "nearest"
+    """Draw them among the teacher's nearest neighbours of the batch's own sentences, or from all."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -194,6 +196,8 @@ class CollectionConfig(Settings):
     """Files of one English sentence a line, or Tatoeba's folder for all its English sides, to join the pool."""
     distractor_bitext: list[BitextConfig] = Field(default_factory=list)
     """Bitext sources whose English sides join the pool (of direction xx-en)."""
+    upper_line: bool = False
+    """Also ask bitext's English sentences for themselves, in English: what a perfect transfer would reach."""
     pool: Literal["all", "own"] = "all"
     """LAReQA's pool: sentences of all languages (XTREME-R, the paper), or of the query's language alone."""
     context: bool = False

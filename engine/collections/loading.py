@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from engine.bitext.files import find
@@ -71,6 +72,11 @@ def _bitext(config: CollectionConfig, seed: int) -> list[Collection]:
     pairs: dict[str, list[SentencePair]] = {source.language: [] for source in sources}
     for source in sources:
         pairs[source.language] += read_source(source, seed)
+    if config.upper_line:
+        first = sources[0].language
+        pairs["en"] = [
+            replace(pair, source=pair.target, source_language=pair.target_language) for pair in pairs[first]
+        ]
     told = ", ".join(dict.fromkeys(source.path for source in sources))
     collections = []
     if "xx-en" in config.directions:

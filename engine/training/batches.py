@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -63,10 +64,28 @@ def _endless(size: int, generator: np.random.Generator) -> Iterator[int]:
         yield from generator.permutation(size).tolist()
 
 
+#: Neighbours of a sentence that hard negatives are drawn from.
+NEIGHBOURS = 50
+
+
+def nearest_neighbours(sentences: Tensor) -> npt.NDArray[np.int64]:
+    """Return the rows (M, n) of the `NEIGHBOURS` sentences most like each of the unit vectors (M, H')."""
+    similarity = sentences @ sentences.T
+    similarity.fill_diagonal_(-1.0)
+    neighbours: npt.NDArray[np.int64] = similarity.topk(min(NEIGHBOURS, len(sentences) - 1)).indices.numpy()
+    return neighbours
+
+
 def with_negatives(
-    batch: Sequence[Example], pool: int, negatives: int, generator: np.random.Generator
+    batch: Sequence[Example],
+    pool: int,
+    negatives: int,
+    generator: np.random.Generator,
+    neighbours: npt.NDArray[np.int64] | None = None,
 ) -> tuple[list[int], Tensor]:
     """Return the rows of a batch's targets and `negatives` further sentences, and what is no negative.
+
+    The further ones are drawn from the `neighbours` (M, n) of the batch's targets, or from all `pool` rows.
 
     Returns
     -------
@@ -79,8 +98,11 @@ def with_negatives(
     rows = [example.target for example in batch]
     if negatives:
         own = set(rows)
-        drawn = generator.choice(pool, size=min(pool, negatives + len(own)), replace=False).tolist()
-        rows += [row for row in drawn if row not in own][:negatives]
+        if neighbours is None:
+            drawn = generator.choice(pool, size=min(pool, negatives + len(own)), replace=False)
+        else:
+            drawn = generator.permutation(np.unique(neighbours[list(own)]))
+        rows += [row for row in drawn.tolist() if row not in own][:negatives]
     index = torch.tensor(rows)
     excluded = index[None, :] == index[: len(batch), None]
     excluded[torch.arange(len(batch)), torch.arange(len(batch))] = False

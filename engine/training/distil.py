@@ -26,7 +26,7 @@ from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder
 from engine.retrieval.vectors import sentence_vectors
 from engine.training.alignment import realign, shifts
-from engine.training.batches import Example, draw_batches, with_negatives
+from engine.training.batches import Example, draw_batches, nearest_neighbours, with_negatives
 from engine.training.held_out import HeldOut
 from engine.training.losses import Batch, WeightedLoss, build
 from engine.training.losses.problem import document_frequencies
@@ -141,6 +141,9 @@ class Distillation:
             f"{len(self.english):,} English sentences"
         )
         self.vectors = self._teacher_vectors()
+        self.neighbours = None
+        if config.loss.negatives and config.loss.negatives_from == "nearest":
+            self.neighbours = nearest_neighbours(self.vectors.sentences[: self.in_training])
         self.tokens: dict[str, Tokens] = {}
         self.examples, held = self._examples(self.pairs)
         self.idf = self._frequencies()
@@ -316,7 +319,7 @@ class Distillation:
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * factor
         rows, excluded = with_negatives(
-            examples, self.in_training, self.config.loss.negatives, self.generator
+            examples, self.in_training, self.config.loss.negatives, self.generator, self.neighbours
         )
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
             encoded = self.student([self.tokens[e.text] for e in examples], "query")

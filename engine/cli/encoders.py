@@ -137,7 +137,7 @@ def _students(results: Path) -> list[dict[str, Any]]:
     found = []
     for record in list_runs(results):
         folder = runs_folder(results) / record["id"] / "checkpoints" / "student"
-        if (folder / "config.json").is_file():
+        if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
             origin = f"{encoder_of(record)}, distilled"
             student = _entry(record["id"], "student", folder, origin=origin)
             languages = " ".join(languages_of(record, ()))

@@ -42,6 +42,9 @@ def evaluate(
         If a collection is missing or broken; nothing is searched then.
     """
     loaded = [(collection, config) for config in collections for collection in load_collections(config, seed)]
+    references = {collection.name: collection.reference for collection, _ in loaded if collection.reference}
+    if run is not None and references:
+        run.update(summary={"references": references})
     results = []
     for collection, config in loaded:
         texts = document_texts(collection, context=config.context)

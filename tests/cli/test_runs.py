@@ -189,6 +189,42 @@ def test_show_tells_everything(call, make_run, zero, results):
     }
 
 
+def test_the_reference_line_of_an_evaluated_collection_is_shown(call, make_run, tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from engine.config import CollectionConfig, EvaluationConfig
+    from engine.evaluation import runner
+
+    for code in ("en", "de"):
+        answer = {"answer_start": 0, "text": "Ann"}
+        asked = {"id": "q1", "question": f"who ({code})", "answers": [answer]}
+        paragraph = {
+            "context": "Ann ran.",
+            "sentences": ["Ann ran."],
+            "sentence_breaks": [[0, 8]],
+            "qas": [asked],
+        }
+        content = {"data": [{"title": "t", "paragraphs": [paragraph]}]}
+        (tmp_path / "x").mkdir(exist_ok=True)
+        (tmp_path / "x" / f"{code}.json").write_text(json.dumps(content))
+    # What is encoded plays no part in the line: both sentences are relevant, so finding one scores a half.
+    monkeypatch.setattr(runner, "encode", lambda _, texts, *others, **options: torch.ones(len(texts), 2))
+    run = make_run("evaluated")
+    collection = CollectionConfig(name="lareqa", path=str(tmp_path / "x"), label="questions")
+    runner.evaluate(
+        [collection],
+        EvaluationConfig(scoring=["dense"]),
+        queries=None,
+        documents=None,
+        precision=torch.float32,
+        run=run,
+    )
+    out = call("show", "evaluated").out
+    assert "questions · xtreme-r · dense · xx-xx" in out and "1/2 = 0.5000" in out
+    assert "references" not in out
+    (scores,) = json.loads(call("show", "evaluated", "--json").out)["scores"]
+    assert "1/2 = 0.5000" in scores["reference"] and scores["means"] == {"mAP@20": 1.0, "AP": 1.0}
+
+
 def test_show_of_a_failed_run_and_a_diverged_curve(call, make_run):
     run = make_run("bad", state="running")
     run.log(0, {"held_out_rr": 0.5}, 1.0)

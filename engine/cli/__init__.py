@@ -14,6 +14,11 @@ def main() -> None:
 
         # The app is a program of its own: the engine never imports it.
         os.execv(sys.executable, [sys.executable, "-m", "workbench"])
+    from io import TextIOWrapper
+
     from engine.cli.commands import run
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # an encoding without our characters must not end a command
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

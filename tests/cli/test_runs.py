@@ -319,6 +319,10 @@ def test_the_program_itself_and_what_it_imports(make_run, results, zero):
     make_run("one", zero)
     program = Path(sys.executable).with_name("optical-workbench")
     command = [str(program), "runs", "--json", "--results", str(results)]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    shown = [str(program), "show", "one", "--results", str(results)]
+    done = subprocess.run(shown, capture_output=True, text=True, env=ascii_only)
+    assert done.returncode == 0 and r"bitext \xb7 maxsim" in done.stdout and done.stderr == ""
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and json.loads(done.stdout)[0]["name"] == "one" and done.stderr == ""
     code = """

@@ -193,7 +193,7 @@ class CollectionConfig(Settings):
     bitext: list[BitextConfig] = Field(default_factory=list)
     """The pairs of a bitext collection: queries on one side, their translations relevant."""
     distractors: list[str] = Field(default_factory=list)
-    """Files of one English sentence a line, or Tatoeba's folder for all its English sides, to join the pool."""
+    """English sentences that join the pool: files of one a line, or Tatoeba's folder."""
     distractor_bitext: list[BitextConfig] = Field(default_factory=list)
     """Bitext sources whose English sides join the pool (of direction xx-en)."""
     upper_line: bool = False
@@ -204,7 +204,7 @@ class CollectionConfig(Settings):
     """Encode LAReQA's sentences with their paragraph behind them, as XTREME does (slower)."""
     label: str | None = None
     """Name under which the scores are stored; none takes `name`."""
-    directions: list[Literal["xx-en", "en-xx"]] = Field(default_factory=lambda: ["xx-en"])
+    directions: list[Literal["xx-en", "en-xx"]] = ["xx-en"]
     """Retrieval directions of bitext and Tatoeba."""
     limit: int | None = Field(None, ge=1)
     """Use only the first queries of each language (a quick look; recorded with the scores)."""
@@ -219,7 +219,7 @@ class CollectionConfig(Settings):
 class EvaluationConfig(Settings):
     """How every collection is searched and scored."""
 
-    scoring: list[Literal["maxsim", "dense"]] = Field(default_factory=lambda: ["maxsim"])
+    scoring: list[Literal["maxsim", "dense"]] = ["maxsim"]
     """Late interaction over token vectors, or cosine of sentence vectors."""
     documents: Literal["teacher", "student"] = "teacher"
     """Who encodes the documents; OPTICAL leaves them with the teacher."""

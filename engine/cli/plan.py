@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.tables import print_facts, print_table
-from engine.config import TransportConfig
+from engine.config import DistilConfig, TransportConfig
 from engine.errors import InputError
 from engine.paths import runs_folder
 from engine.results.queries import run_record
@@ -50,8 +50,11 @@ def plan(
     from engine.training.plans import load_frequencies, plan_of
 
     config = config_of(folder)
-    distilled = config.kind == "distil"
-    settings: dict[str, Any] = (config.transport if distilled else TransportConfig()).model_dump()
+    role: Literal["query", "passage"] = "passage"
+    recorded = TransportConfig()
+    if isinstance(config, DistilConfig):
+        role, recorded = config.training.target_role, config.transport
+    settings: dict[str, Any] = recorded.model_dump()
     changed = {"epsilon": epsilon, "solver": solver, "iterations": iterations}
     settings |= {key: value for key, value in changed.items() if value is not None}
     if settings["solver"] != "sinkhorn":
@@ -68,7 +71,7 @@ def plan(
         source,
         target,
         language=language,
-        target_role=config.training.target_role if distilled else "passage",
+        target_role=role,
         idf=load_frequencies(folder.path / "checkpoints"),
     )
     if export is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from engine.errors import InputError
 
@@ -37,7 +38,7 @@ def fit(
     total = torch.zeros(encoder.width, dtype=torch.float64)
     second = torch.zeros(encoder.width, encoder.width, dtype=torch.float64)
     whiten = encoder.config.projection == "whitening"
-    for _, batch in _states(encoder, texts, role, batch_size, precision):
+    for batch in _states(encoder, texts, role, batch_size, precision):
         unit = torch.nn.functional.normalize(batch, dim=-1).double().cpu()
         count += len(unit)
         total += unit.sum(0)
@@ -60,10 +61,13 @@ def fit(
         encoder.projection.weight.data.copy_((axes[:, -width:] * scale).T.flip(0))
 
 
-def _states(encoder, texts, role, batch_size, precision):  # type: ignore[no-untyped-def]
+def _states(
+    encoder: Encoder, texts: Sequence[str], role: Role, batch_size: int, precision: torch.dtype
+) -> Iterator[Tensor]:
+    """Yield the states (N, W) of the counted tokens, without those of [MASK] expansion."""
     tokenized = sorted(encoder.tokenize(texts, role), key=lambda item: len(item.ids))
     for start in range(0, len(tokenized), batch_size):
         ids, attend, counted = encoder.pad(tokenized[start : start + batch_size], role)
         with torch.autocast(encoder.device.type, dtype=precision, enabled=precision != torch.float32):
             states = encoder.states(ids, attend)
-        yield ids, states[counted & attend]
+        yield states[counted & attend]

@@ -64,9 +64,7 @@ class Trimming:
         whole = self.whole.clone()
         whole[self.kept] = trimmed.to(whole)
         padding = model.config.pad_token_id
-        model.set_input_embeddings(
-            torch.nn.Embedding.from_pretrained(whole, freeze=False, padding_idx=padding)
-        )
+        model.set_input_embeddings(torch.nn.Embedding(*whole.shape, padding_idx=padding, _weight=whole))
 
 
 def trim(encoder: Any, keep: Iterable[int]) -> None:

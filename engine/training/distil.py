@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.bitext.pairs import SentencePair
 from engine.bitext.source import draw
 from engine.config import DistilConfig, EncoderConfig
-from engine.encoders.encoder import Encoder, Tokens
+from engine.encoders.encoder import Encoder, Role, Tokens
 from engine.encoders.fitting import fit
 from engine.encoders.saving import saved_config
 from engine.encoders.trimming import trim, untrim
@@ -168,10 +168,11 @@ class Distillation:
     def _repair(self, pairs: list[SentencePair]) -> list[SentencePair]:
         """Undo the shifts of a source whose lines got out of step."""
         vectors = []
-        for encoder, role, texts in (
+        sides: list[tuple[Encoder, Role, list[str]]] = [
             (self.student, "query", [pair.source for pair in pairs]),
             (self.teacher, "passage", [pair.target for pair in pairs]),
-        ):
+        ]
+        for encoder, role, texts in sides:
             self.reporter.stage(f"alignment of {pairs[0].source_language}, {role} side", len(texts))
             vectors.append(
                 sentence_vectors(
@@ -256,7 +257,8 @@ class Distillation:
 
     def _optimiser(self) -> torch.optim.AdamW:
         training = self.config.training
-        decayed, plain = [], []
+        decayed: list[Tensor] = []
+        plain: list[Tensor] = []
         for parameter in self.student.parameters():
             if parameter.requires_grad:
                 (decayed if parameter.ndim > 1 else plain).append(parameter)

@@ -64,16 +64,11 @@ def plan_of(
     InputError
         If a side has no token that counts.
     """
-    sides = []
-    for encoder, text, role, name in (
-        (student, source, "query", "source"),
-        (teacher, target, target_role, "target"),
-    ):
-        encoded = encoder(encoder.tokenize([text], role), role)
-        if not encoded.mask.any():
-            raise InputError(f"the {name} {text!r} has no token that counts")
-        sides.append(encoded)
-    query, document = sides
+    query = student(student.tokenize([source], "query"), "query")
+    document = teacher(teacher.tokenize([target], target_role), target_role)
+    for side, text in ((query, source), (document, target)):
+        if not side.mask.any():
+            raise InputError(f"the sentence {text!r} has no token that counts")
     cost = COSTS[config.cost](query.tokens, document.tokens)
     plan = solve(
         config,

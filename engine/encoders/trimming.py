@@ -64,7 +64,9 @@ class Trimming:
         whole = self.whole.clone()
         whole[self.kept] = trimmed.to(whole)
         padding = model.config.pad_token_id
-        model.set_input_embeddings(torch.nn.Embedding(*whole.shape, padding_idx=padding, _weight=whole))
+        embeddings = torch.nn.Embedding(whole.shape[0], whole.shape[1], padding_idx=padding, device="meta")
+        embeddings.weight = torch.nn.Parameter(whole)
+        model.set_input_embeddings(embeddings)
 
 
 def trim(encoder: Any, keep: Iterable[int]) -> None:

@@ -115,7 +115,11 @@ def table(results: Path) -> None:
                     continue
                 found = {(row["run"], row["query_language"]): row["value"] for row in rows}
                 seeds = [run for run in ids if (run, "so") in found]
-                cells = {code: [found[run, code] for run in seeds] for code in (*LANGUAGES, "en")}
+                cells = {code: [found[run, code] for run in seeds] for code in LANGUAGES}
+                english = scores_of(
+                    results, seeds, measure=measure, collection=f"{pool}-upper-line"
+                ).records()
+                cells["en"] = [row["value"] for row in english]
                 cells["mean"] = [statistics.mean(found[run, code] for code in LANGUAGES) for run in seeds]
                 print(
                     f"{system:18}{len(seeds):>6}"
@@ -148,11 +152,10 @@ def tests(results: Path, pool: str, by_system: dict[str, list[str]]) -> None:
 
 
 def averaged(results: Path, pool: str, runs: list[str]) -> dict[str, dict[str, float]]:
-    """Return each query's RR averaged over `runs`, by language, English left out."""
+    """Return each query's RR averaged over `runs`, by language."""
     values: dict[str, dict[str, list[float]]] = {}
     for row in query_scores_of(results, runs, measure="RR", collection=pool).records():
-        if row["query_language"] != "en":
-            values.setdefault(row["query_language"], {}).setdefault(row["query_id"], []).append(row["value"])
+        values.setdefault(row["query_language"], {}).setdefault(row["query_id"], []).append(row["value"])
     return {
         language: {query: statistics.mean(found) for query, found in queries.items()}
         for language, queries in values.items()

@@ -56,7 +56,12 @@ def load_collections(config: CollectionConfig, seed: int = 0) -> list[Collection
                 for collection in load_tatoeba(folder, config.languages, direction)
             ]
     if config.label:
-        loaded = [collection.named(config.label) for collection in loaded]
+        loaded = [
+            collection.named(collection.name.replace("bitext", config.label, 1))
+            if config.name == "bitext"
+            else collection.named(config.label)
+            for collection in loaded
+        ]
     return loaded if config.limit is None else [collection.first(config.limit) for collection in loaded]
 
 
@@ -72,17 +77,19 @@ def _bitext(config: CollectionConfig, seed: int) -> list[Collection]:
     pairs: dict[str, list[SentencePair]] = {source.language: [] for source in sources}
     for source in sources:
         pairs[source.language] += read_source(source, seed)
-    if config.upper_line:
-        first = sources[0].language
-        pairs["en"] = [
-            replace(pair, source=pair.target, source_language=pair.target_language) for pair in pairs[first]
-        ]
     told = ", ".join(dict.fromkeys(source.path for source in sources))
     collections = []
     if "xx-en" in config.directions:
         everything = [pair for some in pairs.values() for pair in some]
         distractors = _distractors(config, everything[0].target_language, seed)
         collections.append(make_bitext_collection("bitext", everything, "xx-en", distractors, told))
+        if config.upper_line:
+            first = pairs[sources[0].language]
+            itself = [
+                replace(pair, source=pair.target, source_language=pair.target_language) for pair in first
+            ]
+            pool = [document.text for document in collections[0].documents]
+            collections.append(make_bitext_collection("bitext-upper-line", itself, "xx-en", pool, told))
     if "en-xx" in config.directions:
         collections += [make_bitext_collection("bitext", some, "en-xx", (), told) for some in pairs.values()]
     return collections

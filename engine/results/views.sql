@@ -6,10 +6,12 @@ CREATE VIEW latest AS
 SELECT * FROM runs
 QUALIFY row_number() OVER (PARTITION BY name ORDER BY created DESC, id DESC) = 1;
 
--- Every mean score with its run and its query language.
+-- Every mean score with its run and its language: the one that is not English's side, so that a collection
+-- asked in English has one row a language of its documents.
 CREATE VIEW per_language AS
 SELECT
     scores.*,
+    scores_language.language,
     runs.name,
     runs.kind,
     runs.state,
@@ -21,25 +23,32 @@ SELECT
     languages.resource,
     languages.xlmr
 FROM scores
-JOIN runs ON runs.id = scores.run
-LEFT JOIN languages ON languages.code = scores.query_language;
+JOIN runs ON runs.id = scores.run,
+LATERAL (
+    SELECT CASE scores.direction WHEN 'en-xx' THEN scores.document_language ELSE scores.query_language END
+        AS language
+) AS scores_language
+LEFT JOIN languages ON languages.code = scores_language.language;
 
--- Means over query languages, best first; compare rows only where `languages` agrees.
+-- Means over languages, best first; compare rows only where `revision` and `languages` agree. A collection
+-- with a pool for each language has a revision for each, and here one hash of them all.
 CREATE VIEW leaderboard AS
 SELECT
     run,
     name,
     collection,
-    revision,
+    CASE count(DISTINCT revision)
+        WHEN 1 THEN any_value(revision) ELSE left(md5(string_agg(DISTINCT revision, ' ' ORDER BY revision)), 12)
+    END AS revision,
     protocol,
     scoring,
     direction,
     measure,
     avg(value) AS value,
-    count(DISTINCT query_language) AS languages,
+    count(DISTINCT language) AS languages,
     sum(queries)::BIGINT AS queries
 FROM per_language
-GROUP BY ALL
+GROUP BY run, name, collection, protocol, scoring, direction, measure
 ORDER BY collection, revision, protocol, scoring, direction, measure, value DESC, run;
 
 -- Means over high- and over low-resource languages, and their difference.
@@ -48,7 +57,9 @@ SELECT
     run,
     name,
     collection,
-    revision,
+    CASE count(DISTINCT revision)
+        WHEN 1 THEN any_value(revision) ELSE left(md5(string_agg(DISTINCT revision, ' ' ORDER BY revision)), 12)
+    END AS revision,
     protocol,
     scoring,
     direction,
@@ -56,8 +67,8 @@ SELECT
     avg(value) FILTER (resource = 'high') AS high_resource,
     avg(value) FILTER (resource = 'low') AS low_resource,
     high_resource - low_resource AS gap,
-    count(DISTINCT query_language) FILTER (resource = 'high') AS high_languages,
-    count(DISTINCT query_language) FILTER (resource = 'low') AS low_languages
+    count(DISTINCT language) FILTER (resource = 'high') AS high_languages,
+    count(DISTINCT language) FILTER (resource = 'low') AS low_languages
 FROM per_language
-GROUP BY run, name, collection, revision, protocol, scoring, direction, measure
+GROUP BY run, name, collection, protocol, scoring, direction, measure
 ORDER BY collection, revision, protocol, scoring, direction, measure, gap, run;

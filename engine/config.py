@@ -197,7 +197,7 @@ class CollectionConfig(Settings):
     distractor_bitext: list[BitextConfig] = Field(default_factory=list)
     """Bitext sources whose English sides join the pool (of direction xx-en)."""
     upper_line: bool = False
-    """Also ask bitext's English sentences for themselves, as a collection of its own: what English reaches."""
+    """Also ask for bitext's English sentences in English, as another collection: what transfer can reach."""
     pool: Literal["all", "own"] = "all"
     """LAReQA's pool: sentences of all languages (XTREME-R, the paper), or of the query's language alone."""
     context: bool = False

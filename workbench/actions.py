@@ -156,6 +156,8 @@ KEY_NAMES = {
     "space": "Space",
     "delete": "Del",
     "backspace": "Backspace",
+    "up": "↑",
+    "down": "↓",
     "left": "←",
     "right": "→",
     "home": "Home",

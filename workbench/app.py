@@ -60,8 +60,6 @@ class Workbench(App[None]):
     }
     DEFAULT_MODE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]
 
     class Polled(Message):
         """The runs were looked at."""
@@ -72,6 +70,8 @@ class Workbench(App[None]):
 
     def __init__(self, results: Path) -> None:
         super().__init__()
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]
         self.results = results
         self.store = Store(results)
         self.snapshot: Snapshot | None = None

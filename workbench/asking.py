@@ -63,7 +63,7 @@ class Question:
             yield connection
         except duckdb.Error as error:
             self._stop_if_cancelled()
-            raise OpticalError(database.first_line(error)) from error
+            raise OpticalError(_reason(error)) from error
         except MemoryError:
             raise OpticalError("the answer does not fit into memory; add LIMIT") from None
         finally:
@@ -130,6 +130,14 @@ class Question:
     def _stop_if_cancelled(self) -> None:
         if self.cancelled.is_set():
             raise OpticalError("cancelled")
+
+
+def _reason(error: Exception) -> str:
+    """Return DuckDB's message with its guesses and the number of the line, without the line itself."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    place = next((place for place, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
+    where = f" (line {lines[place].removeprefix('LINE ').partition(':')[0]})" if place < len(lines) else ""
+    return " ".join(lines[:place]) + where
 
 
 def schema(results: Path) -> dict[str, list[tuple[str, str]]]:

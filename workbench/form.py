@@ -87,7 +87,7 @@ class Form:
         """Return the configuration if it is one; else keep the models' messages, by setting."""
         self.errors = {}
         try:
-            return self.model.model_validate(self.settings)
+            return self.model.model_validate(_given(self.model, self.settings))
         except ValidationError as error:
             for found in error.errors():
                 message = found["msg"].removeprefix("Value error, ")
@@ -100,7 +100,8 @@ class Form:
         return [first, *self._group(self.model, self.settings, ())]
 
     def _group(self, model: type[BaseModel], values: dict[str, Any], prefix: Path_) -> Iterator[Line]:
-        own, groups = [], []
+        own: list[tuple[str, FieldInfo]] = []
+        groups: list[tuple[str, FieldInfo]] = []
         for name, info in model.model_fields.items():
             if prefix or name not in ("kind", "preset"):
                 (groups if _model(info.annotation) else own).append((name, info))
@@ -121,12 +122,16 @@ class Form:
                            error=self.errors.get(path, ""))  # fmt: skip
                 for place, item in enumerate(value or ()):
                     here = (*path, place)
-                    yield Line(here, f"{name} {place + 1}", heading=True, item=True, error=self.errors.get(here, ""))
+                    yield Line(
+                        here, f"{name} {place + 1}", heading=True, item=True, error=self.errors.get(here, "")
+                    )
                     yield from self._group(inner, item, here)
             else:
                 optional = _default(info) is None
                 state = "none; Enter sets it" if optional and value is None else None
-                yield Line(path, f"[{name}]", state, meaning=meaning, heading=True, error=self.errors.get(path, ""))
+                yield Line(
+                    path, f"[{name}]", state, meaning=meaning, heading=True, error=self.errors.get(path, "")
+                )
                 if value is not None:
                     yield from self._group(inner, value, path)
 
@@ -163,7 +168,7 @@ class Form:
         self.validate()
 
     def _whole(self, path: Path_) -> Any:
-        """Return what a group holds before anything in it is set: its default, which may not be its parts'."""
+        """Return what a group holds before anything in it is set: its own default."""
         info = field_at(self.model, path)
         default = _default(info) if info is not None else None
         return {} if default is None else default
@@ -175,7 +180,7 @@ class Form:
             return
         target = self.get(path[:-1]) if path[:-1] else self.settings
         if isinstance(target, dict):
-            target.pop(path[-1], None)
+            target.pop(str(path[-1]), None)
         self.validate()
 
     def add(self, path: Path_) -> Path_ | None:
@@ -185,7 +190,9 @@ class Form:
             return None
         items = self.get(name) or []
         info = field_at(self.model, name)
-        item = json.loads(json.dumps(items[-1])) if items else _blank(_model(info.annotation if info else None))
+        item = (
+            json.loads(json.dumps(items[-1])) if items else _blank(_model(info.annotation if info else None))
+        )
         self.put(name, [*items, item])
         return (*name, len(items))
 
@@ -259,7 +266,11 @@ def shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return " ".join(map(str, value)) or "(empty)"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and value.strip() != value else str(value)
+    return (
+        json.dumps(value, ensure_ascii=False)
+        if isinstance(value, str) and value.strip() != value
+        else str(value)
+    )
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:
@@ -298,6 +309,23 @@ def to_toml(settings: dict[str, Any], prefix: str = "") -> str:
             # JSON's text, numbers and lists are TOML's too, but for one character that JSON leaves bare.
             lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}\n".replace("\x7f", "\\u007f"))
     return "".join(lines + tables)
+
+
+def _given(model: type[BaseModel], values: Any) -> Any:
+    """Return `values` without the empty texts of required settings, so that the models call them missing."""
+    if not isinstance(values, dict):
+        return values
+    given: dict[str, Any] = {}
+    for name, value in values.items():
+        info = model.model_fields.get(name)
+        inner = _model(info.annotation) if info is not None else None
+        if inner is not None and isinstance(value, list):
+            given[name] = [_given(inner, item) for item in value]
+        elif inner is not None:
+            given[name] = _given(inner, value)
+        elif value != "" or info is None or not info.is_required():
+            given[name] = value
+    return given
 
 
 def _doc(model: type[BaseModel]) -> str:

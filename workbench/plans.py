@@ -47,9 +47,9 @@ class StoredPlan:
         state = "converged" if self.converged else "NOT CONVERGED"
         rows, columns = self.mass.shape
         return (
-            f"{rows}×{columns} {self.key.solver} ε {self.key.epsilon:.3g} · {state}, {self.iterations} iterations, "
-            f"error {self.marginal_error:.0e} · cost {self.value:.3g} · entropy {self.entropy:.2f} "
-            f"({math.exp(self.entropy):.1f} matches)"
+            f"{rows}×{columns} {self.key.solver} ε {self.key.epsilon:.3g} · {state}, "
+            f"{self.iterations} iterations, error {self.marginal_error:.0e} · cost {self.value:.3g} "
+            f"· entropy {self.entropy:.2f} ({math.exp(self.entropy):.1f} matches)"
         )
 
     def cell(self, row: int, column: int) -> str:
@@ -68,7 +68,8 @@ def list_plans(results: Path, runs: list[str]) -> list[dict[str, Any]]:
     where = "WHERE list_contains(?::VARCHAR[], plans.run)" if runs else ""
     answer = ask(
         results,
-        f"""SELECT plans.run, runs.name, pair, source_language, source_text, target_text, solver, epsilon, entropy
+        f"""SELECT plans.run, runs.name, pair, source_language, source_text, target_text,
+            solver, epsilon, entropy
         FROM plans JOIN runs ON runs.id = plans.run {where}
         ORDER BY runs.created DESC, plans.run, source_language, pair, solver, epsilon""",
         [runs] if runs else [],
@@ -85,6 +86,7 @@ def read_plan(results: Path, key: PlanKey) -> StoredPlan:
         If it is not there any more, or its matrices do not fit its tokens.
     """
     import numpy as np
+
     from engine.results.queries import ask
 
     answer = ask(
@@ -104,13 +106,20 @@ def read_plan(results: Path, key: PlanKey) -> StoredPlan:
     if len(matrices) != 2 or any(matrix.shape != shape for matrix in matrices) or 0 in shape:
         raise InputError(f"plan {key.pair!r} of run {key.run}: its matrices do not fit its tokens")
     return StoredPlan(
-        key,
-        row["name"],
-        *(row[name] for name in ("source_language", "source_text", "target_text")),
-        list(row["source_tokens"]),
-        list(row["target_tokens"]),
-        *matrices,
-        *(row[name] for name in ("iterations", "marginal_error", "converged", "value", "entropy")),
+        key=key,
+        name=row["name"],
+        source_language=row["source_language"],
+        source_text=row["source_text"],
+        target_text=row["target_text"],
+        source_tokens=list(row["source_tokens"]),
+        target_tokens=list(row["target_tokens"]),
+        mass=matrices[0],
+        cost=matrices[1],
+        iterations=row["iterations"],
+        marginal_error=row["marginal_error"],
+        converged=row["converged"],
+        value=row["value"],
+        entropy=row["entropy"],
     )
 
 
@@ -129,8 +138,13 @@ def export_plan(plan: StoredPlan, path: Path) -> None:
         if kind == ".npz":
             import numpy as np
 
-            tokens = {"source_tokens": plan.source_tokens, "target_tokens": plan.target_tokens}
-            np.savez_compressed(path, plan=plan.mass, cost=plan.cost, **{k: np.array(v) for k, v in tokens.items()})
+            np.savez_compressed(
+                path,
+                plan=plan.mass,
+                cost=plan.cost,
+                source_tokens=np.array(plan.source_tokens),
+                target_tokens=np.array(plan.target_tokens),
+            )
         else:
             _draw(plan, path)
     except OSError as error:

@@ -44,6 +44,7 @@ class Store:
         self._steps: dict[str, float] = {}
         self._ingested_steps = 0.0
         self._measures: dict[str, dict[str, list[float]]] = {}
+        self._speeds: dict[str, float] = {}
         self._problems: list[str] = []
         self._revision = 0
         self._database: tuple[float, int] | None = None
@@ -70,6 +71,7 @@ class Store:
         self._refresh()
         for record in records:
             record["measures"] = self._measures.get(record["id"], {})
+            record["speed"] = self._speeds.get(record["id"])
         records.sort(key=lambda record: (record["created"] or datetime.min, record["id"]), reverse=True)
         return Snapshot(records, list(dict.fromkeys(problems + self._problems)), self._revision)
 
@@ -112,10 +114,15 @@ class Store:
 
         try:
             rows = ask(self.results, "SELECT run, measure, value FROM leaderboard").rows
+            speeds = ask(
+                self.results,
+                "SELECT run, arg_max(value, step) FROM steps WHERE metric = 'pairs_per_second' GROUP BY run",
+            ).rows
         except OpticalError as error:
             if str(error) not in self._problems:
                 self._problems = [*self._problems, str(error)]
             return
+        self._speeds = dict(speeds)
         self._measures = {}
         for run, measure, value in rows:
             self._measures.setdefault(run, {}).setdefault(measure, []).append(value)

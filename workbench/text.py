@@ -47,7 +47,9 @@ def _visible(character: str) -> str:
 
 def right_to_left(text: str) -> bool:
     """Tell whether `text` has letters that run from right to left."""
-    return not text.isascii() and any(unicodedata.bidirectional(character) in "RAL" for character in text)
+    return not text.isascii() and any(
+        unicodedata.bidirectional(character) in ("R", "AL") for character in text
+    )
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:

@@ -52,7 +52,7 @@ class Room(Screen[None]):
         status = self.query_one("#status", Static)
         status.set_class(look == "warn", "warn")
         status.set_class(look == "bad", "bad")
-        status.update(Text(" ".join(sentence.split()), no_wrap=True, overflow="ellipsis"))
+        status.update(Text(" ".join(sentence.split())))
         status.tooltip = Text(sentence) if sentence else None
 
     def _bar(self) -> Text:

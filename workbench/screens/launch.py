@@ -37,29 +37,23 @@ class FormTable(Table):
     """The lines of the form; left and right change a choice."""
 
     HELP = (
-        "**Form.** Enter changes the setting under the cursor, Space and arrows go through choices, Backspace "
-        "restores the default. • marks what differs from the default, ✗ what will not do, with the reason."
+        "**Form.** Enter changes the setting under the cursor, Space and arrows go through choices, "
+        "Backspace restores the default. • marks what differs from the default, ✗ what will not do, with "
+        "the reason."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("launch"),
-        Binding("enter", "edit", "Change", tooltip="Change this setting"),
+        Binding("left", "screen.previous_value", show=False),
+        Binding("right", "screen.next_value", show=False),
     ]
-
-    def action_slide(self, way: int) -> None:
-        """Leave the columns where they are."""
-
-    async def run_on_screen(self, action: str) -> None:
-        """Run an action of the screen."""
-        await self.run_action(f"screen.{action}")
 
 
 class LaunchScreen(Room):
     """The form of a run to be."""
 
     HELP = (
-        "**Launch.** The settings are those of the TOML files and of `optical-workbench run`; their meaning stands "
-        "below. Ctrl+S writes the file and starts exactly the command that is shown. The run goes on when the "
-        "app or the terminal is closed; it appears among the runs."
+        "**Launch.** The settings are those of the TOML files and of `optical-workbench run`; their "
+        "meaning stands below. Ctrl+S writes the file and starts exactly the command that is shown. The "
+        "run goes on when the app or the terminal is closed; it appears among the runs."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("launch"),
@@ -132,12 +126,21 @@ class LaunchScreen(Room):
         ]
         rows: list[Any] = []
         for line in self.lines:
-            depth = len([part for part in line.path if isinstance(part, str)]) - 1 + (line.heading and line.item)
+            depth = (
+                len([part for part in line.path if isinstance(part, str)]) - 1 + (line.heading and line.item)
+            )
             indent = "  " * max(depth, 0) if not line.heading else "  " * max(depth - line.item, 0)
             sign = Cell("✗", "bad") if line.error else Cell("•" if line.changed else "", "marked")
             if line.heading:
                 value = "" if line.value is None else Cell(str(line.value), "dim")
-                rows.append((sign, Cell(indent + line.name, "head"), value, Cell(line.error or line.meaning, "bad" if line.error else "dim")))
+                rows.append(
+                    (
+                        sign,
+                        Cell(indent + line.name, "head"),
+                        value,
+                        Cell(line.error or line.meaning, "bad" if line.error else "dim"),
+                    )
+                )
                 continue
             text = shown(line.value)
             look = "marked" if line.changed else ""
@@ -157,18 +160,20 @@ class LaunchScreen(Room):
             self.say(f"ready; Ctrl+S starts it{self._estimate()}")
 
     def _estimate(self) -> str:
-        """Return about how long training will take, from the speed of the newest run of the same checkpoint."""
+        """Return about how long training will take, by the newest run of the same checkpoint."""
         config = self.form.validate() if self.form else None
         training = getattr(config, "training", None)
         if config is None or training is None or self.bench.snapshot is None:
             return ""
         settings = config.model_dump(mode="json")
         for run in self.bench.snapshot.runs:
-            known, speed = run["config"] or {}, (run["summary"] or {}).get("pairs_per_second")
+            known, speed = run["config"] or {}, run["speed"]
             same = (known.get("teacher") or {}).get("checkpoint") == settings["teacher"]["checkpoint"]
-            if same and isinstance(speed, int | float) and speed > 0:
+            if same and speed:
                 seconds = training.steps * training.batch_size / speed
-                return f"; training takes about {duration(seconds)} at the {speed:.1f} pairs/s of {run['name']}"
+                return (
+                    f"; training takes about {duration(seconds)} at the {speed:.1f} pairs/s of {run['name']}"
+                )
         return ""
 
     @property
@@ -203,7 +208,13 @@ class LaunchScreen(Room):
         return path
 
     def _command(self, config: Path | None = None) -> list[str]:
-        return ["optical-workbench", "run", str(config or self._config_path()), "--results", str(self.bench.results)]
+        return [
+            "optical-workbench",
+            "run",
+            str(config or self._config_path()),
+            "--results",
+            str(self.bench.results),
+        ]
 
     def _step(self, way: int) -> None:
         line = self.line_here

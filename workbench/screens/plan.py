@@ -44,7 +44,9 @@ class Side(Vertical):
         self.plan = plan
         text = Text(f"{plan.name}  ", style="bold")
         text.append(f"{plan.source_language} ", "dim").append(plain(plan.source_text), "not bold")
-        text.append("\nen " if plan.target_text.isascii() else "\n→ ", "dim").append(plain(plan.target_text), "not bold")
+        text.append("\nen " if plan.target_text.isascii() else "\n→ ", "dim").append(
+            plain(plan.target_text), "not bold"
+        )
         self.query_one(".pair", Static).update(text)
         self.query_one(Heatmap).show(plan.mass, plan.cost, plan.source_tokens, plan.target_tokens)
 
@@ -65,9 +67,9 @@ class PlanScreen(Room):
     """The stored plans."""
 
     HELP = (
-        "**Plan.** Rows are the tokens of the sentence that queries come in, columns those of the English one; the "
-        "brighter a cell, the more mass goes there. • marks each row's largest mass, ◆ the cursor. Plans are stored "
-        "by runs that end."
+        "**Plan.** Rows are the tokens of the sentence that queries come in, columns those of the English "
+        "one; the brighter a cell, the more mass goes there. • marks each row's largest mass, ◆ the "
+        "cursor. Plans are stored by runs that end."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("plan")
     room = "plan"
@@ -134,7 +136,10 @@ class PlanScreen(Room):
         self.found = message.found
         keys = [_key(record) for record in self.found]
         if not self.found:
-            self.say(message.problem or "no run has stored a plan yet; runs that distil store some when they end", "warn")
+            self.say(
+                message.problem or "no run has stored a plan yet; runs that distil store some when they end",
+                "warn",
+            )
             return
         if current in keys:
             self.place = keys.index(current)
@@ -166,6 +171,8 @@ class PlanScreen(Room):
     @on(Read)
     def _show(self, message: Read) -> None:
         self.query_one(f"#{message.side}", Side).show(message.plan)
+        if message.side == "right":
+            self.query_one("#right Heatmap", Heatmap).like(self.query_one("#left Heatmap", Heatmap))
 
     @on(Said)
     def _say(self, message: Said) -> None:
@@ -289,4 +296,8 @@ def _key(record: dict[str, Any]) -> PlanKey:
 def _check_name(name: str) -> str | None:
     if Path(name).suffix.lower() not in (".npz", ".png", ".svg"):
         return "end the name with .npz, .png or .svg"
-    return f"{name} exists and would be replaced; choose another name" if Path(name).expanduser().exists() else None
+    return (
+        f"{name} exists and would be replaced; choose another name"
+        if Path(name).expanduser().exists()
+        else None
+    )

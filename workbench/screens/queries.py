@@ -27,8 +27,8 @@ class QueriesScreen(Screen[None]):
     """The queries of one language in one run, or in a baseline and another run."""
 
     HELP = (
-        "**Queries.** Sorted from the worst change to the best (one run: from the lowest score). "
-        "Enter shows the rankings; ✓ marks relevant documents."
+        "**Queries.** Sorted from the worst change to the best (one run: from the lowest score). Enter "
+        "shows the rankings; ✓ marks relevant documents."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("queries")
     room = "queries"

@@ -29,10 +29,10 @@ class ResultsScreen(Room):
     """The results."""
 
     HELP = (
-        "**Results.** One run: languages by measures. Several runs: languages by runs; for each the measure, "
-        "its difference to the baseline (Δ), the difference's 95 % bootstrap interval, the p value of a "
-        "paired randomisation test after Holm's correction over languages, and queries won, tied and lost. ▲ and ▼ "
-        "stand where p < .05. Enter shows a language's queries."
+        "**Results.** One run: languages by measures. Several runs: languages by runs; for each the "
+        "measure, its difference to the baseline (Δ), the difference's 95 % bootstrap interval, the p "
+        "value of a paired randomisation test after Holm's correction over languages, and queries won, "
+        "tied and lost. ▲ and ▼ stand where p < .05. Enter shows a language's queries."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("results")
     room = "results"

@@ -43,8 +43,8 @@ class RunsScreen(Editing, Room):
     """The runs."""
 
     HELP = (
-        "**Runs.** Each row is a run; ▶ marks one under way. Space marks runs, whose curves are then drawn "
-        "over each other and whose settings can be compared. The filter takes words, `field=value`, "
+        "**Runs.** Each row is a run; ▶ marks one under way. Space marks runs, whose curves are then "
+        "drawn over each other and whose settings can be compared. The filter takes words, `field=value`, "
         "comparisons such as `RR>0.8` or `training.steps<200`, and AND, OR, NOT."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("runs")
@@ -65,7 +65,7 @@ class RunsScreen(Editing, Room):
         self.runs: list[Run] = []
         self.shown: list[Run] = []
         self.marked: dict[str, int] = {}
-        self.expression = ""
+        self.expression = self.refusal = ""
         self.follower = Follower()
         self.curves: dict[str, Curves] = {}
 
@@ -116,11 +116,12 @@ class RunsScreen(Editing, Room):
         self._follow()
 
     def _fill(self) -> None:
-        problems = self.bench.snapshot.problems if self.bench.snapshot else []
         try:
             self.shown = self._filtered()
+            self.refusal = ""
         except OpticalError as error:
-            self.say(str(error), "warn")
+            self.refusal = str(error)
+            self._describe()
             return
         palette = curve_colours(self.app.current_theme.dark)
         rows = []
@@ -146,11 +147,7 @@ class RunsScreen(Editing, Room):
         titles = ("", "", "Run", "State", "Measure", "Age", "Languages", "Kind", "Encoder", "Tags", "Note")
         columns = [Column(title, 1 if not title else None) for title in titles]
         self.query_one("#runs-table", Table).show(columns, rows, [run["id"] for run in self.shown])
-        if problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            self.say(problems[0] + more, "warn")
-        else:
-            self._describe()
+        self._describe()
 
     def _filtered(self) -> list[Run]:
         if not self.expression.strip():
@@ -162,6 +159,15 @@ class RunsScreen(Editing, Room):
         return [run for run in self.runs if selected.matches(run)]
 
     def _describe(self) -> None:
+        """Say what is wrong, else what is known of the run under the cursor."""
+        problems = self.bench.snapshot.problems if self.bench.snapshot else []
+        if self.refusal:
+            self.say(self.refusal, "warn")
+            return
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            self.say(problems[0] + more, "warn")
+            return
         run = self.run_here
         if run is None:
             self.say()
@@ -241,8 +247,7 @@ class RunsScreen(Editing, Room):
             width = max(map(len, message.log_lines), default=10)
             table.show([Column("log.txt", min(width, 500))], [(line,) for line in message.log_lines])
             table.go_to(len(message.log_lines) - 1)
-        if not (self.bench.snapshot and self.bench.snapshot.problems):
-            self._describe()
+        self._describe()
 
     def _draw(self) -> None:
         grids = self.query("CurveGrid")

@@ -41,9 +41,9 @@ class SqlScreen(Room):
     """Questions to the database."""
 
     HELP = (
-        "**SQL.** The database is opened read-only for each question and closed again, so runs are never kept "
-        "waiting. Enter on a table or column of the schema puts its name into the editor. An answer shows at "
-        "most a million rows; an export has all."
+        "**SQL.** The database is opened read-only for each question and closed again, so runs are never "
+        "kept waiting. Enter on a table or column of the schema puts its name into the editor. An answer "
+        "shows at most a million rows; an export has all."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("sql")
     room = "sql"
@@ -120,7 +120,9 @@ class SqlScreen(Room):
         """Ask what stands in the editor."""
         sql = self.query_one(Editor).text.strip()
         if not sql or self.question is not None:
-            self.say("type a question first" if not sql else "a question is under way; Esc cancels it", "warn")
+            self.say(
+                "type a question first" if not sql else "a question is under way; Esc cancels it", "warn"
+            )
             return
         self.question = Question(self.bench.results, sql)
         self.say("asking … Esc cancels")
@@ -212,4 +214,8 @@ class SqlScreen(Room):
 def _check_name(name: str) -> str | None:
     if Path(name).suffix not in (".csv", ".parquet"):
         return "end the name with .csv or .parquet"
-    return f"{name} exists and would be replaced; choose another name" if Path(name).expanduser().exists() else None
+    return (
+        f"{name} exists and would be replaced; choose another name"
+        if Path(name).expanduser().exists()
+        else None
+    )

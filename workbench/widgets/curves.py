@@ -9,8 +9,11 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
+from textual.containers import Container, Grid
+from textual.strip import Strip
+from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
+from textual_plot.plot_widget import Legend
 
 from workbench.actions import bindings
 from workbench.series import GROUPS, Curves, label_of, metrics_of, smooth
@@ -36,6 +39,15 @@ class Ticks(NumericAxisFormatter):  # type: ignore[misc]
         return [number(10**tick if self.log else round(tick, 12), 3) for tick in ticks]
 
 
+class Paper(Canvas):
+    """A canvas whose lines have a style before it knows its size, which the filter of NO_COLOR needs."""
+
+    def render_line(self, y: int) -> Strip:
+        """Return a line."""
+        strip: Strip = super().render_line(y)
+        return strip if strip.cell_length else Strip([], 0)
+
+
 class Plot(PlotWidget):  # type: ignore[misc]
     """One plot, its name on the border and its legend below."""
 
@@ -44,6 +56,13 @@ class Plot(PlotWidget):  # type: ignore[misc]
     margin_bottom = 1
     margin_left = 8
     right_edge = 1.0
+
+    def compose(self) -> ComposeResult:
+        """Make the parts that `PlotWidget` draws on."""
+        with Grid():
+            for name in ("margin-top", "margin-left", "plot", "margin-bottom"):
+                yield Paper(1, 1, id=name)
+        yield Legend(id="legend")
 
 
 class CurveGrid(Container):
@@ -109,7 +128,7 @@ class CurveGrid(Container):
                     last = curves.values[metric][2][-1]
                     legend.append("━ ", style).append(f"{label} {number(last, 3)}  ")
             legend.truncate(max(plot.size.width - 4, 20), overflow="ellipsis")
-            plot.border_subtitle = legend.markup if legend else "[dim]nothing yet[/]"
+            plot.border_subtitle = legend.markup if legend else "[dim]no curve[/]"
             smoothing = f", smoothed {SMOOTHING[self.smoothing]}" if self.smoothing else ""
             more = f"  {place + 1}/{len(GROUPS)}, c: next" if self.has_class("single") else ""
             plot.border_title = group + (", log" if log else "") + smoothing + more

@@ -34,7 +34,8 @@ class Heatmap(ScrollView, can_focus=True):
 
     HELP = (
         "**Heatmap.** Arrows or hjkl move the cursor, n and N go through the cells from the largest on. "
-        "The line below tells the two tokens, their mass and its share of the row, rank, cost and product."
+        "The line below tells the two tokens, their mass and its share of the row, rank, cost and "
+        "product."
     )
     COMPONENT_CLASSES: ClassVar[set[str]] = {"heatmap--label", "heatmap--here", "heatmap--ruler"}
     DEFAULT_CSS = """
@@ -92,7 +93,7 @@ class Heatmap(ScrollView, can_focus=True):
         rows, columns = self.mass.shape if self.mass is not None else (1, 1)
         fit_across = (self.size.width - GUTTER - 1) // (2 * max(columns, 1))
         fit_down = (self.size.height - RULER) // max(rows, 1)
-        return max(min(fit_across, fit_down, MAGNIFIED), 0)
+        return int(max(min(fit_across, fit_down, MAGNIFIED), 0))
 
     @property
     def half(self) -> bool:

@@ -1,0 +1,261 @@
+"""The parts under the screens: curves, form, heatmap, table, text."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from textual.app import App, ComposeResult
+
+from engine.config import (
+    BitextConfig,
+    CollectionConfig,
+    DistilConfig,
+    EvaluateConfig,
+    EvaluationConfig,
+    load_config,
+)
+from engine.errors import InputError
+from workbench.form import Form, to_toml
+from workbench.plans import PlanKey, StoredPlan, export_plan
+from workbench.series import Follower, smooth
+from workbench.text import age, duration, fit, p_value, plain, signed
+from workbench.themes import RAMPS, THEMES, ramp
+from workbench.widgets.heatmap import Heatmap
+from workbench.widgets.table import Column, Table
+
+TOKENS = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", "a\x1b[31m\nb", "x" * 40]
+
+
+def test_curves_grow_wait_for_torn_lines_and_take_a_resumed_steps_last_word(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+
+    def line(step: int, value: float) -> str:
+        return json.dumps({"step": step, "elapsed": float(step), "metrics": {"loss": value}})
+
+    follower = Follower()
+    file.write_text(line(1, 1.0) + "\n" + line(2, 2.0) + "\n" + line(3, 3.0)[:9])
+    first = follower.read(tmp_path)
+    assert first.values["loss"][2] == [1.0, 2.0]
+    file.write_text(file.read_text()[:-9] + line(3, 3.0) + "\nnonsense\n" + line(2, 9.0) + "\n")
+    second = follower.read(tmp_path)
+    assert (second.values["loss"][0], second.values["loss"][2]) == ([1, 2], [1.0, 9.0])
+    assert second.corrupt == 1
+    assert first.values["loss"][2] == [1.0, 2.0]  # what is being drawn does not change
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.sampled_from([0.0, 0.6, 0.9]))
+def test_smoothing_is_the_weighted_mean_of_all_values_so_far(values: list[float], weight: float) -> None:
+    weights = weight ** np.arange(len(values))[::-1] if weight else np.eye(len(values))[-1]
+    assert smooth(values, weight)[-1] == pytest.approx(
+        np.average(values, weights=weights), rel=1e-6, abs=1e-6
+    )
+
+
+@given(st.text(max_size=60), st.integers(0, 30))
+def test_fitted_text_has_exactly_its_width_and_steers_nothing(text: str, width: int) -> None:
+    cleaned = plain(text)
+    assert cell_len(fit(cleaned, width)) == width
+    assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in cleaned)
+    assert not set(cleaned) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068")
+
+
+def test_short_words_for_numbers() -> None:
+    assert [signed(value) for value in (0.0104, -0.25, 0.0, -0.0001, 1.5)] == [
+        "+.010",
+        "−.250",
+        " .000",
+        " .000",
+        "+1.500",
+    ]
+    assert [p_value(value) for value in (0.0001, 0.0437, 1.0)] == ["<.001", ".044", "1"]
+    assert [duration(seconds) for seconds in (5, 119, 600, 5400, 200_000)] == [
+        "5 s",
+        "119 s",
+        "10 min",
+        "2 h",
+        "2 d",
+    ]
+    assert age(None) == ""
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("name", RAMPS)
+def test_ramps_are_monotone_in_luminance(name: str) -> None:
+    dark = [_luminance(colour) for colour in ramp(name, True)]
+    assert all(a < b for a, b in itertools.pairwise(dark))
+    assert [_luminance(colour) for colour in ramp(name, False)] == dark[::-1]
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+def test_words_can_be_read_in_every_theme(theme: Any) -> None:
+    """Text reaches WCAG's contrast of 4.5 on the theme's ground."""
+    ground = _luminance(theme.background)
+    for name in ("foreground", "primary", "secondary", "success", "warning", "error"):
+        low, high = sorted((ground, _luminance(getattr(theme, name))))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, name
+
+
+def _plan(mass: Any) -> StoredPlan:
+    rows, columns = mass.shape
+    return StoredPlan(
+        PlanKey("r", "p", "sinkhorn", 0.1), "r", "ar", "s", "t", (TOKENS * 9)[:rows], ["t"] * columns,
+        mass, 1 - mass, 10, 1e-6, True, 0.5, math.log(3),
+    )  # fmt: skip
+
+
+def test_cell_facts_are_those_of_the_matrix() -> None:
+    mass = np.array([[0.1, 0.3], [0.6, 0.0]])
+    text = _plan(mass).cell(0, 0)
+    assert "mass 0.1, 25% of the row, rank 2, cost 0.900, mass × cost 0.09" in text
+    assert "3.0 matches" in _plan(mass).facts()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".png", ".svg"])
+def test_a_plan_is_exported(tmp_path: Path, suffix: str) -> None:
+    plan, path = _plan(np.full((3, 4), 1 / 12)), tmp_path / f"plan{suffix}"
+    export_plan(plan, path)
+    if suffix == ".npz":
+        with np.load(path, allow_pickle=False) as stored:
+            assert stored["plan"].tolist() == plan.mass.tolist()
+            assert stored["source_tokens"].tolist() == plan.source_tokens
+    else:
+        assert path.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml")
+    with pytest.raises(InputError, match="npz"):
+        export_plan(plan, tmp_path / "plan.txt")
+
+
+class Alone(App[None]):
+    """One widget and nothing else."""
+
+    def __init__(self, widget: Any) -> None:
+        super().__init__()
+        self.widget = widget
+
+    def compose(self) -> ComposeResult:
+        yield self.widget
+
+
+@pytest.mark.parametrize(("size", "shape"), [((80, 24), (32, 40)), ((120, 40), (32, 40)), ((80, 24), (3, 4))])
+async def test_heatmap_lines_have_the_views_width_and_the_cursor_its_cell(
+    size: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    mass = np.random.default_rng(0).random(shape)
+    heatmap = Heatmap()
+    async with Alone(heatmap).run_test(size=size) as pilot:
+        heatmap.show(mass, 1 - mass, (TOKENS * 9)[: shape[0]], [f"t{place}" for place in range(shape[1])])
+        heatmap.focus()
+        await pilot.pause()
+        assert (heatmap.row, heatmap.column) == np.unravel_index(mass.argmax(), shape)
+        width = heatmap.scrollable_content_region.width
+        for line in range(size[1]):
+            assert sum(cell_len(segment.text) for segment in heatmap.render_line(line)) == width
+        await pilot.press("n", "n")
+        order = np.argsort(-mass, axis=None)
+        assert heatmap.row * shape[1] + heatmap.column == order[2]
+        for key in ("l", "r", "c", "x", "m", "p", "full_stop", "N", "down", "right"):
+            await pilot.press(key)
+        assert heatmap.view == "cost" and heatmap.norm == "column"
+
+
+class Counting(Sequence[Any]):
+    """Many rows, which count how often they are looked at."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.looked = count, 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, place: Any) -> Any:
+        if place >= self.count:
+            raise IndexError(place)
+        self.looked += 1
+        return (place, f"row {place}")
+
+
+async def test_half_a_million_rows_are_not_all_looked_at() -> None:
+    table, rows = Table(fixed=0), Counting(538_121)
+    async with Alone(table).run_test(size=(80, 24)) as pilot:
+        table.show([Column("n", right=True), Column("text")], rows)
+        table.focus()
+        await pilot.press("end")
+        await pilot.pause()
+        assert table.key == 538_120
+        assert "row 538120" in "".join(segment.text for segment in table.render_line(23))
+        assert rows.looked < 2000
+
+
+NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NUMBERS = st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    TEXT | st.booleans() | NUMBERS,
+    lambda inner: st.lists(TEXT, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=5))
+def test_written_toml_is_read_back(settings: dict[str, Any]) -> None:
+    import tomllib
+
+    assert tomllib.loads(to_toml(settings)) == settings
+
+
+def test_form_writes_the_configuration_that_the_command_line_reads(tmp_path: Path) -> None:
+    form = Form.start()
+    assert form.errors[("bitext", 0, "path")] == "field required"
+    form.put(("bitext", 0, "path"), 'a "b"\\c.tmx')
+    form.put(("bitext", 0, "language"), "so")
+    second = form.add(("bitext", 0, "language"))
+    assert second == ("bitext", 1)
+    form.put(("bitext", 1, "language"), "sw")
+    form.put(("training", "steps"), 7)
+    form.put(("loss", "pooled_mse"), 0.5)
+    form.put(("name",), "erste Übung")
+    path = tmp_path / "x.toml"
+    path.write_text(form.toml(), "utf-8")
+    read = load_config(path)
+    assert isinstance(read, DistilConfig)
+    assert read.name == "erste Übung" and read.training.steps == 7
+    assert [source.language for source in read.bitext] == ["so", "sw"]
+    # Setting one weight keeps the group's own default beside it.
+    assert (read.loss.transport, read.loss.pooled_mse) == (1.0, 0.5)
+
+
+def test_form_takes_a_whole_configuration_and_gives_it_back() -> None:
+    config = EvaluateConfig(
+        collections=[CollectionConfig(name="bitext", bitext=[BitextConfig(path="x", language="so")])]
+    )
+    form = Form.of(config.model_dump(mode="json"))
+    assert form.kind == "evaluate" and not form.errors
+    assert form.validate() == config
+    lines = {line.path: line for line in form.lines()}
+    assert lines["evaluation", "depth"].meaning == EvaluationConfig.model_fields["depth"].description
+
+
+def test_form_shows_the_models_own_message_at_the_setting() -> None:
+    form = Form.start()
+    form.put(("training", "steps"), 0)
+    line = next(line for line in form.lines() if line.path == ("training", "steps"))
+    assert line.error == "input should be greater than or equal to 1"
+    form.restore(("training", "steps"))
+    assert ("training", "steps") not in form.errors
+    with pytest.raises(InputError, match=r"bitext\.0\.path: field required"):
+        form.toml()

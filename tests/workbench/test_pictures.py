@@ -1,0 +1,76 @@
+"""SVG snapshots of every screen, at both sizes the app promises to work in, and without colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
+
+from workbench.app import Workbench
+from workbench.widgets.table import Table
+
+
+async def runs(pilot: Pilot[None], tools: Any) -> None:
+    await tools.settled(pilot)
+    await pilot.press("space", "down", "space")
+    await pilot.pause()
+
+
+async def launch(pilot: Pilot[None], tools: Any) -> None:
+    await tools.settled(pilot)
+    await pilot.press("2")
+    await tools.until(pilot, lambda: pilot.app.screen.query_one(Table).rows)
+
+
+async def results(pilot: Pilot[None], tools: Any) -> None:
+    await tools.settled(pilot)
+    ids = [run["id"] for run in pilot.app.snapshot.runs if run["name"] != "newest"]
+    pilot.app.show_results(ids)
+    await tools.until(pilot, lambda: getattr(pilot.app.screen, "tests", None))
+
+
+async def plan(pilot: Pilot[None], tools: Any) -> None:
+    await tools.settled(pilot)
+    await pilot.press("4")
+    await tools.until(pilot, lambda: pilot.app.screen.query_one("#left").plan)
+
+
+async def sql(pilot: Pilot[None], tools: Any) -> None:
+    await tools.settled(pilot)
+    await pilot.press("5")
+    pilot.app.screen.query_one(TextArea).cursor_blink = False
+    await tools.until(pilot, lambda: pilot.app.screen.tables)
+    await pilot.press("f5")
+    await tools.until(pilot, lambda: pilot.app.screen.query_one("#sql-answer", Table).rows)
+
+
+SCREENS = (runs, launch, results, plan, sql)
+
+
+@pytest.fixture(autouse=True)
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.screens.sql.time", SimpleNamespace(perf_counter=lambda: 0.0))
+    monkeypatch.setattr(Input, "cursor_blink", False)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.__name__)
+def test_screen(
+    app: Workbench, screen: Any, size: tuple[int, int], snap_compare: Callable[..., bool], tools: Any
+) -> None:
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: screen(pilot, tools))
+
+
+@pytest.mark.parametrize("screen", [plan, runs], ids=lambda screen: screen.__name__)
+def test_without_colours(
+    made: Path, screen: Any, monkeypatch: pytest.MonkeyPatch, snap_compare: Callable[..., bool], tools: Any
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.chdir(made)
+    app = Workbench(Path("results.duckdb"))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=lambda pilot: screen(pilot, tools))

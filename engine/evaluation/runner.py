@@ -46,7 +46,7 @@ def evaluate(
     if run is not None and references:
         run.update(summary={"references": references})
     results = []
-    encoded: dict[Scoring, tuple[list[str], TokenStore | Tensor]] = {}  # the same queries in several pools
+    encoded: dict[tuple[str, ...], TokenStore | Tensor] = {}  # the same queries may meet several pools
     for collection, config in loaded:
         texts = document_texts(collection, context=config.context)
         for scoring in settings.scoring:
@@ -56,11 +56,13 @@ def evaluate(
                 documents, texts, "passage", scoring, settings.batch_size, precision, reporter, cached=True
             )
             asked = [query.text for query in collection.queries]
-            if scoring not in encoded or encoded[scoring][0] != asked:
+            key = (scoring, *asked)
+            if key not in encoded:
                 reporter.stage(f"{name}: queries", len(asked))
-                found = encode(queries, asked, "query", scoring, settings.batch_size, precision, reporter)
-                encoded[scoring] = asked, found
-            vectors = encoded[scoring][1]
+                encoded[key] = encode(
+                    queries, asked, "query", scoring, settings.batch_size, precision, reporter
+                )
+            vectors = encoded[key]
             reporter.stage(f"{name}: search", 1)
             scores = evaluate_collection(collection, vectors, store, scoring=scoring, depth=settings.depth)
             reporter.advance()

@@ -23,11 +23,14 @@ PLANS = 8
 def held_out_plans(distillation: Distillation) -> list[dict[str, Any]]:
     """Return rows of the ``plans`` table for the first held-out pairs of every language."""
     rows = []
+    student = distillation.student
     for language, examples in distillation.held_out.examples.items():
         chosen = examples[:PLANS]
-        plan = distillation.held_out.plan(distillation.student, chosen, distillation.idf)
+        plan = distillation.held_out.plan(student, chosen, distillation.idf)
         for index, example in enumerate(chosen):
             source = distillation.tokens[example.text].ids
+            if student.config.query_expansion:
+                source = source + [student.tokenizer.mask_token_id] * (plan.plan.shape[1] - len(source))
             store = distillation.vectors
             start, stop = (int(store.store.offsets[example.target + k]) for k in (0, 1))
             rows.append(
@@ -38,7 +41,7 @@ def held_out_plans(distillation: Distillation) -> list[dict[str, Any]]:
                     language=language,
                     source_text=example.text,
                     target_text=distillation.english[example.target],
-                    source_tokens=distillation.student.pieces(source),
+                    source_tokens=student.pieces(source),
                     target_tokens=distillation.teacher.pieces(store.ids[start:stop].tolist()),
                 )
             )
@@ -84,7 +87,7 @@ def plan_of(
         source_text=source,
         target_text=target,
         source_tokens=student.pieces(query.ids[0].tolist()),
-        target_tokens=teacher.pieces(document.ids[0][document.mask[0]].tolist()),
+        target_tokens=teacher.pieces(document.ids[0].tolist()),
     )
 
 
@@ -110,9 +113,9 @@ def plan_row(
     source_tokens: list[str],
     target_tokens: list[str],
 ) -> dict[str, Any]:
-    """Return problem `index` of `plan` as a row of the ``plans`` table, cut to the tokens that count.
+    """Return problem `index` of `plan` as a row of the ``plans`` table, cut to the tokens that have mass.
 
-    `source_tokens` are all tokens of the source; `target_tokens` those that count.
+    `source_tokens` and `target_tokens` name the plan's rows and columns; names beyond them are ignored.
     """
     rows = (plan.source_marginal[index] > 0).nonzero()[:, 0].cpu()
     columns = (plan.target_marginal[index] > 0).nonzero()[:, 0].cpu()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
     InputError
         If the checkpoint is missing, incomplete, or needs its own code.
     """
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel, AutoTokenizer
     from transformers.utils import logging
 
@@ -74,19 +76,40 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
             if hasattr(config, name):
                 setattr(config, name, dropout)
-        model = AutoModel.from_pretrained(
-            source, config=config, trust_remote_code=False, use_safetensors=True, dtype="float32"
+        model, loading = AutoModel.from_pretrained(
+            source,
+            config=config,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="float32",
+            ignore_mismatched_sizes=True,  # refused below, in a sentence
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if Path(source).is_dir():
             raise InputError(f"the checkpoint cannot be opened: {sentence}", path=source) from error
         raise InputError(
             f"checkpoint {source!r} is neither at hand nor could it be fetched from the hub: {sentence}"
         ) from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise InputError(f"checkpoint {checkpoint!r} has no fast tokenizer (tokenizer.json), which is needed")
+    _check_whole(checkpoint, loading, tokenizer)
     if getattr(config, "is_encoder_decoder", False):
         model = model.get_encoder()
     return model, tokenizer
+
+
+def _check_whole(checkpoint: str, loading: Mapping[str, Any], tokenizer: Any) -> None:
+    """Refuse what transformers opens with a warning at most: random weights, and a tokenizer without pieces.
+
+    The pooler is no part of what is used here, and many checkpoints come without it.
+    """
+    other = {str(entry[0]) for entry in loading["mismatched_keys"]}
+    for names, what in ((other, "do not fit its config.json"), (set(loading["missing_keys"]), "are missing")):
+        lacking = sorted(name for name in names if not name.startswith("pooler."))
+        if lacking:
+            first = f"{lacking[0]} and {len(lacking) - 1} more" if len(lacking) > 1 else lacking[0]
+            raise InputError(f"weights of checkpoint {checkpoint!r} {what} ({first}); they would be random")
+    pieces = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    if not getattr(tokenizer, "is_fast", False) or not pieces:
+        raise InputError(f"checkpoint {checkpoint!r} has no fast tokenizer (tokenizer.json), which is needed")

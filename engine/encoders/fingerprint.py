@@ -24,6 +24,8 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
     digest.update(repr(sorted(settings.items())).encode())
     weights = encoder.model.state_dict() if sentences else encoder.state_dict()
     for name, tensor in weights.items():
+        if "pooler." in name:  # unused here, and random in checkpoints that come without one
+            continue
         if encoder.trimming is not None and "word_embeddings" in name:
             tensor = encoder.trimming.whole
         flat = tensor.detach().reshape(-1)

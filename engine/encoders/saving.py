@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError
 
 from engine.encoders.checkpoints import FITTED_FILE, SETTINGS_FILE, resolve
 from engine.errors import InputError, OpticalError
@@ -30,28 +34,45 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
         raise OpticalError(
             "a trimmed encoder is not saved, since plain transformers could not read it; untrim it"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
-    try:
+    with _whole(folder) as building:
         encoder.model.save_pretrained(building, safe_serialization=True)
         encoder.tokenizer.save_pretrained(str(building))
-        save_fitted(encoder, building)
+        _write_fitted(encoder, building)
+
+
+def save_fitted(encoder: Encoder, folder: Path) -> None:
+    """Write the settings and fitted vectors alone, for an encoder whose weights lie elsewhere.
+
+    Raises
+    ------
+    OpticalError
+        If the disk is full.
+    """
+    with _whole(folder) as building:
+        _write_fitted(encoder, building)
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which takes the place of `folder` in the end, or vanishes."""
+    building = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        yield building
         if folder.exists():
             shutil.rmtree(folder)
         building.rename(folder)
-    except OSError as error:
-        raise OpticalError(
-            f"{folder}: the checkpoint could not be written: {error.strerror or error}"
-        ) from error
+    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk by its own error
+        reason = getattr(error, "strerror", None) or error
+        raise OpticalError(f"{folder}: the checkpoint could not be written: {reason}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def save_fitted(encoder: Encoder, folder: Path) -> None:
-    """Write the settings and fitted vectors alone, for an encoder whose weights lie elsewhere."""
+def _write_fitted(encoder: Encoder, folder: Path) -> None:
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     fitted = {"mean": encoder.mean.contiguous()}
     if encoder.projection is not None:
         fitted["projection"] = encoder.projection.weight.detach().contiguous()

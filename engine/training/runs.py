@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 import torch
+from safetensors import SafetensorError
 
 from engine.collections.loading import load_collections
 from engine.config import AnyConfig, DistilConfig, EvaluateConfig
@@ -57,8 +58,9 @@ def execute(
     except OpticalError as error:
         run.finish("failed", str(error))
         raise
-    except OSError as error:
-        sentence = f"{error.filename or run.path}: {error.strerror or error}"
+    except (OSError, SafetensorError) as error:
+        place, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
+        sentence = f"{place or run.path}: {reason or error}"
         run.finish("failed", sentence)
         raise OpticalError(sentence) from error
     except BaseException as error:

@@ -79,11 +79,12 @@ class Encoder(torch.nn.Module):
         if config.projection != "none":
             self.projection = torch.nn.Linear(self.width, config.projection_dim, bias=False)
         self._punctuation: set[int] | None = None
-        longest = getattr(model.config, "max_position_embeddings", None)
+        self.positions = _positions(model)
         for name in ("query_length", "passage_length"):
-            if longest and getattr(config, name) > longest:
+            length = getattr(config, name)
+            if length > self.positions:
                 raise InputError(
-                    f"{name} = {getattr(config, name)} is more than the checkpoint's {longest} positions"
+                    f"{name} = {length} is more than the checkpoint's {self.positions} positions"
                 )
         if tokenizer.mask_token_id is None and config.query_expansion:
             raise InputError(f"query_expansion needs a [MASK] token, which {config.checkpoint!r} has not")
@@ -169,7 +170,7 @@ class Encoder(torch.nn.Module):
         expand = role == "query" and self.config.query_expansion
         longest = max(len(item.ids) for item in batch)
         # whole multiples, because kernels are compiled anew for every shape
-        length = self.config.query_length if expand else -(-longest // 8) * 8
+        length = self.config.query_length if expand else min(-(-longest // 8) * 8, self.positions)
         fill = self.tokenizer.mask_token_id if expand else self.tokenizer.pad_token_id
         ids = torch.full((len(batch), length), fill, dtype=torch.long)
         attend = torch.zeros((len(batch), length), dtype=torch.bool)
@@ -253,3 +254,11 @@ class Encoder(torch.nn.Module):
         for rows, encoded in self.encode(texts, role, **options):
             result[rows] = encoded.sentences.cpu()
         return result
+
+
+def _positions(model: Any) -> int:
+    """Return the most tokens that `model` takes; RoBERTa and its kin begin to count behind the padding."""
+    longest: int = getattr(model.config, "max_position_embeddings", None) or 1 << 20
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding: int | None = getattr(table, "padding_idx", None)
+    return longest if padding is None else longest - padding - 1

@@ -23,20 +23,22 @@ class Trimming:
     model : transformers model
         Its input embeddings are replaced.
     keep : iterable of int
-        Piece ids to keep.
+        Piece ids to keep; the padding and the ids below it stay as well.
     """
 
     def __init__(self, model: Any, keep: Iterable[int]) -> None:
         embeddings = model.get_input_embeddings()
         self.whole: Tensor = embeddings.weight.detach()
-        self.kept = torch.tensor(sorted(set(keep)), dtype=torch.long)
+        padding: int | None = embeddings.padding_idx
+        # RoBERTa counts positions by the padding's id, which therefore stays what it is
+        first = range(0 if padding is None else padding + 1)
+        self.kept = torch.tensor(sorted({*keep, *first}), dtype=torch.long, device=self.whole.device)
         self.lookup = torch.full((self.whole.shape[0],), -1, dtype=torch.long, device=self.whole.device)
         self.lookup[self.kept] = torch.arange(len(self.kept), device=self.whole.device)
-        padding = embeddings.padding_idx
         trimmed = torch.nn.Embedding(
             len(self.kept),
             self.whole.shape[1],
-            padding_idx=int(self.lookup[padding]) if padding in keep else None,
+            padding_idx=padding,
             device=self.whole.device,
         )
         trimmed.weight.data.copy_(self.whole[self.kept])
@@ -50,6 +52,8 @@ class Trimming:
         OpticalError
             If a piece was trimmed away; a wrong vector would be worse.
         """
+        if self.lookup.device != ids.device:  # the model was moved after it was trimmed
+            self.lookup = self.lookup.to(ids.device)
         rows: Tensor = self.lookup[ids]
         if bool((rows < 0).any()):
             piece = int(ids[rows < 0][0])
@@ -61,8 +65,8 @@ class Trimming:
     def restore(self, model: Any) -> None:
         """Put the whole embeddings back into `model`, with the kept rows as they are now."""
         trimmed = model.get_input_embeddings().weight.detach()
-        whole = self.whole.clone()
-        whole[self.kept] = trimmed.to(whole)
+        whole = self.whole.to(trimmed.device, copy=True)
+        whole[self.kept.to(trimmed.device)] = trimmed
         padding = model.config.pad_token_id
         embeddings = torch.nn.Embedding(whole.shape[0], whole.shape[1], padding_idx=padding, device="meta")
         embeddings.weight = torch.nn.Parameter(whole)

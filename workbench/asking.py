@@ -84,7 +84,9 @@ class Question:
             answer = Answer([column[0] for column in described], [str(column[1]) for column in described])
             if any("TIME ZONE" in kind for kind in answer.types):
                 # DuckDB's own conversion of these needs another package; Arrow's does not.
-                table = connection.cursor().sql(self.sql).limit(MOST_ROWS + 1).to_arrow_table()
+                cursor = self._connection = connection.cursor()
+                self._stop_if_cancelled()
+                table = cursor.sql(self.sql).limit(MOST_ROWS + 1).to_arrow_table()
                 answer.rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
             else:
                 while len(answer.rows) <= MOST_ROWS and (rows := connection.fetchmany(_CHUNK)):
@@ -109,7 +111,10 @@ class Question:
         count = 0
         try:
             with self._asked() as connection:
-                reader = connection.sql(self.sql).to_arrow_reader(_CHUNK)
+                # A cursor, since the check of the schema's version has left a result on the connection.
+                cursor = self._connection = connection.cursor()
+                self._stop_if_cancelled()
+                reader = cursor.sql(self.sql).to_arrow_reader(_CHUNK)
                 make = parquet.ParquetWriter if path.suffix == ".parquet" else csv.CSVWriter
                 with make(str(temporary), reader.schema) as writer:
                     for batch in reader:
@@ -121,7 +126,10 @@ class Question:
             hint = " (lists and structures fit into Parquet only)" if path.suffix == ".csv" else ""
             raise OpticalError(f"{path}: {str(error).splitlines()[0]}{hint}") from error
         except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror}", path=path) from error
+            # What goes wrong inside the question reaches us through Arrow as one of these.
+            self._stop_if_cancelled()
+            reason = error.strerror or str(error).splitlines()[0]
+            raise InputError(f"cannot be written: {reason}", path=path) from error
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ No setting is listed here: names, types, defaults, meanings and messages are pyd
 
 from __future__ import annotations
 
+import copy
 import json
 import tomllib
 import types
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from engine.cli.toml import dump
 from engine.config import DistilConfig, EvaluateConfig, RunConfig, load_config, presets
 from engine.errors import InputError
 
@@ -52,27 +54,40 @@ class Form:
     kind: str = "distil"
     settings: dict[str, Any] = field(default_factory=dict)
     errors: dict[Path_, str] = field(default_factory=dict)
+    preset: str | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, source: str | Path | None = None) -> Form:
-        """Return the form of a preset, a TOML file, or an empty run.
+    def start(cls, source: str | None = None) -> Form:
+        """Return the form of a preset, or of an empty run.
 
         Raises
         ------
         InputError
-            If there is no such preset or file, or it is not a configuration.
+            If there is no such preset.
         """
-        if source is None:
-            form = cls("distil", {"bitext": [_blank(_model(DistilConfig.model_fields["bitext"].annotation))]})
-        else:
-            form = cls.of(load_config(source).model_dump(mode="json"))
+        recipe: dict[str, Any] = {}
+        if source is not None:
+            known = presets()
+            try:
+                recipe = tomllib.loads(Path(known.get(str(source), source)).read_text("utf-8"))
+            except (OSError, ValueError) as error:
+                raise InputError(f"cannot be read: {error}", path=source) from error
+        settings = copy.deepcopy(recipe)
+        kind = settings.pop("kind", "distil")
+        # A recipe leaves open what it is applied to.
+        for name, info in KINDS[kind].model_fields.items():
+            if info.is_required() and name not in settings and _is_list(info.annotation):
+                settings[name] = [_blank(_model(info.annotation))]
+        form = cls(kind, settings, preset=str(source) if source else None, recipe=recipe)
         form.validate()
         return form
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> Form:
         """Return the form of `settings`, a whole configuration such as a run records."""
-        settings = json.loads(json.dumps(settings))
+        settings = copy.deepcopy(settings)
+        settings.pop("preset", None)
         kind = settings.pop("kind", "distil")
         form = cls(kind if kind in KINDS else "distil", settings)
         form.validate()
@@ -97,9 +112,12 @@ class Form:
     def lines(self) -> list[Line]:
         """Return all lines, in the models' order."""
         first = Line(("kind",), "kind", self.kind, "distil", _doc(self.model), tuple(KINDS))
-        return [first, *self._group(self.model, self.settings, ())]
+        return [first, *self._group(self.model, self.settings, (), {})]
 
-    def _group(self, model: type[BaseModel], values: dict[str, Any], prefix: Path_) -> Iterator[Line]:
+    def _group(
+        self, model: type[BaseModel], values: dict[str, Any], prefix: Path_, usual: dict[str, Any]
+    ) -> Iterator[Line]:
+        """Yield the lines of a group; `usual` holds what the group as a whole defaults to."""
         own: list[tuple[str, FieldInfo]] = []
         groups: list[tuple[str, FieldInfo]] = []
         for name, info in model.model_fields.items():
@@ -109,6 +127,7 @@ class Form:
             path = (*prefix, name)
             default = _default(info)
             value = values.get(name, default)
+            default = usual.get(name, default)
             meaning = " ".join((info.description or "").split())
             yield Line(path, name, value, default, meaning, choices(info.annotation), error=self._error(path))
         for name, info in groups:
@@ -125,7 +144,7 @@ class Form:
                     yield Line(
                         here, f"{name} {place + 1}", heading=True, item=True, error=self.errors.get(here, "")
                     )
-                    yield from self._group(inner, item, here)
+                    yield from self._group(inner, item, here, {})
             else:
                 optional = _default(info) is None
                 state = "none; Enter sets it" if optional and value is None else None
@@ -133,7 +152,7 @@ class Form:
                     path, f"[{name}]", state, meaning=meaning, heading=True, error=self.errors.get(path, "")
                 )
                 if value is not None:
-                    yield from self._group(inner, value, path)
+                    yield from self._group(inner, value, path, _default(info) or {})
 
     def _error(self, path: Path_) -> str:
         for place, message in self.errors.items():
@@ -190,9 +209,7 @@ class Form:
             return None
         items = self.get(name) or []
         info = field_at(self.model, name)
-        item = (
-            json.loads(json.dumps(items[-1])) if items else _blank(_model(info.annotation if info else None))
-        )
+        item = copy.deepcopy(items[-1]) if items else _blank(_model(info.annotation if info else None))
         self.put(name, [*items, item])
         return (*name, len(items))
 
@@ -227,17 +244,29 @@ class Form:
             path, message = next(iter(self.errors.items()))
             raise InputError(f"{'.'.join(map(str, path)) or 'the configuration'}: {message}")
         settings = config.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        settings.pop("preset", None)
-        text = to_toml({"kind": self.kind, **settings})
-        # What is written must be what is read.
-        if self.model.model_validate(tomllib.loads(text)) != config.model_copy(update={"preset": None}):
-            raise InputError("the configuration cannot be written as TOML; write the file by hand")
-        return text
+        if self.preset and self.kind == "distil":
+            # The file is laid over the preset when it is read, so what the preset sets is said in any case.
+            settings = _with(settings, config.model_dump(mode="json", exclude_none=True), self.recipe)
+            settings["preset"] = self.preset
+        return dump({"kind": self.kind, **settings})
 
+    def save(self, path: Path) -> None:
+        """Write the configuration to `path`, a new file.
 
-def sources() -> dict[str, Path]:
-    """Return the presets by name."""
-    return presets()
+        Raises
+        ------
+        InputError
+            If it is not valid, cannot be written, or would be read back as something else.
+        """
+        text = self.toml()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror}", path=path) from error
+        read, meant = load_config(path), self.validate()
+        if read.model_copy(update={"preset": None}) != meant.model_copy(update={"preset": None}):  # type: ignore[union-attr]
+            raise InputError("the preset sets what this run leaves open; start from an empty run", path=path)
 
 
 def parse(text: str, line: Line, model: type[BaseModel]) -> Any:
@@ -296,21 +325,6 @@ def field_at(model: type[BaseModel], path: Path_) -> FieldInfo | None:
     return info
 
 
-def to_toml(settings: dict[str, Any], prefix: str = "") -> str:
-    """Return `settings` (text, numbers, truth values, lists, tables, lists of tables) as TOML."""
-    lines, tables = [], []
-    for name, value in settings.items():
-        place = f"{prefix}{name}"
-        if isinstance(value, dict):
-            tables.append(f"\n[{place}]\n{to_toml(value, place + '.')}")
-        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            tables += [f"\n[[{place}]]\n{to_toml(item, place + '.')}" for item in value]
-        else:
-            # JSON's text, numbers and lists are TOML's too, but for one character that JSON leaves bare.
-            lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}\n".replace("\x7f", "\\u007f"))
-    return "".join(lines + tables)
-
-
 def _given(model: type[BaseModel], values: Any) -> Any:
     """Return `values` without the empty texts of required settings, so that the models call them missing."""
     if not isinstance(values, dict):
@@ -358,6 +372,18 @@ def _kinds(annotation: Any) -> set[Any]:
     if origin in (typing.Union, types.UnionType):
         return {kind for part in typing.get_args(annotation) for kind in _kinds(part)}
     return {annotation}
+
+
+def _with(changed: Any, whole: Any, recipe: dict[str, Any]) -> Any:
+    """Return `changed` and, of `whole`, also what `recipe` speaks of."""
+    kept = {}
+    for name, value in whole.items():
+        both = isinstance(value, dict) and isinstance(recipe.get(name), dict)
+        if both:
+            kept[name] = _with(changed.get(name, {}), value, recipe[name])
+        elif name in changed or name in recipe:
+            kept[name] = changed.get(name, value)
+    return kept
 
 
 def _blank(model: type[BaseModel] | None) -> dict[str, Any]:

@@ -85,9 +85,9 @@ class Store:
         """Ingest when a folder changed, and read the measures when the database did."""
         seen, steps = {}, {}
         for path in self._folders():
-            seen[path.name] = tuple(
-                sorted(stamp for file in path.iterdir() if (stamp := _stamp(file)) and _counts(file))
-            )
+            with contextlib.suppress(OSError):
+                files = [file for file in path.iterdir() if _counts(file)]
+                seen[path.name] = tuple(sorted(map(_stamp, files)))
             steps[path.name] = _stamp(path / "metrics.jsonl")
         overdue = steps != self._steps and time.monotonic() - self._ingested_steps > STEPS_SECONDS
         if (self.results.exists() or seen) and (seen != self._seen or overdue):

@@ -316,11 +316,11 @@ class LaunchScreen(Room):
 
     def action_preset(self) -> None:
         """Choose a preset or an earlier run to start from."""
-        from workbench.form import sources
+        from engine.config import presets
 
         rows: list[tuple[str, str, str]] = []
         keys: list[Any] = []
-        for name in sources():
+        for name in presets():
             rows.append(("preset", name, ""))
             keys.append(name)
         runs = self.bench.snapshot.runs if self.bench.snapshot else []
@@ -348,14 +348,9 @@ class LaunchScreen(Room):
             return None
         path = self._config_path()
         try:
-            text = self.form.toml()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
+            self.form.save(path)
         except OpticalError as error:
             self.say(str(error), "bad")
-            return None
-        except OSError as error:
-            self.say(f"{path}: cannot be written: {error.strerror}", "bad")
             return None
         return path
 

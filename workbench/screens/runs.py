@@ -74,7 +74,7 @@ class RunsScreen(Editing, Room):
         yield Input(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
         yield Static(id="greeting")
         with Container(id="runs-body"):
-            yield Table(id="runs-table", fixed=2, empty="no run fits the filter; Esc in it clears it")
+            yield Table(id="runs-table", fixed=3, empty="no run fits the filter; Esc in it clears it")
             with ContentSwitcher(id="detail", initial="curves-place"):
                 yield Container(id="curves-place")
                 yield Table(id="settings", empty="no settings are recorded")

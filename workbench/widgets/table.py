@@ -133,7 +133,12 @@ class Table(ScrollView, can_focus=True):
         if row < top:
             self.scroll_to(y=row, animate=False, immediate=True)
         elif row >= top + height:
-            self.scroll_to(y=row - height + 1, animate=False, immediate=True)
+            target = row - height + 1
+            if self.allow_vertical_scroll and target <= self.max_scroll_y:
+                self.scroll_to(y=target, animate=False, immediate=True)
+            else:
+                # The rows were shown just now, and the view does not know its new height yet.
+                self.call_after_refresh(self.scroll_to, y=target, animate=False)
         for line in (old, row):
             self.refresh(Region(0, line + 1 - self.scroll_offset.y, self.size.width, 1))
         self.post_message(self.Moved(self))
@@ -149,8 +154,16 @@ class Table(ScrollView, can_focus=True):
         self.go_to(place.get(where, len(self.rows) - 1))
 
     def action_slide(self, way: int) -> None:
-        """Scroll the columns."""
-        self.scroll_to(x=self.scroll_offset.x + way * 12, animate=False)
+        """Scroll to the next column, or back to the one before."""
+        starts = [0]
+        for width in self._widths[self.fixed :]:
+            starts.append(starts[-1] + width + 1)
+        here = self.scroll_offset.x
+        if way > 0:
+            place = next((start for start in starts if start > here), here)
+        else:
+            place = max((start for start in starts if start < here), default=0)
+        self.scroll_to(x=place, animate=False)
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse is; a click on the cursor opens the row."""

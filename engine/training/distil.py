@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,10 +14,8 @@ from torch import Tensor
 
 from engine.bitext.pairs import SentencePair
 from engine.bitext.source import draw
-from engine.config import DistilConfig, EncoderConfig
+from engine.config import DistilConfig
 from engine.encoders.encoder import Encoder, Role, Tokens
-from engine.encoders.fitting import fit
-from engine.encoders.saving import saved_config
 from engine.encoders.trimming import trim, untrim
 from engine.errors import DivergedError, InputError
 from engine.paths import cache_home
@@ -27,6 +24,7 @@ from engine.results.spool import RunFolder
 from engine.retrieval.vectors import sentence_vectors
 from engine.training.alignment import realign, shifts
 from engine.training.batches import Example, draw_batches, nearest_neighbours, with_negatives
+from engine.training.encoders import load_encoders
 from engine.training.held_out import HeldOut
 from engine.training.losses import Batch, WeightedLoss, build
 from engine.training.losses.problem import document_frequencies
@@ -37,8 +35,6 @@ from engine.training.teacher import TeacherVectors, encode_targets
 
 #: Held-out retrieval below this share of where it began counts as divergence.
 COLLAPSED = 0.25
-#: Sentences that centring and whitening are fitted on.
-FITTED_ON = 1000
 
 
 @dataclass(frozen=True)
@@ -49,54 +45,6 @@ class Distilled:
     student: Encoder
     best_step: int
     held_out: float
-
-
-def load_encoders(
-    config: DistilConfig, english: Sequence[str], foreign: Sequence[str], precision: torch.dtype
-) -> tuple[Encoder, Encoder]:
-    """Load teacher and student, and fit what unlabelled text fits.
-
-    A student of the teacher's checkpoint shares its mean and projection, and so begins in its space;
-    another checkpoint is fitted on its own side of the bitext.
-
-    Raises
-    ------
-    InputError
-        If the two cannot share a space.
-    """
-    teacher = Encoder.load(config.teacher)
-    if needs_fitting(config.teacher):
-        fit(teacher, some(english), "passage", precision=precision)
-    wanted = config.student or config.teacher
-    if wanted.checkpoint == config.teacher.checkpoint and wanted.projection == config.teacher.projection:
-        student = Encoder.load(wanted, dropout=config.training.dropout)
-        student.mean.copy_(teacher.mean)
-        if student.projection is not None and teacher.projection is not None:
-            student.projection.load_state_dict(teacher.projection.state_dict())
-    else:
-        student = Encoder.load(wanted, dropout=config.training.dropout)
-        if needs_fitting(wanted):
-            fit(student, some(foreign), "query", precision=precision)
-    if student.dim != teacher.dim:
-        raise InputError(
-            f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; "
-            "give both the same projection_dim"
-        )
-    teacher.requires_grad_(False)
-    return teacher, student
-
-
-def some(texts: Sequence[str]) -> Sequence[str]:
-    """Return at most `FITTED_ON` texts, evenly spaced: a mean over 20,000 tokens is settled."""
-    return texts[:: max(1, len(texts) // FITTED_ON)]
-
-
-def needs_fitting(config: EncoderConfig) -> bool:
-    """Tell whether a mean or a projection has to be fitted before the encoder can be used."""
-    if not (config.centring or config.projection == "whitening"):
-        return False
-    folder = Path(config.checkpoint)
-    return not (folder.is_dir() and saved_config(folder))
 
 
 class Distillation:
@@ -166,11 +114,14 @@ class Distillation:
     # -- preparation ------------------------------------------------------------------------------
 
     def _repair(self, pairs: list[SentencePair]) -> list[SentencePair]:
-        """Undo the shifts of a source whose lines got out of step."""
+        """Undo the shifts of a source whose lines got out of step.
+
+        The student encodes both sides: a teacher of another checkpoint lies in another space.
+        """
         vectors = []
         sides: list[tuple[Encoder, Role, list[str]]] = [
             (self.student, "query", [pair.source for pair in pairs]),
-            (self.teacher, "passage", [pair.target for pair in pairs]),
+            (self.student, "passage", [pair.target for pair in pairs]),
         ]
         for encoder, role, texts in sides:
             self.reporter.stage(f"alignment of {pairs[0].source_language}, {role} side", len(texts))

@@ -21,7 +21,8 @@ from engine.evaluation.protocols import Scores
 from engine.evaluation.runner import document_texts, evaluate
 from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder
-from engine.training.distil import Distillation, needs_fitting, some
+from engine.training.distil import Distillation
+from engine.training.encoders import needs_fitting, some
 from engine.training.pairs import read_sources
 from engine.training.plans import held_out_plans, save_frequencies
 from engine.training.precision import autocast_dtype
@@ -119,6 +120,7 @@ def _evaluate(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> lis
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = autocast_dtype("auto", device)
     run.update(device=str(device))
+    torch.manual_seed(config.seed)  # a linear projection that was never saved is drawn
     queries = Encoder.load(config.encoder)
     documents = queries if config.teacher is None else Encoder.load(config.teacher)
     encoders = [documents] if documents is queries else [documents, queries]

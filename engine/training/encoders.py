@@ -1,0 +1,76 @@
+"""Teacher and student, opened so that they share a space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from engine.config import DistilConfig, EncoderConfig
+from engine.encoders.encoder import Encoder
+from engine.encoders.fitting import fit
+from engine.encoders.saving import saved_config
+from engine.errors import InputError
+
+#: The settings that decide in which space token vectors lie.
+_SPACE = ("checkpoint", "centring", "projection", "projection_dim")
+#: Sentences that centring and whitening are fitted on.
+FITTED_ON = 1000
+
+
+def load_encoders(
+    config: DistilConfig, english: Sequence[str], foreign: Sequence[str], precision: torch.dtype
+) -> tuple[Encoder, Encoder]:
+    """Load teacher and student, and fit what unlabelled text fits.
+
+    A student of the teacher's checkpoint shares its mean and projection, and so begins in its space, if both
+    are to be made alike; any other is fitted on its own side of the bitext.
+
+    Raises
+    ------
+    InputError
+        If the two cannot share a space.
+    """
+    teacher = Encoder.load(config.teacher)
+    if needs_fitting(config.teacher):
+        fit(teacher, some(english), "passage", precision=precision)
+    wanted = config.student or config.teacher
+    student = Encoder.load(wanted, dropout=config.training.dropout)
+    if student.dim != teacher.dim:
+        raise InputError(
+            f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; "
+            "give both the same projection_dim"
+        )
+    if config.loss.pooled_mse > 0 and student.width != teacher.width:
+        raise InputError(
+            f"loss.pooled_mse compares sentence vectors, which have width {student.width} in the student and "
+            f"{teacher.width} in the teacher; set it to 0"
+        )
+    if all(getattr(wanted, name) == getattr(config.teacher, name) for name in _SPACE):
+        student.mean.copy_(teacher.mean)
+        if student.projection is not None and teacher.projection is not None:
+            student.projection.load_state_dict(teacher.projection.state_dict())
+    elif needs_fitting(wanted):
+        fit(student, some(foreign), "query", precision=precision)
+    if config.transport.marginals == "idf" and student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
+        raise InputError(
+            "transport.marginals = 'idf' needs one vocabulary for student and teacher; choose another"
+        )
+    teacher.requires_grad_(False)
+    return teacher, student
+
+
+def some(texts: Sequence[str]) -> Sequence[str]:
+    """Return at most `FITTED_ON` texts, evenly spaced: a mean over 20,000 tokens is settled."""
+    return texts[:: max(1, len(texts) // FITTED_ON)]
+
+
+def needs_fitting(config: EncoderConfig) -> bool:
+    """Tell whether a mean or a projection has to be fitted before the encoder can be used."""
+    if not (config.centring or config.projection == "whitening"):
+        return False
+    folder = Path(config.checkpoint).expanduser()
+    saved = saved_config(folder) if folder.is_dir() else {}
+    mean = not config.centring or bool(saved.get("centring"))
+    return not (mean and (config.projection != "whitening" or saved.get("projection") == "whitening"))

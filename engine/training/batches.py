@@ -70,40 +70,45 @@ NEIGHBOURS = 50
 
 def nearest_neighbours(sentences: Tensor) -> npt.NDArray[np.int64]:
     """Return the rows (M, n) of the `NEIGHBOURS` sentences most like each of the unit vectors (M, H')."""
-    similarity = sentences @ sentences.T
-    similarity.fill_diagonal_(-1.0)
-    neighbours: npt.NDArray[np.int64] = similarity.topk(min(NEIGHBOURS, len(sentences) - 1)).indices.numpy()
+    found = []
+    for start in range(0, len(sentences), 1024):  # all similarities at once would take 4 M² bytes
+        similarity = sentences[start : start + 1024] @ sentences.T
+        similarity.diagonal(start).fill_(-2.0)
+        found.append(similarity.topk(min(NEIGHBOURS, len(sentences) - 1)).indices)
+    neighbours: npt.NDArray[np.int64] = torch.cat(found).numpy()
     return neighbours
 
 
 def with_negatives(
     batch: Sequence[Example],
-    pool: int,
+    pool: npt.NDArray[np.int64],
+    sentence: Tensor,
     negatives: int,
     generator: np.random.Generator,
     neighbours: npt.NDArray[np.int64] | None = None,
 ) -> tuple[list[int], Tensor]:
     """Return the rows of a batch's targets and `negatives` further sentences, and what is no negative.
 
-    The further ones are drawn from the `neighbours` (M, n) of the batch's targets, or from all `pool` rows.
+    The further ones are drawn from `pool`, the rows that may be negatives, or from what it has of the
+    `neighbours` (M, n) of the batch's targets. Rows with one number in `sentence` (M,) spell one sentence.
 
     Returns
     -------
     rows : list of int, N
-        The batch's own targets in order, then sentences drawn from ``range(pool)``.
+        The batch's own targets in order, then sentences of the pool.
     excluded : Tensor (B, N), bool
-        True where the sentence is the query's own translation in another row: the same English sentence
-        stands behind several languages, and must not be pushed away.
+        True where the sentence is the query's own translation in another place: one English sentence, in
+        spellings that may differ, stands behind several languages, and must not be pushed away.
     """
     rows = [example.target for example in batch]
     if negatives:
         own = set(rows)
         if neighbours is None:
-            drawn = generator.choice(pool, size=min(pool, negatives + len(own)), replace=False)
+            drawn = generator.choice(pool, size=min(len(pool), negatives + len(own)), replace=False)
         else:
-            drawn = generator.permutation(np.unique(neighbours[list(own)]))
+            drawn = generator.permutation(np.intersect1d(neighbours[list(own)], pool))
         rows += [row for row in drawn.tolist() if row not in own][:negatives]
-    index = torch.tensor(rows)
-    excluded = index[None, :] == index[: len(batch), None]
+    said = sentence[rows]
+    excluded = said[None, :] == said[: len(batch), None]
     excluded[torch.arange(len(batch)), torch.arange(len(batch))] = False
     return rows, excluded

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.bitext.pairs import SentencePair
 from engine.bitext.source import draw
+from engine.bitext.split import sentence_key
 from engine.config import DistilConfig
 from engine.encoders.encoder import Encoder, Role, Tokens
 from engine.encoders.trimming import trim, untrim
@@ -89,6 +90,11 @@ class Distillation:
             f"{len(self.english):,} English sentences"
         )
         self.vectors = self._teacher_vectors()
+        numbers: dict[bytes, int] = {}
+        keys = [sentence_key(text) for text in self.english]
+        self.sentence = torch.tensor([numbers.setdefault(key, len(numbers)) for key in keys])
+        # without a token that counts a sentence has no score, so it is no negative
+        self.pool = self.vectors.store.lengths[: self.in_training].nonzero()[:, 0].numpy()
         self.neighbours = None
         if config.loss.negatives and config.loss.negatives_from == "nearest":
             self.neighbours = nearest_neighbours(self.vectors.sentences[: self.in_training])
@@ -272,7 +278,7 @@ class Distillation:
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * factor
         rows, excluded = with_negatives(
-            examples, self.in_training, self.config.loss.negatives, self.generator, self.neighbours
+            examples, self.pool, self.sentence, self.config.loss.negatives, self.generator, self.neighbours
         )
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
             encoded = self.student([self.tokens[e.text] for e in examples], "query")

@@ -75,6 +75,8 @@ class Distillation:
         english = list(dict.fromkeys(pair.target for pairs in sources for pair in pairs))
         foreign = list(dict.fromkeys(pair.source for pairs in sources for pair in pairs))
         self.teacher, self.student = load_encoders(config, english, foreign, self.precision)
+        self.teacher.to(self.device)
+        self.student.to(self.device)
         if config.training.alignment == "repair":
             sources = [self._repair(pairs) for pairs in sources]
         sources = [
@@ -105,8 +107,6 @@ class Distillation:
         self.held_out = HeldOut(held, self.vectors, config.transport, self.precision)
         if config.training.trim_vocabulary:
             trim(self.student, {piece for item in self.tokens.values() for piece in item.ids})
-        self.teacher.to(self.device)
-        self.student.to(self.device)
         self._freeze()
         if self.device.type == "cpu" and self.precision == torch.bfloat16:
             # the fused kernel's backward pass is the slower one here: 0.79 s a step against 1.00 s
@@ -288,7 +288,7 @@ class Distillation:
             encoded.sentences,
             encoded.norms,
             encoded.ids,
-            self.vectors.targets(rows, excluded),
+            self.vectors.targets(rows, excluded).to(self.device),
         )
         loss, figures = self.loss(batch)
         self.optimiser.zero_grad(set_to_none=True)

@@ -67,7 +67,7 @@ class HeldOut:
         """Return the transport plans of `examples` between the student's and the teacher's tokens."""
         student.eval()
         encoded = student(student.tokenize([e.text for e in examples], "query"), "query")
-        targets = self.vectors.targets([e.target for e in examples], torch.zeros(0))
+        targets = self.vectors.targets([e.target for e in examples], torch.zeros(0)).to(student.device)
         cost = COSTS[self.transport.cost](encoded.tokens, targets.tokens)
         return solve(
             self.transport,

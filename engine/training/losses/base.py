@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -34,6 +35,10 @@ class Targets:
     norms: Tensor
     ids: Tensor
     excluded: Tensor
+
+    def to(self, device: torch.device) -> Targets:
+        """Return the targets on `device`, where the student's vectors are."""
+        return Targets(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def marginal(config: TransportConfig, mask: Tensor, norms: Tensor, ids: Tensor, 
     if config.marginals == "idf":
         if idf is None:
             raise ValueError("marginals by document frequency need the table of frequencies")
-        return transport.idf_marginal(idf[ids], mask)
+        return transport.idf_marginal(idf.to(ids.device)[ids], mask)
     return transport.uniform_marginal(mask)
 
 

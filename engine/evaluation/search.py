@@ -66,22 +66,27 @@ class Searcher:
     ) -> None:
         self.language = find_language(language).code
         self.collection, context = _choose(run, collection, self.language)
-        self.student, self.teacher = encoders_of(run)
+        self.student, teacher = encoders_of(run)
+        config = config_of(run)
+        by_student = config.kind == "distil" and config.evaluation.documents == "student"
+        self.documents = self.student if by_student else teacher
         self.precision = precision
         self.texts = document_texts(self.collection, context=context)
         reporter.stage(f"{self.collection.name}: documents", len(self.texts))
         self.store: TokenStore = token_vectors(
-            self.teacher,
+            self.documents,
             self.texts,
             "passage",
             precision=precision,
             cache=cache_home() / "vectors",
             progress=reporter.advance,
         )
-        self._known = {query.text: query.id for query in self.collection.queries}
+        self._known = {
+            query.text: query.id for query in self.collection.queries if query.language == self.language
+        }
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
-        """Return the `k` best documents for the query `text`.
+        """Return the `k` best documents for the query `text`; one without a token is never found.
 
         Raises
         ------
@@ -91,26 +96,22 @@ class Searcher:
         vectors, mask, _ = self._encode(text)
         scores, indices = search_maxsim(vectors[None], mask[None], self.store, k)
         grades = self.collection.judgements.get(self._known.get(text, ""), {})
-        return [
-            Hit(rank, score, document, grades.get(document.id))
-            for rank, (score, document) in enumerate(
-                zip(
-                    scores[0].tolist(),
-                    [self.collection.documents[i] for i in indices[0].tolist()],
-                    strict=True,
-                ),
-                1,
-            )
-        ]
+        found = zip(scores[0].tolist(), indices[0].tolist(), strict=True)
+        hits = []
+        for rank, (score, index) in enumerate(found, 1):
+            document = self.collection.documents[index]
+            if score > float("-inf"):
+                hits.append(Hit(rank, score, document, grades.get(document.id)))
+        return hits
 
     def explain(self, text: str, document: Document) -> list[Match]:
         """Return which token of `document` each counted token of the query met; their mean is the score."""
         vectors, mask, pieces = self._encode(text)
         index = next(i for i, found in enumerate(self.collection.documents) if found.id == document.id)
-        (tokens,) = self.teacher.tokenize([self.texts[index]], "passage")
+        (tokens,) = self.documents.tokenize([self.texts[index]], "passage")
         counted = [i for i, counts in zip(tokens.ids, tokens.counted, strict=True) if counts]
         best, scores = maxsim_explain(vectors[mask], self.store[index].float())
-        names = self.teacher.pieces(counted)
+        names = self.documents.pieces(counted)
         return [
             Match(piece, names[found], score)
             for piece, found, score in zip(pieces, best.tolist(), scores.tolist(), strict=True)

@@ -39,14 +39,15 @@ def export_plan(row: dict[str, Any], path: Path) -> None:
     try:
         if path.suffix.lower() == ".npz":
             figures = {key: value for key, value in row.items() if key not in ("plan", "cost")}
-            np.savez_compressed(
-                building,
-                plan=row["plan"],
-                cost=row["cost"],
-                source_tokens=np.array(row["source_tokens"]),
-                target_tokens=np.array(row["target_tokens"]),
-                record=np.array(json.dumps(figures, ensure_ascii=False)),
-            )
+            with building.open("wb") as stream:  # given a name, numpy would put .npz behind .NPZ
+                np.savez_compressed(
+                    stream,
+                    plan=row["plan"],
+                    cost=row["cost"],
+                    source_tokens=np.array(row["source_tokens"]),
+                    target_tokens=np.array(row["target_tokens"]),
+                    record=np.array(json.dumps(figures, ensure_ascii=False)),
+                )
         else:
             _draw(row, building)
         building.replace(path)
@@ -68,8 +69,12 @@ def _draw(row: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(2.2 + 0.3 * columns, 1.8 + 0.3 * rows), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, aspect="equal")
-    axes.set_xticks(range(columns), row["target_tokens"], rotation=90, fontfamily=fonts)
-    axes.set_yticks(range(rows), row["source_tokens"], fontfamily=fonts)
+    style: dict[str, Any] = {
+        "fontfamily": fonts,
+        "parse_math": False,
+    }  # a token with dollar signs is no formula
+    axes.set_xticks(range(columns), row["target_tokens"], rotation=90, **style)
+    axes.set_yticks(range(rows), row["source_tokens"], **style)
     figure.colorbar(image, ax=axes, label="share of the row's mass", shrink=0.8)
     axes.set_title(
         f"⟨T, C⟩ {row['value']:.3f} · {row['solver']} · ε {row['epsilon']:.3g} · "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+from pydantic import ValidationError
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.tables import print_facts, print_table
@@ -57,12 +58,14 @@ def plan(
     settings: dict[str, Any] = recorded.model_dump()
     changed = {"epsilon": epsilon, "solver": solver, "iterations": iterations}
     settings |= {key: value for key, value in changed.items() if value is not None}
-    if settings["solver"] != "sinkhorn":
+    if settings["solver"] != "sinkhorn" or (settings["anneal_from"] or 0) < settings["epsilon"]:
         settings["anneal_from"] = None
     try:
         transport = TransportConfig(**settings)
-    except ValueError as error:
-        raise InputError(f"--epsilon and --iterations must be positive: {error}".splitlines()[0]) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
+        raise InputError(f"--{first['loc'][0]}: {message}, not {first['input']!r}") from error
     student, teacher = encoders_of(folder)
     row = plan_of(
         student,

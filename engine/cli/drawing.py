@@ -72,7 +72,7 @@ def _draw(row: dict[str, Any], path: Path) -> None:
     style: dict[str, Any] = {
         "fontfamily": fonts,
         "parse_math": False,
-    }  # a token with dollar signs is no formula
+    }  # dollar signs make no formula
     axes.set_xticks(range(columns), row["target_tokens"], rotation=90, **style)
     axes.set_yticks(range(rows), row["source_tokens"], **style)
     figure.colorbar(image, ax=axes, label="share of the row's mass", shrink=0.8)

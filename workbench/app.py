@@ -12,6 +12,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.screen import Screen
 from textual.signal import Signal
+from textual.worker import Worker, WorkerState
 
 from engine.errors import OpticalError
 from workbench.actions import ACTIONS, bindings
@@ -105,6 +106,13 @@ class Workbench(App[None]):
         except (OpticalError, OSError) as error:
             snapshot = Snapshot(problems=[str(error)])
         self.post_message(self.Polled(snapshot))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Go on polling after a mistake of ours, and say what it was."""
+        if event.state == WorkerState.ERROR:
+            self._polling = False
+            error = event.worker.error
+            self.notify(f"{type(error).__name__}: {error}", severity="error", markup=False)
 
     @on(Polled)
     def _polled(self, message: Polled) -> None:

@@ -268,3 +268,20 @@ async def test_launch_starts_exactly_what_it_shows(
     assert load_config(tmp_path / "configs/run.toml") == _config().model_copy(
         update={"name": "run", "bitext": [BitextConfig(path="x.tmx", language="so")]}
     )
+
+
+async def test_a_mistake_of_ours_is_said_and_the_app_goes_on(
+    app: Workbench, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await tools.settled(pilot)
+        poll = app.store.poll
+        monkeypatch.setattr(app.store, "poll", lambda: 1 / 0)
+        app.poll()
+        await tools.until(
+            pilot, lambda: any("ZeroDivisionError" in note.message for note in app._notifications)
+        )
+        monkeypatch.setattr(app.store, "poll", poll)
+        app.snapshot = None
+        app.poll()
+        await tools.until(pilot, lambda: app.snapshot is not None)

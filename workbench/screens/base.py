@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
+from textual.worker import Worker, WorkerState
 
 if TYPE_CHECKING:
     from workbench.app import Workbench
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
 ROOMS = {"runs": "Runs", "launch": "Launch", "results": "Results", "plan": "Plan", "sql": "SQL"}
 
 
-class Room(Screen[None]):
+class Watched(Screen[None]):
+    """A screen whose workers never fail in silence: a mistake of ours is said, and the app goes on."""
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Say what a worker failed of."""
+        if event.state == WorkerState.ERROR:
+            error = event.worker.error
+            self.app.notify(f"{type(error).__name__}: {error}", severity="error", markup=False)
+
+
+class Room(Watched):
     """A mode of the app."""
 
     room = ""

@@ -9,13 +9,13 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from engine.errors import OpticalError
 from workbench import comparing
 from workbench.actions import bindings
 from workbench.comparing import Hit, Setting
+from workbench.screens.base import Watched
 from workbench.screens.dialogs import Look
 from workbench.text import score, signed
 from workbench.widgets.table import Cell, Column, Table
@@ -23,7 +23,7 @@ from workbench.widgets.table import Cell, Column, Table
 VIEWS = ("all queries", "improved", "worse", "changed nothing")
 
 
-class QueriesScreen(Screen[None]):
+class QueriesScreen(Watched):
     """The queries of one language in one run, or in a baseline and another run."""
 
     HELP = (

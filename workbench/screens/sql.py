@@ -13,6 +13,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import TextArea, Tree
+from textual.worker import Worker, WorkerState
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
@@ -167,6 +168,12 @@ class SqlScreen(Room):
         if self.question is not None:
             self.question.cancel()
             self.say("cancelling …")
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Let the next question be asked after one that failed of a mistake of ours."""
+        super().on_worker_state_changed(event)
+        if event.state == WorkerState.ERROR and event.worker.group == "ask":
+            self.question = None
 
     @on(events.Unmount)
     def _leave(self) -> None:

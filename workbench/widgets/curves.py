@@ -56,6 +56,7 @@ class Plot(PlotWidget):  # type: ignore[misc]
     margin_bottom = 1
     margin_left = 8
     right_edge = 1.0
+    held = False
 
     def compose(self) -> ComposeResult:
         """Make the parts that `PlotWidget` draws on."""
@@ -77,6 +78,7 @@ class CurveGrid(Container):
         & Plot { border-subtitle-color: $foreground; }
         & Plot:focus { border: round $primary; }
     }
+    CurveGrid.column { grid-size: 1 4; }
     CurveGrid.single { grid-size: 1 1; & Plot { display: none; } & Plot.current { display: block; } }
     """
 
@@ -95,7 +97,10 @@ class CurveGrid(Container):
 
     def on_resize(self) -> None:
         """Show four plots where each gets some room."""
-        self.set_class(self.size.width < 100 or self.size.height < 14, "single")
+        narrow = self.size.width < 100
+        self.set_class(narrow and self.size.height >= 28, "column")
+        self.set_class(self.size.height < 14 or (narrow and self.size.height < 28), "single")
+        self.draw()
 
     def show(self, runs: list[tuple[str, int, Curves]]) -> None:
         """Show runs, each with its name and the number of its colour."""
@@ -127,6 +132,7 @@ class CurveGrid(Container):
                     label = label_of(metric) if alone else name
                     last = curves.values[metric][2][-1]
                     legend.append("━ ", style).append(f"{label} {number(last, 3)}  ")
+            _set_height(plot)
             legend.truncate(max(plot.size.width - 4, 20), overflow="ellipsis")
             plot.border_subtitle = legend.markup if legend else "[dim]no curve[/]"
             smoothing = f", smoothed {SMOOTHING[self.smoothing]}" if self.smoothing else ""
@@ -176,6 +182,20 @@ class CurveGrid(Container):
         """Switch between steps and minutes."""
         self.minutes = not self.minutes
         self.draw()
+
+
+def _set_height(plot: Plot) -> None:
+    """Leave the y axis to the data, unless they are one value or none."""
+    values = [float(value) for data in plot._datasets for value in data.y]
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    if low < high and values:
+        if plot.held:
+            plot.held = False
+            plot.set_ylimits(None, None)
+        return
+    margin = abs(low) * 0.1 or 1.0
+    plot.held = True
+    plot.set_ylimits(*((low - margin, high + margin) if values else (0.0, 1.0)))
 
 
 def _thinned(points: list[tuple[float, float]], most: int = 800) -> list[tuple[float, float]]:

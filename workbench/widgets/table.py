@@ -155,15 +155,19 @@ class Table(ScrollView, can_focus=True):
 
     def action_slide(self, way: int) -> None:
         """Scroll to the next column, or back to the one before."""
-        starts = [0]
-        for width in self._widths[self.fixed :]:
-            starts.append(starts[-1] + width + 1)
-        here = self.scroll_offset.x
+        starts, here = self._starts(), self.scroll_offset.x
         if way > 0:
             place = next((start for start in starts if start > here), here)
         else:
             place = max((start for start in starts if start < here), default=0)
         self.scroll_to(x=place, animate=False)
+
+    def _starts(self) -> list[int]:
+        """Return where each column that scrolls begins, counted from the first of them."""
+        starts = [0]
+        for width in self._widths[self.fixed :]:
+            starts.append(starts[-1] + width + 1)
+        return starts
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse is; a click on the cursor opens the row."""
@@ -199,7 +203,8 @@ class Table(ScrollView, can_focus=True):
         parts = [self._segment(place, value, style) for place, value in enumerate(cells)]
         edge = sum(self._widths[: self.fixed]) + self.fixed
         whole = Strip([segment for part in parts for segment in part])
-        start = self.scroll_offset.x
+        # A value that is cut on its left would be read as another value.
+        start = next((place for place in self._starts() if place >= self.scroll_offset.x), 0)
         if start and edge < width:
             left = whole.crop(0, edge)
             rest = whole.crop(edge + start, start + width)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,11 +13,12 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Static
 
-from engine.errors import InputError, OpticalError
+from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.screens.base import Room
 from workbench.screens.dialogs import Choose, Confirm
 from workbench.screens.dialogs import Line as Ask
+from workbench.starting import last_words, program
 from workbench.store import Snapshot
 from workbench.text import age, duration
 from workbench.widgets.table import Cell, Column, Table
@@ -29,7 +26,6 @@ from workbench.widgets.table import Cell, Column, Table
 if TYPE_CHECKING:
     from workbench.form import Form, Line
 
-WATCH_SECONDS = 20.0
 FOLDER = "configs"
 
 
@@ -378,24 +374,14 @@ class LaunchScreen(Room):
         from engine.jobs.launch import launch
 
         try:
-            pid = launch([_program(), *command[1:]], log)
+            pid = launch([program(), *command[1:]], log)
         except OpticalError as error:
             self.post_message(self.Started(str(error), True))
             return
         self.post_message(self.Started(f"started as process {pid}; its output goes to {log}", False))
-        # A run that cannot begin says so in its first seconds.
-        import psutil
-
-        deadline = time.monotonic() + WATCH_SECONDS
-        while time.monotonic() < deadline:
-            time.sleep(0.5)
-            if not self.app.is_running:
-                return
-            if not psutil.pid_exists(pid):
-                lines = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
-                sentence = lines[-1] if lines else "it wrote nothing"
-                self.post_message(self.Started(f"it ended: {sentence}", True))
-                return
+        words = last_words(pid, log, lambda: self.app.is_running)
+        if words is not None:
+            self.post_message(self.Started(f"it ended: {words}", True))
 
     @on(Started)
     def _started(self, message: Started) -> None:
@@ -407,12 +393,3 @@ class LaunchScreen(Room):
 
     def _fill_command(self) -> None:
         self.query_one("#command", Static).update(Text(f"$ {shlex.join(self._command())}"))
-
-
-def _program() -> str:
-    """Return the program that belongs to this Python, else the one on the path."""
-    beside = Path(sys.executable).with_name("optical-workbench")
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("optical-workbench")
-    if found is None:
-        raise InputError("optical-workbench is not installed beside this Python; install it with pip")
-    return found

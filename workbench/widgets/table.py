@@ -143,6 +143,15 @@ class Table(ScrollView, can_focus=True):
             self.refresh(Region(0, line + 1 - self.scroll_offset.y, self.size.width, 1))
         self.post_message(self.Moved(self))
 
+    def on_show(self) -> None:
+        """Bring the cursor into view; while the table was hidden it had no height."""
+        self.call_after_refresh(self._reveal)
+
+    def _reveal(self) -> None:
+        height = max(self.scrollable_content_region.height - 1, 1)
+        if not self.scroll_offset.y <= self.cursor < self.scroll_offset.y + height:
+            self.scroll_to(y=max(self.cursor - height + 1, 0), animate=False)
+
     def action_move(self, rows: int) -> None:
         """Move the cursor."""
         self.go_to(self.cursor + rows)

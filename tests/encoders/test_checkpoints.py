@@ -1,0 +1,113 @@
+"""Checkpoints that cannot be opened are refused in one sentence; none is opened with random weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from engine.encoders.checkpoints import load_model, resolve
+from engine.errors import InputError
+
+WEIGHTS = "model.safetensors"
+
+
+def without_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def with_pickle_only(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
+
+
+def without_weights(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+
+
+def cut_short(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-64])
+
+
+def with_other_names(folder: Path) -> None:
+    tensors = {f"other.{name}": tensor for name, tensor in load_file(folder / WEIGHTS).items()}
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def without_a_layer(folder: Path) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    del tensors["encoder.layer.1.output.dense.weight"]
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def with_another_width(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_size": 16}))
+
+
+def without_tokenizer(folder: Path) -> None:
+    for file in folder.glob("*token*"):
+        file.unlink()
+
+
+def without_model_type(folder: Path) -> None:
+    (folder / "config.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (without_config, "has no config.json"),
+        (without_weights, "no weights"),
+        (with_pickle_only, "pytorch_model.bin is not read, since such files can run code"),
+        (cut_short, "cannot be opened"),
+        (with_other_names, "are missing"),
+        (without_a_layer, r"are missing \(encoder.layer.1.output.dense.weight\)"),
+        (with_another_width, "do not fit its config.json"),
+        (without_tokenizer, "no fast tokenizer"),
+        (without_model_type, "cannot be opened"),
+    ],
+)
+def test_a_broken_folder_is_one_sentence(
+    tiny: Any, tmp_path: Path, damage: Callable[[Path], None], says: str
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny.checkpoint, folder)
+    load_model(str(folder))
+    damage(folder)
+    with pytest.raises(InputError, match=says) as caught:
+        load_model(str(folder))
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("multilingual-e5-smal", "did you mean 'multilingual-e5-small'"),
+        ("./nowhere", "no such checkpoint folder"),
+        ("a/b/c", "no such checkpoint folder"),
+        ("two words", "neither a folder, a packaged checkpoint nor a hub id"),
+    ],
+)
+def test_a_name_that_means_nothing(name: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        resolve(name)
+
+
+def test_a_hub_id_without_network_is_one_sentence() -> None:
+    with pytest.raises(
+        InputError, match=r"'nobody/nothing' is neither at hand nor could it be fetched"
+    ) as caught:
+        load_model("nobody/nothing")
+    assert "\n" not in str(caught.value)
+
+
+def test_dropout_is_what_was_asked_for(tiny: Any) -> None:
+    for wanted in (0.0, 0.25):
+        model, _ = load_model(str(tiny.checkpoint), dropout=wanted)
+        assert {m.p for m in model.modules() if type(m).__name__ == "Dropout"} == {wanted}

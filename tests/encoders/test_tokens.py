@@ -159,7 +159,7 @@ def test_no_expansion_without_a_mask_token(tiny: Any) -> None:
 
 @pytest.mark.parametrize("name", ["query_length", "passage_length"])
 def test_lengths_beyond_the_checkpoint_are_refused(open_encoder: Open, name: str) -> None:
-    with pytest.raises(InputError, match=f"{name} = 65, but the checkpoint has 64 positions"):
+    with pytest.raises(InputError, match=f"{name} = 65 is more than the checkpoint's 64 positions"):
         open_encoder(**{name: 65})
 
 
@@ -185,7 +185,7 @@ def roberta(positions: int, tiny: Any, length: int) -> Encoder:
 
 def test_roberta_counts_positions_behind_the_padding(tiny: Any) -> None:
     """Its table of 32 positions serves 30 tokens; padding to multiples of eight must not leave it either."""
-    with pytest.raises(InputError, match="query_length = 31, but the checkpoint has 30 positions"):
+    with pytest.raises(InputError, match="query_length = 31 is more than the checkpoint's 30 positions"):
         roberta(32, tiny, 31)
     encoder = roberta(32, tiny, 30)
     texts = [" ".join(["river"] * 40), "stone"]

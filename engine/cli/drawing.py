@@ -77,9 +77,9 @@ def _draw(row: dict[str, Any], path: Path) -> None:
     axes.set_yticks(range(rows), row["source_tokens"], **style)
     figure.colorbar(image, ax=axes, label="share of the row's mass", shrink=0.8)
     axes.set_title(
-        f"⟨T, C⟩ {row['value']:.3f} · {row['solver']} · ε {row['epsilon']:.3g} · "
+        f"⟨T, C⟩ {row['value']:.3f} · {row['solver']} · ε {row['epsilon']:.3g}\n"
         f"entropy {row['entropy']:.2f} nats · marginal error {row['marginal_error']:.1e}",
-        fontsize=8,
+        fontsize=7,
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # drawn as a box, which says as much

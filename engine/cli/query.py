@@ -89,6 +89,7 @@ def query(
     )
     if explain:
         for hit in hits[:3]:
+            click.echo()
             print_table(
                 ["query token", "document token", "similarity"],
                 [
@@ -96,5 +97,5 @@ def query(
                     for match in matches[hit.document.id]
                 ],
                 right=["similarity"],
-                title=f"\nrank {hit.rank}, {hit.score:.4f}: {hit.document.text}",
+                title=f"rank {hit.rank}, {hit.score:.4f}: {hit.document.text}",
             )

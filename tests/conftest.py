@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,14 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Keep tests out of the user's cache and results; the converted checkpoints are shared in a session."""
     monkeypatch.setenv("OPTICAL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("OPTICAL_RESULTS", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def whole_floats() -> Iterator[None]:
+    """Undo what training sets for its whole process: hypothesis needs the smallest floats."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 # -- a checkpoint and bitext small enough to train on in a second ------------------------------------

@@ -122,7 +122,9 @@ def _evaluate(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> lis
     run.update(device=str(device))
     torch.manual_seed(config.seed)  # a linear projection that was never saved is drawn
     queries = Encoder.load(config.encoder)
-    documents = queries if config.teacher is None else Encoder.load(config.teacher)
+    documents = queries
+    if config.teacher is not None and config.evaluation.documents == "teacher":
+        documents = Encoder.load(config.teacher)
     encoders = [documents] if documents is queries else [documents, queries]
     if any(needs_fitting(encoder.config) for encoder in encoders):
         texts = _unlabelled(config)

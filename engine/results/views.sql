@@ -30,16 +30,19 @@ LATERAL (
 ) AS scores_language
 LEFT JOIN languages ON languages.code = scores_language.language;
 
+-- The only revision there is, or one hash of them all.
+CREATE MACRO one_revision(revisions) AS
+    CASE len(revisions) WHEN 1 THEN revisions[1]
+    ELSE left(md5(array_to_string(list_sort(revisions), ' ')), 12) END;
+
 -- Means over languages, best first; compare rows only where `revision` and `languages` agree. A collection
--- with a pool for each language has a revision for each, and here one hash of them all.
+-- with a pool for each language has a revision for each.
 CREATE VIEW leaderboard AS
 SELECT
     run,
     name,
     collection,
-    CASE count(DISTINCT revision)
-        WHEN 1 THEN any_value(revision) ELSE left(md5(string_agg(DISTINCT revision, ' ' ORDER BY revision)), 12)
-    END AS revision,
+    one_revision(list(DISTINCT revision)) AS revision,
     protocol,
     scoring,
     direction,
@@ -57,9 +60,7 @@ SELECT
     run,
     name,
     collection,
-    CASE count(DISTINCT revision)
-        WHEN 1 THEN any_value(revision) ELSE left(md5(string_agg(DISTINCT revision, ' ' ORDER BY revision)), 12)
-    END AS revision,
+    one_revision(list(DISTINCT revision)) AS revision,
     protocol,
     scoring,
     direction,

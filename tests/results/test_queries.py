@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 
 import duckdb
@@ -169,3 +170,25 @@ def test_views(stored):
         "FROM high_low_gap WHERE measure = 'R@1'",
     )
     assert gaps.rows == [(second, 0.25, 0.25, 0.0, 1, 1)]
+
+
+def test_a_pool_for_each_language_is_one_row_of_the_leaderboard(stored, make_run, runs, score):
+    results, *_ = stored
+    both = make_run("both", full=False)
+    common = {"collection": "tatoeba", "direction": "en-xx", "query_language": "en"}
+    both.write_table(
+        "scores",
+        [
+            score(**common, document_language="sw", revision="a", value=0.2),
+            score(**common, document_language="de", revision="b", value=0.6),
+        ],
+    )
+    ingest(results, runs)
+    question = "SELECT value, languages, revision FROM leaderboard WHERE collection = 'tatoeba'"
+    ((value, languages, revision),) = ask(results, question).rows
+    assert (value, languages) == (pytest.approx(0.4), 2)
+    assert revision == hashlib.md5(b"a b").hexdigest()[:12]
+    ((gap, high, low),) = ask(
+        results, "SELECT gap, high_languages, low_languages FROM high_low_gap WHERE collection = 'tatoeba'"
+    ).rows
+    assert (gap, high, low) == (pytest.approx(0.4), 1, 1)

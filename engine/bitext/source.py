@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from engine.bitext.pairs import Drops, SentencePair
 from engine.bitext.reader import open_bitext
 from engine.bitext.split import in_part
 from engine.config import BitextConfig
 from engine.errors import InputError
+
+
+def open_source(source: BitextConfig, drops: Drops | None = None) -> Iterator[SentencePair]:
+    """Open one source and return its cleaned pairs, one at a time, before its split and limit.
+
+    Raises
+    ------
+    InputError
+        As `open_bitext`.
+    """
+    return open_bitext(
+        source.path,
+        format=source.format,
+        language=source.language,
+        target_language=source.target_language,
+        start=source.start,
+        stop=source.stop,
+        max_characters=source.max_characters,
+        max_ratio=source.max_ratio,
+        min_score=source.min_score,
+        drops=drops,
+    )
 
 
 def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None) -> list[SentencePair]:
@@ -21,20 +43,7 @@ def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None)
         If the source is missing, broken or empty.
     """
     pairs = [
-        pair
-        for pair in open_bitext(
-            source.path,
-            format=source.format,
-            language=source.language,
-            target_language=source.target_language,
-            start=source.start,
-            stop=source.stop,
-            max_characters=source.max_characters,
-            max_ratio=source.max_ratio,
-            min_score=source.min_score,
-            drops=drops,
-        )
-        if in_part(pair.target, source.part, source.test_share)
+        pair for pair in open_source(source, drops) if in_part(pair.target, source.part, source.test_share)
     ]
     if not pairs:
         raise InputError(f"no sentence pair is left in language {source.language!r}", path=source.path)

@@ -167,21 +167,9 @@ def _find_encoder(checkpoint: str) -> None:
 
 def _read_first(source: BitextConfig) -> None:
     """Read the first pair, for which place, format and languages must be right."""
-    from engine.bitext.reader import open_bitext
+    from engine.bitext.source import open_source
 
-    next(
-        open_bitext(
-            source.path,
-            format=source.format,
-            language=source.language,
-            target_language=source.target_language,
-            start=source.start,
-            stop=source.stop,
-            max_characters=source.max_characters,
-            max_ratio=source.max_ratio,
-            min_score=source.min_score,
-        )
-    )
+    next(open_source(source))
 
 
 def _described(collection: Collection) -> dict[str, Any]:

@@ -156,9 +156,9 @@ class TrainingConfig(Settings):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 autocast or fp32; auto takes bf16 where the processor computes in it."""
     frozen_layers: int = Field(0, ge=0)
-    """Lowest transformer layers that keep their weights."""
+    """Lowest transformer layers that keep their weights, the embeddings below them too."""
     frozen_embeddings: bool = False
-    """Whether the word embeddings keep their weights."""
+    """Whether the embeddings of words and positions keep their weights."""
     anchor: Fraction = 0.0
     """Share of each batch that is English on both sides, which holds the student to the teacher."""
     sampling: float = Field(1.0, ge=0)

@@ -209,7 +209,9 @@ class Distillation:
         for layer in layers[: training.frozen_layers]:
             layer.requires_grad_(False)
         if training.frozen_embeddings or training.frozen_layers:
-            self.student.model.get_input_embeddings().requires_grad_(False)
+            # the whole block, positions and norm too: else backward runs through every frozen layer
+            model = self.student.model
+            getattr(model, "embeddings", model.get_input_embeddings()).requires_grad_(False)
         self.student.mean.requires_grad_(False)
 
     def _optimiser(self) -> torch.optim.AdamW:

@@ -99,8 +99,8 @@ def test_trimming_changes_nothing_but_time(prepare: Prepare) -> None:
     ("training", "still"),
     [
         ({}, ()),
-        ({"frozen_layers": 1}, ("encoder.layer.0.", "word_embeddings")),
-        ({"frozen_embeddings": True}, ("word_embeddings",)),
+        ({"frozen_layers": 1}, ("encoder.layer.0.", "embeddings.")),
+        ({"frozen_embeddings": True}, ("embeddings.",)),
     ],
 )
 def test_frozen_parts_keep_their_weights(

@@ -10,35 +10,60 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import OpticalError
+from engine.cli.shading import Shading
+from engine.errors import InputError, OpticalError
 
-#: Fonts asked for in turn, so that most scripts find one that is installed.
-FONTS = (
-    "DejaVu Sans",
-    "Noto Sans",
-    "Noto Sans Devanagari",
-    "Noto Sans Arabic",
-    "Noto Sans Thai",
-    "Noto Sans CJK SC",
-    "Noto Sans Bengali",
-    "Noto Sans Tamil",
-)
+FORMATS = (".npz", ".png", ".svg")
+ARRAYS = ("plan", "cost", "source_tokens", "target_tokens")
+DEFAULT = Shading(by="row")
 
 
-def export_plan(row: dict[str, Any], path: Path) -> None:
+def export_plan(
+    row: dict[str, Any],
+    path: Path,
+    shading: Shading = DEFAULT,
+    *,
+    colours: str = "viridis",
+    marks: bool = False,
+) -> str:
     """Write a row of the ``plans`` table to `path`, atomically: ``.npz``, ``.png`` or ``.svg``.
 
-    An NPZ file holds ``plan`` and ``cost`` (Q, D), the two token lists, and the other figures as JSON.
+    An NPZ file holds ``plan`` and ``cost`` (Q, D), the two token lists, and the other figures as JSON. In an
+    SVG file labels are text, so that whoever shows it picks the fonts.
+
+    Parameters
+    ----------
+    row : dict
+        ``plan`` and ``cost`` (Q, D), ``source_tokens``, ``target_tokens``, and the figures.
+    path : Path
+        The file; its ending decides.
+    shading : Shading
+        What a picture shows.
+    colours : str
+        The name of a colour map of matplotlib.
+    marks : bool
+        Whether a picture marks each row's largest mass.
+
+    Returns
+    -------
+    str
+        A sentence when labels became numbers because no font has them; else empty.
 
     Raises
     ------
+    InputError
+        If the name ends otherwise.
     OpticalError
         If the file cannot be written.
     """
+    kind = path.suffix.lower()
+    if kind not in FORMATS:
+        raise InputError(f"a plan is exported as {', '.join(FORMATS)}", path=path)
     building = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    said = ""
     try:
-        if path.suffix.lower() == ".npz":
-            figures = {key: value for key, value in row.items() if key not in ("plan", "cost")}
+        if kind == ".npz":
+            figures = {key: value for key, value in row.items() if key not in ARRAYS}
             with building.open("wb") as stream:  # given a name, numpy would put .npz behind .NPZ
                 np.savez_compressed(
                     stream,
@@ -49,38 +74,70 @@ def export_plan(row: dict[str, Any], path: Path) -> None:
                     record=np.array(json.dumps(figures, ensure_ascii=False)),
                 )
         else:
-            _draw(row, building)
+            said = _draw(row, building, shading, colours, marks)
         building.replace(path)
     except OSError as error:
         raise OpticalError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         building.unlink(missing_ok=True)
+    return said
 
 
-def _draw(row: dict[str, Any], path: Path) -> None:
-    from matplotlib import font_manager
+def _draw(row: dict[str, Any], path: Path, shading: Shading, colours: str, marks: bool) -> str:
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [name for name in FONTS if name in installed]
-    plan = row["plan"]
-    shares = plan / np.maximum(plan.sum(1, keepdims=True), 1e-30)
+    svg = path.suffix.lower() == ".svg"
+    plan = np.asarray(row["plan"])
+    shares = shading.shares(shading.values(plan, np.asarray(row["cost"])))
     rows, columns = plan.shape
     figure = Figure(figsize=(2.2 + 0.3 * columns, 1.8 + 0.3 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="viridis", vmin=0, vmax=1, aspect="equal")
-    style: dict[str, Any] = {
-        "fontfamily": fonts,
-        "parse_math": False,
-    }  # dollar signs make no formula
-    axes.set_xticks(range(columns), row["target_tokens"], rotation=90, **style)
-    axes.set_yticks(range(rows), row["source_tokens"], **style)
-    figure.colorbar(image, ax=axes, label="share of the row's mass", shrink=0.8)
+    image = axes.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="equal", interpolation="none")
+    if marks:
+        best = plan.argmax(1)
+        light = np.nan_to_num(shares[np.arange(rows), best]) > 0.5
+        axes.scatter(best, np.arange(rows), s=8, c=np.where(light, "black", "white"), linewidths=0)
+    names, fonts, missing = _labels(row["target_tokens"], anyhow=svg)
+    axes.set_xticks(range(columns), names, rotation=90, rotation_mode="anchor", ha="right", va="center")
+    others, other_fonts, also = _labels(row["source_tokens"], anyhow=svg)
+    axes.set_yticks(range(rows), others)
+    axes.tick_params(length=0)
+    labels = [*axes.get_xticklabels(), *axes.get_yticklabels()]
+    for label, family in zip(labels, fonts + other_fonts, strict=True):
+        label.set(fontfamily=[family, "sans-serif"], parse_math=False)  # dollar signs make no formula
+    figure.colorbar(image, ax=axes, label=shading.words(), shrink=0.8)
     axes.set_title(
         f"⟨T, C⟩ {row['value']:.3f} · {row['solver']} · ε {row['epsilon']:.3g}\n"
         f"entropy {row['entropy']:.2f} nats · marginal error {row['marginal_error']:.1e}",
         fontsize=7,
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # drawn as a box, which says as much
-        figure.savefig(path, dpi=200)
+    # Labels of an SVG stay text, and the fonts that lack them here are not the reader's.
+    with rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(path, dpi=200, metadata={"Date": None} if svg else None)
+    if not missing + also:
+        return ""
+    from engine.cli.fonts import complaint
+
+    return complaint(missing + also)
+
+
+def _labels(tokens: list[str], *, anyhow: bool) -> tuple[list[str], list[str], list[str]]:
+    """Return labels and their fonts, and the tokens that no font has, whose labels are numbers.
+
+    `anyhow` keeps them as text.
+    """
+    from engine.cli.fonts import font_for
+
+    found = [font_for(token) for token in tokens]
+    fonts = [family or "DejaVu Sans" for family in found]
+    if anyhow:
+        return tokens, fonts, []
+    missing = [token for token, family in zip(tokens, found, strict=True) if family is None]
+    labels = [
+        token if family else f"[{n}]" for n, (token, family) in enumerate(zip(tokens, found, strict=True), 1)
+    ]
+    return labels, fonts, missing

@@ -80,8 +80,8 @@ def plan(
     if export is not None:
         from engine.cli.drawing import export_plan
 
-        export_plan(row, export)
-        click.echo(f"wrote {export}", err=True)
+        said = export_plan(row, export)
+        click.echo(f"wrote {export}" + (f"; {said}" if said else ""), err=True)
     if as_json:
         print_json({**row, "plan": row["plan"].tolist(), "cost": row["cost"].tolist()})
         return

@@ -14,9 +14,12 @@ from engine.encoders.encoder import Encoder
 from engine.evaluation.protocols import Scores, Scoring, evaluate_collection
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
-from engine.results.spool import RunFolder
+from engine.results.spool import RunFolder, table_files
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import sentence_vectors, token_vectors
+
+#: Each search adds one part to each of these.
+_TABLES = ("texts", "scores", "query_scores", "rankings")
 
 
 def evaluate(
@@ -33,8 +36,8 @@ def evaluate(
     """Search every collection with `queries` against what `documents` encoded, score and store.
 
     Document vectors are cached, since documents stay with the teacher while students come and go. Tables
-    ``scores``, ``query_scores`` and ``rankings`` of `run` grow with every collection, so that what is done
-    is kept whatever comes after.
+    ``texts``, ``scores``, ``query_scores`` and ``rankings`` of `run` grow with every collection, so that what is done
+    is kept whatever comes after; what a resumed run has in them is not searched again, and not returned.
 
     Raises
     ------
@@ -45,11 +48,17 @@ def evaluate(
     references = {collection.name: collection.reference for collection, _ in loaded if collection.reference}
     if run is not None and references:
         run.update(summary={"references": references})
+    done = _searched(run) if run is not None else 0
+    if done:
+        reporter.say(f"{done} searches were done before the run stopped; those that lack follow")
     results = []
     encoded: dict[tuple[str, ...], TokenStore | Tensor] = {}  # the same queries may meet several pools
     for collection, config in loaded:
         texts = document_texts(collection, context=config.context)
         for scoring in settings.scoring:
+            if done:
+                done -= 1
+                continue
             name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}, {scoring}"
             reporter.stage(f"{name}: documents", len(texts))
             store = encode(
@@ -68,11 +77,22 @@ def evaluate(
             reporter.advance()
             results.append(scores)
             if run is not None:
+                run.write_table("texts", scores.text_table(), append=True)
                 run.write_table("scores", scores.score_table(), append=True)
                 run.write_table("query_scores", scores.query_score_table(), append=True)
                 run.write_table("rankings", scores.ranking_table(), append=True)
                 run.heartbeat()
     return results
+
+
+def _searched(run: RunFolder) -> int:
+    """Return how many searches `run` has stored whole; what is left of one that was cut short goes."""
+    parts = [table_files(run.path, name) for name in _TABLES]
+    whole = min(map(len, parts))
+    for files in parts:
+        for file in files[whole:]:
+            file.unlink()
+    return whole
 
 
 def document_texts(collection: Collection, *, context: bool) -> list[str]:

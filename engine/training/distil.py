@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from engine.bitext.pairs import SentencePair
 from engine.bitext.source import draw
@@ -24,6 +27,7 @@ from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder
 from engine.retrieval.vectors import sentence_vectors
 from engine.training.alignment import realign, shifts
+from engine.training.averaging import averaged
 from engine.training.batches import Example, draw_batches, nearest_neighbours, with_negatives
 from engine.training.encoders import load_encoders
 from engine.training.held_out import HeldOut
@@ -32,6 +36,8 @@ from engine.training.losses.problem import document_frequencies
 from engine.training.pairs import Pairs, read_sources, set_aside
 from engine.training.precision import autocast_dtype
 from engine.training.schedule import learning_rate_factor
+from engine.training.state import STATE_FILE, Progress, load_state, save_state
+from engine.training.stopping import held_back
 from engine.training.teacher import TeacherVectors, encode_targets
 
 #: Held-out retrieval below this share of where it began counts as divergence.
@@ -84,6 +90,7 @@ class Distillation:
             for source, pairs in zip(config.bitext, sources, strict=True)
         ]
         run.write_table("bitext", records)
+        self.hashes = [str(record["hash"]) for record in records]
         self.pairs = set_aside([pair for pairs in sources for pair in pairs], config.training.held_out)
         self.english = list(dict.fromkeys(p.target for p in [*self.pairs.training, *self.pairs.held_out]))
         self.in_training = len({p.target for p in self.pairs.training})
@@ -114,7 +121,7 @@ class Distillation:
         self.optimiser = self._optimiser()
         # the teacher's weights, for averaging at the end
         self.origin = copy.deepcopy(self._weights()) if config.training.averaging else None
-        self.best_step, self.best_value = 0, math.nan
+        self.progress = Progress()
         self.kept = copy.deepcopy(self._weights())
 
     # -- preparation ------------------------------------------------------------------------------
@@ -232,10 +239,16 @@ class Distillation:
     def train(self) -> Distilled:
         """Run the loop; load the best student by held-out retrieval, and save it whole.
 
+        Where the run folder holds a saved state the loop goes on from there, as if it had never stopped.
+
         Raises
         ------
         DivergedError
             If the loss stops being a number, or held-out retrieval collapses.
+        InputError
+            If the saved state does not belong to this run as it is configured now.
+        KeyboardInterrupt
+            If it is told to stop; the state after the step under way is saved first.
         """
         config = self.config.training
         batches = draw_batches(
@@ -245,36 +258,60 @@ class Distillation:
             anchor=config.anchor,
             seed=self.config.seed,
         )
-        started = time.monotonic()
-        first = self._judge(0, started)
-        self.best_step, self.best_value, since = 0, first, 0
+        if self.state_file.is_file():
+            self.progress = load_state(self.state_file, *self._state())
+            batches = islice(batches, self.progress.step, None)
+            self.reporter.say(f"going on after step {self.progress.step}, where the last state was saved")
+        progress = self.progress
+        started = time.monotonic() - progress.elapsed
+        if not progress.step:
+            progress.first = progress.best_value = self._judge(0, started)
         self.reporter.stage("training", config.steps)
-        trained = 0.0  # seconds in steps alone, held-out retrieval left out
-        for step in range(1, config.steps + 1):
-            begun = time.monotonic()
-            figures = self._step(step, next(batches))
-            now = time.monotonic()
-            trained, elapsed = trained + now - begun, now - started
-            figures["pairs_per_second"] = config.batch_size * step / trained
-            self.run.log(step, figures, elapsed)
-            self.reporter.advance()
-            self.reporter.figures({**figures, "held_out_rr": self.best_value})
-            if step % config.evaluate_every and step != config.steps:
-                continue
-            value = self._judge(step, started)
-            if value < COLLAPSED * first:
-                raise DivergedError(
-                    f"held-out retrieval fell from {first:.3f} to {value:.3f} by step {step}; "
-                    "lower training.learning_rate or raise the weight of a contrastive loss"
-                )
-            since += 1
-            if value > self.best_value or not self.held_out:
-                self.best_step, self.best_value, since = step, value, 0
-                self.kept = copy.deepcopy(self._weights())
-            if config.patience is not None and since >= config.patience:
-                self.reporter.say(f"no gain in {since} held-out retrievals; stopped at step {step}")
-                break
+        if progress.step:
+            self.reporter.advance(progress.step)
+        with held_back() as told_to_stop:
+            for step in range(progress.step + 1, config.steps + 1):
+                if self._out_of_patience():
+                    break
+                begun = time.monotonic()
+                figures = self._step(step, next(batches))
+                now = time.monotonic()
+                progress.step, progress.elapsed = step, now - started
+                progress.trained += now - begun
+                figures["pairs_per_second"] = config.batch_size * step / progress.trained
+                self.run.log(step, figures, progress.elapsed)
+                self.reporter.advance()
+                self.reporter.figures({**figures, "held_out_rr": progress.best_value})
+                judged = step % config.evaluate_every == 0 or step == config.steps
+                if judged:
+                    self._compare(self._judge(step, started))
+                    progress.elapsed = time.monotonic() - started
+                if judged or told_to_stop():
+                    save_state(self.state_file, progress, *self._state())
+                if told_to_stop():
+                    raise KeyboardInterrupt
+        if self._out_of_patience():
+            self.reporter.say(
+                f"no gain in {progress.since} held-out retrievals; stopped at step {progress.step}"
+            )
         return self.finish()
+
+    def _out_of_patience(self) -> bool:
+        patience = self.config.training.patience
+        return patience is not None and self.progress.since >= patience
+
+    def _compare(self, value: float) -> None:
+        """Keep the weights if held-out retrieval, now `value`, is at its best; stop if it collapsed."""
+        progress = self.progress
+        if value < COLLAPSED * progress.first:
+            raise DivergedError(
+                f"held-out retrieval fell from {progress.first:.3f} to {value:.3f} by step {progress.step}; "
+                "lower training.learning_rate or raise the weight of a contrastive loss"
+            )
+        progress.since += 1
+        if value > progress.best_value or not self.held_out:
+            progress.best_step, progress.best_value, progress.since = progress.step, value, 0
+            self.kept = copy.deepcopy(self._weights())
 
     def _step(self, step: int, examples: list[Example]) -> dict[str, float]:
         config = self.config.training
@@ -314,7 +351,7 @@ class Distillation:
     def _judge(self, step: int, started: float) -> float:
         if not self.held_out:
             return math.nan
-        with self._averaged():
+        with averaged(self._weights(), self.origin, self.config.training.averaging):
             figures = self.held_out.measure(self.student, self.idf)
         self.run.log(step, figures, time.monotonic() - started)
         self.reporter.say(
@@ -325,16 +362,20 @@ class Distillation:
 
     # -- weights ----------------------------------------------------------------------------------
 
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: p.detach() for name, p in self.student.named_parameters() if p.requires_grad}
+    @property
+    def state_file(self) -> Path:
+        """Where the state is saved for a resume."""
+        return self.run.path / "checkpoints" / STATE_FILE
 
-    def _averaged(self) -> _Swap:
-        """Return a context in which the student has the averaged weights that it will be saved with."""
-        if self.origin is None:
-            return _Swap({}, {})
-        share = self.config.training.averaging
-        live = self._weights()
-        return _Swap(live, {n: torch.lerp(live[n], self.origin[n], share) for n in live})
+    def _state(self) -> tuple[Any, ...]:
+        """Return the parts of the state beside the progress, as `save_state` and `load_state` take them."""
+        return self.hashes, self._parameters(), self.kept, self.optimiser, self.generator
+
+    def _parameters(self) -> dict[str, Parameter]:
+        return {name: p for name, p in self.student.named_parameters() if p.requires_grad}
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: p.detach() for name, p in self._parameters().items()}
 
     def finish(self) -> Distilled:
         """Load the best student so far, averaged if so configured and with its whole vocabulary."""
@@ -347,22 +388,6 @@ class Distillation:
         untrim(self.student)
         self.student.model.set_attn_implementation("sdpa")
         self.student.eval()
-        measured = None if math.isnan(self.best_value) else self.best_value
-        self.run.update(summary={"best_step": self.best_step, "held_out_rr": measured})
-        return Distilled(self.teacher, self.student, self.best_step, self.best_value)
-
-
-class _Swap:
-    """Exchange live weights for others and put them back."""
-
-    def __init__(self, live: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
-        self.live, self.other = live, other
-
-    def __enter__(self) -> None:
-        self.saved = {name: value.clone() for name, value in self.live.items()}
-        for name, value in self.other.items():
-            self.live[name].copy_(value)
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self.saved.items():
-            self.live[name].copy_(value)
+        step, best = self.progress.best_step, self.progress.best_value
+        self.run.update(summary={"best_step": step, "held_out_rr": None if math.isnan(best) else best})
+        return Distilled(self.teacher, self.student, step, best)

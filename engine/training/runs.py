@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +13,8 @@ from engine.config import AnyConfig, DistilConfig, EvaluateConfig
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.encoders.saving import save_encoder, save_fitted
-from engine.errors import OpticalError
+from engine.errors import DivergedError, OpticalError
+from engine.evaluation.opening import config_of
 from engine.evaluation.protocols import Scores
 from engine.evaluation.runner import document_texts, evaluate
 from engine.reporting import SILENT, Reporter
@@ -26,6 +24,8 @@ from engine.training.encoders import needs_fitting, some
 from engine.training.pairs import read_sources
 from engine.training.plans import held_out_plans, save_frequencies
 from engine.training.precision import autocast_dtype
+from engine.training.state import STATE_FILE
+from engine.training.stopping import terminable
 
 
 def execute(
@@ -46,8 +46,29 @@ def execute(
         If it was stopped; what it had reached is kept.
     """
     run = RunFolder.create(runs, config, argv, run_id)
+    return run, _carry_out(config, run, reporter)
+
+
+def resume(run: RunFolder, reporter: Reporter = SILENT) -> list[Scores]:
+    """Carry on `run` (see `engine.jobs.resuming.reopen`) from its last saved state, or else from its start.
+
+    A distillation ends as if it had never stopped. Collections that were searched already are not searched
+    again; the scores of the others are returned.
+
+    Raises
+    ------
+    OpticalError, KeyboardInterrupt
+        As `execute`.
+    """
+    config = config_of(run)
+    if config.kind == "distil" and not (run.path / "checkpoints" / STATE_FILE).is_file():
+        reporter.say("the run had saved no state yet, so it starts over")
+    return _carry_out(config, run, reporter)
+
+
+def _carry_out(config: AnyConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
     try:
-        with _terminable():
+        with terminable():
             scores = (
                 _distil(config, run, reporter)
                 if config.kind == "distil"
@@ -68,25 +89,8 @@ def execute(
         run.finish("failed", f"{type(error).__name__}: {error}")
         raise
     run.finish("finished")
-    return run, scores
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into KeyboardInterrupt, so that a run that is told to stop ends as if by Ctrl-C."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: whoever runs us there handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    (run.path / "checkpoints" / STATE_FILE).unlink(missing_ok=True)
+    return scores
 
 
 def _distil(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
@@ -97,6 +101,9 @@ def _distil(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list[Sc
         result = distillation.train()
     except KeyboardInterrupt as error:
         interrupted, result = error, distillation.finish()
+    except DivergedError:
+        distillation.state_file.unlink(missing_ok=True)  # from there it would diverge again
+        raise
     save_encoder(result.student, run.checkpoints / "student")
     save_fitted(result.teacher, run.checkpoints / "teacher")
     if distillation.idf is not None:

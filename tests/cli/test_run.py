@@ -108,7 +108,7 @@ def test_a_run_prints_its_table_and_how_to_see_it_again(call: Call, tiny: Any, t
         (("--set", "training.steps"), "--set takes key=value"),
         (("--set", "teacher.checkpoint=./nowhere"), "no such checkpoint folder"),
         (("--set", "collections.0.label=x"), "holds no further keys"),
-        (("--resume", "x"), "--resume"),
+        (("--resume", "x"), "there is no such results database"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_code_2(
@@ -173,6 +173,51 @@ def test_a_detached_run_goes_on_by_itself(call: Call, tiny: Any, tmp_path: Path)
     record = RunFolder.open(folder).record
     assert record["pid"] == started["pid"] and record["config"]["training"]["steps"] == 3
     assert "held-out MRR" in (folder / "log.txt").read_text("utf-8")
+
+
+def test_a_run_that_failed_at_its_end_is_resumed_there(call: Call, tiny: Any, tmp_path: Path) -> None:
+    """Its test data is missing, which shows after training; with the data there it only evaluates."""
+    test = tmp_path / "test.tsv"
+    settings = tiny.settings(training=QUICK)
+    settings["collections"][0]["bitext"][0]["path"] = str(test)
+    config = write(tmp_path, settings)
+    code, _, err = call("run", str(config))
+    assert code == 2 and "test.tsv" in err.splitlines()[-1]
+    test.write_bytes(tiny.test["sw"].read_bytes())
+    for arguments, says in (
+        ((str(config), "--set", "training.steps=5"), "training.steps is 5 here and 4 in run"),
+        (("--set", "training.steps=5"), "--set changes a CONFIG"),
+    ):
+        code, out, err = call("run", *arguments, "--resume", "tiny")
+        assert (code, out) == (2, "") and says in err.splitlines()[-1]
+    code, out, err = call("run", str(config), "--resume", "tiny")
+    assert code == 0 and out.startswith("ciphers (bitext, xx-en, maxsim)")
+    assert "going on after step 4" in err and "step 2:" not in err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert out.splitlines()[-1] == folder.name and state_of(folder) == "finished"
+    code, out, err = call("run", "--resume", folder.name, "--detach")
+    assert (code, out) == (2, "") and "is finished, there is nothing to resume" in err
+    assert call("run")[0] == 2
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_is_resumed_detached(call: Call, tiny: Any, tmp_path: Path) -> None:
+    config = write(tmp_path, tiny.settings(training={"steps": 2000, "evaluate_every": 10}))
+    code, out, _ = call("run", str(config), "--detach", "--json")
+    started = json.loads(out)
+    folder, process = tmp_path / "runs" / started["run"], psutil.Process(started["pid"])
+    deadline, pause = time.monotonic() + 120, threading.Event()
+    while not (folder / "checkpoints").is_dir() and time.monotonic() < deadline:
+        assert process.is_running()
+        pause.wait(0.1)
+    process.kill()
+    assert wait_for(folder, process, {"crashed"}) == "crashed"
+    assert call("stop", folder.name)[0] == 2  # there is nothing to stop
+    code, out, _ = call("run", "--resume", "tiny", "--detach", "--json")
+    again = json.loads(out)
+    assert code == 0 and again["run"] == folder.name
+    assert wait_for(folder, psutil.Process(again["pid"]), {"finished", "failed"}) == "finished"
+    assert "going on after step" in (folder / "log.txt").read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -314,7 +314,7 @@ FULL = [
 
 
 @pytest.mark.parametrize("error", FULL)
-@pytest.mark.parametrize("which", ["weights", "fitted", "frequencies"])
+@pytest.mark.parametrize("which", ["state", "weights", "fitted", "frequencies"])
 def test_a_full_disk_fails_the_run_in_one_sentence(
     carry_out: Execute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, which: str
 ) -> None:
@@ -322,6 +322,7 @@ def test_a_full_disk_fails_the_run_in_one_sentence(
         raise error
 
     place = {
+        "state": "engine.training.state.save_file",
         "weights": "transformers.BertModel.save_pretrained",
         "fitted": "safetensors.torch.save_file",
         "frequencies": "engine.training.plans.save_file",
@@ -336,7 +337,8 @@ def test_a_full_disk_fails_the_run_in_one_sentence(
     assert state_of(run.path) == "failed"
     assert run.record["failure"] == str(caught.value)
     left = sorted(path.name for path in (run.path / "checkpoints").iterdir())
-    assert left == (["student", "teacher"] if which == "frequencies" else [])
+    state = [] if which == "state" else ["state.safetensors"]  # with room again, the run can be resumed
+    assert left == state + (["student", "teacher"] if which == "frequencies" else [])
 
 
 def test_a_full_disk_while_metrics_are_written(

@@ -1,0 +1,145 @@
+"""A distillation's saved state: all that its next step depends on and that its configuration does not give.
+
+One safetensors file holds the trainable weights, AdamW's moments, the best weights so far and the states of
+torch's random generators; its header holds the counters as JSON. It is replaced atomically, so whoever
+resumes finds one whole state or none.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import Parameter
+
+from engine.errors import InputError, OpticalError
+
+STATE_FILE = "state.safetensors"
+_HEADER = "optical"
+
+
+@dataclass
+class Progress:
+    """How far a distillation has come.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    first, best_value : float
+        Held-out retrieval before the first step, and at its best so far.
+    best_step : int
+        The step of the best weights.
+    since : int
+        Held-out retrievals since then.
+    trained, elapsed : float
+        Seconds in steps alone, and in the whole loop.
+    """
+
+    step: int = 0
+    first: float = math.nan
+    best_step: int = 0
+    best_value: float = math.nan
+    since: int = 0
+    trained: float = 0.0
+    elapsed: float = 0.0
+
+
+def save_state(
+    path: Path,
+    progress: Progress,
+    bitext: Sequence[str],
+    weights: Mapping[str, Parameter],
+    best: Mapping[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    generator: np.random.Generator,
+) -> None:
+    """Write the state to `path`; `bitext` are the hashes of what is learnt from.
+
+    Raises
+    ------
+    OpticalError
+        If the disk is full; the state before is kept then.
+    """
+    tensors = {f"weights/{name}": value.detach().contiguous() for name, value in weights.items()}
+    if progress.best_step != progress.step:  # else they are the weights
+        tensors |= {f"best/{name}": value.contiguous() for name, value in best.items()}
+    for name, value in weights.items():
+        moments = optimiser.state.get(value, {})
+        tensors |= {f"optimiser/{part}/{name}": tensor.contiguous() for part, tensor in moments.items()}
+    tensors["random/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    header = {
+        "progress": asdict(progress),
+        "bitext": list(bitext),
+        "generator": generator.bit_generator.state,
+    }
+    building = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        save_file(tensors, str(building), metadata={_HEADER: json.dumps(header)})
+        building.replace(path)
+    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk by its own error
+        reason = getattr(error, "strerror", None) or error
+        raise OpticalError(f"{path}: the state could not be saved: {reason}") from error
+    finally:
+        building.unlink(missing_ok=True)
+
+
+def load_state(
+    path: Path,
+    bitext: Sequence[str],
+    weights: Mapping[str, Parameter],
+    best: Mapping[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    generator: np.random.Generator,
+) -> Progress:
+    """Put a saved state back into what `save_state` took it from, and return how far it had come.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or belongs to other bitext or another encoder.
+    """
+    try:
+        with safe_open(str(path), "pt") as file:
+            header: dict[str, Any] = json.loads((file.metadata() or {})[_HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+        progress = Progress(**header["progress"])
+        known = header["bitext"]
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "the saved state is damaged; delete it to start the run over, or start a new run", path=path
+        ) from error
+    if known != list(bitext):
+        raise InputError("the bitext has changed since the run began; start a new run", path=path)
+    if any(
+        tensors.get(f"weights/{name}", torch.empty(0)).shape != value.shape for name, value in weights.items()
+    ):
+        raise InputError("the state belongs to another encoder; start a new run", path=path)
+    for name, value in weights.items():
+        value.data.copy_(tensors[f"weights/{name}"])
+        best[name].copy_(tensors.get(f"best/{name}", tensors[f"weights/{name}"]))
+        moments = {
+            part: tensors[key].to(value.device)
+            for part in ("step", "exp_avg", "exp_avg_sq")
+            if (key := f"optimiser/{part}/{name}") in tensors
+        }
+        if moments:
+            optimiser.state[value] = moments
+    torch.set_rng_state(tensors["random/cpu"])
+    if "random/cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random/cuda"])
+    generator.bit_generator.state = header["generator"]
+    return progress

@@ -8,8 +8,6 @@ keys are refused with the nearest spelling.
 from __future__ import annotations
 
 import tomllib
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from engine.errors import InputError, nearest
+from engine.validation import sentence
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -342,7 +341,8 @@ def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) 
     try:
         return _adapter.validate_python(settings)
     except ValidationError as error:
-        raise InputError(_sentence(error), path=source) from error
+        model = EvaluateConfig if settings["kind"] == "evaluate" else DistilConfig
+        raise InputError(sentence(error, model, skip=("distil", "evaluate")), path=source) from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -379,37 +379,3 @@ def _overlay(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
         both_tables = isinstance(value, dict) and isinstance(base.get(key), dict)
         base[key] = _overlay(base[key], value) if both_tables else value
     return base
-
-
-def _sentence(error: ValidationError) -> str:
-    first, more = error.errors()[0], error.error_count() - 1
-    location = [part for part in first["loc"] if part not in ("distil", "evaluate")]
-    key = ".".join(str(part) for part in location) or "the configuration"
-    if first["type"] == "extra_forbidden":
-        kind = str(first["loc"][0])
-        known = _fields(EvaluateConfig if kind == "evaluate" else DistilConfig, location[:-1])
-        sentence = f"{key} is not a setting{nearest(str(location[-1]), known)}"
-    elif first["type"] == "missing":
-        sentence = f"{key} is missing"
-    else:
-        message = first["msg"].removeprefix("Value error, ")
-        sentence = f"{key}: {message[:1].lower()}{message[1:]}"
-        if not isinstance(first["input"], dict | list):
-            sentence += f", not {first['input']!r}"
-    return sentence + (f" (and {more} more)" if more else "")
-
-
-def _fields(model: Any, location: Sequence[str | int]) -> list[str]:
-    """Return the settings' names at `location` under `model`."""
-    for part in location:
-        if isinstance(part, int):
-            continue
-        model = _model(model.model_fields[part].annotation)
-    return list(model.model_fields)
-
-
-def _model(annotation: Any) -> Any:
-    """Return the settings class inside an annotation such as ``list[X]`` or ``X | None``."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, Settings) else None
-    return next((found for part in typing.get_args(annotation) if (found := _model(part))), None)

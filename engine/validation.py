@@ -1,0 +1,63 @@
+"""Settings checked against a model, and what is wrong with them as one sentence."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from engine.errors import InputError, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], settings: Mapping[str, Any], key: str = "") -> Model:
+    """Return `settings` as a `model`; `key` is put in front of the names in errors.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, missing, or its value is not what the model declares.
+    """
+    try:
+        return model.model_validate(dict(settings))
+    except ValidationError as error:
+        raise InputError(sentence(error, model, key=key)) from error
+
+
+def sentence(
+    error: ValidationError, model: type[BaseModel], *, key: str = "", skip: Sequence[str] = ()
+) -> str:
+    """Return the first of the errors that `model` found; parts of its place that are in `skip` stay out."""
+    first, more = error.errors()[0], error.error_count() - 1
+    location = [part for part in first["loc"] if part not in skip]
+    name = ".".join(str(part) for part in ([key] if key else []) + location) or "the configuration"
+    if first["type"] == "extra_forbidden":
+        said = f"{name} is not a setting{nearest(str(location[-1]), _fields(model, location[:-1]))}"
+    elif first["type"] == "missing":
+        said = f"{name} is missing"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        said = f"{name}: {message[:1].lower()}{message[1:]}"
+        if not isinstance(first["input"], dict | list):
+            said += f", not {first['input']!r}"
+    return said + (f" (and {more} more)" if more else "")
+
+
+def _fields(model: Any, location: Sequence[str | int]) -> list[str]:
+    """Return the settings' names at `location` under `model`."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        model = _model(model.model_fields[part].annotation)
+    return list(model.model_fields)
+
+
+def _model(annotation: Any) -> Any:
+    """Return the settings class inside an annotation such as ``list[X]`` or ``X | None``."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((found for part in typing.get_args(annotation) if (found := _model(part))), None)

@@ -130,12 +130,13 @@ def query_scores(
 
 
 class Hit(NamedTuple):
-    """One rank of a ranking; `grade` is None where the document was not judged."""
+    """One rank of a ranking; `grade` is None where the document was not judged, `text` where not stored."""
 
     rank: int
     document: str
     score: float
     grade: int | None
+    text: str | None
 
 
 def ranking(results: Path, setting: Setting, run: str, code: str, query: str) -> list[Hit]:
@@ -144,11 +145,32 @@ def ranking(results: Path, setting: Setting, run: str, code: str, query: str) ->
 
     answer = ask(
         results,
-        "SELECT rank, document_id, score, grade FROM rankings WHERE run = ? AND collection = ? "
-        "AND scoring = ? AND direction = ? AND query_language = ? AND query_id = ? ORDER BY rank",
-        [run, setting.collection, setting.scoring, setting.direction, code, query],
+        """SELECT rank, document_id, score, grade, text FROM rankings AS ranked
+        LEFT JOIN texts ON texts.run = ranked.run AND texts.collection = ranked.collection
+            AND texts.revision = ranked.revision AND texts.role = 'document' AND texts.id = document_id
+        WHERE ranked.run = ? AND ranked.collection = ? AND coalesce(ranked.revision, ?) = ?
+            AND coalesce(ranked.protocol, ?) = ? AND scoring = ? AND direction = ?
+            AND query_language = ? AND query_id = ?
+        ORDER BY rank""",
+        [
+            *(run, setting.collection, setting.revision, setting.revision, setting.protocol),
+            *(setting.protocol, setting.scoring, setting.direction, code, query),
+        ],
     )
     return [Hit(*row) for row in answer.rows]
+
+
+def query_texts(results: Path, setting: Setting, run: str, code: str) -> dict[str, str]:
+    """Return what a language's queries say, by query; empty for runs from before texts were stored."""
+    from engine.results.queries import ask
+
+    answer = ask(
+        results,
+        "SELECT id, text FROM texts WHERE run = ? AND collection = ? AND revision = ? AND role = 'query' "
+        "AND language = ?",
+        [run, setting.collection, setting.revision, code],
+    )
+    return dict(answer.rows)
 
 
 def group_of(code: str, by: str) -> str:

@@ -31,7 +31,7 @@ _NUMBERS = {*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), "FLOAT", "DOUBLE", 
 def sql(question: str, as_csv: bool, limit: int | None, results: Path, as_json: bool) -> None:
     """Ask the results database one question in SQL.
 
-    Tables: runs, steps, scores, query_scores, rankings, plans, bitext, languages. Views: leaderboard,
+    Tables: runs, steps, scores, query_scores, rankings, texts, plans, bitext, languages. Views: leaderboard,
     per_language, high_low_gap, latest.
     """
     if as_csv and as_json:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from engine.collections.base import Collection
+from engine.collections.base import Collection, Document, Query
 from engine.errors import InputError
 from engine.evaluation.measures import (
     average_precision_from_ranks,
@@ -29,6 +29,9 @@ from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found
 
 Scoring = Literal["maxsim", "dense"]
+
+#: Ranks whose documents are stored with their texts.
+SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,10 @@ class Scores:
             for query, value in values.items()
         ]
         names = ("query_language", "query_id", "measure", "value")
-        columns = zip(*rows, strict=True) if rows else [()] * len(names)
-        return self._table("query_scores", len(rows), **dict(zip(names, map(list, columns), strict=True)))
+        found = zip(*rows, strict=True) if rows else [()] * len(names)
+        columns: dict[str, Sequence[Any]] = dict(zip(names, map(list, found), strict=True))
+        columns["document_language"] = [self.collection.document_language] * len(rows)
+        return self._table("query_scores", len(rows), **columns)
 
     def ranking_table(self) -> pa.Table:
         """Return the rows of table ``rankings``; ``grade`` is null where a document was not judged."""
@@ -123,6 +128,23 @@ class Scores:
             columns["score"] += scores
             columns["grade"] += [grades.get(document) for document in documents]
         return self._table("rankings", len(columns["rank"]), **columns)
+
+    def text_table(self) -> pa.Table:
+        """Return the rows of table ``texts``: queries, relevant documents, and the tops of the rankings."""
+        collection = self.collection
+        shown = {document for documents in self.ranking.document_ids for document in documents[:SHOWN]}
+        for grades in collection.judgements.values():
+            shown.update(document for document, grade in grades.items() if grade > 0)
+        documents = [document for document in collection.documents if document.id in shown]
+        texts: list[Query | Document] = [*collection.queries, *documents]
+        return self._table(
+            "texts",
+            len(texts),
+            role=["query"] * len(collection.queries) + ["document"] * len(documents),
+            id=[item.id for item in texts],
+            language=[item.language for item in texts],
+            text=[item.text for item in texts],
+        )
 
     def _table(self, name: str, rows: int, **columns: Sequence[Any]) -> pa.Table:
         collection = self.collection

@@ -138,6 +138,10 @@ def _steps(contents: dict[Path, bytes], reading: Reading) -> pa.Table:
 
 def _part(table: str, path: Path, content: bytes) -> pa.Table:
     try:
-        return to_table(table, pq.read_table(pa.BufferReader(content)))
+        rows = pq.read_table(pa.BufferReader(content))
+        for field in TABLES[table]:
+            if field.nullable and field.name not in rows.column_names:  # added since the run was made
+                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+        return to_table(table, rows)
     except (pa.ArrowException, OSError, OpticalError) as error:
         raise InputError(f"not a part of table {table!r}: {error}", path=path) from error

@@ -1,4 +1,4 @@
--- The tables of the results database, version 1 (engine.results.database.SCHEMA_VERSION).
+-- The tables of the results database, version 2 (engine.results.database.SCHEMA_VERSION).
 -- It is made from the run folders, can be deleted and rebuilt, and only engine/results/ingest.py writes it.
 -- There are no keys: ingest replaces a run's rows of one table as a whole, without duplicates.
 
@@ -67,6 +67,7 @@ CREATE TABLE query_scores (
     scoring VARCHAR NOT NULL,
     direction VARCHAR NOT NULL,
     query_language VARCHAR NOT NULL,
+    document_language VARCHAR,
     query_id VARCHAR NOT NULL,
     measure VARCHAR NOT NULL,
     value DOUBLE NOT NULL
@@ -76,6 +77,8 @@ CREATE TABLE query_scores (
 CREATE TABLE rankings (
     run VARCHAR NOT NULL,
     collection VARCHAR NOT NULL,
+    revision VARCHAR,
+    protocol VARCHAR,
     scoring VARCHAR NOT NULL,
     direction VARCHAR NOT NULL,
     query_language VARCHAR NOT NULL,
@@ -84,6 +87,17 @@ CREATE TABLE rankings (
     document_id VARCHAR NOT NULL,
     score DOUBLE NOT NULL,
     grade BIGINT
+);
+
+-- What was asked and what was found: all queries, their relevant documents, and the first ten of each ranking.
+CREATE TABLE texts (
+    run VARCHAR NOT NULL,
+    collection VARCHAR NOT NULL,
+    revision VARCHAR NOT NULL,
+    role VARCHAR NOT NULL, -- query or document
+    id VARCHAR NOT NULL,
+    language VARCHAR NOT NULL,
+    text VARCHAR NOT NULL
 );
 
 -- Transport plans; plan and cost are (source tokens, target tokens), entropy is in nats.

@@ -201,7 +201,7 @@ class RunFolder:
         Parameters
         ----------
         name : str
-            ``scores``, ``query_scores``, ``rankings``, ``plans`` or ``bitext``.
+            ``scores``, ``query_scores``, ``rankings``, ``texts``, ``plans`` or ``bitext``.
         rows : sequence of mappings, or pyarrow.Table
             Exactly the table's columns (`engine.results.tables.TABLES`), without the run's id.
         append : bool

@@ -45,20 +45,26 @@ TABLES: dict[str, pa.Schema] = {
     "query_scores": pa.schema(
         [
             *map(_text, ("collection", "revision", "protocol", "scoring", "direction")),
-            *map(_text, ("query_language", "query_id", "measure")),
+            _text("query_language"),
+            pa.field("document_language", pa.string()),
+            *map(_text, ("query_id", "measure")),
             _number("value"),
         ]
     ),
     # Ranks count from one; `grade` is null where the document was not judged.
     "rankings": pa.schema(
         [
-            *map(_text, ("collection", "scoring", "direction", "query_language", "query_id")),
+            _text("collection"),
+            *(pa.field(name, pa.string()) for name in ("revision", "protocol")),
+            *map(_text, ("scoring", "direction", "query_language", "query_id")),
             _count("rank"),
             _text("document_id"),
             _number("score"),
             pa.field("grade", pa.int64()),
         ]
     ),
+    # `role` is ``query`` or ``document``; documents are the relevant ones and those ranked first.
+    "texts": pa.schema([*map(_text, ("collection", "revision", "role", "id", "language", "text"))]),
     # `plan` and `cost` are (source tokens, target tokens); entropy is in nats.
     "plans": pa.schema(
         [
@@ -112,7 +118,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "steps": ("step", "metric"),
     "scores": (*_FIGURE, "document_language", "measure"),
     "query_scores": (*_FIGURE, "query_id", "measure"),
-    "rankings": ("collection", "scoring", "direction", "query_language", "query_id", "rank"),
+    "rankings": (*_FIGURE, "query_id", "rank"),
+    "texts": ("collection", "revision", "role", "id"),
     "plans": ("pair", "solver", "epsilon"),
     "bitext": ("name", "source_language", "target_language"),
 }

@@ -74,7 +74,12 @@ def write_scores(run: RunFolder, values: Values, **figure: Any) -> None:
         run.write_table(
             "query_scores",
             [
-                {**row, "query_id": f"{asking}:{topic}{place}", "value": value}
+                {
+                    **row,
+                    "document_language": answering,
+                    "query_id": f"{asking}:{topic}{place}",
+                    "value": value,
+                }
                 for place, value in enumerate(scores)
             ],
             append=True,

@@ -85,6 +85,7 @@ def test_rows_are_what_the_tables_take() -> None:
         "scores": scores.score_table(),
         "query_scores": scores.query_score_table(),
         "rankings": scores.ranking_table(),
+        "texts": scores.text_table(),
     }
     for name, table in tables.items():
         assert to_table(name, table).equals(table)
@@ -99,6 +100,19 @@ def test_rows_are_what_the_tables_take() -> None:
     ]  # fmt: skip
     assert [row["score"] for row in ranked] == pytest.approx([0.4, 0.3, 0.2, 0.1])
     assert len(tables["query_scores"]) == 3 * 4
+    told = {(row["role"], row["id"]): (row["language"], row["text"]) for row in tables["texts"].to_pylist()}
+    assert told["query", "sw:2"] == ("sw", "mbili") and told["document", "en:3"] == ("en", "four")
+    assert len(told) == tables["texts"].num_rows == 3 + 4
+
+
+def test_texts_are_those_of_relevant_documents_and_of_the_tops() -> None:
+    many = tuple(Document(f"en:{n}", f"text {n}", "en") for n in range(40))
+    asked = collection(
+        documents=many, queries=(Query("so:1", "kow", "so"),), judgements={"so:1": {"en:39": 1}}
+    )
+    descending = torch.arange(40, 0, -1)[None].float()
+    rows = evaluate_collection(asked, descending, torch.eye(40), scoring="dense").text_table().to_pylist()
+    assert [row["id"] for row in rows] == ["so:1", *(f"en:{n}" for n in range(10)), "en:39"]
 
 
 def test_more_measures_can_be_asked_for_and_senseless_ones_are_refused() -> None:

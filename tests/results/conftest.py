@@ -88,14 +88,20 @@ def make_run(runs: Path) -> MakeRun:
             "scores",
             [score_row(query_language=code, value=value + 0.1 * i) for i, code in enumerate(LANGUAGES)],
         )
-        common = {"collection": "tico", "scoring": "maxsim", "direction": "xx-en", "query_language": "so"}
+        common = {
+            "collection": "tico",
+            "revision": "1",
+            "protocol": "bitext",
+            "scoring": "maxsim",
+            "direction": "xx-en",
+            "query_language": "so",
+        }
         run.write_table(
             "query_scores",
             [
                 {
                     **common,
-                    "revision": "1",
-                    "protocol": "bitext",
+                    "document_language": "en",
                     "query_id": f"q{i}",
                     "measure": "RR",
                     "value": 1 / i,
@@ -108,6 +114,14 @@ def make_run(runs: Path) -> MakeRun:
             [
                 {**common, "query_id": "q1", "rank": r, "document_id": f"d{r}", "score": -r, "grade": g}
                 for r, g in ((1, 1), (2, None))
+            ],
+        )
+        told = {"collection": "tico", "revision": "1"}
+        run.write_table(
+            "texts",
+            [
+                {**told, "role": "query", "id": "q1", "language": "so", "text": "biyo nadiif ah"},
+                {**told, "role": "document", "id": "d1", "language": "en", "text": "clean water"},
             ],
         )
         run.write_table("plans", [plan()])

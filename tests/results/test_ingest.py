@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import BusyError, InputError, OpticalError
@@ -69,13 +70,35 @@ def test_every_row_arrives(make_run, results, runs):
     run = make_run()
     report = ingest(results, runs)
     assert report.added == [run.id] and report.rebuilt and not report.problems
-    counts = {"runs": 1, "steps": 6, "scores": 3, "query_scores": 2, "rankings": 2, "plans": 2, "bitext": 1}
+    counts = {
+        "runs": 1,
+        "steps": 6,
+        "scores": 3,
+        "query_scores": 2,
+        "rankings": 2,
+        "texts": 2,
+        "plans": 2,
+        "bitext": 1,
+    }
     stored = dump(results)
     assert {name: len(stored[name]) for name in counts} == counts
     row = ask(results, "SELECT plan, cost, run FROM plans WHERE pair = 'p2'").rows[0]
     assert row[1:] == ([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], run.id) and len(row[0]) == 3
     assert ask(results, "SELECT config->>'$.training.steps', commit FROM runs").rows[0][0] == "300"
     assert ask(results, "SELECT (dropped->>'empty')::INT FROM bitext").rows == [(3,)]
+
+
+def test_a_run_from_before_a_column_was_added_is_read_with_nulls(make_run, results, runs):
+    run = make_run()
+    (file,) = run.path.glob("rankings*.parquet")
+    pq.write_table(pq.read_table(file).drop_columns(["revision", "protocol"]), file)
+    assert not ingest(results, runs).problems
+    assert ask(results, "SELECT rank, revision, protocol FROM rankings ORDER BY rank").rows == [
+        (1, None, None), (2, None, None),
+    ]  # fmt: skip
+    pq.write_table(pq.read_table(file).drop_columns(["score"]), file)
+    (problem,) = ingest(results, runs).problems
+    assert "column 'score' is missing" in problem
 
 
 def test_deleting_and_rebuilding_gives_equal_tables(make_run, results, runs):

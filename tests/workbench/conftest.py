@@ -76,15 +76,30 @@ def _write_scores(run: RunFolder, number: int) -> None:
              "measure": "RR", "value": float(values.mean()), "low": None, "high": None, "queries": 40}
         )  # fmt: skip
         for query, value in enumerate(values):
-            key = {**common, "query_language": code, "query_id": f"{code}:{query}"}
-            queries.append({**key, "protocol": "bitext", "measure": "RR", "value": float(value)})
+            key = {**common, "protocol": "bitext", "query_language": code, "query_id": f"{code}:{query}"}
+            queries.append({**key, "document_language": "en", "measure": "RR", "value": float(value)})
             for rank in range(1, 4):
                 document = f"en:{(query + rank) % 40}"
                 grade = 1 if rank == int(better[query]) else None
-                row = {name: value for name, value in key.items() if name != "revision"}
                 rankings.append(
-                    {**row, "rank": rank, "document_id": document, "score": 1 / rank, "grade": grade}
+                    {**key, "rank": rank, "document_id": document, "score": 1 / rank, "grade": grade}
                 )
+    told = {"collection": "tico", "revision": "abc"}
+    texts = [
+        {
+            **told,
+            "role": "query",
+            "id": row["query_id"],
+            "language": row["query_language"],
+            "text": f"swali {n}",
+        }
+        for n, row in enumerate(queries)
+    ]
+    texts += [
+        {**told, "role": "document", "id": f"en:{n}", "language": "en", "text": f"Wash your hands, rule {n}."}
+        for n in range(40)
+    ]
+    run.write_table("texts", texts)
     run.write_table("scores", scores)
     run.write_table("query_scores", queries)
     run.write_table("rankings", rankings)

@@ -140,7 +140,7 @@ async def test_comparison_shows_the_figures_of_the_statistics(app: Workbench, ma
         await pilot.press("enter")
         queries = app.screen.query_one("#queries-table", Table)
         await tools.until(pilot, lambda: queries.rows)
-        changes = [float(row[-1].replace("−", "-")) for row in words(queries)]
+        changes = [float(row[-2].replace("−", "-")) for row in words(queries)]
         assert changes == sorted(changes)
         await pilot.press("o")
         await pilot.pause()

@@ -17,7 +17,7 @@ from workbench.actions import bindings
 from workbench.comparing import Hit, Setting
 from workbench.screens.base import Watched
 from workbench.screens.dialogs import Look
-from workbench.text import score, signed
+from workbench.text import plain, score, signed
 from workbench.widgets.table import Cell, Column, Table
 
 VIEWS = ("all queries", "improved", "worse", "changed nothing")
@@ -34,11 +34,11 @@ class QueriesScreen(Watched):
     room = "queries"
 
     class Loaded(Message):
-        """The scores of the queries were read, one mapping a run."""
+        """The scores of the queries were read, one mapping a run, and what the queries say."""
 
-        def __init__(self, scores: list[dict[str, float]], problem: str = "") -> None:
+        def __init__(self, scores: list[dict[str, float]], texts: dict[str, str], problem: str = "") -> None:
             super().__init__()
-            self.scores, self.problem = scores, problem
+            self.scores, self.texts, self.problem = scores, texts, problem
 
     class Ranked(Message):
         """The rankings of one query were read, one a run."""
@@ -51,6 +51,7 @@ class QueriesScreen(Watched):
         super().__init__()
         self.setting, self.measure, self.code, self.runs = setting, measure, code, runs
         self.scores: list[dict[str, float]] = []
+        self.texts: dict[str, str] = {}
         self.view = 0
 
     def compose(self) -> ComposeResult:
@@ -73,14 +74,15 @@ class QueriesScreen(Watched):
                 comparing.query_scores(results, self.setting, self.measure, run, self.code).get(self.code, {})
                 for run, _ in self.runs
             ]
+            texts = comparing.query_texts(results, self.setting, self.runs[-1][0], self.code)
         except OpticalError as error:
-            self.post_message(self.Loaded([], str(error)))
+            self.post_message(self.Loaded([], {}, str(error)))
             return
-        self.post_message(self.Loaded(scores))
+        self.post_message(self.Loaded(scores, texts))
 
     @on(Loaded)
     def _loaded(self, message: Loaded) -> None:
-        self.scores = message.scores
+        self.scores, self.texts = message.scores, message.texts
         self._fill()
         if message.problem:
             self.query_one("#status", Static).update(Text(message.problem))
@@ -100,9 +102,11 @@ class QueriesScreen(Watched):
             delta = change[query]
             look = "good" if delta > 0 else "bad" if delta < 0 else "dim"
             values = [score(scores[query]) for scores in self.scores]
-            rows.append([query, *values, *([Cell(signed(delta), look)] if both else [])])
+            change_cell = [Cell(signed(delta), look)] if both else []
+            rows.append([query, *values, *change_cell, self.texts.get(query, "")])
         columns = [Column("Query"), *(Column(name, right=True) for _, name in self.runs)]
         columns += [Column("Δ", 7, right=True)] * both
+        columns += [Column("Text")] * bool(self.texts)
         self.query_one(Table).show(columns, rows, kept)
         counts = [sum(test(value) for value in change.values()) for test in (_better, _worse)]
         text = Text(f"{comparing.name_of(self.code)}: {self.setting.words()}, {self.measure}\n")
@@ -143,7 +147,7 @@ class QueriesScreen(Watched):
         try:
             found = [comparing.ranking(results, self.setting, run, self.code, query) for run, _ in self.runs]
         except OpticalError as error:
-            self.post_message(self.Loaded(self.scores, str(error)))
+            self.post_message(self.Loaded(self.scores, self.texts, str(error)))
             return
         self.post_message(self.Ranked(query, found))
 
@@ -151,8 +155,10 @@ class QueriesScreen(Watched):
     def _ranked(self, message: Ranked) -> None:
         before = {hit.document: hit.rank for hit in message.rankings[0]}
         columns = [Column("Rank", 4, right=True)]
+        # what the dialog leaves to the documents of each run
+        width = max((self.app.size.width - 19 - 20 * (len(self.runs) - 1)) // len(self.runs), 12)
         for place, (_, name) in enumerate(self.runs):
-            columns += [Column("", 1), Column(name), Column("Score", 7, right=True)]
+            columns += [Column("", 1), Column(name, width), Column("Score", 7, right=True)]
             columns += [Column("Move", 6, right=True)] * (place == 1)
         rows = []
         for rank in range(1, max(map(len, message.rankings), default=0) + 1):
@@ -165,10 +171,11 @@ class QueriesScreen(Watched):
                 )
             rows.append(row)
         values = " → ".join(score(scores[message.query_id]) for scores in self.scores)
-        title = f"{message.query_id}: {self.measure} {values}"
+        title = plain(self.texts.get(message.query_id, message.query_id))
         found = [next((hit.rank for hit in hits if hit.grade), None) for hits in message.rankings]
         depth = max(map(len, message.rankings), default=0)
-        note = "first relevant at rank " + " → ".join(str(rank or f"below {depth}") for rank in found)
+        ranks = " → ".join(str(rank or f"below {depth}") for rank in found)
+        note = f"{message.query_id}: {self.measure} {values}, first relevant at rank {ranks}"
         self.app.push_screen(Look(title, columns, rows, f"{note}     Esc  close"))
 
 
@@ -176,7 +183,7 @@ def _hit(hit: Hit, before: dict[str, int] | None) -> list[Any]:
     relevant = bool(hit.grade)
     cells: list[Any] = [
         Cell("✓" if relevant else " ", "good"),
-        Cell(hit.document, "good" if relevant else ""),
+        Cell(hit.text or hit.document, "good" if relevant else ""),
     ]
     cells.append(f"{hit.score:.4f}")
     if before is not None:

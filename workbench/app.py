@@ -147,6 +147,13 @@ class Workbench(App[None]):
 
         self.push_screen(HelpHere(self.focused or self.screen, self.screen))
 
+    def action_jump(self) -> None:
+        """Show a letter on each part of the screen, and go to the one whose letter is typed."""
+        from workbench.screens.jump import Jump
+
+        if not self.screen.is_modal:
+            self.push_screen(Jump(self.screen))
+
     def action_next_theme(self) -> None:
         """Take the next theme."""
         names = [theme.name for theme in THEMES]

@@ -14,6 +14,9 @@ from engine.errors import InputError
 WATCH_SECONDS = 20.0
 """A run that cannot begin says so within this time."""
 
+DONE = "shows it again"
+"""How the last line of a run's log ends when all went well."""
+
 
 def program() -> str:
     """Return the program that belongs to this Python, else the one on the path.
@@ -31,7 +34,7 @@ def program() -> str:
 
 
 def last_words(pid: int, log: Path, wanted: Callable[[], bool]) -> str | None:
-    """Watch a new process for a while; return the last line of its `log` if it ended, else None.
+    """Watch a new process for a while; return the last line of its `log` if it failed, else None.
 
     It stops watching when `wanted` no longer holds.
     """
@@ -41,6 +44,7 @@ def last_words(pid: int, log: Path, wanted: Callable[[], bool]) -> str | None:
     while wanted() and time.monotonic() < deadline:
         if not psutil.pid_exists(pid):
             lines = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
-            return lines[-1] if lines else "it wrote nothing"
+            last = lines[-1] if lines else "it ended without a word"
+            return None if last.endswith(DONE) else last
         time.sleep(0.5)
     return None

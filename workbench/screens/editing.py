@@ -1,7 +1,8 @@
-"""Changes to a run from the table of runs: stop, tags, note, name, delete."""
+"""Changes to a run from the table of runs: stop, resume, tags, note, name, delete."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,10 @@ from textual.message import Message
 from engine.errors import InputError, OpticalError
 from workbench.screens.base import Room
 from workbench.screens.dialogs import Confirm, Line
+from workbench.starting import last_words, program
 from workbench.store import Run
+
+STATE = "checkpoints/state.safetensors"
 
 
 class Editing(Room):
@@ -59,6 +63,47 @@ class Editing(Room):
 
         consequence = "It is asked to save a checkpoint and end; after a minute it is ended by force."
         self.app.push_screen(Confirm(f"Stop {run['name']}?", consequence), answered)
+
+    def action_resume(self) -> None:
+        """Ask, then start the process that carries the run on."""
+        run = self.run_here
+        if run is None:
+            return
+        if run["state"] in ("running", "finished"):
+            self.say(f"{run['name']} is {run['state']}; there is nothing to resume", "warn")
+            return
+        folder = run["folder"]
+        command = ["run", "--resume", run["id"], "--results", str(self.bench.results)]
+        whence = (
+            "It goes on from its last saved state, as it was configured."
+            if (folder / STATE).is_file()
+            else "It saved no state, so it starts over, as it was configured."
+        )
+        if run["kind"] != "distil":
+            whence = "It goes on with the searches that lack."
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.say(f"resuming {run['name']} …")
+                self._resume(command, folder)
+
+        shown = shlex.join(["optical-workbench", *command])
+        self.app.push_screen(Confirm(f"Resume {run['name']}?", f"{whence}\n\n$ {shown}"), answered)
+
+    @work(thread=True, group="resume", exit_on_error=False)
+    def _resume(self, command: list[str], folder: Path) -> None:
+        from engine.jobs.launch import launch
+
+        log = folder / "log.txt"
+        try:
+            pid = launch([program(), *command], log)
+        except (OpticalError, OSError) as error:
+            self.post_message(self.Done(str(error), True))
+            return
+        self.post_message(self.Done(f"{folder.name} goes on as process {pid}", False))
+        words = last_words(pid, log, lambda: self.app.is_running)
+        if words is not None:
+            self.post_message(self.Done(words, True))
 
     def action_tag(self) -> None:
         """Type the run's tags."""

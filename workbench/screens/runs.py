@@ -47,7 +47,8 @@ class RunsScreen(Editing, Room):
         "drawn over each other and whose settings can be compared. The filter takes words, `field=value`, "
         "comparisons such as `RR>0.8` or `training.steps<200`, and AND, OR, NOT."
     )
-    BINDINGS: ClassVar[list[BindingType]] = bindings("runs")
+    # The curves' keys work from the table too.
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs"), *bindings("curves")]
     room = "runs"
 
     class Followed(Message):
@@ -74,7 +75,7 @@ class RunsScreen(Editing, Room):
         yield Input(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
         yield Static(id="greeting")
         with Container(id="runs-body"):
-            yield Table(id="runs-table", fixed=3, empty="no run fits the filter; Esc in it clears it")
+            yield Table(id="runs-table", fixed=3, empty="reading runs …")
             with ContentSwitcher(id="detail", initial="curves-place"):
                 yield Container(id="curves-place")
                 yield Table(id="settings", empty="no settings are recorded")
@@ -105,6 +106,7 @@ class RunsScreen(Editing, Room):
     def runs_changed(self, snapshot: Snapshot) -> None:
         """Show the runs anew."""
         self.runs = snapshot.runs
+        self.query_one("#runs-table", Table).empty = "no run fits the filter; Esc in it clears it"
         self.query_one("#greeting").display = not self.runs
         self.query_one("#runs-body").display = bool(self.runs)
         if not self.runs:
@@ -322,6 +324,28 @@ class RunsScreen(Editing, Room):
         switcher = self.query_one("#detail", ContentSwitcher)
         names = ["curves-place", "settings", "log"]
         switcher.current = names[(names.index(switcher.current or names[0]) + 1) % len(names)]
+
+    def _curves(self, action: str) -> None:
+        switcher = self.query_one("#detail", ContentSwitcher)
+        switcher.current = "curves-place"
+        for grid in self.query("CurveGrid"):
+            getattr(grid, f"action_{action}")()
+
+    def action_next_curve(self) -> None:
+        """Show the next plot."""
+        self._curves("next_curve")
+
+    def action_log_axis(self) -> None:
+        """Switch the loss's axis."""
+        self._curves("log_axis")
+
+    def action_smooth(self) -> None:
+        """Smooth the curves more, then not at all."""
+        self._curves("smooth")
+
+    def action_x_axis(self) -> None:
+        """Switch between steps and minutes."""
+        self._curves("x_axis")
 
     def action_diff(self) -> None:
         """Show the settings in which the marked runs differ."""

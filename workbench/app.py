@@ -19,6 +19,7 @@ from workbench.actions import ACTIONS, bindings
 from workbench.screens.runs import RunsScreen
 from workbench.store import Snapshot, Store
 from workbench.themes import THEMES
+from workbench.worker import Worker as WarmProcess
 
 POLL_SECONDS = 2.0
 
@@ -39,6 +40,12 @@ def _plan() -> Screen[Any]:
     from workbench.screens.plan import PlanScreen
 
     return PlanScreen()
+
+
+def _ask() -> Screen[Any]:
+    from workbench.screens.ask import AskScreen
+
+    return AskScreen()
 
 
 def _sql() -> Screen[Any]:
@@ -72,11 +79,12 @@ class Workbench(App[None]):
     def __init__(self, results: Path) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]
-        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-tall")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-tiny"), (16, "-low"), (30, "-tall")]
         self.results = results
         self.store = Store(results)
         self.snapshot: Snapshot | None = None
         self.chosen_runs: list[str] = []
+        self.worker = WarmProcess()
         self.news: Signal[Snapshot] = Signal(self, "news")
         self._polling = False
         for theme in THEMES:
@@ -93,6 +101,10 @@ class Workbench(App[None]):
         self.call_after_refresh(self.poll)
         self.set_interval(POLL_SECONDS, self.poll)
 
+    def on_unmount(self) -> None:
+        """Leave no process behind."""
+        self.worker.close()
+
     def poll(self) -> None:
         """Look at the runs, unless that is under way."""
         if not self._polling:
@@ -104,7 +116,8 @@ class Workbench(App[None]):
         try:
             snapshot = self.store.poll()
         except (OpticalError, OSError) as error:
-            snapshot = Snapshot(problems=[str(error)])
+            known = self.snapshot.runs if self.snapshot else []  # what was seen stays on the screen
+            snapshot = Snapshot(known, [str(error)])
         self.post_message(self.Polled(snapshot))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": ("engine.cli.compare", "Compare runs per language, with intervals and tests."),
     "query": ("engine.cli.query", "Search a collection with a run's encoders."),
     "plan": ("engine.cli.plan", "Show or export the transport plan of two sentences."),
+    "serve": ("engine.cli.serve", "Answer requests on stdin, as the app makes them."),
     "sql": ("engine.cli.sql", "Ask the results database in SQL."),
     "export": ("engine.cli.sql", "Write a table or query to CSV, JSON or Parquet."),
     "data": ("engine.cli.data", "Collections and bitext at hand."),

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
 import click
-from pydantic import ValidationError
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.tables import print_facts, print_table
-from engine.config import DistilConfig, TransportConfig
 from engine.errors import InputError
-from engine.paths import runs_folder
-from engine.results.queries import run_record
-from engine.results.spool import RunFolder
 
 FORMATS = (".png", ".svg", ".npz")
 
@@ -45,38 +39,21 @@ def plan(
     """Show where RUN's plan sends the mass of each token of a sentence."""
     if export is not None and export.suffix.lower() not in FORMATS:
         raise InputError(f"a plan is exported as {', '.join(FORMATS)}", path=export)
-    folder = RunFolder.open(runs_folder(results) / run_record(refreshed(results), run)["id"])
+    refreshed(results)
 
-    from engine.evaluation.opening import config_of, encoders_of
-    from engine.training.plans import load_frequencies, plan_of
+    from engine.evaluation.opening import config_of, encoders_of, find_run
+    from engine.training.plans import encode_pair, load_frequencies, solve_pair, transport_of
 
-    config = config_of(folder)
-    role: Literal["query", "passage"] = "passage"
-    recorded = TransportConfig()
-    if isinstance(config, DistilConfig):
-        role, recorded = config.training.target_role, config.transport
-    settings: dict[str, Any] = recorded.model_dump()
+    folder = find_run(results, run)
     changed = {"epsilon": epsilon, "solver": solver, "iterations": iterations}
-    settings |= {key: value for key, value in changed.items() if value is not None}
-    if settings["solver"] != "sinkhorn" or (settings["anneal_from"] or 0) < settings["epsilon"]:
-        settings["anneal_from"] = None
+    changes = {key: value for key, value in changed.items() if value is not None}
     try:
-        transport = TransportConfig(**settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
-        raise InputError(f"--{first['loc'][0]}: {message}, not {first['input']!r}") from error
+        transport, role = transport_of(config_of(folder), changes)
+    except InputError as error:
+        raise InputError(str(error).replace("transport.", "--", 1)) from error
     student, teacher = encoders_of(folder)
-    row = plan_of(
-        student,
-        teacher,
-        transport,
-        source,
-        target,
-        language=language,
-        target_role=role,
-        idf=load_frequencies(folder.path / "checkpoints"),
-    )
+    pair = encode_pair(student, teacher, source, target, role)
+    row = solve_pair(pair, transport, language=language, idf=load_frequencies(folder.path / "checkpoints"))
     if export is not None:
         from engine.cli.drawing import export_plan
 

@@ -8,9 +8,6 @@ import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.tables import print_table
-from engine.paths import runs_folder
-from engine.results.queries import run_record
-from engine.results.spool import RunFolder
 
 
 @click.command()
@@ -33,19 +30,21 @@ def query(
     as_json: bool,
 ) -> None:
     """Search with RUN's student for TEXT, among documents its teacher encoded."""
-    folder = RunFolder.open(runs_folder(results) / run_record(refreshed(results), run)["id"])
+    refreshed(results)
 
     import torch
 
     from engine.cli.console import ConsoleReporter
+    from engine.evaluation.opening import find_run
     from engine.evaluation.search import Searcher
     from engine.training.precision import autocast_dtype
 
+    folder = find_run(results, run)
     with ConsoleReporter() as reporter:
         precision = autocast_dtype("auto", torch.device("cpu"))
         searcher = Searcher(folder, collection, language, precision, reporter)
         hits = searcher.search(text, k)
-    matches = {hit.document.id: searcher.explain(text, hit.document) for hit in hits} if explain else {}
+    matches = {hit.document.id: searcher.explain(text, hit.document.id) for hit in hits} if explain else {}
     if as_json:
         print_json(
             {

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from engine.collections.base import Collection, Document
-from engine.collections.loading import load_collections
-from engine.encoders.encoder import Encoder
+from engine.config import AnyConfig, CollectionConfig
 from engine.errors import InputError, nearest
-from engine.evaluation.opening import config_of, encoders_of
+from engine.evaluation.opening import config_of, saved_encoders
 from engine.evaluation.runner import document_texts
+from engine.evaluation.shelf import Shelf
+from engine.evaluation.typed import typed
 from engine.languages import language as find_language
-from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder
-from engine.retrieval.maxsim import maxsim_explain, search_maxsim
-from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import token_vectors
+from engine.retrieval.maxsim import maxsim_explain
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Match:
 
 
 class Searcher:
-    """A run's encoders over one collection, kept ready for any number of queries.
+    """A run's encoders over one of its pools of documents, ready for any number of queries.
 
     Parameters
     ----------
@@ -54,6 +52,10 @@ class Searcher:
         ISO code of the language that queries come in; picks the pool where there is one a language.
     precision : torch.dtype
         Number format of the matrix products.
+    documents : str, optional
+        Language of the documents (`Collection.document_language`), where pools differ in that alone.
+    shelf : Shelf, optional
+        Has what was loaded before, and keeps what is loaded now.
     """
 
     def __init__(
@@ -63,27 +65,33 @@ class Searcher:
         language: str,
         precision: torch.dtype,
         reporter: Reporter = SILENT,
+        *,
+        documents: str | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
-        self.language = find_language(language).code
-        self.collection, context = _choose(run, collection, self.language)
-        self.student, teacher = encoders_of(run)
+        shelf = shelf or Shelf()
         config = config_of(run)
+        student, teacher = saved_encoders(run)
+        self.language = find_language(language).code
+        self.collection, entry = choose_pool(config, collection, self.language, documents, shelf)
+        self.student = shelf.encoder(student, reporter)
         by_student = config.kind == "distil" and config.evaluation.documents == "student"
-        self.documents = self.student if by_student else teacher
+        self.documents = self.student if by_student else shelf.encoder(teacher, reporter)
         self.precision = precision
-        self.texts = document_texts(self.collection, context=context)
-        reporter.stage(f"{self.collection.name}: documents", len(self.texts))
-        self.store: TokenStore = token_vectors(
-            self.documents,
-            self.texts,
-            "passage",
-            precision=precision,
-            cache=cache_home() / "vectors",
-            progress=reporter.advance,
+        self.texts = document_texts(self.collection, context=entry.context)
+        self.search_in = shelf.documents(
+            self.documents, self.texts, precision, self.collection.name, reporter
         )
         self._known = {
-            query.text: query.id for query in self.collection.queries if query.language == self.language
+            " ".join(query.text.split()): query.id
+            for query in self.collection.queries
+            if query.language == self.language
         }
+
+    def judgements(self, text: str) -> Mapping[str, int] | None:
+        """Return the grades of documents for the query `text`, None if it is none of the collection's."""
+        known = self._known.get(" ".join(text.split()))
+        return None if known is None else self.collection.judgements.get(known, {})
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
         """Return the `k` best documents for the query `text`; one without a token is never found.
@@ -91,50 +99,107 @@ class Searcher:
         Raises
         ------
         InputError
-            If the query has no token that counts.
+            If the query has no token that counts, is too long or holds control characters.
         """
-        vectors, mask, _ = self._encode(text)
-        scores, indices = search_maxsim(vectors[None], mask[None], self.store, k)
-        grades = self.collection.judgements.get(self._known.get(text, ""), {})
-        found = zip(scores[0].tolist(), indices[0].tolist(), strict=True)
+        vectors, _ = self._encode(text)
+        scores, indices = self.search_in.search(vectors, k)
+        grades = self.judgements(text) or {}
         hits = []
-        for rank, (score, index) in enumerate(found, 1):
+        for rank, (score, index) in enumerate(zip(scores.tolist(), indices.tolist(), strict=True), 1):
             document = self.collection.documents[index]
             if score > float("-inf"):
                 hits.append(Hit(rank, score, document, grades.get(document.id)))
         return hits
 
-    def explain(self, text: str, document: Document) -> list[Match]:
-        """Return which token of `document` each counted token of the query met; their mean is the score."""
-        vectors, mask, pieces = self._encode(text)
-        index = next(i for i, found in enumerate(self.collection.documents) if found.id == document.id)
+    def explain(self, text: str, document: str) -> list[Match]:
+        """Return which token of the document of id `document` each counted token of the query met.
+
+        The mean of the products is the document's score.
+
+        Raises
+        ------
+        InputError
+            As `search`; also if there is no such document or none of its tokens counts.
+        """
+        vectors, pieces = self._encode(text)
+        index = self.place(document)
         (tokens,) = self.documents.tokenize([self.texts[index]], "passage")
-        counted = [i for i, counts in zip(tokens.ids, tokens.counted, strict=True) if counts]
-        best, scores = maxsim_explain(vectors[mask], self.store[index].float())
-        names = self.documents.pieces(counted)
+        names = self.documents.pieces(
+            [i for i, counts in zip(tokens.ids, tokens.counted, strict=True) if counts]
+        )
+        if not names:
+            raise InputError(f"no token of the document {document!r} counts, so nothing is met in it")
+        best, scores = maxsim_explain(vectors, self.search_in.documents[index].float())
         return [
             Match(piece, names[found], score)
             for piece, found, score in zip(pieces, best.tolist(), scores.tolist(), strict=True)
         ]
 
-    def _encode(self, text: str) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-        encoder: Encoder = self.student
-        ((_, encoded),) = encoder.encode([text], "query", precision=self.precision)
+    def place(self, document: str) -> int:
+        """Return the index of the document of id `document`.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        for index, one in enumerate(self.collection.documents):
+            if one.id == document:
+                return index
+        raise InputError(f"the collection {self.collection.name!r} has no document {document!r}")
+
+    def too_long(self, text: str) -> bool:
+        """Tell whether the end of the query `text` is cut off, because it has more tokens than are taken."""
+        config = self.student.config
+        pieces = self.student.tokenizer(config.query_prefix + typed(text), verbose=False)["input_ids"]
+        return len(pieces) > config.query_length
+
+    def _encode(self, text: str) -> tuple[torch.Tensor, list[str]]:
+        """Return the vectors (Q, H) of the query's tokens that count, and their pieces."""
+        ((_, encoded),) = self.student.encode([typed(text)], "query", precision=self.precision)
         mask = encoded.mask[0]
         if not mask.any():
             raise InputError(f"the query {text!r} has no token that counts; type a word")
-        return encoded.tokens[0], mask, encoder.pieces(encoded.ids[0][mask].tolist())
+        return encoded.tokens[0][mask], self.student.pieces(encoded.ids[0][mask].tolist())
 
 
-def _choose(run: RunFolder, name: str | None, language: str) -> tuple[Collection, bool]:
-    config = config_of(run)
+def pools_of(config: AnyConfig, shelf: Shelf) -> list[tuple[str, Collection]]:
+    """Return all pools that a run was evaluated on, each with the name its collection is chosen by.
+
+    Raises
+    ------
+    InputError
+        If a collection is missing or broken.
+    """
+    return [
+        (entry.label or entry.name, collection)
+        for entry in config.collections
+        for collection in shelf.collections(entry, config.seed)
+    ]
+
+
+def choose_pool(
+    config: AnyConfig, name: str | None, language: str, documents: str | None, shelf: Shelf
+) -> tuple[Collection, CollectionConfig]:
+    """Return the pool of the collection `name` for queries in `language`, and its configuration.
+
+    Without a pool for that language it is the collection's first.
+
+    Raises
+    ------
+    InputError
+        If the run has no such collection, or none with documents in the language `documents`.
+    """
     labels = [entry.label or entry.name for entry in config.collections]
     if not labels:
-        raise InputError("the run was evaluated on no collection; nothing to search", path=run.path)
+        raise InputError(f"run {config.name!r} was evaluated on no collection, so there is nothing to search")
     if name is not None and name not in labels:
         has = f"; it has {', '.join(labels)}"
         raise InputError(f"the run has no collection {name!r}{nearest(name, labels)}{has}")
     entry = config.collections[0 if name is None else labels.index(name)]
-    loaded: Sequence[Collection] = load_collections(entry, config.seed)
-    same = [collection for collection in loaded if language in collection.query_languages]
-    return (same or loaded)[0], entry.context
+    pools = [
+        pool for pool in shelf.collections(entry, config.seed) if documents in (None, pool.document_language)
+    ]
+    if not pools:
+        raise InputError(f"the collection {name or labels[0]!r} has no documents in {documents!r}")
+    return next((pool for pool in pools if language in pool.query_languages), pools[0]), entry

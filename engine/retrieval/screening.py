@@ -7,6 +7,7 @@ document that lies further from a decision than the bound needs no second look, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def screened(
 ) -> Iterator[Found]:
     """Yield what `find_maxsim` returns for consecutive blocks of queries; fp32 vectors or narrower."""
     device = documents.vectors.device
-    error = screening_error(queries, documents).to(device)
+    error = Rounding.of(documents.vectors).error(queries).to(device)
     start = 0
     for coarse in token_blocks(queries, documents, block_bytes=block_bytes, precision="bf16"):
         if coarse.isnan().any():
@@ -39,12 +40,12 @@ def screened(
             )
         rows = torch.arange(start, start + len(coarse))
         start += len(coarse)
-        yield _settle(
+        yield settle(
             queries.select(rows), documents, k, wanted[rows].to(device), coarse, error[rows.to(device)]
         )
 
 
-def _settle(
+def settle(
     queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, coarse: Tensor, error: Tensor
 ) -> Found:
     """Return the exact result of a block, whose scores `coarse` (n, M) are off by at most `error` (n,)."""
@@ -102,22 +103,34 @@ def _exact(tokens: Tensor, documents: TokenStore, indices: Tensor) -> Tensor:
     return best.masked_fill(chosen.lengths == 0, -torch.inf)
 
 
-def screening_error(queries: TokenStore, documents: TokenStore) -> Tensor:
-    """Bound, for each query, how far its bf16 score with any document can lie from the fp32 one, (N,).
+@dataclass(frozen=True)
+class Rounding:
+    """What rounding to bf16 does to documents: their largest norm, and the most it takes from a vector."""
 
-    By Cauchy and Schwarz ``|<q,d> - <q',d'>| <= |q - q'||d| + |q'||d - d'|`` with q', d' the rounded
-    vectors; rounding the product adds at most 1/256 of it, and sums of H terms lose at most H units in the
-    last place in fp32. Neither max nor mean enlarges an error that holds for every pair.
-    """
-    norm, residual, _ = _rounding(documents.vectors)
-    largest, rest = norm.max() if len(norm) else 0.0, residual.max() if len(residual) else 0.0
-    _, residuals, rounded = _rounding(queries.vectors)
-    product = 1 / 256 + queries.vectors.shape[1] * 2.0**-22
-    token = residuals * largest + rounded * (rest + (largest + rest) * product)
-    owner = torch.repeat_interleave(torch.arange(len(queries), device=token.device), queries.lengths)
-    total = token.new_zeros(len(queries)).index_add_(0, owner, token)
-    # 1 % more covers the rounding of this bound itself.
-    return 1.01 * total / queries.lengths.clamp(min=1)
+    norm: float
+    residual: float
+
+    @classmethod
+    def of(cls, documents: Tensor) -> Rounding:
+        """Measure it on the vectors (N, H)."""
+        norms, residuals, _ = _rounding(documents)
+        return cls(float(norms.max()), float(residuals.max())) if len(norms) else cls(0.0, 0.0)
+
+    def error(self, queries: TokenStore) -> Tensor:
+        """Bound, for each query, how far its bf16 score with any document can lie from the fp32 one, (N,).
+
+        By Cauchy and Schwarz ``|<q,d> - <q',d'>| <= |q - q'||d| + |q'||d - d'|`` with q', d' the rounded
+        vectors; rounding the product adds at most 1/256 of it, and sums of H terms lose at most H units in
+        the last place in fp32. Neither max nor mean enlarges an error that holds for every pair.
+        """
+        _, residuals, rounded = _rounding(queries.vectors)
+        product = 1 / 256 + queries.vectors.shape[1] * 2.0**-22
+        slack = self.residual + (self.norm + self.residual) * product
+        token = residuals * self.norm + rounded * slack
+        owner = torch.repeat_interleave(torch.arange(len(queries), device=token.device), queries.lengths)
+        total = token.new_zeros(len(queries)).index_add_(0, owner, token)
+        # 1 % more covers the rounding of this bound itself.
+        return 1.01 * total / queries.lengths.clamp(min=1)
 
 
 def _rounding(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.config import TransportConfig
-from engine.encoders.encoder import Encoder, Role
+from engine.config import AnyConfig, DistilConfig, TransportConfig
+from engine.encoders.encoder import Encoded, Encoder, Role
 from engine.errors import InputError
+from engine.evaluation.typed import typed
 from engine.training.distil import Distillation
 from engine.training.losses.problem import COSTS, marginal, solve
 from engine.transport import Plan
+from engine.validation import validated
 
 #: Pairs of each language whose plans are kept.
 PLANS = 8
@@ -48,34 +52,59 @@ def held_out_plans(distillation: Distillation) -> list[dict[str, Any]]:
     return rows
 
 
+@dataclass(frozen=True)
+class EncodedPair:
+    """A sentence pair with the token vectors of both sides, ready to be solved with any settings."""
+
+    source: str
+    target: str
+    source_tokens: list[str]
+    target_tokens: list[str]
+    query: Encoded
+    document: Encoded
+
+
 @torch.inference_mode()
-def plan_of(
-    student: Encoder,
-    teacher: Encoder,
-    config: TransportConfig,
-    source: str,
-    target: str,
-    *,
-    language: str,
-    target_role: Role,
-    idf: Tensor | None = None,
-) -> dict[str, Any]:
-    """Return the plan of one sentence pair as a row of the ``plans`` table.
+def encode_pair(
+    student: Encoder, teacher: Encoder, source: str, target: str, target_role: Role
+) -> EncodedPair:
+    """Encode a sentence pair.
 
     Raises
     ------
     InputError
-        If a side has no token that counts.
+        If a side has no token that counts, is too long or holds control characters.
     """
+    source, target = typed(source, "the source sentence"), typed(target, "the target sentence")
     query = student(student.tokenize([source], "query"), "query")
     document = teacher(teacher.tokenize([target], target_role), target_role)
     for side, text in ((query, source), (document, target)):
         if not side.mask.any():
             raise InputError(f"the sentence {text!r} has no token that counts")
-    cost = COSTS[config.cost](query.tokens, document.tokens)
+    source_tokens = student.pieces(query.ids[0].tolist())
+    target_tokens = teacher.pieces(document.ids[0].tolist())
+    return EncodedPair(source, target, source_tokens, target_tokens, query, document)
+
+
+@torch.inference_mode()
+def solve_pair(
+    pair: EncodedPair, config: TransportConfig, *, language: str, idf: Tensor | None = None
+) -> dict[str, Any]:
+    """Return the plan of an encoded pair as a row of the ``plans`` table.
+
+    Raises
+    ------
+    InputError
+        If the masses are those of document frequencies, and there are none.
+    """
+    if config.marginals == "idf" and idf is None:
+        raise InputError(
+            "transport.marginals: the run kept no document frequencies, so 'idf' cannot be used; take another"
+        )
+    query, document = pair.query, pair.document
     plan = solve(
         config,
-        cost,
+        COSTS[config.cost](query.tokens, document.tokens),
         marginal(config, query.mask, query.norms, query.ids, idf),
         marginal(config, document.mask, document.norms, document.ids, idf),
     )
@@ -84,11 +113,35 @@ def plan_of(
         0,
         pair="typed",
         language=language,
-        source_text=source,
-        target_text=target,
-        source_tokens=student.pieces(query.ids[0].tolist()),
-        target_tokens=teacher.pieces(document.ids[0].tolist()),
+        source_text=pair.source,
+        target_text=pair.target,
+        source_tokens=pair.source_tokens,
+        target_tokens=pair.target_tokens,
     )
+
+
+def transport_of(run: AnyConfig, changes: Mapping[str, Any]) -> tuple[TransportConfig, Role]:
+    """Return the transport settings of a run with `changes`, and the role in which it encodes English.
+
+    A run that was not distilled has the default settings. Its annealing is left out where it does not fit
+    the changed settings.
+
+    Raises
+    ------
+    InputError
+        If `changes` are not settings of transport.
+    """
+    recorded = TransportConfig()
+    role: Role = "passage"
+    if isinstance(run, DistilConfig):
+        recorded, role = run.transport, run.training.target_role
+    settings = {**recorded.model_dump(), **changes}
+    if "anneal_from" not in changes:
+        started, epsilon = settings["anneal_from"] or 0.0, settings["epsilon"]
+        fits = isinstance(epsilon, int | float) and started >= epsilon
+        if settings["solver"] != "sinkhorn" or not fits:
+            settings["anneal_from"] = None
+    return validated(TransportConfig, settings, "transport"), role
 
 
 def save_frequencies(idf: Tensor, folder: Path) -> None:

@@ -282,7 +282,7 @@ def test_query_on_screen(finished: Finished, ask_finished: Call, tiny: Any) -> N
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("", "--language", "sw"), "the query '' has no token that counts; type a word"),
+        (("", "--language", "sw"), "the query is empty; type some words"),
         (("revir", "--language", "swahily"), "swahily"),
         (("revir", "--language", "sw", "--collection", "cifers"), "did you mean 'ciphers'"),
         (("revir", "--language", "sw", "--k", "0"), "--k"),
@@ -392,7 +392,7 @@ def test_plan_on_screen_and_with_other_settings(finished: Finished, ask_finished
         (("--iterations", "200000"), "--iterations: input should be less than or equal to 100000"),
         (("--solver", "simplex"), "simplex"),
         (("--export", "plan.pdf"), "a plan is exported as .png, .svg, .npz"),
-        (("--source", ""), "the sentence '' has no token that counts"),
+        (("--source", ""), "the source sentence is empty"),
     ],
 )
 def test_wrong_plans(finished: Finished, ask_finished: Call, arguments: tuple[str, ...], says: str) -> None:

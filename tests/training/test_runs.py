@@ -22,7 +22,7 @@ from engine.evaluation.search import Searcher
 from engine.jobs.state import state_of
 from engine.reporting import Reporter
 from engine.results.spool import RunFolder, tail
-from engine.training.plans import plan_of
+from engine.training.plans import encode_pair, solve_pair, transport_of
 from engine.training.runs import execute
 
 Executed = tuple[RunFolder, list[Scores]]
@@ -134,7 +134,8 @@ def test_a_plan_of_a_typed_pair_is_that_of_the_held_out_pair(finished: Executed)
     assert config.kind == "distil"
     kept = rows(run, "plans")[0]
     texts = {"source": kept["source_text"], "target": kept["target_text"]}
-    typed = plan_of(student, teacher, config.transport, **texts, language="sw", target_role="passage")
+    pair = encode_pair(student, teacher, **texts, target_role="passage")
+    typed = solve_pair(pair, config.transport, language="sw")
     for name in ("source_tokens", "target_tokens", "solver"):
         assert typed[name] == kept[name]
     assert torch.allclose(
@@ -142,15 +143,10 @@ def test_a_plan_of_a_typed_pair_is_that_of_the_held_out_pair(finished: Executed)
     )
     assert typed["value"] == pytest.approx(kept["value"], abs=1e-3)
     for side in ("source", "target"):
-        with pytest.raises(InputError, match="'' has no token that counts"):
-            plan_of(
-                student,
-                teacher,
-                config.transport,
-                **{**texts, side: ""},
-                language="sw",
-                target_role="passage",
-            )
+        with pytest.raises(InputError, match=f"the {side} sentence is empty"):
+            encode_pair(student, teacher, **{**texts, side: ""}, target_role="passage")
+    with pytest.raises(InputError, match="kept no document frequencies"):
+        solve_pair(pair, transport_of(config, {"marginals": "idf"})[0], language="sw")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +167,8 @@ def test_plans_name_whatever_tokens_count(carry_out: Execute, tiny: Any, setting
     config = parse_config(run.record["config"])
     assert config.kind == "distil"
     texts = {"source": kept["source_text"], "target": kept["target_text"]}
-    typed = plan_of(student, teacher, config.transport, **texts, language="sw", target_role="passage")
+    pair = encode_pair(student, teacher, **texts, target_role="passage")
+    typed = solve_pair(pair, config.transport, language="sw")
     assert typed["source_tokens"] == expected and typed["target_tokens"] == target
 
 
@@ -206,13 +203,22 @@ def test_search_finds_what_the_evaluation_found(carry_out: Execute, documents: s
         assert [hit.grade for hit in hits] == [
             scores.collection.judgements[query.id].get(hit.document.id) for hit in hits
         ]
-        matches = searcher.explain(query.text, hits[0].document)
+        matches = searcher.explain(query.text, hits[0].document.id)
         assert [match.query_token for match in matches] == query.text.split()
         assert {match.document_token for match in matches} <= set(hits[0].document.text.split())
         assert sum(m.score for m in matches) / len(matches) == pytest.approx(hits[0].score, abs=1e-3)
     assert {hit.grade for hit in searcher.search("river stone")} == {None}
-    with pytest.raises(InputError, match="no token that counts"):
-        searcher.search("")
+    for text, sentence in {
+        " ": "the query is empty",
+        "a\x07b": r"control character U\+0007",
+        "a \ud800": r"control character U\+D800",
+        "a" * 10_000: "10,000 characters",
+    }.items():
+        with pytest.raises(InputError, match=sentence):
+            searcher.search(text)
+    with pytest.raises(InputError, match="no document 'en:999'"):
+        searcher.explain("revir", "en:999")
+    assert searcher.too_long("revir " * 40) and not searcher.too_long("revir " * 10)
 
 
 def test_grades_are_those_of_the_query_in_its_own_language(
@@ -239,7 +245,7 @@ def test_a_document_without_tokens_is_never_found(carry_out: Execute, tiny: Any,
     hits = searcher.search("revir", 1000)
     assert len(searcher.collection.documents) == 28 and len(hits) == 26
     for hit in hits:
-        searcher.explain("revir", hit.document)
+        searcher.explain("revir", hit.document.id)
 
 
 def test_unknown_collections_and_languages_are_named(finished: Executed) -> None:

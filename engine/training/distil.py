@@ -33,7 +33,7 @@ from engine.training.encoders import load_encoders
 from engine.training.held_out import HeldOut
 from engine.training.losses import Batch, WeightedLoss, build
 from engine.training.losses.problem import document_frequencies
-from engine.training.pairs import Pairs, read_sources, set_aside
+from engine.training.pairs import Pairs, bitext_rows, read_sources, set_aside
 from engine.training.precision import autocast_dtype
 from engine.training.schedule import learning_rate_factor
 from engine.training.state import STATE_FILE, Progress, load_state, save_state
@@ -77,7 +77,7 @@ class Distillation:
         self.precision = autocast_dtype(config.training.precision, self.device)
         self.generator = np.random.default_rng(config.seed)
 
-        sources, records = read_sources(config.bitext)
+        sources, dropped = read_sources(config.bitext)
         english = list(dict.fromkeys(pair.target for pairs in sources for pair in pairs))
         foreign = list(dict.fromkeys(pair.source for pairs in sources for pair in pairs))
         self.teacher, self.student = load_encoders(config, english, foreign, self.precision)
@@ -89,6 +89,7 @@ class Distillation:
             draw(pairs, source.limit, config.seed)
             for source, pairs in zip(config.bitext, sources, strict=True)
         ]
+        records = bitext_rows(config.bitext, sources, dropped)
         run.write_table("bitext", records)
         self.hashes = [str(record["hash"]) for record in records]
         self.pairs = set_aside([pair for pairs in sources for pair in pairs], config.training.held_out)

@@ -23,26 +23,37 @@ class Pairs:
     held_out: list[SentencePair]
 
 
-def read_sources(sources: Sequence[BitextConfig]) -> tuple[list[list[SentencePair]], list[dict[str, Any]]]:
-    """Read all `sources` whole; return the pairs of each, and rows of the ``bitext`` table.
+def read_sources(sources: Sequence[BitextConfig]) -> tuple[list[list[SentencePair]], list[Drops]]:
+    """Read all `sources` whole; return the pairs of each, and what was dropped of each.
 
-    A row says where pairs came from, what was dropped and why, and has their hash. The sources' limits are
-    left to the caller, since a shift can be seen only among neighbours.
+    The sources' limits are left to the caller, since a shift can be seen only among neighbours.
 
     Raises
     ------
     InputError
         If a source is missing, broken or empty.
     """
-    read, records = [], []
+    read, dropped = [], []
     for source in sources:
         drops = Drops()
-        found = read_source(source.model_copy(update={"limit": None}), drops=drops)
-        read.append(found)
+        read.append(read_source(source.model_copy(update={"limit": None}), drops=drops))
+        dropped.append(drops)
+    return read, dropped
+
+
+def bitext_rows(
+    sources: Sequence[BitextConfig], used: Sequence[Sequence[SentencePair]], dropped: Sequence[Drops]
+) -> list[dict[str, Any]]:
+    """Return rows of table ``bitext``: the pairs that are `used` of each source, and what was dropped of it.
+
+    The hash is that of the pairs, so that it tells runs that learnt from the same from others.
+    """
+    rows = []
+    for source, found, drops in zip(sources, used, dropped, strict=True):
         digest = hashlib.blake2b(digest_size=12)
         for pair in found:
             digest.update(f"{pair.source}\t{pair.target}\n".encode())
-        records.append(
+        rows.append(
             {
                 "name": source.path,
                 "source_language": found[0].source_language,
@@ -52,7 +63,7 @@ def read_sources(sources: Sequence[BitextConfig]) -> tuple[list[list[SentencePai
                 "hash": digest.hexdigest(),
             }
         )
-    return read, records
+    return rows
 
 
 def set_aside(pairs: Sequence[SentencePair], count: int) -> Pairs:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor
@@ -72,6 +73,18 @@ def test_the_teacher_stays_what_it_was(prepare: Prepare) -> None:
     assert same(weights(result.teacher), before)
     assert not any(parameter.requires_grad for parameter in result.teacher.parameters())
     assert not same(weights(result.student), student)
+
+
+def test_the_table_of_bitext_counts_and_hashes_what_is_used(prepare: Prepare, tiny: Any) -> None:
+    def recorded(**settings: Any) -> dict[str, Any]:
+        source = {"path": str(tiny.training["sw"]), "language": "sw", **settings}
+        run = prepare(training=QUICK, bitext=[source]).run
+        (row,) = pq.read_table(run.path / "bitext.parquet").to_pylist()
+        return row
+
+    whole, some, start = recorded(), recorded(limit=90), recorded(stop=90)
+    assert (whole["pairs"], some["pairs"], start["pairs"]) == (120, 90, 90)
+    assert len({row["hash"] for row in (whole, some, start)}) == 3
 
 
 def test_the_seed_decides(prepare: Prepare) -> None:

@@ -1,4 +1,4 @@
-"""Stored transport plans: reading one, and writing its numbers or its picture. In threads only."""
+"""Transport plans: reading a stored one, taking in a solved one, and what can be said of them."""
 
 from __future__ import annotations
 
@@ -24,41 +24,81 @@ class PlanKey(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StoredPlan:
+class Pair:
+    """Two sentences; `id` is that of a stored pair, empty for typed ones."""
+
+    id: str
+    language: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class SolvedPlan:
     """A plan and its cost, both (Q, D), with the tokens of both sides and how it was solved."""
 
-    key: PlanKey
+    run: str
     name: str
-    source_language: str
-    source_text: str
-    target_text: str
+    pair: Pair
     source_tokens: list[str]
     target_tokens: list[str]
     mass: npt.NDArray[np.float64]
     cost: npt.NDArray[np.float64]
+    solver: str
+    epsilon: float
     iterations: int
     marginal_error: float
     converged: bool
     value: float
     entropy: float
+    stored: bool = True
 
     def facts(self) -> str:
-        """Return how it was solved and how far it came."""
-        state = "converged" if self.converged else "NOT CONVERGED"
+        """Return how far it came, how spread it is, and how it was solved."""
         rows, columns = self.mass.shape
         return (
-            f"{rows}×{columns} {self.key.solver} ε {self.key.epsilon:.3g} · {state}, "
-            f"{self.iterations} iterations, error {self.marginal_error:.0e} · cost {self.value:.3g} "
-            f"· entropy {self.entropy:.2f} ({math.exp(self.entropy):.1f} matches)"
+            f"{'converged' if self.converged else 'NOT CONVERGED'}, marginal error {self.marginal_error:.0e} "
+            f"· entropy {self.entropy:.2f} ({math.exp(self.entropy):.1f} matches)\n"
+            f"{'stored' if self.stored else 'solved now'}: {self.solver} ε {self.epsilon:.3g}, "
+            f"{self.iterations} iterations · {rows}×{columns} · cost {self.value:.3g}"
         )
 
     def cell(self, row: int, column: int) -> str:
         """Return what is known of one cell, in one line."""
         mass, whole = float(self.mass[row, column]), float(self.mass[row].sum())
         rank = int((self.mass[row] > self.mass[row, column]).sum()) + 1
-        cost = float(self.cost[row, column])
+        cost, total = float(self.cost[row, column]), float((self.mass * self.cost).sum())
         share = f"{mass / whole:.0%} of the row" if whole > 0 else "an empty row"
-        return f"mass {mass:.4g}, {share}, rank {rank}, cost {cost:.3f}, mass × cost {mass * cost:.3g}"
+        part = f" ({mass * cost / total:.0%})" if total > 0 else ""
+        return f"mass {mass:.4g}, {share}, rank {rank}, cost {cost:.3f}, contribution {mass * cost:.3g}{part}"
+
+    def comparable(self, other: SolvedPlan) -> bool:
+        """Tell whether both have the same tokens, so that their cells can be compared one by one."""
+        return (self.source_tokens, self.target_tokens) == (other.source_tokens, other.target_tokens)
+
+    def difference(self, other: SolvedPlan) -> str:
+        """Return how far this plan is from `other`, which has the same tokens."""
+        moved = float(abs(self.mass - other.mass).sum()) / 2 / max(float(self.mass.sum()), 1e-30)
+        same = int((self.mass.argmax(1) == other.mass.argmax(1)).sum())
+        return (
+            f"{moved:.0%} of the mass lies elsewhere; {same} of {len(self.mass)} rows peak at the same token"
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return it as a row of the ``plans`` table, with its run."""
+        names = ("solver", "epsilon", "iterations", "marginal_error", "converged", "value", "entropy")
+        return {
+            "run": self.run,
+            "pair": self.pair.id or "typed",
+            "source_language": self.pair.language,
+            "source_text": self.pair.source,
+            "target_text": self.pair.target,
+            "source_tokens": self.source_tokens,
+            "target_tokens": self.target_tokens,
+            "plan": self.mass,
+            "cost": self.cost,
+            **{name: getattr(self, name) for name in names},
+        }
 
 
 def list_plans(results: Path, runs: list[str]) -> list[dict[str, Any]]:
@@ -77,16 +117,14 @@ def list_plans(results: Path, runs: list[str]) -> list[dict[str, Any]]:
     return answer.records()
 
 
-def read_plan(results: Path, key: PlanKey) -> StoredPlan:
-    """Return one plan.
+def read_plan(results: Path, key: PlanKey) -> SolvedPlan:
+    """Return a stored plan.
 
     Raises
     ------
     InputError
         If it is not there any more, or its matrices do not fit its tokens.
     """
-    import numpy as np
-
     from engine.results.queries import ask
 
     answer = ask(
@@ -98,75 +136,45 @@ def read_plan(results: Path, key: PlanKey) -> StoredPlan:
     if not answer.rows:
         raise InputError(f"plan {key.pair!r} of run {key.run} is not in the database any more")
     row = answer.records()[0]
+    return taken(row, key.run, row["name"], pair_of(row), stored=True)
+
+
+def pair_of(record: dict[str, Any]) -> Pair:
+    """Return the pair of a row of the ``plans`` table."""
+    return Pair(record["pair"], record["source_language"], record["source_text"], record["target_text"])
+
+
+def taken(row: dict[str, Any], run: str, name: str, pair: Pair, *, stored: bool) -> SolvedPlan:
+    """Return the plan of a row of the ``plans`` table, or of the search process's answer, which is like one.
+
+    Raises
+    ------
+    InputError
+        If its matrices do not fit its tokens.
+    """
+    import numpy as np
+
     shape = (len(row["source_tokens"]), len(row["target_tokens"]))
     try:
-        matrices = [np.array(row[name], dtype=np.float64) for name in ("plan", "cost")]
+        matrices = [np.array(row[part], dtype=np.float64) for part in ("plan", "cost")]
     except ValueError:
         matrices = []
     if len(matrices) != 2 or any(matrix.shape != shape for matrix in matrices) or 0 in shape:
-        raise InputError(f"plan {key.pair!r} of run {key.run}: its matrices do not fit its tokens")
-    return StoredPlan(
-        key=key,
-        name=row["name"],
-        source_language=row["source_language"],
-        source_text=row["source_text"],
-        target_text=row["target_text"],
+        raise InputError(f"plan {pair.id!r} of run {run}: its matrices do not fit its tokens")
+    return SolvedPlan(
+        run=run,
+        name=name,
+        pair=pair,
         source_tokens=list(row["source_tokens"]),
         target_tokens=list(row["target_tokens"]),
         mass=matrices[0],
         cost=matrices[1],
+        solver=row["solver"],
+        epsilon=row["epsilon"],
         iterations=row["iterations"],
         marginal_error=row["marginal_error"],
         converged=row["converged"],
         value=row["value"],
         entropy=row["entropy"],
+        stored=stored,
     )
-
-
-def export_plan(plan: StoredPlan, path: Path) -> None:
-    """Write `plan` to `path`: numbers and tokens as ``.npz``, a picture as ``.png`` or ``.svg``.
-
-    Raises
-    ------
-    InputError
-        If the name ends otherwise, or the file cannot be written.
-    """
-    kind = path.suffix.lower()
-    if kind not in (".npz", ".png", ".svg"):
-        raise InputError("end the name with .npz, .png or .svg", path=path)
-    try:
-        if kind == ".npz":
-            import numpy as np
-
-            np.savez_compressed(
-                path,
-                plan=plan.mass,
-                cost=plan.cost,
-                source_tokens=np.array(plan.source_tokens),
-                target_tokens=np.array(plan.target_tokens),
-            )
-        else:
-            _draw(plan, path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=path) from error
-
-
-def _draw(plan: StoredPlan, path: Path) -> None:
-    import warnings
-
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    rows, columns = plan.mass.shape
-    figure = Figure(figsize=(2.5 + columns * 0.28, 2 + rows * 0.28), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    image = axes.imshow(plan.mass, cmap="viridis", aspect="equal")
-    axes.set_xticks(range(columns), plan.target_tokens, rotation=90)
-    axes.set_yticks(range(rows), plan.source_tokens)
-    axes.set_title(f"{plan.name}: {plan.key.solver}, ε = {plan.key.epsilon:.3g}")
-    figure.colorbar(image, ax=axes, label="mass", shrink=0.6)
-    with warnings.catch_warnings():
-        # A script that the font lacks shows as boxes; that is no reason to print on the screen.
-        warnings.simplefilter("ignore")
-        figure.savefig(path, dpi=150)

@@ -89,8 +89,8 @@ def _draw(row: dict[str, Any], path: Path, shading: Shading, colours: str, marks
     from matplotlib.figure import Figure
 
     svg = path.suffix.lower() == ".svg"
-    plan = np.asarray(row["plan"])
-    shares = shading.shares(shading.values(plan, np.asarray(row["cost"])))
+    plan, cost = (np.asarray(row[name], dtype=np.float64) for name in ("plan", "cost"))
+    shares = shading.shares(shading.values(plan, cost))
     rows, columns = plan.shape
     figure = Figure(figsize=(2.2 + 0.3 * columns, 1.8 + 0.3 * rows), layout="constrained")
     FigureCanvasAgg(figure)

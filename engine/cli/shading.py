@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Matrix = npt.NDArray[np.floating]
+    Matrix = npt.NDArray[np.float64]
 
 Layer = Literal["mass", "cost", "product"]
 By = Literal["row", "column", "all"]

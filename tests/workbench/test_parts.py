@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,9 @@ from engine.config import (
 )
 from engine.errors import InputError
 from workbench.form import Form
-from workbench.plans import PlanKey, StoredPlan, export_plan
 from workbench.series import Follower, smooth
 from workbench.text import age, duration, fit, p_value, plain, signed
 from workbench.themes import RAMPS, THEMES, ramp
-from workbench.widgets.heatmap import Heatmap
 from workbench.widgets.table import Column, Table
 
 TOKENS = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", "a\x1b[31m\nb", "x" * 40]
@@ -113,35 +110,6 @@ def test_words_can_be_read_in_every_theme(theme: Any) -> None:
         assert (high + 0.05) / (low + 0.05) >= 4.5, name
 
 
-def _plan(mass: Any) -> StoredPlan:
-    rows, columns = mass.shape
-    return StoredPlan(
-        PlanKey("r", "p", "sinkhorn", 0.1), "r", "ar", "s", "t", (TOKENS * 9)[:rows], ["t"] * columns,
-        mass, 1 - mass, 10, 1e-6, True, 0.5, math.log(3),
-    )  # fmt: skip
-
-
-def test_cell_facts_are_those_of_the_matrix() -> None:
-    mass = np.array([[0.1, 0.3], [0.6, 0.0]])
-    text = _plan(mass).cell(0, 0)
-    assert "mass 0.1, 25% of the row, rank 2, cost 0.900, mass × cost 0.09" in text
-    assert "3.0 matches" in _plan(mass).facts()
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".png", ".svg"])
-def test_a_plan_is_exported(tmp_path: Path, suffix: str) -> None:
-    plan, path = _plan(np.full((3, 4), 1 / 12)), tmp_path / f"plan{suffix}"
-    export_plan(plan, path)
-    if suffix == ".npz":
-        with np.load(path, allow_pickle=False) as stored:
-            assert stored["plan"].tolist() == plan.mass.tolist()
-            assert stored["source_tokens"].tolist() == plan.source_tokens
-    else:
-        assert path.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml")
-    with pytest.raises(InputError, match="npz"):
-        export_plan(plan, tmp_path / "plan.txt")
-
-
 class Alone(App[None]):
     """One widget and nothing else."""
 
@@ -151,28 +119,6 @@ class Alone(App[None]):
 
     def compose(self) -> ComposeResult:
         yield self.widget
-
-
-@pytest.mark.parametrize(("size", "shape"), [((80, 24), (32, 40)), ((120, 40), (32, 40)), ((80, 24), (3, 4))])
-async def test_heatmap_lines_have_the_views_width_and_the_cursor_its_cell(
-    size: tuple[int, int], shape: tuple[int, int]
-) -> None:
-    mass = np.random.default_rng(0).random(shape)
-    heatmap = Heatmap()
-    async with Alone(heatmap).run_test(size=size) as pilot:
-        heatmap.show(mass, 1 - mass, (TOKENS * 9)[: shape[0]], [f"t{place}" for place in range(shape[1])])
-        heatmap.focus()
-        await pilot.pause()
-        assert (heatmap.row, heatmap.column) == np.unravel_index(mass.argmax(), shape)
-        width = heatmap.scrollable_content_region.width
-        for line in range(size[1]):
-            assert sum(cell_len(segment.text) for segment in heatmap.render_line(line)) == width
-        await pilot.press("n", "n")
-        order = np.argsort(-mass, axis=None)
-        assert heatmap.row * shape[1] + heatmap.column == order[2]
-        for key in ("l", "r", "c", "x", "m", "p", "full_stop", "N", "down", "right"):
-            await pilot.press(key)
-        assert heatmap.view == "cost" and heatmap.norm == "column"
 
 
 class Counting(Sequence[Any]):

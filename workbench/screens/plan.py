@@ -1,75 +1,44 @@
-"""Plan: the transport plan of a stored sentence pair, alone or beside another run's."""
+"""Plan: the transport plan of a stored or typed sentence pair, alone or beside another run's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.text import Text
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Vertical
+from textual.containers import Horizontal
 from textual.message import Message
-from textual.widgets import Static
 
+from engine.cli.shading import Shading
 from engine.errors import OpticalError
 from workbench import plans
 from workbench.actions import bindings
-from workbench.plans import PlanKey, StoredPlan
-from workbench.screens.base import Room
+from workbench.plans import Pair, PlanKey, SolvedPlan
 from workbench.screens.dialogs import Choose, Line
+from workbench.screens.solving import Solving
 from workbench.store import Snapshot
-from workbench.text import plain
+from workbench.text import age
+from workbench.themes import RAMPS
 from workbench.widgets.heatmap import Heatmap
+from workbench.widgets.pair_bar import PairBar
+from workbench.widgets.plan_side import Side
+from workbench.widgets.solver import SolverPanel
+
+BESIDE = 110
+"""Columns from which two plans stand side by side; with fewer, one is shown at a time."""
 
 
-class Side(Vertical):
-    """One plan: the two sentences, the heatmap, the cell under the cursor, and how it was solved."""
-
-    def __init__(self, id: str) -> None:
-        super().__init__(id=id, classes="plan-side")
-        self.plan: StoredPlan | None = None
-
-    def compose(self) -> ComposeResult:
-        """Sentences, heatmap, cell, facts."""
-        yield Static(classes="pair")
-        yield Heatmap()
-        yield Static(classes="cell")
-        yield Static(classes="facts")
-
-    def show(self, plan: StoredPlan) -> None:
-        """Show `plan`."""
-        self.plan = plan
-        text = Text(f"{plan.name}  ", style="bold")
-        text.append(f"{plan.source_language} ", "dim").append(plain(plan.source_text), "not bold")
-        text.append("\nen " if plan.target_text.isascii() else "\n→ ", "dim").append(
-            plain(plan.target_text), "not bold"
-        )
-        self.query_one(".pair", Static).update(text)
-        self.query_one(Heatmap).show(plan.mass, plan.cost, plan.source_tokens, plan.target_tokens)
-
-    @on(Heatmap.Inspected)
-    def _inspect(self, message: Heatmap.Inspected) -> None:
-        plan, heatmap = self.plan, message.heatmap
-        if plan is None or heatmap.mass is not plan.mass:
-            return
-        row, column = heatmap.row, heatmap.column
-        source, target = plain(plan.source_tokens[row]), plain(plan.target_tokens[column])
-        cell = Text(f"{row + 1} ").append(source, "bold").append(f" → {column + 1} ").append(target, "bold")
-        cell.append(f"\n{plan.cell(row, column)}", "not bold")
-        self.query_one(".cell", Static).update(cell)
-        self.query_one(".facts", Static).update(Text(f"{plan.facts()}\nshown: {heatmap.scale()}"))
-
-
-class PlanScreen(Room):
-    """The stored plans."""
+class PlanScreen(Solving):
+    """Stored plans, typed pairs, and two of them compared."""
 
     HELP = (
         "**Plan.** Rows are the tokens of the sentence that queries come in, columns those of the English "
         "one; the brighter a cell, the more mass goes there. • marks each row's largest mass, ◆ the "
-        "cursor. Plans are stored by runs that end."
+        "cursor. Plans are stored by runs that end; `t` types a pair, `s` changes the solver and solves "
+        "again, `w` puts the same pair of another run beside it and `d` shows where the two differ."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("plan")
     room = "plan"
@@ -80,13 +49,6 @@ class PlanScreen(Room):
         def __init__(self, found: list[dict[str, Any]], problem: str = "") -> None:
             super().__init__()
             self.found, self.problem = found, problem
-
-    class Read(Message):
-        """A plan was read for one side."""
-
-        def __init__(self, side: str, plan: StoredPlan) -> None:
-            super().__init__()
-            self.side, self.plan = side, plan
 
     class Said(Message):
         """Something has to be said."""
@@ -99,20 +61,28 @@ class PlanScreen(Room):
         super().__init__()
         self.found: list[dict[str, Any]] = []
         self.place = 0
+        self.differing = False
         self.wanted: tuple[list[str], int] | None = None
 
     def body(self) -> ComposeResult:
-        """One side; the other comes when it is asked for."""
-        with Container(id="plan-body"):
+        """One side; the other, the bar to type in and the settings come when they are asked for."""
+        bar, right, panel = PairBar(id="pair-bar"), Side("right"), SolverPanel(id="solver")
+        bar.display = panel.display = False
+        yield bar
+        with Horizontal(id="plan-body"):
             yield Side("left")
-            right = Side("right")
-            right.display = False
             yield right
+            yield panel
 
     def on_mount(self) -> None:
         """Begin in the heatmap."""
         super().on_mount()
-        self.query_one("#left Heatmap").focus()
+        self.at("left")
+        self.side("left").heatmap.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Show one of two plans at a time where both do not fit."""
+        self.query_one("#plan-body").set_class(event.size.width < BESIDE, "in-turn")
 
     def runs_changed(self, snapshot: Snapshot) -> None:
         """List the plans anew when the choice of runs or the database changed."""
@@ -123,6 +93,8 @@ class PlanScreen(Room):
 
     @work(thread=True, exclusive=True, group="plans", exit_on_error=False)
     def _list(self, runs: list[str]) -> None:
+        import workbench.solving  # noqa: F401  (slow to import, and wanted as soon as a setting is changed)
+
         try:
             # Without a plan in the chosen runs, those of all others are better than an empty screen.
             found = plans.list_plans(self.bench.results, runs) or plans.list_plans(self.bench.results, [])
@@ -136,90 +108,80 @@ class PlanScreen(Room):
         self.found = message.found
         keys = [_key(record) for record in self.found]
         if not self.found:
-            self.say(
-                message.problem or "no run has stored a plan yet; runs that distil store some when they end",
-                "warn",
-            )
-            return
-        if current in keys:
+            if self.side("left").plan is None:
+                self.say(
+                    message.problem
+                    or "no plan is stored yet; runs that distil store some when they end, and t types a pair",
+                    "warn",
+                )
+        elif current in keys:
             self.place = keys.index(current)
-            self._status()
-            return
-        self.place = 0
-        self._open()
+        else:
+            self._go(0)
 
-    def _open(self) -> None:
-        self._status()
-        self._read(_key(self.found[self.place]), "left")
-        if self.query_one("#right").display:
-            other = self._same_pair()
-            if other:
-                self._read(_key(other[0]), "right")
-            else:
-                self._alone()
+    # -- which plan -------------------------------------------------------------------------------
 
-    def _status(self) -> None:
-        self.say(f"plan {self.place + 1} of {len(self.found)}; o lists them, < and > go through them")
+    def _go(self, place: int) -> None:
+        """Show stored plan number `place`, and the same pair on the other side."""
+        self.place = place
+        record = self.found[place]
+        self.say(f"plan {place + 1} of {len(self.found)}; o lists them, < and > go through them")
+        left, right = self.side("left"), self.side("right")
+        if left.plan is not None and left.plan.run != record["run"]:
+            left.settings = None
+        self._open("left", record["run"], plans.pair_of(record), _key(record))
+        if self.beside and right.plan is not None:
+            self._open("right", right.plan.run, plans.pair_of(record))
+
+    def _open(self, name: str, run: str, pair: Pair, key: PlanKey | None = None) -> None:
+        """Show `pair` by `run` on a side: as it is stored, unless it is not or its settings changed."""
+        stored = [_key(r) for r in self.found if (r["run"], r["pair"]) == (run, pair.id)]
+        if self.side(name).settings is None and (key is not None or stored):
+            self.bench.worker.cancel(self.side(name).asked)
+            self._read(key or stored[0], name)
+        else:
+            self.solve(name, run, pair)
 
     @work(thread=True, group="read", exit_on_error=False)
     def _read(self, key: PlanKey, side: str) -> None:
         try:
-            self.post_message(self.Read(side, plans.read_plan(self.bench.results, key)))
+            self.post_message(self.Solved(side, plans.read_plan(self.bench.results, key)))
         except OpticalError as error:
             self.post_message(self.Said(str(error), "warn"))
 
-    @on(Read)
-    def _show(self, message: Read) -> None:
-        self.query_one(f"#{message.side}", Side).show(message.plan)
-        if message.side == "right":
-            self.query_one("#right Heatmap", Heatmap).like(self.query_one("#left Heatmap", Heatmap))
+    @on(Solving.Solved)
+    def _show(self, message: Solving.Solved) -> None:
+        self.side(message.side).show(message.plan)
+        self._compare()
+        self.show_settings()
 
     @on(Said)
     def _say(self, message: Said) -> None:
         self.say(message.sentence, message.look)
 
-    @on(Heatmap.Inspected)
-    def _together(self, message: Heatmap.Inspected) -> None:
-        """Keep both sides on the same cell and shown in the same way."""
-        right = self.query_one("#right", Side)
-        if not right.display or not message.heatmap.has_focus:
-            return
-        for heatmap in self.query(Heatmap):
-            if heatmap is not message.heatmap:
-                heatmap.like(message.heatmap)
-
-    def _same_pair(self) -> list[dict[str, Any]]:
-        here = self.found[self.place]
-        return [
-            record for record in self.found if record["pair"] == here["pair"] and _key(record) != _key(here)
-        ]
-
     def action_choose_plan(self) -> None:
         """Choose a plan from the list."""
-        keys = list(range(len(self.found)))
-        self._choose("Stored plans", self.found, keys, self._go)
-
-    def _go(self, place: int) -> None:
-        self.place = place
-        self._open()
+        if self.found:
+            rows = [_row(record) for record in self.found]
+            self._choose("Stored plans", rows, range(len(rows)), self._go, chosen=self.place)
+        else:
+            self.say("no run has stored a plan; t types a pair", "warn")
 
     def _choose(
-        self, title: str, records: list[dict[str, Any]], keys: list[Any], then: Callable[[Any], None]
+        self,
+        title: str,
+        rows: list[Any],
+        keys: Sequence[Any],
+        then: Callable[[Any], None],
+        *,
+        chosen: Any = None,
     ) -> None:
-        if not records:
-            return
-        rows = [
-            (record["name"], record["source_language"], f"{record['solver']} {record['epsilon']:.3g}",
-             f"{record['entropy']:.2f}", record["source_text"][:60], record["target_text"][:60])
-            for record in records
-        ]  # fmt: skip
-        titles = ("Run", "", "Solver, ε", "Entropy", "Sentence", "English")
-
         def answered(key: Any) -> None:
             if key is not None:
                 then(key)
 
-        self.app.push_screen(Choose(title, titles, rows, keys, chosen=[self.place]), answered)
+        titles = ("Run", "", "Solver, ε", "Entropy", "Sentence", "English")
+        self.app.push_screen(Choose(title, titles, rows, keys, chosen=[chosen]), answered)
 
     def action_next_plan(self) -> None:
         """Show the next plan."""
@@ -233,71 +195,127 @@ class PlanScreen(Room):
         if self.found:
             self._go((self.place + way) % len(self.found))
 
+    # -- two plans --------------------------------------------------------------------------------
+
     def action_beside(self) -> None:
         """Put the same pair of another run, or of another solver, beside this one; again: take it away."""
-        if self.query_one("#right").display:
-            self._alone()
+        right, plan = self.side("right"), self.side("left").plan
+        if self.beside:
+            self.query_one("#plan-body").remove_class("beside")
+            right.settings = None
+            self._compare()
+            self.side("left").heatmap.focus()
             return
-        if not self.found:
+        if plan is None:
             return
-        others = self._same_pair()
-        if not others:
-            if self.bench.chosen_runs:
-                self.bench.chosen_runs = []
-                self.wanted = None
-                self.say("looking for this pair in all runs; press w again in a moment")
-                return
-            self.say("no other run has stored a plan of this pair", "warn")
-            return
+        stored = [
+            record
+            for record in self.found
+            if record["pair"] == plan.pair.id and (record["run"], record["solver"]) != (plan.run, plan.solver)
+        ]
+        kept = {record["run"] for record in stored}
+        runs = (
+            [run for run in self.bench.snapshot.runs if run["id"] not in kept] if self.bench.snapshot else []
+        )
+        rows = [_row(record) for record in stored]
+        rows += [
+            (run["name"], "", "solve now", "", run["kind"], f"{age(run['created'])} old") for run in runs
+        ]
+        keys = [_key(record) for record in stored] + [run["id"] for run in runs]
 
-        def then(key: PlanKey) -> None:
-            self.query_one("#right").display = True
+        def then(key: PlanKey | str) -> None:
             self.query_one("#plan-body").add_class("beside")
-            self._read(key, "right")
+            right.settings = None
+            if isinstance(key, PlanKey):
+                self._open("right", key.run, plan.pair, key)
+            else:
+                self.say("encoding …")
+                self.solve("right", key, plan.pair)
 
-        if len(others) == 1:
-            then(_key(others[0]))
+        self._choose("Beside it", rows, keys, then)
+
+    def _compare(self) -> None:
+        """Tell, and show if that is wanted, how the right plan differs from the left."""
+        left, right = self.side("left"), self.side("right")
+        if right.plan is None:
+            return
+        right.compare(left.plan if self.beside else None, differing=self.differing)
+        right.heatmap.like(left.heatmap)
+
+    @on(Heatmap.Inspected)
+    def _together(self, message: Heatmap.Inspected) -> None:
+        """Keep both sides on the same cell and shown in the same way."""
+        if self.beside and message.heatmap.has_focus:
+            for heatmap in self.query(Heatmap):
+                if heatmap is not message.heatmap:
+                    heatmap.like(message.heatmap)
+
+    def action_difference(self) -> None:
+        """Show on the right where the two plans differ, or the plan itself."""
+        left, right = self.side("left").plan, self.side("right").plan
+        if not self.beside or left is None or right is None:
+            self.say("put another run's plan beside this one first: w", "warn")
+        elif not right.comparable(left):
+            self.say(
+                "the two runs cut the sentences into different tokens, so cells cannot be compared", "warn"
+            )
         else:
-            self._choose("Beside it", others, [_key(record) for record in others], then)
+            self.differing = not self.differing
+            self._compare()
+            self.say("right: the plan minus the left one" if self.differing else "right: the plan itself")
 
-    def _alone(self) -> None:
-        self.query_one("#right").display = False
-        self.query_one("#plan-body").remove_class("beside")
-        self.query_one("#left Heatmap").focus()
+    def action_other_side(self) -> None:
+        """Go to the other plan."""
+        name = "right" if self.active == "left" else "left"
+        if self.beside:
+            self.at(name)  # it can take the focus only once it is on the screen
+            self.call_after_refresh(self.side(name).heatmap.focus)
+
+    # -- export -----------------------------------------------------------------------------------
 
     def action_export(self) -> None:
         """Ask for a file name, and write the plan there."""
-        plan = self.query_one("#left", Side).plan
+        plan, heatmap = self.here.plan, self.here.heatmap
         if plan is None:
             return
 
         def answered(name: str | None) -> None:
             if name:
                 self.say(f"writing {name} …")
-                self._export(plan, Path(name).expanduser())
+                self._export(
+                    plan, Path(name).expanduser(), heatmap.shading, RAMPS[heatmap.colours], heatmap.marked
+                )
 
-        hint = "NPZ holds the numbers and tokens, PNG and SVG a picture with labels."
-        dialog = Line("Export to", f"plan-{plan.source_language}.npz", hint=hint, check=_check_name)
+        hint = "NPZ holds the numbers and tokens; PNG and SVG are pictures of what is shown, with labels."
+        dialog = Line("Export to", f"plan-{plan.pair.language}.npz", hint=hint, check=_check_name)
         self.app.push_screen(dialog, answered)
 
     @work(thread=True, group="export", exit_on_error=False)
-    def _export(self, plan: StoredPlan, path: Path) -> None:
+    def _export(self, plan: SolvedPlan, path: Path, shading: Shading, colours: str, marks: bool) -> None:
+        from engine.cli.drawing import export_plan
+
         try:
-            plans.export_plan(plan, path)
-            self.post_message(self.Said(f"written: {path.resolve()}"))
+            said = export_plan(plan.record(), path, shading, colours=colours, marks=marks)
         except OpticalError as error:
             self.post_message(self.Said(str(error), "warn"))
+            return
+        self.post_message(
+            self.Said(f"written: {path.resolve()}" + (f"; {said}" if said else ""), "warn" * bool(said))
+        )
 
 
 def _key(record: dict[str, Any]) -> PlanKey:
     return PlanKey(*(record[name] for name in PlanKey._fields))
 
 
+def _row(record: dict[str, Any]) -> tuple[str, ...]:
+    solver = f"{record['solver']} {record['epsilon']:.3g}"
+    texts = (record[name][:60] for name in ("source_text", "target_text"))
+    return (record["name"], record["source_language"], solver, f"{record['entropy']:.2f}", *texts)
+
+
 def _check_name(name: str) -> str | None:
     if Path(name).suffix.lower() not in (".npz", ".png", ".svg"):
         return "end the name with .npz, .png or .svg"
-    return (
-        f"{name} exists and would be replaced; choose another name"
-        if Path(name).expanduser().exists()
-        else None
-    )
+    taken = Path(name).expanduser().exists()
+    return f"{name} exists and would be replaced; choose another name" if taken else None

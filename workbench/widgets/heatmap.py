@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -13,9 +13,11 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from engine.cli.shading import LAYERS, By, Shading
 from workbench.actions import bindings
 from workbench.text import fit, plain, right_to_left
-from workbench.themes import BINS, GLYPHS, RAMPS, ramp
+from workbench.themes import BINS, RAMPS
+from workbench.widgets.cells import halves, ramp_of, shade, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +28,6 @@ RULER = 1
 MAGNIFIED = 4
 WORD = 6  # columns that a cell needs before tokens are written above it
 THRESHOLDS = (0.0, 0.01, 0.05, 0.1)
-LAYERS = ("mass", "cost", "product")
 
 
 class Heatmap(ScrollView, can_focus=True):
@@ -35,7 +36,7 @@ class Heatmap(ScrollView, can_focus=True):
     HELP = (
         "**Heatmap.** Arrows or hjkl move the cursor, n and N go through the cells from the largest on. "
         "The line below tells the two tokens, their mass and its share of the row, rank, cost and "
-        "product."
+        "product. Clicking or dragging moves the cursor too. Among differences, + and − are their signs."
     )
     COMPONENT_CLASSES: ClassVar[set[str]] = {"heatmap--label", "heatmap--here", "heatmap--ruler"}
     DEFAULT_CSS = """
@@ -67,10 +68,12 @@ class Heatmap(ScrollView, can_focus=True):
         self.cost: npt.NDArray[np.float64] | None = None
         self.sources: list[str] = []
         self.targets: list[str] = []
+        self.against: tuple[Any, Any] | None = None
+        """Mass and cost of the plan that this one is shown as a difference from."""
         self.row = self.column = 0
-        self.norm, self.logarithmic, self.limit = "all", False, 0
-        self.view, self.marked, self.colours = "mass", True, 0
+        self.shading, self.marked, self.colours = Shading(), True, 0
         self._bins: Any = None
+        self._signs: Any = None
 
     def show(
         self,
@@ -79,12 +82,24 @@ class Heatmap(ScrollView, can_focus=True):
         sources: list[str],
         targets: list[str],
     ) -> None:
-        """Show a plan of shape (Q, D) with the tokens of its rows and columns."""
+        """Show a plan of shape (Q, D) with the tokens of its rows and columns.
+
+        Among the same tokens the cursor stays; else it goes to the largest mass.
+        """
+        same = self.mass is not None and (sources, targets) == (self.sources, self.targets)
         self.mass, self.cost, self.sources, self.targets = mass, cost, sources, targets
-        self.row = self.column = 0
-        if mass.size:
-            self.row, self.column = divmod(int(mass.argmax()), mass.shape[1])
-        self.scroll_to(0, 0, animate=False)
+        if self.against is not None and self.against[0].shape != mass.shape:
+            self.against = None
+        if not same:
+            self.row = self.column = 0
+            if mass.size:
+                self.row, self.column = divmod(int(mass.argmax()), mass.shape[1])
+            self.scroll_to(0, 0, animate=False)
+        self._changed()
+
+    def differ(self, against: tuple[Any, Any] | None) -> None:
+        """Show the difference from another plan of the same shape (its mass and cost), or the plan itself."""
+        self.against = against
         self._changed()
 
     @property
@@ -98,7 +113,8 @@ class Heatmap(ScrollView, can_focus=True):
     @property
     def half(self) -> bool:
         """Whether two rows share a line."""
-        return not self.magnified and self.size.width < 100 and not self.glyphs
+        roomy = self.magnified or self.size.width >= 100
+        return not roomy and not self.glyphs and self.against is None
 
     @property
     def glyphs(self) -> bool:
@@ -117,7 +133,7 @@ class Heatmap(ScrollView, can_focus=True):
 
     def like(self, other: Heatmap) -> None:
         """Show values in the way `other` does, with the cursor on the same cell."""
-        ways = ("norm", "logarithmic", "limit", "view", "marked", "colours")
+        ways = ("shading", "marked", "colours")
         changed = [name for name in ways if getattr(self, name) != getattr(other, name)]
         for name in changed:
             setattr(self, name, getattr(other, name))
@@ -127,19 +143,22 @@ class Heatmap(ScrollView, can_focus=True):
             self.go_to(other.row, other.column)
 
     def values(self) -> npt.NDArray[np.float64]:
-        """Return what is shown, (Q, D), before it is scaled: mass, cost, or their product."""
+        """Return what is shown, (Q, D), before it is scaled: mass, cost, product, or a difference of them."""
         assert self.mass is not None and self.cost is not None
-        layers = {"mass": self.mass, "cost": self.cost, "product": self.mass * self.cost}
-        return layers[self.view]
+        values: npt.NDArray[np.float64] = self.shading.values(self.mass, self.cost)
+        if self.against is not None:
+            values = values - self.shading.values(*self.against)
+        return values
 
     def scale(self) -> str:
         """Return in words how values became colours."""
         if self.mass is None or not self.mass.size:
             return ""
         values = self.values()
-        parts = [f"{self.view} {values.min():.3g} to {values.max():.3g}", f"per {self.norm}"]
-        parts += ["log"] * self.logarithmic
-        parts += [f"≥ {THRESHOLDS[self.limit]:.0%}"] * bool(self.limit)
+        what = self.shading.layer + " difference" * (self.against is not None)
+        parts = [f"{what} {values.min():.3g} to {values.max():.3g}", f"per {self.shading.by}"]
+        parts += ["log"] * self.shading.logarithmic
+        parts += [f"≥ {self.shading.threshold:.0%}"] * bool(self.shading.threshold)
         return ", ".join(parts).replace("per all", "whole")
 
     def on_resize(self) -> None:
@@ -170,21 +189,18 @@ class Heatmap(ScrollView, can_focus=True):
     def _binned(self) -> Any:
         import numpy as np
 
+        self._signs = None
         if self.mass is None or not self.mass.size:
             return None
-        values = np.nan_to_num(np.abs(self.values()))
-        axis = {"row": 1, "column": 0, "all": None}[self.norm]
-        if self.view == "cost":
-            # Mass begins at nothing; costs differ among themselves.
-            values = values - values.min(axis=axis, keepdims=True)
-        largest = values.max(axis=axis, keepdims=True)
-        share = values / np.where(largest > 0, largest, 1)
-        hidden = share < THRESHOLDS[self.limit]
-        if self.logarithmic:
-            # Three decades; below them is as good as nothing.
-            share = np.clip(1 + np.log10(np.maximum(share, 1e-12)) / 3, 0, 1)
-        bins = np.minimum((share * BINS).astype(int), BINS - 1)
-        bins[hidden] = -1
+        values = self.values()
+        shading = self.shading
+        if self.against is not None:
+            # A difference of costs begins at nothing, unlike costs.
+            shading = replace(shading, layer="mass")
+            self._signs = np.sign(values).astype(int)
+        shares = shading.shares(values)
+        bins = np.minimum(np.nan_to_num(shares) * BINS, BINS - 1).astype(int)
+        bins[np.isnan(shares)] = -1
         return bins
 
     def render_line(self, y: int) -> Strip:
@@ -212,34 +228,27 @@ class Heatmap(ScrollView, can_focus=True):
         label = fit(label if middle else "", GUTTER - 2, right=True)
         segments = [Segment(label + ("▸ " if here and middle else "  "), style)]
         best = {}
-        if self.marked and self.mass is not None and middle:
+        if self.marked and self.mass is not None and middle and self.against is None:
             best = {row: int(self.mass[row].argmax()) for row in rows}
-        for column in range(first, first + count):
-            segments.append(self._cell(rows, column, best, base, middle))
-        return Strip(segments).crop_extend(0, width, base)
-
-    def _cell(self, rows: list[int], column: int, best: dict[int, int], base: Style, middle: bool) -> Segment:
-        cursor = self.row in rows and column == self.column and middle
-        bins = [int(self._bins[row, column]) for row in rows]
-        if self.glyphs:
-            shade = GLYPHS[max(0, -(-bins[0] * (len(GLYPHS) - 1) // (BINS - 1)))]
-            text = shade * self.cell_width
-            if best.get(rows[0]) == column:
-                text = text[:-1] + "•"
-            return Segment(text, base + Style(reverse=True) if cursor else base)
-        colours = ramp_of(RAMPS[self.colours], self.app.current_theme.dark, self.app.console.color_system)
         ground = self.background_colors[1].hex
-        shown = [colours[value] if value >= 0 else ground for value in bins]
-        if self.half:
-            top, bottom = shown[0], shown[1] if len(shown) > 1 else ground
-            if cursor:
-                mark = "▲" if self.row == rows[0] else "▼"
-                under = shown[0] if self.row == rows[0] else bottom
-                return Segment(mark, Style(color=_contrast(under), bgcolor=under, bold=True))
-            return Segment("▀", Style(color=top, bgcolor=bottom))
-        mark = "◆" * cursor + "•" * (best.get(rows[0]) == column)
-        text = mark[: self.cell_width].center(self.cell_width)
-        return Segment(text, Style(color=_contrast(shown[0]), bgcolor=shown[0], bold=cursor))
+        colours = ramp_of(RAMPS[self.colours], self.app.current_theme.dark, self.app.console.color_system)
+        for column in range(first, first + count):
+            cursor = here and column == self.column and middle
+            bins = [int(self._bins[row, column]) for row in rows]
+            shown = [colours[value] if value >= 0 else ground for value in bins]
+            if self.half:
+                marks = (best.get(rows[0]) == column, best.get(rows[-1], -1) == column and len(rows) > 1)
+                lower = shown[1] if len(rows) > 1 else ground
+                segments.append(halves(shown[0], lower, marks, rows.index(self.row) if cursor else None))
+                continue
+            mark = "•" * (best.get(rows[0]) == column)
+            if self._signs is not None and middle and bins[0] >= BINS // 8:
+                mark = "+" if self._signs[rows[0], column] > 0 else "−"
+            if self.glyphs:
+                segments.append(shade(bins[0], self.cell_width, mark, cursor, base))
+            else:
+                segments.append(whole(shown[0], self.cell_width, mark, cursor))
+        return Strip(segments).crop_extend(0, width, base)
 
     def _ruler(self, first: int, count: int) -> Strip:
         """Return the target tokens where they fit, else every fifth column's number; and the cursor."""
@@ -278,21 +287,32 @@ class Heatmap(ScrollView, can_focus=True):
         if self.mass is None or not self.mass.size:
             return
         rows, columns = self.mass.shape
+        before = self._line
         self.row, self.column = min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
-        line = self.row // 2 if self.half else self.row * self.cell_height
-        if self.magnified:
-            self.refresh()
-            self.post_message(self.Inspected(self))
-            return
+        if not self.magnified:
+            self._reveal()
+        height = 1 if self.half else self.cell_height
+        width = self.size.width
+        self.refresh(
+            Region(0, 0, width, RULER),
+            *(Region(0, line + RULER - self.scroll_offset.y, width, height) for line in (before, self._line)),
+        )
+        self.post_message(self.Inspected(self))
+
+    @property
+    def _line(self) -> int:
+        """The first line of the cursor's row, counted from below the ruler."""
+        return self.row // 2 if self.half else self.row * self.cell_height
+
+    def _reveal(self) -> None:
+        """Scroll until the cursor is in view."""
+        line, view = self._line, self.scrollable_content_region
         region = Region(GUTTER + self.column * self.cell_width, line + RULER, self.cell_width, 1)
-        view = self.scrollable_content_region
         left, top = self.scroll_offset
         if region.x - GUTTER < left or region.right > left + view.width:
             self.scroll_to(x=max(region.x - view.width // 2, 0), animate=False, immediate=True)
         if line < top or line + RULER >= top + view.height:
             self.scroll_to(y=max(line - view.height // 2, 0), animate=False, immediate=True)
-        self.refresh()
-        self.post_message(self.Inspected(self))
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the cell under the mouse."""
@@ -314,25 +334,26 @@ class Heatmap(ScrollView, can_focus=True):
         """Move the cursor by one cell."""
         self.go_to(self.row + down, self.column + right)
 
-    def action_normalise(self, by: str) -> None:
-        """Divide by the largest of the row, the column or all."""
-        self.norm = by
+    def _shaded(self, **changes: Any) -> None:
+        self.shading = replace(self.shading, **changes)
         self._changed()
+
+    def action_normalise(self, by: By) -> None:
+        """Divide by the largest of the row, the column or all."""
+        self._shaded(by=by)
 
     def action_log_scale(self) -> None:
         """Switch the logarithmic scale."""
-        self.logarithmic = not self.logarithmic
-        self._changed()
+        self._shaded(logarithmic=not self.shading.logarithmic)
 
     def action_threshold(self) -> None:
         """Take the next threshold."""
-        self.limit = (self.limit + 1) % len(THRESHOLDS)
-        self._changed()
+        place = THRESHOLDS.index(self.shading.threshold)
+        self._shaded(threshold=THRESHOLDS[(place + 1) % len(THRESHOLDS)])
 
     def action_layer(self) -> None:
         """Show the next of mass, cost and product."""
-        self.view = LAYERS[(LAYERS.index(self.view) + 1) % len(LAYERS)]
-        self._changed()
+        self._shaded(layer=LAYERS[(LAYERS.index(self.shading.layer) + 1) % len(LAYERS)])
 
     def action_marks(self) -> None:
         """Mark each row's largest mass, or not."""
@@ -350,7 +371,8 @@ class Heatmap(ScrollView, can_focus=True):
             return
         import numpy as np
 
-        order = np.argsort(-self.values(), axis=None, kind="stable")
+        values = self.values() if self.against is None else np.abs(self.values())
+        order = np.argsort(-values, axis=None, kind="stable")
         place = int(np.flatnonzero(order == self.row * self.mass.shape[1] + self.column)[0]) + way
         row, column = divmod(int(order[place % len(order)]), self.mass.shape[1])
         self.go_to(row, column)
@@ -358,13 +380,3 @@ class Heatmap(ScrollView, can_focus=True):
     def action_previous_cell(self) -> None:
         """Go to the cell that comes before."""
         self.action_next_cell(-1)
-
-
-def ramp_of(name: str, dark: bool, system: str | None) -> tuple[str, ...]:
-    """Return the colours of a ramp; with 256 colours only grey is monotone, so grey is what they get."""
-    return ramp(name if system == "truecolor" else "grey", dark)
-
-
-def _contrast(colour: str) -> str:
-    red, green, blue = bytes.fromhex(colour[1:7])
-    return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else "#ffffff"

@@ -28,7 +28,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +37,7 @@ from pydantic import Field
 
 from engine.config import Settings
 from engine.errors import InputError
+from engine.evaluation.typed import typed
 from engine.languages import language as find_language
 from engine.reporting import Reporter
 from engine.results.spool import RunFolder
@@ -132,9 +134,11 @@ class Operations:
     def search(self, parameters: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
         """Return the documents that a query finds."""
         asked, run, shelf = self._open(_Search, parameters, reporter)
+        typed(asked.text)  # refused before anything is loaded for it
         searcher = _searcher(run, asked, shelf, reporter)
         start = time.perf_counter()
-        hits = searcher.search(asked.text, asked.k)
+        with _one_thread():
+            hits = searcher.search(asked.text, asked.k)
         seconds = time.perf_counter() - start
         judged = searcher.judgements(asked.text)
         return {
@@ -161,7 +165,8 @@ class Operations:
         """Return which tokens of a document a query's tokens met."""
         asked, run, shelf = self._open(_Explain, parameters, reporter)
         searcher = _searcher(run, asked, shelf, reporter)
-        matches = searcher.explain(asked.text, asked.document)
+        with _one_thread():
+            matches = searcher.explain(asked.text, asked.document)
         return {
             "run": run.id,
             "document": asked.document,
@@ -182,12 +187,15 @@ class Operations:
         pair = self._pairs.get(key)
         if pair is None:
             student, teacher = (shelf.encoder(encoder, reporter) for encoder in saved)
-            pair = self._pairs[key] = encode_pair(student, teacher, asked.source, asked.target, role)
+            with _one_thread():
+                pair = encode_pair(student, teacher, asked.source, asked.target, role)
+            self._pairs[key] = pair
             while len(self._pairs) > _PAIRS:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(key)
         frequencies = load_frequencies(run.path / "checkpoints")
-        row = solve_pair(pair, transport, language=asked.language, idf=frequencies)
+        with _one_thread():
+            row = solve_pair(pair, transport, language=asked.language, idf=frequencies)
         matrices = {name: row[name].tolist() for name in ("plan", "cost")}
         return {**row, **matrices, "run": run.id, "transport": transport.model_dump()}
 
@@ -217,6 +225,23 @@ def _searcher(run: RunFolder, asked: _Pool, shelf: Shelf, reporter: Reporter) ->
     return Searcher(
         run, asked.collection, asked.language, precision, reporter, documents=documents, shelf=shelf
     )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one core.
+
+    One query is too little work to share: while a run trains on the other cores, threads that wait for one
+    another took ten times as long as one alone.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 OPERATIONS = Operations().table()

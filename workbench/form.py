@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from engine.cli.toml import dump
-from engine.config import DistilConfig, EvaluateConfig, RunConfig, load_config, presets
+from engine.config import BitextConfig, DistilConfig, EvaluateConfig, RunConfig, load_config, presets
 from engine.errors import InputError
 
 Path_ = tuple[str | int, ...]
@@ -129,7 +129,7 @@ class Form:
             value = values.get(name, default)
             default = usual.get(name, default)
             meaning = " ".join((info.description or "").split())
-            yield Line(path, name, value, default, meaning, choices(info.annotation), error=self._error(path))
+            yield Line(path, name, value, default, meaning, choices(info.annotation), error=self.error(path))
         for name, info in groups:
             inner = _model(info.annotation)
             assert inner is not None
@@ -154,11 +154,14 @@ class Form:
                 if value is not None:
                     yield from self._group(inner, value, path, _default(info) or {})
 
-    def _error(self, path: Path_) -> str:
-        for place, message in self.errors.items():
-            if place[: len(path)] == path:
-                return message
-        return ""
+    def is_bitext(self, path: Path_) -> bool:
+        """Tell whether the group at `path` is a source of sentence pairs."""
+        info = field_at(self.model, path)
+        return info is not None and _model(info.annotation) is BitextConfig
+
+    def error(self, path: Path_) -> str:
+        """Return what is wrong at `path` or within, or nothing."""
+        return next((text for place, text in self.errors.items() if place[: len(path)] == path), "")
 
     def get(self, path: Path_) -> Any:
         """Return the value at `path`, or None where nothing was set."""
@@ -295,11 +298,9 @@ def shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return " ".join(map(str, value)) or "(empty)"
-    return (
-        json.dumps(value, ensure_ascii=False)
-        if isinstance(value, str) and value.strip() != value
-        else str(value)
-    )
+    if isinstance(value, str) and value.strip() != value:
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:

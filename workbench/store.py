@@ -13,13 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.errors import OpticalError
+from engine.errors import BusyError, OpticalError
 from engine.paths import runs_folder
 
 Run = dict[str, Any]
 
 STEPS_SECONDS = 30.0
 """A running run's curves reach the database at most this often; its screen reads them from its folder."""
+
+BUSY_SECONDS = 1.0
+"""How long the watch waits for a database that another process holds; it comes back soon enough."""
 
 _HEADLINES = ("RR", "nDCG@10", "AP", "Success@1")
 
@@ -90,8 +93,9 @@ class Store:
                 seen[path.name] = tuple(sorted(map(_stamp, files)))
             steps[path.name] = _stamp(path / "metrics.jsonl")
         overdue = steps != self._steps and time.monotonic() - self._ingested_steps > STEPS_SECONDS
-        if (self.results.exists() or seen) and (seen != self._seen or overdue):
-            self._ingest()
+        gone = bool(seen) and not self.results.exists()
+        # When another process held the database it is tried again the next time.
+        if (self.results.exists() or seen) and (seen != self._seen or overdue or gone) and self._ingest():
             self._seen, self._steps, self._ingested_steps = seen, steps, time.monotonic()
         with contextlib.suppress(OSError):
             status = self.results.stat()
@@ -101,22 +105,26 @@ class Store:
                 self._database = now
                 self._revision += 1
 
-    def _ingest(self) -> None:
+    def _ingest(self) -> bool:
+        """Ingest; tell whether the database was free for it."""
         from engine.results.ingest import ingest
 
         try:
-            self._problems = ingest(self.results, self.folder).problems
+            self._problems = ingest(self.results, self.folder, wait=BUSY_SECONDS).problems
         except OpticalError as error:
             self._problems = [str(error)]
+            return not isinstance(error, BusyError)
+        return True
 
     def _read_measures(self) -> None:
         from engine.results.queries import ask
 
         try:
-            rows = ask(self.results, "SELECT run, measure, value FROM leaderboard").rows
+            rows = ask(self.results, "SELECT run, measure, value FROM leaderboard", wait=BUSY_SECONDS).rows
             speeds = ask(
                 self.results,
                 "SELECT run, arg_max(value, step) FROM steps WHERE metric = 'pairs_per_second' GROUP BY run",
+                wait=BUSY_SECONDS,
             ).rows
         except OpticalError as error:
             if str(error) not in self._problems:

@@ -86,23 +86,26 @@ class Choose(ModalScreen[Any]):
     def __init__(
         self,
         title: str,
-        columns: Sequence[str],
+        columns: Sequence[str | Column],
         rows: Sequence[Sequence[Any]],
         keys: Sequence[Any],
         *,
         chosen: Sequence[Any] = (),
         several: bool = False,
+        typed: bool = False,
     ) -> None:
         super().__init__()
         self.heading, self.columns, self.rows, self.keys = title, columns, rows, list(keys)
-        self.several, self.chosen = several, list(chosen)
+        self.several, self.chosen, self.typed = several, list(chosen), typed
 
     def compose(self) -> ComposeResult:
         """Show the list."""
         with Vertical(classes="dialog tall-dialog") as dialog:
             dialog.border_title = self.heading
             yield Input(placeholder="type to narrow the list")
-            yield Table(id="choices", fixed=0, empty="nothing fits")
+            empty = "nothing listed fits; Enter takes what is typed" if self.typed else "nothing fits"
+            yield Table(id="choices", fixed=0, empty=empty)
+            yield Static(id="doing", classes="sentence")
             marking = "Tab  mark     " if self.several else ""
             yield Static(f"{marking}Enter  take     Esc  leave", classes="keys")
 
@@ -117,18 +120,35 @@ class Choose(ModalScreen[Any]):
     @on(Input.Changed)
     def _narrow(self, event: Input.Changed) -> None:
         self._fill(event.value)
+        if event.value:
+            self.query_one(Table).go_to(0)
+
+    def refill(self) -> None:
+        """Show the rows as they are now; what was typed, marked and come to stays."""
+        self._fill(self.query_one(Input).value)
+
+    def say(self, sentence: str) -> None:
+        """Say what is being done."""
+        self.query_one("#doing", Static).update(Text(sentence))
 
     def _fill(self, text: str) -> None:
         words = text.casefold().split()
-        rows, keys = [], []
+        listed: list[tuple[bool, list[Any], Any]] = []
         for row, key in zip(self.rows, self.keys, strict=True):
-            found = " ".join(str(value) for value in row).casefold()
-            if all(word in found for word in words):
+            values = [str(value.text if isinstance(value, Cell) else value).casefold() for value in row]
+            if all(word in " ".join(values) for word in words):
                 sign = Cell("●" if key in self.chosen else " ", "marked")
-                rows.append([sign, *row] if self.several else list(row))
-                keys.append(key)
-        columns = [Column("", 1)] * self.several + [Column(title) for title in self.columns]
-        self.query_one(Table).show(columns, rows, keys)
+                listed.append(
+                    (
+                        bool(text) and text.casefold() not in values,
+                        [sign, *row] if self.several else [*row],
+                        key,
+                    )
+                )
+        listed.sort(key=lambda entry: entry[0])  # what is spelled just so comes first
+        columns = [Column("", 1)] * self.several
+        columns += [column if isinstance(column, Column) else Column(column) for column in self.columns]
+        self.query_one(Table).show(columns, [row for _, row, _ in listed], [key for _, _, key in listed])
 
     def action_move(self, rows: int) -> None:
         """Move in the list while the text keeps the focus."""
@@ -144,9 +164,11 @@ class Choose(ModalScreen[Any]):
 
     @on(Table.Chosen)
     def action_take(self) -> None:
-        """Return what is marked, or else the row under the cursor."""
-        key = self.query_one(Table).key
-        if self.several:
+        """Return what is marked, or else the row under the cursor, or else what was typed."""
+        key, text = self.query_one(Table).key, self.query_one(Input).value.strip()
+        if self.typed and key is None and text and not self.chosen:
+            self.dismiss(text)
+        elif self.several:
             self.dismiss(self.chosen or ([key] if key is not None else None))
         elif key is not None:
             self.dismiss(key)

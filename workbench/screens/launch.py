@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,12 +16,11 @@ from textual.widgets import Static
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
-from workbench.screens.base import Room
 from workbench.screens.dialogs import Choose, Confirm
-from workbench.screens.dialogs import Line as Ask
+from workbench.screens.filling import Filling
 from workbench.starting import last_words, program
 from workbench.store import Snapshot
-from workbench.text import age, duration
+from workbench.text import age
 from workbench.widgets.table import Cell, Column, Table
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class FormTable(Table):
     ]
 
 
-class LaunchScreen(Room):
+class LaunchScreen(Filling):
     """The form of a run to be."""
 
     HELP = (
@@ -90,7 +90,8 @@ class LaunchScreen(Room):
         self._open(None)
 
     def runs_changed(self, snapshot: Snapshot) -> None:
-        """Nothing here depends on the runs before they are asked for."""
+        """Estimate anew how long it will take."""
+        self._fill_command()
 
     @work(thread=True, exclusive=True, group="form", exit_on_error=False)
     def _open(self, source: Any) -> None:
@@ -108,18 +109,22 @@ class LaunchScreen(Room):
             self.say(message.problem, "bad")
             return
         self.form = message.form
-        self._fill()
+        self.fill()
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
+        """Show the form, what it comes to and whether it will do."""
         from workbench.form import shown
 
         if self.form is None:
             return
-        self.lines = [
-            line
-            for line in self.form.lines()
-            if not self.only_changed or line.changed or line.error or (line.heading and line.item)
-        ]
+        self.lines = self.form.lines()
+        if self.only_changed:
+            kept = [line.path for line in self.lines if line.changed or line.error]
+            self.lines = [
+                line
+                for line in self.lines
+                if line.item or any(path[: len(line.path)] == line.path for path in kept)
+            ]
         rows: list[Any] = []
         for line in self.lines:
             depth = (
@@ -148,29 +153,27 @@ class LaunchScreen(Room):
         columns = [Column("", 1), Column("Setting", 24), Column("Value", width), Column("Meaning", 120)]
         self.query_one(FormTable).show(columns, rows, [line.path for line in self.lines])
         self._explain()
-        self.query_one("#command", Static).update(Text(f"$ {shlex.join(self._command())}"))
+        self._fill_command()
         errors = len(self.form.errors)
         if errors:
             self.say(f"{errors} setting{'s' * (errors > 1)} will not do yet (✗)", "warn")
         else:
-            self.say(f"ready; Ctrl+S starts it{self._estimate()}")
+            self.say("ready; Ctrl+S starts it, y copies the command")
+
+    def _fill_command(self) -> None:
+        text = Text(f"$ {shlex.join(self._command())}")
+        estimate = self._estimate()
+        if estimate:
+            text.append(f"\n{estimate}", "dim")
+        self.query_one("#command", Static).update(text)
 
     def _estimate(self) -> str:
-        """Return about how long training will take, by the newest run of the same checkpoint."""
         config = self.form.validate() if self.form else None
-        training = getattr(config, "training", None)
-        if config is None or training is None or self.bench.snapshot is None:
+        if config is None or self.bench.snapshot is None:
             return ""
-        settings = config.model_dump(mode="json")
-        for run in self.bench.snapshot.runs:
-            known, speed = run["config"] or {}, run["speed"]
-            same = (known.get("teacher") or {}).get("checkpoint") == settings["teacher"]["checkpoint"]
-            if same and speed:
-                seconds = training.steps * training.batch_size / speed
-                return (
-                    f"; training takes about {duration(seconds)} at the {speed:.1f} pairs/s of {run['name']}"
-                )
-        return ""
+        from workbench.estimating import estimate
+
+        return estimate(config.model_dump(mode="json"), self.bench.snapshot.runs, platform.node())
 
     @property
     def line_here(self) -> Line | None:
@@ -218,7 +221,7 @@ class LaunchScreen(Room):
             return
         place = line.choices.index(line.value) if line.value in line.choices else -way
         self.form.put(line.path, line.choices[(place + way) % len(line.choices)])
-        self._fill()
+        self.fill()
 
     def action_next_value(self) -> None:
         """Take the next value."""
@@ -228,62 +231,12 @@ class LaunchScreen(Room):
         """Take the previous value."""
         self._step(-1)
 
-    @on(Table.Chosen)
-    def action_edit(self) -> None:
-        """Change the setting under the cursor."""
-        line, form = self.line_here, self.form
-        if line is None or form is None:
-            return
-        if line.heading:
-            if line.item:
-                self.action_add()
-            elif line.value is not None:
-                form.put(line.path, {})
-                self._fill()
-            return
-        if line.choices:
-            self._choose(line)
-            return
-        from workbench.form import parse, shown
-
-        def check(text: str) -> str | None:
-            before = form.get(line.path)
-            held = (form.get(line.path[:-1]) if line.path[:-1] else form.settings) or {}
-            had = line.path[-1] in held if isinstance(held, dict) else True
-            form.put(line.path, parse(text, line, form.model))
-            message = form._error(line.path)
-            if had:
-                form.put(line.path, before)
-            else:
-                form.restore(line.path)
-            return message or None
-
-        def answered(text: str | None) -> None:
-            if text is not None:
-                form.put(line.path, parse(text, line, form.model))
-                self._fill()
-
-        value = "" if line.value is None or line.value == [] else shown(line.value)
-        value = line.value if isinstance(line.value, str) else value
-        self.app.push_screen(Ask(line.name, value, hint=line.meaning, check=check), answered)
-
-    def _choose(self, line: Line) -> None:
-        from workbench.form import shown
-
-        def answered(value: Any) -> None:
-            if value is not None and self.form is not None:
-                self.form.put(line.path, value)
-                self._fill()
-
-        rows = [(shown(value),) for value in line.choices]
-        self.app.push_screen(Choose(line.name, ("",), rows, line.choices, chosen=[line.value]), answered)
-
     def action_restore(self) -> None:
         """Put the setting back to its default."""
         line = self.line_here
         if self.form is not None and line is not None and not (line.heading and line.item):
             self.form.restore(line.path)
-            self._fill()
+            self.fill()
 
     def action_add(self) -> None:
         """Add an item to the list under the cursor."""
@@ -294,7 +247,7 @@ class LaunchScreen(Room):
         if path is None:
             self.say("put the cursor into [[bitext]] or [[collections]] to add one", "warn")
             return
-        self._fill()
+        self.fill()
         keys = [line.path for line in self.lines]
         if path in keys:
             self.query_one(FormTable).go_to(keys.index(path))
@@ -303,12 +256,12 @@ class LaunchScreen(Room):
         """Remove the item under the cursor."""
         line = self.line_here
         if self.form is not None and line is not None and self.form.remove(line.path):
-            self._fill()
+            self.fill()
 
     def action_changed(self) -> None:
         """Show all settings, or those that differ."""
         self.only_changed = not self.only_changed
-        self._fill()
+        self.fill()
 
     def action_preset(self) -> None:
         """Choose a preset or an earlier run to start from."""
@@ -356,7 +309,7 @@ class LaunchScreen(Room):
         if form is None:
             return
         if form.validate() is None:
-            self._fill()
+            self.fill()
             wrong = [line.path for line in self.lines if line.error and not line.heading]
             if wrong:
                 self.query_one(FormTable).go_to([line.path for line in self.lines].index(wrong[0]))
@@ -390,6 +343,3 @@ class LaunchScreen(Room):
         self.app.notify(message.sentence, severity=severity, markup=False)  # type: ignore[arg-type]
         self.bench.poll()
         self._fill_command()
-
-    def _fill_command(self) -> None:
-        self.query_one("#command", Static).update(Text(f"$ {shlex.join(self._command())}"))

@@ -26,7 +26,7 @@ from workbench.widgets.table import Cell, Column, Table
 
 LOOKS = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
 SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
-PANES = ("curves", "settings", "log")
+PANES = ("curves-place", "settings", "log")
 LOG_BYTES = 64_000
 GREETING = """\
 [b]There are no runs here yet.[/]
@@ -76,10 +76,10 @@ class RunsScreen(Editing, Room):
         yield Static(id="greeting")
         with Container(id="runs-body"):
             yield Table(id="runs-table", fixed=3, empty="reading runs …")
-            with ContentSwitcher(id="detail", initial="curves-place"):
+            with ContentSwitcher(id="detail", initial=PANES[0]):
                 yield Container(id="curves-place")
                 yield Table(id="settings", empty="no settings are recorded")
-                yield Table(id="log", fixed=0, empty="the run has written no log.txt")
+                yield Table(id="log", fixed=0, empty="no log.txt: what it said went to its terminal")
 
     def on_mount(self) -> None:
         """Begin with the table; plots come when their library is there."""
@@ -174,7 +174,7 @@ class RunsScreen(Editing, Room):
         if run is None:
             self.say()
             return
-        parts = [run["id"]]
+        parts = []
         if run["failure"]:
             self.say(f"{run['id']}: {run['failure']}", "bad")
             return
@@ -193,7 +193,7 @@ class RunsScreen(Editing, Room):
         hidden = len(self.runs) - len(self.shown)
         if hidden:
             parts.append(f"{hidden} runs filtered out")
-        self.say(" · ".join(parts))
+        self.say(" · ".join([*parts, run["id"]]))
 
     @property
     def run_here(self) -> Run | None:
@@ -321,13 +321,20 @@ class RunsScreen(Editing, Room):
 
     def action_pane(self) -> None:
         """Show the next of curves, settings and log."""
-        switcher = self.query_one("#detail", ContentSwitcher)
-        names = ["curves-place", "settings", "log"]
-        switcher.current = names[(names.index(switcher.current or names[0]) + 1) % len(names)]
+        switcher, body = self.query_one("#detail", ContentSwitcher), self.query_one("#runs-body")
+        place = PANES.index(switcher.current or PANES[0]) + 1
+        if self.has_class("-tiny"):
+            # There is room for one thing: the runs, then each pane, then the runs again.
+            if not body.has_class("details"):
+                place = 0
+            body.set_class(place < len(PANES), "details")
+            if place == len(PANES):
+                self.query_one("#runs-table").focus()
+        switcher.current = PANES[place % len(PANES)]
 
     def _curves(self, action: str) -> None:
         switcher = self.query_one("#detail", ContentSwitcher)
-        switcher.current = "curves-place"
+        switcher.current = PANES[0]
         for grid in self.query("CurveGrid"):
             getattr(grid, f"action_{action}")()
 

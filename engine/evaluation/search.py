@@ -52,8 +52,8 @@ class Searcher:
         ISO code of the language that queries come in; picks the pool where there is one a language.
     precision : torch.dtype
         Number format of the matrix products.
-    documents : str, optional
-        Language of the documents (`Collection.document_language`), where pools differ in that alone.
+    pool : int, optional
+        Which of the collection's pools, counted from zero; none takes the first for queries in `language`.
     shelf : Shelf, optional
         Has what was loaded before, and keeps what is loaded now.
     """
@@ -66,14 +66,14 @@ class Searcher:
         precision: torch.dtype,
         reporter: Reporter = SILENT,
         *,
-        documents: str | None = None,
+        pool: int | None = None,
         shelf: Shelf | None = None,
     ) -> None:
         shelf = shelf or Shelf()
         config = config_of(run)
         student, teacher = saved_encoders(run)
         self.language = find_language(language).code
-        self.collection, entry = choose_pool(config, collection, self.language, documents, shelf)
+        self.collection, entry = choose_pool(config, collection, self.language, pool, shelf)
         self.student = shelf.encoder(student, reporter)
         by_student = config.kind == "distil" and config.evaluation.documents == "student"
         self.documents = self.student if by_student else shelf.encoder(teacher, reporter)
@@ -163,8 +163,8 @@ class Searcher:
         return encoded.tokens[0][mask], self.student.pieces(encoded.ids[0][mask].tolist())
 
 
-def pools_of(config: AnyConfig, shelf: Shelf) -> list[tuple[str, Collection]]:
-    """Return all pools that a run was evaluated on, each with the name its collection is chosen by.
+def pools_of(config: AnyConfig, shelf: Shelf) -> list[tuple[str, int, Collection]]:
+    """Return all pools that a run was evaluated on, with the name and number they are chosen by.
 
     Raises
     ------
@@ -172,23 +172,23 @@ def pools_of(config: AnyConfig, shelf: Shelf) -> list[tuple[str, Collection]]:
         If a collection is missing or broken.
     """
     return [
-        (entry.label or entry.name, collection)
+        (entry.label or entry.name, number, pool)
         for entry in config.collections
-        for collection in shelf.collections(entry, config.seed)
+        for number, pool in enumerate(shelf.collections(entry, config.seed))
     ]
 
 
 def choose_pool(
-    config: AnyConfig, name: str | None, language: str, documents: str | None, shelf: Shelf
+    config: AnyConfig, name: str | None, language: str, pool: int | None, shelf: Shelf
 ) -> tuple[Collection, CollectionConfig]:
-    """Return the pool of the collection `name` for queries in `language`, and its configuration.
+    """Return a pool of the collection `name` and the collection's configuration.
 
-    Without a pool for that language it is the collection's first.
+    Without a number it is the first pool for queries in `language`, or else the first of all.
 
     Raises
     ------
     InputError
-        If the run has no such collection, or none with documents in the language `documents`.
+        If the run has no such collection or pool.
     """
     labels = [entry.label or entry.name for entry in config.collections]
     if not labels:
@@ -197,9 +197,11 @@ def choose_pool(
         has = f"; it has {', '.join(labels)}"
         raise InputError(f"the run has no collection {name!r}{nearest(name, labels)}{has}")
     entry = config.collections[0 if name is None else labels.index(name)]
-    pools = [
-        pool for pool in shelf.collections(entry, config.seed) if documents in (None, pool.document_language)
-    ]
-    if not pools:
-        raise InputError(f"the collection {name or labels[0]!r} has no documents in {documents!r}")
-    return next((pool for pool in pools if language in pool.query_languages), pools[0]), entry
+    pools = shelf.collections(entry, config.seed)
+    if pool is None:
+        return next((one for one in pools if language in one.query_languages), pools[0]), entry
+    if pool >= len(pools):
+        raise InputError(
+            f"collection {name or labels[0]!r} has {len(pools)} pools, so there is no pool {pool}"
+        )
+    return pools[pool], entry

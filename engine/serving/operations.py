@@ -4,13 +4,14 @@ Every operation is addressed by ``results`` (the database) and ``run`` (an id, t
 name). Texts are refused when they are empty, too long or hold control characters.
 
 ``collections``
-    What the run can be asked: a list of pools, each with its ``collection``, ``direction``, ``queries``
-    (language codes), ``documents`` (a code or ``all``) and ``size``.
+    What the run can be asked: a list of pools of documents, each with its ``collection``, its number
+    ``pool`` in it, ``name``, ``direction``, ``queries`` (language codes), ``documents`` (a code or ``all``)
+    and ``size``.
 ``queries``
     The own queries of a pool in ``language``: a list of ``id`` and ``text``.
 ``search``
-    ``text`` in ``language`` among the documents of ``collection`` (the run's first when left out) in the
-    language ``documents`` (any when left out): the ``k`` best ``hits`` with ``rank``, ``score``,
+    ``text`` in ``language`` among the documents of ``collection`` (the run's first when left out) and
+    ``pool`` (the first for that language when left out): the ``k`` best ``hits`` with ``rank``, ``score``,
     ``document``, ``text``, ``language`` and ``grade``; ``relevant``, the number of documents judged
     relevant, null where the text is no query of the collection; ``cut``, whether the query's end was cut
     off; how many documents were ``searched`` in how many ``seconds``.
@@ -60,7 +61,7 @@ class _Run(Settings):
 class _Pool(_Run):
     language: str
     collection: str | None = None
-    documents: str | None = None
+    pool: int | None = Field(None, ge=0)
 
 
 class _Search(_Pool):
@@ -109,13 +110,15 @@ class Operations:
 
         pools = [
             {
-                "collection": name,
+                "collection": label,
+                "pool": number,
+                "name": pool.name,
                 "direction": pool.direction,
                 "queries": list(pool.query_languages),
                 "documents": pool.document_language,
                 "size": len(pool.documents),
             }
-            for name, pool in pools_of(config_of(run), shelf)
+            for label, number, pool in pools_of(config_of(run), shelf)
         ]
         if not pools:
             raise InputError(f"run {run.id!r} was evaluated on no collection, so there is nothing to search")
@@ -128,7 +131,7 @@ class Operations:
         from engine.evaluation.search import choose_pool
 
         code = find_language(asked.language).code
-        pool, _ = choose_pool(config_of(run), asked.collection, code, asked.documents, shelf)
+        pool, _ = choose_pool(config_of(run), asked.collection, code, asked.pool, shelf)
         return [{"id": query.id, "text": query.text} for query in pool.queries if query.language == code]
 
     def search(self, parameters: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
@@ -221,10 +224,7 @@ def _searcher(run: RunFolder, asked: _Pool, shelf: Shelf, reporter: Reporter) ->
     from engine.training.precision import autocast_dtype
 
     precision = autocast_dtype("auto", torch.device("cpu"))
-    documents = asked.documents
-    return Searcher(
-        run, asked.collection, asked.language, precision, reporter, documents=documents, shelf=shelf
-    )
+    return Searcher(run, asked.collection, asked.language, precision, reporter, pool=asked.pool, shelf=shelf)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ SCOPES = {
     "pair": "Typed pair",
     "solver": "Solver",
     "heatmap": "Heatmap",
+    "ask": "Ask",
     "sql": "SQL",
     "table": "Any table",
 }
@@ -43,7 +44,8 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("go('launch')", "2,f3", "Launch", "Go to the launch form"),
         Action("go('results')", "3,f4", "Results", "Go to the results"),
         Action("go('plan')", "4,f6", "Plan", "Go to the transport plans"),
-        Action("go('sql')", "5,f7", "SQL", "Go to the SQL editor"),
+        Action("go('ask')", "5,f7", "Ask", "Go to the queries"),
+        Action("go('sql')", "6,f11", "SQL", "Go to the SQL editor"),
         Action("key_map", "question_mark,f12", "Keys", "Show all keys", True),
         Action("help_here", "f1", "Help", "Explain the focused part of the screen", True),
         Action(
@@ -134,6 +136,17 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("next_cell", "n", "Next", "Go to the next largest cell"),
         Action("previous_cell", "N", "Previous", "Go to the next larger cell"),
     ),
+    "ask": (
+        Action("edit", "slash", "Query", "Write the query", True),
+        Action("choose_runs", "r", "Runs", "Choose the run to ask, or two to compare", True),
+        Action("choose_collection", "c", "Collection", "Choose what to search", True),
+        Action("choose_language", "l", "Language", "Choose the language of the query", True),
+        Action("own", "number_sign", "Own", "Choose one of the collection's own queries", True),
+        Action("next_own(1)", "greater_than_sign", "Next own", "Ask the collection's next query"),
+        Action("next_own(-1)", "less_than_sign", "Previous own", "Ask the collection's query before"),
+        Action("other_side", "v", "Other", "Go to the other of two lists"),
+        Action("leave", "escape", "Give up", "Give up what is under way, or go to the hits"),
+    ),
     "sql": (
         Action("ask", "f5,ctrl+j", "Run", "Ask the question in the editor", True),
         Action("cancel", "escape", "Cancel", "Cancel the question under way", True),
@@ -174,6 +187,7 @@ KEY_NAMES = {
     "greater_than_sign": ">",
     "less_than_sign": "<",
     "equals_sign": "=",
+    "number_sign": "#",
     "escape": "Esc",
     "enter": "Enter",
     "space": "Space",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -70,6 +71,8 @@ class Heatmap(ScrollView, can_focus=True):
         self.targets: list[str] = []
         self.against: tuple[Any, Any] | None = None
         """Mass and cost of the plan that this one is shown as a difference from."""
+        self.listener: Callable[[], None] | None = None
+        """Called before `Inspected` is sent: what it changes is painted in the same frame as the cursor."""
         self.row = self.column = 0
         self.shading, self.marked, self.colours = Shading(), True, 0
         self._bins: Any = None
@@ -178,7 +181,7 @@ class Heatmap(ScrollView, can_focus=True):
     def _changed(self) -> None:
         self._bins = self._binned()
         self._measure()
-        self.post_message(self.Inspected(self))
+        self._tell()
 
     def _measure(self) -> None:
         rows, columns = (0, 0) if self.mass is None else self.mass.shape
@@ -209,14 +212,14 @@ class Heatmap(ScrollView, can_focus=True):
         base = self.rich_style
         if self._bins is None:
             return Strip.blank(width, base)
-        cells = self.cell_width
+        cells, half, glyphs = self.cell_width, self.half, self.glyphs
         first = self.scroll_offset.x // cells
         count = min((width - GUTTER) // cells, self._bins.shape[1] - first)
         if y == 0:
             return self._ruler(first, count).crop_extend(0, width, base)
         line = y - RULER + self.scroll_offset.y
         inner = line % self.cell_height
-        rows = [line * 2, line * 2 + 1] if self.half else [line // self.cell_height]
+        rows = [line * 2, line * 2 + 1] if half else [line // self.cell_height]
         rows = [row for row in rows if row < self._bins.shape[0]]
         if not rows:
             return Strip.blank(width, base)
@@ -236,7 +239,7 @@ class Heatmap(ScrollView, can_focus=True):
             cursor = here and column == self.column and middle
             bins = [int(self._bins[row, column]) for row in rows]
             shown = [colours[value] if value >= 0 else ground for value in bins]
-            if self.half:
+            if half:
                 marks = (best.get(rows[0]) == column, best.get(rows[-1], -1) == column and len(rows) > 1)
                 lower = shown[1] if len(rows) > 1 else ground
                 segments.append(halves(shown[0], lower, marks, rows.index(self.row) if cursor else None))
@@ -244,25 +247,26 @@ class Heatmap(ScrollView, can_focus=True):
             mark = "•" * (best.get(rows[0]) == column)
             if self._signs is not None and middle and bins[0] >= BINS // 8:
                 mark = "+" if self._signs[rows[0], column] > 0 else "−"
-            if self.glyphs:
-                segments.append(shade(bins[0], self.cell_width, mark, cursor, base))
+            if glyphs:
+                segments.append(shade(bins[0], cells, mark, cursor, base))
             else:
-                segments.append(whole(shown[0], self.cell_width, mark, cursor))
+                segments.append(whole(shown[0], cells, mark, cursor))
         return Strip(segments).crop_extend(0, width, base)
 
     def _ruler(self, first: int, count: int) -> Strip:
         """Return the target tokens where they fit, else every fifth column's number; and the cursor."""
-        if self.cell_width >= WORD and not any(map(right_to_left, self.targets)):
+        cells = self.cell_width
+        if cells >= WORD and not any(map(right_to_left, self.targets)):
             return self._words(first, count)
-        marks = [" "] * (count * self.cell_width)
+        marks = [" "] * (count * cells)
         for column in range(first, first + count):
             text = str(column + 1)
-            place = (column - first) * self.cell_width
+            place = (column - first) * cells
             if ((column + 1) % 5 == 0 or column == 0) and place + len(text) <= len(marks):
                 marks[place : place + len(text)] = text
         style = self.rich_style + self.get_component_rich_style("heatmap--ruler", partial=True)
         here = self.rich_style + self.get_component_rich_style("heatmap--here", partial=True)
-        place = (self.column - first) * self.cell_width
+        place = (self.column - first) * cells
         text = "".join(marks)
         if not 0 <= place < len(text):
             return Strip([Segment(" " * GUTTER + text, style)])
@@ -291,13 +295,19 @@ class Heatmap(ScrollView, can_focus=True):
         self.row, self.column = min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
         if not self.magnified:
             self._reveal()
-        height = 1 if self.half else self.cell_height
-        width = self.size.width
-        self.refresh(
-            Region(0, 0, width, RULER),
-            *(Region(0, line + RULER - self.scroll_offset.y, width, height) for line in (before, self._line)),
-        )
+        self._tell()
+        self._repaint(before, self._line)
+
+    def _tell(self) -> None:
+        if self.listener is not None:
+            self.listener()
         self.post_message(self.Inspected(self))
+
+    def _repaint(self, *lines: int) -> None:
+        """Draw the ruler and the rows that begin on `lines` anew."""
+        height, width = 1 if self.half else self.cell_height, self.size.width
+        top = RULER - self.scroll_offset.y
+        self.refresh(Region(0, 0, width, RULER), *(Region(0, line + top, width, height) for line in lines))
 
     @property
     def _line(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.text import Text
-from textual import on
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
@@ -13,6 +13,9 @@ from textual.widgets import Static
 from workbench.plans import SolvedPlan
 from workbench.text import plain
 from workbench.widgets.heatmap import Heatmap
+
+SLIM = 76
+"""Columns below which a cell's figures take two lines."""
 
 
 class Side(Vertical):
@@ -27,6 +30,7 @@ class Side(Vertical):
         self.other: SolvedPlan | None = None
         self.settings: dict[str, Any] | None = None
         self.asked: int | None = None
+        self._facts = ""
 
     def compose(self) -> ComposeResult:
         """Sentences, heatmap, cell, facts."""
@@ -34,6 +38,14 @@ class Side(Vertical):
         yield Heatmap()
         yield Static(classes="cell")
         yield Static(classes="facts")
+
+    def on_mount(self) -> None:
+        """Write about the cell under the cursor."""
+        self.heatmap.listener = self._inspect
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave room for lines that do not fit."""
+        self.set_class(event.size.width < SLIM, "slim")
 
     @property
     def heatmap(self) -> Heatmap:
@@ -57,9 +69,8 @@ class Side(Vertical):
         shown = (self.other.mass, self.other.cost) if self.other is not None and differing else None
         self.heatmap.differ(shown)
 
-    @on(Heatmap.Inspected)
-    def _inspect(self, message: Heatmap.Inspected) -> None:
-        plan, heatmap = self.plan, message.heatmap
+    def _inspect(self) -> None:
+        plan, heatmap = self.plan, self.heatmap
         if plan is None or heatmap.mass is not plan.mass:
             return
         row, column = heatmap.row, heatmap.column
@@ -72,5 +83,9 @@ class Side(Vertical):
             cell.append(f"  {sign} against the left", "not bold")
             facts += f"\n{plan.difference(self.other)}"
         cell.append(f"\n{plan.cell(row, column)}", "not bold")
-        self.query_one(".cell", Static).update(cell)
-        self.query_one(".facts", Static).update(Text(f"{facts}\nshown: {heatmap.scale()}"))
+        # Both have a fixed height, so that a moving cursor never lays out the screen.
+        self.query_one(".cell", Static).update(cell, layout=False)
+        facts += f"\nshown: {heatmap.scale()}"
+        if facts != self._facts:
+            self._facts = facts
+            self.query_one(".facts", Static).update(Text(facts), layout=False)

@@ -1,0 +1,138 @@
+"""How long the app takes from a key to the finished repaint: ``python benchmarks/app.py plan``.
+
+The app runs without a terminal, but every frame is turned into the bytes that a terminal would get. A key
+counts as answered at the last frame before nothing is drawn for a while.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from textual import events
+from textual._compositor import CompositorUpdate
+from textual.pilot import Pilot
+
+import workbench.app
+from engine.config import BitextConfig, DistilConfig
+from engine.results.ingest import ingest
+from engine.results.spool import RunFolder
+from workbench.app import Workbench
+
+SIZES = ((80, 24), (120, 40), (200, 60))
+STILL = 0.06  # seconds without a frame, four times what one takes
+WORDS = ("المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "biyo", "nadiif", "waa", "caafimaad")
+
+
+class Timed(Workbench):
+    """The app, which notes when a frame was painted."""
+
+    CSS_PATH = Path(workbench.app.__file__).with_name("workbench.tcss")
+    painted = 0.0
+    sent = 0
+    frames = 0
+
+    def _display(self, screen: Any, renderable: Any) -> None:
+        super()._display(screen, renderable)
+        if isinstance(renderable, CompositorUpdate):
+            self.sent += len(renderable.render_segments(self.console).encode())
+            self.frames += 1
+            self.painted = time.perf_counter()
+
+
+async def answered(pilot: Pilot[None], key: str) -> float:
+    """Press `key`; return the seconds until the last frame that it led to."""
+    app = pilot.app
+    assert isinstance(app, Timed)
+    driver = app._driver
+    assert driver is not None
+    character = key if len(key) == 1 else None
+    start = time.perf_counter()
+    driver.process_message(events.Key(key, character))
+    while time.perf_counter() < max(start, app.painted) + STILL:
+        await asyncio.sleep(STILL / 4)
+    return app.painted - start
+
+
+async def plan(size: tuple[int, int], keys: int) -> dict[str, Any]:
+    """Walk the cursor over a plan of 32 x 40 tokens."""
+    with tempfile.TemporaryDirectory() as name:
+        results = Path(name) / "results.duckdb"
+        _store_plan(Path(name) / "runs")
+        ingest(results, results.parent / "runs")
+        app = Timed(results)
+        async with app.run_test(size=size) as pilot:
+            await _until(pilot, lambda: app.snapshot is not None)
+            await pilot.press("4")
+            await _until(pilot, lambda: app.screen.query_one("#left").plan)  # type: ignore[attr-defined]
+            await pilot.pause(0.5)
+            heatmap = app.screen.query_one("#left Heatmap")
+            heatmap.go_to(16, 20)  # type: ignore[attr-defined]
+            await pilot.pause(0.5)
+            walk = ["right"] * 10 + ["down"] * 8 + ["left"] * 10 + ["up"] * 8
+            times, sent, frames = [], app.sent, app.frames
+            for number in range(keys):
+                times.append(await answered(pilot, walk[number % len(walk)]))
+            figures = _summary(times, size)
+            figures["bytes_a_key"] = round((app.sent - sent) / keys)
+            figures["frames_a_key"] = round((app.frames - frames) / keys, 2)
+            return figures
+
+
+def _summary(times: list[float], size: tuple[int, int]) -> dict[str, Any]:
+    milliseconds = sorted(1000 * seconds for seconds in times)
+    return {
+        "size": f"{size[0]}x{size[1]}",
+        "keys": len(times),
+        "median_ms": round(statistics.median(milliseconds), 1),
+        "p95_ms": round(milliseconds[int(0.95 * len(milliseconds))], 1),
+        "max_ms": round(milliseconds[-1], 1),
+    }
+
+
+def _store_plan(runs: Path) -> None:
+    config = DistilConfig(name="large", bitext=[BitextConfig(path="x", language="so")])
+    run = RunFolder.create(runs, config, ["benchmark"])
+    mass = np.random.default_rng(0).dirichlet(np.full(40, 0.1), 32) / 32
+    row = {"pair": "p", "source_language": "so", "source_text": " ".join(WORDS * 4), "target_text": "w " * 40,
+           "source_tokens": list(WORDS * 4), "target_tokens": [f"word{n}" for n in range(40)], "plan": mass,
+           "cost": 1 - mass, "solver": "sinkhorn", "epsilon": 0.05, "iterations": 50, "marginal_error": 1e-5,
+           "converged": True, "value": 0.4, "entropy": 0.7}  # fmt: skip
+    run.write_table("plans", [row])
+    run.finish("finished")
+
+
+async def _until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        await pilot.pause(0.02)
+    raise SystemExit("the app did not come to what was waited for")
+
+
+PARTS: dict[str, Callable[[tuple[int, int], int], Awaitable[dict[str, Any]]]] = {"plan": plan}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--keys", type=int, default=400)
+    arguments = parser.parse_args()
+    os.environ.update(COLORTERM="truecolor", TERM="xterm-256color")
+    for size in SIZES:
+        found = asyncio.run(PARTS[arguments.part](size, arguments.keys))
+        sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -55,7 +55,7 @@ def _sql() -> Screen[Any]:
 
 
 class Workbench(App[None]):
-    """Runs, launch, results, plans and SQL over one results database."""
+    """Runs, launch, results, plans, queries and SQL over one results database."""
 
     TITLE = "Optical Workbench"
     CSS_PATH = "workbench.tcss"
@@ -64,6 +64,7 @@ class Workbench(App[None]):
         "launch": _launch,
         "results": _results,
         "plan": _plan,
+        "ask": _ask,
         "sql": _sql,
     }
     DEFAULT_MODE = "runs"

@@ -66,7 +66,7 @@ async def test_no_runs_yet_says_what_to_do(tmp_path: Path, tools: Any) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await tools.until(pilot, lambda: app.snapshot is not None)
         assert "optical-workbench demo" in str(app.screen.query_one("#greeting").render())
-        for key in ("2", "3", "4", "5", "f5"):
+        for key in ("2", "3", "4", "5", "escape", "6", "f5"):
             await pilot.press(key)
             await pilot.pause()
         await tools.until(pilot, lambda: "no such results database" in tools.status(pilot))
@@ -159,7 +159,7 @@ async def test_sql_refuses_to_write_exports_all_and_can_be_cancelled(
 ) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
-        await pilot.press("5")
+        await pilot.press("6")
         editor, table = app.screen.query_one(TextArea), app.screen.query_one("#sql-answer", Table)
 
         async def answer(sql: str) -> str:

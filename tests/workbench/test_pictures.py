@@ -42,7 +42,7 @@ async def plan(pilot: Pilot[None], tools: Any) -> None:
 
 async def sql(pilot: Pilot[None], tools: Any) -> None:
     await tools.settled(pilot)
-    await pilot.press("5")
+    await pilot.press("6")
     pilot.app.screen.query_one(TextArea).cursor_blink = False
     await tools.until(pilot, lambda: pilot.app.screen.tables)
     await pilot.press("f5")

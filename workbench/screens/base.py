@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from workbench.app import Workbench
     from workbench.store import Snapshot
 
-ROOMS = {"runs": "Runs", "launch": "Launch", "results": "Results", "plan": "Plan", "sql": "SQL"}
+ROOMS = {
+    "runs": "Runs",
+    "launch": "Launch",
+    "results": "Results",
+    "plan": "Plan",
+    "ask": "Ask",
+    "sql": "SQL",
+}
 
 
 class Watched(Screen[None]):

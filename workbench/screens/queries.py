@@ -18,6 +18,7 @@ from workbench.comparing import Hit, Setting
 from workbench.screens.base import Watched
 from workbench.screens.dialogs import Look
 from workbench.text import plain, score, signed
+from workbench.widgets.answer import moved
 from workbench.widgets.table import Cell, Column, Table
 
 VIEWS = ("all queries", "improved", "worse", "changed nothing")
@@ -187,10 +188,7 @@ def _hit(hit: Hit, before: dict[str, int] | None) -> list[Any]:
     ]
     cells.append(f"{hit.score:.4f}")
     if before is not None:
-        old = before.get(hit.document)
-        moved = 0 if old is None else old - hit.rank
-        sign = "new" if old is None else f"↑{moved}" if moved > 0 else f"↓{-moved}" if moved else "="
-        cells.append(Cell(sign, "good" if moved > 0 else "bad" if moved < 0 else "dim"))
+        cells.append(moved(hit.rank, before.get(hit.document)))
     return cells
 
 

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from textual.widgets import Input, TextArea
 
-from engine.config import BitextConfig, DistilConfig, load_config
+from engine.config import BitextConfig, DistilConfig
 from engine.evaluation.significance import compare_languages
 from engine.results.queries import ask
 from engine.results.spool import RunFolder
@@ -229,45 +229,6 @@ async def test_a_run_is_renamed_and_deleted_but_not_while_it_runs(tmp_path: Path
 
 def _config() -> Any:
     return DistilConfig(name="running", bitext=[BitextConfig(path="x", language="so")])
-
-
-async def test_launch_starts_exactly_what_it_shows(
-    tmp_path: Path, tools: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[list[str]] = []
-
-    def launch(argv: list[str], log: Path) -> int:
-        log.write_text("loading\noptical-workbench: x.tmx: there is no such file\n", "utf-8")
-        started.append(list(argv))
-        return 2**22 + 1  # no process has this number, so the run has ended
-
-    monkeypatch.setattr("engine.jobs.launch.launch", launch)
-    monkeypatch.chdir(tmp_path)
-    app = Workbench(Path("results.duckdb"))
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
-        await pilot.press("2")
-        table = app.screen.query_one(Table)
-        await tools.until(pilot, lambda: table.rows)
-        await pilot.press("ctrl+s")  # not ready: the cursor goes to what is missing
-        await pilot.pause()
-        assert not app.screen.is_modal
-        for key, value in (("path", "x.tmx"), ("language", "so")):
-            assert table.key == ("bitext", 0, key)
-            await pilot.press("enter")
-            await pilot.pause()
-            app.screen.query_one(Input).value = value
-            await pilot.press("enter", "ctrl+s")
-            await pilot.pause()
-        assert app.screen.is_modal
-        shown = str(app.screen_stack[-2].query_one("#command").render()).removeprefix("$ ")
-        await pilot.press("y")
-        await tools.until(pilot, lambda: "no such file" in tools.status(pilot))
-    assert shown == "optical-workbench run configs/run.toml --results results.duckdb"
-    assert [argv[1:] for argv in started] == [shown.split()[1:]]
-    assert load_config(tmp_path / "configs/run.toml") == _config().model_copy(
-        update={"name": "run", "bitext": [BitextConfig(path="x.tmx", language="so")]}
-    )
 
 
 async def test_a_mistake_of_ours_is_said_and_the_app_goes_on(

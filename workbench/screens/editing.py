@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from textual.message import Message
 from engine.errors import InputError, OpticalError
 from workbench.screens.base import Room
 from workbench.screens.dialogs import Confirm, Line
-from workbench.starting import last_words, program
+from workbench.starting import last_words, start, started
 from workbench.store import Run
 
 STATE = "checkpoints/state.safetensors"
@@ -30,18 +32,24 @@ class Editing(Room):
             super().__init__()
             self.sentence, self.failed = sentence, failed
 
+    refused = -math.inf
+
     @property
     def run_here(self) -> Run | None:
         """The run under the cursor."""
         raise NotImplementedError
 
+    def refuse(self, sentence: str) -> None:
+        """Say why something is not done, for as long as it takes to read."""
+        self.refused = time.monotonic()
+        self.say(sentence, "warn")
+
     def _ended(self) -> Run | None:
         """Return the run under the cursor if it has ended; a run under way owns its record."""
         run = self.run_here
         if run is not None and run["state"] == "running":
-            self.say(
-                f"{run['name']} is running and would overwrite the change; wait for its end, or stop it",
-                "warn",
+            self.refuse(
+                f"{run['name']} is running and would overwrite the change; wait for its end, or stop it"
             )
             return None
         return run
@@ -52,7 +60,7 @@ class Editing(Room):
         if run is None:
             return
         if run["state"] != "running":
-            self.say(f"{run['name']} is {run['state']}; there is nothing to stop", "warn")
+            self.refuse(f"{run['name']} is {run['state']}; there is nothing to stop")
             return
         folder = run["folder"]
 
@@ -70,10 +78,11 @@ class Editing(Room):
         if run is None:
             return
         if run["state"] in ("running", "finished"):
-            self.say(f"{run['name']} is {run['state']}; there is nothing to resume", "warn")
+            self.refuse(f"{run['name']} is {run['state']}; there is nothing to resume")
             return
         folder = run["folder"]
-        command = ["run", "--resume", run["id"], "--results", str(self.bench.results)]
+        command = ["optical-workbench", "run", "--resume", run["id"], "--detach"]
+        command += ["--results", str(self.bench.results)]
         whence = (
             "It goes on from its last saved state, as it was configured."
             if (folder / STATE).is_file()
@@ -87,23 +96,21 @@ class Editing(Room):
                 self.say(f"resuming {run['name']} …")
                 self._resume(command, folder)
 
-        shown = shlex.join(["optical-workbench", *command])
-        self.app.push_screen(Confirm(f"Resume {run['name']}?", f"{whence}\n\n$ {shown}"), answered)
+        question = Confirm(f"Resume {run['name']}?", f"{whence}\n\n$ {shlex.join(command)}")
+        self.app.push_screen(question, answered)
 
     @work(thread=True, group="resume", exit_on_error=False)
     def _resume(self, command: list[str], folder: Path) -> None:
-        from engine.jobs.launch import launch
-
-        log = folder / "log.txt"
+        before = started(folder)
         try:
-            pid = launch([program(), *command], log)
-        except (OpticalError, OSError) as error:
+            start(command)
+        except OpticalError as error:
             self.post_message(self.Done(str(error), True))
             return
-        self.post_message(self.Done(f"{folder.name} goes on as process {pid}", False))
-        words = last_words(pid, log, lambda: self.app.is_running)
+        self.post_message(self.Done(f"{folder.name} goes on", False))
+        words = last_words(folder, before, lambda: self.app.is_running)
         if words is not None:
-            self.post_message(self.Done(words, True))
+            self.post_message(self.Done(f"{folder.name} ended: {words}", True))
 
     def action_tag(self) -> None:
         """Type the run's tags."""

@@ -18,7 +18,7 @@ from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.screens.dialogs import Choose, Confirm
 from workbench.screens.filling import Filling
-from workbench.starting import last_words, program
+from workbench.starting import last_words, start
 from workbench.store import Snapshot
 from workbench.text import age
 from workbench.widgets.table import Cell, Column, Table
@@ -211,6 +211,7 @@ class LaunchScreen(Filling):
             "optical-workbench",
             "run",
             str(config or self._config_path()),
+            "--detach",
             "--results",
             str(self.bench.results),
         ]
@@ -318,23 +319,21 @@ class LaunchScreen(Filling):
         def answered(yes: bool | None) -> None:
             if yes and (path := self._write()) is not None:
                 self.say("starting …")
-                self._start(self._command(path), path.with_suffix(".log"))
+                self._start(self._command(path))
 
         self.app.push_screen(Confirm("Start this run?", shlex.join(self._command())), answered)
 
     @work(thread=True, group="start", exit_on_error=False)
-    def _start(self, command: list[str], log: Path) -> None:
-        from engine.jobs.launch import launch
-
+    def _start(self, command: list[str]) -> None:
         try:
-            pid = launch([program(), *command[1:]], log)
+            identity = start(command)
         except OpticalError as error:
             self.post_message(self.Started(str(error), True))
             return
-        self.post_message(self.Started(f"started as process {pid}; its output goes to {log}", False))
-        words = last_words(pid, log, lambda: self.app.is_running)
+        self.post_message(self.Started(f"started as {identity}; it is among the runs (1)", False))
+        words = last_words(self.bench.store.folder / identity, None, lambda: self.app.is_running)
         if words is not None:
-            self.post_message(self.Started(f"it ended: {words}", True))
+            self.post_message(self.Started(f"{identity} ended: {words}", True))
 
     @on(Started)
     def _started(self, message: Started) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -16,6 +17,7 @@ from textual.widgets import ContentSwitcher, Input, Static
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
+from workbench.logs import last_lines
 from workbench.screens.base import Room
 from workbench.screens.editing import Editing
 from workbench.series import Curves, Follower
@@ -27,7 +29,7 @@ from workbench.widgets.table import Cell, Column, Table
 LOOKS = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
 SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
 PANES = ("curves-place", "settings", "log")
-LOG_BYTES = 64_000
+READING_SECONDS = 4.0
 GREETING = """\
 [b]There are no runs here yet.[/]
 
@@ -162,6 +164,8 @@ class RunsScreen(Editing, Room):
 
     def _describe(self) -> None:
         """Say what is wrong, else what is known of the run under the cursor."""
+        if time.monotonic() - self.refused < READING_SECONDS:
+            return
         problems = self.bench.snapshot.problems if self.bench.snapshot else []
         if self.refusal:
             self.say(self.refusal, "warn")
@@ -213,6 +217,7 @@ class RunsScreen(Editing, Room):
 
     @on(Table.Moved, "#runs-table")
     def _moved(self) -> None:
+        self.refused = -math.inf
         self._describe()
         self._show_settings()
         self._draw()
@@ -236,7 +241,7 @@ class RunsScreen(Editing, Room):
                 curves[run] = self.follower.read(folder)
             except OSError:
                 continue
-        self.post_message(self.Followed(curves, _last_lines(here / "log.txt")))
+        self.post_message(self.Followed(curves, last_lines(here / "log.txt")))
 
     @on(Followed)
     def _followed(self, message: Followed) -> None:
@@ -360,7 +365,7 @@ class RunsScreen(Editing, Room):
 
         runs = self._drawn()
         if len(runs) < 2:
-            self.say("mark a second run with Space; the difference of two or more is shown", "warn")
+            self.refuse("mark a second run with Space; the difference of two or more is shown")
             return
         columns = [Column("Setting"), *(Column(run["name"]) for run in runs)]
         rows = [(name, *(_setting(value) for value in values)) for name, values in difference(runs)]
@@ -381,15 +386,3 @@ def _setting(value: Any) -> Any:
         if value is None
         else json.dumps(value, ensure_ascii=False, default=str).strip('"')
     )
-
-
-def _last_lines(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - LOG_BYTES))
-            text = stream.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    lines = Text.from_ansi(text).plain.splitlines() if "\x1b" in text else text.splitlines()
-    return [line.rpartition("\r")[2] for line in lines][-500:]

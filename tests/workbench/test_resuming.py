@@ -1,0 +1,155 @@
+"""Starting and resuming runs from the app, by the command line's own program."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Input
+
+from engine.config import BitextConfig, load_config
+from engine.errors import OpticalError
+from engine.results.spool import RunFolder
+from workbench.app import Workbench
+from workbench.starting import last_words, start, started
+from workbench.widgets.table import Table
+
+#: Notes its arguments, then does to the run what DOES says, as the process it stands for would.
+PROGRAM = """#!{python}
+import json, os, pathlib, sys
+sys.path.insert(0, {root!r})
+here = pathlib.Path({home!r})
+(here / "argv.json").write_text(json.dumps(sys.argv[1:]))
+from engine.config import DistilConfig, BitextConfig
+from engine.results.spool import RunFolder
+{does}
+"""
+RESUMES = """
+run = RunFolder.open(here / "runs" / sys.argv[sys.argv.index("--resume") + 1])
+run.resume(["again"]); run.finish("finished"); print(run.id)
+"""
+FAILS = """
+config = DistilConfig(bitext=[BitextConfig(path="x.tmx", language="so")])
+RunFolder.create(here / "runs", config, [], run_id="new").finish("failed", "x.tmx: there is no such file")
+print("new")
+"""
+REFUSES = """
+print("loading", file=sys.stderr)
+print("optical-workbench: the bitext is gone", file=sys.stderr)
+sys.exit(2)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that puts a program in the place of optical-workbench, which notes its arguments."""
+
+    def make(does: str) -> Path:
+        path = tmp_path / "program"
+        root = str(Path(__file__).parents[2])
+        path.write_text(PROGRAM.format(python=sys.executable, root=root, home=str(tmp_path), does=does))
+        path.chmod(0o755)
+        monkeypatch.setattr("workbench.starting.program", lambda: str(path))
+        return tmp_path / "argv.json"
+
+    return make
+
+
+def shown(app: Workbench, selector: str) -> str:
+    return " ".join(str(app.screen.query_one(selector).render()).split())
+
+
+async def test_a_stopped_run_is_resumed_and_others_are_not(tmp_path: Path, tools: Any, program: Any) -> None:
+    noted = program(RESUMES)
+    run = tools.make_run(tmp_path / "runs", 0, "cut")
+    app = Workbench(tmp_path / "results.duckdb")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await tools.until(pilot, lambda: app.snapshot is not None)
+        await pilot.press("r")
+        await tools.until(pilot, lambda: "nothing to resume" in tools.status(pilot))
+        assert not app.screen.is_modal and not noted.exists()
+        RunFolder.open(run.path).finish("stopped", "stopped by its user")
+        app.poll()
+        await tools.until(pilot, lambda: app.screen.run_here["state"] == "stopped")
+        await pilot.press("r")
+        await tools.until(pilot, lambda: app.screen.is_modal)
+        question = shown(app, ".sentence")
+        assert question.startswith("It saved no state, so it starts over")
+        await pilot.press("y")
+        await tools.until(pilot, lambda: app.screen.run_here["state"] == "finished")
+    command = question.partition("$ optical-workbench ")[2].split()
+    assert command == json.loads(noted.read_text("utf-8"))
+    assert command[:4] == ["run", "--resume", run.id, "--detach"]
+    assert RunFolder.open(run.path).record["argv"] == ["again"]
+
+
+async def test_resume_says_that_it_goes_on_and_what_refuses(tmp_path: Path, tools: Any, program: Any) -> None:
+    program(REFUSES)
+    run = tools.make_run(tmp_path / "runs", 0, "cut")
+    (run.checkpoints / "state.safetensors").write_bytes(b"")
+    RunFolder.open(run.path).finish("stopped", None)
+    app = Workbench(tmp_path / "results.duckdb")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await tools.until(pilot, lambda: app.snapshot is not None)
+        await pilot.press("r")
+        await tools.until(pilot, lambda: app.screen.is_modal)
+        assert shown(app, ".sentence").startswith("It goes on from its last saved state")
+        await pilot.press("y")
+        await tools.until(
+            pilot, lambda: [note.message for note in app._notifications][:1] == ["the bitext is gone"]
+        )
+
+
+async def test_launch_starts_exactly_what_it_shows(
+    tmp_path: Path, tools: Any, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = program(FAILS)
+    monkeypatch.chdir(tmp_path)
+    app = Workbench(Path("results.duckdb"))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await tools.until(pilot, lambda: app.snapshot is not None)
+        await pilot.press("2")
+        table = app.screen.query_one(Table)
+        await tools.until(pilot, lambda: table.rows)
+        await pilot.press("ctrl+s")  # not ready: the cursor goes to what is missing
+        await pilot.pause()
+        assert not app.screen.is_modal
+        for key, value in (("path", "x.tmx"), ("language", "so")):
+            assert table.key == ("bitext", 0, key)
+            await pilot.press("enter")
+            await tools.until(pilot, lambda: app.screen.is_modal)
+            app.screen.query_one(Input).value = value
+            await pilot.pause()
+            await pilot.press("enter", "ctrl+s")
+            await pilot.pause()
+        assert app.screen.is_modal
+        text = str(app.screen_stack[-2].query_one("#command").render()).removeprefix("$ ")
+        command = text.splitlines()[0]
+        await pilot.press("y")
+        await tools.until(pilot, lambda: "no such file" in tools.status(pilot))
+    assert command == "optical-workbench run configs/run.toml --detach --results results.duckdb"
+    assert ["optical-workbench", *json.loads(noted.read_text("utf-8"))] == command.split()
+    config = load_config(tmp_path / "configs/run.toml")
+    assert config.bitext == [BitextConfig(path="x.tmx", language="so")] and config.name == "run"
+
+
+def test_what_the_program_says_is_the_sentence(tmp_path: Path, program: Any) -> None:
+    program(REFUSES)
+    with pytest.raises(OpticalError, match=r"^the bitext is gone$"):
+        start(["optical-workbench", "run", "x"])
+    program("")
+    with pytest.raises(OpticalError, match="without a word"):
+        start(["optical-workbench", "run", "x"])
+
+
+def test_last_words_of_a_run_that_never_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.starting.WATCH_SECONDS", 0.01)
+    folder = tmp_path / "runs" / "x"
+    folder.mkdir(parents=True)
+    assert started(folder) is None
+    (folder / "log.txt").write_text("loading\noptical-workbench: out of memory\n\n", "utf-8")
+    assert last_words(folder, None, lambda: True) == "out of memory"
+    assert last_words(folder, None, lambda: False) is None

@@ -165,6 +165,7 @@ class Choose(ModalScreen[Any]):
     @on(Table.Chosen)
     def action_take(self) -> None:
         """Return what is marked, or else the row under the cursor, or else what was typed."""
+        self._fill(self.query_one(Input).value)  # Enter may overtake what the last letters change
         key, text = self.query_one(Table).key, self.query_one(Input).value.strip()
         if self.typed and key is None and text and not self.chosen:
             self.dismiss(text)

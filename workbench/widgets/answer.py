@@ -59,7 +59,7 @@ class Answer(Vertical):
     def compose(self) -> ComposeResult:
         """The run, its hits, the hit under the cursor, and its tokens."""
         yield Static(classes="who")
-        yield Hits(fixed=3, empty="type a query above and press Enter")
+        yield Hits(fixed=3, empty="no run can be asked yet")
         yield Static(classes="document")
         yield Why()
 
@@ -71,6 +71,8 @@ class Answer(Vertical):
     def clear(self) -> None:
         """Forget the answer."""
         self.result = self.before = None
+        empty = "type a query above and press Enter"
+        self.query_one(Hits).empty = empty if self.run else "no run can be asked yet"
         self._fill()
         self.clear_why()
         self._title()
@@ -115,7 +117,7 @@ class Answer(Vertical):
             found, relevant = self.result["hits"], self.result["relevant"]
             if relevant is not None:
                 good = sum(bool(hit["grade"]) for hit in found)
-                text.append(f"  {good} of {relevant} relevant in {len(found)}", "not bold")
+                text.append(f"  ✓ {good} of {relevant}", "not bold")
             text.append(f"  {self.result['seconds'] * 1000:.0f} ms", "not bold dim")
         self.query_one(".who", Static).update(text)
 
@@ -127,7 +129,7 @@ class Answer(Vertical):
         columns += [Column("", 3)] * (len(languages) > 1)
         used = sum((column.width or 0) + 1 for column in columns)
         hits = self.query_one(Hits)
-        columns.append(Column("Document", max(_LEAST, hits.scrollable_content_region.width - used)))
+        columns.append(Column("Document", max(_LEAST, hits.scrollable_content_region.width - used - 1)))
         rows = []
         for hit in found:
             relevant = bool(hit["grade"])
@@ -155,9 +157,9 @@ class Answer(Vertical):
             for match in result["matches"]
         ]
         columns = [
-            Column("Query token"),
+            Column("Query"),
             Column("meets", _BAR),
             Column("", 5, right=True),
-            Column("document token"),
+            Column("Document"),
         ]
         self.query_one(Why).show(columns, rows)

@@ -1,7 +1,13 @@
 """Optimal transport between two sets of token vectors: costs, marginals, solvers, plans."""
 
 from engine.transport.cost import cosine_cost, squared_euclidean_cost
-from engine.transport.marginals import idf_marginal, norm_marginal, uniform_marginal
+from engine.transport.marginals import (
+    attention_marginal,
+    idf_marginal,
+    learned_marginal,
+    norm_marginal,
+    uniform_marginal,
+)
 from engine.transport.plan import Plan
 from engine.transport.problem import TransportError
 from engine.transport.solvers import EpsilonScale, Solver, solve
@@ -11,8 +17,10 @@ __all__ = [
     "Plan",
     "Solver",
     "TransportError",
+    "attention_marginal",
     "cosine_cost",
     "idf_marginal",
+    "learned_marginal",
     "norm_marginal",
     "solve",
     "squared_euclidean_cost",

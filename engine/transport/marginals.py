@@ -82,6 +82,61 @@ def idf_marginal(idf: Tensor, mask: Tensor) -> Tensor:
     return _normalised(idf.detach().to(working_dtype(idf)), mask)
 
 
+def attention_marginal(attention: Tensor, mask: Tensor) -> Tensor:
+    """Give every unmasked token mass in proportion to the attention it received.
+
+    Parameters
+    ----------
+    attention : Tensor (B, T)
+        Attention that each token received, >= 0.
+    mask : Tensor (B, T)
+        Non-zero where a token counts.
+
+    Returns
+    -------
+    Tensor (B, T)
+        Rows that sum to one; masked positions have mass 0, and no gradient flows through the masses.
+
+    Raises
+    ------
+    TransportError
+        When a row has no token, or none of its tokens received any attention.
+    """
+    if attention.shape != mask.shape:
+        raise TransportError(
+            f"attention {tuple(attention.shape)} and mask {tuple(mask.shape)} disagree in shape"
+        )
+    return _normalised(attention.detach().to(working_dtype(attention)), mask)
+
+
+def learned_marginal(logits: Tensor, mask: Tensor) -> Tensor:
+    """Give every unmasked token mass by a softmax of its logit, through which the gradient flows.
+
+    Parameters
+    ----------
+    logits : Tensor (B, T)
+    mask : Tensor (B, T)
+        Non-zero where a token counts.
+
+    Returns
+    -------
+    Tensor (B, T)
+        Rows that sum to one; masked positions have mass 0.
+
+    Raises
+    ------
+    TransportError
+        When a row has no token.
+    """
+    if logits.shape != mask.shape:
+        raise TransportError(f"logits {tuple(logits.shape)} and mask {tuple(mask.shape)} disagree in shape")
+    keep = mask != 0
+    if not bool(keep.any(-1).all()):
+        row = int((~keep.any(-1)).nonzero()[0, 0])
+        raise TransportError(f"row {row} has no token that counts, so it has no mass to transport; drop it")
+    return logits.to(working_dtype(logits)).masked_fill(~keep, -torch.inf).softmax(-1)
+
+
 def _normalised(weights: Tensor, mask: Tensor) -> Tensor:
     keep = mask != 0
     weights = torch.where(keep, weights, 0.0)

@@ -16,6 +16,7 @@ class Plan:
     ----------
     plan : Tensor (B, Q, D)
         Mass moved from each source to each target token; a constant to autograd, exactly 0 where masked.
+        Its sums are the marginals but for unbalanced transport, and at most the marginals for partial.
     cost : Tensor (B, Q, D)
         The costs with their autograd graph, 0 where masked.
     source_marginal, target_marginal : Tensor (B, Q), (B, D)
@@ -25,8 +26,12 @@ class Plan:
         and 0 for the exact solver.
     iterations : Tensor (B,)
         Iterations done on each problem; 0 for the exact solver.
+    surplus : Tensor (B,)
+        What `objective` has beside <T, C>: the price of the mass that unbalanced transport leaves or adds, 0
+        otherwise. It carries the objective's gradient in marginals that require one.
     marginal_error : Tensor (B,)
-        The larger of the two marginals' sums of absolute errors, as a share of the problem's mass.
+        The larger of the two marginals' sums of absolute errors, as a share of the problem's mass; where the
+        marginals need not be met, those that the optimal plan would have take their place.
     converged : Tensor (B,), bool
         Whether `marginal_error` is within the tolerance that was asked for.
     solver : str
@@ -39,6 +44,7 @@ class Plan:
     target_marginal: Tensor
     epsilon: Tensor
     iterations: Tensor
+    surplus: Tensor
     marginal_error: Tensor
     converged: Tensor
     solver: str
@@ -52,6 +58,19 @@ class Plan:
         """
         return (self.plan * self.cost).sum((1, 2))
 
+    @property
+    def objective(self) -> Tensor:
+        """What the solver makes least (B,), the regularisation left out: `value` and `surplus`.
+
+        It is comparable between problems, as <T, C> alone is not where a plan may leave dear mass behind.
+        """
+        return self.value + self.surplus
+
+    @property
+    def mass(self) -> Tensor:
+        """The mass that each plan moves (B,)."""
+        return self.plan.sum((1, 2))
+
     def row_entropy(self) -> Tensor:
         """Return the entropy in nats of each row scaled to sum to one (B, Q); 0 for masked rows."""
         mass = self.plan.sum(-1, keepdim=True)
@@ -63,11 +82,13 @@ class Plan:
         """Return exp of the mean row entropy, weighted by mass (B,).
 
         It counts the target tokens that a source token is spread over: 1 for a hard alignment, up to the
-        number of target tokens for an independent coupling with uniform masses.
+        number of target tokens for an independent coupling with uniform masses. A plan that moves nothing
+        has 1.
         """
         mass = self.plan.sum(-1)
-        return ((mass * self.row_entropy()).sum(-1) / mass.sum(-1)).exp()
+        total = mass.sum(-1)
+        return ((mass * self.row_entropy()).sum(-1) / total.masked_fill(total == 0, 1.0)).exp()
 
     def row_argmax(self) -> Tensor:
-        """Return the target token that takes most of each source token's mass (B, Q); -1 for masked rows."""
-        return self.plan.argmax(-1).masked_fill(self.source_marginal == 0, -1)
+        """Return the target token that takes most of each source token's mass (B, Q); -1 if it moves none."""
+        return self.plan.argmax(-1).masked_fill(self.plan.sum(-1) == 0, -1)

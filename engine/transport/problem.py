@@ -10,6 +10,7 @@ from torch import Tensor
 from engine.errors import InputError
 
 TOTALS_AGREE = 1e-3  # largest relative difference between the two total masses of a problem
+CHECK_EVERY = 10  # iterations between two looks at the marginals
 
 
 class TransportError(InputError, ValueError):
@@ -18,12 +19,12 @@ class TransportError(InputError, ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A batch of balanced transport problems, detached from autograd and free of masked garbage.
+    """A batch of transport problems, detached from autograd and free of masked garbage.
 
     Parameters
     ----------
     cost : Tensor (B, Q, D)
-        Costs as `reduced` leaves them, 0 where masked.
+        Costs, 0 where masked; as `reduced` leaves them where both marginals are to be met.
     source : Tensor (B, Q)
         Mass of each source token, summing to one; 0 marks a masked position.
     target : Tensor (B, D)
@@ -40,6 +41,37 @@ class Problem:
     def log_kernel(self) -> Tensor:
         """Return -C/ε (B, Q, D)."""
         return self.cost / -self.epsilon.view(-1, 1, 1)
+
+
+@dataclass(eq=False)
+class Relaxed:
+    """Solutions of problems whose plans need not meet the marginals, filled in as they converge.
+
+    Parameters
+    ----------
+    plan : Tensor (B, Q, D)
+    rows, columns : Tensor (B, Q), (B, D)
+        Marginals that the optimal plan would have, by the multipliers found.
+    iterations : Tensor (B,)
+        Iterations done on each problem.
+    """
+
+    plan: Tensor
+    rows: Tensor
+    columns: Tensor
+    iterations: Tensor
+
+    @classmethod
+    def empty(cls, problem: Problem, iterations: int) -> Relaxed:
+        """Return room for the solutions of `problem`."""
+        done = torch.full_like(problem.epsilon, iterations, dtype=torch.long)
+        plan, rows, columns = map(torch.zeros_like, (problem.cost, problem.source, problem.target))
+        return cls(plan, rows, columns, done)
+
+    def put(self, where: Tensor, plan: Tensor, rows: Tensor, columns: Tensor, iterations: int) -> None:
+        """Take the solutions of the problems `where`."""
+        self.plan[where], self.rows[where], self.columns[where] = plan, rows, columns
+        self.iterations[where] = iterations
 
 
 def working_dtype(tensor: Tensor) -> torch.dtype:

@@ -7,14 +7,15 @@ import math
 import torch
 from torch import Tensor
 
-from engine.transport.problem import Problem, TransportError
+from engine.transport.problem import CHECK_EVERY, Problem, TransportError
 from engine.transport.scaling import scale
 
-CHECK_EVERY = 10  # iterations between two looks at the marginals
 STAGE = 5  # most iterations at each ε of the annealing
 
 
-def sinkhorn(problem: Problem, *, anneal: float, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:
+def sinkhorn(
+    problem: Problem, *, anneal: float, iterations: int, tolerance: float
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Minimise <T, C> - ε H(T) over the plans T with the given marginals (Cuturi 2013, arXiv 1306.0895).
 
     A problem is left alone once its marginals are met, so its plan does not depend on the batch it is in.
@@ -37,6 +38,8 @@ def sinkhorn(problem: Problem, *, anneal: float, iterations: int, tolerance: flo
     plan : Tensor (B, Q, D)
     iterations : Tensor (B,)
         Iterations done on each problem.
+    scaling : pair of Tensor (B, Q), (B, D)
+        Logarithms of the factors that scale exp(-C/ε) to the plan; -inf where masked.
 
     Raises
     ------
@@ -60,6 +63,7 @@ def sinkhorn(problem: Problem, *, anneal: float, iterations: int, tolerance: flo
         v = v * min(2.0, factor)  # the potential ε v stays while ε falls
         u = source.log()
     plan = torch.empty_like(cost)
+    rows, columns = torch.empty_like(u), torch.empty_like(v)
     done = torch.full_like(problem.epsilon, iterations, dtype=torch.long)
     active = torch.arange(len(cost), device=cost.device)
     for start in range(halvings * each, iterations, CHECK_EVERY):
@@ -67,11 +71,12 @@ def sinkhorn(problem: Problem, *, anneal: float, iterations: int, tolerance: flo
         u, v, now = scale(log_kernel, u, v, source, target, steps)
         met = (now.sum(2) - source).abs().sum(1) <= tolerance
         if start + steps == iterations:
-            plan[active] = now
+            plan[active], rows[active], columns[active] = now, u, v
         elif bool(met.any()):
             plan[active[met]], done[active[met]] = now[met], start + steps
+            rows[active[met]], columns[active[met]] = u[met], v[met]
             active, log_kernel = active[~met], log_kernel[~met]
             u, v, source, target = u[~met], v[~met], source[~met], target[~met]
             if not len(active):
                 break
-    return plan, done
+    return plan, done, (rows, columns)

@@ -11,9 +11,11 @@ from torch import Tensor
 from engine.errors import nearest
 from engine.transport.exact import exact
 from engine.transport.ipot import ipot
+from engine.transport.partial import partial
 from engine.transport.plan import Plan
 from engine.transport.problem import (
     Problem,
+    Relaxed,
     TransportError,
     balanced_marginals,
     reduced,
@@ -22,8 +24,9 @@ from engine.transport.problem import (
     working_dtype,
 )
 from engine.transport.sinkhorn import sinkhorn
+from engine.transport.unbalanced import price, unbalanced
 
-Solver = Literal["sinkhorn", "ipot", "exact"]
+Solver = Literal["sinkhorn", "ipot", "exact", "unbalanced", "partial"]
 EpsilonScale = Literal["absolute", "spread"]
 
 
@@ -38,10 +41,13 @@ def solve(
     anneal_from: float | None = None,
     iterations: int = 50,
     tolerance: float = 1e-4,
+    penalty: float = 0.5,
+    mass: float = 0.8,
 ) -> Plan:
     """Solve a batch of optimal transport problems.
 
     The plan is computed without autograd and outside autocast, in float32 (float64 for float64 costs).
+    Marginals that require a gradient get that of the optimum, which the dual potentials are: Sinkhorn only.
 
     Parameters
     ----------
@@ -51,8 +57,9 @@ def solve(
     source_marginal, target_marginal : Tensor (B, Q), (B, D)
         Mass of each token, >= 0; 0 marks a masked position. A problem's two totals must agree to 1e-3, and
         the target's is then made equal to the source's.
-    solver : {"sinkhorn", "ipot", "exact"}
-        Entropic transport, the inexact proximal point method, or the network simplex.
+    solver : {"sinkhorn", "ipot", "exact", "unbalanced", "partial"}
+        Entropic transport, the inexact proximal point method, the network simplex, or entropic transport
+        whose marginals are relaxed or whose plan moves a share of the mass only.
     epsilon : float
         Entropic regularisation; IPOT's step β. The exact solver has none and ignores it.
     epsilon_scale : {"absolute", "spread"}
@@ -62,10 +69,15 @@ def solve(
     anneal_from : float, optional
         Start Sinkhorn's ε here and halve it down to `epsilon`.
     iterations : int
-        Most iterations of Sinkhorn; the proximal steps of IPOT, all of which are taken.
+        Most iterations; the proximal steps of IPOT, all of which are taken.
     tolerance : float
-        Sum of absolute errors of a marginal, as a share of the problem's mass, at which Sinkhorn stops and
+        Sum of absolute errors of a marginal, as a share of the problem's mass, at which iterations stop and
         above which no plan counts as converged.
+    penalty : float
+        Unbalanced transport's price ρ of mass left or added, in the unit of the costs whatever
+        `epsilon_scale` is; see `engine.transport.unbalanced`.
+    mass : float
+        Share of the mass that partial transport moves, in (0, 1].
 
     Returns
     -------
@@ -78,6 +90,10 @@ def solve(
         balanced, a cost that is not finite between tokens with mass, or a setting out of range.
     """
     anneal = _check_settings(solver, epsilon, epsilon_scale, anneal_from, iterations, tolerance)
+    _check_relaxation(penalty, mass)
+    learned = torch.is_grad_enabled() and (source_marginal.requires_grad or target_marginal.requires_grad)
+    if learned and solver != "sinkhorn":
+        raise TransportError(f"marginals get no gradient from the solver {solver}; take sinkhorn")
     source, target = balanced_marginals(cost, source_marginal, target_marginal)
     with torch.autocast(cost.device.type, enabled=False):
         support = support_of(source, target)
@@ -94,20 +110,58 @@ def solve(
                 unit = spread(constant, source, target)
             regularisation = (epsilon * unit).clamp_min_(torch.finfo(unit.dtype).tiny)
             total = source.sum(1, keepdim=True)
-            problem = Problem(reduced(constant, support), source / total, target / total, regularisation)
+            meets = solver not in ("unbalanced", "partial")
+            problem = Problem(
+                reduced(constant, support) if meets else constant,
+                source / total,
+                target / total,
+                regularisation,
+            )
             done = torch.zeros_like(unit, dtype=torch.long)
+            surplus = torch.zeros_like(unit)
+            relaxed: Relaxed | None = None
             if solver == "sinkhorn":
-                plan, done = sinkhorn(problem, anneal=anneal, iterations=iterations, tolerance=tolerance)
+                plan, done, scaling = sinkhorn(
+                    problem, anneal=anneal, iterations=iterations, tolerance=tolerance
+                )
             elif solver == "ipot":
                 plan, done = ipot(problem, iterations=iterations), done + iterations
                 regularisation = regularisation / iterations
-            else:
+            elif solver == "exact":
                 plan, regularisation = exact(problem), torch.zeros_like(unit)
-            rows = (plan.sum(2) - problem.source).abs().sum(1)
-            columns = (plan.sum(1) - problem.target).abs().sum(1)
+            elif solver == "unbalanced":
+                relaxed = unbalanced(problem, penalty=penalty, iterations=iterations, tolerance=tolerance)
+                surplus = price(relaxed.plan, problem.source, problem.target, penalty) * total.squeeze(1)
+            else:
+                relaxed = partial(problem, mass=mass, iterations=iterations, tolerance=tolerance)
+            wanted = (problem.source, problem.target)
+            if relaxed is not None:
+                plan, done, wanted = relaxed.plan, relaxed.iterations, (relaxed.rows, relaxed.columns)
+            rows = (plan.sum(2) - wanted[0]).abs().sum(1)
+            columns = (plan.sum(1) - wanted[1]).abs().sum(1)
             error = torch.maximum(rows, columns)
             plan = plan * total.unsqueeze(2)
-    return Plan(plan, cost, source, target, regularisation, done, error, error <= tolerance, solver)
+        if learned:
+            potentials = _potentials(problem, constant, scaling)
+            for marginal, potential in zip((source_marginal, target_marginal), potentials, strict=True):
+                surplus = surplus + (potential * (marginal - marginal.detach())).sum(1)
+    return Plan(plan, cost, source, target, regularisation, done, surplus, error, error <= tolerance, solver)
+
+
+def _potentials(problem: Problem, cost: Tensor, scaling: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the dual potentials (B, Q), (B, D), the optimum's gradient in the marginals; 0 where masked.
+
+    They are settled up to a constant, which marginals of a fixed total do not see. What was subtracted
+    from the costs of a row to reduce them is read off in a column with mass, and the other way round.
+    """
+    taken = cost - problem.cost
+    potentials = []
+    for dim, other, factors in ((2, problem.target, scaling[0]), (1, problem.source, scaling[1])):
+        anchor = other.argmax(1).view(-1, 1, 1)
+        anchor = anchor.expand(-1, taken.shape[1], 1) if dim == 2 else anchor.expand(-1, 1, taken.shape[2])
+        potential = problem.epsilon.unsqueeze(1) * factors + taken.gather(dim, anchor).squeeze(dim)
+        potentials.append(potential.masked_fill(factors.isinf(), 0.0))
+    return potentials[0], potentials[1]
 
 
 def _check_settings(
@@ -139,3 +193,11 @@ def _check_settings(
     if not (anneal_from >= epsilon and math.isfinite(anneal_from / epsilon)):
         raise TransportError(f"anneal_from must be at least epsilon ({epsilon}), not {anneal_from}")
     return anneal_from / epsilon
+
+
+def _check_relaxation(penalty: float, mass: float) -> None:
+    """Raise TransportError for a price or a share that makes no sense."""
+    if not (penalty > 0 and math.isfinite(penalty)):
+        raise TransportError(f"penalty must be a number above zero, not {penalty}")
+    if not 0 < mass <= 1:
+        raise TransportError(f"mass must be a share above 0 and at most 1 of the whole, not {mass}")

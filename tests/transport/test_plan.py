@@ -24,7 +24,7 @@ def masses(rows: int, seed: int) -> Tensor:
 def given_plan(plan: list[list[float]]) -> Plan:
     tensor = torch.tensor([plan])
     none = torch.zeros(1)
-    return Plan(tensor, tensor, tensor.sum(2), tensor.sum(1), none, none, none, none == 0, "exact")
+    return Plan(tensor, tensor, tensor.sum(2), tensor.sum(1), none, none, none, none, none == 0, "exact")
 
 
 def entropic_objective(cost: Tensor, a: Tensor, b: Tensor, epsilon: float) -> Tensor:

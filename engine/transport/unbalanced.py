@@ -1,0 +1,75 @@
+"""Unbalanced transport: tokens may keep some of their mass, or give more than they have, at a price."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.transport.problem import CHECK_EVERY, Problem, Relaxed
+
+
+def unbalanced(problem: Problem, *, penalty: float, iterations: int, tolerance: float) -> Relaxed:
+    """Minimise <T, C> + ε KL(T | a bᵀ) + ρ KL(T 1 | a) + ρ KL(Tᵀ 1 | b), ρ being the `penalty`.
+
+    Alternate maximisation of the dual in the log domain (Chizat et al. 2018, arXiv 1607.05816). After every
+    round the potentials are moved to their best translation (Séjourné et al. 2022, arXiv 2201.00730), without
+    which a large ρ would take about ρ/ε rounds.
+
+    Parameters
+    ----------
+    problem : Problem
+        With its costs as they are: here a constant added to them changes the plan.
+    penalty : float
+        ρ in the unit of the costs. Tokens farther apart than 2ρ are dearer to match than to leave.
+    iterations : int
+        Most rounds.
+    tolerance : float
+        Stop when the plan's marginals are this close to those that the potentials call for, a exp(-f/ρ) and
+        b exp(-g/ρ) (sums of absolute errors).
+    """
+    ratio = (penalty / problem.epsilon).unsqueeze(1)
+    log_kernel, log_source, log_target = problem.log_kernel(), problem.source.log(), problem.target.log()
+    source, target = problem.source, problem.target
+    found = Relaxed.empty(problem, iterations)
+    active = torch.arange(len(source), device=source.device)
+    f, g = torch.zeros_like(source), torch.zeros_like(target)
+    for done in range(1, iterations + 1):
+        shrink = ratio / (ratio + 1.0)
+        f = -shrink * (log_kernel + (log_target + g).unsqueeze(1)).logsumexp(2)
+        g = -shrink * (log_kernel + (log_source + f).unsqueeze(2)).logsumexp(1)
+        shift = _translation(f, log_source, ratio) - _translation(g, log_target, ratio)
+        f, g = f + shift, g - shift
+        if done % CHECK_EVERY and done < iterations:
+            continue
+        plan = (log_kernel + (log_source + f).unsqueeze(2) + (log_target + g).unsqueeze(1)).exp_()
+        rows, columns = source * (-f / ratio).exp(), target * (-g / ratio).exp()
+        error = torch.maximum((plan.sum(2) - rows).abs().sum(1), (plan.sum(1) - columns).abs().sum(1))
+        met = (error <= tolerance) | (done == iterations)
+        found.put(active[met], plan[met], rows[met], columns[met], done)
+        if bool(met.all()):
+            break
+        active, log_kernel, ratio = active[~met], log_kernel[~met], ratio[~met]
+        source, target, log_source, log_target = (
+            tensor[~met] for tensor in (source, target, log_source, log_target)
+        )
+        f, g = f[~met], g[~met]
+    return found
+
+
+def price(plan: Tensor, source: Tensor, target: Tensor, penalty: float) -> Tensor:
+    """Return ρ KL(T 1 | a) + ρ KL(Tᵀ 1 | b), what each plan pays for the mass it leaves or adds (B,)."""
+    paid = torch.zeros_like(plan[:, 0, 0])
+    for moved, mass in ((plan.sum(2), source), (plan.sum(1), target)):
+        known = mass.masked_fill(mass == 0, 1.0)
+        paid = paid + (torch.special.xlogy(moved, moved / known) - moved + mass).sum(1)
+    return penalty * paid
+
+
+def _translation(potential: Tensor, log_mass: Tensor, ratio: Tensor) -> Tensor:
+    """Return half of ρ log Σ a exp(-f/ρ), in the unit of ε: (B, 1).
+
+    In double precision: for a large ρ it is the logarithm of nearly one times a large number.
+    """
+    wide = ratio.double()
+    logarithm = (log_mass.double() - potential.double() / wide).logsumexp(1, keepdim=True)
+    return (0.5 * wide * logarithm).to(potential.dtype)

@@ -63,7 +63,18 @@ class BitextConfig(Settings):
 
     path: str
     """A file or folder (inside the data home when relative), or ``package:NAME`` for installed catalogues."""
-    format: Literal["auto", "tmx", "gettext", "moses", "tsv", "jsonl"] = "auto"
+    format: Literal[
+        "auto",
+        "tmx",
+        "xliff",
+        "gettext",
+        "moses",
+        "tsv",
+        "sentence-transformers",
+        "jsonl",
+        "parquet",
+        "huggingface",
+    ] = "auto"
     """The file format; ``auto`` tells it from the name."""
     language: str
     """ISO 639 code of the language that queries come in."""
@@ -85,17 +96,21 @@ class BitextConfig(Settings):
     """Drop pairs whose sides differ in length by more than this factor."""
     min_score: float | None = None
     """Drop scored pairs below this score (1.04 is WikiMatrix's and CCMatrix's usual threshold)."""
+    identify: bool = False
+    """Drop pairs with a side that a language identifier takes for another language (2,000 pairs a second)."""
 
 
 class TransportConfig(Settings):
     """The optimal transport problem between the student's and the teacher's tokens."""
 
-    solver: Literal["sinkhorn", "ipot", "exact"] = "sinkhorn"
-    """Sinkhorn in the log domain, IPOT (proximal point), or POT's exact network simplex."""
+    solver: Literal["sinkhorn", "ipot", "exact", "unbalanced", "partial"] = "sinkhorn"
+    """Sinkhorn in the log domain, IPOT (proximal point), POT's exact network simplex, or Sinkhorn that may
+    leave mass at a `penalty` (unbalanced) or moves a share `mass` of it (partial)."""
     cost: Literal["cosine", "squared_euclidean"] = "cosine"
     """Cost of matching two tokens: 1 - cosine, or squared Euclidean distance."""
-    marginals: Literal["uniform", "norm", "idf"] = "uniform"
-    """Mass of each token: equal, by vector norm before normalisation, or by inverse document frequency."""
+    marginals: Literal["uniform", "norm", "idf", "attention", "learned"] = "uniform"
+    """Mass of each token: equal, by vector norm before normalisation, by inverse document frequency, by the
+    attention it receives in the last layer, or by a linear head that `loss.transport_contrast` trains."""
     epsilon: float = Field(0.05, gt=0)
     """Entropic regularisation; IPOT's step β when the solver is IPOT."""
     epsilon_scale: Literal["absolute", "spread"] = "spread"
@@ -106,6 +121,11 @@ class TransportConfig(Settings):
     """Most iterations of the solver."""
     tolerance: float = Field(1e-4, gt=0)
     """Stop when the plan's marginals are this close (sum of absolute errors)."""
+    penalty: float = Field(0.5, gt=0)
+    """The unbalanced solver's price of mass left or added, in the unit of the cost: tokens at more than
+    twice this cost are left rather than matched."""
+    mass: float = Field(0.8, gt=0, le=1)
+    """Share of the mass that the partial solver moves."""
 
 
 class LossConfig(Settings):
@@ -119,8 +139,17 @@ class LossConfig(Settings):
     """InfoNCE with MaxSim between a query and the batch's English sentences as the score."""
     transport_contrast: float = Field(0.0, ge=0)
     """InfoNCE with minus the transport cost to each of the batch's English sentences as the score."""
+    pooled_contrast: float = Field(0.0, ge=0)
+    """InfoNCE with the cosine of sentence vectors as the score."""
+    greedy_mse: float = Field(0.0, ge=0)
+    """Mean squared error between tokens matched one to one, the nearest first (DR.DECR)."""
+    maxsim_alignment: float = Field(0.0, ge=0)
+    """1 - MaxSim between a query and its own English sentence: each token to the nearest of the teacher's."""
+    score_kl: float = Field(0.0, ge=0)
+    """KL divergence of the student's MaxSim scores over the batch's English sentences from those that the
+    teacher gives the query's translation (Translate-Distill)."""
     temperature: float = Field(0.03, gt=0)
-    """Temperature of the contrastive losses, on scores averaged over query tokens."""
+    """Temperature of the contrastive losses and of `score_kl`, on scores averaged over query tokens."""
     negatives: int = Field(0, ge=0)
     """English sentences added to every batch as negatives, from the teacher's vectors at hand."""
     negatives_from: Literal["nearest", "random"] = "nearest"
@@ -128,9 +157,17 @@ class LossConfig(Settings):
 
     @model_validator(mode="after")
     def _some(self) -> Self:
-        if not any((self.transport, self.pooled_mse, self.maxsim_contrast, self.transport_contrast)):
+        if not any((*self.of_pairs(), *self.of_batches())):
             raise ValueError("every loss has weight 0, so there is nothing to learn; give one a weight")
         return self
+
+    def of_pairs(self) -> tuple[float, ...]:
+        """Return the weights of the losses that look at one pair at a time."""
+        return self.transport, self.pooled_mse, self.greedy_mse, self.maxsim_alignment
+
+    def of_batches(self) -> tuple[float, ...]:
+        """Return the weights of the losses that compare a query with several English sentences."""
+        return self.maxsim_contrast, self.transport_contrast, self.pooled_contrast, self.score_kl
 
 
 class TrainingConfig(Settings):
@@ -168,6 +205,11 @@ class TrainingConfig(Settings):
     """English sentences set aside with all their pairs, to measure retrieval on during training."""
     alignment: Literal["repair", "trust"] = "repair"
     """Undo shifts in files whose lines got out of step (a lost line), or trust every pair as it stands."""
+    overlap: Literal["drop", "keep"] = "drop"
+    """Drop pairs with a sentence that is in an evaluation collection, spelled the same or nearly."""
+    student_role: Literal["query", "passage", "both"] = "query"
+    """The role in which the student encodes its side of a pair; both takes turns from step to step, for a
+    student that encodes the documents too (`evaluation.documents`)."""
     target_role: Literal["query", "passage"] = "passage"
     """The role, and so the prefix, in which the teacher encodes the English side of a pair."""
     evaluate_every: int = Field(50, ge=1)
@@ -264,6 +306,39 @@ class DistilConfig(RunConfig):
     """The transport problem inside the loss."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """The loop."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        """Refuse settings that contradict each other before anything is loaded."""
+        transport, loss, training = self.transport, self.loss, self.training
+        if transport.marginals == "learned" and not (
+            transport.solver == "sinkhorn" and loss.transport_contrast
+        ):
+            raise ValueError(
+                "transport.marginals = 'learned' needs the solver 'sinkhorn', which has the gradient of the masses, "
+                "and a weight of loss.transport_contrast, which trains them"
+            )
+        if transport.anneal_from is not None and transport.solver != "sinkhorn":
+            raise ValueError(
+                f"transport.anneal_from belongs to the solver 'sinkhorn'; leave it out with "
+                f"'{transport.solver}'"
+            )
+        if transport.anneal_from is not None and transport.anneal_from < transport.epsilon:
+            raise ValueError(
+                f"transport.anneal_from must be at least transport.epsilon ({transport.epsilon:g}), "
+                f"not {transport.anneal_from:g}"
+            )
+        if any(loss.of_batches()) and training.batch_size == 1 and not loss.negatives:
+            raise ValueError(
+                "a contrast needs several sentences to compare, so raise training.batch_size above 1 or set "
+                "loss.negatives"
+            )
+        if training.student_role != "query" and self.collections and self.evaluation.documents == "teacher":
+            raise ValueError(
+                f"training.student_role = '{training.student_role}' teaches the student documents, which "
+                "evaluation.documents = 'teacher' never asks it for; set that to 'student'"
+            )
+        return self
 
 
 class EvaluateConfig(RunConfig):

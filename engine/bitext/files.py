@@ -1,21 +1,39 @@
-"""Opening bitext files: where they lie, what packs them, and what is wrong with them."""
+"""Opening bitext files: where they lie, what packs them, and what is wrong with them.
+
+Archives are read as streams and never unpacked to disk; what unpacks to implausibly much is refused.
+"""
 
 from __future__ import annotations
 
 import gzip
+import io
+import lzma
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from engine.errors import InputError
 from engine.paths import data_home
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+#: Longest line, in bytes: no sentence comes near it, and a whole web page of CCAligned stays below.
+LONGEST_LINE = 8 * 1024**2
+#: What may be unpacked of any file, in bytes; above it the factor below decides.
+HARMLESS = 64 * 1024**2
+#: Most bytes that a packed byte may stand for. Text packs 3 to 10 times; bombs a thousand times.
+EXPANSION = 200
+#: Most members of an archive.
+MEMBERS = 10_000
+
 
 def find(path: str | Path) -> Path:
-    """Return the file, folder or Moses prefix that `path` names.
+    """Return the file, folder, Moses prefix or split of a dataset that `path` names.
 
     A relative path is looked for in the working folder, then in the data home.
 
@@ -27,7 +45,7 @@ def find(path: str | Path) -> Path:
     given = Path(path).expanduser()
     places = [given] if given.is_absolute() else [given, data_home() / given]
     for place in places:
-        if place.exists() or siblings(place):
+        if exists(place) or siblings(place) or shards(place):
             return place
     if given.is_absolute():
         raise InputError("no such file or folder; give another path", path=path)
@@ -38,12 +56,31 @@ def find(path: str | Path) -> Path:
     )
 
 
+def exists(path: Path) -> bool:
+    """Tell whether there is such a file or folder; a name that no file can have is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a NUL in it
+        return False
+
+
 def siblings(prefix: Path) -> dict[str, Path]:
     """Return the files whose name is that of `prefix`, a dot and something more, by that something."""
-    if not prefix.name or not prefix.parent.is_dir():
+    return _starting(prefix, ".")
+
+
+def shards(prefix: Path) -> list[Path]:
+    """Return the Parquet and Arrow files ``PREFIX-...`` that a split of a dataset is cut into."""
+    files = _starting(prefix, "-").values()
+    return [file for file in files if file.suffix in (".parquet", ".arrow")]
+
+
+def _starting(prefix: Path, separator: str) -> dict[str, Path]:
+    if not prefix.name or not exists(prefix.parent) or not prefix.parent.is_dir():
         return {}
-    start = prefix.name + "."
-    files = sorted(file for file in prefix.parent.iterdir() if file.name.startswith(start))
+    start = prefix.name + separator
+    with damage_named(prefix.parent):
+        files = sorted(file for file in prefix.parent.iterdir() if file.name.startswith(start))
     return {file.name.removeprefix(start): file for file in files if file.is_file()}
 
 
@@ -52,7 +89,7 @@ def damage_named(path: str | Path) -> Iterator[None]:
     """Turn a damaged archive's or an unreadable file's exception into an InputError."""
     try:
         yield
-    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         reason = str(error) or "it ends too early"
         raise InputError(
             f"the archive is damaged or cut short ({reason}); fetch it again", path=path
@@ -64,44 +101,93 @@ def damage_named(path: str | Path) -> Iterator[None]:
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Open a file for reading bytes, unpacked if its name ends in ``.gz``."""
+    """Open a file for reading bytes, unpacked if its name ends in ``.gz`` or ``.xz``."""
     with damage_named(path):
-        return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+        if path.suffix == ".gz":
+            return _bounded(cast(BinaryIO, gzip.open(path)), path, path.stat().st_size)
+        if path.suffix == ".xz":
+            return _bounded(lzma.open(path), path, path.stat().st_size)
+        return path.open("rb")
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip archive none of whose members points outside it.
+    """Open a zip archive that holds nothing but plain files and folders inside it.
 
     Raises
     ------
     InputError
-        If the archive is damaged, encrypted, or has a member with an absolute path or ``..`` in it.
+        If the archive is damaged or encrypted, has too many members, or has one with an absolute path or
+        ``..`` in it, or a link.
     """
     with damage_named(path):
-        archive = zipfile.ZipFile(path)
-    for member in archive.infolist():
+        try:
+            archive = zipfile.ZipFile(path)
+        except (UnicodeDecodeError, ValueError) as error:  # an undecodable name, an impossible offset
+            raise zipfile.BadZipFile("its list of members cannot be read") from error
+    reason = _refusal(archive.infolist())
+    if reason:
+        archive.close()
+        raise InputError(reason, path=path)
+    return archive
+
+
+def _refusal(found: list[zipfile.ZipInfo]) -> str | None:
+    if len(found) > MEMBERS:
+        return f"the archive has {len(found):,} members, more than the {MEMBERS:,} allowed; do not trust it"
+    for member in found:
         name = PurePosixPath(member.filename.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts or any(":" in part for part in name.parts):
-            archive.close()
-            raise InputError(
-                f"the member {member.filename!r} points outside the archive; do not trust it",
-                path=path,
-            )
+            return f"the member {member.filename!r} points outside the archive; do not trust it"
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            return f"the member {member.filename!r} is a link or a device; do not trust the archive"
         if member.flag_bits & 1:
-            archive.close()
-            raise InputError("the archive is encrypted; unpack it first", path=path)
-    return archive
+            return "the archive is encrypted; unpack it first"
+    return None
 
 
 def open_member(archive: zipfile.ZipFile, name: str, path: Path) -> BinaryIO:
     """Open a member of the archive at `path` for reading bytes."""
     with damage_named(path):
-        return cast(BinaryIO, archive.open(name))
+        stream = cast(BinaryIO, archive.open(name))
+        return _bounded(stream, f"{path} ({name})", archive.getinfo(name).compress_size)
 
 
 def members(archive: zipfile.ZipFile) -> list[str]:
     """Return the names of the files in an archive, folders left out."""
     return sorted(member.filename for member in archive.infolist() if not member.is_dir())
+
+
+class _Bounded(io.RawIOBase):
+    """A stream of unpacked bytes that refuses to go on when they are too many for what was packed."""
+
+    def __init__(self, inner: IO[bytes], name: str | Path, packed: int) -> None:
+        self.inner, self.place = inner, name
+        self.left = max(HARMLESS, EXPANSION * packed)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer)
+        data = self.inner.read(len(view))
+        view[: len(data)] = data
+        self.left -= len(data)
+        if self.left < 0:
+            raise InputError(
+                f"it unpacks to more than {EXPANSION} times its size, as archive bombs do; do not trust it",
+                path=self.place,
+            )
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.inner.close()
+        super().close()
+
+
+def _bounded(stream: IO[bytes], name: str | Path, packed: int) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(_Bounded(stream, name, packed), 1 << 16))
 
 
 def read_lines(stream: BinaryIO, name: str | Path) -> Iterator[str]:
@@ -110,16 +196,28 @@ def read_lines(stream: BinaryIO, name: str | Path) -> Iterator[str]:
     Raises
     ------
     InputError
-        If a line is not UTF-8, or the stream is damaged.
+        If a line is not UTF-8, holds a NUL or is longer than `LONGEST_LINE`, or the stream is damaged.
     """
     with damage_named(name):
-        for number, line in enumerate(stream, 1):
+        number = 0
+        while line := stream.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(line) > LONGEST_LINE:
+                raise InputError(
+                    f"a line of more than {LONGEST_LINE:,} bytes; that is no file of sentences",
+                    path=name,
+                    line=number,
+                )
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise InputError(
                     f"byte {error.start + 1} is not UTF-8; convert the file to UTF-8", path=name, line=number
                 ) from error
+            if "\0" in text:
+                raise InputError(
+                    "there is a NUL character in it; convert the file to UTF-8 text", path=name, line=number
+                )
             yield text.removesuffix("\n").removesuffix("\r")
 
 

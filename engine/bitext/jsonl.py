@@ -10,16 +10,16 @@ from typing import Any
 
 from engine.bitext.files import open_bytes, read_lines
 from engine.bitext.pairs import SentencePair, Unmatched
+from engine.bitext.records import SCORES, pair_of_keys, score_key
 from engine.errors import InputError
-from engine.languages import names_language
 
 
 def read_jsonl(path: Path, source: str, target: str) -> Iterator[SentencePair | Unmatched]:
     """Yield the pairs of a JSON Lines file; blank lines are no pairs.
 
     An object holds its sentences under ``source`` and ``target``, or under language codes, or under language
-    codes in ``translation`` (the Hugging Face datasets' shape). ``id`` (else the line) names the pair and
-    ``score`` scores it.
+    codes in ``translation`` (the Hugging Face datasets' shape); `engine.bitext.records` has the whole list.
+    ``id`` (else the line) names the pair and ``score`` scores it.
 
     Raises
     ------
@@ -36,6 +36,8 @@ def read_jsonl(path: Path, source: str, target: str) -> Iterator[SentencePair | 
                 raise InputError(f"not JSON ({error.msg})", path=path, line=number) from error
             except RecursionError as error:
                 raise InputError("not a pair: nested too deeply", path=path, line=number) from error
+            except ValueError as error:  # Python refuses numbers of thousands of digits
+                raise InputError("a number in it has too many digits", path=path, line=number) from error
             except _ShapeError as error:
                 raise InputError(str(error), path=path, line=number) from error
 
@@ -50,24 +52,20 @@ def _pair(record: Any, name: str, source: str, target: str) -> SentencePair | Un
     texts = record.get("translation", record)
     if not isinstance(texts, dict):
         raise _ShapeError("'translation' should be an object with a sentence for each language code")
-    first = next((key for key in texts if names_language(key, source)), None)
-    second = next((key for key in texts if names_language(key, target)), None)
-    if first is None and second is None and texts.keys() >= {"source", "target"}:
-        first, second = "source", "target"
-    if first is None or second is None:
-        return Unmatched(tuple(key for key in texts if key not in ("id", "score")))
-    score = record.get("score")
-    if score is not None and (
-        isinstance(score, bool) or not isinstance(score, int | float) or not _finite(score)
-    ):
-        raise _ShapeError("'score' should be a number")
+    keys = pair_of_keys(texts, source, target)
+    if keys is None:
+        return Unmatched(tuple(key for key in texts if key not in ("id", *SCORES)))
+    first, second = (_sentence(texts, key) for key in keys)
+    scored = score_key(record)
+    # "id" is also the code of Indonesian
+    named = record.get("id") if texts is not record or "id" not in keys else None
     return SentencePair(
-        _sentence(texts, first),
-        _sentence(texts, second),
+        first,
+        second,
         source,
         target,
-        name if record.get("id") is None else str(record["id"]),
-        None if score is None else float(score),
+        name if named is None else str(named),
+        None if scored is None else _score(record, scored),
     )
 
 
@@ -80,8 +78,13 @@ def _sentence(texts: dict[str, Any], key: str) -> str:
     return text
 
 
-def _finite(score: float) -> bool:
+def _score(record: dict[str, Any], key: str) -> float | None:
+    score = record[key]
+    if score is None:
+        return None
     try:
-        return math.isfinite(score)
+        if not isinstance(score, bool) and isinstance(score, int | float) and math.isfinite(score):
+            return float(score)
     except OverflowError:  # a whole number beyond any float
-        return False
+        pass
+    raise _ShapeError(f"{key!r} should be a number")

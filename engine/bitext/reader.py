@@ -10,30 +10,50 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
-from engine.bitext.files import find, members, open_zip
+from engine.bitext.columns import is_huggingface, is_parquet, read_huggingface, read_parquet
+from engine.bitext.files import find, members, open_zip, shards
 from engine.bitext.gettext import package_folder, read_gettext
 from engine.bitext.jsonl import read_jsonl
 from engine.bitext.moses import read_moses
 from engine.bitext.pairs import Drops, Reason, SentencePair, Unmatched
 from engine.bitext.tmx import read_tmx
-from engine.bitext.tsv import read_tsv
+from engine.bitext.tsv import read_parallel, read_tsv
+from engine.bitext.xliff import read_xliff
 from engine.errors import InputError, nearest
 from engine.languages import language as language_of
 
-Format = Literal["auto", "tmx", "gettext", "moses", "tsv", "jsonl"]
+Format = Literal[
+    "auto",
+    "tmx",
+    "xliff",
+    "gettext",
+    "moses",
+    "tsv",
+    "sentence-transformers",
+    "jsonl",
+    "parquet",
+    "huggingface",
+]
 _Units = Iterator[SentencePair | Unmatched]
 _READERS: dict[str, Callable[[Path, str, str], _Units]] = {
     "tmx": read_tmx,
+    "xliff": read_xliff,
     "gettext": read_gettext,
     "moses": read_moses,
     "tsv": read_tsv,
+    "sentence-transformers": read_parallel,
     "jsonl": read_jsonl,
+    "parquet": read_parquet,
+    "huggingface": read_huggingface,
 }
 _ENDINGS = {
     "tmx": (".tmx", ".tmx.gz", ".tmx.zip"),
+    "xliff": (".xlf", ".xliff", ".xlf.gz", ".xliff.gz"),
     "gettext": (".po", ".mo"),
-    "tsv": (".tsv", ".tsv.gz"),
-    "jsonl": (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"),
+    "tsv": (".tsv", ".tsv.gz", ".tsv.xz"),
+    "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.xz", ".ndjson", ".ndjson.gz", ".ndjson.xz"),
+    "parquet": (".parquet",),
+    "huggingface": (".arrow",),
 }
 
 
@@ -60,9 +80,9 @@ def open_bitext(
     Parameters
     ----------
     path : str or Path
-        A file, a folder of gettext catalogues, the common prefix of two line-aligned files, or
-        ``package:NAME`` for an installed package's catalogues. Relative paths are looked for in the working
-        folder, then in the data home.
+        A file, a folder of gettext catalogues or of a dataset, the common prefix of two line-aligned files
+        or of a split's files, or ``package:NAME`` for an installed package's catalogues. Relative paths are
+        looked for in the working folder, then in the data home.
     format : str
         The file format; ``auto`` tells it from the name.
     language, target_language : str
@@ -99,7 +119,7 @@ def open_bitext(
     name = str(path)
     package = name.removeprefix("package:") if name.startswith("package:") else None
     place = find(path) if package is None else package_folder(package)
-    kind = _format_of(place) if format == "auto" else format
+    kind = format_of(place) if format == "auto" else format
     # Gettext alone keeps variants of a language apart, a folder each, so it sees the user's spelling.
     units = _READERS[kind](place, language if kind == "gettext" else source, target)
     limits = _Limits(max_characters, max_ratio, min_score)
@@ -164,9 +184,18 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _format_of(place: Path) -> str:
+def format_of(place: Path) -> str:
+    """Return the format that a file's or folder's name and contents tell.
+
+    Raises
+    ------
+    InputError
+        If it is an archive that cannot be read.
+    """
     if place.is_dir():
-        return "gettext"
+        if is_huggingface(place):
+            return "huggingface"
+        return "parquet" if is_parquet(place) else "gettext"
     name = place.name.lower()
     for kind, endings in _ENDINGS.items():
         if name.endswith(endings):
@@ -174,4 +203,6 @@ def _format_of(place: Path) -> str:
     if name.endswith(".zip"):
         with open_zip(place) as archive:
             return "tmx" if any(member.lower().endswith(".tmx") for member in members(archive)) else "moses"
+    for file in shards(place):
+        return "huggingface" if file.suffix == ".arrow" else "parquet"
     return "moses"

@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from xml.etree.ElementTree import Element
 
 from engine.bitext.files import damage_named, members, open_bytes, open_member, open_zip
 from engine.bitext.pairs import SentencePair, Unmatched
+from engine.bitext.xml import LANGUAGE, deep_refused, local, parse
 from engine.errors import InputError
 from engine.languages import names_language
 
-_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _CODES = frozenset({"bpt", "ept", "it", "ut", "ph", "sub"})
 
 
@@ -47,41 +44,27 @@ def read_tmx(path: Path, source: str, target: str) -> Iterator[SentencePair | Un
 
 
 def _units(stream: BinaryIO, path: Path, source: str, target: str) -> Iterator[SentencePair | Unmatched]:
-    root: Element | None = None
     body: Element | None = None
     number = 0
-    try:
-        for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=False):
-            name = _local(element)
-            if event == "start":
-                root = element if root is None else root
-                body = element if name == "body" else body
-                if _local(root) != "tmx":
-                    raise InputError(f"not a TMX file: its outermost element is <{name}>", path=path)
-            elif name == "tu":
-                number += 1
-                yield _unit(element, number, source, target)
-                if body is not None:
-                    body.clear()  # forget the units read, so that memory stays flat
-    except DefusedXmlException as error:
-        raise InputError(
-            "the file declares entities, which are refused as unsafe; export it again without them", path=path
-        ) from error
-    except ParseError as error:
-        reason = str(error).partition(":")[0]
-        raise InputError(
-            f"not well-formed XML ({reason}); export or fetch it again", path=path, line=error.position[0]
-        ) from error
-    except (LookupError, ValueError) as error:
-        raise InputError(f"its encoding cannot be read ({error}); convert it to UTF-8", path=path) from error
+    for event, element in parse(stream, path, "tmx"):
+        name = local(element)
+        if event == "start":
+            body = element if name == "body" else body
+        elif name == "tu":
+            number += 1
+            with deep_refused(path):
+                unit = _unit(element, number, source, target)
+            yield unit
+            if body is not None:
+                body.clear()  # forget the units read, so that memory stays flat
 
 
 def _unit(unit: Element, number: int, source: str, target: str) -> SentencePair | Unmatched:
     texts: dict[str, str] = {}
     for variant in unit:
-        if _local(variant) == "tuv":
-            tag = variant.get(_LANG) or variant.get("lang") or ""
-            segment = next((child for child in variant if _local(child) == "seg"), None)
+        if local(variant) == "tuv":
+            tag = variant.get(LANGUAGE) or variant.get("lang") or ""
+            segment = next((child for child in variant if local(child) == "seg"), None)
             if segment is not None:
                 texts.setdefault(tag, _text(segment))
     found = [next((tag for tag in texts if names_language(tag, wanted)), None) for wanted in (source, target)]
@@ -93,14 +76,10 @@ def _unit(unit: Element, number: int, source: str, target: str) -> SentencePair 
 def _text(element: Element) -> str:
     parts = [element.text or ""]
     for child in element:
-        name = _local(child)
+        name = local(child)
         if name not in _CODES:
             parts.append(_text(child))
         elif name == "ph":
             parts.append(" ")
         parts.append(child.tail or "")
     return "".join(parts)
-
-
-def _local(element: Element) -> str:
-    return element.tag.rpartition("}")[2].lower()

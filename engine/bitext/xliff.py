@@ -1,0 +1,138 @@
+"""XLIFF 1.2 and 2.0: what translators' tools exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from engine.bitext.files import damage_named, open_bytes
+from engine.bitext.pairs import SentencePair, Unmatched
+from engine.bitext.xml import LANGUAGE, deep_refused, local, parse
+from engine.errors import InputError
+from engine.languages import names_language
+
+# Native codes go with what they hold; of these one that stands alone (x, ph) leaves a space, since it often
+# is a line break. Text between them stays: <g> and <mrk> of 1.2, <pc> and <mrk> of 2.0.
+_CODES = frozenset({"bpt", "ept", "it", "bx", "ex", "sub", "sc", "ec", "sm", "em"})
+_SPACES = frozenset({"x", "ph"})
+#: States of a target that nobody has translated yet.
+_UNTRANSLATED = frozenset({"new", "needs-translation", "initial"})
+
+
+def read_xliff(path: Path, source: str, target: str) -> Iterator[SentencePair | Unmatched]:
+    """Yield the translation units of an XLIFF 1.2 file, or the segments of a 2.0 file, one at a time.
+
+    Either language may be the one that was translated from. A unit without a target, or with one in the
+    state ``new``, ``needs-translation`` (1.2) or ``initial`` (2.0), is a pair with an empty side. Suggestions
+    (``alt-trans``, ``matches``) are no pairs. A pair's id is the unit's, and in 2.0 the segment's or its
+    number behind it, if the unit has several.
+
+    Raises
+    ------
+    InputError
+        If the file is not XLIFF 1.2 or 2, declares entities, is not well-formed XML, or does not name its
+        languages.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(damage_named(path))
+        stream = stack.enter_context(open_bytes(path))
+        languages: tuple[str, str] | None = None
+        version = ""
+        open_elements: list[Element] = []
+        number = 0
+        for event, element in parse(stream, path, "xliff"):
+            name = local(element)
+            if event == "start":
+                open_elements.append(element)
+                if name == "xliff":
+                    version = _version(element, path)
+                if name == "xliff" and version == "2":
+                    languages = _languages(element, "srcLang", "trgLang", path)
+                elif name == "file" and version == "1":
+                    languages = _languages(element, "source-language", "target-language", path)
+                continue
+            open_elements.pop()
+            if name != ("trans-unit" if version == "1" else "unit"):
+                continue
+            number += 1
+            with deep_refused(path):
+                pairs = list(_pairs(element, version, str(number)))
+            for unit, texts in pairs:
+                yield _in_order(unit, texts, languages or ("", ""), source, target)
+            for parent in open_elements[1:]:
+                parent.clear()  # forget the units read, so that memory stays flat
+
+
+def _version(root: Element, path: Path) -> str:
+    version = root.get("version", "").partition(".")[0]
+    if version not in ("1", "2"):
+        raise InputError(f"XLIFF of version {root.get('version')!r}, where 1.2 or 2.0 is expected", path=path)
+    return version
+
+
+def _languages(element: Element, original: str, translated: str, path: Path) -> tuple[str, str]:
+    """Return the tags of the languages translated from and into; the latter may be left to the targets."""
+    first, second = element.get(original), element.get(translated, "")
+    if not first:
+        raise InputError(f"<{local(element)}> does not name its language in {original!r}; add it", path=path)
+    return first, second
+
+
+def _pairs(unit: Element, version: str, number: str) -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
+    """Yield the name, and the tag and text of ``source`` and ``target``, of each pair in a unit."""
+    name = unit.get("id") or number
+    if version == "1":
+        yield name, _sides(unit, "")
+        return
+    segments = [child for child in unit if local(child) == "segment"]
+    for place, segment in enumerate(segments, 1):
+        full = name if len(segments) == 1 else f"{name}#{segment.get('id') or place}"
+        yield full, _sides(segment, segment.get("state", ""))
+
+
+def _sides(parent: Element, state: str) -> dict[str, tuple[str, str]]:
+    sides = {"source": ("", ""), "target": ("", "")}
+    for child in parent:
+        name = local(child)
+        if name in sides:
+            finished = name == "source" or child.get("state", state) not in _UNTRANSLATED
+            sides[name] = child.get(LANGUAGE, ""), _text(child) if finished else ""
+    return sides
+
+
+def _in_order(
+    name: str, sides: dict[str, tuple[str, str]], languages: tuple[str, str], source: str, target: str
+) -> SentencePair | Unmatched:
+    """Return the two texts as a pair from `source` to `target`, whichever was the original."""
+    (tag, original), (other, translation) = sides["source"], sides["target"]
+    first, second = tag or languages[0], other or languages[1]
+    if names_language(first, target) and names_language(second, source):
+        return SentencePair(translation, original, source, target, name)
+    if names_language(first, source) and names_language(second, target):
+        return SentencePair(original, translation, source, target, name)
+    return Unmatched(tuple(tag for tag in (first, second) if tag))
+
+
+def _text(element: Element) -> str:
+    parts = [element.text or ""]
+    for child in element:
+        name = local(child)
+        if name in _SPACES:
+            parts.append(" ")
+        elif name == "cp":
+            parts.append(_character(child.get("hex", "")))
+        elif name not in _CODES:
+            parts.append(_text(child))
+        parts.append(child.tail or "")
+    return "".join(parts)
+
+
+def _character(code: str) -> str:
+    """Return what stands for a character that XML cannot hold: controls are no text."""
+    try:
+        character = chr(int(code, 16))
+    except (ValueError, OverflowError):
+        return " "
+    return character if character.isprintable() else " "

@@ -165,7 +165,11 @@ class Choose(ModalScreen[Any]):
     @on(Table.Chosen)
     def action_take(self) -> None:
         """Return what is marked, or else the row under the cursor, or else what was typed."""
-        self._fill(self.query_one(Input).value)  # Enter may overtake what the last letters change
+        # This key overtakes letters that still wait in the line's own queue.
+        self.query_one(Input).call_later(self._take)
+
+    def _take(self) -> None:
+        self.refill()
         key, text = self.query_one(Table).key, self.query_one(Input).value.strip()
         if self.typed and key is None and text and not self.chosen:
             self.dismiss(text)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+from engine.errors import InputError
+from engine.languages import language
+
 Direction = Literal["xx-en", "en-xx", "xx-xx"]
 
 
@@ -47,13 +50,16 @@ class Collection:
     queries, documents : tuple
         All ids are unique.
     judgements : mapping of query id to mapping of document id to grade
-        Grades above zero are relevant.
+        Every query has an entry. Grades above zero are relevant; a document that is not in the pool is
+        relevant and never found, as trec_eval has it.
     measures : tuple of str
         Measures of its protocol, as ir-measures spells them.
     reference : str
         A line to print beside its figures, if there is one.
     source : str
         Where it comes from, and its licence.
+    notes : tuple of str
+        What was left out or counts otherwise than one may think, to be said when it is evaluated.
     """
 
     name: str
@@ -66,6 +72,7 @@ class Collection:
     measures: tuple[str, ...]
     reference: str = ""
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def query_languages(self) -> tuple[str, ...]:
@@ -86,6 +93,10 @@ class Collection:
         """Return the collection under another name."""
         return replace(self, name=name)
 
+    def noted(self, notes: Iterable[str]) -> Collection:
+        """Return the collection with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
     def first(self, count: int) -> Collection:
         """Return the collection with the first `count` queries of each language; `revision` says so."""
         seen: dict[str, int] = {}
@@ -104,3 +115,23 @@ def revision_of(contents: Iterable[bytes]) -> str:
         digest.update(len(content).to_bytes(8))
         digest.update(content)
     return digest.hexdigest()
+
+
+def contents_revision(
+    queries: Iterable[Query], documents: Iterable[Document], judgements: Mapping[str, Mapping[str, int]]
+) -> str:
+    """Return a short hash of what a collection holds, however its files were packed."""
+    lines = [f"{query.id}\t{query.text}\t{sorted(judgements[query.id].items())}" for query in queries]
+    texts = (f"{document.id}\t{document.text}\t{document.context}" for document in documents)
+    return revision_of(line.encode() for part in (lines, texts) for line in part)
+
+
+def language_code(tag: str) -> str:
+    """Return the code of the language that a benchmark's `tag` names, or `tag` where the table has none.
+
+    CLIRMatrix has languages that the table of languages leaves out, such as Venetian.
+    """
+    try:
+        return language(tag).code
+    except InputError:
+        return tag

@@ -1,0 +1,182 @@
+"""Topics, judgements and documents in the formats that TREC, MS MARCO and BEIR made common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.collections.lines import read_numbered, read_objects, read_rows, text_of
+from engine.errors import InputError
+
+#: Names of a record's id and text in published JSON Lines files.
+_ID = ("_id", "id", "docid", "doc_id", "query_id", "qid")
+_TEXT = ("text", "contents", "query")
+
+_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)[^>]*>")
+
+
+class Text(NamedTuple):
+    """A topic or document: its published id, text, language where the file says one, and its line."""
+
+    id: str
+    text: str
+    language: str | None
+    line: int
+
+
+class Judgement(NamedTuple):
+    """The grade of a document for a topic, and the file and line that say so."""
+
+    topic: str
+    document: str
+    grade: int
+    path: Path | None
+    line: int | None
+
+
+def read_topics(path: Path) -> Iterator[Text]:
+    """Yield the topics of a file: ``id<TAB>text`` lines, JSON objects (``.jsonl``), or TREC's ``<top>``.
+
+    Of a TREC topic the title is the query.
+
+    Raises
+    ------
+    InputError
+        If the file is none of these, or an id comes twice.
+    """
+    return _unique(_texts(path, "top"), path, "topic")
+
+
+def read_documents(path: Path) -> Iterator[Text]:
+    """Yield the documents of a file: ``id<TAB>text`` lines, JSON objects (``.jsonl``), or TREC's ``<DOC>``.
+
+    A title stands in front of the text, a space between them.
+
+    Raises
+    ------
+    InputError
+        If the file is none of these, or an id comes twice.
+    """
+    return _unique(_texts(path, "doc"), path, "document")
+
+
+def read_judgements(path: Path) -> list[Judgement]:
+    """Read judgements: TREC's ``topic 0 document grade``, or ``topic document grade``, BEIR's header or none.
+
+    Raises
+    ------
+    InputError
+        If a line has other columns, a grade is no whole number, or a document is judged twice for one topic,
+        which trec_eval refuses too.
+    """
+    found: dict[tuple[str, str], Judgement] = {}
+    for number, line in read_numbered(path):
+        cells = line.split("\t") if "\t" in line else line.split()
+        cells = [cell.strip() for cell in cells]
+        if len(cells) not in (3, 4) or not all(cells):
+            raise InputError(
+                f"{len(cells)} columns where a judgement has four (topic, 0, document, grade) or three",
+                path=path,
+                line=number,
+            )
+        topic, document, grade = cells[0], cells[-2], cells[-1]
+        if not found and cells[-1].casefold() in ("score", "relevance", "rel"):
+            continue
+        if not re.fullmatch(r"[+-]?[0-9]{1,9}", grade):
+            raise InputError(
+                f"{grade[:40]!r} is no grade; it should be a whole number", path=path, line=number
+            )
+        if (before := found.get((topic, document))) is not None:
+            raise InputError(
+                f"document {document!r} is judged twice for topic {topic!r}, first in line {before.line}; "
+                "remove one, as trec_eval asks too",
+                path=path,
+                line=number,
+            )
+        found[topic, document] = Judgement(topic, document, int(grade), path, number)
+    if not found:
+        raise InputError("it holds no judgement; fetch the file again", path=path)
+    return list(found.values())
+
+
+def _texts(path: Path, tag: str) -> Iterator[Text]:
+    names = path.name.removesuffix(".gz")
+    if names.endswith((".jsonl", ".json")):
+        for number, record in read_objects(path):
+            yield _from_record(record, path, number)
+        return
+    lines = read_numbered(path)
+    first = next(lines, None)
+    if first is not None and first[1].lstrip().casefold().startswith(f"<{tag}>"):
+        yield from _tagged(path, tag)
+        return
+    for number, (name, text) in read_rows(path, 2, "id and text"):
+        yield Text(name.strip(), text.strip(), None, number)
+
+
+def _from_record(record: dict[str, Any], path: Path, number: int) -> Text:
+    name = text_of(record, _ID, path, number).strip()
+    text = text_of(record, _TEXT, path, number)
+    title = text_of(record, ("title",), path, number) if record.get("title") is not None else ""
+    spoken = text_of(record, ("language",), path, number) if record.get("language") is not None else None
+    return Text(name, f"{title} {text}".strip(), spoken, number)
+
+
+def _tagged(path: Path, tag: str) -> Iterator[Text]:
+    """Yield TREC's tagged texts; an element without an end tag lasts until the next tag."""
+    start, current = 0, ""
+    fields: dict[str, str] = {}
+    for number, line in read_numbered(path):
+        place = 0
+        for found in [*_TAG.finditer(line), None]:
+            if current:
+                end = len(line) if found is None else found.start()
+                fields[current] = f"{fields.get(current, '')} {line[place:end]}"
+            if found is None:
+                break
+            place, name, closing = found.end(), found[2].casefold(), bool(found[1])
+            if name == tag and not closing:
+                if start:
+                    raise InputError(
+                        f"<{tag}> again before </{tag}>; fetch the file again", path=path, line=number
+                    )
+                start, fields, current = number, {}, ""
+            elif name == tag:
+                if not start:
+                    raise InputError(
+                        f"</{tag}> without <{tag}> before it; fetch the file again", path=path, line=number
+                    )
+                yield _from_fields(fields, path, start)
+                start, current = 0, ""
+            elif start:
+                current = "" if closing else name
+    if start:
+        raise InputError(f"this <{tag}> has no </{tag}>; the file is cut short", path=path, line=start)
+
+
+def _from_fields(fields: dict[str, str], path: Path, line: int) -> Text:
+    name = re.sub(r"^\s*Number:", "", fields.get("num", fields.get("docno", ""))).strip()
+    if not name:
+        raise InputError("it has no number (<num> of a topic, <DOCNO> of a document)", path=path, line=line)
+    parts = [fields.get(field, "") for field in ("title", "headline", "text")]
+    text = " ".join(" ".join(parts).split())
+    return Text(name, re.sub(r"^Topic:\s*", "", text), None, line)
+
+
+def _unique(texts: Iterator[Text], path: Path, kind: str) -> Iterator[Text]:
+    lines: dict[str, int] = {}
+    for text in texts:
+        if not text.id:
+            raise InputError(f"this {kind} has no id", path=path, line=text.line)
+        if text.id in lines:
+            raise InputError(
+                f"{kind} {text.id!r} comes twice, first in line {lines[text.id]}; remove one",
+                path=path,
+                line=text.line,
+            )
+        lines[text.id] = text.line
+        yield text
+    if not lines:
+        raise InputError(f"it holds no {kind}; fetch the file again", path=path)

@@ -80,9 +80,7 @@ class SolvedPlan:
         """Return how far this plan is from `other`, which has the same tokens."""
         moved = float(abs(self.mass - other.mass).sum()) / 2 / max(float(self.mass.sum()), 1e-30)
         same = int((self.mass.argmax(1) == other.mass.argmax(1)).sum())
-        return (
-            f"{moved:.0%} of the mass lies elsewhere; {same} of {len(self.mass)} rows peak at the same token"
-        )
+        return f"{moved:.0%} of the mass moved, {same} of {len(self.mass)} rows peak at the same token"
 
     def record(self) -> dict[str, Any]:
         """Return it as a row of the ``plans`` table, with its run."""

@@ -152,6 +152,11 @@ class PlanScreen(Solving):
     @on(Solving.Solved)
     def _show(self, message: Solving.Solved) -> None:
         self.side(message.side).show(message.plan)
+        if message.side == "right" and not self.beside:
+            self.query_one("#plan-body").add_class("beside")
+            if self.query_one("#plan-body").has_class("in-turn"):
+                self.action_other_side()
+                self.say("there is room for one plan at a time; v goes to the other")
         self._compare()
         self.show_settings()
 
@@ -202,7 +207,7 @@ class PlanScreen(Solving):
         right, plan = self.side("right"), self.side("left").plan
         if self.beside:
             self.query_one("#plan-body").remove_class("beside")
-            right.settings = None
+            self.bench.worker.cancel(right.asked)
             self._compare()
             self.side("left").heatmap.focus()
             return
@@ -224,7 +229,6 @@ class PlanScreen(Solving):
         keys = [_key(record) for record in stored] + [run["id"] for run in runs]
 
         def then(key: PlanKey | str) -> None:
-            self.query_one("#plan-body").add_class("beside")
             right.settings = None
             if isinstance(key, PlanKey):
                 self._open("right", key.run, plan.pair, key)

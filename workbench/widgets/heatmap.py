@@ -97,8 +97,8 @@ class Heatmap(ScrollView, can_focus=True):
             self.row = self.column = 0
             if mass.size:
                 self.row, self.column = divmod(int(mass.argmax()), mass.shape[1])
-            self.scroll_to(0, 0, animate=False)
         self._changed()
+        self.call_after_refresh(self._reveal)  # once there is a layout to scroll in
 
     def differ(self, against: tuple[Any, Any] | None) -> None:
         """Show the difference from another plan of the same shape (its mass and cost), or the plan itself."""
@@ -165,8 +165,9 @@ class Heatmap(ScrollView, can_focus=True):
         return ", ".join(parts).replace("per all", "whole")
 
     def on_resize(self) -> None:
-        """Choose the geometry that fits."""
+        """Choose the geometry that fits, and keep the cursor in view."""
         self._measure()
+        self._reveal()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Draw all anew: the ruler does not scroll."""
@@ -293,8 +294,7 @@ class Heatmap(ScrollView, can_focus=True):
         rows, columns = self.mass.shape
         before = self._line
         self.row, self.column = min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
-        if not self.magnified:
-            self._reveal()
+        self._reveal()
         self._tell()
         self._repaint(before, self._line)
 
@@ -316,6 +316,8 @@ class Heatmap(ScrollView, can_focus=True):
 
     def _reveal(self) -> None:
         """Scroll until the cursor is in view."""
+        if self.magnified or self.mass is None:
+            return
         line, view = self._line, self.scrollable_content_region
         region = Region(GUTTER + self.column * self.cell_width, line + RULER, self.cell_width, 1)
         left, top = self.scroll_offset

@@ -57,7 +57,7 @@ class Side(Vertical):
         self.plan = plan
         text = Text(f"{plain(plan.name)}  ", style="bold")
         text.append(f"{plan.pair.language} ", "dim").append(plain(plan.pair.source), "not bold")
-        text.append("\nen " if plan.pair.target.isascii() else "\n→ ", "dim")
+        text.append("\n→ ", "dim")
         text.append(plain(plan.pair.target), "not bold")
         self.query_one(".pair", Static).update(text)
         self.heatmap.show(plan.mass, plan.cost, plan.source_tokens, plan.target_tokens)

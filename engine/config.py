@@ -279,7 +279,7 @@ class CollectionConfig(Settings):
     upper_line: bool = False
     """Also ask for bitext's English sentences in English, as another collection: what transfer can reach."""
     pool: Literal["all", "own"] = "all"
-    """One pool of all document languages (LAReQA, MLQA-R, MULTI-8, NeuCLIR), or one for each language alone."""
+    """One pool of all document languages (LAReQA, MLQA-R, MULTI-8, NeuCLIR), or one for each alone."""
     pool_limit: int | None = Field(None, ge=0)
     """Search the judged documents and at most this many others, drawn by hash, to fit a small machine;
     figures then compare with no other pool's (recorded with the scores)."""

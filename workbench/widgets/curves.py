@@ -56,7 +56,7 @@ class Plot(PlotWidget):  # type: ignore[misc]
     margin_bottom = 1
     margin_left = 8
     right_edge = 1.0
-    held = False
+    fitted = (0.0, 1.0)
 
     def compose(self) -> ComposeResult:
         """Make the parts that `PlotWidget` draws on."""
@@ -185,17 +185,19 @@ class CurveGrid(Container):
 
 
 def _set_height(plot: Plot) -> None:
-    """Leave the y axis to the data, unless they are one value or none."""
+    """Fit the y axis to the data with room above and below, unless it was zoomed; r then fits it again.
+
+    Without the room a curve's lowest and highest stretches would lie on the frame, which hides them.
+    """
     values = [float(value) for data in plot._datasets for value in data.y]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    if low < high and values:
-        if plot.held:
-            plot.held = False
-            plot.set_ylimits(None, None)
-        return
-    margin = abs(low) * 0.1 or 1.0
-    plot.held = True
-    plot.set_ylimits(*((low - margin, high + margin) if values else (0.0, 1.0)))
+    margin = (0.05 * (high - low) or abs(low) * 0.1 or 1.0) if values else 0.0
+    zoomed = (plot._y_min, plot._y_max) != plot.fitted
+    plot.fitted = low - margin, high + margin
+    if zoomed:
+        plot._user_y_min, plot._user_y_max = plot.fitted
+    else:
+        plot.set_ylimits(*plot.fitted)
 
 
 def _thinned(points: list[tuple[float, float]], most: int = 800) -> list[tuple[float, float]]:

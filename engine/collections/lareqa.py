@@ -1,10 +1,11 @@
-"""LAReQA on XQuAD-R (Roy et al. 2020, arXiv 2004.05484): questions and answer sentences in 11 languages.
+"""LAReQA (Roy et al. 2020, arXiv 2004.05484): questions and answer sentences, one pool of all languages.
 
 Every question of every language searches one pool, the sentences of all languages together, its own
-included; a sentence is relevant when the answer starts in it, in any language. The same questions were put
-in all languages, so each has as many relevant sentences as there are languages. XTREME-R (Ruder et al.
-2021, arXiv 2104.07412) reports mAP@20, the LAReQA paper mAP over whole rankings. XTREME-R encodes a
-sentence together with its paragraph, which is the document's `context` here.
+included; a sentence is relevant when the answer starts in it, in any language. XQuAD-R puts the same
+questions in 11 languages, so each has 11 relevant sentences; MLQA-R has 7 languages and puts a question in
+two to four of them. XTREME-R (Ruder et al. 2021, arXiv 2104.07412) reports mAP@20, the LAReQA paper mAP
+over whole rankings. XTREME-R encodes a sentence together with its paragraph, which is the document's
+`context` here. Any other folder of files in this shape is read in the same way.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from engine.errors import InputError
 from engine.languages import language
 
 _MEASURES = ("mAP@20", "AP")
-_SOURCE = "LAReQA XQuAD-R, github.com/google-research-datasets/lareqa, CC BY-SA 4.0"
+_SOURCE = "LAReQA, github.com/google-research-datasets/lareqa, XQuAD-R CC BY-SA 4.0, MLQA-R CC BY-NC 4.0"
 
 
 def load_lareqa(folder: Path, languages: Sequence[str] = ()) -> Collection:
-    """Read XQuAD-R by XTREME-R's and the paper's protocol: one pool of all languages.
+    """Read XQuAD-R or MLQA-R by XTREME-R's and the paper's protocol: one pool of all languages.
 
     Parameters
     ----------
@@ -43,7 +44,6 @@ def load_lareqa(folder: Path, languages: Sequence[str] = ()) -> Collection:
     for part in parts.values():
         for topic, _, gold in part.questions:
             positives.setdefault(topic, []).append(gold)
-    count = len(parts)
     return Collection(
         name="lareqa",
         revision=revision_of(part.content for part in parts.values()),
@@ -57,16 +57,15 @@ def load_lareqa(folder: Path, languages: Sequence[str] = ()) -> Collection:
             for query in parts[code].queries()
         },
         measures=_MEASURES,
-        reference=(
-            f"A system that finds only the answer in the question's own language, at rank 1, scores "
-            f"1/{count} = {1 / count:.4f}."
+        reference=_own_language_only(
+            [len(positives[topic]) for code in asked for topic in parts[code].topics]
         ),
         source=_SOURCE,
     )
 
 
 def load_lareqa_monolingual(folder: Path, languages: Sequence[str] = ()) -> list[Collection]:
-    """Read XQuAD-R as one collection for each language, whose pool is that language alone.
+    """Read XQuAD-R or MLQA-R as one collection for each language, whose pool is that language alone.
 
     The difference to `load_lareqa` is what a system loses to the other languages in the pool.
     Parameters and errors as there.
@@ -88,6 +87,15 @@ def load_lareqa_monolingual(folder: Path, languages: Sequence[str] = ()) -> list
     ]
 
 
+def _own_language_only(counts: Sequence[int]) -> str:
+    """Return what a system reaches that finds the answer in the question's language and no other."""
+    said = "A system that finds only the answer in the question's own language, at rank 1, scores "
+    if len(set(counts)) == 1:
+        return f"{said}1/{counts[0]} = {1 / counts[0]:.4f}."
+    mean = sum(1 / min(count, 20) for count in counts) / max(len(counts), 1)
+    return f"{said}{mean:.4f} on average."
+
+
 class _Part:
     """The questions and sentences of one language."""
 
@@ -96,32 +104,37 @@ class _Part:
         self.content = _bytes(path)
         self.documents: list[Document] = []
         self.questions: list[tuple[str, str, str]] = []  # topic, text, id of the sentence with the answer
+        self.topics: set[str] = set()
         for number, paragraph in enumerate(_paragraphs(self.content, path)):
             try:
                 self._add(number, paragraph)
-            except (KeyError, TypeError, IndexError, ValueError) as error:
+            except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
                 raise InputError(
-                    f"paragraph {number} is not XQuAD-R's ({type(error).__name__}: {error}); "
+                    f"paragraph {number} is not LAReQA's ({type(error).__name__}: {error}); "
                     "fetch the file again",
                     path=path,
                 ) from error
+        if not self.questions:
+            raise InputError("it holds no question; fetch the file again", path=path)
 
     def _add(self, number: int, paragraph: dict[str, Any]) -> None:
-        context = paragraph["context"]
-        breaks = [(int(start), int(end)) for start, end in paragraph["sentence_breaks"]]
+        context = _text(paragraph["context"])
+        breaks = [_bounds(entry, len(context)) for entry in paragraph["sentence_breaks"]]
         first = len(self.documents)
         self.documents += [
             Document(f"{self.code}:{number}.{place}", context[start:end], self.code, context)
             for place, (start, end) in enumerate(breaks)
         ]
         for question in paragraph["qas"]:
-            answer = int(question["answers"][0]["answer_start"])
+            topic = _text(question["id"])
+            answer = _whole(question["answers"][0]["answer_start"])
             inside = [place for place, (start, end) in enumerate(breaks) if start <= answer < end]
             if not inside:
-                raise ValueError(f"the answer of question {question['id']} is in no sentence")
-            self.questions.append(
-                (question["id"], question["question"], self.documents[first + inside[0]].id)
-            )
+                raise ValueError(f"the answer of question {topic} is in no sentence")
+            if topic in self.topics:
+                raise ValueError(f"question {topic} comes twice")
+            self.topics.add(topic)
+            self.questions.append((topic, _text(question["question"]), self.documents[first + inside[0]].id))
 
     def queries(self) -> Iterator[Query]:
         return (Query(f"{self.code}:{topic}", text, self.code) for topic, text, _ in self.questions)
@@ -130,7 +143,7 @@ class _Part:
 def _read(folder: Path) -> dict[str, _Part]:
     paths = sorted(folder.glob("*.json"))
     if not paths:
-        raise InputError("no file <language>.json of XQuAD-R is here; give its folder", path=folder)
+        raise InputError("no file <language>.json of LAReQA is here; give its folder", path=folder)
     return {part.code: part for part in map(_Part, paths)}
 
 
@@ -146,9 +159,33 @@ def _asked(folder: Path, parts: dict[str, _Part], languages: Sequence[str]) -> l
 
 def _paragraphs(content: bytes, path: Path) -> list[dict[str, Any]]:
     try:
-        return [paragraph for article in json.loads(content)["data"] for paragraph in article["paragraphs"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError("this is not XQuAD-R's JSON; fetch the file again", path=path) from error
+        # Unlike json, which guesses at UTF-16 too, this refuses what is not UTF-8.
+        text = content.decode("utf-8-sig")
+        return [paragraph for article in json.loads(text)["data"] for paragraph in article["paragraphs"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        line = getattr(error, "lineno", None)
+        if isinstance(error, UnicodeDecodeError):
+            line = content.count(b"\n", 0, error.start) + 1
+        raise InputError("this is not LAReQA's JSON; fetch the file again", path=path, line=line) from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+        raise TypeError(f"{str(value)[:40]!r} is no text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{str(value)[:40]!r} is no whole number")
+    return value
+
+
+def _bounds(entry: Any, length: int) -> tuple[int, int]:
+    start, end = (_whole(bound) for bound in entry)
+    if not 0 <= start <= end <= length:
+        raise ValueError(f"the sentence {start}-{end} is not within the paragraph's {length} characters")
+    return start, end
 
 
 def _bytes(path: Path) -> bytes:

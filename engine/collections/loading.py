@@ -9,15 +9,20 @@ from engine.bitext.files import find
 from engine.bitext.pairs import SentencePair
 from engine.bitext.reader import normalise
 from engine.bitext.source import read_source
+from engine.collections.african import AFRICLIRMATRIX, CIRAL, load_african
 from engine.collections.base import Collection
 from engine.collections.bitext import make_bitext_collection
+from engine.collections.catalogue import load_dataset, load_family
+from engine.collections.families import FAMILIES
+from engine.collections.folder import load_folder
 from engine.collections.lareqa import load_lareqa, load_lareqa_monolingual
+from engine.collections.mewslix import load_mewslix
 from engine.collections.tatoeba import english_sentences, load_tatoeba, read_lines
 from engine.config import CollectionConfig
 from engine.errors import InputError
 from engine.languages import language, same_language
 
-_FOLDERS = {"lareqa": "xquad-r", "tatoeba": "tatoeba"}
+_FOLDERS = {"lareqa": "xquad-r"}
 
 
 def load_collections(config: CollectionConfig, seed: int = 0) -> list[Collection]:
@@ -33,7 +38,8 @@ def load_collections(config: CollectionConfig, seed: int = 0) -> list[Collection
     -------
     list of Collection
         One for each pool: LAReQA's languages share one unless each has its own, Tatoeba's have one each,
-        bitext's share the English one and have one each in the other direction.
+        bitext's share the English one and have one each in the other direction, and of others each
+        language of documents has one, except where the protocol puts them together.
 
     Raises
     ------
@@ -42,27 +48,52 @@ def load_collections(config: CollectionConfig, seed: int = 0) -> list[Collection
     """
     if config.name == "bitext":
         loaded = _bitext(config, seed)
-    else:
-        folder = find(config.path or _FOLDERS[config.name])
-        if config.name == "lareqa":
-            if config.pool == "all":
-                loaded = [load_lareqa(folder, config.languages)]
-            else:
-                loaded = load_lareqa_monolingual(folder, config.languages)
-        else:
-            loaded = [
-                collection
-                for direction in config.directions
-                for collection in load_tatoeba(folder, config.languages, direction)
-            ]
-    if config.label:
+    elif config.name in FAMILIES:
+        loaded = load_family(
+            config.name,
+            config.languages,
+            config.document_languages,
+            config.split,
+            config.pool,
+            config.pool_limit,
+        )
+    elif config.name == "ir-datasets":
         loaded = [
-            collection.named(collection.name.replace("bitext", config.label, 1))
-            if config.name == "bitext"
-            else collection.named(config.label)
+            load_dataset(str(config.dataset), config.languages, config.document_languages, config.pool_limit)
+        ]
+    else:
+        loaded = _from_folder(config, find(config.path or _FOLDERS.get(config.name, config.name)))
+    if config.label:
+        # Collections of one entry may be told apart by what stands behind its name.
+        loaded = [
+            collection.named(config.label + collection.name.removeprefix(config.name))
             for collection in loaded
         ]
     return loaded if config.limit is None else [collection.first(config.limit) for collection in loaded]
+
+
+def _from_folder(config: CollectionConfig, folder: Path) -> list[Collection]:
+    if config.name in ("lareqa", "mlqa-r"):
+        if config.pool == "all":
+            loaded = [load_lareqa(folder, config.languages)]
+        else:
+            loaded = load_lareqa_monolingual(folder, config.languages)
+        return [collection.named(config.name) for collection in loaded]
+    if config.name == "tatoeba":
+        return [
+            collection
+            for direction in config.directions
+            for collection in load_tatoeba(folder, config.languages, direction)
+        ]
+    documents, split, limit = config.document_languages, config.split, config.pool_limit
+    if config.name == "mewsli-x":
+        return [load_mewslix(folder, config.languages, documents, split, limit)]
+    if config.name == "folder":
+        return [load_folder(folder, split, config.languages, documents, limit)]
+    published = CIRAL if config.name == "ciral" else AFRICLIRMATRIX
+    if any(language(code).code != "en" for code in config.languages):
+        raise InputError(f"{published.title} asks in English; name the documents' in document_languages")
+    return load_african(published, folder, documents, split, limit)
 
 
 def _bitext(config: CollectionConfig, seed: int) -> list[Collection]:

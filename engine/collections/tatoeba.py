@@ -23,6 +23,13 @@ XTREME_R = (
     *("vi", "zh", "az", "lt", "pl", "ro", "uk"),
 )
 
+#: Languages that one name stands for: XTREME's 36, XTREME-R's 41, all 112.
+LANGUAGE_SETS = {
+    "xtreme": XTREME_R[:36],
+    "xtreme-r": XTREME_R,
+    "all": tuple(entry.code for entry in LANGUAGES if entry.tatoeba),
+}
+
 _SOURCE = "Tatoeba test set v1, github.com/facebookresearch/LASER, CC BY 2.0 FR"
 
 
@@ -36,16 +43,17 @@ def load_tatoeba(
     folder : path
         The folder of ``tatoeba.<l3>-eng.<l3>`` and ``tatoeba.<l3>-eng.eng`` files.
     languages : sequence of str
-        None takes the 41 of XTREME-R.
+        Of the side that is not English, or names of `LANGUAGE_SETS`; none takes XTREME-R's 41.
     direction : {"en-xx", "xx-en"}
         Queries in English (XTREME's direction), or in the other language.
 
     Raises
     ------
     InputError
-        When a language has no files, or its two files differ in length.
+        When a language has no files, its two files differ in length, or one lacks a sentence.
     """
-    chosen = dict.fromkeys(language(code) for code in languages or XTREME_R)
+    named = [code for name in languages or ["xtreme-r"] for code in LANGUAGE_SETS.get(name, (name,))]
+    chosen = dict.fromkeys(language(code) for code in named)
     return [_load(folder, entry, direction) for entry in chosen]
 
 
@@ -59,6 +67,10 @@ def _load(folder: Path, entry: Language, direction: Literal["en-xx", "xx-en"]) -
             f"it has {len(foreign):,} lines and {paths[1].name} has {len(english):,}; fetch both files again",
             path=paths[0],
         )
+    for path, lines in zip(paths, (foreign, english), strict=True):
+        if not lines or not all(lines):
+            line = lines.index("") + 1 if lines else None
+            raise InputError("a sentence is missing here; fetch the file again", path=path, line=line)
     sides = ("en", english), (entry.code, foreign)
     (asking, questions), (answering, answers) = sides if direction == "en-xx" else sides[::-1]
     # The topic names the language, because line n of another language's file is another sentence.
@@ -103,7 +115,7 @@ def read_lines(path: Path) -> list[str]:
     Raises
     ------
     InputError
-        When the file is missing, unreadable or not UTF-8.
+        When the file is missing, unreadable, not UTF-8 or holds a NUL.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -112,5 +124,8 @@ def read_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError("it is not UTF-8; convert it first", path=path, line=line) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError("it holds a NUL, which no text does; fetch the file again", path=path, line=line)
     # Not splitlines: it also cuts at characters that may stand inside a sentence.
     return [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []

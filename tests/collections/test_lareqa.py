@@ -93,7 +93,7 @@ def test_the_first_queries_of_each_language_are_another_revision(folder: Path) -
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "not XQuAD-R's JSON"),
+        ("{", "not LAReQA's JSON"),
         ('{"data": [{"paragraphs": [{"context": "a"}]}]}', "paragraph 0 .*sentence_breaks"),
         (
             '{"data": [{"paragraphs": [{"context": "a", "sentence_breaks": [[0, 1]], "qas": '
@@ -104,7 +104,7 @@ def test_the_first_queries_of_each_language_are_another_revision(folder: Path) -
 )
 def test_broken_files_are_refused_by_name(folder: Path, content: str, words: str) -> None:
     (folder / "en.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=rf"en\.json: .*{words}"):
+    with pytest.raises(InputError, match=rf"en\.json(, line 1)?: .*{words}"):
         load_lareqa(folder)
 
 

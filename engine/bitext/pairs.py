@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-Reason = Literal["wrong_language", "empty", "too_long", "ratio", "low_score", "duplicate"]
+Reason = Literal[
+    "wrong_language", "empty", "too_long", "ratio", "low_score", "duplicate", "other_language",
+    "in_evaluation", "near_evaluation",
+]  # fmt: skip
 """Why a pair is dropped."""
 
 
@@ -60,6 +63,10 @@ class Drops:
         Pairs scored below the threshold.
     duplicate : int
         Pairs that had come before.
+    other_language : int
+        Pairs with a side that was identified as another language.
+    in_evaluation, near_evaluation : int
+        Pairs with a sentence that the run is evaluated on, in the same spelling or nearly.
     """
 
     read: int = 0
@@ -70,12 +77,20 @@ class Drops:
     ratio: int = 0
     low_score: int = 0
     duplicate: int = 0
+    other_language: int = 0
+    in_evaluation: int = 0
+    near_evaluation: int = 0
 
     def count(self, reason: Reason | None) -> None:
         """Count a pair that was read, and dropped for `reason` unless that is None."""
         self.read += 1
         outcome = "kept" if reason is None else reason
         setattr(self, outcome, getattr(self, outcome) + 1)
+
+    def withdraw(self, reason: Reason) -> None:
+        """Count a pair that was kept as dropped for `reason` after all."""
+        self.kept -= 1
+        setattr(self, reason, getattr(self, reason) + 1)
 
     @property
     def dropped(self) -> int:

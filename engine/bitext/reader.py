@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from engine.bitext.columns import is_huggingface, is_parquet, read_huggingface, read_parquet
 from engine.bitext.files import find, members, open_zip, shards
 from engine.bitext.gettext import package_folder, read_gettext
+from engine.bitext.identification import Identifier
 from engine.bitext.jsonl import read_jsonl
 from engine.bitext.moses import read_moses
 from engine.bitext.pairs import Drops, Reason, SentencePair, Unmatched
@@ -68,14 +69,15 @@ def open_bitext(
     max_characters: int = 1000,
     max_ratio: float = 9.0,
     min_score: float | None = None,
+    identify: bool = False,
     drops: Drops | None = None,
 ) -> Iterator[SentencePair]:
     """Open a bitext source and return its pairs one at a time, cleaned.
 
     Sentences are put in Unicode's NFC with runs of white space made one space. Dropped are pairs with an
-    empty or overlong side, with sides too different in length, with too low a score, and repeated pairs; what
-    is checked first counts as the reason, in the order of `Drops`' fields. Nothing stays in memory but a
-    16-byte hash of each pair kept.
+    empty or overlong side, with sides too different in length, with too low a score, repeated pairs and, on
+    request, those in other languages; what is checked first counts as the reason, in the order of `Drops`'
+    fields. Nothing stays in memory but a 16-byte hash of each pair kept.
 
     Parameters
     ----------
@@ -95,6 +97,8 @@ def open_bitext(
         Largest ratio of the longer side's characters to the shorter's.
     min_score : float, optional
         Lowest score kept; pairs without a score pass.
+    identify : bool
+        Whether to drop pairs with a side that `engine.bitext.identification` takes for another language.
     drops : Drops, optional
         Counts to add to.
 
@@ -106,8 +110,8 @@ def open_bitext(
     Raises
     ------
     InputError
-        At once if there is no such source, language or format; while iterating if the source is damaged,
-        and at its end if no pair was kept.
+        At once if there is no such source, language or format, or no identifier for the language; while
+        iterating if the source is damaged, and at its end if no pair was kept.
     """
     source, target = language_of(language).code, language_of(target_language).code
     if source == target:
@@ -123,7 +127,8 @@ def open_bitext(
     # Gettext alone keeps variants of a language apart, a folder each, so it sees the user's spelling.
     units = _READERS[kind](place, language if kind == "gettext" else source, target)
     limits = _Limits(max_characters, max_ratio, min_score)
-    return _clean(units, name, start, stop, limits, Drops() if drops is None else drops)
+    identifiers = (Identifier(source), Identifier(target)) if identify else None
+    return _clean(units, name, start, stop, limits, identifiers, Drops() if drops is None else drops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,13 @@ class _Limits:
 
 
 def _clean(
-    units: _Units, name: str, start: int, stop: int | None, limits: _Limits, drops: Drops
+    units: _Units,
+    name: str,
+    start: int,
+    stop: int | None,
+    limits: _Limits,
+    identifiers: tuple[Identifier, Identifier] | None,
+    drops: Drops,
 ) -> Iterator[SentencePair]:
     here = Drops()  # `drops` may count other sources too
     seen: set[bytes] = set()
@@ -160,12 +171,17 @@ def _clean(
             tags.update(dict.fromkeys(unit.languages))
             reason, pair = "wrong_language", None
         else:
+            if "\0" in unit.source or "\0" in unit.target:
+                raise InputError(f"there is a NUL character in pair {unit.id}; take it out", path=name)
             pair = replace(unit, source=normalise(unit.source), target=normalise(unit.target))
             reason = limits.broken_by(pair.source, pair.target, pair.score)
             if reason is None:
                 key = hashlib.blake2b(f"{pair.source}\0{pair.target}".encode(), digest_size=16).digest()
                 reason = "duplicate" if key in seen else None
                 seen.add(key)
+            if reason is None and identifiers is not None:
+                foreign = identifiers[0].refuses(pair.source) or identifiers[1].refuses(pair.target)
+                reason = "other_language" if foreign else None
         here.count(reason)
         drops.count(reason)
         if reason is None and pair is not None:

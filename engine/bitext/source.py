@@ -30,6 +30,7 @@ def open_source(source: BitextConfig, drops: Drops | None = None) -> Iterator[Se
         max_characters=source.max_characters,
         max_ratio=source.max_ratio,
         min_score=source.min_score,
+        identify=source.identify,
         drops=drops,
     )
 

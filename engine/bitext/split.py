@@ -66,11 +66,18 @@ def sample(counts: Mapping[str, int], alpha: float) -> dict[str, float]:
     return {name: weight / total for name, weight in weights.items()}
 
 
-def sentence_key(sentence: str) -> bytes:
-    """Return a hash of a sentence's letters, marks and digits: equal for spellings of one sentence."""
+def sentence_text(sentence: str) -> str:
+    """Return a sentence's letters, marks and digits in one case, or all of it if it has none.
+
+    Spellings of one sentence give the same text: case, punctuation, spacing and escapes make no difference.
+    """
     text = unicodedata.normalize("NFC", html.unescape(sentence)).casefold()
-    bare = "".join(character for character in text if unicodedata.category(character)[0] in "LMN")
-    return hashlib.blake2b((bare or text).encode(), digest_size=16).digest()
+    return "".join(character for character in text if unicodedata.category(character)[0] in "LMN") or text
+
+
+def sentence_key(sentence: str) -> bytes:
+    """Return a hash of `sentence_text`."""
+    return hashlib.blake2b(sentence_text(sentence).encode(), digest_size=16).digest()
 
 
 def in_part(sentence: str, part: str, test_share: float) -> bool:

@@ -33,6 +33,7 @@ from engine.training.encoders import load_encoders
 from engine.training.held_out import HeldOut
 from engine.training.losses import Batch, WeightedLoss, build
 from engine.training.losses.problem import document_frequencies
+from engine.training.overlap import Overlap
 from engine.training.pairs import Pairs, bitext_rows, read_sources, set_aside
 from engine.training.precision import autocast_dtype
 from engine.training.schedule import learning_rate_factor
@@ -78,13 +79,16 @@ class Distillation:
         self.generator = np.random.default_rng(config.seed)
 
         sources, dropped = read_sources(config.bitext)
-        english = list(dict.fromkeys(pair.target for pairs in sources for pair in pairs))
-        foreign = list(dict.fromkeys(pair.source for pairs in sources for pair in pairs))
+        overlap = Overlap(config, sources, reporter)
+        clean = overlap.without(pair for pairs in sources for pair in pairs)
+        english = list(dict.fromkeys(pair.target for pair in clean))
+        foreign = list(dict.fromkeys(pair.source for pair in clean))
         self.teacher, self.student = load_encoders(config, english, foreign, self.precision)
         self.teacher.to(self.device)
         self.student.to(self.device)
         if config.training.alignment == "repair":
             sources = [self._repair(pairs) for pairs in sources]
+        sources = overlap.drop(sources, dropped)  # not before: a shift shows among neighbours only
         sources = [
             draw(pairs, source.limit, config.seed)
             for source, pairs in zip(config.bitext, sources, strict=True)

@@ -42,6 +42,9 @@ class Encoded:
         Length of each token vector before it was normalised.
     ids : Tensor (B, T)
         Piece ids of the checkpoint's whole vocabulary.
+    attention : Tensor (B, T), optional
+        Share of the last layer's attention that each token receives, the mean over heads and attended
+        tokens: where it was asked for and the model gives it. A constant to autograd.
     """
 
     tokens: Tensor
@@ -49,6 +52,7 @@ class Encoded:
     sentences: Tensor
     norms: Tensor
     ids: Tensor
+    attention: Tensor | None = None
 
 
 class Encoder(torch.nn.Module):
@@ -78,6 +82,7 @@ class Encoder(torch.nn.Module):
         self.projection: torch.nn.Linear | None = None
         if config.projection != "none":
             self.projection = torch.nn.Linear(self.width, config.projection_dim, bias=False)
+        self.mass_head: torch.nn.Linear | None = None
         self._punctuation: set[int] | None = None
         self.positions = _positions(model)
         for name in ("query_length", "passage_length"):
@@ -191,6 +196,26 @@ class Encoder(torch.nn.Module):
         output: Tensor = self.model(input_ids=ids, attention_mask=attend.long()).last_hidden_state
         return output.float()
 
+    def attended(self, ids: Tensor, attend: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the states as `states` does, and the attention (B, T) that tokens receive if there is any.
+
+        Only transformers' plain kernel keeps the attention weights, so it takes the place of a faster one.
+        """
+        if self.trimming is not None:
+            ids = self.trimming.to_trimmed(ids)
+        kernel = self.model.config._attn_implementation
+        self.model.set_attn_implementation("eager")
+        try:
+            output = self.model(input_ids=ids, attention_mask=attend.long(), output_attentions=True)
+        finally:
+            self.model.set_attn_implementation(kernel)
+        states: Tensor = output.last_hidden_state.float()
+        if not getattr(output, "attentions", None):
+            return states, None
+        weights = output.attentions[-1].detach().float().mean(1)
+        givers = attend.to(weights.dtype)
+        return states, (weights * givers.unsqueeze(2)).sum(1) / givers.sum(1, keepdim=True)
+
     def vectors(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Return unit token vectors (B, T, H) and the lengths (B, T) of `states`."""
         with torch.autocast(states.device.type, enabled=False):  # centred vectors are small differences
@@ -202,12 +227,18 @@ class Encoder(torch.nn.Module):
                 vectors = self.projection(vectors)
             return torch.nn.functional.normalize(vectors, dim=-1), norms
 
-    def forward(self, batch: Sequence[Tokens], role: Role) -> Encoded:
-        """Encode tokenised texts, with gradients when they are enabled."""
+    def add_mass_head(self) -> torch.nn.Linear:
+        """Give the encoder a linear head for token masses in transport; zeros, so that it begins uniform."""
+        self.mass_head = torch.nn.Linear(self.dim, 1, bias=False, device=self.device)
+        torch.nn.init.zeros_(self.mass_head.weight)
+        return self.mass_head
+
+    def forward(self, batch: Sequence[Tokens], role: Role, *, attention: bool = False) -> Encoded:
+        """Encode tokenised texts, with gradients when they are enabled; with their `attention` if asked."""
         ids, attend, counted = self.pad(batch, role)
-        states = self.states(ids, attend)
+        states, received = self.attended(ids, attend) if attention else (self.states(ids, attend), None)
         tokens, norms = self.vectors(states)
-        return Encoded(tokens, counted, self._pool(states, attend), norms, ids)
+        return Encoded(tokens, counted, self._pool(states, attend), norms, ids, received)
 
     def _pool(self, states: Tensor, attend: Tensor) -> Tensor:
         if self.config.pooling == "cls":
@@ -222,9 +253,10 @@ class Encoder(torch.nn.Module):
         *,
         batch_size: int = 64,
         precision: torch.dtype = torch.float32,
+        attention: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[tuple[list[int], Encoded]]:
-        """Encode many texts, the shortest first so that little is padded.
+        """Encode many texts, the shortest first so that little is padded; with `attention` if asked.
 
         Yields
         ------
@@ -242,7 +274,7 @@ class Encoder(torch.nn.Module):
             rows = order[start : start + batch_size]
             # The contexts must not span a yield: resuming inference mode would silently end autocast.
             with torch.inference_mode(), torch.autocast(self.device.type, dtype=precision, enabled=autocast):
-                encoded = self([tokenized[i] for i in rows], role)
+                encoded = self([tokenized[i] for i in rows], role, attention=attention)
             yield rows, encoded
             if progress is not None:
                 progress(len(rows))

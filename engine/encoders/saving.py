@@ -76,13 +76,15 @@ def _write_fitted(encoder: Encoder, folder: Path) -> None:
     fitted = {"mean": encoder.mean.contiguous()}
     if encoder.projection is not None:
         fitted["projection"] = encoder.projection.weight.detach().contiguous()
+    if encoder.mass_head is not None:
+        fitted["mass_head"] = encoder.mass_head.weight.detach().contiguous()
     save_file(fitted, str(folder / FITTED_FILE))
     settings = encoder.config.model_dump(mode="json")
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def load_fitted(encoder: Encoder, folder: Path | None = None) -> bool:
-    """Load the mean and the projection that lie in `folder`, or beside the checkpoint; tell whether they did.
+    """Load the mean, projection and mass head that lie in `folder`, or beside the checkpoint; tell if so.
 
     Raises
     ------
@@ -108,6 +110,9 @@ def load_fitted(encoder: Encoder, folder: Path | None = None) -> bool:
                 path=path,
             )
         encoder.projection.weight.data.copy_(fitted["projection"])
+    # a head of another width belongs to another projection; none is needed to encode
+    if "mass_head" in fitted and fitted["mass_head"].shape[1] == encoder.dim:
+        encoder.add_mass_head().weight.data.copy_(fitted["mass_head"])
     return True
 
 

@@ -31,8 +31,9 @@ from engine.training.averaging import averaged
 from engine.training.batches import Example, draw_batches, nearest_neighbours, with_negatives
 from engine.training.encoders import load_encoders
 from engine.training.held_out import HeldOut
-from engine.training.losses import Batch, WeightedLoss, build
+from engine.training.losses import Batch, Masses, WeightedLoss, build
 from engine.training.losses.problem import document_frequencies
+from engine.training.optimiser import freeze, make_optimiser, set_rate
 from engine.training.overlap import Overlap
 from engine.training.pairs import Pairs, bitext_rows, read_sources, set_aside
 from engine.training.precision import autocast_dtype
@@ -41,6 +42,12 @@ from engine.training.state import STATE_FILE, Progress, load_state, save_state
 from engine.training.stopping import held_back
 from engine.training.teacher import TeacherVectors, encode_targets
 
+#: The roles in which the student encodes, taken in turn.
+ROLES: dict[str, tuple[Role, ...]] = {
+    "query": ("query",),
+    "passage": ("passage",),
+    "both": ("query", "passage"),
+}
 #: Held-out retrieval below this share of where it began counts as divergence.
 COLLAPSED = 0.25
 
@@ -112,18 +119,19 @@ class Distillation:
         self.neighbours = None
         if config.loss.negatives and config.loss.negatives_from == "nearest":
             self.neighbours = nearest_neighbours(self.vectors.sentences[: self.in_training])
-        self.tokens: dict[str, Tokens] = {}
+        self.roles = ROLES[config.training.student_role]
+        self.tokens: dict[Role, dict[str, Tokens]] = {}
         self.examples, held = self._examples(self.pairs)
-        self.idf = self._frequencies()
-        self.loss: WeightedLoss = build(config.loss, config.transport, self.idf)
-        self.held_out = HeldOut(held, self.vectors, config.transport, self.precision)
+        self.masses = Masses(config.transport, self._frequencies(), self.student.mass_head)
+        self.loss: WeightedLoss = build(config.loss, self.masses)
+        self.held_out = HeldOut(held, self.vectors, self.masses, self.precision, self.roles[0])
         if config.training.trim_vocabulary:
-            trim(self.student, {piece for item in self.tokens.values() for piece in item.ids})
-        self._freeze()
+            trim(self.student, {i for known in self.tokens.values() for t in known.values() for i in t.ids})
+        freeze(self.student, config.training)
         if self.device.type == "cpu" and self.precision == torch.bfloat16:
             # the fused kernel's backward pass is the slower one here: 0.79 s a step against 1.00 s
             self.student.model.set_attn_implementation("eager")
-        self.optimiser = self._optimiser()
+        self.optimiser = make_optimiser(self.student, config.training)
         # the teacher's weights, for averaging at the end
         self.origin = copy.deepcopy(self._weights()) if config.training.averaging else None
         self.progress = Progress()
@@ -171,6 +179,7 @@ class Distillation:
             self.english,
             self.config.training.target_role,
             precision=self.precision,
+            attention=self.config.transport.marginals == "attention",
             cache=cache_home() / "vectors",
             progress=self.reporter.advance,
         )
@@ -180,19 +189,20 @@ class Distillation:
         texts = [p.source for p in [*pairs.training, *pairs.held_out]]
         texts += self.english[: self.in_training]
         distinct = list(dict.fromkeys(texts))
-        self.tokens = dict(zip(distinct, self.student.tokenize(distinct, "query"), strict=True))
+        for role in self.roles:
+            self.tokens[role] = dict(zip(distinct, self.student.tokenize(distinct, role), strict=True))
 
         def example(text: str, language: str, target: str) -> Example:
-            return Example(text, language, rows[target], len(self.tokens[text].ids))
+            return Example(text, language, rows[target], len(self.tokens[self.roles[0]][text].ids))
+
+        def counts(text: str) -> bool:
+            return all(any(known[text].counted) for known in self.tokens.values())
 
         training: dict[str, list[Example]] = {}
         held: dict[str, list[Example]] = {}
         for found, into in ((pairs.training, training), (pairs.held_out, held)):
             for pair in found:
-                if (
-                    any(self.tokens[pair.source].counted)
-                    and self.vectors.store.lengths[rows[pair.target]] > 0
-                ):
+                if counts(pair.source) and self.vectors.store.lengths[rows[pair.target]] > 0:
                     into.setdefault(pair.source_language, []).append(
                         example(pair.source, pair.source_language, pair.target)
                     )
@@ -200,44 +210,15 @@ class Distillation:
             raise InputError("no pair has countable tokens on both sides; see punctuation and special_tokens")
         if self.config.training.anchor > 0:
             training["en"] = [
-                example(text, "en", text)
-                for text in self.english[: self.in_training]
-                if any(self.tokens[text].counted)
+                example(text, "en", text) for text in self.english[: self.in_training] if counts(text)
             ]
         return training, held
 
     def _frequencies(self) -> Tensor | None:
         if self.config.transport.marginals != "idf":
             return None
-        return document_frequencies([item.ids for item in self.tokens.values()], len(self.student.tokenizer))
-
-    def _freeze(self) -> None:
-        training = self.config.training
-        layers = getattr(getattr(self.student.model, "encoder", None), "layer", [])
-        if training.frozen_layers > len(layers):
-            raise InputError(
-                f"training.frozen_layers = {training.frozen_layers}, but the student has {len(layers)} layers"
-            )
-        for layer in layers[: training.frozen_layers]:
-            layer.requires_grad_(False)
-        if training.frozen_embeddings or training.frozen_layers:
-            # the whole block, positions and norm too: else backward runs through every frozen layer
-            model = self.student.model
-            getattr(model, "embeddings", model.get_input_embeddings()).requires_grad_(False)
-        self.student.mean.requires_grad_(False)
-
-    def _optimiser(self) -> torch.optim.AdamW:
-        training = self.config.training
-        decayed: list[Tensor] = []
-        plain: list[Tensor] = []
-        for parameter in self.student.parameters():
-            if parameter.requires_grad:
-                (decayed if parameter.ndim > 1 else plain).append(parameter)
-        groups = [
-            {"params": decayed, "weight_decay": training.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+        known = self.tokens[self.roles[0]].values()
+        return document_frequencies([item.ids for item in known], len(self.student.tokenizer))
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -322,13 +303,15 @@ class Distillation:
         config = self.config.training
         self.student.train()
         factor = learning_rate_factor(step - 1, config.steps, config.warmup, config.decay)
-        for group in self.optimiser.param_groups:
-            group["lr"] = config.learning_rate * factor
+        set_rate(self.optimiser, config.learning_rate * factor)
+        role = self.roles[step % len(self.roles)]
+        attention = self.config.transport.marginals == "attention"
         rows, excluded = with_negatives(
             examples, self.pool, self.sentence, self.config.loss.negatives, self.generator, self.neighbours
         )
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
-            encoded = self.student([self.tokens[e.text] for e in examples], "query")
+            tokens = [self.tokens[role][e.text] for e in examples]
+            encoded = self.student(tokens, role, attention=attention)
         batch = Batch(
             encoded.tokens,
             encoded.mask,
@@ -336,6 +319,7 @@ class Distillation:
             encoded.norms,
             encoded.ids,
             self.vectors.targets(rows, excluded).to(self.device),
+            encoded.attention,
         )
         loss, figures = self.loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -357,7 +341,7 @@ class Distillation:
         if not self.held_out:
             return math.nan
         with averaged(self._weights(), self.origin, self.config.training.averaging):
-            figures = self.held_out.measure(self.student, self.idf)
+            figures = self.held_out.measure(self.student)
         self.run.log(step, figures, time.monotonic() - started)
         self.reporter.say(
             f"step {step}: held-out MRR {figures['held_out_rr']:.4f}, "

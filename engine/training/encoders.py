@@ -42,11 +42,12 @@ def load_encoders(
             f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; "
             "give both the same projection_dim"
         )
-    if config.loss.pooled_mse > 0 and student.width != teacher.width:
-        raise InputError(
-            f"loss.pooled_mse compares sentence vectors, which have width {student.width} in the student and "
-            f"{teacher.width} in the teacher; set it to 0"
-        )
+    for name in ("pooled_mse", "pooled_contrast"):
+        if getattr(config.loss, name) > 0 and student.width != teacher.width:
+            raise InputError(
+                f"loss.{name} compares sentence vectors, which have width {student.width} in the student and "
+                f"{teacher.width} in the teacher; set it to 0"
+            )
     if all(getattr(wanted, name) == getattr(config.teacher, name) for name in _SPACE):
         student.mean.copy_(teacher.mean)
         if student.projection is not None and teacher.projection is not None:
@@ -57,6 +58,8 @@ def load_encoders(
         raise InputError(
             "transport.marginals = 'idf' needs one vocabulary for student and teacher; choose another"
         )
+    if config.transport.marginals == "learned" and student.mass_head is None:
+        student.add_mass_head()
     teacher.requires_grad_(False)
     return teacher, student
 

@@ -11,30 +11,31 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.config import TransportConfig
-from engine.encoders.encoder import Encoder
+from engine.encoders.encoder import Encoder, Role
 from engine.retrieval.maxsim import maxsim_blocks
 from engine.training.batches import Example
-from engine.training.losses.problem import COSTS, marginal, solve
+from engine.training.losses import Masses
+from engine.training.losses.problem import COSTS, solve
 from engine.training.teacher import TeacherVectors
 from engine.transport import Plan
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out queries by language."""
+    """Held-out queries by language, which the student encodes in the role `role`."""
 
     examples: Mapping[str, Sequence[Example]]
     vectors: TeacherVectors
-    transport: TransportConfig
+    masses: Masses
     precision: torch.dtype
+    role: Role = "query"
     plans: int = 16
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to retrieve."""
         return any(self.examples.values())
 
-    def measure(self, student: Encoder, idf: torch.Tensor | None) -> dict[str, float]:
+    def measure(self, student: Encoder) -> dict[str, float]:
         """Return the mean reciprocal rank per language and over languages, and the plans' sharpness.
 
         The rank counts every sentence that scores at least as high as the right one, so that equal scores
@@ -45,7 +46,7 @@ class HeldOut:
         for language, examples in self.examples.items():
             reciprocal = []
             texts = [example.text for example in examples]
-            for rows, encoded in student.encode(texts, "query", batch_size=32, precision=self.precision):
+            for rows, encoded in student.encode(texts, self.role, batch_size=32, precision=self.precision):
                 targets = torch.tensor([examples[row].target for row in rows])
                 done = 0
                 for block in maxsim_blocks(encoded.tokens.cpu(), encoded.mask.cpu(), self.vectors.store):
@@ -53,7 +54,7 @@ class HeldOut:
                     reciprocal += (1.0 / (block >= own).sum(1)).tolist()
                     done += len(block)
             figures[f"held_out_rr_{language}"] = sum(reciprocal) / len(reciprocal)
-            plan = self.plan(student, examples[: self.plans], idf)
+            plan = self.plan(student, examples[: self.plans])
             entropies.append(float(plan.row_entropy().sum(1).div((plan.source_marginal > 0).sum(1)).mean()))
             matches.append(float(plan.effective_matches().mean()))
         count = len(self.examples)
@@ -63,15 +64,12 @@ class HeldOut:
         return figures
 
     @torch.inference_mode()
-    def plan(self, student: Encoder, examples: Sequence[Example], idf: torch.Tensor | None) -> Plan:
+    def plan(self, student: Encoder, examples: Sequence[Example]) -> Plan:
         """Return the transport plans of `examples` between the student's and the teacher's tokens."""
         student.eval()
-        encoded = student(student.tokenize([e.text for e in examples], "query"), "query")
+        config = self.masses.config
+        tokens = student.tokenize([e.text for e in examples], self.role)
+        encoded = student(tokens, self.role, attention=config.marginals == "attention")
         targets = self.vectors.targets([e.target for e in examples], torch.zeros(0)).to(student.device)
-        cost = COSTS[self.transport.cost](encoded.tokens, targets.tokens)
-        return solve(
-            self.transport,
-            cost,
-            marginal(self.transport, encoded.mask, encoded.norms, encoded.ids, idf),
-            marginal(self.transport, targets.mask, targets.norms, targets.ids, idf),
-        )
+        cost = COSTS[config.cost](encoded.tokens, targets.tokens)
+        return solve(config, cost, self.masses(encoded), self.masses(targets))

@@ -16,7 +16,8 @@ from engine.encoders.encoder import Encoded, Encoder, Role
 from engine.errors import InputError
 from engine.evaluation.typed import typed
 from engine.training.distil import Distillation
-from engine.training.losses.problem import COSTS, marginal, solve
+from engine.training.losses import Masses
+from engine.training.losses.problem import COSTS, solve
 from engine.transport import Plan
 from engine.validation import validated
 
@@ -30,9 +31,9 @@ def held_out_plans(distillation: Distillation) -> list[dict[str, Any]]:
     student = distillation.student
     for language, examples in distillation.held_out.examples.items():
         chosen = examples[:PLANS]
-        plan = distillation.held_out.plan(student, chosen, distillation.idf)
+        plan = distillation.held_out.plan(student, chosen)
         for index, example in enumerate(chosen):
-            source = distillation.tokens[example.text].ids
+            source = distillation.tokens[distillation.held_out.role][example.text].ids
             if student.config.query_expansion:
                 source = source + [student.tokenizer.mask_token_id] * (plan.plan.shape[1] - len(source))
             store = distillation.vectors
@@ -54,7 +55,10 @@ def held_out_plans(distillation: Distillation) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class EncodedPair:
-    """A sentence pair with the token vectors of both sides, ready to be solved with any settings."""
+    """A sentence pair with the token vectors of both sides, ready to be solved with any settings.
+
+    `head` is the student's head for learned masses, if it has one.
+    """
 
     source: str
     target: str
@@ -62,6 +66,7 @@ class EncodedPair:
     target_tokens: list[str]
     query: Encoded
     document: Encoded
+    head: torch.nn.Linear | None
 
 
 @torch.inference_mode()
@@ -76,14 +81,14 @@ def encode_pair(
         If a side has no token that counts, is too long or holds control characters.
     """
     source, target = typed(source, "the source sentence"), typed(target, "the target sentence")
-    query = student(student.tokenize([source], "query"), "query")
-    document = teacher(teacher.tokenize([target], target_role), target_role)
+    query = student(student.tokenize([source], "query"), "query", attention=True)
+    document = teacher(teacher.tokenize([target], target_role), target_role, attention=True)
     for side, text in ((query, source), (document, target)):
         if not side.mask.any():
             raise InputError(f"the sentence {text!r} has no token that counts")
     source_tokens = student.pieces(query.ids[0].tolist())
     target_tokens = teacher.pieces(document.ids[0].tolist())
-    return EncodedPair(source, target, source_tokens, target_tokens, query, document)
+    return EncodedPair(source, target, source_tokens, target_tokens, query, document, student.mass_head)
 
 
 @torch.inference_mode()
@@ -95,18 +100,19 @@ def solve_pair(
     Raises
     ------
     InputError
-        If the masses are those of document frequencies, and there are none.
+        If what the masses are made from is not at hand.
     """
     if config.marginals == "idf" and idf is None:
         raise InputError(
             "transport.marginals: the run kept no document frequencies, so 'idf' cannot be used; take another"
         )
     query, document = pair.query, pair.document
+    masses = Masses(config, idf, pair.head)
     plan = solve(
         config,
         COSTS[config.cost](query.tokens, document.tokens),
-        marginal(config, query.mask, query.norms, query.ids, idf),
-        marginal(config, document.mask, document.norms, document.ids, idf),
+        masses(query),
+        masses(document),
     )
     return plan_row(
         plan,

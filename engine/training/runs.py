@@ -106,8 +106,8 @@ def _distil(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list[Sc
         raise
     save_encoder(result.student, run.checkpoints / "student")
     save_fitted(result.teacher, run.checkpoints / "teacher")
-    if distillation.idf is not None:
-        save_frequencies(distillation.idf, run.checkpoints)
+    if distillation.masses.idf is not None:
+        save_frequencies(distillation.masses.idf, run.checkpoints)
     if interrupted is not None:
         raise interrupted
     run.write_table("plans", held_out_plans(distillation))

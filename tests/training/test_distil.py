@@ -62,7 +62,7 @@ def test_the_best_checkpoint_is_kept_and_not_the_last(prepare: Prepare) -> None:
     assert 0 < best < 60 and measured[60] < measured[best]
     assert result.best_step == distillation.run.record["summary"]["best_step"] == best
     assert result.held_out == distillation.run.record["summary"]["held_out_rr"] == measured[best]
-    again = distillation.held_out.measure(result.student, None)
+    again = distillation.held_out.measure(result.student)
     assert again["held_out_rr"] == pytest.approx(measured[best])
 
 
@@ -227,7 +227,7 @@ def test_english_anchors_are_the_training_sentences(prepare: Prepare) -> None:
 def test_held_out_rank_by_hand(prepare: Prepare) -> None:
     """The reciprocal of how many sentences score at least as high as the right one, by the mean of maxima."""
     distillation = prepare()
-    found = distillation.held_out.measure(distillation.student, None)["held_out_rr_sw"]
+    found = distillation.held_out.measure(distillation.student)["held_out_rr_sw"]
     teacher, expected = distillation.teacher, []
     with torch.no_grad():
         documents = []

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from engine.config import LossConfig, TransportConfig
+from engine.config import LossConfig
 from engine.training.losses.base import Batch, Loss, Targets
-from engine.training.losses.contrast import MaxSimContrastLoss, TransportContrastLoss
+from engine.training.losses.contrast import MaxSimContrastLoss, PooledContrastLoss, TransportContrastLoss
+from engine.training.losses.masses import Masses
+from engine.training.losses.matching import GreedyMSELoss
+from engine.training.losses.maxsim_alignment import MaxSimAlignmentLoss
 from engine.training.losses.pooled_mse import PooledMSELoss
+from engine.training.losses.score_kl import ScoreKLLoss
 from engine.training.losses.transport import TransportLoss
 
-__all__ = ["Batch", "Loss", "Targets", "WeightedLoss", "build"]
+__all__ = ["Batch", "Loss", "Masses", "Targets", "WeightedLoss", "build"]
 
 
 class WeightedLoss:
@@ -30,12 +34,20 @@ class WeightedLoss:
         return total, figures
 
 
-def build(config: LossConfig, transport: TransportConfig, idf: Tensor | None = None) -> WeightedLoss:
-    """Return the loss that `config` describes; parts of weight zero are left out."""
+def build(config: LossConfig, masses: Masses) -> WeightedLoss:
+    """Return the loss that `config` describes, over the transport problem of `masses`.
+
+    Parts of weight zero are left out.
+    """
+    temperature = config.temperature
     parts: list[tuple[float, Loss]] = [
-        (config.transport, TransportLoss(transport, idf)),
+        (config.transport, TransportLoss(masses)),
         (config.pooled_mse, PooledMSELoss()),
-        (config.maxsim_contrast, MaxSimContrastLoss(config.temperature)),
-        (config.transport_contrast, TransportContrastLoss(config.temperature, transport, idf)),
+        (config.greedy_mse, GreedyMSELoss()),
+        (config.maxsim_alignment, MaxSimAlignmentLoss()),
+        (config.maxsim_contrast, MaxSimContrastLoss(temperature)),
+        (config.transport_contrast, TransportContrastLoss(temperature, masses)),
+        (config.pooled_contrast, PooledContrastLoss(temperature)),
+        (config.score_kl, ScoreKLLoss(temperature)),
     ]
     return WeightedLoss([(weight, loss) for weight, loss in parts if weight > 0])

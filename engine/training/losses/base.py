@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class Targets:
         Lengths of the token vectors before normalisation.
     ids : Tensor (N, D)
         Piece ids, for marginals by document frequency.
+    attention : Tensor (N, D), optional
+        Attention that each token receives, for marginals by it.
     excluded : Tensor (B, N), bool
         Sentences that are no negatives of a query: the same English text as its own translation.
     """
@@ -35,10 +38,20 @@ class Targets:
     norms: Tensor
     ids: Tensor
     excluded: Tensor
+    attention: Tensor | None = None
+
+    def first(self, count: int) -> Targets:
+        """Return the first `count` sentences, such as those that belong to the batch's queries."""
+        return self._each(lambda name, tensor: tensor[:, :count] if name == "excluded" else tensor[:count])
 
     def to(self, device: torch.device) -> Targets:
         """Return the targets on `device`, where the student's vectors are."""
-        return Targets(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return self._each(lambda _, tensor: tensor.to(device))
+
+    def _each(self, change: Callable[[str, Tensor], Tensor]) -> Targets:
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {n: t if t is None else change(n, t) for n, t in tensors.items()}
+        return Targets(**changed)
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class Batch:
 
     Attributes
     ----------
-    tokens, mask, sentences, norms, ids : Tensor
+    tokens, mask, sentences, norms, ids, attention : Tensor
         As in `Targets`, of the B queries (B, Q, ...), with the student's gradient.
     targets : Targets
         The teacher's side.
@@ -59,6 +72,7 @@ class Batch:
     norms: Tensor
     ids: Tensor
     targets: Targets
+    attention: Tensor | None = None
 
 
 class Loss(Protocol):

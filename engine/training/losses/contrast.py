@@ -1,7 +1,7 @@
 """InfoNCE: a query's own translation against every other English sentence at hand.
 
-One score for each loss: MaxSim, or minus the transport cost. Both are averages over the query's tokens, so
-that one temperature suits queries of any length.
+One score for each loss: MaxSim, minus the transport cost, or the cosine of sentence vectors. The first two
+are averages over the query's tokens, so that one temperature suits queries of any length.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.config import TransportConfig
 from engine.retrieval.maxsim import maxsim_scores
 from engine.training.losses.base import Batch
-from engine.training.losses.problem import marginal, solve
+from engine.training.losses.masses import Masses
+from engine.training.losses.problem import solve
 
 
 def info_nce(scores: Tensor, excluded: Tensor, temperature: float) -> tuple[Tensor, float]:
@@ -48,10 +48,14 @@ class MaxSimContrastLoss:
 
 
 class TransportContrastLoss:
-    """InfoNCE over minus the transport cost between a query and each sentence, plans held constant."""
+    """InfoNCE over minus the transport cost between a query and each sentence, plans held constant.
 
-    def __init__(self, temperature: float, config: TransportConfig, idf: Tensor | None = None) -> None:
-        self.temperature, self.config, self.idf = temperature, config, idf
+    With unbalanced transport the price of mass left behind belongs to the cost, or a sentence that has
+    nothing to do with the query would be the cheapest.
+    """
+
+    def __init__(self, temperature: float, masses: Masses) -> None:
+        self.temperature, self.masses, self.config = temperature, masses, masses.config
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Return the contrast and how often a query's own translation is cheapest."""
@@ -59,8 +63,20 @@ class TransportContrastLoss:
         rows, columns = len(batch.tokens), len(targets.tokens)
         similarity = torch.einsum("bqh,ndh->bnqd", batch.tokens, targets.tokens)
         cost = (1 - similarity if self.config.cost == "cosine" else 2 - 2 * similarity).flatten(0, 1)
-        source = marginal(self.config, batch.mask, batch.norms, batch.ids, self.idf)
-        target = marginal(self.config, targets.mask, targets.norms, targets.ids, self.idf)
+        source, target = self.masses(batch), self.masses(targets)
         plan = solve(self.config, cost, source.repeat_interleave(columns, 0), target.repeat(rows, 1))
-        loss, first = info_nce(-plan.value.view(rows, columns), targets.excluded, self.temperature)
+        loss, first = info_nce(-plan.objective.view(rows, columns), targets.excluded, self.temperature)
         return loss, {"transport_contrast": float(loss.detach()), "in_batch_accuracy_transport": first}
+
+
+class PooledContrastLoss:
+    """InfoNCE over the cosine of sentence vectors."""
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Return the contrast and how often a query's own translation has the highest cosine."""
+        scores = batch.sentences @ batch.targets.sentences.T
+        loss, first = info_nce(scores, batch.targets.excluded, self.temperature)
+        return loss, {"pooled_contrast": float(loss.detach()), "in_batch_accuracy_pooled": first}

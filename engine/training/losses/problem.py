@@ -1,4 +1,4 @@
-"""From encoded tokens to transport problems: costs, marginals, plans."""
+"""From encoded tokens to transport problems: costs, plans, document frequencies."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ from engine import transport
 from engine.config import TransportConfig
 
 COSTS = {"cosine": transport.cosine_cost, "squared_euclidean": transport.squared_euclidean_cost}
-
-
-def marginal(config: TransportConfig, mask: Tensor, norms: Tensor, ids: Tensor, idf: Tensor | None) -> Tensor:
-    """Return token masses (B, T) that sum to one over `mask`, as `config` wants them."""
-    if config.marginals == "norm":
-        return transport.norm_marginal(norms.detach().unsqueeze(-1), mask)
-    if config.marginals == "idf":
-        if idf is None:
-            raise ValueError("marginals by document frequency need the table of frequencies")
-        return transport.idf_marginal(idf.to(ids.device)[ids], mask)
-    return transport.uniform_marginal(mask)
 
 
 def solve(config: TransportConfig, cost: Tensor, source: Tensor, target: Tensor) -> transport.Plan:
@@ -34,6 +23,8 @@ def solve(config: TransportConfig, cost: Tensor, source: Tensor, target: Tensor)
         anneal_from=config.anneal_from,
         iterations=config.iterations,
         tolerance=config.tolerance,
+        penalty=config.penalty,
+        mass=config.mass,
     )
 
 

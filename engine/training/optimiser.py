@@ -1,0 +1,61 @@
+"""Which of the student's weights learn, and AdamW over them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.config import TrainingConfig
+from engine.encoders.encoder import Encoder
+from engine.errors import InputError
+
+#: The mass head's learning rate, in those of the encoder: AdamW moves a weight by about its rate a step, and
+#: the head, which begins at zero, has far to go in a few hundred steps.
+HEAD_RATE = 100.0
+
+
+def freeze(student: Encoder, training: TrainingConfig) -> None:
+    """Keep the weights that `training` freezes, and the fitted mean, from learning.
+
+    Raises
+    ------
+    InputError
+        If the student has fewer layers than are to be frozen.
+    """
+    layers = getattr(getattr(student.model, "encoder", None), "layer", [])
+    if training.frozen_layers > len(layers):
+        raise InputError(
+            f"training.frozen_layers = {training.frozen_layers}, but the student has {len(layers)} layers"
+        )
+    for layer in layers[: training.frozen_layers]:
+        layer.requires_grad_(False)
+    if training.frozen_embeddings or training.frozen_layers:
+        # the whole block, positions and norm too: else backward runs through every frozen layer
+        model = student.model
+        getattr(model, "embeddings", model.get_input_embeddings()).requires_grad_(False)
+    student.mean.requires_grad_(False)
+
+
+def make_optimiser(student: Encoder, training: TrainingConfig) -> torch.optim.AdamW:
+    """Return AdamW over the student's weights that learn; matrices decay, biases and norms do not."""
+    decayed: list[Tensor] = []
+    plain: list[Tensor] = []
+    head = [] if student.mass_head is None else [student.mass_head.weight]
+    for parameter in student.parameters():
+        if parameter.requires_grad and all(parameter is not one for one in head):
+            (decayed if parameter.ndim > 1 else plain).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": training.weight_decay, "rate": 1.0},
+        {"params": plain, "weight_decay": 0.0, "rate": 1.0},
+    ]
+    if head:
+        groups.append({"params": head, "weight_decay": 0.0, "rate": HEAD_RATE})
+    return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its multiple of the learning rate `rate`."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["rate"]

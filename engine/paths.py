@@ -29,3 +29,8 @@ def cache_home() -> Path:
 def data_home() -> Path:
     """Return the data home: ``$OPTICAL_DATA`` or the user's data folder."""
     return Path(os.environ.get("OPTICAL_DATA") or platformdirs.user_data_path("optical-workbench"))
+
+
+def use_data_home(home: Path) -> None:
+    """Make `home` the data home of this process and of those that it starts."""
+    os.environ["OPTICAL_DATA"] = str(home.expanduser().absolute())

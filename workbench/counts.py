@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class Source:
         ``bitext``, ``catalogues`` or ``collection``.
     stamp : str
         Changes when the files do.
+    target : str
+        The language of the other side.
     """
 
     path: str
@@ -46,7 +48,7 @@ class Source:
     origin: str
     kind: str
     stamp: str
-    dataset: Any = field(default=None, compare=False, repr=False)
+    target: str = "en"
 
     @property
     def key(self) -> str:
@@ -56,20 +58,25 @@ class Source:
 
 def sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
     """Return every language of every dataset at hand, and what the configurations of `runs` name besides."""
-    from engine.cli.datasets import datasets
+    from engine.datahome.holdings import datasets
 
     found: dict[tuple[str, str], Source] = {}
     for dataset in datasets():
         for code, files in dataset.files.items():
-            path = f"{dataset.folder}/{files[0].name}" if dataset.kind == "bitext" else dataset.name
-            source = Source(path, code, dataset.name, dataset.kind, _stamp(files), dataset)
-            found.setdefault((path, code), source)
+            target = dataset.manifest.languages[code].target_language if dataset.manifest else "en"
+            path = dataset.path(code)
+            found[path, code] = Source(path, code, dataset.name, dataset.kind, _stamp(files), target)
     for run in runs:
         for settings in (run.get("config") or {}).get("bitext") or ():
             source_key = (str(settings.get("path")), str(settings.get("language")))
             if source_key not in found and (file := _file(source_key[0])) is not None:
                 found[source_key] = Source(*source_key, EARLIER, "bitext", _stamp([file]))
     return list(found.values())
+
+
+def countable(source: Source) -> bool:
+    """Tell whether a count is a matter of seconds; large collections have millions of documents."""
+    return source.kind != "collection" or source.origin in ("lareqa", "tatoeba")
 
 
 class Counts:
@@ -88,20 +95,9 @@ class Counts:
         return count if stamp == source.stamp else None
 
     def count(self, source: Source) -> int:
-        """Count the pairs that are left when empty, doubled and overlong ones are dropped."""
-        from engine.bitext.pairs import Drops
-        from engine.bitext.reader import open_bitext
-        from engine.cli.datasets import check
-
+        """Count the pairs that are left when empty, doubled and overlong ones are dropped, or the queries."""
         try:
-            if source.dataset is not None:
-                (checked,) = check(source.dataset, [source.language])
-                count = DAMAGED if checked.problem else checked.kept
-            else:
-                drops = Drops()
-                for _ in open_bitext(source.path, language=source.language, drops=drops):
-                    pass
-                count = drops.kept
+            count = _queries(source) if source.kind == "collection" else _pairs(source)
         except (OpticalError, OSError):
             count = DAMAGED
         self._known[source.key] = [source.stamp, count]
@@ -115,6 +111,26 @@ class Counts:
             file.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_text(json.dumps(self._known, ensure_ascii=False), "utf-8")
             temporary.replace(file)
+
+
+def _pairs(source: Source) -> int:
+    from engine.bitext.pairs import Drops
+    from engine.bitext.reader import open_bitext
+
+    drops = Drops()
+    for _ in open_bitext(source.path, language=source.language, target_language=source.target, drops=drops):
+        pass
+    return drops.kept
+
+
+def _queries(source: Source) -> int:
+    from engine.bitext.files import find
+    from engine.collections.lareqa import load_lareqa
+    from engine.collections.tatoeba import load_tatoeba
+
+    if source.origin == "tatoeba":
+        return len(load_tatoeba(find(source.path), [source.language])[0].queries)
+    return len(load_lareqa(find(source.path), [source.language]).queries)
 
 
 def _remembered() -> Path:

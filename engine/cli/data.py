@@ -1,4 +1,4 @@
-"""``data``: collections and bitext at hand."""
+"""``data``: what can be evaluated on and learned from; getting it, importing it, checking it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ from typing import Any
 
 import click
 
-from engine.cli.datasets import Checked, Dataset, check, datasets
-from engine.cli.options import json_option, print_json
+from engine.cli.options import data_option, json_option, print_json
 from engine.cli.tables import print_facts, print_line, print_table, size_text
+from engine.datahome.checking import Checked, check
+from engine.datahome.holdings import Dataset, datasets
 from engine.errors import InputError, OpticalError, nearest
 from engine.languages import language
+from engine.paths import data_home
 
 
 @click.group()
 def data() -> None:
-    """Collections and bitext at hand: in the data home, the working folder and installed packages."""
+    """Collections and bitext: what there is, and getting it.
+
+    Data lies in the data home, which OPTICAL_DATA or --data names, in the working folder, in the home of
+    ir_datasets, or in installed packages.
+    """
 
 
 @data.command("list")
+@data_option
 @json_option
 def list_command(as_json: bool) -> None:
     """List what can be evaluated on and learned from, at hand or not."""
@@ -29,28 +36,31 @@ def list_command(as_json: bool) -> None:
         print_json(listed)
         return
     print_table(
-        ("data", "kind", "at hand", "languages", "size", "licence", "from"),
+        ("data", "kind", "at hand", "languages", "size", "licence"),
         [
             (
                 entry["name"],
                 entry["kind"],
                 "yes" if entry["at_hand"] else "no",
-                str(len(entry["languages"])) if entry["at_hand"] else "",
-                size_text(entry["size"]) if entry["at_hand"] else "",
+                _languages(entry),
+                size_text(size) if (size := entry["size"] or entry["published_size"]) else "",
                 entry["licence"],
-                entry["source"],
             )
             for entry in listed
         ],
         right=("languages", "size"),
     )
+    click.echo(f"\nThe data home is {data_home()}.", err=True)
 
 
 @data.command("show")
 @click.argument("name")
+@data_option
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show one dataset: its terms, its languages and files, and how a configuration names it."""
+    """Show one dataset: its terms, languages, files and counts, an example, and how a run names it."""
+    from engine.datahome.examples import example, usage
+
     (dataset,) = _find([name])
     entry = _entry(dataset)
     files: list[dict[str, Any]] = [
@@ -59,12 +69,16 @@ def show(name: str, as_json: bool) -> None:
             "name": language(code).name,
             "files": len(found),
             "size": _size(found),
-            "path": _path(dataset, found),
+            "path": dataset.path(code),
         }
         for code, found in sorted(dataset.files.items())
     ]
+    published = dict(dataset.resource.counts) if dataset.resource else {}
+    use = usage(dataset)
     if as_json:
-        print_json({**entry, "files": files, "other_locales": dataset.others})
+        print_json(
+            {**entry, "files": files, "other_locales": dataset.others, "published": published, "use": use}
+        )
         return
     print_facts(
         [
@@ -73,31 +87,102 @@ def show(name: str, as_json: bool) -> None:
             ("at hand", "yes" if entry["at_hand"] else f"no: {entry['advice']}"),
             ("licence", entry["licence"]),
             ("from", entry["source"]),
-            ("size", size_text(entry["size"]) if entry["at_hand"] else ""),
-            ("use", _use(dataset)),
+            ("folder", str(_place(dataset) or "")),
+            ("size", size_text(size) if (size := entry["size"] or entry["published_size"]) else ""),
+            ("published", _totals(published)),
+            ("remark", entry["remark"]),
             ("not known", " ".join(dataset.others)),
         ]
     )
     if files:
-        print_line()
-        print_table(
-            ("", "language", "files", "size", "path"),
-            [
-                (row["language"], row["name"], str(row["files"]), size_text(row["size"]), row["path"])
-                for row in files
-            ],
-            right=("files", "size"),
+        _print_files(dataset, files, published)
+    for title, text in (("example", example(dataset)), ("in a run's file", use)):
+        if text:
+            print_line()
+            print_line(f"{title}:")
+            for line in text.splitlines():
+                print_line(f"  {line}")
+
+
+@data.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--name", help="Its name in the commands; none takes it from the file's name.")
+@click.option("--language", "code", metavar="CODE", help="Its language, where the data does not tell.")
+@click.option("--link", is_flag=True, help="Link to the files instead of copying them.")
+@click.option("--dry-run", is_flag=True, help="Say what it is and import nothing.")
+@data_option
+@json_option
+def import_command(
+    path: Path, name: str | None, code: str | None, link: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Bring data into the data home: a file, a folder, or a zip or tar archive of them.
+
+    The format is told by the content. Archives that readers open themselves (a zip of TMX or of line-aligned
+    files) stay packed; others are unpacked, links and paths that lead outside refused.
+    """
+    from engine.datahome.importing import import_data
+
+    imported = import_data(path, name=name, language=code, link=link, dry_run=dry_run)
+    seen = imported.seen
+    if as_json:
+        print_json(imported.record())
+        return
+    counted = "counted" if dry_run else "imported"
+    click.echo(f"{path} is {seen.format}; {counted} as {imported.name} in {imported.folder}", err=True)
+    whats = list(dict.fromkeys(what for part in seen.languages.values() for what in part.counts))
+    print_table(
+        ("", "language", *whats),
+        [
+            (key, language(key).name, *(f"{part.counts.get(what, 0):,}" for what in whats))
+            for key, part in sorted(seen.languages.items())
+        ],
+        right=whats,
+    )
+    if not dry_run:
+        click.echo(f"\noptical-workbench data show {imported.name} tells how to use it", err=True)
+
+
+@data.command("fetch")
+@click.argument("name")
+@click.option("--language", "languages", multiple=True, metavar="CODE", help="Only this language's files.")
+@data_option
+def fetch_command(name: str, languages: tuple[str, ...]) -> None:
+    """Fetch a dataset from where it is published, into the data home.
+
+    What broke off is resumed by the next call; files that are here are left alone. A file may be a tenth
+    larger than published, or 20 GB where no size is published, and its checksum must be right where one is.
+    """
+    from engine.cli.fetching import FetchDisplay
+    from engine.datahome.fetching import fetch_dataset
+    from engine.datahome.resources import resources
+
+    known = resources()
+    if name not in known:
+        if name.startswith("package:"):
+            raise InputError(f"{name} is a package; pip install {name.partition(':')[2]}")
+        raise InputError(
+            f"there is no dataset {name!r} to fetch{nearest(name, list(known))}; it is one of "
+            f"{', '.join(known)}"
         )
+    resource = known[name]
+    codes = [language(code).code for code in languages]
+    with FetchDisplay() as display:
+        count = fetch_dataset(resource, codes, display)
+    click.echo(f"{count} new files of {name} in {resource.place}; licence: {resource.licence}", err=True)
+    if resource.remark:
+        click.echo(f"mind: {resource.remark}", err=True)
 
 
 @data.command("check")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--language", "languages", multiple=True, metavar="CODE", help="Only this language.")
+@data_option
 @json_option
 def check_command(names: tuple[str, ...], languages: tuple[str, ...], as_json: bool) -> None:
-    """Read data at hand to its end: count it, and find what is damaged or incomplete.
+    """Read data at hand to its end and hold its counts against the published ones.
 
-    Without a NAME all data at hand is read, which takes a minute or two.
+    Without a NAME all data at hand is read, which takes a minute or two. Leaves with 1 if anything is
+    damaged, incomplete, or has other counts or contents than were published.
     """
     chosen = _find(names)
     codes = [language(code).code for code in languages]
@@ -113,20 +198,18 @@ def check_command(names: tuple[str, ...], languages: tuple[str, ...], as_json: b
         print_json([vars(row) for row in checked])
     else:
         print_table(
-            ("data", "language", "entries", "kept", "dropped", "state", "problem"),
+            ("data", "language", "counts", "dropped", "state", "problem"),
             [
                 (
                     row.dataset,
                     row.language,
-                    f"{row.read:,}",
-                    f"{row.kept:,}",
+                    ", ".join(f"{count:,} {what}" for what, count in row.counts.items()),
                     ", ".join(f"{count:,} {why.replace('_', ' ')}" for why, count in row.dropped.items()),
-                    "damaged" if row.problem else "ok",
+                    "damaged" if row.problem else "ok" if row.published else "read",
                     row.problem,
                 )
                 for row in checked
             ],
-            right=("entries", "kept"),
         )
     broken = [row for row in checked if row.problem]
     if broken:
@@ -150,32 +233,68 @@ def _find(names: Sequence[str]) -> list[Dataset]:
 
 
 def _entry(dataset: Dataset) -> dict[str, Any]:
+    resource = dataset.resource
     return {
         "name": dataset.name,
         "kind": dataset.kind,
         "at_hand": bool(dataset.files),
         "languages": sorted(dataset.files),
-        "size": sum(_size(files) for files in dataset.files.values()),
+        "size": sum(_size(files) for files in _distinct(dataset)),
         "licence": dataset.licence,
         "source": dataset.source,
         "advice": dataset.advice,
+        "published_languages": resource.languages if resource else [],
+        "published_size": resource.size if resource else 0,
+        "remark": resource.remark if resource else "",
     }
 
 
-def _use(dataset: Dataset) -> str:
-    if dataset.kind == "collection":
-        return f'[[collections]] name = "{dataset.name}"'
-    code = min(dataset.files, default="")
-    if not code:
-        return ""
-    return f'[[bitext]] path = "{_path(dataset, dataset.files[code])}", language = "{code}"'
+def _languages(entry: dict[str, Any]) -> str:
+    here, published = len(entry["languages"]), len(entry["published_languages"])
+    if here and here < published:
+        return f"{here} of {published}"
+    return str(here or published or "")
 
 
-def _path(dataset: Dataset, files: Sequence[Path]) -> str:
-    """Return what `path` in a configuration is for one language's files."""
-    if dataset.kind == "bitext":
-        return f"{dataset.folder}/{files[0].name}"
-    return dataset.folder or dataset.name
+def _distinct(dataset: Dataset) -> list[list[Path]]:
+    """Return the lists of files that differ: an unpacked archive's languages share one."""
+    return list({tuple(files): files for files in dataset.files.values()}.values())
+
+
+def _place(dataset: Dataset) -> Path | None:
+    if dataset.resource is not None:
+        first = next(iter(dataset.files.values()), [])
+        inside = first and not first[0].is_relative_to(dataset.resource.place)
+        return first[0].parent if inside else dataset.resource.place
+    return dataset.manifest.folder if dataset.manifest else None
+
+
+def _totals(published: dict[str, Any]) -> str:
+    return ", ".join(f"{sum(counts.values()):,} {what}" for what, counts in published.items())
+
+
+def _print_files(dataset: Dataset, files: list[dict[str, Any]], published: dict[str, Any]) -> None:
+    whats = list(published) if len(published) <= 2 else []
+    print_line()
+    print_table(
+        ("", "language", "files", "size", *whats, "path"),
+        [
+            (
+                row["language"],
+                row["name"],
+                str(row["files"]),
+                size_text(row["size"]),
+                *(_count(published[what].get(row["language"])) for what in whats),
+                row["path"],
+            )
+            for row in files
+        ],
+        right=("files", "size", *whats),
+    )
+
+
+def _count(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
 
 
 def _size(files: Sequence[Path]) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from engine.paths import results_path, runs_folder
+from engine.paths import results_path, runs_folder, use_data_home
 from engine.results.ingest import ingest
 from engine.results.lines import to_json
 
@@ -27,6 +27,23 @@ def results_option(command: Command) -> Command:
         default=results_path,
         help="The results database; its runs lie in the folder runs/ beside it.",
     )(command)
+
+
+def data_option(command: Command) -> Command:
+    """Add ``--data PATH``, which moves the data home for this command and the processes that it starts."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        callback=_move_data_home,
+        expose_value=False,
+        is_eager=True,
+        help="The data home, instead of OPTICAL_DATA's.",
+    )(command)
+
+
+def _move_data_home(context: click.Context, option: click.Parameter, home: Path | None) -> None:
+    if home is not None:
+        use_data_home(home)
 
 
 def json_option(command: Command) -> Command:

@@ -57,7 +57,8 @@ class RemoteFile:
     address : str
         Where it is published, by https or http.
     path : str
-        Its place in its dataset's folder; for an archive the folder that it is unpacked to.
+        Its place in its dataset's folder; for an archive the folder that it is unpacked to, empty for the
+        dataset's own.
     language : str
         The code of the language it belongs to; empty if it belongs to all.
     size : int

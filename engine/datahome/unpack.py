@@ -226,7 +226,7 @@ def _unpack_tar(path: Path, output: _Output) -> None:
                     if content is None:
                         raise output.refusal(f"the member {name!r} has no content")
                     output.add(name, content)
-                archive.members = []  # tarfile would keep every header in memory
+                archive.members = []  # type: ignore[attr-defined]  # every header would stay in memory
         if not output.members:
             raise InputError("the archive is damaged or empty; fetch it again", path=path)
 

@@ -1,0 +1,1 @@
+"""Telling from its content what a file or folder is."""

@@ -35,13 +35,13 @@ def query(
     import torch
 
     from engine.cli.console import ConsoleReporter
-    from engine.evaluation.opening import find_run
+    from engine.evaluation.opening import config_of, find_run
     from engine.evaluation.search import Searcher
-    from engine.training.precision import autocast_dtype
+    from engine.training.precision import precision_of
 
     folder = find_run(results, run)
     with ConsoleReporter() as reporter:
-        precision = autocast_dtype("auto", torch.device("cpu"))
+        precision = precision_of(config_of(folder), torch.device("cpu"))
         searcher = Searcher(folder, collection, language, precision, reporter)
         hits = searcher.search(text, k)
     matches = {hit.document.id: searcher.explain(text, hit.document.id) for hit in hits} if explain else {}

@@ -94,7 +94,9 @@ def saved_encoders(run: RunFolder) -> tuple[SavedEncoder, SavedEncoder]:
         queries = (config.student or config.teacher).model_copy(update={"checkpoint": str(student)})
         documents = config.teacher
     else:
-        queries, documents = config.encoder, config.teacher or config.encoder
+        queries = documents = config.encoder
+        if config.teacher is not None and config.evaluation.documents == "teacher":
+            documents = config.teacher
     name = run.record["name"] or run.id
     return (
         SavedEncoder(queries, student, f"{name}'s query encoder"),

@@ -75,7 +75,7 @@ class Searcher:
         self.language = find_language(language).code
         self.collection, entry = choose_pool(config, collection, self.language, pool, shelf)
         self.student = shelf.encoder(student, reporter)
-        by_student = config.kind == "distil" and config.evaluation.documents == "student"
+        by_student = config.evaluation.documents == "student"
         self.documents = self.student if by_student else shelf.encoder(teacher, reporter)
         self.precision = precision
         self.texts = document_texts(self.collection, context=entry.context)

@@ -220,10 +220,11 @@ class Operations:
 def _searcher(run: RunFolder, asked: _Pool, shelf: Shelf, reporter: Reporter) -> Searcher:
     import torch
 
+    from engine.evaluation.opening import config_of
     from engine.evaluation.search import Searcher
-    from engine.training.precision import autocast_dtype
+    from engine.training.precision import precision_of
 
-    precision = autocast_dtype("auto", torch.device("cpu"))
+    precision = precision_of(config_of(run), torch.device("cpu"))
     return Searcher(run, asked.collection, asked.language, precision, reporter, pool=asked.pool, shelf=shelf)
 
 

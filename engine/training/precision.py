@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from engine.config import AnyConfig
+
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Return the autocast type for ``auto``, ``bf16`` or ``fp32``.
@@ -20,3 +22,8 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         return torch.bfloat16 if native else torch.float32
     return torch.float32
+
+
+def precision_of(config: AnyConfig, device: torch.device) -> torch.dtype:
+    """Return the autocast type on `device` that a run with this configuration evaluates in."""
+    return autocast_dtype(config.training.precision if config.kind == "distil" else "auto", device)

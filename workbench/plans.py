@@ -58,9 +58,10 @@ class SolvedPlan:
         rows, columns = self.mass.shape
         return (
             f"{'converged' if self.converged else 'NOT CONVERGED'}, marginal error {self.marginal_error:.0e} "
-            f"· entropy {self.entropy:.2f} ({math.exp(self.entropy):.1f} matches)\n"
+            f"· entropy {self.entropy:.2f}\n"
+            f"{math.exp(self.entropy):.1f} matches · cost {self.value:.3g} · {rows}×{columns} · "
             f"{'stored' if self.stored else 'solved now'}: {self.solver} ε {self.epsilon:.3g}, "
-            f"{self.iterations} iterations · {rows}×{columns} · cost {self.value:.3g}"
+            f"{self.iterations} iterations"
         )
 
     def cell(self, row: int, column: int) -> str:

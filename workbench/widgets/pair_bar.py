@@ -73,10 +73,10 @@ class PairBar(Vertical):
         with Horizontal():
             yield RunField(id="pair-run")
             yield Static("language", classes="name")
-            yield Input(id="pair-language", placeholder="sw", select_on_focus=False, max_length=20)
+            yield Input(id="pair-language", placeholder="sw", max_length=20)
             yield Static(id="pair-family")
-        yield Input(id="pair-source", placeholder="a sentence in that language", select_on_focus=False)
-        yield Input(id="pair-target", placeholder="its English translation", select_on_focus=False)
+        yield Input(id="pair-source", placeholder="a sentence in that language")
+        yield Input(id="pair-target", placeholder="its English translation")
 
     def take(self, run: str, name: str, pair: Pair | None, languages: list[str]) -> None:
         """Begin with a run (its id and name), the pair that is shown, and languages to suggest."""
@@ -84,9 +84,10 @@ class PairBar(Vertical):
         code = self.query_one("#pair-language", Input)
         code.suggester = SuggestFromList(languages, case_sensitive=False)
         if pair is not None:
-            code.value = pair.language
-            self.query_one("#pair-source", Input).value = _line(pair.source)
-            self.query_one("#pair-target", Input).value = _line(pair.target)
+            texts = {"language": pair.language, "source": _line(pair.source), "target": _line(pair.target)}
+            for part, text in texts.items():
+                entry = self.query_one(f"#pair-{part}", Input)
+                entry.value, entry.cursor_position = text, len(text)
         elif not code.value and languages:
             code.value = languages[0]
 

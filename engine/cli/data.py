@@ -87,7 +87,7 @@ def show(name: str, as_json: bool) -> None:
             ("at hand", "yes" if entry["at_hand"] else f"no: {entry['advice']}"),
             ("licence", entry["licence"]),
             ("from", entry["source"]),
-            ("folder", str(_place(dataset) or "")),
+            ("folder", _place(dataset)),
             ("size", size_text(size) if (size := entry["size"] or entry["published_size"]) else ""),
             ("published", _totals(published)),
             ("remark", entry["remark"]),
@@ -261,12 +261,10 @@ def _distinct(dataset: Dataset) -> list[list[Path]]:
     return list({tuple(files): files for files in dataset.files.values()}.values())
 
 
-def _place(dataset: Dataset) -> Path | None:
-    if dataset.resource is not None:
-        first = next(iter(dataset.files.values()), [])
-        inside = first and not first[0].is_relative_to(dataset.resource.place)
-        return first[0].parent if inside else dataset.resource.place
-    return dataset.manifest.folder if dataset.manifest else None
+def _place(dataset: Dataset) -> str:
+    if dataset.files and dataset.folder:
+        return str(dataset.place())
+    return str(dataset.resource.place) if dataset.resource else ""
 
 
 def _totals(published: dict[str, Any]) -> str:

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from typing import get_args
 
-from engine.bitext.reader import open_bitext
 from engine.collections.base import Collection
 from engine.collections.lareqa import load_lareqa
 from engine.collections.tatoeba import load_tatoeba
 from engine.config import CollectionConfig
-from engine.datahome.holdings import Dataset
+from engine.datahome.holdings import Dataset, open_pairs
 from engine.errors import InputError
 
 _WIDTH = 200
@@ -45,12 +44,9 @@ def usage(dataset: Dataset) -> str:
 
 
 def _collection_usage(dataset: Dataset, codes: list[str]) -> str:
-    reader = dataset.manifest.reader if dataset.manifest else ""
-    if dataset.resource is not None:
-        reader = dataset.resource.collection
-    if reader not in get_args(CollectionConfig.model_fields["name"].annotation):
+    if dataset.reader not in get_args(CollectionConfig.model_fields["name"].annotation):
         return ""
-    lines = ["[[collections]]", f'name = "{reader}"']
+    lines = ["[[collections]]", f'name = "{dataset.reader}"']
     if dataset.manifest is not None or dataset.name == "mlqa-r":
         lines.append(f"path = {_quoted(dataset.folder)}")
     if dataset.name == "clirmatrix":
@@ -73,13 +69,10 @@ def example(dataset: Dataset) -> str:
     try:
         if dataset.kind != "collection":
             return _pair(dataset, code)
-        reader = (
-            dataset.manifest.reader if dataset.manifest else dataset.resource and dataset.resource.collection
-        )
-        place = next(iter(dataset.files[code])).parent
-        if reader == "lareqa":
+        place = dataset.place()
+        if dataset.reader == "lareqa":
             return _answered(load_lareqa(place, [code]))
-        if reader == "tatoeba":
+        if dataset.reader == "tatoeba":
             return _answered(load_tatoeba(place, [code])[0])
         topics = [file for file in dataset.files[code] if "topics" in file.name]
         return f"topic: {_first_line(topics[0])}" if topics else ""
@@ -88,12 +81,8 @@ def example(dataset: Dataset) -> str:
 
 
 def _pair(dataset: Dataset, code: str) -> str:
-    target = dataset.manifest.languages[code].target_language if dataset.manifest else "en"
-    path: str | Path = dataset.path(code)
-    if dataset.manifest is None and dataset.kind == "bitext":
-        path = dataset.files[code][0]
-    pair = next(open_bitext(path, language=code, target_language=target))
-    return f"{code}: {_short(pair.source)}\n{target}: {_short(pair.target)}"
+    pair = next(open_pairs(dataset, code))
+    return f"{code}: {_short(pair.source)}\n{pair.target_language}: {_short(pair.target)}"
 
 
 def _answered(collection: Collection) -> str:

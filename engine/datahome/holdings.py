@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from engine.bitext.files import find
+from engine.bitext.pairs import Drops, SentencePair
+from engine.bitext.reader import Format, open_bitext
 from engine.datahome.manifest import MANIFEST, Manifest, manifests
 from engine.datahome.resources import Kind, Resource, resources
 from engine.errors import InputError
@@ -73,6 +76,29 @@ class Dataset:
             if locale not in self.others:
                 self.others.append(locale)
 
+    @property
+    def reader(self) -> str:
+        """What ``name`` in ``[[collections]]`` is for it; empty for what is no collection."""
+        if self.kind != "collection":
+            return ""
+        if self.manifest is not None:
+            return self.manifest.reader
+        return self.resource.collection if self.resource else ""
+
+    def place(self) -> Path:
+        """Return the folder that it lies in.
+
+        Raises
+        ------
+        InputError
+            If it is not at hand.
+        """
+        if self.manifest is not None:
+            return self.manifest.folder
+        if self.resource is not None and self.resource.shared:
+            return self.resource.place
+        return find(self.folder)
+
     def path(self, code: str) -> str:
         """Return what `path` in a configuration is for one language of it."""
         if self.manifest is not None:
@@ -89,6 +115,23 @@ def datasets(*, catalogues: bool = True) -> list[Dataset]:
     return known + (_packages() if catalogues else [])
 
 
+def open_pairs(dataset: Dataset, code: str, drops: Drops | None = None) -> Iterator[SentencePair]:
+    """Open one language of bitext or catalogues at hand as a run would read it.
+
+    Raises
+    ------
+    InputError
+        As `engine.bitext.reader.open_bitext`.
+    """
+    if dataset.manifest is not None:
+        reader = cast(Format, dataset.manifest.reader)
+        target = dataset.manifest.languages[code].target_language
+        path = dataset.manifest.folder / dataset.manifest.languages[code].path
+        return open_bitext(path, format=reader, language=code, target_language=target, drops=drops)
+    whole: str | Path = dataset.files[code][0] if dataset.kind == "bitext" else dataset.name
+    return open_bitext(whole, language=code, drops=drops)
+
+
 def _published(resource: Resource) -> Dataset:
     advice = f"optical-workbench data fetch {resource.name}" if resource.remotes else resource.remark
     dataset = Dataset(
@@ -100,12 +143,10 @@ def _published(resource: Resource) -> Dataset:
         advice,
         resource=resource,
     )
-    place = resource.place
-    if not resource.shared:
-        try:
-            place = find(resource.folder)
-        except InputError:
-            return dataset
+    try:
+        place = dataset.place()
+    except InputError:
+        return dataset
     if not place.is_dir() or (place / MANIFEST).exists():
         return dataset
     if pattern := _NAMES.get(resource.name):

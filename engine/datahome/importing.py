@@ -86,7 +86,7 @@ def import_data(
             if not dry_run:
                 _add(seen, folder, link)
         else:
-            name = name or _named(path)
+            name = name or _named(path, seen)
             folder = data_home() / name
             _check_name(name, folder, path)
             if not dry_run:
@@ -166,9 +166,11 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def _named(path: Path) -> str:
+def _named(path: Path, seen: Seen) -> str:
     """Return a dataset's name after a file's: ``WikiMatrix.en-so.tsv.gz`` is ``wikimatrix.en-so``."""
-    stem = path.resolve().name.lower()
+    stem = path.absolute().name.lower()
+    if seen.reader == "moses" and path.is_file() and path.suffix != ".zip":
+        stem = stem.removesuffix(".gz").removesuffix(".xz").rpartition(".")[0]
     stem = re.sub(
         r"(\.(gz|xz|bz2|zip|tar|tgz|tmx|xlf|xliff|po|mo|tsv|txt|jsonl|ndjson|json|parquet))+$", "", stem
     )

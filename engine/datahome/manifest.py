@@ -80,6 +80,8 @@ def manifests() -> list[Manifest]:
     found = []
     home = data_home()
     for file in sorted(home.glob(f"*/{MANIFEST}")) if home.is_dir() else ():
+        if file.parent.name.startswith("."):
+            continue  # an import under way
         try:
             found.append(read_manifest(file.parent))
         except InputError:

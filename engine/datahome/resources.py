@@ -214,7 +214,7 @@ def _own() -> Iterator[Resource]:
         "mewsli-x",
         "collection",
         "mewsli-x",
-        "see its source",
+        "Apache 2.0, texts apart",
         "github.com/google-research/google-research, dense_representations_for_entity_retrieval/mel",
         (
             RemoteFile(
@@ -248,7 +248,8 @@ def _own() -> Iterator[Resource]:
             "topics": {"ha": 1500, "so": 1000, "sw": 1500},
             "judgements": {"ha": 1876, "so": 1049, "sw": 1891},
         },
-        remark="these are topics and judgements; its documents, Wikipedia articles, come apart",
+        remark="these are topics and judgements; its documents, Wikipedia articles, come apart and go into "
+        "africlirmatrix-v1.0-<language>/corpus.jsonl beside them",
         collection="africlirmatrix",
     )
     yield _ciral()

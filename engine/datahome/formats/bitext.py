@@ -199,8 +199,8 @@ def _languages(path: Path, kind: Format, files: list[str], code: str | None) -> 
     if len(codes) < 2:
         unknown = f" ({', '.join(tags)} names no known language)" if tags and not codes else ""
         raise InputError(
-            f"this is {_TITLES[kind]} that does not tell its languages{unknown}; name one with --language "
-            "(the other is English)",
+            f"{_TITLES[kind]}, whose languages are not told{unknown}; name one with --language (the other is "
+            "English)",
             path=path,
         )
     target = "en" if "en" in codes else codes[0]

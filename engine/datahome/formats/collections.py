@@ -14,6 +14,7 @@ from engine.collections.folder import load_folder
 from engine.collections.lareqa import load_lareqa
 from engine.collections.mewslix import CANDIDATES
 from engine.collections.tatoeba import load_tatoeba
+from engine.datahome.counting import line_counts, mewslix_counts
 from engine.datahome.formats.seen import Seen, inside
 from engine.datahome.manifest import Part
 from engine.datahome.resources import Resource, resources
@@ -38,12 +39,12 @@ def collection_folder(folder: Path, code: str | None = None) -> Seen | None:
     if any(_TATOEBA.fullmatch(name) for name in names):
         return _tatoeba(folder, names)
     if CANDIDATES in names:
-        return _published(folder, names, resources()["mewsli-x"], "Mewsli-X")
+        return _mewslix(folder, names)
     for dataset in ("ciral", "africlirmatrix"):
         resource = resources()[dataset]
         wanted = {remote.path.rpartition("/")[2] for remote in resource.remotes}
         if any(name.rpartition("/")[2] in wanted for name in names):
-            return _published(folder, names, resource, resource.name)
+            return _by_lines(folder, names, resource)
     here = [name for name in names if "/" not in name]
     json_files = [name for name in here if name.endswith(".json")]
     if json_files and all(_paragraphs(folder / name) is not None for name in json_files):
@@ -118,19 +119,24 @@ def _lareqa(folder: Path, names: list[str], total: int) -> Seen:
     return Seen(title, "collection", "lareqa", folder, parts, known, left_out=total - len(names))
 
 
-def _published(folder: Path, names: list[str], resource: Resource, title: str) -> Seen:
+def _by_lines(folder: Path, names: list[str], resource: Resource) -> Seen:
     """Recognise a published collection by its files' names, wherever in the folder they lie."""
-    wanted = {remote.path.rpartition("/")[2]: remote for remote in resource.remotes}
-    by_code: dict[str, list[str]] = {}
+    remotes = {remote.path.rpartition("/")[2]: remote for remote in resource.remotes}
+    by_code: dict[str, list[tuple[str, str]]] = {}
     for name in names:
-        remote = wanted.get(name.rpartition("/")[2])
-        if remote is not None:
-            by_code.setdefault(remote.language, []).append(name)
-    if not by_code:  # its archive's files are no resource of their own
-        by_code = dict.fromkeys(resource.languages, names)
-    used = {name for found in by_code.values() for name in found}
-    corpora = [name for name in names if name.endswith("corpus.jsonl")]
-    parts = {code: Part(found, "", {"files": len(found)}) for code, found in by_code.items()}
+        if remote := remotes.get(name.rpartition("/")[2]):
+            by_code.setdefault(remote.language, []).append((remote.path, name))
+    parts = {
+        code: Part(
+            [name for _, name in found],
+            "",
+            line_counts(resource.name, code, [(path, folder / name) for path, name in found]),
+        )
+        for code, found in by_code.items()
+    }
+    corpora = tuple(name for name in names if name.endswith("/corpus.jsonl"))
+    used = sum(map(len, by_code.values())) + len(corpora)
+    title = f"{resource.name}'s topics and judgements" + (", with documents" if corpora else "")
     return Seen(
         title,
         "collection",
@@ -138,9 +144,20 @@ def _published(folder: Path, names: list[str], resource: Resource, title: str) -
         folder,
         parts,
         resource.name,
-        tuple(corpora),
-        left_out=len(names) - len(used | set(corpora)),
+        corpora,
+        left_out=len(names) - used,
     )
+
+
+def _mewslix(folder: Path, names: list[str]) -> Seen:
+    counts = mewslix_counts(folder)
+    mentions = {what: by_code for what, by_code in counts.items() if "all" not in by_code}
+    codes = sorted({code for by_code in mentions.values() for code in by_code})
+    parts = {
+        code: Part(names, "", {what: by_code.get(code, 0) for what, by_code in mentions.items()})
+        for code in codes
+    }
+    return Seen("Mewsli-X", "collection", "mewsli-x", folder, parts, "mewsli-x")
 
 
 def _own(folder: Path, names: list[str], code: str | None) -> Seen:

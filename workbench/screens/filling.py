@@ -45,7 +45,7 @@ class Filling(Room):
             self._choose(line)
         elif line.name in ("path", "language") and form.is_bitext(line.path[:-1]):
             self._pick_bitext(line, form)
-        elif line.name in ("language", "languages", "target_language"):
+        elif line.name in ("language", "languages", "target_language", "document_languages"):
             self._pick_languages(line, form)
         else:
             self._type(line, form)
@@ -114,11 +114,11 @@ class Filling(Room):
             if isinstance(answer, str):
                 form.put(line.path, answer)
             place = item
-            for number, (found, code) in enumerate([] if isinstance(answer, str) else answer or []):
+            for number, picked in enumerate([] if isinstance(answer, str) else answer or []):
                 if number:
                     place = form.add(place) or place
-                form.put((*place, "path"), found)
-                form.put((*place, "language"), code)
+                for name, value in zip(("path", "language", "target_language"), picked, strict=True):
+                    form.put((*place, name), value)
             self.fill()
 
         self.app.push_screen(PickBitext(path, language, self._runs()), answered)

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.worker import get_current_worker
 
 from engine.languages import LANGUAGES
-from workbench.counts import DAMAGED, Counts, Source, sources
+from workbench.counts import DAMAGED, Counts, Source, countable, sources
 from workbench.screens.dialogs import Choose
 from workbench.widgets.table import Cell, Column
 
@@ -65,7 +65,7 @@ class Picker(Choose):
         found = self._of_use(Picker.last)
         known = {source.key: count for source in found if (count := counts.known(source)) is not None}
         self.post_message(self.Found(found, dict(known), False))
-        left = [source for source in found if source.key not in known]
+        left = [source for source in found if source.key not in known and countable(source)]
         left.sort(key=lambda source: (source.language not in self.wanted, source.kind, source.language))
         last = monotonic()
         for source in left:
@@ -86,7 +86,7 @@ class Picker(Choose):
     def on_picker_found(self, message: Found) -> None:
         """Take in what was found and counted."""
         self.found, self.counts = message.found, message.counts
-        left = len(self.found) - len(self.counts)
+        left = sum(countable(source) for source in self.found) - len(self.counts)
         self.say("" if message.done else f"counting pairs, {left} sources to go …" if left else "")
         self._arrange()
         self.refill()
@@ -97,7 +97,7 @@ class Picker(Choose):
 
 
 class PickBitext(Picker):
-    """Sources of sentence pairs; the answer is a list of (path, language), or a typed path."""
+    """Sources of sentence pairs; the answer is a list of (path, language, the other one), or a typed path."""
 
     def __init__(self, path: str, language: str, runs: Sequence[dict[str, Any]]) -> None:
         columns = ("", "Language", Column("Pairs", 8, right=True), "From", "Path")
@@ -125,7 +125,7 @@ class PickBitext(Picker):
             )
             for source in order
         ]
-        self.keys = [(source.path, source.language) for source in order]
+        self.keys = [(source.path, source.language, source.target) for source in order]
 
 
 class PickLanguage(Picker):
@@ -171,10 +171,10 @@ class PickLanguage(Picker):
         self.keys = codes
 
     def _total(self, having: list[Source]) -> Any:
-        counts = [self.counts.get(source.key) for source in having]
+        counts = [self.counts.get(source.key) for source in having if countable(source)]
         if None in counts:
             return Cell("…", "dim")
-        return f"{sum(max(count or 0, 0) for count in counts):,}" if having else ""
+        return f"{sum(max(count or 0, 0) for count in counts):,}" if counts else ""
 
     def path_for(self, language: str, path: str) -> str | None:
         """Return the path of the dataset that `path` belongs to in `language`, if it has one for each."""

@@ -86,14 +86,16 @@ class Overlap:
         return [self.without(pairs) for pairs in sources]
 
     def _look_up(self, sources: Sequence[Sequence[SentencePair]]) -> dict[tuple[str, str], Match]:
-        sentences = dict.fromkeys(side for pairs in sources for pair in pairs for side in _sides(pair))
-        self._reporter.stage("overlap with the evaluation", len(sentences))
+        texts: dict[str, dict[str, None]] = {}
+        for code, text in (side for pairs in sources for pair in pairs for side in _sides(pair)):
+            texts.setdefault(code, {})[text] = None
+        self._reporter.stage("overlap with the evaluation", sum(map(len, texts.values())))
         found = {}
-        for code, text in sentences:
-            match = self._evaluated.match(code, text)
-            if match is not None:
-                found[code, text] = match
-            self._reporter.advance()
+        for code, distinct in texts.items():
+            for text, match in zip(distinct, self._evaluated.matches(code, distinct), strict=True):
+                if match is not None:
+                    found[code, text] = match
+                self._reporter.advance()
         return found
 
     def _some_left(self, source: BitextConfig, some: bool) -> None:

@@ -1,10 +1,18 @@
-"""Measures of rankings: ir-measures with trec_eval's code, and two things that it does not offer.
+"""Measures of rankings: ir-measures with trec_eval's code, and what it does not offer.
 
 ``mAP@20``, with any cutoff, is XTREME's: ``sum over hits of precision / min(relevant, 20)``. The ``AP@20`` of
 ir-measures divides by all relevant documents instead, so the two differ where more than 20 are relevant.
+``RR@10``, with any cutoff, is MS MARCO's: 0 where the first relevant document stands lower. ``Judged@10`` is
+the share of the first ten that someone judged.
 
 ``AP`` and ``RR`` without a cutoff are computed from the exact ranks of the relevant documents in the whole
-pool, which a ranking of the top documents does not tell and which need no list of all documents.
+pool, which a ranking of the top documents does not tell and which need no list of all documents; so are
+measures that look deeper than the ranking that is kept, such as ``R@1000``.
+
+As in trec_eval, queries without judgements are not scored, queries without a relevant document score 0,
+documents without a judgement are not relevant, grades below 1 neither, and relevant documents that are
+nowhere to be found count all the same. Unlike there, equal scores keep the order of the ranking: the
+documents' own, in every search here.
 """
 
 from __future__ import annotations
@@ -25,8 +33,14 @@ from engine.retrieval.topk import ranks_of
 
 Array = npt.NDArray[np.float64]
 
-_XTREME = re.compile(r"mAP@([1-9]\d*)")
-_FROM_RANKS = ("AP", "RR")
+#: Measures with a cutoff that are computed here.
+_OURS = re.compile(r"(mAP|RR)@([1-9]\d*)")
+
+#: Measures that ranks of the relevant documents are enough for.
+_FROM_RANKS = re.compile(r"(?:(AP|RR)|(AP|mAP|RR|R|P|Success)@([1-9]\d*))")
+
+
+_PROVIDERS = (ir_measures.pytrec_eval, ir_measures.judged)
 
 
 class QueryScore(NamedTuple):
@@ -49,7 +63,7 @@ def score_rankings(
     judgements : mapping of query id to mapping of document id to grade
         Grades above zero are relevant; queries without judgements are not scored.
     measures : sequence of str
-        As ir-measures spells them, or ``mAP@k``.
+        As ir-measures spells them, or ``mAP@k``, XTREME's.
 
     Returns
     -------
@@ -67,16 +81,19 @@ def score_rankings(
     if theirs and judged:
         qrels = {query: dict(judgements[query]) for query in judged}
         run = ranking.for_measures()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            for metric in ir_measures.pytrec_eval.iter_calc(list(theirs.values()), qrels, run):
-                found[metric.query_id, str(metric.measure)] = float(metric.value)
+        for provider in _PROVIDERS:
+            supported = [parsed for parsed in theirs.values() if _provider(parsed) is provider]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                for metric in provider.iter_calc(supported, qrels, run) if supported else ():
+                    found[metric.query_id, str(metric.measure)] = float(metric.value)
     for name in measures:
         if name not in theirs:
-            cutoff = int(name.partition("@")[2])
+            family, _, cutoff = name.partition("@")
+            score = _xtreme if family == "mAP" else _reciprocal_rank
             for query, documents in zip(ranking.query_ids, ranking.document_ids, strict=True):
                 if query in judgements:
-                    found[query, name] = _xtreme(documents[:cutoff], judgements[query], cutoff)
+                    found[query, name] = score(documents[: int(cutoff)], judgements[query], int(cutoff))
     return [
         QueryScore(query, name, found[query, str(theirs.get(name, name))])
         for name in measures
@@ -85,28 +102,66 @@ def score_rankings(
 
 
 def parse_measure(name: str) -> Any:
-    """Return ir-measures' measure of that name, or None for ``mAP@k``, which is ours.
+    """Return ir-measures' measure of that name, or None for ``mAP@k`` and ``RR@k``, which are computed here.
 
     Raises
     ------
     InputError
         When there is no such measure, or trec_eval does not compute it.
     """
-    if _XTREME.fullmatch(name):
+    if _OURS.fullmatch(name):
         return None
     try:
         parsed = ir_measures.parse_measure(name)
     except (NameError, ValueError, SyntaxError, TypeError, KeyError) as error:
         known = ["mAP@20", "AP", "RR", "R@1", "R@10", "Success@1", "P@1", "nDCG@10", "RR@10"]
         raise InputError(f"unknown measure {name!r}{nearest(name, known)}") from error
-    if not ir_measures.pytrec_eval.supports(parsed):
+    if _provider(parsed) is None:
         raise InputError(f"measure {name!r} is not among those that trec_eval computes")
     return parsed
 
 
 def needs_ranks(name: str) -> bool:
     """Tell whether the measure takes the whole ranking into account and is computed from ranks."""
-    return name in _FROM_RANKS
+    return name in ("AP", "RR")
+
+
+def ranks_suffice(name: str) -> bool:
+    """Tell whether `measure_from_ranks` computes the measure."""
+    return _FROM_RANKS.fullmatch(name) is not None
+
+
+def measure_from_ranks(name: str, ranks: Array, relevant: Array) -> Array:
+    """Return a measure of each query, from where its relevant documents stand in the whole pool.
+
+    Parameters
+    ----------
+    name : str
+        ``AP`` or ``RR``, or one of ``AP``, ``mAP``, ``RR``, ``R``, ``P`` and ``Success`` with a cutoff.
+    ranks : array of shape (N, R)
+        Ranks, from one, of relevant documents; 0 where there is none or it was not found.
+    relevant : array of shape (N,)
+        Number of relevant documents, found or not.
+
+    Raises
+    ------
+    ValueError
+        When the ranks of relevant documents do not suffice for the measure.
+    """
+    if not ranks_suffice(name):
+        raise ValueError(f"{name} cannot be computed from the ranks of relevant documents")
+    family, _, cutoff = name.partition("@")
+    inside = np.where(ranks <= int(cutoff), ranks, 0) if cutoff else ranks
+    if family == "RR":
+        return reciprocal_rank_from_ranks(inside)
+    if family == "AP":
+        return average_precision_from_ranks(inside, relevant)
+    if family == "mAP":
+        return average_precision_from_ranks(inside, np.minimum(relevant, int(cutoff)))
+    hits = (inside > 0).sum(1)
+    if family == "Success":
+        return np.asarray(hits > 0, dtype=np.float64)
+    return np.asarray(hits / (int(cutoff) if family == "P" else np.maximum(relevant, 1)), dtype=np.float64)
 
 
 def depth_of(name: str) -> int | None:
@@ -156,6 +211,15 @@ def reciprocal_rank_from_ranks(ranks: Array) -> Array:
     """Return 1 / rank of the first relevant document for `ranks` (N, R) as above; 0 where none was found."""
     first = np.where(ranks > 0, ranks, np.inf).min(axis=1, initial=np.inf)
     return np.asarray(1.0 / first, dtype=np.float64)
+
+
+def _provider(measure: Any) -> Any:
+    return next((provider for provider in _PROVIDERS if provider.supports(measure)), None)
+
+
+def _reciprocal_rank(documents: Sequence[str], grades: Mapping[str, int], cutoff: int) -> float:
+    ranks = (rank for rank, document in enumerate(documents, 1) if grades.get(document, 0) > 0)
+    return 1 / next(ranks, np.inf)
 
 
 def _xtreme(documents: Sequence[str], grades: Mapping[str, int], cutoff: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,13 +13,16 @@ from torch import Tensor
 
 from engine.collections.base import Collection, Document, Query
 from engine.errors import InputError
+from engine.evaluation.aside import Aside
+from engine.evaluation.bias import language_bias
 from engine.evaluation.measures import (
-    average_precision_from_ranks,
     depth_of,
+    measure_from_ranks,
     needs_ranks,
-    reciprocal_rank_from_ranks,
+    ranks_suffice,
     score_rankings,
 )
+from engine.evaluation.mining import mine
 from engine.evaluation.significance import mean_interval
 from engine.results.tables import TABLES
 from engine.retrieval.dense import find_dense
@@ -58,6 +61,8 @@ class Scores:
     ranking : Ranking
         The top of each query's ranking.
     values : dict of measure to dict of query language to dict of query id to value
+    beside : list of Aside
+        Figures under protocols of their own: language bias, mining.
     means : list of Mean
         By measure, then by language.
     """
@@ -66,6 +71,7 @@ class Scores:
     scoring: str
     ranking: Ranking
     values: dict[str, dict[str, dict[str, float]]]
+    beside: list[Aside] = field(default_factory=list)
     means: list[Mean] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +90,7 @@ class Scores:
 
     def score_table(self) -> pa.Table:
         """Return the rows of table ``scores``."""
-        return self._table(
+        own = self._table(
             "scores",
             len(self.means),
             query_language=[mean.language for mean in self.means],
@@ -95,20 +101,44 @@ class Scores:
             high=[mean.high for mean in self.means],
             queries=[mean.queries for mean in self.means],
         )
+        columns = ("query_language", "document_language", "measure", "value", "low", "high", "queries")
+        beside = self._table(
+            "scores",
+            len(self.beside),
+            protocol=[self._beside(figure) for figure in self.beside],
+            **{name: [getattr(figure, name) for figure in self.beside] for name in columns},
+        )
+        return pa.concat_tables([own, beside])
 
     def query_score_table(self) -> pa.Table:
         """Return the rows of table ``query_scores``."""
+        own, every = self.collection.protocol, self.collection.document_language
         rows = [
-            (language, query, measure, value)
+            (own, language, every, query, measure, value)
             for measure, languages in self.values.items()
             for language, values in languages.items()
             for query, value in values.items()
         ]
-        names = ("query_language", "query_id", "measure", "value")
+        rows += [
+            (
+                self._beside(figure),
+                figure.query_language,
+                figure.document_language,
+                query,
+                figure.measure,
+                value,
+            )
+            for figure in self.beside
+            for query, value in figure.values.items()
+        ]
+        names = ("protocol", "query_language", "document_language", "query_id", "measure", "value")
         found = zip(*rows, strict=True) if rows else [()] * len(names)
         columns: dict[str, Sequence[Any]] = dict(zip(names, map(list, found), strict=True))
-        columns["document_language"] = [self.collection.document_language] * len(rows)
         return self._table("query_scores", len(rows), **columns)
+
+    def _beside(self, figure: Aside) -> str:
+        """Return the protocol of a figure that stands beside the collection's own."""
+        return f"{self.collection.protocol}/{figure.protocol}"
 
     def ranking_table(self) -> pa.Table:
         """Return the rows of table ``rankings``; ``grade`` is null where a document was not judged."""
@@ -173,6 +203,7 @@ def evaluate_collection(
     scoring: Scoring,
     depth: int = 100,
     measures: Sequence[str] = (),
+    mining: bool = False,
 ) -> Scores:
     """Search a collection exactly and score what was found.
 
@@ -188,24 +219,30 @@ def evaluate_collection(
         Ranks kept for each query.
     measures : sequence of str
         Besides the protocol's own.
+    mining : bool
+        Whether to mine the collection's pairs too (`engine.evaluation.mining`).
 
     Raises
     ------
     InputError
-        When a measure is unknown or looks deeper than `depth`, or there is no query.
+        When a measure is unknown or looks deeper than `depth` without being one of relevant documents'
+        ranks, or there is no query.
     ValueError
         When the vectors are not those of the collection.
     DivergedError
         When a score is not a number.
     """
-    _check(collection, measures, depth)
+    checked_measures(collection, measures, depth)
     if len(queries) != len(collection.queries) or len(documents) != len(collection.documents):
         raise ValueError(
             f"{len(queries)} queries and {len(documents)} documents were encoded, and the collection has "
             f"{len(collection.queries)} and {len(collection.documents)}"
         )
     found = _find(queries, documents, depth, relevant_documents(collection), scoring)
-    return score_found(collection, found, scoring=scoring, measures=measures)
+    scores = score_found(collection, found, scoring=scoring, measures=measures)
+    return (
+        replace(scores, beside=[*scores.beside, *mine(collection, queries, documents)]) if mining else scores
+    )
 
 
 def score_found(
@@ -215,31 +252,40 @@ def score_found(
 
     Parameters and errors as in `evaluate_collection`; the depth is that of `found`.
     """
-    names = _check(collection, measures, max(found.indices.shape[1], 1))
+    names = checked_measures(collection, measures, max(found.indices.shape[1], 1))
     ids = [query.id for query in collection.queries]
     ranking = Ranking.from_found(found, ids, [document.id for document in collection.documents])
     language = {query.id: query.language for query in collection.queries}
     values: dict[str, dict[str, dict[str, float]]] = {
         name: {code: {} for code in collection.query_languages} for name in names
     }
-    cut = [name for name in names if not needs_ranks(name)]
-    for query, name, value in score_rankings(ranking, collection.judgements, cut):
+    depth = found.indices.shape[1]
+    deep = [
+        name for name in names if needs_ranks(name) or not _within(name, depth, len(collection.documents))
+    ]
+    for query, name, value in score_rankings(
+        ranking, collection.judgements, [name for name in names if name not in deep]
+    ):
         values[name][language[query]][query] = value
     ranks = found.ranks.cpu().numpy()
     relevant = np.array([sum(grade > 0 for grade in collection.judgements[query].values()) for query in ids])
-    whole = {
-        "AP": average_precision_from_ranks(ranks, relevant),
-        "RR": reciprocal_rank_from_ranks(ranks),
-    }
-    for name in names:
-        if needs_ranks(name):
-            for query, value in zip(ids, whole[name].tolist(), strict=True):
-                values[name][language[query]][query] = value
-    return Scores(collection, scoring, ranking, values)
+    for name in deep:
+        for query, value in zip(ids, measure_from_ranks(name, ranks, relevant).tolist(), strict=True):
+            values[name][language[query]][query] = value
+    beside = []
+    if len(collection.pool) > 1:
+        beside = language_bias(collection, found, relevant_documents(collection).numpy())
+    return Scores(collection, scoring, ranking, values, beside)
 
 
-def _check(collection: Collection, extra: Sequence[str], depth: int) -> list[str]:
-    """Return the measures to compute; refuse those that `depth` does not serve."""
+def checked_measures(collection: Collection, extra: Sequence[str], depth: int) -> list[str]:
+    """Return the measures to compute, those of the collection and `extra`.
+
+    Raises
+    ------
+    InputError
+        As `evaluate_collection`.
+    """
     measures = list(dict.fromkeys((*collection.measures, *extra)))
     if not collection.queries:
         raise InputError(f"collection {collection.name!r} has no query to evaluate")
@@ -249,16 +295,28 @@ def _check(collection: Collection, extra: Sequence[str], depth: int) -> list[str
         cutoff = depth_of(name)
         if cutoff is None:
             raise InputError(f"measure {name!r} has no cutoff; give it one, as in {name}@10")
-        if cutoff > depth and depth < len(collection.documents):
+        if not _within(name, depth, len(collection.documents)) and not ranks_suffice(name):
             raise InputError(f"measure {name!r} looks deeper than depth = {depth}; raise depth to {cutoff}")
     return measures
 
 
+def _within(name: str, depth: int, documents: int) -> bool:
+    """Tell whether the first `depth` of so many documents are all that a measure looks at."""
+    return depth >= min(depth_of(name) or documents, documents)
+
+
 def relevant_documents(collection: Collection) -> Tensor:
-    """Return the places of each query's relevant documents in the pool, (N, R) int64, -1 for none."""
+    """Return the places of each query's relevant documents in the pool, (N, R) int64, -1 for none.
+
+    Relevant documents that the pool lacks are left out here and still count in every measure.
+    """
     place = {document.id: index for index, document in enumerate(collection.documents)}
     rows = [
-        [place[document] for document, grade in collection.judgements[query.id].items() if grade > 0]
+        [
+            place[document]
+            for document, grade in collection.judgements[query.id].items()
+            if grade > 0 and document in place
+        ]
         for query in collection.queries
     ]
     relevant = torch.full((len(rows), max(map(len, rows))), -1, dtype=torch.int64)

@@ -11,7 +11,7 @@ from engine.collections.base import Collection
 from engine.collections.loading import load_collections
 from engine.config import CollectionConfig, EvaluationConfig
 from engine.encoders.encoder import Encoder
-from engine.evaluation.protocols import Scores, Scoring, evaluate_collection
+from engine.evaluation.protocols import Scores, Scoring, checked_measures, evaluate_collection
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder, table_files
@@ -36,18 +36,25 @@ def evaluate(
     """Search every collection with `queries` against what `documents` encoded, score and store.
 
     Document vectors are cached, since documents stay with the teacher while students come and go. Tables
-    ``texts``, ``scores``, ``query_scores`` and ``rankings`` of `run` grow with every collection, so that what is done
-    is kept whatever comes after; what a resumed run has in them is not searched again, and not returned.
+    ``texts``, ``scores``, ``query_scores`` and ``rankings`` of `run` grow with every collection, so that what
+    is done is kept whatever comes after; what a resumed run has in them is not searched again, and not
+    returned.
 
     Raises
     ------
     InputError
-        If a collection is missing or broken; nothing is searched then.
+        If a collection is missing or broken, or its measures look deeper than the depth that is kept;
+        nothing is searched then.
     """
     loaded = [(collection, config) for config in collections for collection in load_collections(config, seed)]
+    for collection, _ in loaded:
+        checked_measures(collection, (), settings.depth)
     references = {collection.name: collection.reference for collection, _ in loaded if collection.reference}
-    if run is not None and references:
-        run.update(summary={"references": references})
+    notes = list(dict.fromkeys(note for collection, _ in loaded for note in collection.notes))
+    for note in notes:
+        reporter.say(note)
+    if run is not None and (references or notes):
+        run.update(summary={"references": references, **({"notes": notes} if notes else {})})
     done = _searched(run) if run is not None else 0
     if done:
         reporter.say(f"{done} searches were done before the run stopped; those that lack follow")
@@ -73,7 +80,9 @@ def evaluate(
                 )
             vectors = encoded[key]
             reporter.stage(f"{name}: search", 1)
-            scores = evaluate_collection(collection, vectors, store, scoring=scoring, depth=settings.depth)
+            scores = evaluate_collection(
+                collection, vectors, store, scoring=scoring, depth=settings.depth, mining=config.mining
+            )
             reporter.advance()
             results.append(scores)
             if run is not None:

@@ -14,7 +14,9 @@ from engine.evaluation.measures import (
     average_precision_from_ranks,
     average_precision_from_scores,
     depth_of,
+    measure_from_ranks,
     parse_measure,
+    ranks_suffice,
     reciprocal_rank_from_ranks,
     score_rankings,
 )
@@ -159,3 +161,77 @@ def test_a_misspelt_measure_gets_a_suggestion_and_one_trec_eval_lacks_a_reason()
 
 def test_cutoffs_are_read_from_names() -> None:
     assert [depth_of(name) for name in ("mAP@20", "R@10", "RR", "nDCG@5")] == [20, 10, None, 5]
+
+
+# -- against trec_eval on random runs with ties, unjudged documents and topics without a relevant one ----
+
+TREC = {
+    "nDCG@10": "ndcg_cut_10",
+    "nDCG@20": "ndcg_cut_20",
+    "AP@20": "map_cut_20",
+    "R@10": "recall_10",
+    "P@10": "P_10",
+    "Success@1": "success_1",
+    "R@1000": "recall_1000",
+}
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 99999), levels=st.integers(1, 40))
+def test_measures_equal_trec_evals_on_random_runs_with_ties(seed: int, levels: int) -> None:
+    generator = np.random.default_rng(seed)
+    ranking, _ = random_run(seed, queries=8, documents=60, levels=levels)
+    names = sorted({name for documents in ranking.document_ids for name in documents})
+    judgements: Judgements = {}
+    for query in ranking.query_ids[:7]:  # the last topic has no judgement, some have no relevant document
+        judged = generator.choice([*names, "nowhere-1", "nowhere-2"], min(20, len(names)), replace=False)
+        judgements[query] = {str(name): int(generator.integers(-1, 4)) for name in judged}
+    judgements[ranking.query_ids[0]] = {"nowhere-1": 0}
+    run = {query: dict(documents) for query, documents in ranking.for_measures().items()}
+    theirs = pytrec_eval.RelevanceEvaluator(
+        judgements, {"ndcg_cut", "map_cut", "recall", "P", "success"}
+    ).evaluate(run)
+    scored = score_rankings(ranking, judgements, list(TREC))
+    assert {score.query_id for score in scored} == set(theirs) == set(judgements)
+    for query, measure, value in scored:
+        assert value == pytest.approx(theirs[query][TREC[measure]], abs=1e-6), (query, measure)
+    # and the same from the ranks of relevant documents alone
+    for measure, name in TREC.items():
+        if ranks_suffice(measure):
+            for query, documents in zip(ranking.query_ids, ranking.document_ids, strict=True):
+                relevant = [d for d, grade in judgements.get(query, {}).items() if grade > 0]
+                ranks = [documents.index(d) + 1 if d in documents else 0 for d in relevant] or [0]
+                if query in judgements:
+                    value = measure_from_ranks(measure, np.array([ranks]), np.array([len(relevant)]))
+                    assert value == pytest.approx(theirs[query][name], abs=1e-6), (query, measure)
+
+
+def test_trec_evals_own_order_of_ties_differs_from_ours_and_ours_is_what_is_measured() -> None:
+    ranking = Ranking(["q"], [["a", "b"]], [[0.5, 0.5]])
+    ((_, _, ours),) = score_rankings(ranking, {"q": {"a": 1}}, ["P@1"])
+    theirs = pytrec_eval.RelevanceEvaluator({"q": {"a": 1}}, {"P"}).evaluate({"q": {"a": 0.5, "b": 0.5}})
+    assert (ours, theirs["q"]["P_5"] * 5) == (1.0, 1.0)
+    assert (
+        pytrec_eval.RelevanceEvaluator({"q": {"a": 1}}, {"success"}).evaluate({"q": {"a": 0.5, "b": 0.5}})[
+            "q"
+        ]["success_1"]
+        == 0.0
+    )
+
+
+def test_judged_counts_judged_documents_of_any_grade() -> None:
+    ranking = Ranking(["q"], [["a", "b", "c", "d"]], [[4.0, 3.0, 2.0, 1.0]])
+    scored = score_rankings(ranking, {"q": {"a": 0, "c": 2}}, ["Judged@2", "Judged@4"])
+    assert [value for *_, value in scored] == [0.5, 0.5]
+
+
+def test_ms_marcos_reciprocal_rank_is_zero_below_its_cutoff() -> None:
+    documents = [f"d{index}" for index in range(12)]
+    ranking = Ranking(["q", "r"], [documents, documents], [[1.0] * 12] * 2)
+    scored = score_rankings(ranking, {"q": {"d9": 1}, "r": {"d10": 1, "d11": 1}}, ["RR@10", "RR"])
+    assert scored == [("q", "RR@10", 0.1), ("r", "RR@10", 0.0), ("q", "RR", 0.1), ("r", "RR", 1 / 11)]
+
+
+def test_ranks_do_not_suffice_for_graded_measures() -> None:
+    with pytest.raises(ValueError, match="nDCG@10"):
+        measure_from_ranks("nDCG@10", np.array([[1]]), np.array([1]))

@@ -121,7 +121,7 @@ def test_more_measures_can_be_asked_for_and_senseless_ones_are_refused() -> None
     ideal = 1 / np.log2(2) + 1 / np.log2(3)
     assert scores.values["nDCG@2"]["sw"]["sw:2"] == pytest.approx(1 / np.log2(3) / ideal)
     with pytest.raises(InputError, match="deeper than depth = 2; raise depth to 3"):
-        evaluate_collection(*arguments, scoring="dense", depth=2, measures=["R@3"])
+        evaluate_collection(*arguments, scoring="dense", depth=2, measures=["nDCG@3"])
     with pytest.raises(InputError, match="no cutoff"):
         evaluate_collection(*arguments, scoring="dense", measures=["nDCG"])
     with pytest.raises(InputError, match="unknown measure"):
@@ -139,3 +139,33 @@ def test_vectors_of_another_collection_are_refused() -> None:
 
 def test_relevant_documents_leave_out_grade_zero() -> None:
     assert relevant_documents(collection()).tolist() == [[0, -1], [0, -1], [1, 2]]
+
+
+def test_deep_measures_come_from_ranks_and_equal_those_of_the_whole_ranking() -> None:
+    deep = ("R@3", "P@3", "Success@3", "AP@3", "RR@3", "mAP@3")
+    shallow, whole = (
+        evaluate_collection(
+            collection(), SCORES, torch.eye(4), scoring="dense", depth=depth, measures=(*deep, "Judged@2")
+        )
+        for depth in (2, 4)
+    )
+    assert shallow.values == whole.values
+    assert whole.values["R@3"]["sw"] == {"sw:1": 0.0, "sw:2": 1.0}
+    assert whole.values["RR@3"]["sw"] == {"sw:1": 0.0, "sw:2": 0.5}
+    assert whole.values["Judged@2"]["sw"] == {"sw:1": 0.0, "sw:2": 0.5}
+
+
+def test_relevant_documents_outside_the_pool_count_and_are_never_found() -> None:
+    judged = {**collection().judgements, "so:1": {"en:0": 1, "en:elsewhere": 1}}
+    scores = evaluated(judgements=judged)
+    assert scores.values["RR"]["so"] == {"so:1": 1.0}
+    assert scores.values["AP"]["so"] == {"so:1": 0.5}
+    assert scores.values["R@1"]["so"] == {"so:1": 0.5}
+
+
+def test_queries_without_a_relevant_document_score_zero_as_in_trec_eval() -> None:
+    judged = {**collection().judgements, "so:1": {"en:0": 0}}
+    scores = evaluated(judgements=judged)
+    assert {measure: scores.values[measure]["so"]["so:1"] for measure in scores.values} == dict.fromkeys(
+        collection().measures, 0.0
+    )

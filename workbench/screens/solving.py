@@ -118,6 +118,7 @@ class Solving(Room):
         """Show the solver's settings, or hide them."""
         panel = self.query_one(SolverPanel)
         panel.display = not panel.display
+        self.query_one("#plan-body").set_class(panel.display, "settings")
         if panel.display:
             self.show_settings()
             self.query_one(SolverTable).focus()

@@ -35,9 +35,10 @@ class Heatmap(ScrollView, can_focus=True):
     """A transport plan and its cost, with a cursor. Rows are source tokens, columns target tokens."""
 
     HELP = (
-        "**Heatmap.** Arrows or hjkl move the cursor, n and N go through the cells from the largest on. "
-        "The line below tells the two tokens, their mass and its share of the row, rank, cost and "
-        "product. Clicking or dragging moves the cursor too. Among differences, + and − are their signs."
+        "**Heatmap.** Arrows or a click move the cursor, n and N go through the cells from the largest on. "
+        "The line below tells the two tokens, their mass and its share of the row, rank, cost and what the "
+        "cell contributes to the transport cost. • marks each row's largest mass; where two rows share a "
+        "line, ' marks the upper one's and . the lower one's. Among differences, + and − are their signs."
     )
     COMPONENT_CLASSES: ClassVar[set[str]] = {"heatmap--label", "heatmap--here", "heatmap--ruler"}
     DEFAULT_CSS = """

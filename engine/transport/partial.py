@@ -40,6 +40,7 @@ def partial(problem: Problem, *, mass: float, iterations: int, tolerance: float)
             continue
         log_plan = log_kernel + (log_source + f + level).unsqueeze(2) + (log_target + g).unsqueeze(1)
         plan = log_plan.exp_()
+        plan.mul_(mass / plan.sum((1, 2), keepdim=True))  # rounding shows where |C/ε| is huge
         rows, columns = _wanted(plan.sum(2), source, f), _wanted(plan.sum(1), target, g)
         met = ((plan.sum(2) - rows).abs().sum(1) <= tolerance) | (done == iterations)
         found.put(active[met], plan[met], rows[met], columns[met], done)

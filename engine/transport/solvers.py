@@ -131,7 +131,7 @@ def solve(
                 plan, regularisation = exact(problem), torch.zeros_like(unit)
             elif solver == "unbalanced":
                 relaxed = unbalanced(problem, penalty=penalty, iterations=iterations, tolerance=tolerance)
-                surplus = price(relaxed.plan, problem.source, problem.target, penalty) * total.squeeze(1)
+                surplus = price(relaxed, problem, penalty) * total.squeeze(1)
             else:
                 relaxed = partial(problem, mass=mass, iterations=iterations, tolerance=tolerance)
             wanted = (problem.source, problem.target)

@@ -56,13 +56,17 @@ def unbalanced(problem: Problem, *, penalty: float, iterations: int, tolerance: 
     return found
 
 
-def price(plan: Tensor, source: Tensor, target: Tensor, penalty: float) -> Tensor:
-    """Return ρ KL(T 1 | a) + ρ KL(Tᵀ 1 | b), what each plan pays for the mass it leaves or adds (B,)."""
-    paid = torch.zeros_like(plan[:, 0, 0])
-    for moved, mass in ((plan.sum(2), source), (plan.sum(1), target)):
-        known = mass.masked_fill(mass == 0, 1.0)
-        paid = paid + (torch.special.xlogy(moved, moved / known) - moved + mass).sum(1)
-    return penalty * paid
+def price(relaxed: Relaxed, problem: Problem, penalty: float) -> Tensor:
+    """Return ρ KL(T 1 | a) + ρ KL(Tᵀ 1 | b), what plans pay for the mass they leave or add (B,).
+
+    T's marginals are those that its potentials call for, as a large ρ would magnify the small rest of
+    those it has; in double precision, for the same reason.
+    """
+    paid = torch.zeros_like(problem.epsilon, dtype=torch.float64)
+    for moved, mass in ((relaxed.rows, problem.source), (relaxed.columns, problem.target)):
+        share = (moved / mass.masked_fill(mass == 0, 1.0)).double()
+        paid += (mass.double() * (torch.special.xlogy(share, share) - share + 1.0)).sum(1)
+    return (penalty * paid).to(problem.cost.dtype)
 
 
 def _translation(potential: Tensor, log_mass: Tensor, ratio: Tensor) -> Tensor:

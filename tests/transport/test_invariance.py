@@ -9,7 +9,8 @@ from torch import Tensor
 
 from engine.transport import Plan, cosine_cost, norm_marginal, solve, uniform_marginal
 
-SOLVERS = ["sinkhorn", "ipot", "exact"]
+BALANCED = ["sinkhorn", "ipot", "exact"]
+SOLVERS = [*BALANCED, "unbalanced", "partial"]
 
 
 def batch(seed: int = 0, size: int = 6, rows: int = 7, columns: int = 9) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,7 +99,7 @@ def test_autocast_and_inference_mode_change_nothing(solver: str) -> None:
         same(solve(cost, a, b, solver=solver), plain, 0.0)
 
 
-@given(st.floats(1e-3, 1e3), st.floats(-1.0, 1.0), st.sampled_from(SOLVERS))
+@given(st.floats(1e-3, 1e3), st.floats(-1.0, 1.0), st.sampled_from([*BALANCED, "partial"]))
 @settings(max_examples=40, deadline=None)
 def test_spread_makes_the_plan_blind_to_the_unit_and_the_zero_of_costs(
     factor: float, shift: float, solver: str

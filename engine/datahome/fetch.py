@@ -118,10 +118,14 @@ def fetch(remote: RemoteFile, place: Path, progress: Progress | None = None) -> 
         if place.exists():  # by a process that has just finished
             part.unlink(missing_ok=True)
             return place
-        _download(remote, file, part, progress or (lambda here, total: None))
-        _verify(remote, part)
-        part.rename(place)
-        _memory(part).unlink(missing_ok=True)
+        try:
+            _download(remote, file, part, progress or (lambda here, total: None))
+            _verify(remote, part)
+            part.rename(place)
+            _memory(part).unlink(missing_ok=True)
+        finally:
+            if part.exists() and not part.stat().st_size:  # nothing to go on from
+                _forget(part)
     return place
 
 
@@ -156,8 +160,6 @@ def _download(remote: RemoteFile, file: IO[bytes], part: Path, progress: Progres
         attempt = 1 if file.tell() > before else attempt + 1
     host = urllib.parse.urlsplit(remote.address).hostname
     got = f" after {file.tell():,} bytes, which the next fetch goes on from" if file.tell() else ""
-    if not got:
-        _forget(part)
     what = "breaks off" if got else "cannot be reached"
     raise OpticalError(f"{remote.address}: {host} {what}{got} ({reason}); {_by_hand(part)}")
 
@@ -321,14 +323,19 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     max_redirections = REDIRECTS
 
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        """Return the request to make instead, with the same headers."""
-        _check_scheme(newurl)
-        if req.type == "https" and urllib.parse.urlsplit(newurl).scheme != "https":
-            raise OpticalError(f"{req.full_url}: it redirects to the unencrypted {newurl}; it is not fetched")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any
+    ) -> Any:
+        """Open the address that the server names instead."""
+        address = urllib.parse.urljoin(req.full_url, headers.get("Location", ""))
+        _check_scheme(address)
+        if req.type == "https" and urllib.parse.urlsplit(address).scheme != "https":
+            raise OpticalError(
+                f"{req.full_url}: it redirects to the unencrypted {address}; it is not fetched"
+            )
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _opener() -> urllib.request.OpenerDirector:

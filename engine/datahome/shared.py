@@ -115,7 +115,7 @@ def shared_resources() -> Iterator[Resource]:
         "clirmatrix",
         "Wikipedia's, CC BY-SA",
         "www.cs.jhu.edu/~shuosun/clirmatrix, through ir_datasets",
-        remark="two collections, bi-139 and multi-8; its 19,182 language pairs are fetched by ir_datasets, each "
+        remark="two collections, bi-139 and multi-8; ir_datasets fetches its 19,182 language pairs, each "
         "when a run first asks for it",
         shared=True,
         collection="bi-139",

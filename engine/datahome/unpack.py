@@ -150,7 +150,9 @@ class _Output:
             if folded in self.taken and (is_file or self.taken[folded]):
                 raise self.refusal(f"the member {name!r} would overwrite another")
             self.taken[folded] = is_file
-        relative = Path(*parts) if parts else Path()
+        if content is not None and not parts:
+            raise self.refusal(f"the member {name!r} is a file without a name")
+        relative = Path(*parts)
         if content is None:
             (self.folder / relative).mkdir(parents=True, exist_ok=True)
             return

@@ -106,8 +106,8 @@ def _draw(row: dict[str, Any], path: Path, shading: Shading, colours: str, marks
     axes.set_yticks(range(rows), others)
     axes.tick_params(length=0)
     labels = [*axes.get_xticklabels(), *axes.get_yticklabels()]
-    for label, family in zip(labels, fonts + other_fonts, strict=True):
-        label.set(fontfamily=[family, "sans-serif"], parse_math=False)  # dollar signs make no formula
+    for label, families in zip(labels, fonts + other_fonts, strict=True):
+        label.set(fontfamily=[*families, "sans-serif"], parse_math=False)  # dollar signs make no formula
     figure.colorbar(image, ax=axes, label=shading.words(), shrink=0.8)
     axes.set_title(
         f"⟨T, C⟩ {row['value']:.3f} · {row['solver']} · ε {row['epsilon']:.3g}\n"
@@ -125,19 +125,17 @@ def _draw(row: dict[str, Any], path: Path, shading: Shading, colours: str, marks
     return complaint(missing + also)
 
 
-def _labels(tokens: list[str], *, anyhow: bool) -> tuple[list[str], list[str], list[str]]:
+def _labels(tokens: list[str], *, anyhow: bool) -> tuple[list[str], list[list[str]], list[str]]:
     """Return labels and their fonts, and the tokens that no font has, whose labels are numbers.
 
     `anyhow` keeps them as text.
     """
-    from engine.cli.fonts import font_for
+    from engine.cli.fonts import fonts_for
 
-    found = [font_for(token) for token in tokens]
-    fonts = [family or "DejaVu Sans" for family in found]
-    if anyhow:
-        return tokens, fonts, []
-    missing = [token for token, family in zip(tokens, found, strict=True) if family is None]
+    fonts = [fonts_for(token) for token in tokens]
+    missing = [token for token, families in zip(tokens, fonts, strict=True) if not families and not anyhow]
     labels = [
-        token if family else f"[{n}]" for n, (token, family) in enumerate(zip(tokens, found, strict=True), 1)
+        token if families or anyhow else f"[{number}]"
+        for number, (token, families) in enumerate(zip(tokens, fonts, strict=True), 1)
     ]
     return labels, fonts, missing

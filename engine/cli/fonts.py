@@ -16,10 +16,22 @@ PACKAGED = "fontpkg.family"
 NO_GLYPH = ("Cc", "Cf", "Zl", "Zp")
 
 
-def font_for(text: str) -> str | None:
-    """Return the family of a font that has every character of `text`, or None where none has."""
-    wanted = frozenset(filter(_seen, map(ord, text)))
-    return next((name for name, path in fonts_at_hand() if wanted <= _characters(path)), None)
+def fonts_for(text: str) -> list[str]:
+    """Return the families that draw `text` together, the one with most of its characters first.
+
+    A single font is best, since letters of two fonts are not shaped as one word; but word pieces bear a mark
+    that fonts of one script lack. The list is empty where a character is in no font.
+    """
+    wanted = set(filter(_seen, map(ord, text)))
+    families: list[str] = []
+    while wanted or not families:
+        # The first of the best: fonts are sorted by plainness.
+        name, path = max(fonts_at_hand(), key=lambda font: len(wanted & _characters(font[1])))
+        if wanted and not wanted & _characters(path):
+            return []
+        families.append(name)
+        wanted -= _characters(path)
+    return families
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +69,7 @@ def complaint(texts: Sequence[str]) -> str:
             )
             if missing:
                 scripts.append(_script(character))
-    names = " or ".join(dict.fromkeys(scripts or ["this mixture of scripts"]))
+    names = " or ".join(dict.fromkeys(scripts))
     labels = "label is a number" if len(texts) == 1 else "labels are numbers"
     return (
         f"no font at hand draws {names}, so {len(texts)} {labels}; install a Noto font for it (the extra "

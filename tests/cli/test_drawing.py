@@ -66,10 +66,11 @@ def test_a_font_with_the_script_is_found(tmp_path: Path, monkeypatch: pytest.Mon
     path = _font(tmp_path / "deva.ttf", "क्षत्रिय")
     plain = [(name, file) for name, file in fonts.fonts_at_hand() if name == "DejaVu Sans"]
     monkeypatch.setattr(fonts, "fonts_at_hand", lambda: [*plain, ("Made", str(path))])
-    assert fonts.font_for("क्षत्रिय") == "Made"
-    assert fonts.font_for("क्ष\u200dत्रिय\ufe0f") == "Made"  # joiners and selectors have no glyph of their own
-    assert fonts.font_for("abc") == "DejaVu Sans"
-    assert fonts.font_for("क abc") is None
+    assert fonts.fonts_for("क्षत्रिय") == ["Made"]
+    assert fonts.fonts_for("क्ष\u200dत्रिय\ufe0f") == ["Made"]  # joiners, selectors have no glyph of their own
+    assert fonts.fonts_for("abc") == fonts.fonts_for("") == ["DejaVu Sans"]
+    assert fonts.fonts_for("▁क्ष") == ["Made", "DejaVu Sans"]
+    assert fonts.fonts_for("क ไทย") == []
 
 
 def _font(path: Path, characters: str) -> Path:

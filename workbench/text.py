@@ -31,6 +31,9 @@ def plain(value: Any) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = "".join(_visible(character) for character in text[:4000])
+    # A token may begin with a mark, which needs a base to stand on.
+    if unicodedata.category(text[:1] or " ").startswith("M"):
+        text = "◌" + text
     # A line that begins with an Arabic or Hebrew letter would be laid out from the right as a whole.
     return text + LEFT_TO_RIGHT if right_to_left(text) else text
 

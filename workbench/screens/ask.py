@@ -140,8 +140,12 @@ class AskScreen(Choosing):
             return
         document = self.here.document
         for answer in self.answers:
+            if answer is not self.here:
+                answer.go_to(document)
+            if answer.explaining is not None and answer.why_document == document:
+                continue
             self.give_up(answer.explaining)
-            answer.explaining = None
+            answer.explaining, answer.why_document = None, document
             if document is None or answer.result is None:
                 answer.clear_why()
             elif (answer.run, document) in self._explained:
@@ -150,6 +154,7 @@ class AskScreen(Choosing):
                 answer.explaining = self.request(
                     "explain",
                     partial(self._because, answer),
+                    quiet=True,
                     run=answer.run,
                     text=self.text,
                     document=document,

@@ -27,12 +27,18 @@ class WarmRoom(Room):
     def __init__(self) -> None:
         super().__init__()
         self._waits: dict[int, Then] = {}
+        self._quiet: set[int] = set()
 
-    def request(self, op: str, then: Then, **parameters: Any) -> int:
-        """Ask for `op`, do `then` with its result, and return the request's number."""
+    def request(self, op: str, then: Then, *, quiet: bool = False, **parameters: Any) -> int:
+        """Ask for `op`, do `then` with its result, and return the request's number.
+
+        The progress of a `quiet` one stays off the status line, which may have something to say.
+        """
         results = str(self.bench.results.absolute())
         identity = self.bench.worker.request(op, self._hear, results=results, **parameters)
         self._waits[identity] = then
+        if quiet:
+            self._quiet.add(identity)
         return identity
 
     @property
@@ -62,11 +68,14 @@ class WarmRoom(Room):
         reply = message.reply
         if reply.id not in self._waits:
             return
+        if not reply.last and reply.id in self._quiet:
+            return
         if not reply.last:
             counted = f" {reply.done:,} of {reply.total:,}" if reply.total else ""
             self.say(f"{reply.progress}{counted}     Esc gives it up")
             return
         then = self._waits.pop(reply.id)
+        self._quiet.discard(reply.id)
         if reply.error:
             self.failed(reply.id, reply.error)
         else:

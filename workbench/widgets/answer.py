@@ -46,13 +46,17 @@ class Why(Table):
 
 
 class Answer(Vertical):
-    """What one run found. `run` is its id; `asked` and `explaining` are the requests under way."""
+    """What one run found.
+
+    `run` is its id; `asked` and `explaining` are the requests under way, the latter for `why_document`.
+    """
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id, classes="answer")
         self.run, self.run_name = "", ""
         self.asked: int | None = None
         self.explaining: int | None = None
+        self.why_document: str | None = None
         self.result: dict[str, Any] | None = None
         self.before: dict[str, int] | None = None
 
@@ -106,6 +110,12 @@ class Answer(Vertical):
     def ranks(self) -> dict[str, int]:
         """Return the ranks of the documents that were found."""
         return {hit["document"]: hit["rank"] for hit in (self.result or {}).get("hits", ())}
+
+    def go_to(self, document: str | None) -> None:
+        """Put the cursor on a document, if it is among the hits."""
+        rank = self.ranks().get(document or "")
+        if rank is not None:
+            self.query_one(Hits).go_to(rank - 1)
 
     def on_resize(self, event: events.Resize) -> None:
         """Give the texts the room there is."""

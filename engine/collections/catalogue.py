@@ -260,7 +260,9 @@ def published_documents(dataset: str) -> int | None:
 def _why(error: Exception) -> str:
     from ir_datasets.util import home_path
 
-    text = " ".join(f"{type(error).__name__}: {error}".split())[:240]
+    address = getattr(getattr(error, "request", None), "url", None)
+    said = f"it gets nothing from {address}" if address else f"{type(error).__name__}: {error}"
+    text = " ".join(said.split())[:240]
     return f" ({text}); it keeps its files in {home_path()} and what it cannot fetch must be put there"
 
 

@@ -14,6 +14,9 @@ from engine.errors import InputError
 _ID = ("_id", "id", "docid", "doc_id", "query_id", "qid")
 _TEXT = ("text", "contents", "query")
 
+#: Elements of a TREC document that are read, or end what is read; others are marks inside a text.
+_FIELDS = ("docno", "title", "headline", "text", "date", "docid")
+
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)[^>]*>")
 
 
@@ -150,7 +153,7 @@ def _tagged(path: Path, tag: str) -> Iterator[Text]:
                     )
                 yield _from_fields(fields, path, start)
                 start, current = 0, ""
-            elif start:
+            elif start and (tag == "top" or name in _FIELDS):
                 current = "" if closing else name
     if start:
         raise InputError(f"this <{tag}> has no </{tag}>; the file is cut short", path=path, line=start)

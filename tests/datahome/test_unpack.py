@@ -220,7 +220,7 @@ NAMES = st.one_of(
 ).filter(bool)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(NAMES, st.binary(max_size=100), min_size=1, max_size=5), st.booleans())
 def test_nothing_ever_lands_outside(files, as_zip):
     try:
@@ -237,12 +237,12 @@ def test_nothing_ever_lands_outside(files, as_zip):
             return
         assert sorted(entry.name for entry in folder.iterdir()) == ["archive", "target"]
         assert not any(entry.is_symlink() for entry in (folder / "target").rglob("*"))
-        # The contents are those of the members whose names mean files.
-        expected = [content for name, content in files.items() if not name.endswith("/")]
+        # In a zip the name alone makes a member a folder.
+        expected = [content for name, content in files.items() if not (as_zip and name.endswith("/"))]
         assert sorted(contents(folder / "target").values()) == sorted(expected)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from([zipped(FILES), tarred(FILES), gzip.compress(tarred(FILES), mtime=0)]),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8),

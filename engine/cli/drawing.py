@@ -95,7 +95,10 @@ def _draw(row: dict[str, Any], path: Path, shading: Shading, colours: str, marks
     figure = Figure(figsize=(2.2 + 0.3 * columns, 1.8 + 0.3 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="equal", interpolation="none")
+    # Rectangles, since programs that show an SVG smooth the pixels of an image.
+    edges = np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5
+    image = axes.pcolormesh(*edges, shares, cmap=colours, vmin=0, vmax=1, edgecolors="face", linewidth=0.5)
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
     if marks:
         best = plan.argmax(1)
         light = np.nan_to_num(shares[np.arange(rows), best]) > 0.5

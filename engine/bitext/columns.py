@@ -21,6 +21,8 @@ from engine.errors import InputError
 _ROWS = 512
 #: How a file that is one of several is called: split, number, and how many there are.
 _SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<of>\d{5})(-[0-9a-f]+)?\.(parquet|arrow)")
+#: A split's name in that of a file which is not one of several.
+_SPLIT = re.compile(r"(?:^|[-_.])(train|test|validation|valid|val|dev|eval)(?=[-_.])")
 #: The last bytes of a stream of Arrow messages that was written to its end.
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -93,24 +95,32 @@ def _files(path: Path, ending: str) -> list[Path]:
     found = [file for file in shards(path) if file.suffix == ending]
     if path.is_dir():
         found = sorted(path.glob(f"*{ending}")) or sorted(path.glob(f"data/*{ending}"))
+    # the library keeps what it computed from a dataset beside it, under this name
+    found = [file for file in found if not file.name.startswith("cache-")]
     if not found:
         raise InputError(f"there is no {ending} file in it", path=path)
-    splits: dict[str, list[re.Match[str]]] = {}
+    splits: dict[str, list[Path]] = {}
     for file in found:
-        match = _SHARD.fullmatch(file.name)
-        if match:
-            splits.setdefault(match["split"], []).append(match)
+        splits.setdefault(_split_of(file), []).append(file)
     if len(splits) > 1:
-        names = ", ".join(sorted(splits))
-        example = found[0].parent / min(splits)
-        raise InputError(f"it holds several splits ({names}); name one of them, as in {example}", path=path)
-    for split, matches in splits.items():
-        if len(matches) != int(matches[0]["of"]):
-            raise InputError(
-                f"{len(matches)} of the {int(matches[0]['of'])} files of {split!r} are there; fetch the rest",
-                path=path,
-            )
+        names = ", ".join(sorted(split or "others" for split in splits))
+        raise InputError(
+            f"it holds several splits ({names}); give the path of one's file, without its number if there are "
+            "several files (data/train)",
+            path=path,
+        )
+    shard = _SHARD.fullmatch(found[0].name)
+    if shard is not None and len(found) != int(shard["of"]):
+        raise InputError(f"{len(found)} of its {int(shard['of'])} files are there; fetch the rest", path=path)
     return found
+
+
+def _split_of(file: Path) -> str:
+    shard = _SHARD.fullmatch(file.name)
+    if shard is not None:
+        return shard["split"]
+    named = _SPLIT.search(file.name)
+    return "" if named is None else named[1]
 
 
 def _split_folder(path: Path) -> Path:
@@ -165,7 +175,12 @@ def _json(path: Path) -> dict[str, Any]:
 def _damage(path: Path) -> Iterator[None]:
     try:
         with damage_named(path):
-            yield
+            try:
+                yield
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                raise pa.ArrowException(str(error)) from error  # Arrow's own, not the system's
     except (pa.ArrowException, MemoryError, OverflowError) as error:
         raise InputError(
             f"the file is damaged or of another format ({_first_line(error)}); fetch it again", path=path
@@ -211,14 +226,14 @@ def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _checked(batches: Iterable[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield batches whose parts fit together, so that reading them cannot leave their memory."""
+    """Yield batches whose texts are UTF-8 and lie where they should, so that reading cannot go astray."""
     remaining = iter(batches)
     while True:
         with _damage(path):
             batch = next(remaining, None)
             if batch is None:
                 return
-            batch.validate()
+            batch.validate(full=True)
         for start in range(0, len(batch), _ROWS):
             yield batch.slice(start, _ROWS)
 
@@ -228,7 +243,7 @@ def _rows(files: list[Path], open_batches: Any, source: str, target: str) -> Ite
     for path in files:
         for batch in open_batches(path):
             names, texts, scores = _columns(batch, path, source, target)
-            sides = [_cells(text, path, row) for text in texts]
+            sides = [[text or "" for text in column.to_pylist()] for column in texts]
             named = names.to_pylist() if names is not None else [None] * len(batch)
             scored = scores.to_pylist() if scores is not None else [None] * len(batch)
             for name, first, second, score in zip(named, *sides, scored, strict=True):
@@ -264,18 +279,6 @@ def _columns(
     if named is not None and not (_is_text(named.type) or pa.types.is_integer(named.type)):
         named = None
     return named, [texts[key] for key in keys], None if scored is None else columns[scored]
-
-
-def _cells(column: pa.Array, path: Path, row: int) -> list[str]:
-    try:
-        return [text or "" for text in column.to_pylist()]
-    except UnicodeDecodeError:
-        for place, cell in enumerate(column, row + 1):
-            try:
-                cell.as_py()
-            except UnicodeDecodeError as error:
-                raise InputError(f"row {place:,}: a sentence is not UTF-8", path=path) from error
-        raise
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -35,7 +35,7 @@ def parse(stream: BinaryIO, path: Path, kind: str) -> Iterator[tuple[str, Elemen
                 checked = True
                 name = local(element)
                 if name != kind:
-                    reason = f"not a {kind.upper()} file: its outermost element is <{name}>"
+                    reason = f"not {kind.upper()}: its outermost element is <{name}>"
                     raise InputError(reason, path=path)
             yield event, element
 

@@ -102,7 +102,7 @@ def test_entities_are_refused(tmp_path: Path, declaration: str) -> None:
         ("<tmx><body><tu>\n<tuv></tu>", r"a\.tmx, line 2: not well-formed XML \(mismatched tag\)"),
         ("<tmx><body>", r"line 1: not well-formed XML \(no element found\)"),
         ("", "not well-formed XML"),
-        ("<html><body/></html>", r"a\.tmx: not a TMX file: its outermost element is <html>"),
+        ("<html><body/></html>", r"a\.tmx: not TMX: its outermost element is <html>"),
         (document(UNIT.format(en="&nbsp;", so="kow")), r"not well-formed XML \(undefined entity"),
         (
             document(UNIT.format(en="&nbsp;", so="k"), prologue='<!DOCTYPE tmx SYSTEM "t">'),

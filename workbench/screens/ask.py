@@ -88,6 +88,7 @@ class AskScreen(Choosing):
         self.text, self._trouble = text, False
         self.say("asking …")
         for answer in self.answers:
+            answer.wait()
             answer.asked = self.request(
                 "search", partial(self._answered, answer), run=answer.run, text=text, k=HITS, **self.address()
             )
@@ -180,6 +181,9 @@ class AskScreen(Choosing):
     def action_leave(self) -> None:
         """Give up what is under way; else go from the query to the hits."""
         if self.waiting:
+            for answer in self.answers:
+                if answer.asked is not None:
+                    answer.clear()
             self._forget()
             self.say("given up")
         else:

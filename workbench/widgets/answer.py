@@ -81,6 +81,11 @@ class Answer(Vertical):
         self.clear_why()
         self._title()
 
+    def wait(self) -> None:
+        """Say that an answer is on its way; the old one stays until it comes."""
+        self.query_one(Hits).empty = "asking …"
+        self.query_one(Hits).refresh()
+
     def clear_why(self) -> None:
         """Forget the explanation."""
         self.query_one(Why).show([], [])

@@ -273,6 +273,22 @@ async def test_where_one_fits_two_plans_take_turns(app: Workbench, solver: Solve
         assert left.region.width > 50 and right.region.width > 50
 
 
+async def test_a_tiny_terminal_still_tells_convergence_and_entropy(app: Workbench, tools: Any) -> None:
+    async with app.run_test(size=(40, 12)) as pilot:
+        side = await opened(app, pilot, tools)
+        for key in ("", "s"):
+            await pilot.press(*key)
+            await pilot.pause()
+            facts = app.screen.query_one("#left .facts")
+            assert facts.region.height == 2 and facts.region.bottom <= 12
+            told = "\n".join(strip.text for strip in facts.render_lines(facts.size.region))
+            assert "converged, marginal error 1e-05" in told and "entropy 0.70" in told
+        assert app.screen.query_one(SolverTable).region.height >= 4
+        await pilot.press("escape")
+        await pilot.pause()
+        assert side.heatmap.region.height >= 3
+
+
 async def test_without_runs_or_plans_it_says_what_to_do(tmp_path: Path, tools: Any) -> None:
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:

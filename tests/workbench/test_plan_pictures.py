@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from engine.results.ingest import ingest
 from workbench.app import Workbench
+from workbench.widgets.plan_side import SLIM, Side
 from workbench.widgets.solver import SolverTable
 
 SOURCES = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", *(f"erey{n}" for n in range(1, 12))]
@@ -30,6 +31,18 @@ async def settings(pilot: Pilot[None], tools: Any) -> None:
     await alone(pilot, tools)
     await pilot.press("s", "down", "down", "down")
     await tools.until(pilot, lambda: pilot.app.screen.query_one(SolverTable).key == "epsilon")
+    await laid_out(pilot, tools)
+
+
+async def laid_out(pilot: Pilot[None], tools: Any) -> None:
+    """Wait until every side that is shown has taken notice of its width."""
+
+    def done() -> bool:
+        sides = [side for side in pilot.app.screen.query(Side) if side.size.width]
+        lines = [side.query_one(".cell").size.height for side in sides]
+        return lines == [3 if side.size.width < SLIM else 2 for side in sides]
+
+    await tools.until(pilot, done)
 
 
 async def typing(pilot: Pilot[None], tools: Any) -> None:
@@ -45,7 +58,7 @@ async def difference(pilot: Pilot[None], tools: Any) -> None:
     await pilot.press("enter")
     await tools.until(pilot, lambda: pilot.app.screen.query_one("#right").plan)
     await pilot.press("d", "down")
-    await pilot.pause()
+    await laid_out(pilot, tools)
 
 
 def _row(seed: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.screen import Screen
 
 from engine.cli.shading import Shading
 from engine.errors import OpticalError
@@ -77,8 +78,13 @@ class PlanScreen(Solving):
     def on_mount(self) -> None:
         """Begin in the heatmap."""
         super().on_mount()
+        self.screen_layout_refresh_signal.subscribe(self, self._fit)
         self.at("left")
         self.side("left").heatmap.focus()
+
+    def _fit(self, _: Screen[Any]) -> None:
+        for side in self.query(Side):
+            side.fit()
 
     def on_resize(self, event: events.Resize) -> None:
         """Show one of two plans at a time where both do not fit."""

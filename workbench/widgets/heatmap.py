@@ -166,6 +166,10 @@ class Heatmap(ScrollView, can_focus=True):
         return ", ".join(parts).replace("per all", "whole")
 
     def on_resize(self) -> None:
+        """Take in the new size."""
+        self.fit()
+
+    def fit(self) -> None:
         """Choose the geometry that fits, and keep the cursor in view."""
         self._measure()
         self._reveal()

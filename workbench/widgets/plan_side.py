@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rich.text import Text
-from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.widgets import Static
 
 from workbench.plans import SolvedPlan
@@ -31,6 +31,7 @@ class Side(Vertical):
         self.settings: dict[str, Any] | None = None
         self.asked: int | None = None
         self._facts = ""
+        self._fitted = Size(0, 0)
 
     def compose(self) -> ComposeResult:
         """Sentences, heatmap, cell, facts."""
@@ -43,9 +44,16 @@ class Side(Vertical):
         """Write about the cell under the cursor."""
         self.heatmap.listener = self._inspect
 
-    def on_resize(self, event: events.Resize) -> None:
-        """Leave room for lines that do not fit."""
-        self.set_class(event.size.width < SLIM, "slim")
+    def fit(self) -> None:
+        """Leave room for lines that do not fit, if the size changed.
+
+        Called after every layout: when a size is asked for between a change and its layout, Textual 8 sends
+        no event of the new one.
+        """
+        if self.size != self._fitted:
+            self._fitted = self.size
+            self.set_class(0 < self.size.width < SLIM, "slim")
+            self.heatmap.fit()
 
     @property
     def heatmap(self) -> Heatmap:

@@ -73,9 +73,9 @@ class Workbench(App[None]):
     class Polled(Message):
         """The runs were looked at."""
 
-        def __init__(self, snapshot: Snapshot) -> None:
+        def __init__(self, snapshot: Snapshot, done: bool = True) -> None:
             super().__init__()
-            self.snapshot = snapshot
+            self.snapshot, self.done = snapshot, done
 
     def __init__(self, results: Path) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Workbench(App[None]):
     @work(thread=True, group="poll", exit_on_error=False)
     def _poll(self) -> None:
         try:
-            snapshot = self.store.poll()
+            snapshot = self.store.poll(lambda first: self.post_message(self.Polled(first, False)))
         except (OpticalError, OSError) as error:
             known = self.snapshot.runs if self.snapshot else []  # what was seen stays on the screen
             snapshot = Snapshot(known, [str(error)])
@@ -130,7 +130,7 @@ class Workbench(App[None]):
 
     @on(Polled)
     def _polled(self, message: Polled) -> None:
-        self._polling = False
+        self._polling = self._polling and not message.done
         self.snapshot = message.snapshot
         self._publish()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ STEPS_SECONDS = 30.0
 
 BUSY_SECONDS = 1.0
 """How long the watch waits for a database that another process holds; it comes back soon enough."""
+
+CATCHING_UP = "the database is being brought up to date with the run folders …"
 
 _HEADLINES = ("RR", "nDCG@10", "AP", "Success@1")
 
@@ -50,10 +53,14 @@ class Store:
         self._speeds: dict[str, float] = {}
         self._problems: list[str] = []
         self._revision = 0
+        self._looked = False
         self._database: tuple[float, int] | None = None
 
-    def poll(self) -> Snapshot:
-        """Look at all run folders, bring the database up to date, and return the runs."""
+    def poll(self, early: Callable[[Snapshot], object] = lambda snapshot: None) -> Snapshot:
+        """Look at all run folders, bring the database up to date, and return the runs.
+
+        What the folders alone tell goes to `early` the first time, since a large database takes its time.
+        """
         from engine.jobs.state import state_of
         from engine.results.spool import read_record
 
@@ -71,11 +78,14 @@ class Store:
             for name in ("created", "started", "ended"):
                 record[name] = _time(record[name])
             records.append(record)
+        records.sort(key=lambda record: (record["created"] or datetime.min, record["id"]), reverse=True)
+        if not self._looked and records:
+            early(Snapshot(list(records), [*problems, CATCHING_UP]))
+        self._looked = True
         self._refresh()
         for record in records:
             record["measures"] = self._measures.get(record["id"], {})
             record["speed"] = self._speeds.get(record["id"])
-        records.sort(key=lambda record: (record["created"] or datetime.min, record["id"]), reverse=True)
         return Snapshot(records, list(dict.fromkeys(problems + self._problems)), self._revision)
 
     def _folders(self) -> list[Path]:

@@ -298,6 +298,7 @@ class Distillation:
         if value > progress.best_value or not self.held_out:
             progress.best_step, progress.best_value, progress.since = progress.step, value, 0
             self.kept = copy.deepcopy(self._weights())
+            self._note_best()
 
     def _step(self, step: int, examples: list[Example]) -> dict[str, float]:
         config = self.config.training
@@ -366,6 +367,11 @@ class Distillation:
     def _weights(self) -> dict[str, Tensor]:
         return {name: p.detach() for name, p in self._parameters().items()}
 
+    def _note_best(self) -> None:
+        """Write the best so far into the run's record, where whoever watches finds it."""
+        step, best = self.progress.best_step, self.progress.best_value
+        self.run.update(summary={"best_step": step, "held_out_rr": None if math.isnan(best) else best})
+
     def finish(self) -> Distilled:
         """Load the best student so far, averaged if so configured and with its whole vocabulary."""
         live = self._weights()
@@ -377,6 +383,6 @@ class Distillation:
         untrim(self.student)
         self.student.model.set_attn_implementation("sdpa")
         self.student.eval()
+        self._note_best()
         step, best = self.progress.best_step, self.progress.best_value
-        self.run.update(summary={"best_step": step, "held_out_rr": None if math.isnan(best) else best})
         return Distilled(self.teacher, self.student, step, best)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,14 +131,29 @@ async def test_a_locked_database_is_named_and_read_when_it_is_free(
     RunFolder.open(folder).update(note="since")
     app = Workbench(home / "results.duckdb")
     async with app.run_test(size=(120, 40)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
-        assert f"process {holder.pid} holds the results database" in tools.status(pilot)
+        held = f"process {holder.pid} holds the results database"
+        await tools.until(pilot, lambda: held in tools.status(pilot))
         assert names(app) == ["newest", "optical", "baseline"]
         holder.communicate()
         app.poll()
         await tools.until(pilot, lambda: "holds" not in tools.status(pilot))
         await tools.until(pilot, lambda: "RR" in words(app.screen.query_one("#runs-table", Table))[1][4])
     assert ask(home / "results.duckdb", "SELECT note FROM runs ORDER BY id DESC LIMIT 1").rows == [("since",)]
+
+
+async def test_runs_are_shown_while_a_large_database_is_read(
+    home: Path, tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, read = Workbench(home / "results.duckdb"), threading.Event()
+    refresh = app.store._refresh
+    monkeypatch.setattr(app.store, "_refresh", lambda: (read.wait(30), refresh()))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await tools.until(pilot, lambda: app.snapshot is not None)
+        assert names(app) == ["newest", "optical", "baseline"]
+        assert "being brought up to date" in tools.status(pilot)
+        read.set()
+        await tools.until(pilot, lambda: "brought" not in tools.status(pilot))
+        assert words(app.screen.query_one("#runs-table", Table))[1][4].startswith("RR")
 
 
 async def test_what_was_seen_stays_when_looking_fails(
@@ -147,7 +163,7 @@ async def test_what_was_seen_stays_when_looking_fails(
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
 
-        def fail() -> None:
+        def fail(early: Any) -> None:
             raise OSError(5, "Input/output error")
 
         monkeypatch.setattr(app.store, "poll", fail)

@@ -237,7 +237,7 @@ async def test_a_mistake_of_ours_is_said_and_the_app_goes_on(
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await tools.settled(pilot)
         poll = app.store.poll
-        monkeypatch.setattr(app.store, "poll", lambda: 1 / 0)
+        monkeypatch.setattr(app.store, "poll", lambda early: 1 / 0)
         app.poll()
         await tools.until(
             pilot, lambda: any("ZeroDivisionError" in note.message for note in app._notifications)

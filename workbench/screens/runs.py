@@ -178,10 +178,11 @@ class RunsScreen(Editing, Room):
         if run is None:
             self.say()
             return
-        parts = []
+        way_out = " (r resumes it)" if run["state"] in ("stopped", "failed", "crashed") else ""
         if run["failure"]:
-            self.say(f"{run['id']}: {run['failure']}", "bad")
+            self.say(f"{run['id']}: {run['failure']}{way_out}", "bad")
             return
+        parts = [f"{run['state']}{way_out}"] if way_out else []
         if run["started"] and run["ended"]:
             parts.append(f"took {duration((run['ended'] - run['started']).total_seconds())}")
         shown = self.curves.get(run["id"])

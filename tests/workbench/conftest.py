@@ -19,6 +19,7 @@ from engine.config import BitextConfig, DistilConfig
 from engine.results.ingest import ingest
 from engine.results.spool import RunFolder
 from workbench.app import Workbench
+from workbench.store import CATCHING_UP
 
 LANGUAGES = ("ar", "de", "so", "th")
 NOW = datetime(2026, 5, 4, 12, 0, 0)
@@ -156,7 +157,8 @@ async def until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
 async def settled(pilot: Pilot[None]) -> None:
     """Wait for the runs and the curves."""
     app = pilot.app
-    await until(pilot, lambda: app.snapshot is not None and app.screen.query("Plot"))  # type: ignore[attr-defined]
+    await until(pilot, lambda: app.snapshot is not None and CATCHING_UP not in app.snapshot.problems)  # type: ignore[attr-defined]
+    await until(pilot, lambda: app.screen.query("Plot"))
     await until(pilot, lambda: app.screen.curves)  # type: ignore[attr-defined]
 
 

@@ -147,7 +147,8 @@ def test_a_full_disk_is_one_sentence(
     assert "No space left on device" in err.splitlines()[-1] and "Traceback" not in err
     (folder,) = (tmp_path / "runs").iterdir()
     assert state_of(folder) == "failed"
-    assert not any((folder / "checkpoints").iterdir())
+    # With room again, the run can be resumed from its state.
+    assert [file.name for file in (folder / "checkpoints").iterdir()] == ["state.safetensors"]
 
 
 def wait_for(folder: Path, process: psutil.Process, states: set[str], seconds: float = 120) -> str:
@@ -175,15 +176,19 @@ def test_a_detached_run_goes_on_by_itself(call: Call, tiny: Any, tmp_path: Path)
     assert "held-out MRR" in (folder / "log.txt").read_text("utf-8")
 
 
-def test_a_run_that_failed_at_its_end_is_resumed_there(call: Call, tiny: Any, tmp_path: Path) -> None:
-    """Its test data is missing, which shows after training; with the data there it only evaluates."""
-    test = tmp_path / "test.tsv"
-    settings = tiny.settings(training=QUICK)
-    settings["collections"][0]["bitext"][0]["path"] = str(test)
-    config = write(tmp_path, settings)
-    code, _, err = call("run", str(config))
-    assert code == 2 and "test.tsv" in err.splitlines()[-1]
-    test.write_bytes(tiny.test["sw"].read_bytes())
+def test_a_run_that_failed_at_its_end_is_resumed_there(
+    call: Call, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails after training, so when it is resumed it only evaluates."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OpticalError("the scores cannot be written: No space left on device")
+
+    config = write(tmp_path, tiny.settings(training=QUICK))
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.training.runs.evaluate", fail)
+        code, _, err = call("run", str(config))
+    assert code == 1 and "No space left" in err.splitlines()[-1]
     for arguments, says in (
         ((str(config), "--set", "training.steps=5"), "training.steps is 5 here and 4 in run"),
         (("--set", "training.steps=5"), "--set changes a CONFIG"),

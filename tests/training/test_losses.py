@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ import torch
 from torch import Tensor
 
 from engine.config import LossConfig, TransportConfig
-from engine.training.losses import Batch, Targets, build
+from engine.errors import InputError
+from engine.training.losses import Batch, Masses, Targets, build
 from engine.training.losses.contrast import MaxSimContrastLoss, TransportContrastLoss, info_nce
 from engine.training.losses.pooled_mse import PooledMSELoss
-from engine.training.losses.problem import document_frequencies, marginal
+from engine.training.losses.problem import document_frequencies
 from engine.training.losses.transport import TransportLoss
 
-EXACT = TransportConfig(solver="exact")
+EXACT = Masses(TransportConfig(solver="exact"))
+SQUARED = Masses(TransportConfig(solver="exact", cost="squared_euclidean", marginals="norm"))
 
 
 def unit(*shape: int, seed: int) -> Tensor:
@@ -119,7 +122,7 @@ def test_info_nce_is_torchs_cross_entropy_and_excluded_columns_get_no_gradient()
     [
         MaxSimContrastLoss(0.5),
         TransportLoss(EXACT),
-        TransportLoss(TransportConfig(solver="exact", cost="squared_euclidean", marginals="norm")),
+        TransportLoss(SQUARED),
         TransportContrastLoss(0.5, EXACT),
     ],
     ids=["maxsim contrast", "transport", "squared transport by norm", "transport contrast"],
@@ -134,7 +137,7 @@ def test_gradients_against_finite_differences(loss: Any) -> None:
 def test_transport_loss_is_pots_exact_cost(squared: bool) -> None:
     batch = make_batch()
     config = TransportConfig(solver="exact", cost="squared_euclidean" if squared else "cosine")
-    loss, figures = TransportLoss(config)(batch)
+    loss, figures = TransportLoss(Masses(config))(batch)
     expected = np.mean([emd(batch, row, row, squared) for row in range(3)])
     assert float(loss) == pytest.approx(expected)
     assert figures["converged"] == 1.0
@@ -163,16 +166,68 @@ def test_a_weighted_sum_leaves_out_what_weighs_nothing() -> None:
 
 def test_masses_by_norm_and_by_document_frequency() -> None:
     batch = make_batch()
-    arguments = (batch.mask, batch.norms, batch.ids)
-    norm = marginal(TransportConfig(marginals="norm"), *arguments, None)
+    norm = Masses(TransportConfig(marginals="norm"))(batch)
     assert norm[1].tolist() == pytest.approx(
         [*(batch.norms[1, :2] / batch.norms[1, :2].sum()).tolist(), 0, 0]
     )
-    idf = torch.arange(12, dtype=torch.float64) + 1
-    weighted = marginal(TransportConfig(marginals="idf"), *arguments, idf)
-    assert weighted[2].tolist() == pytest.approx([9 / 30, 10 / 30, 11 / 30, 0])
-    uniform = marginal(TransportConfig(), *arguments, None)
+    idf = torch.arange(25, dtype=torch.float64) + 1
+    by_idf = Masses(TransportConfig(marginals="idf"), idf)
+    assert by_idf(batch)[2].tolist() == pytest.approx([9 / 30, 10 / 30, 11 / 30, 0])
+    assert by_idf(batch.targets)[2].tolist() == pytest.approx([1, 0, 0, 0, 0])
+    uniform = Masses(TransportConfig())(batch)
     assert uniform[2].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [("idf", "document frequencies"), ("attention", "attention weights"), ("learned", "no head")],
+)
+def test_masses_without_what_they_are_made_from_are_refused(kind: Any, why: str) -> None:
+    with pytest.raises(InputError, match=f"transport.marginals = '{kind}' cannot be used, since .*{why}"):
+        Masses(TransportConfig(marginals=kind))(make_batch())
+
+
+def test_masses_by_attention_and_by_a_head_that_begins_uniform() -> None:
+    batch = make_batch()
+    attention = torch.rand(3, 4, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    by_attention = Masses(TransportConfig(marginals="attention"))
+    masses = by_attention(replace(batch, attention=attention))
+    kept = attention[1, :2] / attention[1, :2].sum()
+    assert masses[1].tolist() == pytest.approx([*kept.tolist(), 0, 0])
+
+    head = torch.nn.Linear(8, 1, bias=False, dtype=torch.float64)
+    torch.nn.init.zeros_(head.weight)
+    learned = Masses(TransportConfig(marginals="learned"), head=head)
+    assert torch.allclose(learned(batch), Masses(TransportConfig())(batch).double())
+    head.weight.data[0, 3] = 2.0
+    logits = 2.0 * batch.tokens[2, :3, 3].numpy()
+    assert learned(batch)[2, :3].tolist() == pytest.approx((np.exp(logits) / np.exp(logits).sum()).tolist())
+
+
+def test_the_contrast_teaches_the_head_and_the_cost_of_pairs_does_not() -> None:
+    """The gradient of the head against finite differences of the loss, whose plans follow the masses."""
+    head = torch.nn.Linear(8, 1, bias=False, dtype=torch.float64)
+    torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(1))
+    # sharp enough for <T, C> to be nearly the entropic optimum, whose gradient it gets
+    config = TransportConfig(
+        marginals="learned", epsilon=0.002, epsilon_scale="absolute", iterations=20_000, tolerance=1e-11
+    )
+    masses, batch = Masses(config, head=head), make_batch()
+    assert not TransportLoss(masses)(batch)[0].requires_grad
+    loss = TransportContrastLoss(0.5, masses)
+    loss(batch)[0].backward()
+    assert head.weight.grad is not None
+    numeric = torch.zeros_like(head.weight)
+    for index in range(8):
+        values = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                head.weight[0, index] += sign * 1e-3
+                values.append(float(loss(batch)[0]))
+                head.weight[0, index] -= sign * 1e-3
+        numeric[0, index] = (values[0] - values[1]) / 2e-3
+    assert float(numeric.abs().max()) > 1e-2
+    torch.testing.assert_close(head.weight.grad, numeric, atol=3e-3, rtol=0.05)
 
 
 def test_document_frequencies_count_texts_not_occurrences() -> None:

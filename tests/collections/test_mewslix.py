@@ -14,7 +14,12 @@ from engine.config import CollectionConfig
 from engine.errors import InputError
 
 ARTICLE = "Strike in Helsinki\n\nIn Helsinki, buses stood still. Trains ran to Espoo."
-SPANS = [(0, 18), (20, 51), (52, 71)]
+SPANS = [
+    (start, start + len(sentence))
+    for sentence in ("Strike in Helsinki", "In Helsinki, buses stood still.", "Trains ran to Espoo.")
+    for start in [ARTICLE.index(sentence)]
+]
+ESPOO = ARTICLE.index("Espoo")
 
 
 def entity(identifier: str, description: str, language: str) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
         entity("Q47034", "Espoo är en stad i Finland.", "de"),
         entity("Q33", "Finland is a country.", "en"),
     )
-    mentions = [mention("m1", "Helsinki", 23, "Q1757"), mention("m2", "Espoo", 65, "Q47034")]
+    mentions = [mention("m1", "Helsinki", 23, "Q1757"), mention("m2", "Espoo", ESPOO, "Q47034")]
     write(
         tmp_path / "wikinews_mentions-dev.jsonl",
         {"context": context("en"), "mentions": mentions},
@@ -111,7 +116,7 @@ def test_text_that_is_not_restored_is_refused_with_what_to_run(folder: Path) -> 
 
 def test_wikipedia_pairs_are_read_and_their_dev_part_asks_the_same_candidates(folder: Path) -> None:
     pair = {
-        "contextual_mention": {"context": context("en"), "mention": mention("w1", "Espoo", 65, "Q47034")},
+        "contextual_mention": {"context": context("en"), "mention": mention("w1", "Espoo", ESPOO, "Q47034")},
         "entity": entity("Q47034", "Espoo is a city.", "en"),
     }
     path = folder / "wikipedia_pairs-dev.jsonl"

@@ -68,6 +68,8 @@ def assemble(
         raise InputError(
             f"{facts.name}: no topic is judged; check that topics and judgements belong together"
         )
+    if len({query.id for query in every}) < len(every):
+        raise InputError(f"{facts.name}: some topics share an id; give each its own")
     grades: dict[str, dict[str, int]] = {}
     wanted: dict[str, Judgement] = {}
     for query in queries:

@@ -94,6 +94,15 @@ def load_mewslix(
         read = [mention for mention, _ in read_pairs(path)]
     else:
         read = list(read_mentions(path))
+    seen: dict[str, int] = {}
+    for mention in read:
+        if mention.id in seen:
+            raise InputError(
+                f"mention {mention.id!r} comes twice, first in line {seen[mention.id]}; fetch the file again",
+                path=path,
+                line=mention.line,
+            )
+        seen[mention.id] = mention.line
     mentions = [mention for mention in read if not asked or mention.language in asked]
     if not mentions:
         raise InputError(
@@ -161,7 +170,7 @@ def read_candidates(path: Path) -> Iterator[Document]:
     Raises
     ------
     InputError
-        If a line is not of this shape, or an entity comes twice.
+        If a line is not of this shape, an entity comes twice, or there is none.
     """
     seen: set[str] = set()
     for number, record in read_objects(path):
@@ -172,6 +181,8 @@ def read_candidates(path: Path) -> Iterator[Document]:
             )
         seen.add(document.id)
         yield document
+    if not seen:
+        raise InputError("it holds no entity; fetch the file again", path=path)
 
 
 def _entity(record: dict[str, Any], path: Path, number: int) -> Document:

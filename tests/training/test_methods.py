@@ -1,0 +1,218 @@
+"""Every preset in two steps on the tiny checkpoint, and what the new ones leave behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from engine.config import EncoderConfig, TransportConfig, parse_config, preset_settings, presets
+from engine.encoders.encoder import Encoder
+from engine.encoders.saving import load_fitted, save_encoder
+from engine.errors import InputError
+from engine.evaluation.opening import encoders_of
+from engine.training.distil import Distillation
+from engine.training.plans import encode_pair, load_frequencies, solve_pair
+from engine.training.runs import execute
+
+Prepare = Callable[..., Distillation]
+RECIPES = sorted(set(presets()) - {"demo"})
+BITEXT = {"path": "pairs.tsv", "language": "sw"}
+
+
+def changes(name: str) -> dict[str, Any]:
+    """What sets preset `name` apart, in two steps, as changes of the tiny run."""
+    preset = preset_settings(name)
+    own = {key: preset["training"][key] for key in ("student_role", "anchor") if key in preset["training"]}
+    loss = {"maxsim_contrast": 0.0, "transport": 0.0, **preset["loss"]}
+    return {
+        "training": {"steps": 2, "evaluate_every": 2, "held_out": 6, "batch_size": 6, **own},
+        "transport": preset["transport"],
+        "loss": loss | ({"negatives": 4} if "negatives" in loss else {}),
+        "evaluation": preset.get("evaluation", {}),
+    }
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_preset_trains_two_steps(prepare: Prepare, name: str) -> None:
+    distillation = prepare("sw", **changes(name))
+    wanted = {key for key, weight in preset_settings(name)["loss"].items() if key != "negatives" and weight}
+    assert len(distillation.loss.parts) == len(wanted)
+    before = {key: value.clone() for key, value in distillation._weights().items()}
+    for step in (1, 2):
+        figures = distillation._step(step, distillation.examples["sw"][6 * step : 6 * step + 6])
+        assert all(math.isfinite(value) for value in figures.values())
+        assert figures["gradient_norm"] > 0 and figures["loss"] > 0
+    assert any(not torch.equal(before[key], value) for key, value in distillation._weights().items())
+    assert math.isfinite(distillation._judge(2, 0.0))
+
+
+def test_presets_of_a_comparison_differ_in_loss_and_transport_alone() -> None:
+    both_sides = "contrast-joint"  # differs in what the student encodes, and in that alone
+    recipes = {name: preset_settings(name) for name in RECIPES}
+    told = [(recipe.pop("loss"), recipe.pop("transport")) for recipe in recipes.values()]
+    for one, name in zip(told, recipes, strict=True):
+        assert told.count(one) == (2 if name in ("contrast", both_sides) else 1), name
+    joint = recipes.pop(both_sides)
+    first, *others = [{**recipe, "preset": ""} for recipe in recipes.values()]
+    assert all(other == first for other in others)
+    assert joint.pop("evaluation") == {"documents": "student"}
+    assert joint["training"].pop("student_role") == "both" and joint["training"].pop("anchor") == 0.25
+    assert {**joint, "preset": ""} == first
+    base = {"epsilon": 0.1, "iterations": 100}
+    assert all({**transport, **base} == transport for _, transport in told)
+
+
+@pytest.mark.parametrize("name", ["optical-attention", "transport-contrast-learned", "optical-unbalanced"])
+def test_plans_of_a_run_are_solved_again_from_its_folder(tiny: Any, tmp_path: Path, name: str) -> None:
+    """So what its masses are made from is kept, or made again."""
+    settings = parse_config(tiny.settings("sw", **changes(name)))
+    run, _ = execute(settings, tmp_path / "runs", ["test"])
+    stored = pq.read_table(run.path / "plans.parquet").to_pylist()[0]
+    config: Any = parse_config(run.record["config"])
+    student, teacher = encoders_of(run)
+    pair = encode_pair(student, teacher, stored["source_text"], stored["target_text"], "passage")
+    row = solve_pair(pair, config.transport, language="sw", idf=load_frequencies(run.path / "checkpoints"))
+    assert row["source_tokens"] == stored["source_tokens"]
+    np.testing.assert_allclose(row["plan"], stored["plan"], atol=2e-4)
+    assert (student.mass_head is not None) == (name == "transport-contrast-learned")
+    if student.mass_head is None:
+        other = config.transport.model_copy(update={"marginals": "learned"})
+        with pytest.raises(InputError, match="'learned' cannot be used, since no head was trained"):
+            solve_pair(pair, other, language="sw")
+
+
+def test_a_mass_head_is_saved_with_its_encoder(tiny: Any, tmp_path: Path) -> None:
+    encoder = Encoder.load(EncoderConfig(**tiny.encoder(centring=False)))
+    torch.nn.init.normal_(encoder.add_mass_head().weight)
+    save_encoder(encoder, tmp_path / "saved")
+    for config, folder in (
+        ({"checkpoint": str(tmp_path / "saved")}, None),
+        ({}, tmp_path / "saved"),
+    ):
+        again = Encoder.load(EncoderConfig(**tiny.encoder(centring=False, **config)))
+        load_fitted(again, folder)
+        assert again.mass_head is not None
+        assert torch.equal(again.mass_head.weight, encoder.mass_head.weight)
+    # of no use to the tokens of another width, which encode without it
+    narrow = {"checkpoint": str(tmp_path / "saved"), "projection": "linear", "projection_dim": 4}
+    assert Encoder.load(EncoderConfig(**tiny.encoder(centring=False, **narrow))).mass_head is None
+
+
+def test_masses_are_learnt_at_a_rate_of_their_own(prepare: Prepare) -> None:
+    settings = changes("transport-contrast-learned")
+    distillation = prepare("sw", **settings)
+    head = distillation.student.mass_head
+    assert head is not None and not head.weight.any()
+    assert distillation.masses.head is head
+    distillation._step(1, next(iter(distillation.examples.values()))[:6])
+    rates = {group["rate"]: group["lr"] for group in distillation.optimiser.param_groups}
+    assert rates[100.0] == pytest.approx(100 * rates[1.0])
+    # AdamW's first step moves every weight by its rate
+    assert head.weight.abs().max().item() == pytest.approx(rates[100.0], rel=0.01)
+
+
+def test_a_student_of_both_sides_takes_turns_and_encodes_the_documents(prepare: Prepare) -> None:
+    settings = changes("contrast-joint")
+    distillation = prepare("sw", **settings)
+    asked: list[str] = []
+    forward = distillation.student.forward
+
+    def listening(batch: Any, role: Any, **more: Any) -> Any:
+        asked.append(role)
+        return forward(batch, role, **more)
+
+    distillation.student.forward = listening  # type: ignore[method-assign]
+    examples = distillation.examples["sw"][:6]
+    for step in range(1, 5):
+        distillation._step(step, examples)
+    assert asked == ["passage", "query", "passage", "query"]
+    prefixes = {role: known[examples[0].text].ids for role, known in distillation.tokens.items()}
+    assert prefixes["query"][1] != prefixes["passage"][1] and prefixes["query"][2:] == prefixes["passage"][2:]
+    alone = prepare("sw", **{**settings, "training": {**settings["training"], "student_role": "passage"}})
+    assert alone.roles == ("passage",) and alone.held_out.role == "passage"
+
+
+def test_the_teachers_attention_is_cached_apart(prepare: Prepare) -> None:
+    settings = changes("optical-attention")
+    plain, first, again = prepare("sw"), prepare("sw", **settings), prepare("sw", **settings)
+    assert plain.vectors.attention is None
+    assert first.vectors.attention is not None and again.vectors.attention is not None
+    assert torch.equal(first.vectors.attention, again.vectors.attention)
+    index = torch.zeros(1, 1, dtype=torch.bool)
+    targets = first.vectors.targets([3], index)
+    (tokens,) = first.teacher.tokenize([first.english[3]], "passage")
+    with torch.no_grad():
+        encoded = first.teacher([tokens], "passage", attention=True)
+    assert encoded.attention is not None and targets.attention is not None
+    torch.testing.assert_close(targets.attention[0], encoded.attention[0][encoded.mask[0]], atol=1e-5, rtol=0)
+
+
+def test_a_teacher_without_attention_is_refused(
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OPTICAL_CACHE", str(tmp_path / "cache"))  # nothing is encoded yet
+
+    def none(self: Encoder, batch: Any, role: Any, *, attention: bool = False) -> Any:
+        return dataclasses.replace(forward(self, batch, role), attention=None)
+
+    forward = Encoder.forward
+    monkeypatch.setattr(Encoder, "forward", none)
+    settings = changes("optical-attention")
+    with pytest.raises(
+        InputError, match=r"gives no attention weights, so choose another transport\.marginals"
+    ):
+        prepare("sw", **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"transport": {"solver": "partial", "mass": 1.2}}, r"transport\.mass: .* 1, not 1\.2"),
+        ({"transport": {"solver": "partial", "mass": 0}}, r"transport\.mass: .* 0, not 0"),
+        ({"transport": {"solver": "unbalanced", "penalty": -1}}, r"transport\.penalty: .* 0, not -1"),
+        (
+            {"transport": {"marginals": "learned"}},
+            r"'learned' needs the solver 'sinkhorn'.* loss\.transport_contrast",
+        ),
+        (
+            {"transport": {"marginals": "learned", "solver": "partial"}, "loss": {"transport_contrast": 1}},
+            "'learned' needs the solver 'sinkhorn'",
+        ),
+        ({"transport": {"solver": "ipot", "anneal_from": 1}}, "anneal_from belongs to the solver 'sinkhorn'"),
+        ({"transport": {"anneal_from": 0.01}}, r"anneal_from must be at least transport\.epsilon \(0\.05\)"),
+        (
+            {"loss": {"score_kl": 1}, "training": {"batch_size": 1}},
+            "raise training.batch_size above 1 or set loss.negatives",
+        ),
+        (
+            {"training": {"student_role": "passage"}, "collections": [{"name": "lareqa"}]},
+            "student_role = 'passage' .* evaluation.documents = 'teacher' never asks",
+        ),
+    ],
+)
+def test_impossible_settings_are_refused_before_anything_is_loaded(
+    settings: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        parse_config({"kind": "distil", "bitext": [BITEXT], **settings}, "run.toml")
+    assert "\n" not in str(caught.value) and str(caught.value).startswith("run.toml: ")
+
+
+def test_what_only_looks_impossible_is_taken() -> None:
+    for settings in (
+        {"loss": {"maxsim_contrast": 1, "negatives": 3}, "training": {"batch_size": 1}},
+        {"loss": {"greedy_mse": 1}, "training": {"batch_size": 1}},
+        {"transport": {"anneal_from": 1.0}},
+        {"training": {"student_role": "both"}},  # nothing is evaluated
+        {"training": {"student_role": "both"}, "evaluation": {"documents": "student"}},
+    ):
+        parse_config({"kind": "distil", "bitext": [BITEXT], **settings})
+    assert TransportConfig(anneal_from=0.01)  # the app leaves it out where it does not fit

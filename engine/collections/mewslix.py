@@ -40,7 +40,11 @@ _FACTS = Facts(
     "Mewsli-X 2022-05-18, github.com/google-research/google-research, code Apache 2.0, texts by the terms of "
     "Wikipedia and WikiNews",
 )
-_NOTE = "mewsli-x: this is the release of 2022-05-18, whose figures do not compare with the paper's"
+_NOTES = (
+    "mewsli-x: this is the release of 2022-05-18, whose figures do not compare with the paper's",
+    'mewsli-x: search its million candidates by sentence vectors (scoring = ["dense"]), or fewer of them '
+    "(pool_limit): token vectors of all take tens of gigabytes",
+)
 
 
 class Mention(NamedTuple):
@@ -120,7 +124,14 @@ def load_mewslix(
         query.id: [Judgement(mention.id, mention.entity, 1, path, mention.line)]
         for query, mention in zip(queries, mentions, strict=True)
     }
-    return assemble(_FACTS, queries, gold, documents, pool_limit=pool_limit, notes=(_NOTE,))
+    return assemble(
+        _FACTS,
+        queries,
+        gold,
+        documents,
+        pool_limit=pool_limit,
+        notes=_NOTES if pool_limit is None else _NOTES[:1],
+    )
 
 
 def read_mentions(path: Path) -> Iterator[Mention]:

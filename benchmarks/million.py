@@ -1,0 +1,108 @@
+"""Mewsli-X's size: read a million candidates of its shape and search them exactly by sentence vectors.
+
+    python benchmarks/million.py [--candidates N] [--queries N] [--width H]
+
+Texts and vectors are made up; what is measured is time and memory. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from engine.collections.mewslix import load_mewslix
+from engine.evaluation.protocols import evaluate_collection
+
+LANGUAGES = ("ar", "de", "en", "es", "fi", "ja", "pl", "ru", "sw", "tr", "vi", "zh")
+
+
+def write(folder: Path, candidates: int, queries: int) -> None:
+    """Write files of the release's shape; each mention means another candidate."""
+    generator = random.Random(0)
+    words = ["".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=7)) for _ in range(5000)]
+    with (folder / "candidate_set_entities.jsonl").open("w") as file:
+        for number in range(candidates):
+            text = " ".join(generator.choices(words, k=50))  # about 400 characters, as in the release
+            entity = {
+                "entity_id": f"Q{number}",
+                "title": text[:7],
+                "description": text,
+                "description_language": LANGUAGES[number % len(LANGUAGES)],
+                "description_url": "u",
+                "sentence_spans": [{"start": 0, "end": len(text)}],
+            }
+            file.write(json.dumps(entity) + "\n")
+    with (folder / "wikinews_mentions-test.jsonl").open("w") as file:
+        for number in range(queries):
+            surface = words[number % len(words)]
+            article = {
+                "context": {
+                    "document_title": "t",
+                    "document_id": f"en-{number}",
+                    "document_url": "u",
+                    "language": LANGUAGES[number % 5],
+                    "text": f"{surface} it is.",
+                    "sentence_spans": [{"start": 0, "end": len(surface) + 7}],
+                },
+                "mentions": [
+                    {
+                        "example_id": f"m{number}",
+                        "mention_span": {"start": 0, "end": len(surface), "text": surface},
+                        "entity_id": f"Q{number * (candidates // queries)}",
+                    }
+                ],
+            }
+            file.write(json.dumps(article) + "\n")
+
+
+def megabytes(name: str) -> int:
+    """Return a figure of this process's memory: VmRSS now, VmHWM the most since it was reset."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith(f"{name}:"))
+
+
+def forget_the_most() -> None:
+    """Let VmHWM begin anew."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--candidates", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--width", type=int, default=384)
+    arguments = parser.parse_args()
+    found = dict(vars(arguments))
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), arguments.candidates, arguments.queries)
+        before, start = megabytes("VmRSS"), time.perf_counter()
+        collection = load_mewslix(Path(folder))
+        found["read_s"] = round(time.perf_counter() - start, 1)
+        found["collection_mb"] = megabytes("VmRSS") - before
+    generator = torch.Generator().manual_seed(0)
+    documents = torch.nn.functional.normalize(
+        torch.randn(arguments.candidates, arguments.width, generator=generator)
+    )
+    gold = torch.arange(arguments.queries) * (arguments.candidates // arguments.queries)
+    noise = torch.randn(arguments.queries, arguments.width, generator=generator) * 0.15
+    queries = torch.nn.functional.normalize(documents[gold] + noise)
+    found["vectors_mb"] = documents.numel() * 4 >> 20
+    forget_the_most()
+    before, start = megabytes("VmRSS"), time.perf_counter()
+    scores = evaluate_collection(collection, queries, documents, scoring="dense")
+    seconds = time.perf_counter() - start
+    found["search_s"] = round(seconds, 2)
+    found["queries_per_s"] = round(arguments.queries / seconds, 1)
+    found["search_peak_mb"] = megabytes("VmHWM") - before
+    found["mAP@20"] = round(scores.macro("mAP@20"), 3)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -105,8 +105,8 @@ def _files(path: Path, ending: str) -> list[Path]:
     if len(splits) > 1:
         names = ", ".join(sorted(split or "others" for split in splits))
         raise InputError(
-            f"it holds several splits ({names}); give the path of one's file, without its number if there are "
-            "several files (data/train)",
+            f"it holds several splits ({names}); give the path of one's file, without its number if there "
+            "are several files (data/train)",
             path=path,
         )
     shard = _SHARD.fullmatch(found[0].name)

@@ -122,6 +122,7 @@ def import_command(
     """
     from engine.datahome.importing import import_data
 
+    click.echo(f"reading {path}", err=True)
     imported = import_data(path, name=name, language=code, link=link, dry_run=dry_run)
     seen = imported.seen
     if as_json:

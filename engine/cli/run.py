@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.options import data_option, json_option, print_json, refreshed, results_option
 from engine.config import load_config
 from engine.errors import InputError
 from engine.paths import runs_folder
@@ -22,6 +22,7 @@ from engine.paths import runs_folder
 @click.option("--detach", is_flag=True, help="Start the run as its own process and return at once.")
 @click.option("--resume", metavar="RUN", help="Carry on a run that was stopped, failed or crashed.")
 @click.option("--run-id", hidden=True, help="The id that a launcher chose.")
+@data_option
 @results_option
 @json_option
 def run(

@@ -11,8 +11,8 @@ from engine.datahome.resources import Kind
 from engine.errors import InputError
 from engine.paths import data_home
 
-MANIFEST = "dataset.json"
-"""The record's name in the folder of imported data."""
+MANIFEST = "imported.record"
+"""The record's name in the folder of imported data; readers look at files called ``.json``."""
 
 
 @dataclass(frozen=True)

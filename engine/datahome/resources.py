@@ -214,7 +214,7 @@ def _own() -> Iterator[Resource]:
         "mewsli-x",
         "collection",
         "mewsli-x",
-        "Apache 2.0, texts' own",
+        "Apache 2.0, own texts",
         "github.com/google-research/google-research, dense_representations_for_entity_retrieval/mel",
         (
             RemoteFile(

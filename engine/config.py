@@ -97,7 +97,7 @@ class BitextConfig(Settings):
     min_score: float | None = None
     """Drop scored pairs below this score (1.04 is WikiMatrix's and CCMatrix's usual threshold)."""
     identify: bool = False
-    """Drop pairs with a side that a language identifier takes for another language (2,000 pairs a second)."""
+    """Drop pairs with a side that a language identifier takes for another language (4,000 pairs a second)."""
 
 
 class TransportConfig(Settings):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from engine.bitext import Drops, open_bitext
+from engine.bitext.reader import Format
+from engine.config import BitextConfig
 from engine.errors import InputError
 
 Write = Callable[..., Path]
@@ -145,3 +147,8 @@ def test_wrong_arguments_are_refused_at_once(write: Write) -> None:
 
 def test_a_given_format_beats_the_name(write: Write) -> None:
     assert len(list(open_bitext(write("kow\tone", name="pairs.dat"), language="so", format="tsv"))) == 1
+
+
+def test_configurations_know_the_formats_that_are_read() -> None:
+    """The list stands twice, since configurations stand on nothing."""
+    assert get_args(BitextConfig.model_fields["format"].annotation) == get_args(Format)

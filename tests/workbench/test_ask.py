@@ -419,20 +419,25 @@ def test_picture(
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: _pictured(app, pilot, tools, runs))
 
 
-def test_picture_without_colours(
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+@pytest.mark.parametrize("look", ["light", "no colours"])
+def test_picture_in_other_looks(
     app: Workbench,
     finder: Finder,
+    look: str,
+    size: tuple[int, int],
     snap_compare: Callable[..., bool],
     tools: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(Input, "cursor_blink", False)
-    plain = Workbench(app.results)
-    plain.worker = finder  # type: ignore[assignment]
-    assert snap_compare(
-        plain, terminal_size=(80, 24), run_before=lambda pilot: _pictured(plain, pilot, tools, 2)
-    )
+    if look == "no colours":
+        monkeypatch.setenv("NO_COLOR", "1")
+        app = Workbench(app.results)
+        app.worker = finder  # type: ignore[assignment]
+    else:
+        app.theme = "workbench-light"
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: _pictured(app, pilot, tools, 2))
 
 
 async def _pictured(app: Workbench, pilot: Pilot[None], tools: Any, runs: int) -> None:

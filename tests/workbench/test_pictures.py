@@ -58,19 +58,38 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Input, "cursor_blink", False)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.__name__)
+SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+EVERY = pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.__name__)
+
+
+@SIZES
+@EVERY
 def test_screen(
     app: Workbench, screen: Any, size: tuple[int, int], snap_compare: Callable[..., bool], tools: Any
 ) -> None:
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: screen(pilot, tools))
 
 
-@pytest.mark.parametrize("screen", [plan, runs], ids=lambda screen: screen.__name__)
+@SIZES
+@EVERY
+def test_light(
+    app: Workbench, screen: Any, size: tuple[int, int], snap_compare: Callable[..., bool], tools: Any
+) -> None:
+    app.theme = "workbench-light"
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: screen(pilot, tools))
+
+
+@SIZES
+@EVERY
 def test_without_colours(
-    made: Path, screen: Any, monkeypatch: pytest.MonkeyPatch, snap_compare: Callable[..., bool], tools: Any
+    made: Path,
+    screen: Any,
+    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    snap_compare: Callable[..., bool],
+    tools: Any,
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.chdir(made)
     app = Workbench(Path("results.duckdb"))
-    assert snap_compare(app, terminal_size=(80, 24), run_before=lambda pilot: screen(pilot, tools))
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: screen(pilot, tools))

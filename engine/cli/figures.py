@@ -21,6 +21,17 @@ MEASURES = {
     "bitext": ("RR", "R@1", "R@10", "Success@1"),
     "xtreme-r": ("mAP@20", "AP", "Success@1", "RR"),
     "monolingual": ("mAP@20", "AP"),
+    "trec": ("nDCG@10", "AP", "RR", "R@100", "Judged@10"),
+    "ir-datasets": ("nDCG@10", "AP", "RR", "R@100", "Judged@10"),
+    "mmarco": ("RR@10", "R@1000"),
+    "miracl": ("nDCG@10", "R@100"),
+    "wikiclir": ("AP", "nDCG@10", "P@1"),
+    "ciral": ("nDCG@20", "R@100", "Judged@20"),
+    "africlirmatrix": ("nDCG@10", "R@100"),
+    "neuclir": ("nDCG@20", "AP", "R@100", "Judged@20"),
+    "hc4": ("nDCG@20", "AP", "R@100", "Judged@20"),
+    "bitext/mining": ("MarginF1", "MarginP", "MarginR", "F1"),
+    "xtreme-r/mining": ("MarginF1", "MarginP", "MarginR", "F1"),
 }
 
 

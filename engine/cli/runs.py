@@ -182,7 +182,9 @@ def _print_record(record: dict[str, Any], best: Any) -> None:
     versions = (f"{name} {version}" for name, version in record["versions"].items() if version)
     started, ended = record["started"], record["ended"]
     summary = {
-        key: value for key, value in record["summary"].items() if key not in ("best_step", "references")
+        key: value
+        for key, value in record["summary"].items()
+        if key not in ("best_step", "references", "notes")
     }
     print_facts(
         [
@@ -203,6 +205,7 @@ def _print_record(record: dict[str, Any], best: Any) -> None:
             ("versions", ", ".join(versions)),
             ("commit", record["commit"] or ""),
             ("best step", "" if best is None else str(best)),
+            *(("noted", str(note)) for note in record["summary"].get("notes") or ()),
             ("summary", json.dumps(summary, ensure_ascii=False) if summary else ""),
         ]
     )
@@ -244,6 +247,8 @@ def _scores(group: Group, record: dict[str, Any]) -> dict[str, Any]:
 def _reference(group: Group, record: dict[str, Any]) -> str:
     """Return the line that the collection prints beside its figures; the run's summary keeps it by name."""
     references = record["summary"].get("references")
+    if "/" in group.key.protocol:  # it is about the collection's own measures, not bias or mining
+        return ""
     return str(references.get(group.key.collection, "")) if isinstance(references, dict) else ""
 
 

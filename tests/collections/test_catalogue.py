@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from engine.cli.figures import MEASURES
+from engine.collections import folder
+from engine.collections.african import AFRICLIRMATRIX, CIRAL
 from engine.collections.catalogue import load_dataset, load_family
 from engine.collections.families import FAMILIES
 from engine.collections.loading import load_collections
@@ -289,3 +292,12 @@ def test_settings_that_a_collection_has_not_are_refused() -> None:
         CollectionConfig(name="folder")
     with pytest.raises(InputError, match="no 'nonsense/id'"):
         load_collections(CollectionConfig(name="ir-datasets", dataset="nonsense/id"))
+
+
+def test_tables_show_a_protocols_measures_in_its_own_order() -> None:
+    readers = {name: family.measures for name, family in FAMILIES.items()}
+    readers |= {one.facts.protocol: one.facts.measures for one in (CIRAL, AFRICLIRMATRIX)}
+    readers["trec"] = folder.MEASURES
+    for protocol, measures in readers.items():
+        if len(measures) > 1:
+            assert MEASURES[protocol] == measures

@@ -154,7 +154,7 @@ def table(results: Path) -> None:
     for collection, measure in MEASURES.items():
         scores = {system: averaged(results, collection, measure, ids) for system, ids in found.items()}
         quality(collection, measure, {system: one for system, one in scores.items() if one})
-    print(f"\n{'system':28}{'runs':>5}{'pairs/s':>10}{'peak MiB':>10}{'of all steps, best':>20}")
+    print(f"\n{'system':28}{'runs':>5}{'pairs/s':>10}{'peak MiB':>10}{'best step':>14}")
     for system, ids in found.items():
         folders = [RunFolder.open(runs_folder(results) / run) for run in ids]
         speeds = [speed for folder in folders if (speed := speed_of(folder)) is not None]
@@ -166,7 +166,7 @@ def table(results: Path) -> None:
             f"{max(memory):,}" if memory else "–",
             ", ".join(best) or "–",
         )
-        print(f"{system:28}{len(ids):>5}{cells[0]:>10}{cells[1]:>10}{cells[2]:>20}")
+        print(f"{system:28}{len(ids):>5}{cells[0]:>10}{cells[1]:>10}{cells[2]:>14}")
 
 
 def quality(collection: str, measure: str, scores: Mapping[str, Scores]) -> None:

@@ -1,7 +1,11 @@
-"""How long the app takes from a key to the finished repaint: ``python benchmarks/app.py plan``.
+"""How long the app takes from a key to the finished repaint, and to its first one.
 
-The app runs without a terminal, but every frame is turned into the bytes that a terminal would get. A key
-counts as answered at the last frame before nothing is drawn for a while.
+    python benchmarks/app.py plan     # the cursor over a heatmap of 32 x 40 tokens
+    python benchmarks/app.py table    # the cursor, pages and ends of an answer of 500,000 rows
+    python benchmarks/app.py start    # first paint in a real terminal, and memory once idle
+
+For keys the app runs without a terminal, but every frame is turned into the bytes that a terminal would get.
+A key counts as answered at the last frame before nothing is drawn for a while.
 """
 
 from __future__ import annotations
@@ -10,26 +14,34 @@ import argparse
 import asyncio
 import json
 import os
+import pty
+import select
+import signal
 import statistics
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from textual import events
 from textual._compositor import CompositorUpdate
 from textual.pilot import Pilot
+from textual.widgets import TextArea
 
 import workbench.app
 from engine.config import BitextConfig, DistilConfig
 from engine.results.ingest import ingest
 from engine.results.spool import RunFolder
 from workbench.app import Workbench
+from workbench.widgets.table import Table
 
 SIZES = ((80, 24), (120, 40), (200, 60))
+ROWS = 500_000
 STILL = 0.06  # seconds without a frame, four times what one takes
 WORDS = ("المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "biyo", "nadiif", "waa", "caafimaad")
 
@@ -89,6 +101,58 @@ async def plan(size: tuple[int, int], keys: int) -> dict[str, Any]:
             return figures
 
 
+async def table(size: tuple[int, int], keys: int) -> dict[str, Any]:
+    """Walk an answer of half a million rows on the SQL screen."""
+    with tempfile.TemporaryDirectory() as name:
+        results = Path(name) / "results.duckdb"
+        _store_plan(Path(name) / "runs")
+        ingest(results, results.parent / "runs")
+        app = Timed(results)
+        async with app.run_test(size=size) as pilot:
+            await _until(pilot, lambda: app.snapshot is not None)
+            await pilot.press("6")
+            await pilot.pause(0.5)
+            editor, answer = app.screen.query_one(TextArea), app.screen.query_one("#sql-answer", Table)
+            editor.load_text(
+                f"SELECT range AS n, range * 0.1 AS tenth, 'row ' || range AS t FROM range({ROWS})"
+            )
+            await pilot.press("f5")
+            await _until(pilot, lambda: len(answer.rows) == ROWS)
+            answer.focus()
+            await pilot.pause(0.5)
+            walk = ["down"] * 10 + ["pagedown"] * 10 + ["end"] + ["up"] * 10 + ["pageup"] * 10 + ["home"]
+            times = [await answered(pilot, walk[number % len(walk)]) for number in range(keys)]
+            return _summary(times, size)
+
+
+async def start(size: tuple[int, int], keys: int) -> dict[str, Any]:
+    """Start the app in a terminal `keys` times; the first paint is done when the runs are named."""
+    times, memory = [], 0.0
+    with tempfile.TemporaryDirectory() as name:
+        results = Path(name) / "results.duckdb"
+        _store_plan(Path(name) / "runs")
+        ingest(results, results.parent / "runs")
+        for _ in range(keys):
+            begun = time.perf_counter()
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.execv(sys.executable, [sys.executable, "-m", "workbench", str(results)])
+            termios.tcsetwinsize(terminal, (size[1], size[0]))
+            seen = b""
+            while b"SQL" not in seen:
+                seen += os.read(terminal, 1 << 16)
+            times.append(time.perf_counter() - begun)
+            idle = time.perf_counter() + 5
+            while time.perf_counter() < idle:
+                if select.select([terminal], [], [], 0.1)[0]:
+                    os.read(terminal, 1 << 16)
+            memory = max(memory, psutil.Process(pid).memory_info().rss / 2**20)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(terminal)
+    return {**_summary(times, size), "idle_mib": round(memory)}
+
+
 def _summary(times: list[float], size: tuple[int, int]) -> dict[str, Any]:
     milliseconds = sorted(1000 * seconds for seconds in times)
     return {
@@ -120,13 +184,17 @@ async def _until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
     raise SystemExit("the app did not come to what was waited for")
 
 
-PARTS: dict[str, Callable[[tuple[int, int], int], Awaitable[dict[str, Any]]]] = {"plan": plan}
+PARTS: dict[str, Callable[[tuple[int, int], int], Awaitable[dict[str, Any]]]] = {
+    "plan": plan,
+    "table": table,
+    "start": start,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--keys", type=int, default=400)
+    parser.add_argument("--keys", type=int, default=400, help="keys to press, or times to start")
     arguments = parser.parse_args()
     os.environ.update(COLORTERM="truecolor", TERM="xterm-256color")
     for size in SIZES:

@@ -1,0 +1,124 @@
+"""The README's pictures, drawn by the app itself: ``python docs/pictures.py --results demo/results.duckdb``.
+
+They show what `optical-workbench demo` left behind, at 120x40. Nothing is invented: each is the app after the
+keys that a user would press, written by Textual as SVG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from workbench.app import Workbench
+from workbench.store import CATCHING_UP
+from workbench.widgets.answer import Hits, Why
+
+FOLDER = Path(__file__).resolve().parent / "pictures"
+SIZE = (120, 40)
+#: "Please correct the following errors", in Swahili.
+QUERY = "Tafadhali sahihisha makosa yafuatayo"
+ROWS = range(16, 27)
+"""How many source tokens the plan may have, to fill the screen and fit."""
+
+
+async def runs(pilot: Pilot[None], app: Any) -> None:
+    """Mark the newest runs that learned, so that their curves lie over each other."""
+    for run in app.snapshot.runs:
+        await pilot.press(*["space"] * (run["kind"] == "distil"), "down")
+    await pilot.press("home")
+    await until(pilot, lambda: len(app.screen.curves) == len(app.snapshot.runs))
+
+
+async def results(pilot: Pilot[None], app: Any) -> None:
+    """Put the newest run beside the oldest, which is what it has to beat."""
+    app.show_results([app.snapshot.runs[-1]["id"], app.snapshot.runs[0]["id"]])
+    await until(pilot, lambda: getattr(app.screen, "tests", None))
+
+
+async def plan(pilot: Pilot[None], app: Any) -> None:
+    """Show a plan that fills the screen."""
+    await pilot.press("4")
+    left = await until(pilot, lambda: app.screen.query("#left") and app.screen.query_one("#left"))
+    await until(pilot, lambda: left.plan is not None)
+    for _ in app.screen.found:
+        if len(left.plan.source_tokens) in ROWS:
+            break
+        before = left.plan
+        await pilot.press("greater_than_sign")
+        await until(pilot, lambda before=before: left.plan is not before)  # type: ignore[misc]
+    await pilot.press("n", "n")
+
+
+async def ask(pilot: Pilot[None], app: Any) -> None:
+    """Ask the oldest and the newest run the same."""
+    app.chosen_runs = [app.snapshot.runs[-1]["id"], app.snapshot.runs[0]["id"]]
+    await pilot.press("5")
+    await until(pilot, lambda: app.screen.query("#question"))
+    app.screen.query_one("#question", Input).value = QUERY
+    await pilot.press("enter")
+    answers = await until(pilot, lambda: app.screen.answers)
+    await until(pilot, lambda: all(answer.query_one(Hits).rows for answer in answers))
+    await until(pilot, lambda: all(answer.query_one(Why).rows for answer in answers))
+    await until(pilot, lambda: not app.screen.waiting)
+
+
+PICTURES: dict[str, Callable[[Pilot[None], Any], Awaitable[None]]] = {
+    "runs": runs,
+    "results": results,
+    "plan": plan,
+    "ask": ask,
+}
+
+
+async def until(pilot: Pilot[None], holds: Callable[[], Any], seconds: float = 120) -> Any:
+    """Let the app work until `holds` does, and return what it returned."""
+    for _ in range(int(seconds / 0.05)):
+        if found := holds():
+            await pilot.pause()
+            return found
+        await pilot.pause(0.05)
+    raise SystemExit(f"the app did not come to the picture within {seconds:.0f} s")
+
+
+async def draw(name: str) -> None:
+    """Open the app on the database of the working folder, go to a picture and write it."""
+    app = Workbench(Path("results.duckdb"))
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: app.snapshot is not None and CATCHING_UP not in app.snapshot.problems)
+        await until(pilot, lambda: app.screen.query("Plot") and app.screen.curves)  # type: ignore[attr-defined]
+        await PICTURES[name](pilot, app)
+        await pilot.pause(0.5)
+        path = FOLDER / f"{name}.svg"
+        path.write_text(app.export_screenshot(title="optical-workbench", simplify=True), "utf-8")
+        print(f"{path.relative_to(Path(__file__).resolve().parent.parent)}: {path.stat().st_size:,} bytes")
+
+
+def main() -> None:
+    """Draw the four."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--results", type=Path, default=Path("results.duckdb"), help="the database that the demo made"
+    )
+    arguments = parser.parse_args()
+    if not arguments.results.is_file():
+        parser.error(f"{arguments.results} does not exist; `optical-workbench demo` makes one")
+    if arguments.results.name != "results.duckdb":
+        parser.error("the database must be called results.duckdb: its name is on the pictures")
+    os.environ.update(COLORTERM="truecolor", TERM="xterm-256color")
+    os.environ.pop("NO_COLOR", None)
+    os.chdir(arguments.results.parent)  # so that no picture shows where it was made
+    FOLDER.mkdir(exist_ok=True)
+    Input.cursor_blink = False  # type: ignore[assignment]
+    for name in PICTURES:
+        asyncio.run(draw(name))
+
+
+if __name__ == "__main__":
+    main()

@@ -92,7 +92,9 @@ def test_sharp_partial_transport_nears_the_linear_programme(
         least = ot.partial.partial_wasserstein2(a, b, cost, m=share)
     plan = solved(cost, a, b, solver="partial", epsilon=0.002, mass=share, iterations=5000, tolerance=1e-5)
     # KL(T | a bᵀ) lies between -1 and the entropy of the masses for plans within the marginals
-    assert least - 1e-4 <= float(plan.value) <= least + 0.002 * (1 + np.log(20 * rows * columns))
+    # what the marginals are off by may have been left out where it costs most
+    slack = 1e-4 + float(plan.marginal_error) * float(cost.max())
+    assert least - slack <= float(plan.value) <= least + slack + 0.002 * (1 + np.log(20 * rows * columns))
 
 
 @given(SEEDS, SIZES, SIZES, st.sampled_from([0.1, 0.5, 0.9, 1.0]), st.sampled_from(["float32", "float64"]))

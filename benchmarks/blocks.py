@@ -38,7 +38,9 @@ from engine.retrieval.vectors import token_vectors
 from engine.training import distil
 from engine.training.losses import Batch, build
 from engine.training.losses.contrast import info_nce
-from engine.training.losses.problem import COSTS, document_frequencies, marginal, solve
+from engine.training.losses.masses import Masses
+from engine.training.losses.problem import COSTS, solve
+from engine.training.optimiser import make_optimiser
 from engine.training.pairs import Pairs
 
 BLOCKS, MARGIN = ((130, 230), (800, 900), (1500, 1600)), 15
@@ -118,18 +120,17 @@ def keep_frozen_states(student: Encoder, texts: list[Tokens], frozen: int) -> No
 class Guided:
     """Contrast, with transport weighed by how hard a pair is, or as alignment of a contrast of tokens."""
 
-    def __init__(self, config: DistilConfig, way: str, temperature: float = 0.1) -> None:
-        self.config, self.way, self.temperature = config, way, temperature
+    def __init__(self, config: DistilConfig, masses: Masses, way: str, temperature: float = 0.1) -> None:
+        self.config, self.masses, self.way, self.temperature = config, masses, way, temperature
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         loss, transport, targets = self.config.loss, self.config.transport, batch.targets
         size = len(batch.tokens)
         scores = maxsim_scores(batch.tokens, batch.mask, targets.tokens, targets.mask)
         contrast, _ = info_nce(scores, targets.excluded, loss.temperature)
-        cost = COSTS[transport.cost](batch.tokens, targets.tokens[:size])
-        source = marginal(transport, batch.mask, batch.norms, batch.ids, None)
-        target = marginal(transport, targets.mask[:size], targets.norms[:size], targets.ids[:size], None)
-        plan = solve(transport, cost, source, target)
+        own_targets = targets.first(size)
+        cost = COSTS[transport.cost](batch.tokens, own_targets.tokens)
+        plan = solve(transport, cost, self.masses(batch), self.masses(own_targets))
         if self.way == "hard":
             logits = scores.masked_fill(targets.excluded, -torch.inf) / loss.temperature
             hard = 1 - logits.softmax(1).diagonal().detach()
@@ -198,8 +199,8 @@ def main() -> None:
     distil.set_aside = set_aside  # type: ignore[assignment]
     base = settings(120, 0)
     run = distil.Distillation(base, RunFolder.create(Path(tempfile.mkdtemp()), base, sys.argv))
-    keep_frozen_states(run.student, list(run.tokens.values()), base.training.frozen_layers)
-    idf = document_frequencies([text.ids for text in run.tokens.values()], len(run.student.tokenizer))
+    texts = [text for known in run.tokens.values() for text in known.values()]
+    keep_frozen_states(run.student, texts, base.training.frozen_layers)
     origin = {name: weight.clone() for name, weight in run._weights().items()}
     judge = Judge(run)
 
@@ -208,9 +209,13 @@ def main() -> None:
         run.config = settings(steps, seed, weight, **transport)
         for parameter, weights in run._weights().items():
             weights.copy_(origin[parameter])
-        run.generator, run.optimiser = np.random.default_rng(seed), run._optimiser()
-        summed = build(run.config.loss, run.config.transport, idf)
-        run.loss = summed if way == "sum" else Guided(run.config, way)  # type: ignore[assignment]
+        run.generator, run.optimiser = (
+            np.random.default_rng(seed),
+            make_optimiser(run.student, run.config.training),
+        )
+        masses = Masses(run.config.transport, run._frequencies(), run.student.mass_head)
+        summed = build(run.config.loss, masses)
+        run.loss = summed if way == "sum" else Guided(run.config, masses, way)  # type: ignore[assignment]
         examples = distil.draw_batches(
             run.examples, batch_size=run.config.training.batch_size, alpha=1.0, anchor=0.0, seed=seed
         )

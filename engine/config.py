@@ -19,6 +19,19 @@ from engine.errors import InputError, nearest
 from engine.validation import sentence
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+BitextFormat = Literal[
+    "auto",
+    "tmx",
+    "xliff",
+    "gettext",
+    "moses",
+    "tsv",
+    "sentence-transformers",
+    "jsonl",
+    "parquet",
+    "huggingface",
+]
+"""Formats of sentence pairs; ``auto`` tells one from the name."""
 
 
 class Settings(BaseModel):
@@ -63,18 +76,7 @@ class BitextConfig(Settings):
 
     path: str
     """A file or folder (inside the data home when relative), or ``package:NAME`` for installed catalogues."""
-    format: Literal[
-        "auto",
-        "tmx",
-        "xliff",
-        "gettext",
-        "moses",
-        "tsv",
-        "sentence-transformers",
-        "jsonl",
-        "parquet",
-        "huggingface",
-    ] = "auto"
+    format: BitextFormat = "auto"
     """The file format; ``auto`` tells it from the name."""
     language: str
     """ISO 639 code of the language that queries come in."""

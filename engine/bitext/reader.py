@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from engine.bitext.columns import is_huggingface, is_parquet, read_huggingface, read_parquet
 from engine.bitext.files import find, members, open_zip, shards
@@ -20,21 +20,11 @@ from engine.bitext.pairs import Drops, Reason, SentencePair, Unmatched
 from engine.bitext.tmx import read_tmx
 from engine.bitext.tsv import read_parallel, read_tsv
 from engine.bitext.xliff import read_xliff
+from engine.config import BitextFormat
 from engine.errors import InputError, nearest
 from engine.languages import language as language_of
 
-Format = Literal[
-    "auto",
-    "tmx",
-    "xliff",
-    "gettext",
-    "moses",
-    "tsv",
-    "sentence-transformers",
-    "jsonl",
-    "parquet",
-    "huggingface",
-]
+Format = BitextFormat
 _Units = Iterator[SentencePair | Unmatched]
 _READERS: dict[str, Callable[[Path, str, str], _Units]] = {
     "tmx": read_tmx,

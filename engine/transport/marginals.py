@@ -133,8 +133,12 @@ def learned_marginal(logits: Tensor, mask: Tensor) -> Tensor:
     keep = mask != 0
     if not bool(keep.any(-1).all()):
         row = int((~keep.any(-1)).nonzero()[0, 0])
-        raise TransportError(f"row {row} has no token that counts, so it has no mass to transport; drop it")
+        raise _no_token(row)
     return logits.to(working_dtype(logits)).masked_fill(~keep, -torch.inf).softmax(-1)
+
+
+def _no_token(row: int) -> TransportError:
+    return TransportError(f"row {row} has no token that counts, so it has no mass to transport; drop it")
 
 
 def _normalised(weights: Tensor, mask: Tensor) -> Tensor:
@@ -147,5 +151,5 @@ def _normalised(weights: Tensor, mask: Tensor) -> Tensor:
         row = int((totals.squeeze(-1) <= 0).nonzero()[0, 0])
         if bool(keep[row].any()):
             raise TransportError(f"all tokens of row {row} have weight zero, so none can carry mass; drop it")
-        raise TransportError(f"row {row} has no token that counts, so it has no mass to transport; drop it")
+        raise _no_token(row)
     return weights / totals

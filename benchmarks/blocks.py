@@ -107,12 +107,12 @@ def keep_frozen_states(student: Encoder, texts: list[Tokens], frozen: int) -> No
     model.encoder.layer, model.embeddings = layers[frozen:], given
     whole = student.forward
 
-    def forward(batch: list[Tokens], role: Role) -> Encoded:
+    def forward(batch: list[Tokens], role: Role, **options: Any) -> Encoded:
         length = -(-max(len(text.ids) for text in batch) // 8) * 8
         given.states = torch.zeros(len(batch), length, student.width)
         for row, text in enumerate(batch):
             given.states[row, : len(text.ids)] = known[tuple(text.ids)].float()
-        return whole(batch, role)
+        return whole(batch, role, **options)
 
     student.forward = forward  # type: ignore[method-assign, assignment]
 

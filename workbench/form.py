@@ -20,11 +20,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from engine.cli.toml import dump
-from engine.config import BitextConfig, DistilConfig, EvaluateConfig, RunConfig, load_config, presets
+from engine.config import KINDS, BitextConfig, RunConfig, load_config, presets
 from engine.errors import InputError
 
 Path_ = tuple[str | int, ...]
-KINDS: dict[str, type[RunConfig]] = {"distil": DistilConfig, "evaluate": EvaluateConfig}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+"""The run configurations, declared once.
+
+TOML files, command-line flags, the app's launch form and the JSON schema all come from these models; a
+setting that is not here does not exist. Every field carries its meaning, unit and default, and unknown
+keys are refused with the nearest spelling.
+"""
+
+from engine.config.base import Fraction, Settings
+from engine.config.bitext import BitextConfig, BitextFormat
+from engine.config.collections import (
+    COLLECTIONS_WITH,
+    CollectionConfig,
+    CollectionName,
+    EvaluationConfig,
+)
+from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
+from engine.config.encoders import EncoderConfig
+from engine.config.reading import (
+    KINDS,
+    AnyConfig,
+    load_config,
+    parse_config,
+    preset_settings,
+    presets,
+)
+from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
+
+__all__ = [
+    "COLLECTIONS_WITH",
+    "KINDS",
+    "AnyConfig",
+    "BitextConfig",
+    "BitextFormat",
+    "CollectionConfig",
+    "CollectionName",
+    "DistilConfig",
+    "EncoderConfig",
+    "EvaluateConfig",
+    "EvaluationConfig",
+    "Fraction",
+    "LossConfig",
+    "RunConfig",
+    "Settings",
+    "TrainingConfig",
+    "TransportConfig",
+    "load_config",
+    "parse_config",
+    "preset_settings",
+    "presets",
+]

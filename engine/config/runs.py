@@ -1,0 +1,99 @@
+"""The run configurations, one model a kind of run."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from engine.config.base import Settings
+from engine.config.bitext import BitextConfig
+from engine.config.collections import CollectionConfig, EvaluationConfig
+from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
+from engine.config.encoders import EncoderConfig
+
+
+class RunConfig(Settings):
+    """What every run has."""
+
+    name: str = Field("run", min_length=1, max_length=80)
+    """A short name for people."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of every random choice of the run."""
+    tags: list[str] = Field(default_factory=list)
+    """Words to find the run by."""
+    note: str = ""
+    """A remark, kept with the run."""
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+    """How collections are searched."""
+    collections: list[CollectionConfig] = Field(default_factory=list)
+    """Collections to evaluate on, after training if there is any."""
+
+
+class DistilConfig(RunConfig):
+    """Distil a student query encoder from a teacher with bitext, then evaluate it."""
+
+    kind: Literal["distil"] = "distil"
+    """The kind of run."""
+    preset: str | None = None
+    """Recipe this configuration started from; recorded with the run."""
+    teacher: EncoderConfig = Field(default_factory=EncoderConfig)
+    """The frozen English retriever; it also encodes all documents."""
+    student: EncoderConfig | None = None
+    """The student query encoder; none starts from the teacher."""
+    bitext: list[BitextConfig] = Field(min_length=1)
+    """Sentence pairs to learn from."""
+    loss: LossConfig = Field(default_factory=lambda: LossConfig(transport=1.0))
+    """What is minimised."""
+    transport: TransportConfig = Field(default_factory=TransportConfig)
+    """The transport problem inside the loss."""
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    """The loop."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        """Refuse settings that contradict each other before anything is loaded."""
+        transport, loss, training = self.transport, self.loss, self.training
+        if transport.marginals == "learned" and not (
+            transport.solver == "sinkhorn" and loss.transport_contrast
+        ):
+            raise ValueError(
+                "transport.marginals = 'learned' needs the solver 'sinkhorn', which alone gives masses a "
+                "gradient, and a weight of loss.transport_contrast, which trains them"
+            )
+        if transport.anneal_from is not None and transport.solver != "sinkhorn":
+            raise ValueError(
+                f"transport.anneal_from belongs to the solver 'sinkhorn'; leave it out with "
+                f"'{transport.solver}'"
+            )
+        if transport.anneal_from is not None and transport.anneal_from < transport.epsilon:
+            raise ValueError(
+                f"transport.anneal_from must be at least transport.epsilon ({transport.epsilon:g}), "
+                f"not {transport.anneal_from:g}"
+            )
+        if any(loss.of_batches()) and training.batch_size == 1 and not loss.negatives:
+            raise ValueError(
+                "a contrast needs several sentences to compare, so raise training.batch_size above 1 or set "
+                "loss.negatives"
+            )
+        if training.student_role != "query" and self.collections and self.evaluation.documents == "teacher":
+            raise ValueError(
+                f"training.student_role = '{training.student_role}' teaches the student documents, which "
+                "evaluation.documents = 'teacher' never asks it for; set that to 'student'"
+            )
+        return self
+
+
+class EvaluateConfig(RunConfig):
+    """Evaluate an encoder as it is (zero-shot transfer when nothing was distilled)."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    """The kind of run."""
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
+    """Encodes the queries, and the documents unless `teacher` is given."""
+    teacher: EncoderConfig | None = None
+    """Encodes the documents, when they are another encoder's."""
+    bitext: list[BitextConfig] = Field(default_factory=list)
+    """Unlabelled text for centring and whitening: the English sides; none takes the first collection's."""
+    collections: list[CollectionConfig] = Field(min_length=1)
+    """Collections to evaluate on."""

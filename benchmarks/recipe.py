@@ -1,16 +1,20 @@
-"""The recipe's table: every system on TICO-19 with one teacher, one budget and several seeds.
+r"""The recipe's table: every system on TICO-19 with one teacher, one budget and several seeds.
 
-    OPTICAL_DATA=../shared/data python benchmarks/recipe.py --results recipe/results.duckdb
+    OPTICAL_DATA=../shared/data python benchmarks/recipe.py --results recipe/results.duckdb \
+        --pools tico-19 tico-19-large elsewhere
 
 One student for Somali, Swahili, Tagalog and Marathi learns from TICO-19's training part (segments 971 to
 3070) and is asked its evaluation part (0 to 970), in two pools: the 971 English sentences, and these with
-the English sides of the training part and of all Tatoeba files. Runs that are finished are not repeated.
-``--table`` prints the table alone.
+the English sides of the training part and of all Tatoeba files. ``elsewhere`` asks the same students on
+Tatoeba and LAReQA. ``--segments 100 500 2100`` learns from the first so many segments of the training part.
+Runs that are finished are not repeated; ``--table`` prints the tables alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -27,6 +31,11 @@ from engine.training.runs import execute
 LANGUAGES = ("so", "sw", "tl", "mr")
 SYSTEMS = ("zero-shot", "pooled-mse", "optical", "contrast", "optical-contrast")
 POOLS = ("tico-19", "tico-19-large")
+SEGMENTS = 2100
+ELSEWHERE = [
+    {"name": "tatoeba", "languages": list(LANGUAGES[1:]), "directions": ["xx-en"]},
+    {"name": "lareqa"},
+]
 
 
 def sources(start: int, stop: int, **more: Any) -> list[dict[str, Any]]:
@@ -37,77 +46,116 @@ def sources(start: int, stop: int, **more: Any) -> list[dict[str, Any]]:
     ]
 
 
-def settings_of(system: str, seed: int, pools: tuple[str, ...]) -> AnyConfig:
-    """Return the configuration of one run."""
-    evaluation = sources(0, 971)
-    collections = [
-        {
-            "name": "bitext",
-            "label": pool,
-            "bitext": evaluation,
-            "upper_line": True,
-            **(
-                {"distractors": ["tatoeba"], "distractor_bitext": sources(971, 3071)[:1]}
-                if pool == "tico-19-large"
-                else {}
-            ),
-        }
-        for pool in pools
-    ]
+def trained(system: str, seed: int, segments: int) -> AnyConfig:
+    """Return the configuration of a run that trains `system`, or of the zero-shot run, on the small pool."""
     common = {
-        "name": f"{system}-{seed}",
+        "name": named(system, seed, segments),
         "seed": seed,
-        "tags": ["recipe", system],
-        "collections": collections,
-        "bitext": sources(971, 3071),
+        "tags": ["recipe", system, f"segments-{segments}"],
+        "collections": [pool_of("tico-19")],
+        "bitext": sources(971, 971 + segments),
     }
     if system == "zero-shot":
         return parse_config({"kind": "evaluate", "encoder": preset_settings("optical")["teacher"], **common})
     return parse_config({**preset_settings(system), **common})
 
 
+def asked(pool: str, base: AnyConfig, run: dict[str, Any], results: Path) -> AnyConfig:
+    """Return the configuration of a run that asks the student of `run`, trained as `base`, in `pool`."""
+    common = {
+        "kind": "evaluate",
+        "name": f"{base.name}, {pool}",
+        "seed": base.seed,
+        "tags": [*base.tags, pool],
+        "collections": ELSEWHERE if pool == "elsewhere" else [pool_of(pool)],
+    }
+    encoder = preset_settings("optical")["teacher"]
+    if base.kind == "evaluate":
+        return parse_config({**common, "encoder": encoder, "bitext": base.model_dump()["bitext"]})
+    folder = runs_folder(results) / run["id"] / "checkpoints"
+    return parse_config(
+        {
+            **common,
+            "encoder": {**encoder, "checkpoint": str(folder / "student")},
+            "teacher": {**encoder, "checkpoint": str(folder / "teacher")},
+        }
+    )
+
+
+def pool_of(name: str) -> dict[str, Any]:
+    """Return the settings of a pool of English sentences."""
+    large = {"distractors": ["tatoeba"], "distractor_bitext": sources(971, 3071)[:1]}
+    return {
+        "name": "bitext",
+        "label": name,
+        "bitext": sources(0, 971),
+        "upper_line": True,
+        **(large if name == "tico-19-large" else {}),
+    }
+
+
+def named(system: str, seed: int, segments: int) -> str:
+    """Return the name of a run."""
+    few = "" if segments == SEGMENTS else f"-{segments}"
+    return f"{system}{few}-{seed}"
+
+
 def main() -> None:
-    """Run what is missing and print the table."""
+    """Run what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("recipe/results.duckdb"))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--pools", nargs="+", choices=POOLS, default=POOLS)
-    parser.add_argument("--table", action="store_true", help="print the table of what is there")
+    parser.add_argument("--segments", nargs="+", type=int, default=[SEGMENTS], help="how many to learn from")
+    parser.add_argument("--pools", nargs="+", choices=(*POOLS, "elsewhere"), default=["tico-19"])
+    parser.add_argument("--table", action="store_true", help="print the tables of what is there")
     arguments = parser.parse_args()
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     if not arguments.table:
-        for seed in arguments.seeds:
-            for system in arguments.systems:
-                if system == "zero-shot" and seed != arguments.seeds[0]:
-                    continue  # nothing in it is random
-                config = settings_of(system, seed, tuple(arguments.pools))
-                if finished(arguments.results, config.name):
-                    continue
-                with ConsoleReporter() as reporter:
-                    reporter.say(f"── {config.name} ──")
-                    execute(config, runs_folder(arguments.results), sys.argv, reporter=reporter)
-    table(arguments.results)
+        for segments, seed, system in itertools.product(
+            arguments.segments, arguments.seeds, arguments.systems
+        ):
+            if system == "zero-shot" and (seed, segments) != (arguments.seeds[0], SEGMENTS):
+                continue  # nothing in it is random, and nothing is learnt
+            base = trained(system, seed, segments)
+            run = finished(arguments.results, base.name) or carry_out(base, arguments.results)
+            for pool in (pool for pool in arguments.pools if pool != "tico-19"):
+                config = asked(pool, base, run, arguments.results)
+                finished(arguments.results, config.name) or carry_out(config, arguments.results)
+    for segments in arguments.segments:
+        table(arguments.results, segments)
 
 
-def finished(results: Path, name: str) -> bool:
-    """Tell whether a finished run of that name is there."""
+def carry_out(config: AnyConfig, results: Path) -> dict[str, Any]:
+    """Carry out `config` and return the run."""
+    with ConsoleReporter() as reporter:
+        reporter.say(f"── {config.name} ──")
+        execute(config, runs_folder(results), sys.argv, reporter=reporter)
+    run = finished(results, config.name)
+    assert run is not None
+    return run
+
+
+def finished(results: Path, name: str) -> dict[str, Any] | None:
+    """Return the finished run of that name, if there is one."""
     if not runs_folder(results).is_dir():
-        return False
+        return None
     runs = list_runs(refreshed(results))
-    return any(run["name"] == name and run["state"] == "finished" for run in runs)
+    return next((run for run in runs if run["name"] == name and run["state"] == "finished"), None)
 
 
-def table(results: Path) -> None:
-    """Print, for each pool and measure, every system's mean over seeds, and Δ to zero-shot on seed 0."""
+def table(results: Path, segments: int) -> None:
+    """Print, for each pool and measure, every system's mean over seeds, and what tests say of them."""
     runs = [run for run in list_runs(refreshed(results), "tags=recipe") if run["state"] == "finished"]
+    names = {system: re.compile(named(system, 0, segments)[:-1] + r"\d+(, .*)?") for system in SYSTEMS}
+    names["zero-shot"] = re.compile(r"zero-shot-\d+(, .*)?")
     by_system = {
-        system: [run["id"] for run in reversed(runs) if run["name"].rpartition("-")[0] == system]
-        for system in SYSTEMS
+        system: [run["id"] for run in reversed(runs) if pattern.fullmatch(run["name"])]
+        for system, pattern in names.items()
     }
     for pool in POOLS:
         for measure in ("RR", "R@1"):
-            print(f"\n{pool}, {measure} (mean of seeds, standard deviation behind it)")
+            print(f"\n{pool}, {segments} segments, {measure} (mean of seeds ± standard deviation)")
             print(f"{'system':18}{'seeds':>6}" + "".join(f"{c:>14}" for c in (*LANGUAGES, "mean", "en")))
             for system, ids in by_system.items():
                 rows = scores_of(results, ids, measure=measure, collection=pool).records() if ids else []
@@ -126,6 +174,21 @@ def table(results: Path) -> None:
                     + "".join(f"{spread(cells[code]):>14}" for code in (*LANGUAGES, "mean", "en"))
                 )
         tests(results, pool, by_system)
+    elsewhere(results, by_system)
+
+
+def elsewhere(results: Path, by_system: dict[str, list[str]]) -> None:
+    """Print every system's mean over seeds on Tatoeba and LAReQA, by language."""
+    for collection, measure in (("tatoeba", "R@1"), ("lareqa", "AP@20"), ("lareqa", "AP")):
+        for system, ids in by_system.items():
+            rows = scores_of(results, ids, measure=measure, collection=collection).records() if ids else []
+            values: dict[str, list[float]] = {}
+            for row in rows:
+                values.setdefault(row["query_language"], []).append(row["value"])
+            if values:
+                cells = "  ".join(f"{code} {spread(found)}" for code, found in values.items())
+                mean = statistics.mean(statistics.mean(found) for found in values.values())
+                print(f"\n{collection}, {measure}, {system}: mean {mean:.4f}  {cells}")
 
 
 def spread(values: list[float]) -> str:

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config.base import Fraction, Settings
+from engine.config.optimisation import LoopConfig
 
 
 class TransportConfig(Settings):
@@ -79,53 +80,21 @@ class LossConfig(Settings):
         return self.maxsim_contrast, self.transport_contrast, self.pooled_contrast, self.score_kl
 
 
-class TrainingConfig(Settings):
+class TrainingConfig(LoopConfig):
     """The training loop."""
 
-    steps: int = Field(300, ge=1)
-    """Optimiser steps."""
-    batch_size: int = Field(32, ge=1)
-    """Sentence pairs a step."""
-    learning_rate: float = Field(2e-5, gt=0)
-    """Peak learning rate of AdamW."""
-    warmup: Fraction = 0.1
-    """Share of the steps over which the learning rate rises from zero."""
-    decay: Literal["linear", "cosine", "none"] = "linear"
-    """How the learning rate falls to zero after the warm-up."""
-    weight_decay: float = Field(0.01, ge=0)
-    """AdamW's weight decay."""
-    clip: float = Field(1.0, gt=0)
-    """Largest norm of the gradient."""
-    dropout: Fraction = 0.0
-    """Dropout of the student while it trains."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """bf16 autocast or fp32; auto takes bf16 where the processor computes in it."""
-    frozen_layers: int = Field(0, ge=0)
-    """Lowest transformer layers that keep their weights, the embeddings below them too."""
-    frozen_embeddings: bool = False
-    """Whether the embeddings of words and positions keep their weights."""
     anchor: Fraction = 0.0
     """Share of each batch that is English on both sides, which holds the student to the teacher."""
     sampling: float = Field(1.0, ge=0)
     """α of language sampling: a language with n pairs is drawn in proportion to n^α."""
     averaging: Fraction = 0.0
     """Weight of the teacher's weights in the final student: (1 - w) student + w teacher (WiSE-FT)."""
-    held_out: int = Field(100, ge=0)
-    """English sentences set aside with all their pairs, to measure retrieval on during training."""
     alignment: Literal["repair", "trust"] = "repair"
     """Undo shifts in files whose lines got out of step (a lost line), or trust every pair as it stands."""
-    overlap: Literal["drop", "keep"] = "drop"
-    """Drop pairs with a sentence that is in an evaluation collection, spelled the same or nearly."""
     student_role: Literal["query", "passage", "both"] = "query"
     """The role in which the student encodes its side of a pair; both takes turns from step to step, for a
     student that encodes the documents too (`evaluation.documents`)."""
     target_role: Literal["query", "passage"] = "passage"
     """The role, and so the prefix, in which the teacher encodes the English side of a pair."""
-    evaluate_every: int = Field(50, ge=1)
-    """Steps between two held-out retrievals."""
-    patience: int | None = Field(None, ge=1)
-    """Stop after this many held-out retrievals without a gain; none trains all steps."""
-    threads: int | None = Field(None, ge=1)
-    """CPU threads; none takes all."""
     trim_vocabulary: bool = True
     """Train with only the word pieces that the texts at hand use; the checkpoint is saved whole."""

@@ -1,0 +1,46 @@
+"""Settings of the training loop that every kind of training shares."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from engine.config.base import Fraction, Settings
+
+
+class LoopConfig(Settings):
+    """The training loop: steps, learning rate, what is held out, when to stop."""
+
+    steps: int = Field(300, ge=1)
+    """Optimiser steps."""
+    batch_size: int = Field(32, ge=1)
+    """Sentence pairs a step."""
+    learning_rate: float = Field(2e-5, gt=0)
+    """Peak learning rate of AdamW."""
+    warmup: Fraction = 0.1
+    """Share of the steps over which the learning rate rises from zero."""
+    decay: Literal["linear", "cosine", "none"] = "linear"
+    """How the learning rate falls to zero after the warm-up."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW's weight decay."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    dropout: Fraction = 0.0
+    """Dropout of the student while it trains."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 autocast or fp32; auto takes bf16 where the processor computes in it."""
+    frozen_layers: int = Field(0, ge=0)
+    """Lowest transformer layers that keep their weights, the embeddings below them too."""
+    frozen_embeddings: bool = False
+    """Whether the embeddings of words and positions keep their weights."""
+    held_out: int = Field(100, ge=0)
+    """English sentences set aside with all their pairs, to measure retrieval on during training."""
+    overlap: Literal["drop", "keep"] = "drop"
+    """Drop pairs with a sentence that is in an evaluation collection, spelled the same or nearly."""
+    evaluate_every: int = Field(50, ge=1)
+    """Steps between two held-out retrievals."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after this many held-out retrievals without a gain; none trains all steps."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; none takes all."""

@@ -8,8 +8,12 @@ from typing import Any
 
 from workbench import comparing
 from workbench.comparing import Figure, Figures, Setting, Tests
+from workbench.layers import Drawing, layers
 from workbench.text import bar, p_value, score, signed
 from workbench.widgets.table import Cell, Column
+
+BARS = 24
+"""The cells of the bars of several runs."""
 
 Made = tuple[list[Column], list[Any], list[str]]
 
@@ -27,6 +31,8 @@ class Tabulation:
     sorted_by: int
     reversed: bool
     wide: bool
+    paints: dict[str, str]
+    """What a run's bars are painted with: colours, or shades where there are none; empty: no bars."""
 
     def single(self, run: str) -> Made:
         """Return languages by measures of one run."""
@@ -60,9 +66,10 @@ class Tabulation:
         return columns, *self._rows([*table[main][run]], cells, means, gap_row)
 
     def several(self, runs: Sequence[str]) -> Made:
-        """Return languages by runs, each but the baseline with its comparison."""
+        """Return languages by runs, each but the baseline with its comparison; the bars stand second."""
         table = self.figures.table[self.setting].get(self.measure, {})
         columns = [Column("Language")]
+        columns += [Column("", BARS)] * bool(self.paints)
         for run in runs:
             columns.append(
                 Column(self.figures.names[run], max(8, min(len(self.figures.names[run]), 14)), right=True)
@@ -126,7 +133,24 @@ class Tabulation:
                 known = len(gaps) == 2 and gaps[0] is not None and gaps[1] is not None
                 gap_row += [signed(gaps[0] - gaps[1]) if known else "", "", "", ""]  # type: ignore[operator]
         codes = self.figures.languages(self.setting, self.measure)
-        return columns, *self._rows(codes, cells, means, gap_row)
+        rows, keys = self._rows(codes, cells, means, gap_row)
+        if self.paints:
+            members = {"mean": shared, **{code: [code] for code in codes}}
+            for name, group in comparing.grouped(codes, self.group).items():
+                members[f"group {name}"] = [code for code in group if code in shared]
+            rows = [
+                [row[0], self._bars(runs, table, members.get(key, ())), *row[1:]]
+                for row, key in zip(rows, keys, strict=True)
+            ]
+        return columns, rows, keys
+
+    def _bars(
+        self, runs: Sequence[str], table: dict[str, dict[str, Figure]], codes: Sequence[str]
+    ) -> Drawing:
+        """Return the runs' means over `codes` as bars over each other."""
+        values = [(comparing.mean_of(table[run], codes), self.paints[run]) for run in runs]
+        base, *others = [(value or 0.0, paint) for value, paint in values]
+        return layers(base, others, BARS)
 
     def _rows(
         self, codes: list[str], cells: Any, means: Any, gap_row: list[Any]

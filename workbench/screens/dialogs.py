@@ -195,7 +195,9 @@ class Look(ModalScreen[None]):
         with Vertical(classes="dialog tall-dialog") as dialog:
             dialog.border_title = self.heading
             yield Table(empty="there is nothing to show")
-            yield Static(Text(self.note or "Esc  close"), classes="keys")
+            if self.note:
+                yield Static(Text(self.note), classes="sentence")
+            yield Static("Esc  close", classes="keys")
 
     def on_mount(self) -> None:
         """Fill it."""

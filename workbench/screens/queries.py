@@ -177,7 +177,7 @@ class QueriesScreen(Watched):
         depth = max(map(len, message.rankings), default=0)
         ranks = " → ".join(str(rank or f"below {depth}") for rank in found)
         note = f"{message.query_id}: {self.measure} {values}, first relevant at rank {ranks}"
-        self.app.push_screen(Look(title, columns, rows, f"{note}     Esc  close"))
+        self.app.push_screen(Look(title, columns, rows, note))
 
 
 def _hit(hit: Hit, before: dict[str, int] | None) -> list[Any]:

@@ -16,11 +16,13 @@ from engine.errors import OpticalError
 from workbench import comparing
 from workbench.actions import bindings
 from workbench.comparing import Figures, Setting, Tests
+from workbench.layers import SHADES
 from workbench.screens.base import Room
 from workbench.screens.dialogs import Choose
 from workbench.store import Snapshot
 from workbench.tabulating import Tabulation
 from workbench.text import age
+from workbench.themes import curve_colours
 from workbench.widgets.table import Table
 
 Test = tuple[Setting, str, str, str]
@@ -33,7 +35,9 @@ class ResultsScreen(Room):
         "**Results.** One run: languages by measures. Several runs: languages by runs; for each the "
         "measure, its difference to the baseline (Δ), the difference's 95 % bootstrap interval, the p "
         "value of a paired randomisation test after Holm's correction over languages, and queries won, "
-        "tied and lost. ▲ and ▼ stand where p < .05. Enter shows a language's queries."
+        "tied and lost. ▲ and ▼ stand where p < .05. The grey bar is the baseline's; a colour beyond its "
+        "end is what a run gains, a colour in its lower half what a run loses. Enter "
+        "shows a language's queries."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("results")
     room = "results"
@@ -79,6 +83,7 @@ class ResultsScreen(Room):
     def on_mount(self) -> None:
         """Begin in the table."""
         super().on_mount()
+        self.app.theme_changed_signal.subscribe(self, lambda theme: self._fill())
         self.query_one(Table).focus()
 
     def runs_changed(self, snapshot: Snapshot) -> None:
@@ -141,6 +146,7 @@ class ResultsScreen(Room):
         if several and self.base in runs:
             for run in runs[1:]:
                 self._test(run)
+        paints = self._paints(runs)
         tabulation = Tabulation(
             self.figures,
             self.setting,
@@ -150,9 +156,11 @@ class ResultsScreen(Room):
             self.group,
             self.sorted_by,
             self.reversed,
-            self.size.width > 100,
+            self.roomy,
+            paints,
         )
         made = tabulation.several(runs) if several else tabulation.single(self.figures.runs[0])
+        table.fixed = 1 + bool(tabulation.paints)
         table.show(*made)
         words = Text(f"{self.setting.words()}, revision {self.setting.revision[:12]}")
         if len(self.figures.runs) > 1:
@@ -161,8 +169,31 @@ class ResultsScreen(Room):
             words.append(f"\n{self.figures.names[self.figures.runs[0]]}", "bold")
         if self.group != "none":
             words.append(f"; grouped by {self.group}")
+        if tabulation.paints:
+            words.append("\n")
+            for run in runs:
+                sign, style = ("■", paints[run]) if paints[run].startswith("#") else (paints[run], "")
+                words.append(f"{sign} ", style).append(f"{self.figures.names[run]}  ")
         heading.update(words)
         self._state(runs)
+
+    def _paints(self, runs: Sequence[str]) -> dict[str, str]:
+        """Return what each run's bars are painted with; nothing where there is no room for bars."""
+        coloured = not self.app.no_color and self.app.console.color_system in ("truecolor", "256")
+        theme = self.app.current_theme
+        paints = (str(theme.secondary), *curve_colours(theme.dark)) if coloured else tuple(SHADES)
+        if not self.roomy or not 1 < len(runs) <= len(paints) or self.base not in runs:
+            return {}
+        return dict(zip(runs, paints, strict=False))
+
+    @property
+    def roomy(self) -> bool:
+        """Whether there is room for bars beside the figures."""
+        return self.size.width > 100
+
+    def on_resize(self) -> None:
+        """Show the bars where there is room."""
+        self._fill()
 
     def _state(self, runs: Sequence[str]) -> None:
         missing = [self.figures.names[run] for run in self.figures.runs if run not in runs]
@@ -291,7 +322,7 @@ class ResultsScreen(Room):
 
     def action_sort(self) -> None:
         """Sort by the next column."""
-        columns = self.query_one(Table).columns
+        columns = [column for column in self.query_one(Table).columns if column.title]
         if columns:
             self.sorted_by = (self.sorted_by + 1) % len(columns)
             self._fill()

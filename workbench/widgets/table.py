@@ -17,6 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from workbench.actions import bindings
+from workbench.layers import Drawing
 from workbench.text import fit, plain
 
 _SAMPLE = 200  # rows that are looked at for the width of a column
@@ -224,6 +225,12 @@ class Table(ScrollView, can_focus=True):
         return line
 
     def _segment(self, place: int, value: Any, style: Style) -> list[Segment]:
+        if isinstance(value, Drawing):
+            drawn = [
+                Segment(text, style + Style(color=colour or None, bgcolor=ground or None))
+                for text, colour, ground in value.parts
+            ]
+            return [*drawn, Segment(" ", style)]
         if isinstance(value, Cell):
             look = value.look
             text = plain(value.text)

@@ -1,0 +1,62 @@
+"""Bars of several runs in one line: the baseline's, and what the others add to it or take from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from statistics import mode
+
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+_LOST = "▄"
+SHADES = "█▒░▓"
+"""What stands for the colours where there are none, the baseline's first."""
+
+Bar = tuple[float, str]
+"""A value from 0 to 1 and what its bar is painted with: a colour (``#rrggbb``) or one of `SHADES`."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Characters in colours for one cell of a table: text, its colour and its ground ("": as the line's)."""
+
+    parts: tuple[tuple[str, str, str], ...]
+
+
+def layers(base: Bar, others: Sequence[Bar], width: int) -> Drawing:
+    """Draw the bar of `base` on `width` cells that stand for 1, and where the others end.
+
+    Beyond the baseline's end, a stretch has the colour of the shortest bar that reaches it. Before that end,
+    the lower half has the colour of the longest bar that falls short of it. Colours are drawn to an eighth of
+    a cell, shades to half a cell. Of equal values only the first is seen.
+    """
+
+    def eighths(value: float) -> int:
+        return round(min(max(value, 0.0), 1.0) * width * 8)
+
+    end = eighths(base[0])
+    ends = sorted(((eighths(value), paint) for value, paint in others), key=lambda pair: pair[0])
+
+    def cell(places: range) -> tuple[str, str, str]:
+        shown = [base[1] if place < end else _first(ends, place) for place in places]
+        missed = [paint for place in places if place < end and (paint := _last(ends, place))]
+        if not base[1].startswith("#"):
+            return (_LOST if len(missed) > 4 else mode(shown) or " "), "", ""
+        if missed and places[-1] < end:
+            return _LOST, mode(missed), base[1]
+        if missed:  # the bar ends here, and its last piece is what is missed
+            shown = [mode(missed) if paint == base[1] else paint for paint in shown]
+        count = len(list(takewhile(shown[0].__eq__, shown))) if shown[0] else 0
+        return _BLOCKS[count], shown[0], "" if count == 8 else mode(shown[count:])
+
+    return Drawing(tuple(cell(range(8 * place, 8 * place + 8)) for place in range(width)))
+
+
+def _first(ends: list[tuple[int, str]], place: int) -> str:
+    """Return the paint of the shortest bar that covers `place`."""
+    return next((paint for end, paint in ends if end > place), "")
+
+
+def _last(ends: list[tuple[int, str]], place: int) -> str:
+    """Return the paint of the longest bar that ends before `place`."""
+    return next((paint for end, paint in reversed(ends) if end <= place), "")

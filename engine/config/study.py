@@ -1,0 +1,150 @@
+"""Settings of a study: what several encoders, pre-trained alike but for their sampling, are put through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from engine.config.base import Settings
+from engine.config.encoders import EncoderConfig
+from engine.config.pretraining import PretrainConfig, SamplingConfig
+from engine.config.runs import DistilConfig, RunConfig
+from engine.validation import sentence
+
+StageName = Literal["pretrain", "transfer", "distil"]
+STAGES: tuple[StageName, ...] = ("pretrain", "transfer", "distil")
+"""The stages that each arm goes through with each seed, in their order."""
+
+#: What the study itself says for all its runs.
+_COMMON = ("name", "seed", "tags", "note", "evaluation", "collections")
+
+
+class ArmConfig(Settings):
+    """One arm: the same pre-training but for how languages are drawn."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*$", max_length=30)
+    """A short name of letters, digits, '-' and '.', which is part of its runs' ids."""
+    sampling: SamplingConfig
+    """How often each language is drawn; takes the place of ``pretrain.sampling``."""
+
+
+class StudyConfig(RunConfig):
+    """Pre-train encoders that differ in balance alone, put each through the same transfer and distillation."""
+
+    kind: Literal["study"] = "study"
+    """The kind of run."""
+    preset: str | None = None
+    """Recipe this configuration started from; recorded with the run."""
+    seeds: list[Annotated[int, Field(ge=0, le=2**32 - 1)]] = Field([0, 1, 2], min_length=1)
+    """Every arm is carried out once with each."""
+    arms: list[ArmConfig] = Field(min_length=2)
+    """What is compared; the first is what the others are compared with."""
+    pretrain: PretrainConfig
+    """Pre-training; one tokenizer, trained by the first of these runs, serves all."""
+    transfer: DistilConfig
+    """What brings a pre-trained encoder into the teacher's space, in the teacher's language; collections are
+    searched with what it leaves, which is *before* distillation."""
+    distil: DistilConfig
+    """Distillation with bitext from what `transfer` leaves; collections are searched *after* it."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        """Refuse a study that would not compare like with like, before anything trains."""
+        if self.seed:
+            raise ValueError("a study's seeds are `seeds`; leave out seed")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds holds a seed twice; each counts once")
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise ValueError("arms holds a name twice; give each arm its own")
+        for stage in STAGES:
+            _leave_to_the_study(stage, getattr(self, stage))
+        if self.distil.student is not None:
+            raise ValueError("distil.student is what transfer leaves; leave it out")
+        if self.transfer.student is None:
+            raise ValueError(
+                "transfer.student is missing; say how the pre-trained encoder becomes one, such as its "
+                "projection to the teacher's width"
+            )
+        if self.transfer.student.checkpoint != EncoderConfig().checkpoint:
+            raise ValueError("transfer.student.checkpoint is what the study pre-trains; leave it out")
+        if self.transfer.teacher != self.distil.teacher:
+            raise ValueError("transfer.teacher and distil.teacher differ; one space needs one teacher")
+        if not self.collections:
+            raise ValueError("collections is missing; a study is measured on at least one")
+        for place, arm in enumerate(self.arms):
+            try:
+                pretraining(self, arm, 0)
+            except ValidationError as error:
+                raise ValueError(sentence(error, PretrainConfig, key=f"arms.{place}")) from error
+        return self
+
+
+def _leave_to_the_study(stage: str, config: RunConfig) -> None:
+    """Refuse what a stage says for itself of what is the same in all runs of a study."""
+    for name in (*_COMMON, "preset"):
+        field = type(config).model_fields.get(name)
+        if field is not None and getattr(config, name) != field.get_default(call_default_factory=True):
+            if name == "preset":
+                raise ValueError(f"{stage}.preset: a study's stages are written out whole; leave it out")
+            raise ValueError(f"{stage}.{name} is the study's to say, for all its runs; leave it out")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of a study: a stage of an arm with a seed."""
+
+    arm: str
+    seed: int
+    name: StageName
+
+    def run_id(self, study: str) -> str:
+        """Return the id of this stage's run in the study whose run's id is `study`."""
+        return f"{study}.{self.arm}.s{self.seed}.{self.name}"
+
+
+def planned(config: StudyConfig) -> Iterator[Stage]:
+    """Yield a study's stages in their order: all arms with the first seed come first."""
+    for seed in config.seeds:
+        for arm in config.arms:
+            for name in STAGES:
+                yield Stage(arm.name, seed, name)
+
+
+def pretraining(config: StudyConfig, arm: ArmConfig, seed: int, tokenizer: str | None = None) -> PretrainConfig:
+    """Return an arm's pre-training; `tokenizer` is the checkpoint whose tokenizer it takes.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If the arm's sampling and the rest contradict each other.
+    """
+    settings = config.pretrain.model_dump()
+    settings.update(_common(config, Stage(arm.name, seed, "pretrain")), sampling=arm.sampling.model_dump())
+    trained = config.pretrain.model.checkpoint is None and config.pretrain.tokenizer.checkpoint is None
+    if tokenizer is not None and trained:
+        known = {"checkpoint": tokenizer, "max_unknown": config.pretrain.tokenizer.max_unknown}
+        settings["tokenizer"] = known
+    return PretrainConfig.model_validate(settings)
+
+
+def distillation(config: StudyConfig, stage: Stage, checkpoint: str) -> DistilConfig:
+    """Return the transfer or distillation of `stage`, which begins with the encoder in `checkpoint`."""
+    assert config.transfer.student is not None
+    student = config.transfer.student.model_copy(update={"checkpoint": checkpoint})
+    recipe = config.transfer if stage.name == "transfer" else config.distil
+    evaluated = {"evaluation": config.evaluation, "collections": config.collections}
+    settings = recipe.model_dump() | {key: _dumped(value) for key, value in evaluated.items()}
+    return DistilConfig.model_validate(settings | _common(config, stage) | {"student": student.model_dump()})
+
+
+def _common(config: StudyConfig, stage: Stage) -> dict[str, Any]:
+    name = f"{config.name[:24]}-{stage.arm}-s{stage.seed}-{stage.name}"
+    return {"name": name, "seed": stage.seed, "tags": [*config.tags, "study", stage.arm, stage.name]}
+
+
+def _dumped(value: Any) -> Any:
+    return [item.model_dump() for item in value] if isinstance(value, list) else value.model_dump()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from engine.bitext.pairs import Drops, SentencePair
 from engine.bitext.reader import open_bitext
@@ -15,12 +16,14 @@ from engine.errors import InputError
 def open_source(source: BitextConfig, drops: Drops | None = None) -> Iterator[SentencePair]:
     """Open one source and return its cleaned pairs, one at a time, before its split and limit.
 
+    Of a monolingual source every distinct target sentence comes once, on both sides.
+
     Raises
     ------
     InputError
         As `open_bitext`.
     """
-    return open_bitext(
+    pairs = open_bitext(
         source.path,
         format=source.format,
         language=source.language,
@@ -33,6 +36,17 @@ def open_source(source: BitextConfig, drops: Drops | None = None) -> Iterator[Se
         identify=source.identify,
         drops=drops,
     )
+    return _monolingual(pairs, drops) if source.monolingual else pairs
+
+
+def _monolingual(pairs: Iterator[SentencePair], drops: Drops | None) -> Iterator[SentencePair]:
+    seen: set[str] = set()
+    for pair in pairs:
+        if pair.target not in seen:
+            seen.add(pair.target)
+            yield replace(pair, source=pair.target, source_language=pair.target_language)
+        elif drops is not None:  # two translations of one sentence are no copies until now
+            drops.withdraw("duplicate")
 
 
 def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None) -> list[SentencePair]:

@@ -34,6 +34,9 @@ class BitextConfig(Settings):
     """ISO 639 code of the language that queries come in."""
     target_language: str = "en"
     """ISO 639 code of the teacher's language."""
+    monolingual: bool = False
+    """Put the target side on both sides: text of the teacher's language, with which a student of another
+    checkpoint enters the teacher's space. `language` then only says which translations to pass over."""
     start: int = Field(0, ge=0)
     """First pair to use, counted in the source's order before anything is dropped."""
     stop: int | None = Field(None, ge=1)

@@ -6,24 +6,16 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from engine.config.base import Settings
+from engine.config.base import RunHeader
 from engine.config.bitext import BitextConfig
 from engine.config.collections import CollectionConfig, EvaluationConfig
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
 
 
-class RunConfig(Settings):
-    """What every run has."""
+class RunConfig(RunHeader):
+    """What every run of encoders has."""
 
-    name: str = Field("run", min_length=1, max_length=80)
-    """A short name for people."""
-    seed: int = Field(0, ge=0, le=2**32 - 1)
-    """Seed of every random choice of the run."""
-    tags: list[str] = Field(default_factory=list)
-    """Words to find the run by."""
-    note: str = ""
-    """A remark, kept with the run."""
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     """How collections are searched."""
     collections: list[CollectionConfig] = Field(default_factory=list)
@@ -76,6 +68,10 @@ class DistilConfig(RunConfig):
                 "a contrast needs several sentences to compare, so raise training.batch_size above 1 or set "
                 "loss.negatives"
             )
+        if training.anchor and any(source.monolingual for source in self.bitext):
+            raise ValueError(
+                "training.anchor puts English on both sides, as a monolingual source does already; set it to 0"
+            )
         if training.student_role != "query" and self.collections and self.evaluation.documents == "teacher":
             raise ValueError(
                 f"training.student_role = '{training.student_role}' teaches the student documents, which "
@@ -89,6 +85,8 @@ class EvaluateConfig(RunConfig):
 
     kind: Literal["evaluate"] = "evaluate"
     """The kind of run."""
+    preset: str | None = None
+    """Recipe this configuration started from; recorded with the run."""
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     """Encodes the queries, and the documents unless `teacher` is given."""
     teacher: EncoderConfig | None = None

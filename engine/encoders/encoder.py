@@ -80,6 +80,7 @@ class Encoder(torch.nn.Module):
         self.trimming: Trimming | None = None
         self.register_buffer("mean", torch.zeros(self.width))
         self.projection: torch.nn.Linear | None = None
+        self.fresh_projection = config.projection == "linear"  # until one is loaded
         if config.projection != "none":
             self.projection = torch.nn.Linear(self.width, config.projection_dim, bias=False)
         self.mass_head: torch.nn.Linear | None = None

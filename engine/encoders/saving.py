@@ -110,6 +110,7 @@ def load_fitted(encoder: Encoder, folder: Path | None = None) -> bool:
                 path=path,
             )
         encoder.projection.weight.data.copy_(fitted["projection"])
+        encoder.fresh_projection = False
     # a head of another width belongs to another projection; none is needed to encode
     if "mass_head" in fitted and fitted["mass_head"].shape[1] == encoder.dim:
         encoder.add_mass_head().weight.data.copy_(fitted["mass_head"])

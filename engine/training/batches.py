@@ -36,12 +36,12 @@ def draw_batches(
 ) -> Iterator[list[Example]]:
     """Yield batches without end.
 
-    Languages are drawn with p ∝ n^alpha (the anchor language ``en`` with probability `anchor`, whatever its
-    size); within a language, examples come in shuffled order and every one is used before any comes again.
-    Batches of a window of `WINDOW` are sorted by length, cut, and shuffled.
+    Languages are drawn with p ∝ n^alpha (with an `anchor` above 0 ``en`` is drawn with that probability,
+    whatever its size); within a language, examples come in shuffled order and every one is used before any
+    comes again. Batches of a window of `WINDOW` are sorted by length, cut, and shuffled.
     """
     generator = np.random.default_rng(seed)
-    languages = [language for language in examples if language != "en"]
+    languages = [language for language in examples if language != "en" or not anchor]
     shares = sample({language: len(examples[language]) for language in languages}, alpha)
     weights = {language: shares[language] * (1 - anchor) for language in languages}
     if anchor > 0:

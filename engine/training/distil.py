@@ -48,8 +48,10 @@ ROLES: dict[str, tuple[Role, ...]] = {
     "passage": ("passage",),
     "both": ("query", "passage"),
 }
-#: Held-out retrieval below this share of where it began counts as divergence.
+#: Held-out retrieval below this share of where it began counts as divergence ...
 COLLAPSED = 0.25
+#: ... if it began at least here: a student that comes from another space begins near chance.
+STANDING = 0.1
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,10 @@ class Distillation:
         self.teacher.to(self.device)
         self.student.to(self.device)
         if config.training.alignment == "repair":
-            sources = [self._repair(pairs) for pairs in sources]
+            sources = [
+                pairs if source.monolingual else self._repair(pairs)
+                for source, pairs in zip(config.bitext, sources, strict=True)
+            ]
         sources = overlap.drop(sources, dropped)  # not before: a shift shows among neighbours only
         sources = [
             draw(pairs, source.limit, config.seed)
@@ -289,7 +294,7 @@ class Distillation:
     def _compare(self, value: float) -> None:
         """Keep the weights if held-out retrieval, now `value`, is at its best; stop if it collapsed."""
         progress = self.progress
-        if value < COLLAPSED * progress.first:
+        if progress.first >= STANDING and value < COLLAPSED * progress.first:
             raise DivergedError(
                 f"held-out retrieval fell from {progress.first:.3f} to {value:.3f} by step {progress.step}; "
                 "lower training.learning_rate or raise the weight of a contrastive loss"

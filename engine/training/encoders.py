@@ -39,8 +39,8 @@ def load_encoders(
     student = Encoder.load(wanted, dropout=config.training.dropout)
     if student.dim != teacher.dim:
         raise InputError(
-            f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; "
-            "give both the same projection_dim"
+            f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; set "
+            f"student.projection = 'linear' and student.projection_dim = {teacher.dim}"
         )
     for name in ("pooled_mse", "pooled_contrast"):
         if getattr(config.loss, name) > 0 and student.width != teacher.width:

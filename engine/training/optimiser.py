@@ -14,6 +14,8 @@ from engine.errors import InputError
 #: The mass head's learning rate, in those of the encoder: AdamW moves a weight by about its rate a step, and
 #: the head, which begins at zero, has far to go in a few hundred steps.
 HEAD_RATE = 100.0
+#: The learning rate of a projection that begins at random, in those of the encoder.
+PROJECTION_RATE = 10.0
 
 
 def freeze(student: Encoder, training: TrainingConfig) -> None:
@@ -39,19 +41,30 @@ def freeze(student: Encoder, training: TrainingConfig) -> None:
 
 
 def make_optimiser(student: Encoder, training: TrainingConfig) -> torch.optim.AdamW:
-    """Return AdamW over the student's weights that learn; matrices decay, biases and norms do not."""
+    """Return AdamW over the student's weights that learn; matrices decay, biases and norms do not.
+
+    What begins at random beside a trained encoder has a higher rate.
+    """
+    fresh: dict[int, float] = {}
+    if student.mass_head is not None:
+        fresh[id(student.mass_head.weight)] = HEAD_RATE
+    if student.projection is not None and student.fresh_projection:
+        fresh[id(student.projection.weight)] = PROJECTION_RATE
     decayed: list[Tensor] = []
     plain: list[Tensor] = []
-    head = [] if student.mass_head is None else [student.mass_head.weight]
+    apart: list[dict[str, Any]] = []
     for parameter in student.parameters():
-        if parameter.requires_grad and all(parameter is not one for one in head):
+        if not parameter.requires_grad:
+            continue
+        if id(parameter) in fresh:
+            apart.append({"params": [parameter], "weight_decay": 0.0, "rate": fresh[id(parameter)]})
+        else:
             (decayed if parameter.ndim > 1 else plain).append(parameter)
     groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": training.weight_decay, "rate": 1.0},
         {"params": plain, "weight_decay": 0.0, "rate": 1.0},
+        *apart,
     ]
-    if head:
-        groups.append({"params": head, "weight_decay": 0.0, "rate": HEAD_RATE})
     return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
 
 

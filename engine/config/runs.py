@@ -70,7 +70,7 @@ class DistilConfig(RunConfig):
             )
         if training.anchor and any(source.monolingual for source in self.bitext):
             raise ValueError(
-                "training.anchor puts English on both sides, as a monolingual source does already; set it to 0"
+                "training.anchor puts English on both sides, as a monolingual source does; set it to 0"
             )
         if training.student_role != "query" and self.collections and self.evaluation.documents == "teacher":
             raise ValueError(

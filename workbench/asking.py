@@ -52,7 +52,7 @@ class Question:
 
         from engine.results import database
 
-        connection = database.connect(self.results, read_only=True)
+        connection = database.connect(self.results)
         self._connection = connection
         try:
             database.origin(connection, self.results)

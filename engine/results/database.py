@@ -1,7 +1,7 @@
-"""Opening the database: one writer or many readers, each for a moment, with bounded waiting.
+"""Opening the database to read it, for a moment, and the lock that lets one process at a time change it.
 
-DuckDB locks the file for as long as it is open: a writer shuts out readers and a reader shuts out writers.
-So both sides open, work and close at once, and try again for a bounded time when the other is there.
+Ours never write to the file that readers open (`engine.results.draft`), so readers need no patience with
+them; what another program holds open for writing, DuckDB refuses, and that is tried again for a bounded time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCHEMA_VERSION = 2
 """Version of ``schema.sql``; a database of an older one is rebuilt, a newer one is refused."""
 
 WAIT_SECONDS = 10.0
-"""How long a reader or writer waits for the other before it says that the database is busy."""
+"""How long a reader or writer waits for another process before it says that the database is busy."""
 
 _READER = {
     "enable_external_access": "false",
@@ -32,25 +32,32 @@ _READER = {
 }
 
 
-def connect(path: Path, *, read_only: bool, wait: float = WAIT_SECONDS) -> duckdb.DuckDBPyConnection:
-    """Open the database `path`; the caller closes it as soon as it can.
+def connect(path: Path, *, alone: bool = False, wait: float = WAIT_SECONDS) -> duckdb.DuckDBPyConnection:
+    """Open the database `path` to read it and nothing else: no other file, network or extension.
 
-    A read-only connection reads nothing but this file (no other file, network or extension).
+    The caller closes it as soon as it can. DuckDB gives all connections of a process that are open at a time
+    the same file, even when another took its name meanwhile. With `alone` there is no other in this process
+    as long as this one is open, so what it reads is what `path` names now.
 
     Raises
     ------
     InputError
         If there is no such file or it is not a DuckDB database.
     BusyError
-        If another process still holds it after `wait` seconds.
+        If another process still holds it for writing after `wait` seconds, or, with `alone`, this one reads
+        it all that time.
     """
+    # DuckDB refuses a process's second connection when its settings differ from those of the first.
+    config: dict[str, str | bool | int | float | list[str]] = dict(_READER)
+    if alone:
+        config["custom_user_agent"] = "ingest"
     if not path.is_file():
         raise InputError("there is no such results database; `optical-workbench demo` makes one", path=path)
     deadline = time.monotonic() + wait
     pause = 0.005
     while True:
         try:
-            return duckdb.connect(path, read_only=read_only, config=dict(_READER) if read_only else {})
+            return duckdb.connect(path, read_only=True, config=config)
         except duckdb.Error as error:
             message = str(error)
             if not _held(message):
@@ -61,8 +68,8 @@ def connect(path: Path, *, read_only: bool, wait: float = WAIT_SECONDS) -> duckd
                 raise BusyError(f"{path}: {who} holds the results database; try again in a moment") from error
         # The jitter keeps two waiting processes from meeting again and again.
         time.sleep(pause * random.uniform(0.5, 1.5))  # timing only, no result depends on it
-        # A writer tries more often: readers in a loop leave only short gaps.
-        pause = min(pause * 1.5, 0.1 if read_only else 0.01)
+        # Readers of one process in a loop leave only short gaps.
+        pause = min(pause * 1.5, 0.01 if alone else 0.1)
 
 
 @contextmanager
@@ -135,5 +142,5 @@ def first_line(error: Exception) -> str:
 
 
 def _held(message: str) -> bool:
-    # The first is another process; the others are a reader beside a writer in this one.
+    # The first is another process; the others are two connections of this one that cannot be open together.
     return any(sign in message for sign in ("lock on file", "different configuration", "handle conflict"))

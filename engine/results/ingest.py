@@ -2,16 +2,17 @@
 
 The database is a function of the run folders: what is in a readable folder is in it, what is gone from disk
 or cannot be read is not. So a database of an older schema is migrated by rebuilding it, and refused when a
-run folder that would be needed is gone. Files are read and parsed before the database is opened for writing,
-which holds it for milliseconds, one run after another.
+run folder that would be needed is gone. All that changed since the last time goes into one draft, which then
+takes the database's place; when nothing changed, none is made.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -20,6 +21,7 @@ import pyarrow as pa
 from engine.errors import InputError, OpticalError
 from engine.languages import LANGUAGES
 from engine.results import database
+from engine.results.draft import drafted, remove_draft
 from engine.results.reading import Reading, hash_of, read_run
 from engine.results.tables import KEYS
 
@@ -44,20 +46,20 @@ Stored = dict[str, dict[str, str]]
 def ingest(results: Path, runs: Path, *, wait: float = database.WAIT_SECONDS) -> IngestReport:
     """Bring the database `results` up to date with the run folders in `runs`.
 
-    A missing database is built whole and then put in place. A run folder that cannot be read is left out,
-    with a sentence in the report; the other runs are not touched by it.
+    A run folder that cannot be read is left out, with a sentence in the report; the other runs are not
+    touched by it. Who reads the database meanwhile finds it as it was before or as it is after.
 
     Parameters
     ----------
     results, runs : path
         The database, and the folder of run folders.
     wait : float
-        Seconds to wait for another writer, and again for readers, before giving up.
+        Seconds to wait for another writer, and again for readers in this process, before giving up.
 
     Raises
     ------
     BusyError
-        If another process holds the database all that time.
+        If another process holds the database for writing, or this one reads it, all that time.
     InputError
         If `results` is not ours or is newer than this program, if `runs` is missing while the database has
         runs, or if an older database cannot be rebuilt because run folders are gone.
@@ -65,10 +67,12 @@ def ingest(results: Path, runs: Path, *, wait: float = database.WAIT_SECONDS) ->
         If the database cannot be written.
     """
     start = time.perf_counter()
+    if results.is_symlink():  # the file itself is replaced, not the link to it
+        results = results.resolve()
     with database.exclusive(results, wait):
-        stored = _stored(results, runs, wait)
         try:
-            report = _build(results, runs) if stored is None else _update(results, runs, stored, wait)
+            remove_draft(results)
+            report = _bring_up_to_date(results, runs, wait)
         except (duckdb.Error, OSError) as error:
             reason = database.first_line(error)
             raise OpticalError(f"{results}: cannot be written: {reason}") from error
@@ -76,11 +80,31 @@ def ingest(results: Path, runs: Path, *, wait: float = database.WAIT_SECONDS) ->
     return report
 
 
+def _bring_up_to_date(results: Path, runs: Path, wait: float) -> IngestReport:
+    stored = _stored(results, runs, wait)
+    report = IngestReport(rebuilt=stored is None)
+    changes = _changes(runs, stored or {}, report)
+    first = next(changes, None)
+    if first is None and stored is not None:
+        return report
+    with drafted(results, copy=stored is not None, wait=wait) as connection:
+        if stored is None:
+            _define(connection)
+        for change in chain(() if first is None else (first,), changes):
+            known = stored is not None and change.run in stored
+            if change.tables and _apply(connection, change, report, known):
+                (report.updated if known else report.added).append(change.run)
+            elif known:
+                _delete(connection, change.run)
+                report.removed.append(change.run)
+    return report
+
+
 def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
     """Return what the database holds, or None when it is to be built anew."""
     if not results.exists():
         return None
-    connection = database.connect(results, read_only=True, wait=wait)
+    connection = database.connect(results, alone=True, wait=wait)
     try:
         version, built_from = database.origin(connection, results)
         rows = connection.execute("SELECT run, file, hash FROM ingested").fetchall()
@@ -108,50 +132,23 @@ def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
     return None
 
 
-def _build(results: Path, runs: Path) -> IngestReport:
-    """Make the whole database in a file beside its place and move it there, so nobody sees a part of it."""
-    report = IngestReport(rebuilt=True)
-    temporary = results.with_name(f".{results.name}.building")
-    _remove(temporary)
-    try:
-        connection = duckdb.connect(temporary)
-        try:
-            sql, built_from = _definitions()
-            connection.execute(sql)
-            connection.execute("INSERT INTO meta VALUES (?, ?)", [database.SCHEMA_VERSION, built_from])
-            _fill_languages(connection)
-            for folder in _folders(runs):
-                reading = _read(folder, {}, report)
-                if reading and _apply(connection, reading, report):
-                    report.added.append(reading.run)
-            # Closing would do this too, but without a word if it fails.
-            connection.execute("CHECKPOINT")
-        finally:
-            connection.close()
-        # The log of a deleted database must not be replayed into this one.
-        results.with_name(f"{results.name}.wal").unlink(missing_ok=True)
-        temporary.replace(results)
-    finally:
-        with suppress(OSError):
-            _remove(temporary)
-    return report
-
-
-def _update(results: Path, runs: Path, stored: Stored, wait: float) -> IngestReport:
-    report = IngestReport()
+def _changes(runs: Path, stored: Stored, report: IngestReport) -> Iterator[Reading]:
+    """Yield what differs from what is stored, run by run; a run that has to go has no tables."""
     folders = _folders(runs)
     for folder in folders:
-        known = stored.get(folder.name, {})
-        reading = _read(folder, known, report)
-        if reading and not reading.tables:
+        try:
+            reading = read_run(folder, stored.get(folder.name, {}))
+        except OpticalError as error:
+            report.problems.append(f"run {folder.name} was left out: {error}")
+            if folder.name in stored:
+                yield Reading(folder.name)
+            continue
+        report.problems += reading.problems
+        if reading.tables:
+            yield reading
+        else:
             report.unchanged.append(reading.run)
-        elif reading and _write(results, reading, wait, report):
-            (report.updated if known else report.added).append(reading.run)
-        elif known:
-            _drop(results, folder.name, wait, report)
-    for run in sorted(set(stored) - {folder.name for folder in folders}):
-        _drop(results, run, wait, report)
-    return report
+    yield from map(Reading, sorted(set(stored) - {folder.name for folder in folders}))
 
 
 def _folders(runs: Path) -> list[Path]:
@@ -160,34 +157,18 @@ def _folders(runs: Path) -> list[Path]:
     return sorted(entry for entry in runs.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _read(folder: Path, known: dict[str, str], report: IngestReport) -> Reading | None:
-    try:
-        reading = read_run(folder, known)
-    except OpticalError as error:
-        report.problems.append(f"run {folder.name} was left out: {error}")
-        return None
-    report.problems += reading.problems
-    return reading
-
-
-def _write(results: Path, reading: Reading, wait: float, report: IngestReport) -> bool:
-    connection = database.connect(results, read_only=False, wait=wait)
-    try:
-        return _apply(connection, reading, report)
-    finally:
-        connection.close()
-
-
-def _apply(connection: duckdb.DuckDBPyConnection, reading: Reading, report: IngestReport) -> bool:
+def _apply(
+    connection: duckdb.DuckDBPyConnection, reading: Reading, report: IngestReport, known: bool
+) -> bool:
     """Replace the changed tables of one run in one transaction; a run with impossible values is left out."""
     for table, rows in reading.tables.items():
         connection.register(f"new_{table}", rows)
     connection.begin()
     try:
-        for table in reading.tables:
+        for table in (*reading.tables, "ingested") if known else ():
             connection.execute(f"DELETE FROM {table} WHERE {_owner(table)} = ?", [reading.run])
+        for table in reading.tables:
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_{table}")
-        connection.execute("DELETE FROM ingested WHERE run = ?", [reading.run])
         connection.execute(
             "INSERT INTO ingested SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
             [reading.run, list(reading.hashes), list(reading.hashes.values())],
@@ -197,16 +178,10 @@ def _apply(connection: duckdb.DuckDBPyConnection, reading: Reading, report: Inge
         connection.rollback()
         report.problems.append(f"run {reading.run} was left out: {database.first_line(error)}")
         return False
-    return True
-
-
-def _drop(results: Path, run: str, wait: float, report: IngestReport) -> None:
-    connection = database.connect(results, read_only=False, wait=wait)
-    try:
-        _delete(connection, run)
     finally:
-        connection.close()
-    report.removed.append(run)
+        for table in reading.tables:
+            connection.unregister(f"new_{table}")
+    return True
 
 
 def _delete(connection: duckdb.DuckDBPyConnection, run: str) -> None:
@@ -227,13 +202,13 @@ def _definitions() -> tuple[str, str]:
     return sql, hash_of((sql + repr(LANGUAGES)).encode())
 
 
-def _fill_languages(connection: duckdb.DuckDBPyConnection) -> None:
+def _define(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the empty tables, the views, and the table of languages."""
+    sql, built_from = _definitions()
+    connection.execute(sql)
+    connection.execute("INSERT INTO meta VALUES (?, ?)", [database.SCHEMA_VERSION, built_from])
     columns = [row[0] for row in connection.execute("DESCRIBE languages").fetchall()]
     rows = [{column: getattr(language, column) for column in columns} for language in LANGUAGES]
     connection.register("all_languages", pa.Table.from_pylist(rows))
     connection.execute("INSERT INTO languages BY NAME SELECT * FROM all_languages")
-
-
-def _remove(database_file: Path) -> None:
-    for suffix in ("", ".wal"):
-        database_file.with_name(database_file.name + suffix).unlink(missing_ok=True)
+    connection.unregister("all_languages")

@@ -96,7 +96,7 @@ def _opened(
     results: Path, sql: str, wait: float
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.Statement]]:
     """Open the database for the one statement that `sql` must be; DuckDB's refusal becomes a sentence."""
-    connection = database.connect(results, read_only=True, wait=wait)
+    connection = database.connect(results, wait=wait)
     try:
         database.origin(connection, results)
         statements = connection.extract_statements(sql)

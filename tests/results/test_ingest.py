@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import BusyError, InputError, OpticalError
-from engine.results.database import SCHEMA_VERSION
+from engine.results.database import SCHEMA_VERSION, connect, exclusive
+from engine.results.draft import drafted
 from engine.results.ingest import ingest
 from engine.results.queries import ask
 from engine.results.tables import KEYS, RUNS, STEPS, TABLES
@@ -348,47 +349,133 @@ def test_the_log_of_a_deleted_database_is_not_replayed(make_run, results, runs):
     assert dump(results) == before
 
 
-READER = """
-import sys, threading
-from pathlib import Path
-from engine.results.queries import ask
+# What another program does: it opens, asks and closes, and has no patience with a database that is locked.
+IMPATIENT = """
+import duckdb, sys, threading
 done = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
 print("ready", flush=True)
-asked = 0
+seen = []
 while not done.is_set():
-    (runs, steps), = ask(Path(sys.argv[1]), "SELECT count(DISTINCT run), count(*) FROM steps").rows
-    assert runs == 1 and steps >= 6, (runs, steps)
-    asked += 1
-print(asked)
+    with duckdb.connect(sys.argv[1], read_only=True) as database:
+        seen.append(database.execute("SELECT count(DISTINCT run), max(step) FROM steps").fetchone())
+runs, steps = zip(*seen)
+assert set(runs) == {1} and list(steps) == sorted(steps), seen
+print(len(seen), len(set(steps)))
 """
 
 
-def test_a_reader_in_a_loop_and_an_ingester_never_fail(make_run, results, runs):
+def test_a_plain_client_in_a_loop_is_never_refused(make_run, results, runs):
     run = make_run()
     ingest(results, runs)
-    with python(READER, results) as reader:
-        assert reader.stdout.readline() == "ready\n"
-        for step in range(3, 23):
-            run.log(step, {"loss": 1 / step, "held_out/so/RR": 0.5}, step)
-            assert ingest(results, runs).updated == [run.id]
-        asked = reader.communicate()[0]
-        assert reader.returncode == 0 and int(asked) > 0
-    assert ask(results, "SELECT count(*) FROM steps").rows == [(46,)]
+    with python(IMPATIENT, results) as client:
+        assert client.stdout.readline() == "ready\n"
+        for step in range(3, 18):
+            run.log(step, {"loss": 1 / step}, step)
+            assert ingest(results, runs, wait=0).updated == [run.id]
+        looks, states = client.communicate()[0].split()
+        assert client.returncode == 0
+    assert int(looks) > 10 and int(states) > 3
 
 
-def test_a_reader_that_stays_makes_the_ingester_say_who(make_run, results, runs):
+def test_a_reader_that_stays_goes_on_reading_what_it_opened(make_run, results, runs):
     run = make_run()
     ingest(results, runs)
     run.update(note="more")
-    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print(flush=True); input()"
+    code = """
+import duckdb, sys
+c = duckdb.connect(sys.argv[1], read_only=True)
+for line in sys.stdin:
+    print(c.execute("SELECT count(*) FROM runs WHERE note = 'more'").fetchone()[0], flush=True)
+"""
     with python(code, results) as reader:
-        reader.stdout.readline()
-        with pytest.raises(BusyError, match=f"process {reader.pid} holds the results database") as caught:
-            ingest(results, runs, wait=0.1)
-        assert caught.value.exit_code == 3
-        reader.communicate()
+        for _ in range(2):
+            print(file=reader.stdin, flush=True)
+            assert reader.stdout.readline() == "0\n"
+            assert ingest(results, runs, wait=0).updated == [run.id] * (not _)
+            assert ask(results, "SELECT note FROM runs").rows == [("more",)]
+
+
+def test_a_reader_in_this_process_is_waited_for(make_run, results, runs):
+    # DuckDB gives a process one view of a file; readers that come later would see the old one with the first.
+    run = make_run()
+    ingest(results, runs)
+    run.update(note="more")
+    reader = connect(results)
+    with pytest.raises(BusyError, match="another part of this process holds the results database") as caught:
+        ingest(results, runs, wait=0.1)
+    assert caught.value.exit_code == 3
+    reader.close()
     assert ingest(results, runs).updated == [run.id]
+    assert ask(results, "SELECT note FROM runs").rows == [("more",)]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from engine.results import draft, ingest
+module, _, name = sys.argv[3].partition(".")
+owner = {"draft": draft, "ingest": ingest, "Path": Path}[module]
+true = getattr(owner, name)
+def then_die(*arguments, **options):
+    true(*arguments, **options)
+    if name != "unlink" or arguments[0].name == "results.duckdb.wal":
+        os._exit(9)
+setattr(owner, name, then_die)
+ingest.ingest(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(
+    "after", ["draft._copy", "ingest._apply", "draft._flush", "Path.unlink", "Path.replace"]
+)
+def test_an_ingest_killed_at_any_step_leaves_a_whole_database(make_run, results, runs, after):
+    run = make_run()
+    ingest(results, runs)
+    before = dump(results)
+    run.update(note="more")
+    make_run("second")
+    if after == "Path.unlink":
+        killed_writer(results)  # so that there is a log to remove, and what is in it to lose
+    with python(KILLED, results, runs, after) as process:
+        process.communicate()
+    assert process.returncode == 9
+    assert (dump(results) == before) == (after != "Path.replace")
+    ingest(results, runs)
+    assert sorted(path.name for path in results.parent.iterdir()) == [
+        "results.duckdb", "results.duckdb.lock", "runs",
+    ]  # fmt: skip
+    after_all = dump(results)
+    assert len(after_all["runs"]) == 2
+    results.unlink()
+    ingest(results, runs)
+    assert dump(results) == after_all
+
+
+def test_what_another_program_writes_meanwhile_is_not_overwritten(make_run, results, runs):
+    run = make_run()
+    ingest(results, runs)
+    run.update(note="more")
+    with (
+        pytest.raises(BusyError, match="another program wrote to it meanwhile"),
+        exclusive(results),
+        drafted(results, copy=True, wait=1),
+    ):
+        change(results, "CREATE TABLE theirs AS SELECT 1")
+    assert dump(results)["theirs"] == ["(1,)"]
+    assert not list(results.parent.glob(".*"))
+
+
+def test_links_and_permissions_stay(make_run, results, runs):
+    run = make_run()
+    ingest(results, runs)
+    results.chmod(0o600)
+    link = results.with_name("link.duckdb")
+    link.symlink_to(results)
+    run.update(note="more")
+    assert ingest(link, runs).updated == [run.id]
+    assert link.is_symlink() and results.stat().st_mode & 0o777 == 0o600
+    assert ask(results, "SELECT note FROM runs").rows == [("more",)]
 
 
 def test_two_ingesters_take_turns(make_run, results, runs):
@@ -439,7 +526,7 @@ def test_a_full_disk_fails_in_one_sentence_and_leaves_the_database_whole(make_ru
         with python(LIMITED, target, runs, limit) as process:
             said = process.communicate()[0]
         assert f"{target}: cannot be written" in said and said.count("\n") == 1
-    assert not fresh.exists() and not list(results.parent.glob("*.building*"))
+    assert not fresh.exists() and not list(results.parent.glob(".*draft*"))
     assert dump(results) == before
     assert ingest(results, runs).updated == [run.id]
 

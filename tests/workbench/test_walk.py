@@ -62,27 +62,16 @@ language = "mr"
 part = "train"
 limit = 100
 {COLLECTION}"""
-# A plain client: each look opens the database and closes it, until its input ends. DuckDB refuses to open a
-# file that is being written, which ingest does for moments, so a refused look is tried again and timed; it
-# prints how many looks there were, how many were refused at first, and the longest wait in seconds.
+# A plain client: each look opens the database and closes it, until its input ends. It has no patience, so a
+# refused look ends it; it prints how many looks there were.
 CLIENT = """
-import select, sys, time, duckdb
-looks = refused = longest = 0
+import select, sys, duckdb
+looks = 0
 while not select.select([sys.stdin], [], [], 0.02)[0]:
-    start, again = time.monotonic(), False
-    while True:
-        try:
-            with duckdb.connect(sys.argv[1], read_only=True) as database:
-                database.execute("SELECT count(*) FROM runs").fetchone()
-            break
-        except duckdb.IOException as error:
-            if "lock" not in str(error) or time.monotonic() > start + 5:
-                raise
-            again = True
-            select.select([sys.stdin], [], [], 0.005)
-    looks, refused = looks + 1, refused + again
-    longest = max(longest, (time.monotonic() - start) * again)
-print(looks, refused, longest)
+    with duckdb.connect(sys.argv[1], read_only=True) as database:
+        database.execute("SELECT count(*) FROM runs").fetchone()
+    looks += 1
+print(looks)
 """
 
 
@@ -226,9 +215,7 @@ def test_walk(real: Made, terminal: Callable[[int, int], Terminal]) -> None:
         app.quit()
         looks, complaints = client.communicate("", timeout=20)
         assert client.returncode == 0, complaints
-        count, refused, longest = looks.split()
-        assert int(count) > 50
-        assert int(refused) < int(count) / 50 and float(longest) < 2
+        assert int(looks) > 50
         for said in (app.sent, log.read_bytes()):
             assert b"holds the" not in said and b"set lock on" not in said
     finally:

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from engine.cli.toml import dump
-from engine.config import KINDS, BitextConfig, RunConfig, load_config, presets
+from engine.config import KINDS, BitextConfig, RunHeader, load_config, presets
 from engine.errors import InputError
 
 Path_ = tuple[str | int, ...]
@@ -93,11 +93,11 @@ class Form:
         return form
 
     @property
-    def model(self) -> type[RunConfig]:
+    def model(self) -> type[RunHeader]:
         """The configuration's class."""
         return KINDS[self.kind]
 
-    def validate(self) -> RunConfig | None:
+    def validate(self) -> RunHeader | None:
         """Return the configuration if it is one; else keep the models' messages, by setting."""
         self.errors = {}
         try:

@@ -137,14 +137,13 @@ def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 def _steps(loaded: AnyConfig, collections: list[Collection]) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield what is to be tried, each with the key it stands at; what is loaded joins `collections`."""
-    roles = ("teacher", "student") if loaded.kind == "distil" else ("encoder", "teacher")
-    for role in roles:
-        encoder: EncoderConfig | None = getattr(loaded, role)
+    for role in ("teacher", "student", "encoder"):
+        encoder: EncoderConfig | None = getattr(loaded, role, None)
         if encoder is not None:
             yield f"{role}.checkpoint", partial(_find_encoder, encoder.checkpoint)
     for place, source in enumerate(loaded.bitext if loaded.kind == "distil" else ()):
         yield f"bitext.{place}", partial(_read_first, source)
-    for place, collection in enumerate(loaded.collections):
+    for place, collection in enumerate(getattr(loaded, "collections", ())):
         yield f"collections.{place}", partial(_load, collection, loaded.seed, collections)
 
 

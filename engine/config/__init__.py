@@ -5,7 +5,8 @@ setting that is not here does not exist. Every field carries its meaning, unit a
 keys are refused with the nearest spelling.
 """
 
-from engine.config.base import Fraction, Settings
+from engine.config.base import Fraction, RunHeader, Settings
+from engine.config.baselines import FuseConfig, FusedSystem, LexicalConfig
 from engine.config.bitext import BitextConfig, BitextFormat
 from engine.config.collections import (
     COLLECTIONS_WITH,
@@ -38,8 +39,12 @@ __all__ = [
     "EvaluateConfig",
     "EvaluationConfig",
     "Fraction",
+    "FuseConfig",
+    "FusedSystem",
+    "LexicalConfig",
     "LossConfig",
     "RunConfig",
+    "RunHeader",
     "Settings",
     "TrainingConfig",
     "TransportConfig",

@@ -13,3 +13,16 @@ class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values are validated on assignment."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+
+class RunHeader(Settings):
+    """What every run has, whatever it does."""
+
+    name: str = Field("run", min_length=1, max_length=80)
+    """A short name for people."""
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    """Seed of every random choice of the run."""
+    tags: list[str] = Field(default_factory=list)
+    """Words to find the run by."""
+    note: str = ""
+    """A remark, kept with the run."""

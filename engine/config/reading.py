@@ -10,12 +10,14 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
+from engine.config.base import RunHeader
+from engine.config.baselines import FuseConfig, LexicalConfig
+from engine.config.runs import DistilConfig, EvaluateConfig
 from engine.errors import InputError, nearest
 from engine.validation import sentence
 
-AnyConfig = DistilConfig | EvaluateConfig
-KINDS: dict[str, type[RunConfig]] = {
+AnyConfig = DistilConfig | EvaluateConfig | LexicalConfig | FuseConfig
+KINDS: dict[str, type[RunHeader]] = {
     model.model_fields["kind"].default: model for model in get_args(AnyConfig)
 }
 """The model of each kind of run."""

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.config import AnyConfig, EncoderConfig, parse_config
+from engine.config import AnyConfig, DistilConfig, EncoderConfig, EvaluateConfig, parse_config
 from engine.encoders.checkpoints import FITTED_FILE, resolve
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import load_fitted
@@ -38,6 +38,23 @@ def find_run(results: Path, name: str) -> RunFolder:
 def config_of(run: RunFolder) -> AnyConfig:
     """Return the configuration that a run recorded."""
     return parse_config(run.record["config"] or {}, run.path / "run.json")
+
+
+def encoders_config_of(run: RunFolder) -> DistilConfig | EvaluateConfig:
+    """Return the configuration of a run that has encoders to ask.
+
+    Raises
+    ------
+    InputError
+        If runs of its kind have none.
+    """
+    config = config_of(run)
+    if not isinstance(config, DistilConfig | EvaluateConfig):
+        raise InputError(
+            f"run {run.id!r} is of kind {config.kind!r} and has no encoders to ask; choose a run of kind "
+            "'distil' or 'evaluate'"
+        )
+    return config
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,7 @@ def saved_encoders(run: RunFolder) -> tuple[SavedEncoder, SavedEncoder]:
     InputError
         If the run has no encoders, because it has not come so far or they were deleted.
     """
-    config = config_of(run)
+    config = encoders_config_of(run)
     student, teacher = (run.path / "checkpoints" / name for name in ("student", "teacher"))
     if not (teacher / FITTED_FILE).is_file() or not (student / FITTED_FILE).is_file():
         raise InputError(

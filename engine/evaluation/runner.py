@@ -47,15 +47,8 @@ def evaluate(
         nothing is searched then.
     """
     loaded = [(collection, config) for config in collections for collection in load_collections(config, seed)]
-    for collection, _ in loaded:
-        checked_measures(collection, (), settings.depth)
-    references = {collection.name: collection.reference for collection, _ in loaded if collection.reference}
-    notes = list(dict.fromkeys(note for collection, _ in loaded for note in collection.notes))
-    for note in notes:
-        reporter.say(note)
-    if run is not None and (references or notes):
-        run.update(summary={"references": references, **({"notes": notes} if notes else {})})
-    done = _searched(run) if run is not None else 0
+    announce([collection for collection, _ in loaded], settings.depth, run, reporter)
+    done = searched(run) if run is not None else 0
     if done:
         reporter.say(f"{done} searches were done before the run stopped; those that lack follow")
     results = []
@@ -86,15 +79,40 @@ def evaluate(
             reporter.advance()
             results.append(scores)
             if run is not None:
-                run.write_table("texts", scores.text_table(), append=True)
-                run.write_table("scores", scores.score_table(), append=True)
-                run.write_table("query_scores", scores.query_score_table(), append=True)
-                run.write_table("rankings", scores.ranking_table(), append=True)
-                run.heartbeat()
+                store_scores(scores, run)
     return results
 
 
-def _searched(run: RunFolder) -> int:
+def announce(
+    collections: Sequence[Collection], depth: int, run: RunFolder | None, reporter: Reporter
+) -> None:
+    """Check that `depth` ranks are enough for the measures, and say and record what collections note.
+
+    Raises
+    ------
+    InputError
+        If a measure looks deeper.
+    """
+    for collection in collections:
+        checked_measures(collection, (), depth)
+    references = {collection.name: collection.reference for collection in collections if collection.reference}
+    notes = list(dict.fromkeys(note for collection in collections for note in collection.notes))
+    for note in notes:
+        reporter.say(note)
+    if run is not None and (references or notes):
+        run.update(summary={"references": references, **({"notes": notes} if notes else {})})
+
+
+def store_scores(scores: Scores, run: RunFolder) -> None:
+    """Append what a search came to to the tables of `run`."""
+    run.write_table("texts", scores.text_table(), append=True)
+    run.write_table("scores", scores.score_table(), append=True)
+    run.write_table("query_scores", scores.query_score_table(), append=True)
+    run.write_table("rankings", scores.ranking_table(), append=True)
+    run.heartbeat()
+
+
+def searched(run: RunFolder) -> int:
     """Return how many searches `run` has stored whole; what is left of one that was cut short goes."""
     parts = [table_files(run.path, name) for name in _TABLES]
     whole = min(map(len, parts))

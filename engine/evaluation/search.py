@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from engine.collections.base import Collection, Document
-from engine.config import AnyConfig, CollectionConfig
+from engine.config import CollectionConfig, DistilConfig, EvaluateConfig
 from engine.errors import InputError, nearest
-from engine.evaluation.opening import config_of, saved_encoders
+from engine.evaluation.opening import encoders_config_of, saved_encoders
 from engine.evaluation.runner import document_texts
 from engine.evaluation.shelf import Shelf
 from engine.evaluation.typed import typed
@@ -70,7 +70,7 @@ class Searcher:
         shelf: Shelf | None = None,
     ) -> None:
         shelf = shelf or Shelf()
-        config = config_of(run)
+        config = encoders_config_of(run)
         student, teacher = saved_encoders(run)
         self.language = find_language(language).code
         self.collection, entry = choose_pool(config, collection, self.language, pool, shelf)
@@ -163,7 +163,7 @@ class Searcher:
         return encoded.tokens[0][mask], self.student.pieces(encoded.ids[0][mask].tolist())
 
 
-def pools_of(config: AnyConfig, shelf: Shelf) -> list[tuple[str, int, Collection]]:
+def pools_of(config: DistilConfig | EvaluateConfig, shelf: Shelf) -> list[tuple[str, int, Collection]]:
     """Return all pools that a run was evaluated on, with the name and number they are chosen by.
 
     Raises
@@ -179,7 +179,7 @@ def pools_of(config: AnyConfig, shelf: Shelf) -> list[tuple[str, int, Collection
 
 
 def choose_pool(
-    config: AnyConfig, name: str | None, language: str, pool: int | None, shelf: Shelf
+    config: DistilConfig | EvaluateConfig, name: str | None, language: str, pool: int | None, shelf: Shelf
 ) -> tuple[Collection, CollectionConfig]:
     """Return a pool of the collection `name` and the collection's configuration.
 

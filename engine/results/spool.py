@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from engine.config import RunConfig
+from engine.config import RunHeader
 from engine.errors import InputError, OpticalError, nearest
 from engine.results.lines import Record, append, tail, to_json
 from engine.results.surroundings import git_commit, this_process, versions
@@ -59,14 +59,14 @@ class RunFolder:
         self._beat = -math.inf
 
     @classmethod
-    def create(cls, runs: Path, config: RunConfig, argv: Sequence[str], run_id: str | None = None) -> Self:
+    def create(cls, runs: Path, config: RunHeader, argv: Sequence[str], run_id: str | None = None) -> Self:
         """Make the folder of a new run in `runs` and write its ``run.json``, in state ``running``.
 
         Parameters
         ----------
         runs : path
             The folder of run folders; made when missing.
-        config : RunConfig
+        config : RunHeader
             The run's whole configuration.
         argv : sequence of str
             The command that started it.

@@ -105,7 +105,7 @@ class Operations:
         """Return the pools that a run can be asked."""
         _, run, shelf = self._open(_Run, parameters, reporter)
         reporter.say("reading the run's collections …")
-        from engine.evaluation.opening import config_of
+        from engine.evaluation.opening import encoders_config_of
         from engine.evaluation.search import pools_of
 
         pools = [
@@ -118,7 +118,7 @@ class Operations:
                 "documents": pool.document_language,
                 "size": len(pool.documents),
             }
-            for label, number, pool in pools_of(config_of(run), shelf)
+            for label, number, pool in pools_of(encoders_config_of(run), shelf)
         ]
         if not pools:
             raise InputError(f"run {run.id!r} was evaluated on no collection, so there is nothing to search")
@@ -127,11 +127,11 @@ class Operations:
     def queries(self, parameters: Mapping[str, Any], reporter: Reporter) -> list[dict[str, str]]:
         """Return a pool's own queries in one language."""
         asked, run, shelf = self._open(_Pool, parameters, reporter)
-        from engine.evaluation.opening import config_of
+        from engine.evaluation.opening import encoders_config_of
         from engine.evaluation.search import choose_pool
 
         code = find_language(asked.language).code
-        pool, _ = choose_pool(config_of(run), asked.collection, code, asked.pool, shelf)
+        pool, _ = choose_pool(encoders_config_of(run), asked.collection, code, asked.pool, shelf)
         return [{"id": query.id, "text": query.text} for query in pool.queries if query.language == code]
 
     def search(self, parameters: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:

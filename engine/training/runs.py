@@ -7,8 +7,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from engine.config import AnyConfig, DistilConfig, EvaluateConfig
+from engine.config import AnyConfig, DistilConfig, EvaluateConfig, FuseConfig, LexicalConfig
 from engine.errors import OpticalError
+from engine.evaluation.fusing import fuse_run
+from engine.evaluation.lexical import lexical_run
 from engine.evaluation.opening import config_of
 from engine.evaluation.protocols import Scores
 from engine.reporting import SILENT, Reporter
@@ -65,6 +67,10 @@ def _carry_out(config: AnyConfig, run: RunFolder, reporter: Reporter) -> list[Sc
                     scores = distil_run(config, run, reporter)
                 case EvaluateConfig():
                     scores = evaluate_run(config, run, reporter)
+                case LexicalConfig():
+                    scores = lexical_run(config, run, reporter)
+                case FuseConfig():
+                    scores = fuse_run(config, run, reporter)
     except KeyboardInterrupt:
         run.finish("stopped", "stopped by its user")
         raise

@@ -1,0 +1,124 @@
+"""Lexical search: texts as sparse vectors whose inner product is BM25 or the cosine of TF-IDF.
+
+Nothing here knows meaning, so it finds across languages what they share in spelling alone: names, numbers,
+loanwords. That is the floor that an encoder has to rise above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from engine.retrieval.topk import Found, find
+from engine.retrieval.words import words
+
+
+class SparseTexts(NamedTuple):
+    """Queries (N, V) and documents (M, V) as rows of float32 CSR matrices over one vocabulary of V terms.
+
+    The score of a document for a query is the inner product of their rows.
+    """
+
+    queries: Any
+    documents: Any
+
+
+def bm25(queries: Sequence[str], documents: Sequence[str], *, k1: float, b: float) -> SparseTexts:
+    """Return texts whose inner product is BM25 (Robertson et al. 1994) as Lucene has it.
+
+    ``sum ln(1 + (M - df + 0.5) / (df + 0.5)) tf / (tf + k1 (1 - b + b |d| / mean |d|))`` over the query's words,
+    one that comes twice counting twice. Words are those of `engine.retrieval.words`; no word
+    is left out and none is stemmed, since neither can be done alike in all languages.
+    """
+    import bm25s
+
+    vocabulary: dict[str, int] = {}
+    rows = [[vocabulary.setdefault(word, len(vocabulary)) for word in words(text)] for text in documents]
+    if not vocabulary:
+        empty = sparse.csr_matrix((len(documents), 1), dtype=np.float32)
+        return SparseTexts(sparse.csr_matrix((len(queries), 1), dtype=np.float32), empty)
+    parts = bm25s.BM25(k1=k1, b=b, method="lucene").build_index_from_ids(
+        list(range(len(vocabulary))), rows, show_progress=False
+    )
+    table = sparse.csc_matrix(
+        (parts["data"], parts["indices"], parts["indptr"]), shape=(len(documents), len(vocabulary))
+    )
+    asked = [[vocabulary[word] for word in words(text) if word in vocabulary] for text in queries]
+    places = np.repeat(np.arange(len(queries)), [len(row) for row in asked])
+    terms = np.fromiter((term for row in asked for term in row), np.int64, len(places))
+    counts = sparse.csr_matrix(
+        (np.ones(len(places), np.float32), (places, terms)), shape=(len(queries), len(vocabulary))
+    )
+    return SparseTexts(counts, table.tocsr())
+
+
+def tfidf(
+    queries: Sequence[str],
+    documents: Sequence[str],
+    *,
+    shortest: int,
+    longest: int,
+    sublinear: bool,
+    background: Sequence[str] | None = None,
+) -> SparseTexts:
+    """Return texts whose inner product is the cosine of TF-IDF over character n-grams, by scikit-learn.
+
+    N-grams are taken inside words with a space at either end (``char_wb``), lower-cased.
+
+    Parameters
+    ----------
+    queries, documents : sequence of str
+    shortest, longest : int
+        Characters of an n-gram.
+    sublinear : bool
+        Whether a count is taken as ``1 + ln(count)``.
+    background : sequence of str, optional
+        What vocabulary and document frequencies are taken from; none takes `documents`.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(shortest, longest), sublinear_tf=sublinear, dtype=np.float32
+    )
+    try:
+        vectorizer.fit(documents if background is None else background)
+    except ValueError:  # scikit-learn's way of saying that no text holds an n-gram
+        nothing = [sparse.csr_matrix((len(texts), 1), dtype=np.float32) for texts in (queries, documents)]
+        return SparseTexts(*nothing)
+    return SparseTexts(vectorizer.transform(queries), vectorizer.transform(documents))
+
+
+def sparse_blocks(texts: SparseTexts, *, block_bytes: int = 1 << 26) -> Iterator[Tensor]:
+    """Yield scores (n, M), float32, of consecutive blocks of queries with all documents.
+
+    A block and its sparse product take about `block_bytes` together, whatever the number of documents.
+    """
+    table = texts.documents.T.tocsr()
+    # 4 bytes a score, and 8 bytes in the sparse product where all documents share a term with the query
+    rows = max(1, block_bytes // (12 * max(1, table.shape[1])))
+    for start in range(0, max(1, texts.queries.shape[0]), rows):
+        yield torch.from_numpy((texts.queries[start : start + rows] @ table).toarray())
+
+
+def find_lexical(texts: SparseTexts, k: int, wanted: Tensor, *, block_bytes: int = 1 << 26) -> Found:
+    """Return each query's `k` best documents, and the ranks of `wanted` (N, R), -1 for none, among all M.
+
+    A document that shares no term with the query scores -inf: it is not found at all, instead of standing
+    somewhere in the order of the documents. Other parameters as for `sparse_blocks`.
+
+    Raises
+    ------
+    ValueError
+        When `k` is below 1.
+    """
+    parts, start = [], 0
+    for scores in sparse_blocks(texts, block_bytes=block_bytes):
+        scores[scores <= 0] = -torch.inf
+        parts.append(find(scores, k, wanted[start : start + len(scores)]))
+        start += len(scores)
+    return Found.join(parts)

@@ -25,6 +25,7 @@ from engine.config.reading import (
     presets,
 )
 from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
+from engine.config.translation import TranslationConfig
 
 __all__ = [
     "COLLECTIONS_WITH",
@@ -47,6 +48,7 @@ __all__ = [
     "RunHeader",
     "Settings",
     "TrainingConfig",
+    "TranslationConfig",
     "TransportConfig",
     "load_config",
     "parse_config",

@@ -11,6 +11,7 @@ from engine.config.bitext import BitextConfig
 from engine.config.collections import CollectionConfig, EvaluationConfig
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
+from engine.config.translation import TranslationConfig
 
 
 class RunConfig(RunHeader):
@@ -91,6 +92,8 @@ class EvaluateConfig(RunConfig):
     """Encodes the queries, and the documents unless `teacher` is given."""
     teacher: EncoderConfig | None = None
     """Encodes the documents, when they are another encoder's."""
+    translation: TranslationConfig | None = None
+    """Translates queries before they are encoded (translate-test); none leaves them as they are."""
     bitext: list[BitextConfig] = Field(default_factory=list)
     """Unlabelled text for centring and whitening: the English sides; none takes the first collection's."""
     collections: list[CollectionConfig] = Field(min_length=1)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pyarrow as pa
 import torch
 from torch import Tensor
 
 from engine.collections.base import Collection
 from engine.collections.loading import load_collections
 from engine.config import CollectionConfig, EvaluationConfig
+from engine.config.translation import TranslationConfig
 from engine.encoders.encoder import Encoder
 from engine.evaluation.protocols import Scores, Scoring, checked_measures, evaluate_collection
+from engine.evaluation.translating import QueryTranslation, translation_table
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder, table_files
@@ -32,28 +35,33 @@ def evaluate(
     run: RunFolder | None = None,
     seed: int = 0,
     reporter: Reporter = SILENT,
+    translation: TranslationConfig | None = None,
 ) -> list[Scores]:
     """Search every collection with `queries` against what `documents` encoded, score and store.
 
     Document vectors are cached, since documents stay with the teacher while students come and go. Tables
     ``texts``, ``scores``, ``query_scores`` and ``rankings`` of `run` grow with every collection, so that what
     is done is kept whatever comes after; what a resumed run has in them is not searched again, and not
-    returned.
+    returned. With `translation` the queries are translated first, and the translations stored as texts.
 
     Raises
     ------
     InputError
-        If a collection is missing or broken, or its measures look deeper than the depth that is kept;
-        nothing is searched then.
+        If a collection is missing or broken, its measures look deeper than the depth that is kept, or its
+        queries cannot be translated; nothing is searched then.
     """
     loaded = [(collection, config) for config in collections for collection in load_collections(config, seed)]
     announce([collection for collection, _ in loaded], settings.depth, run, reporter)
+    translated: list[list[str]] = []
+    if translation is not None:
+        translate = QueryTranslation(translation, seed, queries.device, reporter)
+        translated = [translate.queries(collection, config) for collection, config in loaded]
     done = searched(run) if run is not None else 0
     if done:
         reporter.say(f"{done} searches were done before the run stopped; those that lack follow")
     results = []
     encoded: dict[tuple[str, ...], TokenStore | Tensor] = {}  # the same queries may meet several pools
-    for collection, config in loaded:
+    for place, (collection, config) in enumerate(loaded):
         texts = document_texts(collection, context=config.context)
         for scoring in settings.scoring:
             if done:
@@ -64,7 +72,7 @@ def evaluate(
             store = encode(
                 documents, texts, "passage", scoring, settings.batch_size, precision, reporter, cached=True
             )
-            asked = [query.text for query in collection.queries]
+            asked = translated[place] if translated else [query.text for query in collection.queries]
             key = (scoring, *asked)
             if key not in encoded:
                 reporter.stage(f"{name}: queries", len(asked))
@@ -79,7 +87,10 @@ def evaluate(
             reporter.advance()
             results.append(scores)
             if run is not None:
-                store_scores(scores, run)
+                more = None
+                if translation is not None:
+                    more = translation_table(collection, asked, translation.target_language)
+                store_scores(scores, run, more)
     return results
 
 
@@ -103,9 +114,12 @@ def announce(
         run.update(summary={"references": references, **({"notes": notes} if notes else {})})
 
 
-def store_scores(scores: Scores, run: RunFolder) -> None:
-    """Append what a search came to to the tables of `run`."""
-    run.write_table("texts", scores.text_table(), append=True)
+def store_scores(scores: Scores, run: RunFolder, more_texts: pa.Table | None = None) -> None:
+    """Append what a search came to to the tables of `run`, and `more_texts` to table ``texts``."""
+    texts = scores.text_table()
+    run.write_table(
+        "texts", texts if more_texts is None else pa.concat_tables([texts, more_texts]), append=True
+    )
     run.write_table("scores", scores.score_table(), append=True)
     run.write_table("query_scores", scores.query_score_table(), append=True)
     run.write_table("rankings", scores.ranking_table(), append=True)

@@ -51,6 +51,7 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
         run=run,
         seed=config.seed,
         reporter=reporter,
+        translation=config.translation,
     )
 
 

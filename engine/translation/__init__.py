@@ -1,0 +1,1 @@
+"""Translating queries with sequence-to-sequence checkpoints, and remembering the translations."""

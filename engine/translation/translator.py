@@ -1,0 +1,179 @@
+"""`Translator`: any sequence-to-sequence checkpoint of transformers, with a memory on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from engine.config.translation import TranslationConfig
+from engine.encoders.checkpoints import resolve
+from engine.errors import InputError
+from engine.languages import Language, language, same_language
+from engine.translation.cache import append_translations, read_translations
+from engine.translation.codes import code_of, language_codes, target_prefix
+
+
+class Translator:
+    """Translates texts by beam search, always the same text in the same way.
+
+    Parameters
+    ----------
+    config : TranslationConfig
+        Which checkpoint, into which language, and how.
+    cache : path, optional
+        The folder of translations made before.
+    device : torch.device
+        Where it computes.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint cannot be opened, is not one of sequence-to-sequence, or does not know the target
+        language.
+    """
+
+    def __init__(
+        self,
+        config: TranslationConfig,
+        *,
+        cache: Path | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config, self.cache, self.device = config, cache, torch.device(device)
+        self.target = language(config.target_language)
+        model, self.tokenizer = _load(config.checkpoint)
+        self.model = model.to(self.device).eval()
+        self._codes = language_codes(self.tokenizer)
+        self._forced: int | None = None
+        if self._codes:
+            self._forced = self._codes[code_of(self.target, self._codes, config.checkpoint)]
+        self._marian = target_prefix(self.tokenizer, self.target, config.checkpoint)
+        self._key = _fingerprint(self.model, self.tokenizer, config)
+        self.cut = 0
+        """How many texts were longer than `max_length` and lost their end."""
+
+    def translate(
+        self, texts: Sequence[str], code: str, progress: Callable[[int], None] | None = None
+    ) -> list[str]:
+        """Return the translations of `texts`, which are in the language `code`.
+
+        Texts in the target language come back as they are. What is translated anew is remembered batch by
+        batch.
+
+        Raises
+        ------
+        InputError
+            If the checkpoint does not know the language.
+        """
+        if same_language(code, self.target.code):
+            if progress is not None:
+                progress(len(texts))
+            return list(texts)
+        source = language(code)
+        path = self._path(source)
+        known = read_translations(path) if path is not None else {}
+        wanted = set(texts)
+        missing = sorted(wanted - known.keys(), key=lambda text: (len(text), text))
+        if self._codes:
+            self.tokenizer.src_lang = code_of(source, self._codes, self.config.checkpoint)
+        if progress is not None:
+            progress(len(texts) - len(missing))
+        for start in range(0, len(missing), self.config.batch_size):
+            batch = missing[start : start + self.config.batch_size]
+            found = dict(zip(batch, self._batch(batch, source), strict=True))
+            known |= found
+            if path is not None:
+                append_translations(path, found)
+            if progress is not None:
+                progress(len(batch))
+        return [known[text] for text in texts]
+
+    @torch.inference_mode()
+    def _batch(self, texts: Sequence[str], source: Language) -> list[str]:
+        prefix = self.config.prefix.replace("{source}", source.name).replace("{target}", self.target.name)
+        said = [self._marian + prefix + text for text in texts]
+        longest = self.config.max_length
+        self.cut += sum(len(ids) > longest for ids in self.tokenizer(said, verbose=False)["input_ids"])
+        encoded = self.tokenizer(
+            said, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        ).to(self.device)
+        encoded.pop("token_type_ids", None)
+        forced = {} if self._forced is None else {"forced_bos_token_id": self._forced}
+        generated = self.model.generate(
+            **encoded,
+            num_beams=self.config.beams,
+            do_sample=False,
+            max_new_tokens=longest,
+            max_length=None,
+            **forced,
+        )
+        decoded = self.tokenizer.batch_decode(generated, skip_special_tokens=True)
+        return [" ".join(text.split()) for text in decoded]
+
+    def _path(self, source: Language) -> Path | None:
+        return None if self.cache is None else self.cache / f"{self._key}-{source.code}.jsonl"
+
+
+def _load(checkpoint: str) -> tuple[Any, Any]:
+    """Load model, in float32, and tokenizer; only safetensors are read and no remote code runs."""
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    source = resolve(checkpoint)
+    at = source if Path(source).is_dir() else None
+    try:
+        settings = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        if not getattr(settings, "is_encoder_decoder", False):
+            raise InputError(
+                f"translation.checkpoint {checkpoint!r} cannot translate: it is a {settings.model_type} model "
+                "without a decoder; choose a sequence-to-sequence checkpoint"
+            )
+        model, loading = AutoModelForSeq2SeqLM.from_pretrained(
+            source,
+            config=settings,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="float32",
+            ignore_mismatched_sizes=True,  # refused below, in a sentence
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, ImportError, AssertionError, SafetensorError) as error:
+        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"translation.checkpoint {checkpoint!r} cannot be opened: {sentence}", path=at
+        ) from error
+    lacking = sorted([*loading["missing_keys"], *(str(key[0]) for key in loading["mismatched_keys"])])
+    if lacking:
+        raise InputError(
+            f"weights of translation.checkpoint {checkpoint!r} are missing or do not fit its config.json "
+            f"({lacking[0]}); they would be random",
+            path=at,
+        )
+    return model, tokenizer
+
+
+def _fingerprint(model: Any, tokenizer: Any, config: TranslationConfig) -> str:
+    """Return a short hash of what decides a translation: weights, tokenizer and settings.
+
+    Of each weight tensor a sample of 64 values counts, which any training step changes.
+    """
+    digest = hashlib.blake2b(digest_size=12)
+    settings = config.model_dump(exclude={"checkpoint", "batch_size"})
+    digest.update(repr(sorted(settings.items())).encode())
+    vocabulary: Mapping[str, int] = tokenizer.get_vocab()
+    digest.update(repr((type(tokenizer).__name__, sorted(vocabulary.items()))).encode())
+    for name, tensor in model.state_dict().items():
+        flat = tensor.detach().reshape(-1)
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(flat[:: max(1, len(flat) // 64)].float().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,169 @@
+"""Translators: against plain greedy decoding, and what they remember."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.config import TranslationConfig
+from engine.errors import InputError
+from engine.translation.cache import append_translations, read_translations
+from engine.translation.translator import Translator
+
+TEXTS = ["revir enots", "daerb", "esroh duolc retniw nedrag"]
+#: What each family's first input token is in Swahili, and its first output token for English.
+FAMILIES = {"marian": (None, None), "m2m": ("__sw__", "__en__"), "nllb": ("swh_Latn", "eng_Latn")}
+
+
+def greedy(folder: Path, text: str, family: str, steps: int) -> list[int]:
+    """Decode by taking the best next token over and over, with nothing of `generate`."""
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    source, target = FAMILIES[family]
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    first = [] if source is None else [tokenizer.convert_tokens_to_ids(source)]
+    encoder_input = torch.tensor([[*first, *ids, tokenizer.eos_token_id]])
+    decoded = [model.config.decoder_start_token_id]
+    if target is not None:
+        decoded.append(tokenizer.convert_tokens_to_ids(target))
+    with torch.inference_mode():
+        while len(decoded) <= steps:
+            logits = model(input_ids=encoder_input, decoder_input_ids=torch.tensor([decoded])).logits[0, -1]
+            if family == "marian":
+                logits[1] = -torch.inf  # Marian never says its padding, which its decoder starts with
+                if len(decoded) == steps:
+                    logits[torch.arange(len(logits)) != 2] = -torch.inf  # and its last token is the end
+            decoded.append(int(logits.argmax()))
+            if decoded[-1] == tokenizer.eos_token_id:
+                break
+    return decoded
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_translation_is_what_plain_greedy_decoding_gives(
+    family: str, request: pytest.FixtureRequest
+) -> None:
+    from transformers import AutoTokenizer
+
+    folder = request.getfixturevalue(family)
+    config = TranslationConfig(checkpoint=str(folder), beams=1, max_length=40)
+    found = Translator(config).translate(TEXTS, "sw")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = [greedy(folder, text, family, 40) for text in TEXTS]
+    assert found == [tokenizer.decode(one, skip_special_tokens=True).strip() for one in ids]
+    assert any(found)  # nothing at all would be equal too
+    if family != "marian":
+        assert Translator(config).translate(TEXTS, "so") != found  # the language is told
+
+
+def test_marian_is_told_its_target_language(marian_of_many: Path) -> None:
+    known = {
+        target: Translator(
+            TranslationConfig(checkpoint=str(marian_of_many), beams=1, max_length=12, target_language=target)
+        )
+        for target in ("en", "fr")
+    }
+    assert known["en"]._marian == ">>eng<< " and known["fr"]._marian == ">>fra<< "
+    (ids,) = known["fr"].tokenizer([known["fr"]._marian + "daerb"])["input_ids"]
+    assert known["fr"].tokenizer.convert_ids_to_tokens(ids)[0] == ">>fra<<"
+    with pytest.raises(InputError, match=r"knows no German \(de\)"):
+        Translator(TranslationConfig(checkpoint=str(marian_of_many), target_language="de"))
+
+
+def test_languages_are_found_by_any_spelling_and_unknown_ones_refused(nllb: Path, m2m: Path) -> None:
+    from engine.languages import language
+    from engine.translation.codes import code_of
+
+    translators = {folder: Translator(TranslationConfig(checkpoint=str(folder))) for folder in (nllb, m2m)}
+    expected = {
+        nllb: {"sw": "swh_Latn", "zh": "zho_Hans", "ar": "arb_Arab", "fa": "pes_Arab", "tl": "tgl_Latn"},
+        m2m: {"sw": "sw", "zh": "zh", "ar": "ar", "fa": "fa", "tl": "tl"},
+    }
+    for folder, spellings in expected.items():
+        codes = translators[folder]._codes
+        assert {code: code_of(language(code), codes, "x") for code in spellings} == spellings
+    with pytest.raises(InputError, match=r"knows no Upper Sorbian \(hsb\)"):
+        translators[m2m].translate(["daerb"], "hsb")
+
+
+def test_texts_in_the_target_language_stay_as_they_are(m2m: Path) -> None:
+    translator = Translator(TranslationConfig(checkpoint=str(m2m), max_length=8))
+    assert translator.translate(TEXTS, "eng") == TEXTS
+
+
+def test_what_was_translated_is_not_translated_again(
+    marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TranslationConfig(checkpoint=str(marian), beams=2, max_length=8, batch_size=2)
+    first = Translator(config, cache=tmp_path).translate([*TEXTS, TEXTS[0]], "sw")
+    again = Translator(config, cache=tmp_path)
+    asked: list[str] = []
+    generate = again.model.generate
+
+    def watched(**inputs: Any) -> Any:
+        asked.extend(again.tokenizer.batch_decode(inputs["input_ids"], skip_special_tokens=True))
+        return generate(**inputs)
+
+    monkeypatch.setattr(again.model, "generate", watched)
+    assert again.translate([*TEXTS, TEXTS[0]], "sw") == first and not asked
+    again.translate([TEXTS[0], "rettel"], "sw")
+    assert asked == ["rettel"]
+    again.translate([TEXTS[0]], "so")  # another language is another question
+    assert len(asked) == 2
+    other = Translator(config.model_copy(update={"beams": 3}), cache=tmp_path)
+    assert other._key != again._key
+    with torch.no_grad():
+        again.model.model.decoder.layers[0].fc1.bias.add_(1.0)
+    from engine.translation.translator import _fingerprint
+
+    assert _fingerprint(again.model, again.tokenizer, config) != again._key
+
+
+def test_a_line_that_a_crash_tore_is_passed_over_and_harms_none_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "some.jsonl"
+    append_translations(path, {"maji": "water", "moto": 'fire "hot"\n'})
+    whole = path.read_bytes()
+    for cut in range(1, len(whole)):
+        path.write_bytes(whole[:-cut])
+        append_translations(path, {"mkate": "bread"})
+        found = read_translations(path)
+        assert found["mkate"] == "bread"
+        assert all({"maji": "water", "moto": 'fire "hot"\n'}.get(k, "bread") == v for k, v in found.items())
+    path.write_bytes(
+        b"\xff\xfe\n[1]\n" + json.dumps({"text": 1, "translation": "x"}).encode() + b"\n" + whole
+    )
+    assert set(read_translations(path)) == {"maji", "moto"}
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(marian: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    config = TranslationConfig(checkpoint=str(marian), beams=1, max_length=6)
+    assert Translator(config, cache=tmp_path / "file").translate(TEXTS, "sw") == Translator(config).translate(
+        TEXTS, "sw"
+    )
+
+
+def test_queries_that_lose_their_end_are_counted(marian: Path) -> None:
+    translator = Translator(TranslationConfig(checkpoint=str(marian), beams=1, max_length=6))
+    translator.translate(["daerb", "daerb " * 20], "sw")
+    assert translator.cut == 1
+
+
+def test_checkpoints_that_cannot_translate_are_refused(tiny: Any, marian: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="without a decoder"):
+        Translator(TranslationConfig(checkpoint=str(tiny.checkpoint)))
+    with pytest.raises(InputError, match="no such checkpoint folder"):
+        Translator(TranslationConfig(checkpoint=str(tmp_path / "nothing")))
+    (tmp_path / "config.json").write_bytes((marian / "config.json").read_bytes())
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(InputError, match="such files can run code"):
+        Translator(TranslationConfig(checkpoint=str(tmp_path)))
+    (tmp_path / "model.safetensors").write_bytes((marian / "model.safetensors").read_bytes())
+    with pytest.raises(InputError, match="cannot be opened"):
+        Translator(TranslationConfig(checkpoint=str(tmp_path)))  # no tokenizer

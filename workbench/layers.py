@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from statistics import mode
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _LOST = "▄"
@@ -41,13 +40,13 @@ def layers(base: Bar, others: Sequence[Bar], width: int) -> Drawing:
         shown = [base[1] if place < end else _first(ends, place) for place in places]
         missed = [paint for place in places if place < end and (paint := _last(ends, place))]
         if not base[1].startswith("#"):
-            return (_LOST if len(missed) > 4 else mode(shown) or " "), "", ""
+            return (_LOST if len(missed) > 4 else _most(shown) or " "), "", ""
         if missed and places[-1] < end:
-            return _LOST, mode(missed), base[1]
+            return _LOST, _most(missed), base[1]
         if missed:  # the bar ends here, and its last piece is what is missed
-            shown = [mode(missed) if paint == base[1] else paint for paint in shown]
+            shown = [_most(missed) if paint == base[1] else paint for paint in shown]
         count = len(list(takewhile(shown[0].__eq__, shown))) if shown[0] else 0
-        return _BLOCKS[count], shown[0], "" if count == 8 else mode(shown[count:])
+        return _BLOCKS[count], shown[0], "" if count == 8 else _most(shown[count:])
 
     return Drawing(tuple(cell(range(8 * place, 8 * place + 8)) for place in range(width)))
 
@@ -60,3 +59,8 @@ def _first(ends: list[tuple[int, str]], place: int) -> str:
 def _last(ends: list[tuple[int, str]], place: int) -> str:
     """Return the paint of the longest bar that ends before `place`."""
     return next((paint for end, paint in reversed(ends) if end <= place), "")
+
+
+def _most(paints: list[str]) -> str:
+    """Return the paint that takes most of `paints`, the first of equals."""
+    return max(paints, key=paints.count)

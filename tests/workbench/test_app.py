@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,17 @@ from engine.results.spool import RunFolder
 from workbench import app as app_module
 from workbench.actions import ACTIONS
 from workbench.app import Workbench
+from workbench.layers import Drawing
 from workbench.widgets.table import Cell, Table
 
 FOLDER = Path(app_module.__file__).parent
 
 
 def words(table: Table) -> list[list[str]]:
-    return [[str(cell.text if isinstance(cell, Cell) else cell) for cell in row] for row in table.rows]
+    return [
+        [str(cell.text if isinstance(cell, Cell) else cell) for cell in row if not isinstance(cell, Drawing)]
+        for row in table.rows
+    ]
 
 
 def test_first_screen_imports_nothing_slow_and_nothing_ever_imports_torch() -> None:
@@ -150,6 +155,12 @@ async def test_comparison_shows_the_figures_of_the_statistics(app: Workbench, ma
         await tools.until(pilot, lambda: app.screen.is_modal)
         ranked = words(app.screen.query_one(Table))
         assert len(ranked) == 3
+        await pilot.resize_terminal(80, 24)
+        note = app.screen.query_one(".sentence")
+        await tools.until(pilot, lambda: note.size.width < 80)
+        lines = note.render_lines(note.size.region)
+        told = " ".join(line.text.strip() for line in lines)
+        assert re.search(r"first relevant at rank (\d+|below 3) → (\d+|below 3)$", told)
         relevant = [row[0] for row in ranked if row[5] == "✓"]
         assert relevant == [str(round(1 / scores[system]["so"][query]))] or not relevant
 

@@ -190,9 +190,14 @@ class Look(ModalScreen[None]):
         super().__init__()
         self.heading, self.columns, self.rows, self.note = title, columns, rows, note
 
+    @staticmethod
+    def room(width: int) -> int:
+        """Return the cells that the table has on a screen of `width`."""
+        return min(int(0.9 * width), 180) - 7  # less border, padding and scrollbar
+
     def compose(self) -> ComposeResult:
         """Show it."""
-        with Vertical(classes="dialog tall-dialog") as dialog:
+        with Vertical(classes="dialog tall-dialog wide-dialog") as dialog:
             dialog.border_title = self.heading
             yield Table(empty="there is nothing to show")
             if self.note:

@@ -104,10 +104,12 @@ class QueriesScreen(Watched):
             look = "good" if delta > 0 else "bad" if delta < 0 else "dim"
             values = [score(scores[query]) for scores in self.scores]
             change_cell = [Cell(signed(delta), look)] if both else []
-            rows.append([query, *values, *change_cell, self.texts.get(query, "")])
-        columns = [Column("Query"), *(Column(name, right=True) for _, name in self.runs)]
+            named = [self.texts.get(query, ""), query] if self.texts else [query]
+            rows.append([named[0], *values, *change_cell, *named[1:]])
+        columns = [Column(name, max(7, min(len(name), 14)), right=True) for _, name in self.runs]
         columns += [Column("Δ", 7, right=True)] * both
-        columns += [Column("Text")] * bool(self.texts)
+        room = self.size.width - 2 - sum((column.width or 0) + 1 for column in columns)
+        columns = [Column("Query", max(room, 20)), *columns, *[Column("Id")] * bool(self.texts)]
         self.query_one(Table).show(columns, rows, kept)
         counts = [sum(test(value) for value in change.values()) for test in (_better, _worse)]
         text = Text(f"{comparing.name_of(self.code)}: {self.setting.words()}, {self.measure}\n")
@@ -118,6 +120,10 @@ class QueriesScreen(Watched):
                 f"; {counts[0]} improved, {counts[1]} worse, {same} the same; shown: {VIEWS[self.view]}"
             )
         self.query_one("#heading", Static).update(text)
+
+    def on_resize(self) -> None:
+        """Give the queries the room that there is."""
+        self._fill()
 
     def _fits(self, delta: float) -> bool:
         return self.view == 0 or (_better(delta), _worse(delta), delta == 0)[self.view - 1]
@@ -156,8 +162,8 @@ class QueriesScreen(Watched):
     def _ranked(self, message: Ranked) -> None:
         before = {hit.document: hit.rank for hit in message.rankings[0]}
         columns = [Column("Rank", 4, right=True)]
-        # what the dialog leaves to the documents of each run
-        width = max((self.app.size.width - 19 - 20 * (len(self.runs) - 1)) // len(self.runs), 12)
+        taken = 5 + 11 * len(self.runs) + 7 * (len(self.runs) - 1)  # by ranks, marks, scores and moves
+        width = max((Look.room(self.app.size.width) - taken) // len(self.runs), 12)
         for place, (_, name) in enumerate(self.runs):
             columns += [Column("", 1), Column(name, width), Column("Score", 7, right=True)]
             columns += [Column("Move", 6, right=True)] * (place == 1)

@@ -48,7 +48,7 @@ def draw_batches(
         weights["en"] = anchor
     names = list(weights)
     probabilities = np.array([weights[name] for name in names])
-    orders = {name: _endless(len(examples[name]), generator) for name in names}
+    orders = {name: endless(len(examples[name]), generator) for name in names}
     while True:
         drawn = generator.choice(len(names), size=WINDOW * batch_size, p=probabilities / probabilities.sum())
         window = [examples[names[i]][next(orders[names[i]])] for i in drawn]
@@ -59,7 +59,8 @@ def draw_batches(
             yield window[start : start + batch_size]
 
 
-def _endless(size: int, generator: np.random.Generator) -> Iterator[int]:
+def endless(size: int, generator: np.random.Generator) -> Iterator[int]:
+    """Yield the numbers below `size` in shuffled order, again and again."""
     while True:
         yield from generator.permutation(size).tolist()
 

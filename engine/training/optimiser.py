@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.config import TrainingConfig
+from engine.config.optimisation import LoopConfig
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 
@@ -18,7 +18,7 @@ HEAD_RATE = 100.0
 PROJECTION_RATE = 10.0
 
 
-def freeze(student: Encoder, training: TrainingConfig) -> None:
+def freeze(student: Encoder, training: LoopConfig) -> None:
     """Keep the weights that `training` freezes, and the fitted mean, from learning.
 
     Raises
@@ -40,7 +40,7 @@ def freeze(student: Encoder, training: TrainingConfig) -> None:
     student.mean.requires_grad_(False)
 
 
-def make_optimiser(student: Encoder, training: TrainingConfig) -> torch.optim.AdamW:
+def make_optimiser(student: Encoder, training: LoopConfig) -> torch.optim.AdamW:
     """Return AdamW over the student's weights that learn; matrices decay, biases and norms do not.
 
     What begins at random beside a trained encoder has a higher rate.

@@ -23,7 +23,9 @@ _MEASURES = ("mAP@20", "AP")
 _SOURCE = "LAReQA, github.com/google-research-datasets/lareqa, XQuAD-R CC BY-SA 4.0, MLQA-R CC BY-NC 4.0"
 
 
-def load_lareqa(folder: Path, languages: Sequence[str] = ()) -> Collection:
+def load_lareqa(
+    folder: Path, languages: Sequence[str] = (), document_languages: Sequence[str] = ()
+) -> Collection:
     """Read XQuAD-R or MLQA-R by XTREME-R's and the paper's protocol: one pool of all languages.
 
     Parameters
@@ -31,7 +33,10 @@ def load_lareqa(folder: Path, languages: Sequence[str] = ()) -> Collection:
     folder : path
         The folder of ``<language>.json`` files.
     languages : sequence of str
-        Languages of the queries; none takes all. The pool always holds all languages of the folder.
+        Languages of the queries; none takes all.
+    document_languages : sequence of str
+        Languages of the pool; none takes all of the folder, and only that is XTREME-R's protocol: with others
+        it is named after them.
 
     Raises
     ------
@@ -40,26 +45,32 @@ def load_lareqa(folder: Path, languages: Sequence[str] = ()) -> Collection:
     """
     parts = _read(folder)
     asked = _asked(folder, parts, languages)
+    answering = _asked(folder, parts, document_languages)
+    whole = len(answering) == len(parts)
+    pool = [parts[code] for code in (parts if whole else answering)]
     positives: dict[str, list[str]] = {}
-    for part in parts.values():
+    for part in pool:
         for topic, _, gold in part.questions:
             positives.setdefault(topic, []).append(gold)
     return Collection(
         name="lareqa",
         revision=revision_of(part.content for part in parts.values()),
-        protocol="xtreme-r",
+        protocol="xtreme-r" if whole else f"pool-{'-'.join(answering)}",
         direction="xx-xx",
         queries=tuple(query for code in asked for query in parts[code].queries()),
-        documents=tuple(document for part in parts.values() for document in part.documents),
+        documents=tuple(document for part in pool for document in part.documents),
         judgements={
             query.id: dict.fromkeys(positives[query.id.partition(":")[2]], 1)
             for code in asked
             for query in parts[code].queries()
+            if query.id.partition(":")[2] in positives
         },
         measures=_MEASURES,
         reference=_own_language_only(
             [len(positives[topic]) for code in asked for topic in parts[code].topics]
-        ),
+        )
+        if whole
+        else "",
         source=_SOURCE,
     )
 

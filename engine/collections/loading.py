@@ -75,7 +75,7 @@ def load_collections(config: CollectionConfig, seed: int = 0) -> list[Collection
 def _from_folder(config: CollectionConfig, folder: Path) -> list[Collection]:
     if config.name in ("lareqa", "mlqa-r"):
         if config.pool == "all":
-            loaded = [load_lareqa(folder, config.languages)]
+            loaded = [load_lareqa(folder, config.languages, config.document_languages)]
         else:
             loaded = load_lareqa_monolingual(folder, config.languages)
         return [collection.named(config.name) for collection in loaded]

@@ -34,7 +34,7 @@ _POOLED = ("mewsli-x", "mmarco", "bi-139", "multi-8", "wikiclir", "ciral", "afri
 COLLECTIONS_WITH: dict[str, tuple[str, ...]] = {
     "dataset": ("ir-datasets",),
     "split": ("mewsli-x", "miracl", "bi-139", "multi-8", "ciral", "neuclir", "hc4", "folder"),
-    "document_languages": (*_POOLED, "folder", "ir-datasets"),
+    "document_languages": (*_POOLED, "lareqa", "mlqa-r", "folder", "ir-datasets"),
     "pool_limit": (*_POOLED, "miracl", "folder", "ir-datasets"),
     "mining": ("bitext", "tatoeba"),
 }
@@ -86,6 +86,8 @@ class CollectionConfig(Settings):
     def _pairs(self) -> Self:
         if self.name == "bitext" and not self.bitext:
             raise ValueError("a bitext collection needs at least one [[bitext]] source")
+        if self.pool == "own" and self.document_languages and self.name in ("lareqa", "mlqa-r"):
+            raise ValueError("with pool = 'own' each language searches its own; leave out document_languages")
         if self.name == "folder" and not self.path:
             raise ValueError("a folder collection needs its path")
         if self.name == "ir-datasets" and not self.dataset:

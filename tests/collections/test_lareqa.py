@@ -55,6 +55,16 @@ def test_the_sentence_with_the_answer_is_relevant_in_every_language(folder: Path
     assert collection.document_language == "all" and collection.pool == ("de", "en")
 
 
+def test_a_pool_of_chosen_languages_has_their_answers_alone(folder: Path) -> None:
+    collection = load_lareqa(folder, ["de"], ["en"])
+    texts = {document.id: document.text for document in collection.documents}
+    assert sorted(texts.values()) == ["Ann ran.", "Bob sat."]
+    assert {query.language for query in collection.queries} == {"de"}
+    assert [texts[document] for document in collection.judgements["de:q2"]] == ["Bob sat."]
+    assert collection.protocol == "pool-en"  # no figure of XTREME-R's protocol, whose pool is everything
+    assert load_lareqa(folder, document_languages=["en", "de"]).protocol == "xtreme-r"
+
+
 def test_an_answer_at_a_break_belongs_to_the_sentence_that_starts_there(folder: Path) -> None:
     content = json.loads((folder / "en.json").read_text(encoding="utf-8"))
     entry = content["data"][0]["paragraphs"][0]

@@ -30,6 +30,8 @@ class EncoderConfig(Settings):
     """Whether the tokens of the prefix count as token vectors."""
     punctuation: bool = True
     """Whether tokens made of punctuation only count as token vectors."""
+    passage_punctuation: bool = True
+    """Whether they count in documents too, if they count at all (ColBERT skips them there, not in queries)."""
     centring: bool = True
     """Subtract the mean token vector, fitted on unlabelled text, before normalising to unit length."""
     projection: Literal["none", "linear", "whitening"] = "none"

@@ -45,6 +45,8 @@ class Encoded:
     attention : Tensor (B, T), optional
         Share of the last layer's attention that each token receives, the mean over heads and attended
         tokens: where it was asked for and the model gives it. A constant to autograd.
+    layers : Tensor (L, B, T, W), optional
+        States of the transformer layers that were asked for, each of unit length.
     """
 
     tokens: Tensor
@@ -53,6 +55,7 @@ class Encoded:
     norms: Tensor
     ids: Tensor
     attention: Tensor | None = None
+    layers: Tensor | None = None
 
 
 class Encoder(torch.nn.Module):
@@ -117,6 +120,12 @@ class Encoder(torch.nn.Module):
         return self.width if self.projection is None else self.config.projection_dim
 
     @property
+    def depth(self) -> int:
+        """Number of transformer layers."""
+        config = self.model.config
+        return int(getattr(config, "num_hidden_layers", None) or config.num_layers)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.mean.device
@@ -142,19 +151,20 @@ class Encoder(torch.nn.Module):
             encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True
         ):
             counted = [
-                self._counts(piece, end <= len(prefix) and len(prefix) > 0, bool(is_special))
+                self._counts(piece, end <= len(prefix) and len(prefix) > 0, bool(is_special), role)
                 for piece, (_, end), is_special in zip(ids, offsets, special, strict=True)
             ]
             batch.append(Tokens(ids, counted))
         return batch
 
-    def _counts(self, piece: int, in_prefix: bool, special: bool) -> bool:
+    def _counts(self, piece: int, in_prefix: bool, special: bool, role: Role) -> bool:
         # special first: its offsets are (0, 0), which also lie inside the prefix
         if special:
             return self.config.special_tokens
         if in_prefix:
             return self.config.prefix_tokens
-        return self.config.punctuation or piece not in self.punctuation
+        counts = self.config.punctuation and (role == "query" or self.config.passage_punctuation)
+        return counts or piece not in self.punctuation
 
     @property
     def punctuation(self) -> set[int]:
@@ -192,30 +202,29 @@ class Encoder(torch.nn.Module):
 
     def states(self, ids: Tensor, attend: Tensor) -> Tensor:
         """Return the last hidden states (B, T, W) in float32."""
-        if self.trimming is not None:
-            ids = self.trimming.to_trimmed(ids)
-        output: Tensor = self.model(input_ids=ids, attention_mask=attend.long()).last_hidden_state
+        output: Tensor = self._run(ids, attend).last_hidden_state
         return output.float()
 
-    def attended(self, ids: Tensor, attend: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the states as `states` does, and the attention (B, T) that tokens receive if there is any.
+    def _run(self, ids: Tensor, attend: Tensor, *, attention: bool = False, layers: bool = False) -> Any:
+        """Run the model over pieces; return its output, with attention weights or all layers' states if asked.
 
         Only transformers' plain kernel keeps the attention weights, so it takes the place of a faster one.
         """
         if self.trimming is not None:
             ids = self.trimming.to_trimmed(ids)
+        wanted = {"output_attentions": attention, "output_hidden_states": layers}
         kernel = self.model.config._attn_implementation
-        self.model.set_attn_implementation("eager")
+        if attention:
+            self.model.set_attn_implementation("eager")
         try:
-            output = self.model(input_ids=ids, attention_mask=attend.long(), output_attentions=True)
+            return self.model(
+                input_ids=ids,
+                attention_mask=attend.long(),
+                **{name: True for name, on in wanted.items() if on},
+            )
         finally:
-            self.model.set_attn_implementation(kernel)
-        states: Tensor = output.last_hidden_state.float()
-        if not getattr(output, "attentions", None):
-            return states, None
-        weights = output.attentions[-1].detach().float().mean(1)
-        givers = attend.to(weights.dtype)
-        return states, (weights * givers.unsqueeze(2)).sum(1) / givers.sum(1, keepdim=True)
+            if attention:
+                self.model.set_attn_implementation(kernel)
 
     def vectors(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Return unit token vectors (B, T, H) and the lengths (B, T) of `states`."""
@@ -234,12 +243,26 @@ class Encoder(torch.nn.Module):
         torch.nn.init.zeros_(self.mass_head.weight)
         return self.mass_head
 
-    def forward(self, batch: Sequence[Tokens], role: Role, *, attention: bool = False) -> Encoded:
-        """Encode tokenised texts, with gradients when they are enabled; with their `attention` if asked."""
+    def forward(
+        self, batch: Sequence[Tokens], role: Role, *, attention: bool = False, layers: Sequence[int] = ()
+    ) -> Encoded:
+        """Encode tokenised texts, with gradients when they are enabled.
+
+        With `attention`, what each token receives is there too; with `layers` (1 is the lowest), their states.
+        """
         ids, attend, counted = self.pad(batch, role)
-        states, received = self.attended(ids, attend) if attention else (self.states(ids, attend), None)
+        output = self._run(ids, attend, attention=attention, layers=bool(layers))
+        states = output.last_hidden_state.float()
         tokens, norms = self.vectors(states)
-        return Encoded(tokens, counted, self._pool(states, attend), norms, ids, received)
+        return Encoded(
+            tokens,
+            counted,
+            self._pool(states, attend),
+            norms,
+            ids,
+            _received(output, attend) if attention else None,
+            _inner(output, layers) if layers else None,
+        )
 
     def _pool(self, states: Tensor, attend: Tensor) -> Tensor:
         if self.config.pooling == "cls":
@@ -255,9 +278,10 @@ class Encoder(torch.nn.Module):
         batch_size: int = 64,
         precision: torch.dtype = torch.float32,
         attention: bool = False,
+        layers: Sequence[int] = (),
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[tuple[list[int], Encoded]]:
-        """Encode many texts, the shortest first so that little is padded; with `attention` if asked.
+        """Encode many texts, the shortest first so that little is padded; the rest is as for `forward`.
 
         Yields
         ------
@@ -275,7 +299,7 @@ class Encoder(torch.nn.Module):
             rows = order[start : start + batch_size]
             # The contexts must not span a yield: resuming inference mode would silently end autocast.
             with torch.inference_mode(), torch.autocast(self.device.type, dtype=precision, enabled=autocast):
-                encoded = self([tokenized[i] for i in rows], role, attention=attention)
+                encoded = self([tokenized[i] for i in rows], role, attention=attention, layers=layers)
             yield rows, encoded
             if progress is not None:
                 progress(len(rows))
@@ -295,3 +319,18 @@ def _positions(model: Any) -> int:
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     padding: int | None = getattr(table, "padding_idx", None)
     return longest if padding is None else longest - padding - 1
+
+
+def _received(output: Any, attend: Tensor) -> Tensor | None:
+    """Return the attention (B, T) that tokens receive in the last layer, None if the model gives none."""
+    if not getattr(output, "attentions", None):
+        return None
+    weights: Tensor = output.attentions[-1].detach().float().mean(1)
+    givers = attend.to(weights.dtype)
+    return (weights * givers.unsqueeze(2)).sum(1) / givers.sum(1, keepdim=True)
+
+
+def _inner(output: Any, layers: Sequence[int]) -> Tensor:
+    """Return the unit states (L, B, T, W) of `layers`; 0 would be the embeddings."""
+    chosen = torch.stack([output.hidden_states[layer] for layer in layers])
+    return torch.nn.functional.normalize(chosen.float(), dim=-1)

@@ -1,0 +1,204 @@
+"""Settings of a teacher's training: what it is taught with, the loss, which batches are drawn."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from engine.config.base import Fraction, Settings
+from engine.config.encoders import EncoderConfig
+from engine.config.optimisation import LoopConfig
+from engine.config.runs import RunConfig
+
+QuestionFormat = Literal["triples", "text-triples", "tevatron", "colbert", "pylate", "squad"]
+"""Formats of questions with passages that answer them and passages that do not."""
+
+#: Formats that name passages and questions by ids, to be looked up in files of their own.
+BY_ID: tuple[QuestionFormat, ...] = ("triples", "colbert", "pylate")
+#: Formats that may carry a score for each passage.
+SCORED: tuple[QuestionFormat, ...] = ("colbert", "pylate")
+
+
+class QuestionSource(Settings):
+    """One source of questions with passages."""
+
+    path: str
+    """A file, inside the data home when relative; it may be gzipped."""
+    format: QuestionFormat
+    """MS MARCO's triples of ids or of texts, JSON Lines as Tevatron, ColBERT or PyLate have them, or a
+    SQuAD-shaped file, of which the sentence or paragraph with the answer is the passage."""
+    queries: str | None = None
+    """The questions by id, of formats with ids: lines ``id<tab>text``, or PyLate's JSON Lines."""
+    collection: str | None = None
+    """The passages by id, of formats with ids: lines ``id<tab>text``, or PyLate's JSON Lines."""
+    question_language: str = "en"
+    """ISO 639 code of the questions' language."""
+    passage_language: str = "en"
+    """ISO 639 code of the passages' language."""
+    passage: Literal["sentence", "paragraph"] = "sentence"
+    """What of a SQuAD-shaped file is the passage; the paragraph's other sentences are hard negatives."""
+    start: int = Field(0, ge=0)
+    """First example to use, in the file's order."""
+    stop: int | None = Field(None, ge=1)
+    """Example to stop before; none reads to the end."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name in ("queries", "collection"):
+            given = getattr(self, name) is not None
+            if self.format in BY_ID and not given:
+                raise ValueError(f"format '{self.format}' names texts by id, so it needs {name}, their file")
+            if self.format not in BY_ID and given:
+                raise ValueError(f"format '{self.format}' holds its texts itself; leave {name} out")
+        if self.format != "squad" and self.passage != "sentence":
+            raise ValueError("passage is for the format 'squad' alone; leave it out")
+        if self.stop is not None and self.stop <= self.start:
+            raise ValueError(f"stop must be above start ({self.start}), not {self.stop}")
+        return self
+
+    @property
+    def cross_lingual(self) -> bool:
+        """Whether questions and passages are in different languages."""
+        return self.question_language != self.passage_language
+
+
+class QuestionSampling(Settings):
+    """Which pairs of languages make a batch."""
+
+    alpha: float = Field(1.0, ge=0)
+    """A pair of languages (of question and passage) with n examples is drawn in proportion to n^α."""
+    cross_lingual_share: Fraction | None = None
+    """Share of the draws whose question and passage differ in language. SQuAD-shaped sources of several
+    languages then also give questions in one with the answer in another, where they share ids; none takes
+    the sources as they are."""
+    batches: Literal["mixed", "one_pair"] = "mixed"
+    """Whether a batch mixes pairs of languages, or holds one pair, so that no negative gives itself away by
+    its language."""
+
+
+class TeacherLossConfig(Settings):
+    """What is minimised: a contrast between passages, given scores, or both."""
+
+    scoring: Literal["maxsim", "dense"] = "maxsim"
+    """What trains: late interaction over token vectors (ColBERT), or the cosine of sentence vectors."""
+    contrast: float = Field(1.0, ge=0)
+    """Weight of InfoNCE: a question's own passage against all other passages of the batch."""
+    score_kl: float = Field(0.0, ge=0)
+    """Weight of the KL divergence from given scores, such as a cross-encoder's, over each question's own
+    passages."""
+    temperature: float = Field(0.03, gt=0)
+    """Temperature of the encoder's scores, which are averages over query tokens (1/32 is ColBERT's sum over
+    32 tokens)."""
+    given_temperature: float = Field(1.0, gt=0)
+    """Temperature of the given scores; 1 suits a cross-encoder's logits."""
+    negatives: int = Field(1, ge=0)
+    """Hard negatives a question: at most this many are drawn from those that its source gives."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.contrast or self.score_kl):
+            raise ValueError("every loss has weight 0, so there is nothing to learn; give one a weight")
+        if self.score_kl and not self.negatives:
+            raise ValueError("score_kl compares a question's passages, so raise negatives above 0")
+        return self
+
+
+class TeachingConfig(LoopConfig):
+    """The training loop."""
+
+    batch_size: int = Field(32, ge=1)
+    """Questions a step."""
+    dropout: Fraction = 0.0
+    """Dropout of the encoder while it trains."""
+    held_out: int = Field(100, ge=0)
+    """Questions set aside, in every language they come in, to measure retrieval on during training."""
+    overlap: Literal["drop", "keep"] = "drop"
+    """Drop questions that an evaluation collection asks or whose passage answers one of its queries, spelled
+    the same or nearly."""
+    pool: int = Field(1000, ge=1)
+    """Passages that held-out questions search, of all languages together: their own, and others up to this
+    number."""
+    trim_vocabulary: bool = True
+    """Train with only the word pieces that the texts at hand use; the checkpoint is saved whole."""
+
+
+class TeacherConfig(RunConfig):
+    """Train a retriever on questions and passages, then evaluate it; other runs take it as their teacher."""
+
+    kind: Literal["teacher"] = "teacher"
+    """The kind of run."""
+    preset: str | None = None
+    """Recipe this configuration started from; recorded with the run."""
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
+    """The encoder that learns, and how its states become vectors."""
+    sources: list[QuestionSource] = Field(min_length=1)
+    """Questions and passages to learn from."""
+    sampling: QuestionSampling = Field(default_factory=QuestionSampling)
+    """Which pairs of languages make a batch."""
+    loss: TeacherLossConfig = Field(default_factory=TeacherLossConfig)
+    """What is minimised."""
+    training: TeachingConfig = Field(default_factory=TeachingConfig)
+    """The loop."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        """Refuse settings that contradict each other before anything is loaded."""
+        self._scoring()
+        self._languages()
+        if self.loss.score_kl:
+            for source in self.sources:
+                if source.format not in SCORED:
+                    raise ValueError(
+                        f"loss.score_kl needs a score for each passage, which format '{source.format}' of "
+                        f"{source.path} has not; set loss.score_kl to 0 or give scores"
+                    )
+        if self.loss.contrast and self.training.batch_size == 1 and not self.loss.negatives:
+            raise ValueError(
+                "a contrast needs several passages to compare, so raise training.batch_size above 1 or set "
+                "loss.negatives"
+            )
+        return self
+
+    def _scoring(self) -> None:
+        scoring, asked = self.loss.scoring, self.evaluation.scoring
+        if scoring not in asked and (self.collections or asked == ["dense"]):
+            raise ValueError(
+                f"loss.scoring = '{scoring}' trains what evaluation.scoring = {asked} never asks for; "
+                "give both the same"
+            )
+        if scoring == "maxsim":
+            return
+        if self.encoder.projection != "none":
+            raise ValueError(
+                "loss.scoring = 'dense' trains sentence vectors, which are pooled before any projection; set "
+                "encoder.projection to 'none', or loss.scoring to 'maxsim'"
+            )
+        if self.encoder.query_expansion:
+            raise ValueError(
+                "loss.scoring = 'dense' trains sentence vectors, in which [MASK] tokens take no part; set "
+                "encoder.query_expansion to false, or loss.scoring to 'maxsim'"
+            )
+
+    def _languages(self) -> None:
+        share = self.sampling.cross_lingual_share
+        if share is None:
+            return
+        crossing = any(source.cross_lingual for source in self.sources)
+        alone = {s.question_language for s in self.sources if not s.cross_lingual}
+        squad = {s.question_language for s in self.sources if s.format == "squad" and not s.cross_lingual}
+        if share > 0 and not crossing and len(squad) < 2:
+            raise ValueError(
+                "sampling.cross_lingual_share needs sources that cross languages, or SQuAD-shaped ones in "
+                "two languages that share ids; add one or leave it out"
+            )
+        if share == 0 and crossing:
+            raise ValueError(
+                "sampling.cross_lingual_share = 0 would never draw the sources that cross languages; leave "
+                "it out or drop them"
+            )
+        if share < 1 and not alone:
+            raise ValueError(
+                f"sampling.cross_lingual_share = {share:g} draws monolingual pairs too, and no source has "
+                "any; add one or set it to 1"
+            )

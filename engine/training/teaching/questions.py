@@ -1,0 +1,175 @@
+"""The questions of a run: read, kept apart from the evaluation, set aside, crossed over languages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.bitext.overlap import Match, Sentences
+from engine.bitext.split import sentence_key
+from engine.collections.loading import load_collections
+from engine.collections.questions.reading import read_questions
+from engine.collections.questions.records import Question
+from engine.collections.questions.squad import across
+from engine.config.teaching import TeacherConfig
+from engine.errors import InputError
+from engine.reporting import Reporter
+from engine.training.overlap import evaluation_sentences
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a run learns from and is judged by.
+
+    Attributes
+    ----------
+    training, held_out : list of Question
+        Disjoint in their topics.
+    known : dict of topic to texts
+        All passages that answer a topic, in any language.
+    rows : list of dict
+        Rows of table ``bitext``, one a source.
+    """
+
+    training: list[Question]
+    held_out: list[Question]
+    known: dict[str, frozenset[str]]
+    rows: list[dict[str, Any]]
+
+
+def load_questions(config: TeacherConfig, reporter: Reporter) -> Questions:
+    """Read all sources, drop what the run is evaluated on, and set the held-out questions aside.
+
+    Raises
+    ------
+    InputError
+        If a source is missing, broken or empty, gives no scores where they are to be learnt from, or
+        nothing of it is left to learn from.
+    """
+    sources = [read_questions(source) for source in config.sources]
+    for source, found in zip(config.sources, sources, strict=True):
+        if config.loss.score_kl and any(question.scores is None for question in found):
+            raise InputError(
+                "loss.score_kl needs a score for each passage, and some examples have none; give scores or "
+                "set loss.score_kl to 0",
+                path=source.path,
+            )
+    kept, rows = _without_evaluation(config, sources, reporter)
+    if config.sampling.cross_lingual_share:
+        kept += list(_crossed(config, kept))
+    every = [question for found in kept for question in found]
+    known: dict[str, set[str]] = {}
+    for question in every:
+        known.setdefault(question.topic, set()).update(question.passages[: question.answers])
+    training, held_out = _set_aside(every, config.training.held_out)
+    reporter.say(f"{len(training):,} questions with passages to learn from, {len(held_out):,} held out")
+    return Questions(training, held_out, {topic: frozenset(texts) for topic, texts in known.items()}, rows)
+
+
+def _without_evaluation(
+    config: TeacherConfig, sources: Sequence[Sequence[Question]], reporter: Reporter
+) -> tuple[list[list[Question]], list[dict[str, Any]]]:
+    """Return each source's questions that the evaluation does not know, and the rows of table ``bitext``."""
+    evaluated = Sentences(
+        sentence
+        for collection_config in (config.collections if config.training.overlap == "drop" else [])
+        for collection in load_collections(collection_config, config.seed)
+        for sentence in evaluation_sentences(collection)
+    )
+    found: dict[tuple[str, str], Match] = {}
+    if len(evaluated):
+        sides: dict[str, dict[str, None]] = {}
+        for question in (question for some in sources for question in some):
+            for code, text in _sides(question):
+                sides.setdefault(code, {})[text] = None
+        reporter.stage("overlap with the evaluation", sum(map(len, sides.values())))
+        for code, texts in sides.items():
+            for text, match in zip(texts, evaluated.matches(code, texts), strict=True):
+                if match is not None:
+                    found[code, text] = match
+                reporter.advance()
+    kept, rows = [], []
+    for source, questions in zip(config.sources, sources, strict=True):
+        matches = [{found.get(side) for side in _sides(question)} - {None} for question in questions]
+        left = [question for question, match in zip(questions, matches, strict=True) if not match]
+        if not left:
+            raise InputError(
+                "every question, or the passage that answers it, is in what the run is evaluated on; give "
+                "other questions (start, stop), or set training.overlap = 'keep'",
+                path=source.path,
+            )
+        dropped = Counter("in_evaluation" if "exact" in m else "near_evaluation" for m in matches if m)
+        kept.append(left)
+        rows.append(
+            {
+                "name": source.path,
+                "source_language": left[0].language,
+                "target_language": left[0].passage_language,
+                "pairs": len(left),
+                "dropped": json.dumps(dropped),
+                "hash": _hash(left),
+            }
+        )
+    total, gone = sum(map(len, sources)), sum(map(len, sources)) - sum(map(len, kept))
+    if len(evaluated):
+        reporter.say(
+            f"{gone:,} of {total:,} questions dropped, since they or their passages are in what the run is "
+            "evaluated on (training.overlap)"
+        )
+    return kept, rows
+
+
+def _crossed(config: TeacherConfig, kept: Sequence[Sequence[Question]]) -> Iterable[list[Question]]:
+    """Yield the questions of SQuAD-shaped sources with the answers of the same in other languages."""
+    alone = [
+        question
+        for source, found in zip(config.sources, kept, strict=True)
+        if source.format == "squad" and not source.cross_lingual
+        for question in found
+    ]
+    crossed = list(across(alone))
+    if len({question.language for question in alone}) > 1 and not crossed:
+        raise InputError(
+            "no id is in the SQuAD-shaped files of two languages, so they give no cross-lingual pairs; leave "
+            "sampling.cross_lingual_share out"
+        )
+    yield crossed
+
+
+def _set_aside(questions: Sequence[Question], count: int) -> tuple[list[Question], list[Question]]:
+    """Split off `count` topics, those of the smallest hash, with their questions in all languages.
+
+    Of each topic and pair of languages one question is held out; others of the topic are in neither part.
+    """
+    topics = sorted(
+        {question.topic for question in questions}, key=lambda topic: (sentence_key(topic), topic)
+    )
+    if count >= len(topics):
+        raise InputError(
+            f"cannot hold out {count:,} of {len(topics):,} questions and keep some to train on; lower "
+            "training.held_out"
+        )
+    chosen = set(topics[:count])
+    training = [question for question in questions if question.topic not in chosen]
+    held = {(q.topic, *q.languages): q for q in reversed(questions) if q.topic in chosen}
+    lost = {question.languages for question in questions} - {question.languages for question in training}
+    if lost:
+        pair = " to ".join(sorted(lost)[0])
+        raise InputError(f"no question of {pair} is left to train on; lower training.held_out")
+    return training, list(held.values())[::-1]
+
+
+def _sides(question: Question) -> list[tuple[str, str]]:
+    answers = [(question.passage_language, text) for text in question.passages[: question.answers]]
+    return [(question.language, question.text), *answers]
+
+
+def _hash(questions: Sequence[Question]) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    for question in questions:
+        digest.update(f"{question.text}\t{question.passages}\t{question.scores}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,45 @@
+"""A run that trains a teacher and evaluates it."""
+
+from __future__ import annotations
+
+from engine.config.teaching import TeacherConfig
+from engine.encoders.saving import save_encoder
+from engine.errors import DivergedError
+from engine.evaluation.protocols import Scores
+from engine.evaluation.runner import evaluate
+from engine.reporting import Reporter
+from engine.results.spool import RunFolder
+from engine.training.teaching.loop import Teaching
+
+
+def teacher_run(config: TeacherConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
+    """Train, save the teacher as ``checkpoints/teacher``, and evaluate; stopped, save what there is.
+
+    Raises
+    ------
+    OpticalError, KeyboardInterrupt
+        As `engine.training.runs.execute`.
+    """
+    teaching = Teaching(config, run, reporter)
+    run.update(device=str(teaching.device))
+    interrupted = None
+    try:
+        encoder = teaching.train()
+    except KeyboardInterrupt as error:
+        interrupted, encoder = error, teaching.finish()
+    except DivergedError:
+        teaching.state_file.unlink(missing_ok=True)  # from there it would diverge again
+        raise
+    save_encoder(encoder, run.checkpoints / "teacher")
+    if interrupted is not None:
+        raise interrupted
+    return evaluate(
+        config.collections,
+        config.evaluation,
+        queries=encoder,
+        documents=encoder,
+        precision=teaching.precision,
+        run=run,
+        seed=config.seed,
+        reporter=reporter,
+    )

@@ -13,7 +13,15 @@ import click
 from engine.cli import toml
 from engine.cli.options import json_option, print_json
 from engine.cli.tables import print_line, print_table
-from engine.config import AnyConfig, BitextConfig, CollectionConfig, EncoderConfig, load_config, presets
+from engine.config import (
+    AnyConfig,
+    BitextConfig,
+    CollectionConfig,
+    EncoderConfig,
+    TextConfig,
+    load_config,
+    presets,
+)
 from engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -143,6 +151,12 @@ def _steps(loaded: AnyConfig, collections: list[Collection]) -> Iterator[tuple[s
             yield f"{role}.checkpoint", partial(_find_encoder, encoder.checkpoint)
     for place, source in enumerate(loaded.bitext if loaded.kind == "distil" else ()):
         yield f"bitext.{place}", partial(_read_first, source)
+    if loaded.kind == "pretrain":
+        for key, found in (("model", loaded.model), ("tokenizer", loaded.tokenizer)):
+            if found.checkpoint is not None:
+                yield f"{key}.checkpoint", partial(_find_encoder, found.checkpoint)
+        for place, text in enumerate(loaded.text):
+            yield f"text.{place}", partial(_read_text, text)
     for place, collection in enumerate(getattr(loaded, "collections", ())):
         yield f"collections.{place}", partial(_load, collection, loaded.seed, collections)
 
@@ -169,6 +183,12 @@ def _read_first(source: BitextConfig) -> None:
     from engine.bitext.source import open_source
 
     next(open_source(source))
+
+
+def _read_text(source: TextConfig) -> None:
+    from engine.bitext.text import open_text
+
+    open_text(source)
 
 
 def _described(collection: Collection) -> dict[str, Any]:

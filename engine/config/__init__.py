@@ -16,6 +16,7 @@ from engine.config.collections import (
 )
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
+from engine.config.pretraining import PretrainConfig, TextConfig
 from engine.config.reading import (
     KINDS,
     AnyConfig,
@@ -44,9 +45,11 @@ __all__ = [
     "FusedSystem",
     "LexicalConfig",
     "LossConfig",
+    "PretrainConfig",
     "RunConfig",
     "RunHeader",
     "Settings",
+    "TextConfig",
     "TrainingConfig",
     "TranslationConfig",
     "TransportConfig",

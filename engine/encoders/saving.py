@@ -34,7 +34,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
         raise OpticalError(
             "a trimmed encoder is not saved, since plain transformers could not read it; untrim it"
         )
-    with _whole(folder) as building:
+    with whole_folder(folder) as building:
         encoder.model.save_pretrained(building, safe_serialization=True)
         encoder.tokenizer.save_pretrained(str(building))
         _write_fitted(encoder, building)
@@ -48,12 +48,12 @@ def save_fitted(encoder: Encoder, folder: Path) -> None:
     OpticalError
         If the disk is full.
     """
-    with _whole(folder) as building:
+    with whole_folder(folder) as building:
         _write_fitted(encoder, building)
 
 
 @contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path) -> Iterator[Path]:
     """Give a folder to fill, which takes the place of `folder` in the end, or vanishes."""
     building = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:

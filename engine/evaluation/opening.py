@@ -6,13 +6,16 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.config import AnyConfig, DistilConfig, EncoderConfig, EvaluateConfig, parse_config
+from engine.config import AnyConfig, DistilConfig, EncoderConfig, EvaluateConfig, PretrainConfig, parse_config
 from engine.encoders.checkpoints import FITTED_FILE, resolve
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import load_fitted
 from engine.errors import InputError
 from engine.paths import runs_folder
 from engine.results.spool import RunFolder
+
+#: Where in its ``checkpoints/`` a pre-training leaves its encoder.
+PRETRAINED = "encoder"
 
 
 def find_run(results: Path, name: str) -> RunFolder:
@@ -40,7 +43,7 @@ def config_of(run: RunFolder) -> AnyConfig:
     return parse_config(run.record["config"] or {}, run.path / "run.json")
 
 
-def encoders_config_of(run: RunFolder) -> DistilConfig | EvaluateConfig:
+def encoders_config_of(run: RunFolder) -> DistilConfig | EvaluateConfig | PretrainConfig:
     """Return the configuration of a run that has encoders to ask.
 
     Raises
@@ -49,12 +52,25 @@ def encoders_config_of(run: RunFolder) -> DistilConfig | EvaluateConfig:
         If runs of its kind have none.
     """
     config = config_of(run)
-    if not isinstance(config, DistilConfig | EvaluateConfig):
+    if not isinstance(config, DistilConfig | EvaluateConfig | PretrainConfig):
         raise InputError(
             f"run {run.id!r} is of kind {config.kind!r} and has no encoders to ask; choose a run of kind "
-            "'distil' or 'evaluate'"
+            "'distil', 'evaluate' or 'pretrain'"
         )
     return config
+
+
+def pretrained_encoder(config: PretrainConfig, run: RunFolder) -> EncoderConfig:
+    """Return how a pre-trained encoder is searched as it came out: no prefixes, the lengths it learnt."""
+    longest = config.model.positions or config.pretraining.length
+    usual = EncoderConfig()
+    return EncoderConfig(
+        checkpoint=str(run.path / "checkpoints" / PRETRAINED),
+        query_prefix="",
+        passage_prefix="",
+        query_length=min(usual.query_length, longest),
+        passage_length=min(usual.passage_length, longest),
+    )
 
 
 @dataclass(frozen=True)
@@ -110,6 +126,8 @@ def saved_encoders(run: RunFolder) -> tuple[SavedEncoder, SavedEncoder]:
     if config.kind == "distil":
         queries = (config.student or config.teacher).model_copy(update={"checkpoint": str(student)})
         documents = config.teacher
+    elif config.kind == "pretrain":
+        queries = documents = pretrained_encoder(config, run)
     else:
         queries = documents = config.encoder
         if config.teacher is not None and config.evaluation.documents == "teacher":

@@ -19,7 +19,7 @@ import duckdb
 
 from engine.errors import BusyError, InputError, OpticalError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of ``schema.sql``; a database of an older one is rebuilt, a newer one is refused."""
 
 WAIT_SECONDS = 10.0

@@ -1,4 +1,4 @@
--- The tables of the results database, version 2 (engine.results.database.SCHEMA_VERSION).
+-- The tables of the results database, version 3 (engine.results.database.SCHEMA_VERSION).
 -- It is made from the run folders, can be deleted and rebuilt, and only engine/results/ingest.py writes it.
 -- There are no keys: ingest replaces a run's rows of one table as a whole, without duplicates.
 
@@ -128,6 +128,23 @@ CREATE TABLE bitext (
     target_language VARCHAR NOT NULL,
     pairs BIGINT NOT NULL,
     dropped JSON NOT NULL,
+    hash VARCHAR NOT NULL
+);
+
+-- What each language received in pre-training; tokens is one pass over its text, probability what the sampling
+-- says and share what was drawn, unknown a share of the pieces.
+CREATE TABLE pretraining (
+    run VARCHAR NOT NULL,
+    language VARCHAR NOT NULL,
+    sentences BIGINT NOT NULL,
+    held_out BIGINT NOT NULL,
+    tokens BIGINT NOT NULL,
+    tokens_seen BIGINT NOT NULL,
+    epochs DOUBLE NOT NULL,
+    share DOUBLE NOT NULL,
+    probability DOUBLE NOT NULL,
+    pieces_per_word DOUBLE NOT NULL,
+    unknown DOUBLE NOT NULL,
     hash VARCHAR NOT NULL
 );
 

@@ -90,6 +90,16 @@ TABLES: dict[str, pa.Schema] = {
             *map(_text, ("dropped", "hash")),
         ]
     ),
+    # What each language received in pre-training. `tokens` is one pass over its text, `probability` what the
+    # sampling says and `share` what was drawn; `unknown` is a share of the pieces.
+    "pretraining": pa.schema(
+        [
+            _text("language"),
+            *map(_count, ("sentences", "held_out", "tokens", "tokens_seen")),
+            *map(_number, ("epochs", "share", "probability", "pieces_per_word", "unknown")),
+            _text("hash"),
+        ]
+    ),
 }
 
 
@@ -122,6 +132,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "texts": ("collection", "revision", "role", "id"),
     "plans": ("pair", "solver", "epsilon"),
     "bitext": ("name", "source_language", "target_language"),
+    "pretraining": ("language",),
 }
 """The columns that tell one row of a run's table from another; written twice, the last counts."""
 

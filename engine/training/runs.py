@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from engine.config import AnyConfig, DistilConfig, EvaluateConfig, FuseConfig, LexicalConfig
+from engine.config import AnyConfig, DistilConfig, EvaluateConfig, FuseConfig, LexicalConfig, PretrainConfig
 from engine.errors import OpticalError
 from engine.evaluation.fusing import fuse_run
 from engine.evaluation.lexical import lexical_run
@@ -17,6 +17,7 @@ from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder
 from engine.training.distilling import distil_run
 from engine.training.evaluating import evaluate_run
+from engine.training.pretraining.run import pretrain_run
 from engine.training.state import STATE_FILE
 from engine.training.stopping import terminable
 
@@ -45,7 +46,7 @@ def execute(
 def resume(run: RunFolder, reporter: Reporter = SILENT) -> list[Scores]:
     """Carry on `run` (see `engine.jobs.resuming.reopen`) from its last saved state, or else from its start.
 
-    A distillation ends as if it had never stopped. Collections that were searched already are not searched
+    A training ends as if it had never stopped. Collections that were searched already are not searched
     again; the scores of the others are returned.
 
     Raises
@@ -54,7 +55,7 @@ def resume(run: RunFolder, reporter: Reporter = SILENT) -> list[Scores]:
         As `execute`.
     """
     config = config_of(run)
-    if config.kind == "distil" and not (run.path / "checkpoints" / STATE_FILE).is_file():
+    if config.kind in ("distil", "pretrain") and not (run.path / "checkpoints" / STATE_FILE).is_file():
         reporter.say("the run had saved no state yet, so it starts over")
     return _carry_out(config, run, reporter)
 
@@ -67,6 +68,8 @@ def _carry_out(config: AnyConfig, run: RunFolder, reporter: Reporter) -> list[Sc
                     scores = distil_run(config, run, reporter)
                 case EvaluateConfig():
                     scores = evaluate_run(config, run, reporter)
+                case PretrainConfig():
+                    scores = pretrain_run(config, run, reporter)
                 case LexicalConfig():
                     scores = lexical_run(config, run, reporter)
                 case FuseConfig():

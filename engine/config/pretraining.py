@@ -1,0 +1,205 @@
+"""Settings of a pre-training: text, tokenizer, language sampling, the model, the loop."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from engine.config.base import Fraction, Settings
+from engine.config.runs import RunConfig
+
+TextFormat = Literal[
+    "auto",
+    "text",
+    "squad",
+    "tmx",
+    "xliff",
+    "gettext",
+    "moses",
+    "tsv",
+    "sentence-transformers",
+    "jsonl",
+    "parquet",
+    "huggingface",
+]
+"""Formats of text: lines, SQuAD's paragraphs, and one side of every bitext format."""
+
+
+class TextConfig(Settings):
+    """One source of text in one language: lines, paragraphs, or one side of sentence pairs."""
+
+    path: str
+    """A file or folder (inside the data home when relative), or ``package:NAME`` for installed catalogues."""
+    format: TextFormat = "auto"
+    """``text`` is a sentence or paragraph a line, ``squad`` the paragraphs of SQuAD-shaped JSON, the others
+    are bitext; ``auto`` tells them from the name."""
+    language: str
+    """ISO 639 code of the text's language; of bitext, of its source side."""
+    side: Literal["source", "target"] = "source"
+    """Which side of bitext is taken: that in `language`, or that in `target_language`."""
+    target_language: str = "en"
+    """ISO 639 code of the other side of bitext."""
+    start: int = Field(0, ge=0)
+    """First pair or line to use, counted in the source's order before anything is dropped."""
+    stop: int | None = Field(None, ge=1)
+    """Pair or line to stop before; none reads to the end."""
+    limit: int | None = Field(None, ge=1)
+    """Use at most this many sentences, drawn with the run's seed."""
+    part: Literal["all", "train", "test"] = "all"
+    """All of it, or one side of a split by a hash of the English sentence (of the line, in plain text)."""
+    test_share: Fraction = 0.3
+    """Share of the sentences on the test side of that split."""
+    max_characters: int = Field(5000, ge=1)
+    """Drop longer sentences or paragraphs."""
+    min_score: float | None = None
+    """Drop scored pairs below this score."""
+    identify: bool = False
+    """Drop pairs with a side that a language identifier takes for another language."""
+
+    @model_validator(mode="after")
+    def _one_language(self) -> Self:
+        if self.format in ("text", "squad"):
+            for name, usual in (("side", "source"), ("min_score", None), ("identify", False)):
+                if getattr(self, name) != usual:
+                    raise ValueError(f"{name} belongs to bitext; leave it out with format = '{self.format}'")
+        if self.stop is not None and self.stop <= self.start:
+            raise ValueError(f"stop = {self.stop} must be above start = {self.start}")
+        return self
+
+
+class TokenizerConfig(Settings):
+    """The tokenizer: trained on the text, or taken from a checkpoint."""
+
+    algorithm: Literal["unigram", "bpe"] = "unigram"
+    """Unigram language model (as XLM-R's) or byte-pair encoding."""
+    vocabulary: int = Field(8000, ge=64)
+    """Word pieces, special ones included."""
+    alpha: Fraction = 0.3
+    """Languages are drawn in proportion to n^α for its training, n being a language's sentences."""
+    max_unknown: Fraction = 0.01
+    """Refuse to train when more than this share of a language's pieces is unknown."""
+    checkpoint: str | None = None
+    """Reuse the tokenizer of this folder (such as a run's ``checkpoints/encoder``) or hub id."""
+
+    @model_validator(mode="after")
+    def _trained_or_taken(self) -> Self:
+        own = ("algorithm", "vocabulary", "alpha")
+        changed = [name for name in own if getattr(self, name) != type(self).model_fields[name].default]
+        if self.checkpoint is not None and changed:
+            raise ValueError(
+                f"{changed[0]} trains a tokenizer and checkpoint reuses one; leave one of them out"
+            )
+        return self
+
+
+class SamplingConfig(Settings):
+    """How often each language is drawn; n is a language's text in tokens."""
+
+    strategy: Literal["alpha", "annealed", "unimax"] = "alpha"
+    """p ∝ n^α; the same with α falling in equal parts of the run (mmBERT); or equal shares with a cap on how
+    often a language's text is repeated (UniMax)."""
+    alpha: Fraction = 0.3
+    """α of the strategy ``alpha``: 1 follows the data, 0 draws all languages alike."""
+    schedule: list[Fraction] = Field(default=[0.7, 0.5, 0.3], min_length=1)
+    """The values of α that ``annealed`` takes one after the other."""
+    max_epochs: float = Field(4.0, gt=0)
+    """How often ``unimax`` repeats a language's text at most."""
+
+
+class ModelConfig(Settings):
+    """The encoder: a new one of BERT's shape, or a checkpoint whose pre-training goes on."""
+
+    layers: int = Field(4, ge=1)
+    """Transformer layers."""
+    width: int = Field(256, ge=8)
+    """Width of the hidden states; a multiple of `heads`."""
+    heads: int = Field(4, ge=1)
+    """Attention heads."""
+    feed_forward: int | None = Field(None, ge=1)
+    """Width of the feed-forward layers; none takes four times `width`."""
+    positions: int | None = Field(None, ge=8)
+    """Longest input in tokens; none takes `pretraining.length`. Positions beyond that learn nothing."""
+    checkpoint: str | None = None
+    """Go on from this checkpoint (packaged, folder or hub id) and its tokenizer; its class must be able to
+    predict masked words."""
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width = {self.width} must be a multiple of heads = {self.heads}")
+        own = ("layers", "width", "heads", "feed_forward", "positions")
+        changed = [name for name in own if getattr(self, name) != type(self).model_fields[name].default]
+        if self.checkpoint is not None and changed:
+            raise ValueError(f"{changed[0]} shapes a new encoder; leave it out when a checkpoint goes on")
+        return self
+
+
+class PretrainingConfig(Settings):
+    """The loop of masked language modelling."""
+
+    steps: int = Field(1000, ge=1)
+    """Optimiser steps."""
+    batch_size: int = Field(64, ge=1)
+    """Blocks of text a step; each is in one language."""
+    length: int = Field(64, ge=8)
+    """Tokens a block: sentences one after the other, cut where the block is full."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak learning rate of AdamW."""
+    warmup: Fraction = 0.1
+    """Share of the steps over which the learning rate rises from zero."""
+    decay: Literal["linear", "cosine", "none"] = "linear"
+    """How the learning rate falls to zero after the warm-up."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW's weight decay."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    dropout: Fraction = 0.0
+    """Dropout while it trains; worth raising where text is repeated many times."""
+    masking: float = Field(0.15, gt=0, lt=1)
+    """Share of the tokens to predict: of these 80 % become the mask, 10 % another piece, 10 % stay (BERT)."""
+    held_out: int = Field(50, ge=0)
+    """Sentences of each language set aside to measure the loss on; at most a tenth of them."""
+    evaluate_every: int = Field(200, ge=1)
+    """Steps between two measurements on what is held out."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 autocast or fp32; auto takes bf16 where the processor computes in it."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; none takes all."""
+
+
+class PretrainConfig(RunConfig):
+    """Pre-train an encoder on multilingual text by masked language modelling, languages balanced at will."""
+
+    kind: Literal["pretrain"] = "pretrain"
+    """The kind of run."""
+    preset: str | None = None
+    """Recipe this configuration started from; recorded with the run."""
+    text: list[TextConfig] = Field(min_length=1)
+    """Text to learn from; sources of one language are put together."""
+    tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
+    """The tokenizer."""
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
+    """How languages are balanced."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    """The encoder."""
+    pretraining: PretrainingConfig = Field(default_factory=PretrainingConfig)
+    """The loop."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        """Refuse settings that contradict each other before anything is loaded."""
+        unknown = type(self.tokenizer).model_fields["max_unknown"].default
+        if self.model.checkpoint is not None and self.tokenizer != TokenizerConfig(
+            max_unknown=self.tokenizer.max_unknown
+        ):
+            raise ValueError(
+                "model.checkpoint goes on with its own tokenizer; leave out [tokenizer], but for max_unknown "
+                f"(usually {unknown:g})"
+            )
+        positions = self.model.positions
+        if positions is not None and positions < self.pretraining.length:
+            raise ValueError(
+                f"model.positions = {positions} is less than pretraining.length = {self.pretraining.length}"
+            )
+        return self

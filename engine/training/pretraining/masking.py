@@ -1,0 +1,66 @@
+"""Which tokens are to be predicted, and what stands in their place (Devlin et al. 2019, §3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+#: What becomes of a token that is to be predicted: the mask, another piece, or else itself.
+MASKED, REPLACED = 0.8, 0.1
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A masked batch.
+
+    Attributes
+    ----------
+    ids : array (B, T)
+        The batch as the model sees it.
+    places : array (M,)
+        The tokens to predict, counted through the whole batch.
+    targets : array (M,)
+        What they were.
+    """
+
+    ids: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+
+
+class Masking:
+    """Draws what is masked.
+
+    Parameters
+    ----------
+    rate : float
+        Share of the tokens that are no special ones to predict.
+    mask : int
+        The mask's id.
+    special : sequence of int
+        Ids that are never predicted and never put in another's place.
+    vocabulary : int
+        Number of ids.
+    """
+
+    def __init__(self, rate: float, mask: int, special: Sequence[int], vocabulary: int) -> None:
+        self.rate, self.mask = rate, mask
+        self.ordinary = np.ones(vocabulary, bool)
+        self.ordinary[[*special, mask]] = False
+        self.others = self.ordinary.nonzero()[0]
+
+    def __call__(self, ids: npt.NDArray[np.int64], generator: np.random.Generator) -> Masked:
+        """Mask exactly the share `rate` (rounded, at least one) of the ordinary tokens of `ids` (B, T)."""
+        flat = ids.reshape(-1)
+        candidates = self.ordinary[flat].nonzero()[0]
+        count = min(len(candidates), max(1, round(self.rate * len(candidates))))
+        places = np.sort(generator.permutation(candidates)[:count])
+        draw = generator.random(count)
+        shown = flat.copy()
+        shown[places[draw < MASKED]] = self.mask
+        replaced = places[(draw >= MASKED) & (draw < MASKED + REPLACED)]
+        shown[replaced] = generator.choice(self.others, size=len(replaced))
+        return Masked(shown.reshape(ids.shape), places, flat[places])

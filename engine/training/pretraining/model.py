@@ -1,0 +1,142 @@
+"""The model of a pre-training: a new one of BERT's shape or a checkpoint, with its head on masked tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from engine.config.pretraining import ModelConfig
+from engine.encoders.checkpoints import resolve
+from engine.encoders.saving import whole_folder
+from engine.errors import InputError
+from engine.training.pretraining.tokenizer import check_tokenizer
+
+_DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "dropout",
+    "attention_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+)
+
+
+def new_model(config: ModelConfig, tokenizer: Any, length: int, dropout: float) -> Any:
+    """Return a random BERT with a language modelling head, its output tied to its word embeddings."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    return BertForMaskedLM(
+        BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.width,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=config.feed_forward or 4 * config.width,
+            max_position_embeddings=config.positions or length,
+            type_vocab_size=1,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.cls_token_id,
+            eos_token_id=tokenizer.sep_token_id,
+            tie_word_embeddings=True,
+        )
+    )
+
+
+def load_masked_model(checkpoint: str, dropout: float) -> tuple[Any, Any, bool]:
+    """Return the model and tokenizer of `checkpoint`, and whether its head is new.
+
+    Many encoders are published without the head that they were pre-trained with.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint cannot be opened, or its class cannot predict masked words.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    source = resolve(checkpoint)
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        if type(config) not in MODEL_FOR_MASKED_LM_MAPPING or getattr(config, "is_encoder_decoder", False):
+            raise InputError(
+                f"checkpoint {checkpoint!r} is of class {config.model_type!r}, which has no encoder that "
+                "predicts masked words; name one of BERT's, XLM-R's or ModernBERT's kind"
+            )
+        for name in _DROPOUTS:
+            if hasattr(config, name):
+                setattr(config, name, dropout)
+        model, loading = AutoModelForMaskedLM.from_pretrained(
+            source,
+            config=config,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="float32",
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"checkpoint {checkpoint!r} cannot be opened: {sentence}") from error
+    check_tokenizer(tokenizer, checkpoint)
+    body = f"{model.base_model_prefix}."
+    lacking = sorted(
+        name for name in loading["missing_keys"] if name.startswith(body) and ".pooler." not in name
+    )
+    if lacking:
+        raise InputError(
+            f"weights of checkpoint {checkpoint!r} are missing ({lacking[0]}); they would be random"
+        )
+    return model, tokenizer, bool(loading["missing_keys"])
+
+
+@contextmanager
+def head_on(model: Any, places: Tensor) -> Iterator[None]:
+    """Within, the head of `model` sees the states of `places` (M,), counted through the batch, alone.
+
+    The logits are (1, M, V) then: with 15 % of the tokens masked, the head is most of a small model's work.
+    """
+
+    def chosen(module: Any, inputs: Any, output: Any) -> Any:
+        states = output.last_hidden_state
+        output["last_hidden_state"] = states.reshape(-1, states.shape[-1])[places].unsqueeze(0)
+        return output
+
+    handle = model.base_model.register_forward_hook(chosen)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def masked_logits(model: Any, ids: Tensor, places: Tensor) -> Tensor:
+    """Return the logits (M, V) at `places` (M,) of a batch of whole blocks `ids` (B, T)."""
+    with head_on(model, places):
+        logits: Tensor = model(input_ids=ids).logits[0]
+    return logits
+
+
+def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write `folder`, which AutoModel, AutoModelForMaskedLM and AutoTokenizer open; it appears when whole.
+
+    Raises
+    ------
+    OpticalError
+        If the disk is full.
+    """
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    with whole_folder(folder) as building:
+        model.save_pretrained(building, safe_serialization=True)
+        tokenizer.save_pretrained(str(building))

@@ -1,0 +1,146 @@
+"""The tokenizer of a pre-training: trained on text that languages share by n^α, or reused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.bitext.split import sample
+from engine.config.pretraining import TokenizerConfig
+from engine.encoders.checkpoints import resolve
+from engine.errors import InputError
+from engine.training.pretraining.texts import Texts, sizes
+
+#: In the order of XLM-R's ids.
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+#: Sentences that a tokenizer is trained on at most.
+SENTENCES = 200_000
+
+
+def train_tokenizer(config: TokenizerConfig, texts: Mapping[str, Texts], positions: int, seed: int) -> Any:
+    """Return a tokenizer trained on sentences of all languages, drawn in proportion to n^α.
+
+    As many sentences are drawn as there are (at most `SENTENCES`): a language whose share is below its size
+    gives some of its sentences, one whose share is above gives all, some of them several times. Text is put
+    in NFKC; words begin with ``▁``, which stands for a space (SentencePiece's conventions).
+
+    Raises
+    ------
+    InputError
+        If the text has more distinct characters than the vocabulary has room for.
+    """
+    from tokenizers import (
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
+    from transformers import PreTrainedTokenizerFast
+
+    special = list(SPECIAL)
+    drawn = list(_drawn(texts, config.alpha, seed))
+    if config.algorithm == "unigram":
+        tokenizer = Tokenizer(models.Unigram())
+        trainer: Any = trainers.UnigramTrainer(
+            vocab_size=config.vocabulary, special_tokens=special, unk_token="<unk>", show_progress=False
+        )
+    else:
+        tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
+        trainer = trainers.BpeTrainer(
+            vocab_size=config.vocabulary, special_tokens=special, show_progress=False
+        )
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")]
+    )
+    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+    characters = {character for text in drawn for character in tokenizer.normalizer.normalize_str(text)}
+    if len(characters) + len(special) > config.vocabulary:
+        raise InputError(
+            f"the text has {len(characters):,} distinct characters, which tokenizer.vocabulary = "
+            f"{config.vocabulary:,} does not hold; raise it"
+        )
+    tokenizer.train_from_iterator(drawn, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_max_length=positions,
+    )
+
+
+def load_tokenizer(checkpoint: str) -> Any:
+    """Return the tokenizer of `checkpoint`, a folder (weights or not), a packaged name or a hub id.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot serve masked language modelling.
+    """
+    from transformers import AutoTokenizer
+
+    folder = Path(checkpoint).expanduser()
+    source = os.fspath(folder) if (folder / "tokenizer.json").is_file() else resolve(checkpoint)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"the tokenizer cannot be opened: {sentence}", path=checkpoint) from error
+    check_tokenizer(tokenizer, checkpoint)
+    return tokenizer
+
+
+def check_tokenizer(tokenizer: Any, checkpoint: str) -> None:
+    """Refuse a tokenizer that cannot serve masked language modelling.
+
+    Raises
+    ------
+    InputError
+        If it is no fast tokenizer or lacks a special token.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise InputError(f"checkpoint {checkpoint!r} has no fast tokenizer (tokenizer.json), which is needed")
+    needed = {
+        "[CLS]": "cls_token_id",
+        "[SEP]": "sep_token_id",
+        "[PAD]": "pad_token_id",
+        "[MASK]": "mask_token_id",
+    }
+    lacking = [name for name, attribute in needed.items() if getattr(tokenizer, attribute) is None]
+    if lacking:
+        raise InputError(
+            f"the tokenizer of {checkpoint!r} has no {' or '.join(lacking)} token, which masked language "
+            "modelling needs; name another checkpoint"
+        )
+
+
+def _drawn(texts: Mapping[str, Texts], alpha: float, seed: int) -> Iterator[str]:
+    """Yield each language's share of the sentences, at least one of it."""
+    counts = sizes(dict(texts))
+    shares = sample(counts, alpha)
+    total = min(sum(counts.values()), SENTENCES)
+    generator = np.random.default_rng(seed)
+    for language, found in texts.items():
+        wanted = max(1, round(shares[language] * total))
+        whole, rest = divmod(wanted, len(found.training))
+        yield from found.training * whole
+        for index in sorted(generator.permutation(len(found.training))[:rest].tolist()):
+            yield found.training[index]

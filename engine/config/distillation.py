@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -36,6 +36,25 @@ class TransportConfig(Settings):
     twice this cost are left rather than matched."""
     mass: float = Field(0.8, gt=0, le=1)
     """Share of the mass that the partial solver moves."""
+    layers: list[Annotated[int, Field(ge=1)]] = Field(default_factory=list)
+    """The student's transformer layers (1 is the lowest) whose costs `loss.transport` sums; empty takes the
+    last alone. Of layers below the last, centred unit states are compared."""
+    teacher_layers: list[Annotated[int, Field(ge=1)]] = Field(default_factory=list)
+    """The teacher's layer for each of `layers`; empty takes the same numbers."""
+    layer_weights: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)
+    """Weight of the cost in each of `layers`; empty takes their mean."""
+
+    @model_validator(mode="after")
+    def _layers(self) -> Self:
+        if len(set(self.layers)) < len(self.layers):
+            raise ValueError("layers names a layer twice; name each once")
+        for name in ("teacher_layers", "layer_weights"):
+            count = len(getattr(self, name))
+            if count and count != len(self.layers):
+                raise ValueError(
+                    f"{name} has {count} numbers where layers has {len(self.layers)}; give one for each layer"
+                )
+        return self
 
 
 class LossConfig(Settings):

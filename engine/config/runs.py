@@ -69,6 +69,8 @@ class DistilConfig(RunConfig):
                 "a contrast needs several sentences to compare, so raise training.batch_size above 1 or set "
                 "loss.negatives"
             )
+        if transport.layers and not loss.transport:
+            raise ValueError("transport.layers belongs to loss.transport, which has weight 0; leave it out")
         if training.anchor and any(source.monolingual for source in self.bitext):
             raise ValueError(
                 "training.anchor puts English on both sides, as a monolingual source does; set it to 0"

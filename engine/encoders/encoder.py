@@ -206,7 +206,7 @@ class Encoder(torch.nn.Module):
         return output.float()
 
     def _run(self, ids: Tensor, attend: Tensor, *, attention: bool = False, layers: bool = False) -> Any:
-        """Run the model over pieces; return its output, with attention weights or all layers' states if asked.
+        """Run the model over pieces; return its output, with attention weights or every layer's states.
 
         Only transformers' plain kernel keeps the attention weights, so it takes the place of a faster one.
         """
@@ -248,7 +248,7 @@ class Encoder(torch.nn.Module):
     ) -> Encoded:
         """Encode tokenised texts, with gradients when they are enabled.
 
-        With `attention`, what each token receives is there too; with `layers` (1 is the lowest), their states.
+        With `attention`, what each token receives is there too; with `layers` (1 is lowest), their states.
         """
         ids, attend, counted = self.pad(batch, role)
         output = self._run(ids, attend, attention=attention, layers=bool(layers))

@@ -24,7 +24,7 @@ from engine.training.batches import Example, draw_batches, nearest_neighbours, w
 from engine.training.encoders import load_encoders
 from engine.training.held_out import HeldOut
 from engine.training.loop import TrainingLoop
-from engine.training.losses import Batch, Masses, WeightedLoss, build
+from engine.training.losses import Batch, Masses, WeightedLoss, build, layers_of
 from engine.training.losses.problem import document_frequencies
 from engine.training.optimiser import freeze, make_optimiser
 from engine.training.overlap import Overlap
@@ -71,6 +71,7 @@ class Distillation(TrainingLoop[list[Example]]):
         english = list(dict.fromkeys(pair.target for pair in clean))
         foreign = list(dict.fromkeys(pair.source for pair in clean))
         self.teacher, self.student = load_encoders(config, english, foreign, self.precision)
+        self.layers = layers_of(config.transport, self.student, self.teacher)
         self.teacher.to(self.device)
         self.student.to(self.device)
         if config.training.alignment == "repair":
@@ -106,7 +107,7 @@ class Distillation(TrainingLoop[list[Example]]):
         self.tokens: dict[Role, dict[str, Tokens]] = {}
         self.examples, held = self._examples(self.pairs)
         self.masses = Masses(config.transport, self._frequencies(), self.student.mass_head)
-        self.loss: WeightedLoss = build(config.loss, self.masses)
+        self.loss: WeightedLoss = build(config.loss, self.masses, self.layers)
         self.held_out = HeldOut(held, self.vectors, self.masses, self.precision, self.roles[0])
         if config.training.trim_vocabulary:
             trim(self.student, {i for known in self.tokens.values() for t in known.values() for i in t.ids})
@@ -160,6 +161,7 @@ class Distillation(TrainingLoop[list[Example]]):
             self.config.training.target_role,
             precision=self.precision,
             attention=self.config.transport.marginals == "attention",
+            layers=self.layers.teacher,
             cache=cache_home() / "vectors",
             progress=self.reporter.advance,
         )
@@ -232,7 +234,7 @@ class Distillation(TrainingLoop[list[Example]]):
         )
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
             tokens = [self.tokens[role][e.text] for e in examples]
-            encoded = self.student(tokens, role, attention=attention)
+            encoded = self.student(tokens, role, attention=attention, layers=self.layers.student)
         batch = Batch(
             encoded.tokens,
             encoded.mask,
@@ -241,6 +243,7 @@ class Distillation(TrainingLoop[list[Example]]):
             encoded.ids,
             self.vectors.targets(rows, excluded).to(self.device),
             encoded.attention,
+            self.vectors.centred(encoded.layers),
         )
         loss, figures = self.loss(batch)
         return self._update(step, loss, figures)

@@ -30,6 +30,10 @@ class TeacherVectors:
         Unit sentence vectors.
     attention : Tensor (N,), optional
         Attention that each of the store's tokens receives.
+    layers : Tensor (L, N, W), optional
+        Centred unit states of the store's tokens in other layers, in half precision.
+    layer_means : Tensor (L, W), optional
+        What they were centred by.
     """
 
     store: TokenStore
@@ -37,6 +41,8 @@ class TeacherVectors:
     ids: Tensor
     sentences: Tensor
     attention: Tensor | None = None
+    layers: Tensor | None = None
+    layer_means: Tensor | None = None
 
     def targets(self, rows: Sequence[int], excluded: Tensor) -> Targets:
         """Return the padded vectors of sentences `rows` (the batch's own first); `excluded` is (B, N)."""
@@ -53,7 +59,23 @@ class TeacherVectors:
         if self.attention is not None:
             attention = tokens.new_zeros(mask.shape)
             attention[mask] = self.attention[flat]
-        return Targets(tokens, mask, self.sentences[index], norms, ids, excluded, attention)
+        layers = None
+        if self.layers is not None:
+            own = mask[: len(excluded)]
+            layers = torch.zeros(len(self.layers), *own.shape, self.layers.shape[2])
+            layers[:, own] = self.layers[:, flat[: int(own.sum())]].float()
+        return Targets(tokens, mask, self.sentences[index], norms, ids, excluded, attention, layers)
+
+    def centred(self, layers: Tensor | None) -> Tensor | None:
+        """Return the student's unit states (L, B, T, W) centred as the teacher's are, again of unit length.
+
+        One mean for both sides: a layer below the last has no projection that could make up for two.
+        """
+        if layers is None or self.layer_means is None:
+            return layers
+        return torch.nn.functional.normalize(
+            layers - self.layer_means.to(layers.device)[:, None, None], dim=-1
+        )
 
 
 def encode_targets(
@@ -63,30 +85,33 @@ def encode_targets(
     *,
     precision: torch.dtype,
     attention: bool = False,
+    layers: Sequence[int] = (),
     cache: Path | None,
     progress: Callable[[int], None] | None = None,
 ) -> TeacherVectors:
     """Return the teacher's vectors of `texts`, from the folder `cache` if they were computed before.
 
-    With `attention`, what each token receives is among them.
+    With `attention`, what each token receives is among them; with `layers`, the states of these.
 
     Raises
     ------
     InputError
         If the teacher gives no attention.
     """
-    kind = "targets-with-attention" if attention else "targets"
+    kind = "-".join(["targets", *(["with-attention"] if attention else []), *map(str, layers)])
     path = cache_file(cache, kind, teacher, texts, role, precision)
     found = load_cached(path)
     if found is not None:
         store = TokenStore(found["vectors"], found["offsets"])
-        return TeacherVectors(store, found["norms"], found["ids"], found["sentences"], found.get("attention"))
+        further = (found.get(name) for name in ("attention", "layers", "layer_means"))
+        return TeacherVectors(store, found["norms"], found["ids"], found["sentences"], *further)
 
     rows: list[int] = []
     stores, norms, ids, received = [], [], [], []
+    inner: list[Tensor] = []
     sentences = torch.zeros(len(texts), teacher.width)
     for indices, encoded in teacher.encode(
-        texts, role, precision=precision, attention=attention, progress=progress
+        texts, role, precision=precision, attention=attention, layers=layers, progress=progress
     ):
         rows += indices
         stores.append(TokenStore.from_padded(encoded.tokens.cpu(), encoded.mask.cpu()))
@@ -101,6 +126,11 @@ def encode_targets(
             received += [
                 row[mask] for row, mask in zip(encoded.attention.cpu(), encoded.mask.cpu(), strict=True)
             ]
+        if encoded.layers is not None:
+            inner += [
+                row[:, mask].half().cpu()
+                for row, mask in zip(encoded.layers.unbind(1), encoded.mask, strict=True)
+            ]
         sentences[indices] = encoded.sentences.cpu()
     order = torch.tensor(rows).argsort()
     store = TokenStore.concatenate(stores).select(order)
@@ -110,10 +140,23 @@ def encode_targets(
         torch.cat([ids[i] for i in order]),
         sentences,
         torch.cat([received[i] for i in order]) if attention else None,
+        *(_centred(torch.cat([inner[i] for i in order], 1), teacher) if inner else ()),
     )
     tensors = {"vectors": store.vectors.contiguous(), "offsets": store.offsets}
     tensors |= {"norms": vectors.norms, "ids": vectors.ids, "sentences": sentences}
-    if vectors.attention is not None:
-        tensors["attention"] = vectors.attention
+    for name in ("attention", "layers", "layer_means"):
+        tensor = getattr(vectors, name)
+        if tensor is not None:
+            tensors[name] = tensor
     save_cached(tensors, path)
     return vectors
+
+
+def _centred(states: Tensor, teacher: Encoder) -> tuple[Tensor, Tensor]:
+    """Return unit states (L, N, W) centred layer by layer, if the teacher's are, and their means (L, W)."""
+    means = torch.stack([layer.float().mean(0) for layer in states])
+    if not teacher.config.centring:
+        means.zero_()
+    for layer, mean in zip(states, means, strict=True):  # in place: these are the largest tensors of a run
+        layer.copy_(torch.nn.functional.normalize(layer.float() - mean, dim=-1))
+    return states, means

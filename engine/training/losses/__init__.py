@@ -7,6 +7,7 @@ from torch import Tensor
 from engine.config import LossConfig
 from engine.training.losses.base import Batch, Loss, Targets
 from engine.training.losses.contrast import MaxSimContrastLoss, PooledContrastLoss, TransportContrastLoss
+from engine.training.losses.layers import Layers, layers_of
 from engine.training.losses.masses import Masses
 from engine.training.losses.matching import GreedyMSELoss
 from engine.training.losses.maxsim_alignment import MaxSimAlignmentLoss
@@ -14,7 +15,7 @@ from engine.training.losses.pooled_mse import PooledMSELoss
 from engine.training.losses.score_kl import ScoreKLLoss
 from engine.training.losses.transport import TransportLoss
 
-__all__ = ["Batch", "Loss", "Masses", "Targets", "WeightedLoss", "build"]
+__all__ = ["Batch", "Layers", "Loss", "Masses", "Targets", "WeightedLoss", "build", "layers_of"]
 
 
 class WeightedLoss:
@@ -34,14 +35,14 @@ class WeightedLoss:
         return total, figures
 
 
-def build(config: LossConfig, masses: Masses) -> WeightedLoss:
-    """Return the loss that `config` describes, over the transport problem of `masses`.
+def build(config: LossConfig, masses: Masses, layers: Layers | None = None) -> WeightedLoss:
+    """Return the loss that `config` describes, over the transport problem of `masses`, in `layers`.
 
     Parts of weight zero are left out.
     """
     temperature = config.temperature
     parts: list[tuple[float, Loss]] = [
-        (config.transport, TransportLoss(masses)),
+        (config.transport, TransportLoss(masses, layers)),
         (config.pooled_mse, PooledMSELoss()),
         (config.greedy_mse, GreedyMSELoss()),
         (config.maxsim_alignment, MaxSimAlignmentLoss()),

@@ -28,6 +28,8 @@ class Targets:
         Piece ids, for marginals by document frequency.
     attention : Tensor (N, D), optional
         Attention that each token receives, for marginals by it.
+    layers : Tensor (L, B, D, W), optional
+        Unit vectors of the queries' own sentences in other layers, for transport over several.
     excluded : Tensor (B, N), bool
         Sentences that are no negatives of a query: the same English text as its own translation.
     """
@@ -39,10 +41,12 @@ class Targets:
     ids: Tensor
     excluded: Tensor
     attention: Tensor | None = None
+    layers: Tensor | None = None
 
     def first(self, count: int) -> Targets:
         """Return the first `count` sentences, such as those that belong to the batch's queries."""
-        return self._each(lambda name, tensor: tensor[:, :count] if name == "excluded" else tensor[:count])
+        across = ("excluded", "layers")
+        return self._each(lambda name, tensor: tensor[:, :count] if name in across else tensor[:count])
 
     def to(self, device: torch.device) -> Targets:
         """Return the targets on `device`, where the student's vectors are."""
@@ -60,7 +64,7 @@ class Batch:
 
     Attributes
     ----------
-    tokens, mask, sentences, norms, ids, attention : Tensor
+    tokens, mask, sentences, norms, ids, attention, layers : Tensor
         As in `Targets`, of the B queries (B, Q, ...), with the student's gradient.
     targets : Targets
         The teacher's side.
@@ -73,6 +77,7 @@ class Batch:
     ids: Tensor
     targets: Targets
     attention: Tensor | None = None
+    layers: Tensor | None = None
 
 
 class Loss(Protocol):

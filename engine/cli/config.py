@@ -14,12 +14,14 @@ from engine.cli import toml
 from engine.cli.options import json_option, print_json
 from engine.cli.tables import print_line, print_table
 from engine.config import (
+    KINDS,
     AnyConfig,
     BitextConfig,
     CollectionConfig,
     EncoderConfig,
     TextConfig,
     load_config,
+    preset_settings,
     presets,
 )
 from engine.errors import InputError
@@ -35,7 +37,14 @@ _set_option = click.option(
     help="Change a setting, such as training.steps=50.",
 )
 
-_SOME_BITEXT = 'bitext = [{path = "any", language = "any"}]'
+#: Stands for what a recipe leaves to whoever uses it, by the setting's name.
+_ANY = {
+    "bitext": '[{path = "any", language = "any"}]',
+    "collections": '[{name = "lareqa"}]',
+    "systems": '[{run = "any"}, {run = "other"}]',
+    "sources": '[{path = "any", format = "squad"}, {path = "any", format = "squad", question_language = "xx"}]',
+    "text": '[{path = "any", language = "any"}]',
+}
 
 
 @click.group()
@@ -79,20 +88,21 @@ def show(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
 def _resolved(source: str, overrides: Sequence[str]) -> tuple[dict[str, Any], bool]:
     """Return all settings of a file or preset, and whether they are enough for a run.
 
-    A preset may leave the bitext to whoever uses it; that is None then.
+    A preset may leave its data to whoever uses it; these settings are None then.
     """
     try:
         return load_config(source, overrides).model_dump(mode="json"), True
     except InputError:
         if source not in presets():
             raise
-        try:
-            settings = load_config(source, [*overrides, _SOME_BITEXT]).model_dump(mode="json")
-        except InputError:
-            pass
-        else:
-            return {**settings, "bitext": None}, False
-        raise
+        known = preset_settings(source)
+        given = {*known, *(override.partition("=")[0].strip() for override in overrides)}
+        fields = KINDS[known["kind"]].model_fields
+        left = [name for name, field in fields.items() if field.is_required() and name not in given]
+        if not all(name in _ANY for name in left):
+            raise
+        whole = [*overrides, *(f"{name}={_ANY[name]}" for name in left)]
+        return {**load_config(source, whole).model_dump(mode="json"), **dict.fromkeys(left)}, False
 
 
 def _about(path: Path) -> str:

@@ -29,7 +29,10 @@ def query(
     results: Path,
     as_json: bool,
 ) -> None:
-    """Search with RUN's student for TEXT, among documents its teacher encoded."""
+    """Search with RUN's student for TEXT, among documents its teacher encoded.
+
+    A run that translates queries translates TEXT first.
+    """
     refreshed(results)
 
     import torch
@@ -44,6 +47,7 @@ def query(
         precision = precision_of(config_of(folder), torch.device("cpu"))
         searcher = Searcher(folder, collection, language, precision, reporter)
         hits = searcher.search(text, k)
+        translation = searcher.searched_for(text) if searcher.translates else None
     matches = {hit.document.id: searcher.explain(text, hit.document.id) for hit in hits} if explain else {}
     if as_json:
         print_json(
@@ -53,6 +57,7 @@ def query(
                 "revision": searcher.collection.revision,
                 "query": text,
                 "language": searcher.language,
+                "translation": translation,
                 "hits": [
                     {
                         "rank": hit.rank,
@@ -72,6 +77,8 @@ def query(
             }
         )
         return
+    if translation is not None:
+        click.echo(f"searched for: {translation}")
     judged = any(hit.grade is not None for hit in hits)
     print_table(
         ["rank", "score", *(["grade"] if judged else []), "document"],

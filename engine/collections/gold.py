@@ -67,8 +67,8 @@ def _questions(collection: Collection, config: CollectionConfig, target: str, se
         if not same_language(query.language, target):
             if topic not in questions:
                 raise InputError(
-                    f"the collection {collection.name!r} has question {topic!r} in {query.language!r} and not "
-                    f"in {target!r}, so there is no gold translation of it; leave that language out"
+                    f"the collection {collection.name!r} has question {topic!r} in {query.language!r} and "
+                    f"not in {target!r}, so there is no gold translation of it; leave that language out"
                 )
             known[query.id] = questions[topic]
     return known

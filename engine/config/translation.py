@@ -16,8 +16,8 @@ class TranslationConfig(Settings):
     """How queries are translated; those in the target language already stay as they are."""
 
     checkpoint: str
-    """A sequence-to-sequence checkpoint (Marian, NLLB, M2M100, mBART, T5 and others): a folder or a hub id; or
-    ``gold``, the human translations of collections that have them, which bounds what translating can reach."""
+    """A sequence-to-sequence checkpoint (Marian, NLLB, M2M100, mBART, T5 and others), folder or hub id; or
+    ``gold``, human translations where a collection has them, which bound what translating can reach."""
     target_language: str = "en"
     """ISO 639 code of the language to translate into."""
     prefix: str = ""

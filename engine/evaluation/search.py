@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import torch
 
 from engine.collections.base import Collection, Document
+from engine.collections.gold import gold_translations
 from engine.config import CollectionConfig, DistilConfig, EvaluateConfig
+from engine.config.translation import GOLD
 from engine.errors import InputError, nearest
 from engine.evaluation.opening import encoders_config_of, saved_encoders
 from engine.evaluation.runner import document_texts
 from engine.evaluation.shelf import Shelf
 from engine.evaluation.typed import typed
 from engine.languages import language as find_language
+from engine.languages import same_language
 from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder
 from engine.retrieval.maxsim import maxsim_explain
@@ -73,6 +76,7 @@ class Searcher:
         config = encoders_config_of(run)
         student, teacher = saved_encoders(run)
         self.language = find_language(language).code
+        self._translation = config.translation if config.kind == "evaluate" else None
         self.collection, entry = choose_pool(config, collection, self.language, pool, shelf)
         self.student = shelf.encoder(student, reporter)
         by_student = config.evaluation.documents == "student"
@@ -82,11 +86,19 @@ class Searcher:
         self.search_in = shelf.documents(
             self.documents, self.texts, precision, self.collection.name, reporter
         )
+        self._shelf, self._entry, self._seed = shelf, entry, config.seed
+        self._gold: dict[str, str] | None = None
         self._known = {
             " ".join(query.text.split()): query.id
             for query in self.collection.queries
             if query.language == self.language
         }
+
+    @property
+    def translates(self) -> bool:
+        """Whether the run translates queries in this language."""
+        config = self._translation
+        return config is not None and not same_language(self.language, config.target_language)
 
     def judgements(self, text: str) -> Mapping[str, int] | None:
         """Return the grades of documents for the query `text`, None if it is none of the collection's."""
@@ -151,12 +163,37 @@ class Searcher:
     def too_long(self, text: str) -> bool:
         """Tell whether the end of the query `text` is cut off, because it has more tokens than are taken."""
         config = self.student.config
-        pieces = self.student.tokenizer(config.query_prefix + typed(text), verbose=False)["input_ids"]
+        whole = config.query_prefix + self.searched_for(text)
+        pieces = self.student.tokenizer(whole, verbose=False)["input_ids"]
         return len(pieces) > config.query_length
+
+    def searched_for(self, text: str) -> str:
+        """Return what is searched for instead of `text`: its translation, if the run translates queries.
+
+        Raises
+        ------
+        InputError
+            As `search`; also if the run's translations are human and `text` is no query of the collection.
+        """
+        text, config = typed(text), self._translation
+        if config is None or not self.translates:
+            return text
+        if config.checkpoint != GOLD:
+            return self._shelf.translator(config).translate([text], self.language)[0]
+        if self._gold is None:
+            texts = gold_translations(self.collection, self._entry, config.target_language, self._seed)
+            ids = [query.id for query in self.collection.queries]
+            self._gold = dict(zip(ids, texts, strict=True))
+        if (known := self._known.get(text)) is None:
+            raise InputError(
+                "the run searches for human translations, which only the collection's own queries have; "
+                "choose one of those, or a run with a translation.checkpoint"
+            )
+        return self._gold[known]
 
     def _encode(self, text: str) -> tuple[torch.Tensor, list[str]]:
         """Return the vectors (Q, H) of the query's tokens that count, and their pieces."""
-        ((_, encoded),) = self.student.encode([typed(text)], "query", precision=self.precision)
+        ((_, encoded),) = self.student.encode([self.searched_for(text)], "query", precision=self.precision)
         mask = encoded.mask[0]
         if not mask.any():
             raise InputError(f"the query {text!r} has no token that counts; type a word")

@@ -10,13 +10,15 @@ import torch
 
 from engine.collections.base import Collection
 from engine.collections.loading import load_collections
-from engine.config import CollectionConfig
+from engine.config import CollectionConfig, TranslationConfig
 from engine.encoders.encoder import Encoder
 from engine.evaluation.opening import SavedEncoder
+from engine.evaluation.translating import open_translator
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.single import SingleSearch
 from engine.retrieval.vectors import cache_file, token_vectors
+from engine.translation.translator import Translator
 
 Value = TypeVar("Value")
 
@@ -38,6 +40,7 @@ class Shelf:
         self._encoders: _Kept[Encoder] = _Kept(encoders)
         self._collections: _Kept[list[Collection]] = _Kept(8)
         self._documents: _Kept[SingleSearch] = _Kept(documents)
+        self._translators: _Kept[Translator] = _Kept(1)
 
     def encoder(self, saved: SavedEncoder, reporter: Reporter = SILENT) -> Encoder:
         """Return the encoder `saved`, loaded if it is not here.
@@ -64,6 +67,16 @@ class Shelf:
         """
         key = f"{seed} {config.model_dump_json()}"
         return self._collections.get(key, lambda: load_collections(config, seed))
+
+    def translator(self, config: TranslationConfig) -> Translator:
+        """Return the translator that `config` describes.
+
+        Raises
+        ------
+        InputError
+            If it cannot be opened.
+        """
+        return self._translators.get(config.model_dump_json(), lambda: open_translator(config))
 
     def documents(
         self,

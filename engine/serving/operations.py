@@ -14,7 +14,8 @@ name). Texts are refused when they are empty, too long or hold control character
     ``pool`` (the first for that language when left out): the ``k`` best ``hits`` with ``rank``, ``score``,
     ``document``, ``text``, ``language`` and ``grade``; ``relevant``, the number of documents judged
     relevant, null where the text is no query of the collection; ``cut``, whether the query's end was cut
-    off; how many documents were ``searched`` in how many ``seconds``.
+    off; ``translation``, what was searched for where the run translates queries, else null; how many
+    documents were ``searched`` in how many ``seconds``.
 ``explain``
     The same address and a ``document``: its ``score``, ``text`` and ``matches`` (``query_token``,
     ``document_token``, ``score``), whose mean is the score.
@@ -160,6 +161,7 @@ class Operations:
             ],
             "relevant": None if judged is None else sum(grade > 0 for grade in judged.values()),
             "cut": searcher.too_long(asked.text),
+            "translation": searcher.searched_for(asked.text) if searcher.translates else None,
             "searched": len(searcher.collection.documents),
             "seconds": seconds,
         }

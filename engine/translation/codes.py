@@ -17,7 +17,7 @@ _CODE = re.compile(r"[a-z]{2,3}(_[A-Za-z]{2,4})?")
 
 
 def language_codes(tokenizer: Any) -> dict[str, int]:
-    """Return the tokenizer's codes of languages and the ids of their tokens; none where it has no such tokens.
+    """Return the tokenizer's codes of languages and the ids of their tokens; none where it has none.
 
     A code is what its ``src_lang`` takes.
     """
@@ -45,15 +45,15 @@ def code_of(entry: Language, codes: Iterable[str], checkpoint: str) -> str:
     found = [code for code in codes if names_language(code.partition("_")[0].strip("><"), entry.code)]
     if not found:
         raise InputError(
-            f"translation.checkpoint {checkpoint!r} knows no {entry.name} ({entry.code}); leave that language "
-            "out, or choose another checkpoint"
+            f"translation.checkpoint {checkpoint!r} knows no {entry.name} ({entry.code}); leave that "
+            "language out, or choose another checkpoint"
         )
     usual = [code for code in found if code.partition("_")[2] == entry.script]
     return min(usual or found, key=len)
 
 
 def target_prefix(tokenizer: Any, entry: Language, checkpoint: str) -> str:
-    """Return what Marian's checkpoints with several target languages want in front of the text, or nothing."""
+    """Return what Marian's checkpoints of several target languages want in front of the text, if anything."""
     codes: list[str] = getattr(tokenizer, "supported_language_codes", None) or []
     if not codes:
         return ""

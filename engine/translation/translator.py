@@ -132,8 +132,8 @@ def _load(checkpoint: str) -> tuple[Any, Any]:
         settings = AutoConfig.from_pretrained(source, trust_remote_code=False)
         if not getattr(settings, "is_encoder_decoder", False):
             raise InputError(
-                f"translation.checkpoint {checkpoint!r} cannot translate: it is a {settings.model_type} model "
-                "without a decoder; choose a sequence-to-sequence checkpoint"
+                f"translation.checkpoint {checkpoint!r} cannot translate: it is a {settings.model_type} "
+                "model without a decoder; choose a sequence-to-sequence checkpoint"
             )
         model, loading = AutoModelForSeq2SeqLM.from_pretrained(
             source,

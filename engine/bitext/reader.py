@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from engine.bitext.columns import is_huggingface, is_parquet, read_huggingface, read_parquet
-from engine.bitext.files import find, members, open_zip, shards
+from engine.bitext.files import find, members, open_bytes, open_zip, read_lines, shards
 from engine.bitext.gettext import package_folder, read_gettext
 from engine.bitext.identification import Identifier
 from engine.bitext.jsonl import read_jsonl
@@ -78,7 +78,8 @@ def open_bitext(
     format : str
         The file format; ``auto`` tells it from the name.
     language, target_language : str
-        Codes of the two languages, in any spelling that `engine.languages.language` knows.
+        Codes of the two languages, in any spelling that `engine.languages.language` knows. Where they are
+        one, the source is a text file of a sentence a line, and every sentence is a pair of itself.
     start, stop : int
         Half-open range of pairs to read, counted in the source's own order before anything is dropped.
     max_characters : int
@@ -104,8 +105,6 @@ def open_bitext(
         iterating if the source is damaged, and at its end if no pair was kept.
     """
     source, target = language_of(language).code, language_of(target_language).code
-    if source == target:
-        raise InputError(f"both sides would be in {source!r}; give two languages", path=path)
     if start < 0 or (stop is not None and stop <= start):
         raise InputError(f"start={start} and stop={stop} leave no pairs; stop must be above start", path=path)
     if format not in get_args(Format):
@@ -114,11 +113,26 @@ def open_bitext(
     package = name.removeprefix("package:") if name.startswith("package:") else None
     place = find(path) if package is None else package_folder(package)
     kind = format_of(place) if format == "auto" else format
-    # Gettext alone keeps variants of a language apart, a folder each, so it sees the user's spelling.
-    units = _READERS[kind](place, language if kind == "gettext" else source, target)
+    if source == target:
+        if format != "auto" or kind != "moses" or not place.is_file() or place.suffix == ".zip":
+            raise InputError(
+                f"both sides would be in {source!r}; give two languages, or a text file of a sentence a line",
+                path=path,
+            )
+        units = _sentences(place, source)
+    else:
+        # Gettext alone keeps variants of a language apart, a folder each, so it sees the user's spelling.
+        units = _READERS[kind](place, language if kind == "gettext" else source, target)
     limits = _Limits(max_characters, max_ratio, min_score)
     identifiers = (Identifier(source), Identifier(target)) if identify else None
     return _clean(units, name, start, stop, limits, identifiers, Drops() if drops is None else drops)
+
+
+def _sentences(place: Path, language: str) -> _Units:
+    """Yield every line of a text file as a pair of itself."""
+    with open_bytes(place) as stream:
+        for number, line in enumerate(read_lines(stream, place), 1):
+            yield SentencePair(line, line, language, language, str(number))
 
 
 @dataclass(frozen=True, slots=True)

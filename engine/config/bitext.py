@@ -31,12 +31,14 @@ class BitextConfig(Settings):
     format: BitextFormat = "auto"
     """The file format; ``auto`` tells it from the name."""
     language: str
-    """ISO 639 code of the language that queries come in."""
+    """ISO 639 code of the language that queries come in; that of the teacher reads plain text, a sentence a
+    line, and puts it on both sides."""
     target_language: str = "en"
     """ISO 639 code of the teacher's language."""
     monolingual: bool = False
     """Put the target side on both sides: text of the teacher's language, with which a student of another
     checkpoint enters the teacher's space. `language` then only says which translations to pass over."""
+
     start: int = Field(0, ge=0)
     """First pair to use, counted in the source's order before anything is dropped."""
     stop: int | None = Field(None, ge=1)
@@ -55,3 +57,8 @@ class BitextConfig(Settings):
     """Drop scored pairs below this score (1.04 is WikiMatrix's and CCMatrix's usual threshold)."""
     identify: bool = False
     """Drop pairs with a side that a language identifier takes for another language (4,000 pairs a second)."""
+
+    @property
+    def one_language(self) -> bool:
+        """Whether both sides are the same text."""
+        return self.monolingual or self.language == self.target_language

@@ -71,9 +71,9 @@ class DistilConfig(RunConfig):
             )
         if transport.layers and not loss.transport:
             raise ValueError("transport.layers belongs to loss.transport, which has weight 0; leave it out")
-        if training.anchor and any(source.monolingual for source in self.bitext):
+        if training.anchor and any(source.one_language for source in self.bitext):
             raise ValueError(
-                "training.anchor puts English on both sides, as a monolingual source does; set it to 0"
+                "training.anchor puts English on both sides, as a source in one language does; set it to 0"
             )
         if training.student_role != "query" and self.collections and self.evaluation.documents == "teacher":
             raise ValueError(

@@ -76,7 +76,7 @@ class Distillation(TrainingLoop[list[Example]]):
         self.student.to(self.device)
         if config.training.alignment == "repair":
             sources = [
-                pairs if source.monolingual else self._repair(pairs)
+                pairs if source.one_language else self._repair(pairs)
                 for source, pairs in zip(config.bitext, sources, strict=True)
             ]
         sources = overlap.drop(sources, dropped)  # not before: a shift shows among neighbours only

@@ -37,6 +37,12 @@ def load_encoders(
         fit(teacher, some(english), "passage", precision=precision)
     wanted = config.student or config.teacher
     student = Encoder.load(wanted, dropout=config.training.dropout)
+    if config.student is not None and student.projection is None and _trained_projection(wanted):
+        raise InputError(
+            "the checkpoint was trained with a projection, which lies beside it; set student.projection = "
+            "'linear' and student.projection_dim as they were",
+            path=wanted.checkpoint,
+        )
     if student.dim != teacher.dim:
         raise InputError(
             f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; set "
@@ -67,6 +73,11 @@ def load_encoders(
 def some(texts: Sequence[str]) -> Sequence[str]:
     """Return at most `FITTED_ON` texts, evenly spaced: a mean over 20,000 tokens is settled."""
     return texts[:: max(1, len(texts) // FITTED_ON)]
+
+
+def _trained_projection(config: EncoderConfig) -> bool:
+    folder = Path(config.checkpoint).expanduser()
+    return folder.is_dir() and saved_config(folder).get("projection") == "linear"
 
 
 def needs_fitting(config: EncoderConfig) -> bool:

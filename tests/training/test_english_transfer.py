@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,9 @@ def test_a_foreign_student_learns_to_retrieve_and_the_next_distillation_goes_on_
     assert result.student.projection is not None
     assert torch.equal(saved["projection"], result.student.projection.weight)
     changes["student"]["checkpoint"] = str(folder)
+    without = {**changes["student"], "projection": "none"}
+    with pytest.raises(InputError, match=r"was trained with a projection, which lies beside it; set student"):
+        prepare(**{**changes, "student": without})
     second = prepare(**changes)
     second.train()
     assert held_out(second)[0] == pytest.approx(result.held_out)
@@ -136,6 +140,27 @@ def test_a_monolingual_source_has_each_english_sentence_once(tmp_path: Path) -> 
         ("two", "two", "en", "en"),
     ]
     assert (drops.read, drops.kept, drops.duplicate) == (3, 2, 1)
+
+
+def test_plain_text_is_a_sentence_a_line_and_trains_as_the_english_side_does(
+    prepare: Prepare, tiny: Any, foreign: Path, tmp_path: Path
+) -> None:
+    english = [line.split("\t")[1] for line in tiny.training["sw"].read_text("utf-8").splitlines()]
+    file = tmp_path / "english.txt"
+    file.write_text("\n".join([*english, "", english[0]]) + "\n", "utf-8")
+    drops = Drops()
+    pairs = read_source(BitextConfig(path=str(file), language="en"), drops=drops)
+    assert [pair.source for pair in pairs] == [pair.target for pair in pairs] == english
+    assert (drops.empty, drops.duplicate) == (1, 1)
+    bitext = [{"path": str(file), "language": "en"}]
+    changes = transfer(tiny, foreign, bitext=bitext, training={"steps": 2, "evaluate_every": 2})
+    text = prepare(**changes)
+    assert text.pairs.training == [
+        replace(pair, id=other.id)
+        for pair, other in zip(
+            prepare(**transfer(tiny, foreign)).pairs.training, text.pairs.training, strict=True
+        )
+    ]
 
 
 def test_what_cannot_be_transferred_is_refused(prepare: Prepare, tiny: Any, foreign: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from engine.paths import results_path
@@ -15,6 +16,7 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    gc.disable()  # until the first paint: nothing that is imported can be freed
     from workbench.app import Workbench
 
     Workbench(results_path()).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from textual.worker import Worker, WorkerState
 from engine.errors import OpticalError
 from workbench.actions import ACTIONS, bindings
 from workbench.screens.runs import RunsScreen
+from workbench.sheet import Sheet
 from workbench.store import Snapshot, Store
 from workbench.themes import THEMES
 from workbench.worker import Worker as WarmProcess
@@ -91,6 +93,7 @@ class Workbench(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
+        self.stylesheet = Sheet(variables=self.get_css_variables())
 
     @property
     def results_name(self) -> str:
@@ -99,8 +102,14 @@ class Workbench(App[None]):
 
     def on_mount(self) -> None:
         """Begin to watch once the first screen is painted."""
-        self.call_after_refresh(self.poll)
+        self.call_after_refresh(self._begin)
         self.set_interval(POLL_SECONDS, self.poll)
+
+    def _begin(self) -> None:
+        if not gc.isenabled():  # since the process started
+            gc.freeze()
+            gc.enable()
+        self.poll()
 
     def on_unmount(self) -> None:
         """Leave no process behind."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from textual.css.stylesheet import Stylesheet
 from textual.widgets import Input, TextArea
 
 from engine.config import BitextConfig, DistilConfig
@@ -21,6 +22,7 @@ from workbench import app as app_module
 from workbench.actions import ACTIONS
 from workbench.app import Workbench
 from workbench.layers import Drawing
+from workbench.themes import THEMES
 from workbench.widgets.table import Cell, Table
 
 FOLDER = Path(app_module.__file__).parent
@@ -257,3 +259,21 @@ async def test_a_mistake_of_ours_is_said_and_the_app_goes_on(
         app.snapshot = None
         app.poll()
         await tools.until(pilot, lambda: app.snapshot is not None)
+
+
+async def test_the_style_sheet_is_parsed_again_for_another_theme_alone(
+    app: Workbench, monkeypatch: pytest.MonkeyPatch, tools: Any
+) -> None:
+    parsed = []
+    whole = Stylesheet.reparse
+    monkeypatch.setattr(Stylesheet, "reparse", lambda sheet: parsed.append(sheet) or whole(sheet))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await tools.settled(pilot)
+        await pilot.press("3")
+        await tools.until(pilot, lambda: app.screen.query("#results-table"))
+        assert not parsed
+        assert app.screen.styles.background.hex == THEMES[0].background.upper()
+        await pilot.press("f9")
+        await tools.until(pilot, lambda: parsed)
+        await tools.until(pilot, lambda: app.screen.styles.background.hex == THEMES[1].background.upper())
+        assert app.screen.query_one("#heading").styles.color.hex == THEMES[1].secondary.upper()

@@ -31,9 +31,9 @@ def validated(model: type[Model], settings: Mapping[str, Any], key: str = "") ->
 def sentence(
     error: ValidationError, model: type[BaseModel], *, key: str = "", skip: Sequence[str] = ()
 ) -> str:
-    """Return the first of the errors that `model` found; parts of its place that are in `skip` stay out."""
+    """Return the first of the errors that `model` found; one of `skip` at the place's begin stays out."""
     first, more = error.errors()[0], error.error_count() - 1
-    location = [part for part in first["loc"] if part not in skip]
+    location = list(first["loc"][1:] if first["loc"] and first["loc"][0] in skip else first["loc"])
     name = ".".join(str(part) for part in ([key] if key else []) + location) or "the configuration"
     if first["type"] == "extra_forbidden":
         said = f"{name} is not a setting{nearest(str(location[-1]), _fields(model, location[:-1]))}"

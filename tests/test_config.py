@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from engine.cli import toml
 from engine.config import (
+    KINDS,
     AnyConfig,
     DistilConfig,
     EvaluateConfig,
@@ -29,6 +30,23 @@ COLLECTION: dict[str, Any] = {"name": "bitext", "bitext": [BITEXT]}
 DISTIL: dict[str, Any] = {"kind": "distil", "bitext": [BITEXT]}
 EVALUATE: dict[str, Any] = {"kind": "evaluate", "collections": [COLLECTION]}
 
+SQUAD: dict[str, Any] = {"path": "squad.json", "format": "squad"}
+#: What a preset may leave to whoever uses it, by the setting's name.
+DATA: dict[str, list[dict[str, Any]]] = {
+    "bitext": [BITEXT],
+    "collections": [COLLECTION],
+    "systems": [{"run": "one"}, {"run": "two"}],
+    "sources": [SQUAD, {**SQUAD, "question_language": "sw"}],
+    "text": [{"path": "text.txt", "language": "sw"}],
+}
+
+
+def with_data(name: str) -> dict[str, Any]:
+    """Return a preset's settings with all data that a run of its kind must have."""
+    settings = preset_settings(name)
+    required = [key for key, field in KINDS[settings["kind"]].model_fields.items() if field.is_required()]
+    return {**{key: DATA[key] for key in required if key not in settings}, **settings}
+
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
     path = folder / "run.toml"
@@ -37,13 +55,15 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
-def test_every_preset_lacks_nothing_but_its_bitext(name: str) -> None:
-    with pytest.raises(InputError, match="bitext is missing"):
-        load_config(name)
-    config = load_config(name, ['bitext=[{path = "pairs.tsv", language = "sw"}]'])
-    assert isinstance(config, DistilConfig)
+def test_every_preset_lacks_nothing_but_its_data(name: str, tmp_path: Path) -> None:
+    whole = with_data(name)
+    left = [key for key in whole if key not in preset_settings(name)]
+    if left:
+        with pytest.raises(InputError, match=f"{left[0]} is missing"):
+            load_config(name)
+    config = load_config(write(tmp_path, {"preset": name, **{key: whole[key] for key in left}}))
     assert config.preset == name
-    assert config == parse_config({**preset_settings(name), "bitext": [BITEXT]})
+    assert config == parse_config(whole)
 
 
 def test_presets_of_a_comparison_differ_in_their_loss_alone() -> None:
@@ -59,7 +79,7 @@ def test_presets_of_a_comparison_differ_in_their_loss_alone() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        *({**preset_settings(name), "bitext": [BITEXT], "collections": [COLLECTION]} for name in presets()),
+        *(with_data(name) for name in presets()),
         {
             **EVALUATE,
             "note": 'a "quoted" \\ remark\nof two lines',
@@ -244,7 +264,7 @@ def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    for model in {*models(DistilConfig), *models(EvaluateConfig)}:
+    for model in {found for kind in KINDS.values() for found in models(kind)}:
         assert model.__doc__, model
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
@@ -253,7 +273,7 @@ def test_every_setting_says_what_it_is() -> None:
 def test_the_json_schema_describes_every_field_and_refuses_others() -> None:
     adapter: TypeAdapter[AnyConfig] = TypeAdapter(Annotated[AnyConfig, Field(discriminator="kind")])
     schema = json.loads(json.dumps(adapter.json_schema()))
-    assert len(schema["$defs"]) == len({*models(DistilConfig), *models(EvaluateConfig)})
+    assert len(schema["$defs"]) == len({found for kind in KINDS.values() for found in models(kind)})
     for name, part in schema["$defs"].items():
         assert part["additionalProperties"] is False
         assert part["description"], name

@@ -19,11 +19,13 @@ from engine.config import (
     BitextConfig,
     CollectionConfig,
     EncoderConfig,
+    QuestionSource,
     TextConfig,
     load_config,
     preset_settings,
     presets,
 )
+from engine.config.translation import GOLD
 from engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ _ANY = {
     "bitext": '[{path = "any", language = "any"}]',
     "collections": '[{name = "lareqa"}]',
     "systems": '[{run = "any"}, {run = "other"}]',
-    "sources": '[{path = "any", format = "squad"}, {path = "any", format = "squad", question_language = "xx"}]',
+    "sources": (
+        '[{path = "any", format = "squad"}, {path = "any", format = "squad", question_language = "sw"}]'
+    ),
     "text": '[{path = "any", language = "any"}]',
 }
 
@@ -159,8 +163,13 @@ def _steps(loaded: AnyConfig, collections: list[Collection]) -> Iterator[tuple[s
         encoder: EncoderConfig | None = getattr(loaded, role, None)
         if encoder is not None:
             yield f"{role}.checkpoint", partial(_find_encoder, encoder.checkpoint)
+    translation = getattr(loaded, "translation", None)
+    if translation is not None and translation.checkpoint != GOLD:
+        yield "translation.checkpoint", partial(_find_encoder, translation.checkpoint)
     for place, source in enumerate(loaded.bitext if loaded.kind == "distil" else ()):
         yield f"bitext.{place}", partial(_read_first, source)
+    for place, questions in enumerate(loaded.sources if loaded.kind == "teacher" else ()):
+        yield f"sources.{place}", partial(_read_first_question, questions)
     if loaded.kind == "pretrain":
         for key, found in (("model", loaded.model), ("tokenizer", loaded.tokenizer)):
             if found.checkpoint is not None:
@@ -199,6 +208,13 @@ def _read_text(source: TextConfig) -> None:
     from engine.bitext.text import open_text
 
     open_text(source)
+
+
+def _read_first_question(source: QuestionSource) -> None:
+    """Read the first example, for which the files, the format and the languages must be right."""
+    from engine.collections.questions.reading import read_questions
+
+    read_questions(source.model_copy(update={"stop": source.start + 1}))
 
 
 def _described(collection: Collection) -> dict[str, Any]:

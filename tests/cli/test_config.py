@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cli import toml
-from engine.config import load_config, parse_config, presets
+from engine.config import KINDS, load_config, parse_config, presets
 
 CONFIG = """
 name = "trial"
@@ -23,6 +23,15 @@ name = "bitext"
 path = "pairs.tsv"
 language = "so"
 """
+
+QUESTIONS = {"path": "x.json", "format": "squad"}
+DATA = {
+    "bitext": [{"path": "x", "language": "so"}],
+    "collections": [{"name": "lareqa"}],
+    "systems": [{"run": "one"}, {"run": "two"}],
+    "sources": [QUESTIONS, {**QUESTIONS, "question_language": "so"}],
+    "text": [{"path": "x", "language": "so"}],
+}
 
 
 @pytest.fixture
@@ -56,8 +65,10 @@ def test_presets(call):
         assert (code, err) == (0, "")
         settings = tomllib.loads(out)
         # A recipe lacks nothing but its data.
-        if entry["preset"] == "recipe":
-            settings["bitext"] = [{"path": "x", "language": "so"}]
+        fields = KINDS[entry["kind"]].model_fields
+        lacking = [key for key, field in fields.items() if field.is_required() and key not in settings]
+        assert (entry["preset"] == "recipe") == bool(lacking)
+        settings |= {key: DATA[key] for key in lacking}
         assert parse_config(settings).kind == entry["kind"]
         assert entry["name"] in call("config", "presets").out
 
@@ -65,7 +76,7 @@ def test_presets(call):
 def test_the_schema_describes_every_setting(call):
     schema = json.loads(call("config", "schema").out)
     kinds = schema["discriminator"]["mapping"]
-    assert kinds.keys() == {"distil", "evaluate"}
+    assert kinds.keys() == KINDS.keys() >= {"distil", "evaluate"}
     for name, definition in schema["$defs"].items():
         for key, setting in definition["properties"].items():
             assert setting.get("description"), f"{name}.{key}"

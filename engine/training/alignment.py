@@ -14,6 +14,11 @@ import torch
 from torch import Tensor
 
 from engine.bitext.pairs import SentencePair
+from engine.encoders.encoder import Encoder, Role
+from engine.paths import cache_home
+from engine.reporting import Reporter
+from engine.results.spool import RunFolder
+from engine.retrieval.vectors import sentence_vectors
 
 #: Largest shift looked for, in pairs either way.
 REACH = 3
@@ -85,3 +90,39 @@ def realign(pairs: Sequence[SentencePair], shift: Tensor) -> list[SentencePair]:
             taken.add(other)
             moved.append(replace(pair, target=pairs[other].target))
     return moved
+
+
+def repair(
+    pairs: list[SentencePair], encoder: Encoder, precision: torch.dtype, run: RunFolder, reporter: Reporter
+) -> list[SentencePair]:
+    """Undo the shifts of a source whose lines got out of step, and note in `run` how many pairs moved.
+
+    `encoder` encodes both sides: two checkpoints would lie in two spaces.
+    """
+    vectors = []
+    sides: list[tuple[Role, list[str]]] = [
+        ("query", [pair.source for pair in pairs]),
+        ("passage", [pair.target for pair in pairs]),
+    ]
+    for role, texts in sides:
+        reporter.stage(f"alignment of {pairs[0].source_language}, {role} side", len(texts))
+        vectors.append(
+            sentence_vectors(
+                encoder,
+                texts,
+                role,
+                precision=precision,
+                cache=cache_home() / "vectors",
+                progress=reporter.advance,
+            )
+        )
+    shift = shifts(*vectors)
+    moved = int((shift != 0).sum())
+    if not moved:
+        return pairs
+    reporter.say(
+        f"{moved:,} of {len(pairs):,} pairs in {pairs[0].source_language} stood beside a neighbour's "
+        "translation and were put right (training.alignment)"
+    )
+    run.update(summary={f"realigned_{pairs[0].source_language}": moved})
+    return realign(pairs, shift)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.bitext.pairs import SentencePair
 from engine.bitext.source import draw
 from engine.bitext.split import sentence_key
 from engine.config import DistilConfig
@@ -18,8 +17,7 @@ from engine.errors import InputError
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder
-from engine.retrieval.vectors import sentence_vectors
-from engine.training.alignment import realign, shifts
+from engine.training.alignment import repair
 from engine.training.batches import Example, draw_batches, nearest_neighbours, with_negatives
 from engine.training.encoders import load_encoders
 from engine.training.held_out import HeldOut
@@ -76,7 +74,7 @@ class Distillation(TrainingLoop[list[Example]]):
         self.student.to(self.device)
         if config.training.alignment == "repair":
             sources = [
-                pairs if source.one_language else self._repair(pairs)
+                pairs if source.one_language else repair(pairs, self.student, self.precision, run, reporter)
                 for source, pairs in zip(config.bitext, sources, strict=True)
             ]
         sources = overlap.drop(sources, dropped)  # not before: a shift shows among neighbours only
@@ -119,39 +117,6 @@ class Distillation(TrainingLoop[list[Example]]):
         self.begin(self.student, optimiser, hashes, config.training.averaging)
 
     # -- preparation ------------------------------------------------------------------------------
-
-    def _repair(self, pairs: list[SentencePair]) -> list[SentencePair]:
-        """Undo the shifts of a source whose lines got out of step.
-
-        The student encodes both sides: a teacher of another checkpoint lies in another space.
-        """
-        vectors = []
-        sides: list[tuple[Encoder, Role, list[str]]] = [
-            (self.student, "query", [pair.source for pair in pairs]),
-            (self.student, "passage", [pair.target for pair in pairs]),
-        ]
-        for encoder, role, texts in sides:
-            self.reporter.stage(f"alignment of {pairs[0].source_language}, {role} side", len(texts))
-            vectors.append(
-                sentence_vectors(
-                    encoder,
-                    texts,
-                    role,
-                    precision=self.precision,
-                    cache=cache_home() / "vectors",
-                    progress=self.reporter.advance,
-                )
-            )
-        shift = shifts(*vectors)
-        moved = int((shift != 0).sum())
-        if not moved:
-            return pairs
-        self.reporter.say(
-            f"{moved:,} of {len(pairs):,} pairs in {pairs[0].source_language} stood beside a neighbour's "
-            "translation and were put right (training.alignment)"
-        )
-        self.run.update(summary={f"realigned_{pairs[0].source_language}": moved})
-        return realign(pairs, shift)
 
     def _teacher_vectors(self) -> TeacherVectors:
         self.reporter.stage("teacher vectors", len(self.english))

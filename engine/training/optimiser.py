@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,7 +27,19 @@ def freeze(student: Encoder, training: LoopConfig) -> None:
     InputError
         If the student has fewer layers than are to be frozen.
     """
-    layers = getattr(getattr(student.model, "encoder", None), "layer", [])
+    freeze_model(student.model, training)
+    student.mean.requires_grad_(False)
+
+
+def freeze_model(model: Any, training: LoopConfig) -> None:
+    """Keep the layers and embeddings of a transformers model that `training` freezes from learning.
+
+    Raises
+    ------
+    InputError
+        If it has fewer layers than are to be frozen.
+    """
+    layers = getattr(getattr(model, "encoder", None), "layer", [])
     if training.frozen_layers > len(layers):
         raise InputError(
             f"training.frozen_layers = {training.frozen_layers}, but the student has {len(layers)} layers"
@@ -35,9 +48,7 @@ def freeze(student: Encoder, training: LoopConfig) -> None:
         layer.requires_grad_(False)
     if training.frozen_embeddings or training.frozen_layers:
         # the whole block, positions and norm too: else backward runs through every frozen layer
-        model = student.model
         getattr(model, "embeddings", model.get_input_embeddings()).requires_grad_(False)
-    student.mean.requires_grad_(False)
 
 
 def make_optimiser(student: Encoder, training: LoopConfig) -> torch.optim.AdamW:
@@ -50,10 +61,15 @@ def make_optimiser(student: Encoder, training: LoopConfig) -> torch.optim.AdamW:
         fresh[id(student.mass_head.weight)] = HEAD_RATE
     if student.projection is not None and student.fresh_projection:
         fresh[id(student.projection.weight)] = PROJECTION_RATE
+    return adamw(student, training, fresh)
+
+
+def adamw(model: torch.nn.Module, training: LoopConfig, fresh: Mapping[int, float]) -> torch.optim.AdamW:
+    """Return AdamW over the weights of `model` that learn, those of ids in `fresh` at a rate of their own."""
     decayed: list[Tensor] = []
     plain: list[Tensor] = []
     apart: list[dict[str, Any]] = []
-    for parameter in student.parameters():
+    for parameter in model.parameters():
         if not parameter.requires_grad:
             continue
         if id(parameter) in fresh:

@@ -1,4 +1,4 @@
-"""Evaluate a collection: search it exactly, score it, and put the figures into the shape of the tables."""
+"""Evaluate a collection: search it, score it, and put the figures into the shape of the tables."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ from engine.evaluation.mining import mine
 from engine.evaluation.significance import mean_interval
 from engine.results.tables import TABLES
 from engine.retrieval.dense import find_dense
+from engine.retrieval.inverted import InvertedLists
 from engine.retrieval.maxsim import find_maxsim
 from engine.retrieval.ranking import Ranking
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found
 
-Scoring = Literal["maxsim", "dense"]
+Scoring = Literal["maxsim", "dense", "dense-ivf"]
 
 #: Ranks whose documents are stored with their texts.
 SHOWN = 10
@@ -204,19 +205,23 @@ def evaluate_collection(
     depth: int = 100,
     measures: Sequence[str] = (),
     mining: bool = False,
+    probes: int = 64,
 ) -> Scores:
-    """Search a collection exactly and score what was found.
+    """Search a collection and score what was found.
 
     Parameters
     ----------
     collection : Collection
-    queries, documents : TokenStore for "maxsim", Tensor of shape (N, H) and (M, H) for "dense"
+    queries, documents : TokenStore for "maxsim", else Tensor of shape (N, H) and (M, H)
         The encoded queries and documents, in the collection's order. A query without counted tokens
         finds nothing, and a document without them is never found.
-    scoring : {"maxsim", "dense"}
-        Late interaction, or inner product of sentence vectors.
+    scoring : {"maxsim", "dense", "dense-ivf"}
+        Late interaction, or inner product of sentence vectors, exactly or through inverted lists; then a
+        relevant document that is not among the first `depth` counts as not found.
     depth : int
         Ranks kept for each query.
+    probes : int
+        Inverted lists that a query looks into.
     measures : sequence of str
         Besides the protocol's own.
     mining : bool
@@ -238,7 +243,7 @@ def evaluate_collection(
             f"{len(queries)} queries and {len(documents)} documents were encoded, and the collection has "
             f"{len(collection.queries)} and {len(collection.documents)}"
         )
-    found = _find(queries, documents, depth, relevant_documents(collection), scoring)
+    found = _find(queries, documents, depth, relevant_documents(collection), scoring, probes)
     scores = score_found(collection, found, scoring=scoring, measures=measures)
     return (
         replace(scores, beside=[*scores.beside, *mine(collection, queries, documents)]) if mining else scores
@@ -331,9 +336,12 @@ def _find(
     depth: int,
     relevant: Tensor,
     scoring: Scoring,
+    probes: int,
 ) -> Found:
     if isinstance(queries, TokenStore) and isinstance(documents, TokenStore) and scoring == "maxsim":
         return find_maxsim(queries, documents, depth, relevant)
     if isinstance(queries, Tensor) and isinstance(documents, Tensor) and scoring == "dense":
         return find_dense(queries, documents, depth, relevant)
-    raise ValueError('scoring "maxsim" takes token stores and "dense" takes matrices')
+    if isinstance(queries, Tensor) and isinstance(documents, Tensor) and scoring == "dense-ivf":
+        return InvertedLists(documents).find(queries, depth, relevant, probes=probes)
+    raise ValueError('scoring "maxsim" takes token stores, and "dense" and "dense-ivf" take matrices')

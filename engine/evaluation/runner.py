@@ -82,7 +82,13 @@ def evaluate(
             vectors = encoded[key]
             reporter.stage(f"{name}: search", 1)
             scores = evaluate_collection(
-                collection, vectors, store, scoring=scoring, depth=settings.depth, mining=config.mining
+                collection,
+                vectors,
+                store,
+                scoring=scoring,
+                depth=settings.depth,
+                mining=config.mining,
+                probes=settings.probes,
             )
             reporter.advance()
             results.append(scores)

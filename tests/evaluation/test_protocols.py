@@ -42,6 +42,13 @@ def evaluated(depth: int = 4, **changes: object) -> Scores:
     return evaluate_collection(collection(**changes), SCORES, torch.eye(4), scoring="dense", depth=depth)
 
 
+def test_inverted_lists_find_what_exact_search_finds_when_all_are_looked_into() -> None:
+    exact = evaluate_collection(collection(), SCORES, torch.eye(4), scoring="dense")
+    listed = evaluate_collection(collection(), SCORES, torch.eye(4), scoring="dense-ivf", probes=4)
+    assert listed.values == exact.values
+    assert {row["scoring"] for row in listed.score_table().to_pylist()} == {"dense-ivf"}
+
+
 def test_values_are_those_worked_out_by_hand() -> None:
     scores = evaluated()
     assert {

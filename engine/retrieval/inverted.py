@@ -1,0 +1,110 @@
+"""Approximate search by sentence vectors: FAISS's inverted lists, for pools of millions."""
+
+from __future__ import annotations
+
+import math
+
+import faiss
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.errors import DivergedError
+from engine.retrieval.topk import Found, ranks_of, top_k
+
+#: Vectors of each list that k-means sees (FAISS warns below 39 and ignores those above 256).
+_TRAINED_ON = 64
+#: Candidates that are scored again in full precision, for each that is kept.
+_SURPLUS = 2
+#: Documents added at once, which bounds the copy in the lists' precision.
+_ADDED = 1 << 16
+#: Queries asked at once, which bounds the vectors gathered to be scored again.
+_ASKED = 256
+
+
+class InvertedLists:
+    """Documents in lists around k-means centres; a query looks into the nearest lists only.
+
+    About the square root of M lists; vectors lie there in half precision, and what they bring up is scored
+    again with the vectors themselves, so scores are exact and only documents can be missing.
+
+    Parameters
+    ----------
+    documents : Tensor of shape (M, H)
+        Kept, not copied.
+    seed : int
+        Of k-means.
+
+    Raises
+    ------
+    DivergedError
+        When a vector is not a number.
+    """
+
+    def __init__(self, documents: Tensor, *, seed: int = 0) -> None:
+        self.documents = documents.float().cpu()
+        vectors = self.documents.numpy()
+        if not np.isfinite(vectors).all():
+            raise DivergedError("some vectors are not numbers: use another encoder")
+        count, width = vectors.shape
+        self.lists = max(1, math.isqrt(count))
+        self._index = faiss.IndexIVFScalarQuantizer(
+            faiss.IndexFlatIP(width),
+            width,
+            self.lists,
+            faiss.ScalarQuantizer.QT_fp16,
+            faiss.METRIC_INNER_PRODUCT,
+        )
+        self._index.cp.seed = seed
+        if count:
+            rows = np.random.default_rng(seed).permutation(count)[: self.lists * _TRAINED_ON]
+            self._index.train(vectors[rows])
+        for start in range(0, count, _ADDED):
+            self._index.add(vectors[start : start + _ADDED])
+
+    def find(self, queries: Tensor, k: int, wanted: Tensor, *, probes: int) -> Found:
+        """Return the `k` best documents of the `probes` lists nearest to each query.
+
+        Parameters
+        ----------
+        queries : Tensor of shape (N, H)
+        k : int
+            Cut to M when larger.
+        wanted : Tensor of shape (N, R), int64
+            Documents whose ranks are asked for, -1 for none. One that is not among the `k` has rank 0: how
+            far down it would be is not known.
+        probes : int
+            Lists to look into; all of them make the search exact.
+
+        Raises
+        ------
+        DivergedError
+            When a query's vector is not a number.
+        """
+        asked = queries.float().cpu()
+        if not asked.isfinite().all():
+            raise DivergedError("some vectors are not numbers: use another encoder")
+        k = min(k, len(self.documents))
+        if not k or not len(asked):
+            nothing = torch.zeros(len(asked), k)
+            return Found(nothing, nothing.long(), torch.zeros_like(wanted))
+        self._index.nprobe = min(probes, self.lists)
+        wanted = wanted.cpu()
+        starts = range(0, len(asked), _ASKED)
+        return Found.join(self._block(asked[n : n + _ASKED], k, wanted[n : n + _ASKED]) for n in starts)
+
+    def _block(self, asked: Tensor, k: int, wanted: Tensor) -> Found:
+        _, labels = self._index.search(asked.numpy(), min(_SURPLUS * k, len(self.documents)))
+        candidates = torch.from_numpy(labels).sort(dim=1).values  # ties then fall to the lower document
+        scores = torch.einsum("nh,nch->nc", asked, self.documents[candidates.clamp(min=0)])
+        scores[candidates < 0] = -torch.inf  # fewer in the lists than were asked for
+        values, places = top_k(scores, k)
+        indices = candidates.gather(1, places).clamp(min=0)
+        return Found(values, indices, _ranks(values, indices, wanted))
+
+
+def _ranks(values: Tensor, indices: Tensor, wanted: Tensor) -> Tensor:
+    """Return the ranks of `wanted` among what was found, 0 for what was not."""
+    there = (indices[:, None] == wanted[:, :, None]) & (values[:, None] > -torch.inf)
+    columns = torch.where(there.any(2), there.int().argmax(2), -1)
+    return ranks_of(values, columns)

@@ -150,6 +150,7 @@ class TrainingLoop(ABC, Generic[Item]):
                 self.reporter.figures({**figures, self.judged_by: progress.best_value})
                 judged = step % config.evaluate_every == 0 or step == config.steps
                 if judged:
+                    self.run.update(summary={"pairs_per_second": figures["pairs_per_second"]})
                     self._compare(self._judge(step, started))
                     progress.elapsed = time.monotonic() - started
                 if judged or told_to_stop():

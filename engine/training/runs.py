@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 
 from engine.config import AnyConfig, DistilConfig, EvaluateConfig, FuseConfig, LexicalConfig, PretrainConfig
@@ -18,6 +19,7 @@ from engine.results.spool import RunFolder
 from engine.training.distilling import distil_run
 from engine.training.evaluating import evaluate_run
 from engine.training.pretraining.run import pretrain_run
+from engine.training.pretraining.speed import peak_memory
 from engine.training.state import STATE_FILE
 from engine.training.stopping import terminable
 
@@ -88,6 +90,8 @@ def _carry_out(config: AnyConfig, run: RunFolder, reporter: Reporter) -> list[Sc
     except BaseException as error:
         run.finish("failed", f"{type(error).__name__}: {error}")
         raise
+    # of the process, and so of the whole study where the run is a stage of one
+    run.update(summary={"peak_memory_bytes": peak_memory(torch.device(run.record.get("device") or "cpu"))})
     run.finish("finished")
     (run.path / "checkpoints" / STATE_FILE).unlink(missing_ok=True)
     return scores

@@ -364,3 +364,15 @@ def test_a_missing_file_fails_before_anything_is_trained(carry_out: Execute, tmp
         carry_out(bitext=[{"path": str(tmp_path / "nothing.tsv"), "language": "sw"}])
     run = only_run(tmp_path)
     assert state_of(run.path) == "failed" and "nothing.tsv" in run.record["failure"]
+
+
+def test_a_run_records_its_speed_and_the_most_memory_it_held(tiny: Any, tmp_path: Path) -> None:
+    config = parse_config(tiny.settings("sw", training={"steps": 4, "evaluate_every": 2}))
+    run, _ = execute(config, tmp_path / "runs", ["test"])
+    summary = RunFolder.open(run.path).record["summary"]
+    steps = [record.metrics for record in tail(run.metrics_path).records if "loss" in record.metrics]
+    assert summary["pairs_per_second"] == steps[-1]["pairs_per_second"] > 0
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux tells it there as well
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        assert summary["peak_memory_bytes"] == pytest.approx(int(line.split()[1]) * 1024, rel=0.1)

@@ -3,8 +3,9 @@ exactly and through inverted lists.
 
     python benchmarks/million.py [--candidates N] [--queries N] [--width H]
 
-Texts and vectors are made up: time and memory are what is measured. Recall is that of the exact first hundred;
-on random directions, which have no clusters, it is the worst that lists can do. Prints one JSON object.
+Texts and vectors are made up: time and memory are what is measured. The vectors lie in clusters of about a
+hundred with a cosine of .74 within, and recall, of the exact first hundred, depends on that. Prints one JSON
+object.
 """
 
 from __future__ import annotations
@@ -96,11 +97,12 @@ def main() -> None:
         found["read_s"] = round(time.perf_counter() - start, 1)
         found["collection_mb"] = megabytes("VmRSS") - before
     generator = torch.Generator().manual_seed(0)
-    documents = torch.nn.functional.normalize(
-        torch.randn(arguments.candidates, arguments.width, generator=generator)
-    )
+    centres = torch.randn(max(1, arguments.candidates // 100), arguments.width, generator=generator)
+    documents = torch.randn(arguments.candidates, arguments.width, generator=generator).mul_(0.6)
+    documents += centres[torch.randint(len(centres), (arguments.candidates,), generator=generator)]
+    documents /= documents.norm(dim=1, keepdim=True)
     gold = torch.arange(arguments.queries) * (arguments.candidates // arguments.queries)
-    noise = torch.randn(arguments.queries, arguments.width, generator=generator) * 0.15
+    noise = torch.randn(arguments.queries, arguments.width, generator=generator) * 0.05
     queries = torch.nn.functional.normalize(documents[gold] + noise)
     found["vectors_mb"] = documents.numel() * 4 >> 20
     forget_the_most()

@@ -57,7 +57,9 @@ def trained(system: str, seed: int, segments: int) -> AnyConfig:
     }
     if system == "zero-shot":
         return parse_config({"kind": "evaluate", "encoder": preset_settings("optical")["teacher"], **common})
-    return parse_config({**preset_settings(system), **common})
+    preset = preset_settings(system)
+    held_out = min(preset["training"]["held_out"], segments // 5)
+    return parse_config({**preset, **common, "training": {**preset["training"], "held_out": held_out}})
 
 
 def asked(pool: str, base: AnyConfig, run: dict[str, Any], results: Path) -> AnyConfig:

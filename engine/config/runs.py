@@ -96,7 +96,19 @@ class EvaluateConfig(RunConfig):
     """Encodes the documents, when they are another encoder's."""
     translation: TranslationConfig | None = None
     """Translates queries before they are encoded (translate-test); none leaves them as they are."""
+    language_components: int = Field(0, ge=0)
+    """Principal components of each language's vectors that are removed from them (LIR, Yang et al. 2021),
+    fitted on both sides of `bitext`, or in languages it lacks on the very queries and documents."""
     bitext: list[BitextConfig] = Field(default_factory=list)
-    """Unlabelled text for centring and whitening: the English sides; none takes the first collection's."""
+    """Unlabelled text, for centring and whitening the English sides; none takes the first collection's."""
     collections: list[CollectionConfig] = Field(min_length=1)
     """Collections to evaluate on."""
+
+    @model_validator(mode="after")
+    def _separate(self) -> Self:
+        if self.translation is not None and self.language_components:
+            raise ValueError(
+                "language_components removes what tells languages apart, and translated queries are in one; "
+                "leave one of the two out"
+            )
+        return self

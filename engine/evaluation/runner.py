@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pyarrow as pa
 import torch
@@ -12,7 +13,8 @@ from engine.collections.base import Collection
 from engine.collections.loading import load_collections
 from engine.config import CollectionConfig, EvaluationConfig
 from engine.config.translation import TranslationConfig
-from engine.encoders.encoder import Encoder
+from engine.encoders.encoder import Encoder, Role
+from engine.evaluation.isolation import Isolation
 from engine.evaluation.protocols import Scores, Scoring, checked_measures, evaluate_collection
 from engine.evaluation.translating import QueryTranslation, translation_table
 from engine.paths import cache_home
@@ -36,13 +38,15 @@ def evaluate(
     seed: int = 0,
     reporter: Reporter = SILENT,
     translation: TranslationConfig | None = None,
+    isolation: Isolation | None = None,
 ) -> list[Scores]:
     """Search every collection with `queries` against what `documents` encoded, score and store.
 
     Document vectors are cached, since documents stay with the teacher while students come and go. Tables
     ``texts``, ``scores``, ``query_scores`` and ``rankings`` of `run` grow with every collection, so that what
     is done is kept whatever comes after; what a resumed run has in them is not searched again, and not
-    returned. With `translation` the queries are translated first, and the translations stored as texts.
+    returned. With `translation` the queries are translated first, and the translations stored as texts; with
+    `isolation` languages' components are removed from all vectors, which are cached as they were before.
 
     Raises
     ------
@@ -80,6 +84,17 @@ def evaluate(
                     queries, asked, "query", scoring, settings.batch_size, precision, reporter
                 )
             vectors = encoded[key]
+            if isolation is not None:
+                reporter.stage(f"{name}: languages' components", 2)
+                again = partial(_encode_again, scoring, settings.batch_size, precision)
+                vectors = isolation.isolated(
+                    collection, scoring, "query", vectors, partial(again, queries, "query")
+                )
+                reporter.advance()
+                store = isolation.isolated(
+                    collection, scoring, "passage", store, partial(again, documents, "passage")
+                )
+                reporter.advance()
             reporter.stage(f"{name}: search", 1)
             scores = evaluate_collection(
                 collection,
@@ -98,6 +113,18 @@ def evaluate(
                     more = translation_table(collection, asked, translation.target_language)
                 store_scores(scores, run, more)
     return results
+
+
+def _encode_again(
+    scoring: Scoring,
+    batch_size: int,
+    precision: torch.dtype,
+    encoder: Encoder,
+    role: Role,
+    texts: Sequence[str],
+) -> TokenStore | Tensor:
+    """Encode other texts as a collection's were."""
+    return encode(encoder, texts, role, scoring, batch_size, precision, cached=True)
 
 
 def announce(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -11,7 +12,9 @@ from engine.collections.base import Collection, Document
 from engine.collections.gold import gold_translations
 from engine.config import CollectionConfig, DistilConfig, EvaluateConfig
 from engine.config.translation import GOLD
+from engine.encoders.components import remove_components
 from engine.errors import InputError, nearest
+from engine.evaluation.isolation import COMPONENTS_FILE, LanguageComponents, place_of
 from engine.evaluation.opening import encoders_config_of, saved_encoders
 from engine.evaluation.runner import document_texts
 from engine.evaluation.shelf import Shelf
@@ -83,8 +86,27 @@ class Searcher:
         self.documents = self.student if by_student else shelf.encoder(teacher, reporter)
         self.precision = precision
         self.texts = document_texts(self.collection, context=entry.context)
+        self._removed, isolate = None, None
+        if config.kind == "evaluate" and config.language_components:
+            if "maxsim" not in config.evaluation.scoring:
+                raise InputError(
+                    f"run {run.id!r} has languages' components of dense vectors alone, and is asked by its "
+                    "token vectors; choose a run that was evaluated by maxsim"
+                )
+            components = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)
+            self._removed = components.of(place_of(self.collection, "maxsim", "query"), self.language)
+            isolate = partial(
+                components.remove_from_tokens,
+                place_of(self.collection, "maxsim", "passage"),
+                languages=[document.language for document in self.collection.documents],
+            )
         self.search_in = shelf.documents(
-            self.documents, self.texts, precision, self.collection.name, reporter
+            self.documents,
+            self.texts,
+            precision,
+            self.collection.name,
+            reporter,
+            changed=None if isolate is None else (f"{run.id} {self.collection.name}", isolate),
         )
         self._shelf, self._entry, self._seed = shelf, entry, config.seed
         self._gold: dict[str, str] | None = None
@@ -197,7 +219,10 @@ class Searcher:
         mask = encoded.mask[0]
         if not mask.any():
             raise InputError(f"the query {text!r} has no token that counts; type a word")
-        return encoded.tokens[0][mask], self.student.pieces(encoded.ids[0][mask].tolist())
+        tokens = encoded.tokens[0][mask]
+        if self._removed is not None:
+            tokens = remove_components(tokens, self._removed)
+        return tokens, self.student.pieces(encoded.ids[0][mask].tolist())
 
 
 def pools_of(config: DistilConfig | EvaluateConfig, shelf: Shelf) -> list[tuple[str, int, Collection]]:

@@ -17,6 +17,7 @@ from engine.evaluation.translating import open_translator
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.single import SingleSearch
+from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import cache_file, token_vectors
 from engine.translation.translator import Translator
 
@@ -85,17 +86,24 @@ class Shelf:
         precision: torch.dtype,
         name: str,
         reporter: Reporter = SILENT,
+        *,
+        changed: tuple[str, Callable[[TokenStore], TokenStore]] | None = None,
     ) -> SingleSearch:
-        """Return the token vectors of `texts`, ready to be searched; `name` is told while they are made."""
+        """Return the token vectors of `texts`, ready to be searched; `name` is told while they are made.
+
+        `changed` is a name for what is done to the vectors before they are searched, and what does it.
+        """
         folder = cache_home() / "vectors"
         key = str(cache_file(folder, "tokens", encoder, texts, "passage", precision))
+        if changed is not None:
+            key += f" {changed[0]}"
 
         def make() -> SingleSearch:
             reporter.stage(f"{name}: documents", len(texts))
             store = token_vectors(
                 encoder, texts, "passage", precision=precision, cache=folder, progress=reporter.advance
             )
-            return SingleSearch(store)
+            return SingleSearch(store if changed is None else changed[1](store))
 
         return self._documents.get(key, make)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
+from engine.collections.base import language_code
 from engine.collections.loading import load_collections
 from engine.config import EvaluateConfig
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.encoders.saving import save_fitted
+from engine.evaluation.isolation import COMPONENTS_FILE, Isolation, LanguageComponents
 from engine.evaluation.protocols import Scores
 from engine.evaluation.runner import document_texts, evaluate
 from engine.reporting import Reporter
@@ -40,6 +44,10 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
         for encoder in encoders:
             if needs_fitting(encoder.config):
                 fit(encoder, some(texts), "passage", precision=precision)
+    isolation = None
+    if config.language_components:
+        components = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)
+        isolation = Isolation(components, _by_language(config))
     save_fitted(queries, run.checkpoints / "student")
     save_fitted(documents, run.checkpoints / "teacher")
     return evaluate(
@@ -52,7 +60,19 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
         seed=config.seed,
         reporter=reporter,
         translation=config.translation,
+        isolation=isolation,
     )
+
+
+def _by_language(config: EvaluateConfig) -> dict[str, Sequence[str]]:
+    """Return the texts of the bitext by language, at most as many of each as a mean is fitted on."""
+    texts: dict[str, dict[str, None]] = {}
+    if config.bitext:
+        sources, _ = read_sources(config.bitext)
+        for pair in (pair for pairs in sources for pair in pairs):
+            texts.setdefault(language_code(pair.source_language), {})[pair.source] = None
+            texts.setdefault(language_code(pair.target_language), {})[pair.target] = None
+    return {code: some(list(found)) for code, found in texts.items()}
 
 
 def _unlabelled(config: EvaluateConfig) -> list[str]:

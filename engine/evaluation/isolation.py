@@ -1,0 +1,179 @@
+"""Language information removal in an evaluation: which components are removed from which vectors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.collections.base import Collection
+from engine.encoders.components import principal_components, remove_components
+from engine.encoders.encoder import Role
+from engine.errors import InputError, OpticalError
+from engine.retrieval.tokens import TokenStore
+
+Vectors = TokenStore | Tensor
+
+COMPONENTS_FILE = "languages.safetensors"
+"""Where a run keeps the components, inside its checkpoints."""
+
+
+class LanguageComponents:
+    """The components of each language, by collection, side and scoring; fitted when first needed.
+
+    Queries and documents of one language have components of their own, since another encoder or another
+    prefix made their vectors.
+
+    Parameters
+    ----------
+    count : int
+        Components removed from each language's vectors.
+    path : path
+        Where they are kept; those that are there already are used again.
+    """
+
+    def __init__(self, count: int, path: Path) -> None:
+        self.count = count
+        self.path = path
+        try:
+            self._fitted: dict[str, Tensor] = dict(load_file(str(path))) if path.is_file() else {}
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"the languages' components cannot be read: {error}", path=path) from error
+
+    def fit(self, place: str, vectors: Mapping[str, Vectors]) -> None:
+        """Fit the components of `place` on each language's vectors, and keep them.
+
+        Raises
+        ------
+        InputError
+            If a language has too few vectors.
+        OpticalError
+            If they cannot be written.
+        """
+        for language, found in vectors.items():
+            rows = found.vectors if isinstance(found, TokenStore) else found
+            try:
+                self._fitted[f"{place} {language}"] = principal_components(rows, self.count)
+            except InputError as error:
+                raise InputError(f"{error} or give more text in {language!r} as [[bitext]]") from error
+        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(self._fitted, str(part))
+            part.replace(self.path)
+        except (OSError, SafetensorError) as error:
+            raise OpticalError(f"{self.path}: the components could not be written ({error})") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def remove(self, place: str, vectors: Vectors, languages: Sequence[str]) -> Vectors:
+        """Return `vectors`, one entry for each of `languages`, without their languages' components.
+
+        Raises
+        ------
+        InputError
+            If nothing was fitted for a language there.
+        """
+        if isinstance(vectors, TokenStore):
+            return self.remove_from_tokens(place, vectors, languages)
+        return self._remove(place, vectors, languages, torch.ones(len(vectors), dtype=torch.int64))
+
+    def remove_from_tokens(self, place: str, store: TokenStore, languages: Sequence[str]) -> TokenStore:
+        """Return `store`, one text for each of `languages`, as `remove` does."""
+        return TokenStore(self._remove(place, store.vectors, languages, store.lengths), store.offsets)
+
+    def _remove(self, place: str, rows: Tensor, languages: Sequence[str], lengths: Tensor) -> Tensor:
+        codes = list(dict.fromkeys(languages))
+        number = {code: index for index, code in enumerate(codes)}
+        owner = torch.tensor([number[code] for code in languages], dtype=torch.int64)
+        owner = owner.repeat_interleave(lengths.cpu()).to(rows.device)
+        left = torch.empty_like(rows)
+        for index, code in enumerate(codes):
+            mine = owner == index
+            left[mine] = remove_components(rows[mine], self.of(place, code).to(rows.device))
+        return left
+
+    def of(self, place: str, language: str) -> Tensor:
+        """Return the components (R, H) of `language` in `place`.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        """
+        found = self._fitted.get(f"{place} {language}")
+        if found is None:
+            known = sorted(key.rpartition(" ")[2] for key in self._fitted if key.rpartition(" ")[0] == place)
+            raise InputError(
+                f"the run has no components of {language!r} to remove, so it takes no texts in it; it "
+                f"has those of {', '.join(known) or 'no language'}"
+            )
+        return found
+
+
+class Isolation:
+    """Removes languages' components from the vectors of an evaluation, and fits them first.
+
+    Parameters
+    ----------
+    components : LanguageComponents
+    texts : mapping of language code to sequence of str
+        Unlabelled text to fit on. A language that it lacks is fitted on the very vectors that are to be
+        searched: the collection's queries in that language, or its documents.
+    """
+
+    def __init__(self, components: LanguageComponents, texts: Mapping[str, Sequence[str]]) -> None:
+        self.components = components
+        self.texts = texts
+        self._encoded: dict[tuple[str, str, str], Vectors] = {}
+
+    def isolated(
+        self,
+        collection: Collection,
+        scoring: str,
+        role: Role,
+        vectors: Vectors,
+        encode: Callable[[Sequence[str]], Vectors],
+    ) -> Vectors:
+        """Return the vectors of a collection's queries or passages without their languages' components.
+
+        `encode` makes vectors of texts as those were made.
+
+        Raises
+        ------
+        InputError, OpticalError
+            As `LanguageComponents.fit`.
+        """
+        items = collection.queries if role == "query" else collection.documents
+        languages = [item.language for item in items]
+        fitted_on = {}
+        for language, own in by_language(vectors, languages).items():
+            key = (scoring, role, language)
+            if language in self.texts and key not in self._encoded:
+                self._encoded[key] = encode(self.texts[language])
+            fitted_on[language] = self._encoded.get(key, own)
+        place = place_of(collection, scoring, role)
+        self.components.fit(place, fitted_on)
+        return self.components.remove(place, vectors, languages)
+
+
+def place_of(collection: Collection, scoring: str, role: Role) -> str:
+    """Return the name under which the components of one side of a collection are kept."""
+    return f"{collection.name} {collection.revision} {scoring} {role}"
+
+
+def by_language(vectors: Vectors, languages: Sequence[str]) -> dict[str, Vectors]:
+    """Return the entries of `vectors` of each of `languages`."""
+    rows: dict[str, list[int]] = {}
+    for index, language in enumerate(languages):
+        rows.setdefault(language, []).append(index)
+    found = {}
+    for language, indices in rows.items():
+        chosen = torch.tensor(indices)
+        found[language] = vectors.select(chosen) if isinstance(vectors, TokenStore) else vectors[chosen]
+    return found

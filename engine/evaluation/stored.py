@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from engine.collections.base import Collection
 from engine.collections.loading import load_collections
-from engine.config import FuseConfig
+from engine.config import CollectionConfig, FuseConfig
+from engine.config.reranking import CrossEncoderConfig
 from engine.errors import InputError, nearest
 from engine.evaluation.opening import config_of
 from engine.results.spool import RunFolder, read_record, table_files
@@ -186,19 +187,32 @@ def _has(system: StoredRankings) -> str:
 
 
 def collections_of(run: RunFolder) -> dict[Pool, Collection]:
-    """Load the collections that `run` searched; a fusion's are its first system's.
+    """Load the collections that `run` searched; a fusion's and a cross-encoder's are their first stage's.
 
     Raises
     ------
     InputError
         If one is missing or broken.
     """
+    return {pool: collection for pool, (collection, _) in searched_by(run).items()}
+
+
+def searched_by(run: RunFolder) -> dict[Pool, tuple[Collection, CollectionConfig]]:
+    """Load what `collections_of` does, with the configuration of each.
+
+    Raises
+    ------
+    InputError
+        If one is missing or broken, or runs of its kind search none.
+    """
     config = config_of(run)
     if isinstance(config, FuseConfig):
-        return collections_of(finished_beside(run, config.systems[0].run))
+        return searched_by(finished_beside(run, config.systems[0].run))
+    if isinstance(config, CrossEncoderConfig):
+        return searched_by(finished_beside(run, config.first_stage.run))
     found = {}
-    for entry in config.collections:
+    for entry in getattr(config, "collections", ()):
         for collection in load_collections(entry, config.seed):
             key = Pool(collection.name, collection.revision, collection.protocol, collection.direction)
-            found[key] = collection
+            found[key] = collection, entry
     return found

@@ -8,14 +8,36 @@ filled up with training sentences on purpose.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from engine.bitext.overlap import Match, Sentences
 from engine.bitext.pairs import Drops, SentencePair
 from engine.collections.base import Collection
 from engine.collections.loading import load_collections
-from engine.config import BitextConfig, CollectionConfig, DistilConfig
+from engine.config import BitextConfig, CollectionConfig
+from engine.config.optimisation import LoopConfig
 from engine.errors import InputError
 from engine.reporting import Reporter
+
+
+class Learning(Protocol):
+    """A run that learns from bitext and is evaluated on collections."""
+
+    @property
+    def bitext(self) -> Sequence[BitextConfig]:
+        """What it learns from."""
+
+    @property
+    def collections(self) -> Sequence[CollectionConfig]:
+        """What it is evaluated on."""
+
+    @property
+    def training(self) -> LoopConfig:
+        """How it learns."""
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
 
 
 class Overlap:
@@ -23,7 +45,7 @@ class Overlap:
 
     Parameters
     ----------
-    config : DistilConfig
+    config : Learning
         The run; ``training.overlap = "keep"`` leaves every pair in.
     sources : sequence of sequence of SentencePair
         The pairs of each of its bitext sources.
@@ -37,7 +59,7 @@ class Overlap:
     """
 
     def __init__(
-        self, config: DistilConfig, sources: Sequence[Sequence[SentencePair]], reporter: Reporter
+        self, config: Learning, sources: Sequence[Sequence[SentencePair]], reporter: Reporter
     ) -> None:
         self._config, self._reporter = config, reporter
         self._evaluated = Sentences(

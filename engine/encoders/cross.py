@@ -1,0 +1,188 @@
+"""`CrossEncoder`: a transformers model that reads a query and a document together and scores the pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from engine.encoders.checkpoints import resolve
+from engine.encoders.saving import whole_folder
+from engine.encoders.trimming import Trimming
+from engine.errors import InputError, OpticalError
+
+#: A query and a document after tokenisation: ``input_ids``, and ``token_type_ids`` where the model has them.
+Pair = Mapping[str, list[int]]
+
+
+class CrossEncoder(torch.nn.Module):
+    """A sequence classifier of one label over ``[CLS] query [SEP] document [SEP]``.
+
+    Parameters
+    ----------
+    model, tokenizer : transformers model and fast tokenizer
+        The model gives logits (B, 1).
+    max_length : int
+        Longest pair in tokens.
+    fresh : sequence of str
+        Names of weights that were drawn at random, because the checkpoint has none: its head.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, max_length: int, fresh: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
+        self.fresh = frozenset(fresh)
+        self.trimming: Trimming | None = None
+
+    @classmethod
+    def load(
+        cls, checkpoint: str, max_length: int, *, new_head: bool = False, dropout: float = 0.0
+    ) -> CrossEncoder:
+        """Load a checkpoint; with `new_head` one that has no head of one label gets a random one.
+
+        Only safetensors are read and no remote code runs.
+
+        Raises
+        ------
+        InputError
+            If it cannot be opened, has no such head and must not get one, or takes fewer tokens.
+        """
+        model, tokenizer, fresh = _load(checkpoint, new_head, dropout)
+        positions = getattr(model.config, "max_position_embeddings", None)
+        if (
+            positions is not None
+            and getattr(model.config, "position_embedding_type", "absolute") == "absolute"
+        ):
+            # RoBERTa's positions begin behind the padding's id
+            room = positions - (model.config.pad_token_id + 1 if "roberta" in model.config.model_type else 0)
+            if max_length > room:
+                raise InputError(f"max_length = {max_length} is more than the checkpoint's {room} positions")
+        return cls(model, tokenizer, max_length, fresh)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
+    def tokenize(self, queries: Sequence[str], documents: Sequence[str]) -> list[Pair]:
+        """Return the pairs of `queries` and `documents`, one for each two, cut to the longest length."""
+        if not queries:
+            return []
+        encoded = self.tokenizer(
+            list(queries), list(documents), truncation="longest_first", max_length=self.max_length
+        )
+        names = [name for name in ("input_ids", "token_type_ids") if name in encoded]
+        return [
+            dict(zip(names, lists, strict=True))
+            for lists in zip(*(encoded[name] for name in names), strict=True)
+        ]
+
+    def forward(self, pairs: Sequence[Pair]) -> Tensor:
+        """Return the logits (B,) of relevance."""
+        batch = self.tokenizer.pad([dict(pair) for pair in pairs], return_tensors="pt").to(self.device)
+        if self.trimming is not None:
+            batch["input_ids"] = self.trimming.to_trimmed(batch["input_ids"])
+        logits: Tensor = self.model(**batch).logits[:, 0].float()
+        return logits
+
+    @torch.no_grad()
+    def score(
+        self,
+        queries: Sequence[str],
+        documents: Sequence[str],
+        *,
+        batch_size: int = 64,
+        precision: torch.dtype = torch.float32,
+        progress: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """Return the logits (n,) of relevance of `documents` to `queries`, one for each two."""
+        self.eval()
+        scores = torch.empty(len(queries))
+        # pairs of like length waste no padding; a window bounds what is tokenised at once
+        window = 64 * batch_size
+        for first in range(0, len(queries), window):
+            part = slice(first, first + window)
+            pairs = self.tokenize(queries[part], documents[part])
+            order = sorted(range(len(pairs)), key=lambda place: len(pairs[place]["input_ids"]))
+            for start in range(0, len(order), batch_size):
+                places = order[start : start + batch_size]
+                with torch.autocast(self.device.type, dtype=precision, enabled=precision != torch.float32):
+                    logits = self([pairs[place] for place in places])
+                scores[[first + place for place in places]] = logits.cpu()
+                if progress is not None:
+                    progress(len(places))
+        return scores
+
+    def save(self, folder: Path) -> None:
+        """Write model and tokenizer to `folder`, which appears only when whole and plain transformers opens.
+
+        Raises
+        ------
+        OpticalError
+            If the vocabulary is trimmed, or the disk is full.
+        """
+        if self.trimming is not None:
+            raise OpticalError("a trimmed cross-encoder is not saved; untrim it")
+        with whole_folder(folder) as building:
+            self.model.save_pretrained(building)
+            self.tokenizer.save_pretrained(str(building))
+
+
+def _load(checkpoint: str, new_head: bool, dropout: float) -> tuple[Any, Any, list[str]]:
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    source = resolve(checkpoint)
+    at = source if Path(source).is_dir() else None
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        labels = config.num_labels
+        config.num_labels = 1
+        for name in (
+            "hidden_dropout_prob",
+            "attention_probs_dropout_prob",
+            "classifier_dropout",
+            "dropout",
+            "attention_dropout",
+        ):
+            if hasattr(config, name):
+                setattr(config, name, dropout)
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            config=config,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="float32",
+            ignore_mismatched_sizes=True,  # what is not the head is refused below
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"checkpoint {checkpoint!r} cannot be opened: {sentence}", path=at) from error
+    fresh = sorted([*loading["missing_keys"], *(str(entry[0]) for entry in loading["mismatched_keys"])])
+    inner = [
+        name for name in fresh if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name
+    ]
+    if inner:
+        raise InputError(
+            f"weights of checkpoint {checkpoint!r} are missing or do not fit its config.json ({inner[0]}); "
+            "they would be random",
+            path=at,
+        )
+    if fresh and not new_head:
+        what = f"a head of {labels} labels" if any(loading["mismatched_keys"]) else "no head"
+        raise InputError(
+            f"checkpoint {checkpoint!r} has {what} where one of 1 label is needed; give [[bitext]] to train "
+            "one, or a cross-encoder's checkpoint",
+            path=at,
+        )
+    if not getattr(tokenizer, "is_fast", False):
+        raise InputError(f"checkpoint {checkpoint!r} has no fast tokenizer (tokenizer.json), which is needed")
+    return model, tokenizer, fresh

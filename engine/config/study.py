@@ -71,6 +71,7 @@ class StudyConfig(RunConfig):
             )
         if self.transfer.student.checkpoint != EncoderConfig().checkpoint:
             raise ValueError("transfer.student.checkpoint is what the study pre-trains; leave it out")
+        self._check_lengths(self.transfer.student)
         if self.transfer.teacher != self.distil.teacher:
             raise ValueError("transfer.teacher and distil.teacher differ; one space needs one teacher")
         if not self.collections:
@@ -81,6 +82,18 @@ class StudyConfig(RunConfig):
             except ValidationError as error:
                 raise ValueError(sentence(error, PretrainConfig, key=f"arms.{place}")) from error
         return self
+
+    def _check_lengths(self, student: EncoderConfig) -> None:
+        """Refuse texts longer than what is pre-trained can take."""
+        if self.pretrain.model.checkpoint is not None:
+            return
+        positions = self.pretrain.model.positions or self.pretrain.pretraining.length
+        for name in ("query_length", "passage_length"):
+            if getattr(student, name) > positions:
+                raise ValueError(
+                    f"transfer.student.{name} = {getattr(student, name)} is more than the {positions} tokens that "
+                    "the pre-trained encoders take; lower it, or raise pretrain.model.positions"
+                )
 
 
 def _leave_to_the_study(stage: str, config: RunConfig) -> None:
@@ -114,7 +127,9 @@ def planned(config: StudyConfig) -> Iterator[Stage]:
                 yield Stage(arm.name, seed, name)
 
 
-def pretraining(config: StudyConfig, arm: ArmConfig, seed: int, tokenizer: str | None = None) -> PretrainConfig:
+def pretraining(
+    config: StudyConfig, arm: ArmConfig, seed: int, tokenizer: str | None = None
+) -> PretrainConfig:
     """Return an arm's pre-training; `tokenizer` is the checkpoint whose tokenizer it takes.
 
     Raises

@@ -1,0 +1,187 @@
+"""A study end to end on planted text: its runs, stopping, failing and resuming."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.config import StudyConfig, parse_config
+from engine.config.study import planned
+from engine.errors import InputError, OpticalError
+from engine.jobs.resuming import check_unchanged, reopen
+from engine.reporting import Reporter
+from engine.results.spool import RunFolder, read_record
+from engine.training import runs as training
+
+LANGUAGES = ("sw", "mr")
+
+
+@pytest.fixture
+def settings(tiny: Any) -> dict[str, Any]:
+    """Settings of a study of two arms with one seed, whose stages take a few steps each."""
+    teacher = tiny.encoder(centring=False)
+    loop = {"batch_size": 8, "precision": "fp32", "held_out": 8, "evaluate_every": 3, "threads": 1}
+    english = {"path": str(tiny.training["sw"]), "language": "sw"}
+    pairs = [{"path": str(tiny.training[code]), "language": code} for code in LANGUAGES]
+    test = [{"path": str(tiny.test[code]), "language": code} for code in LANGUAGES]
+    recipe = {"teacher": teacher, "loss": {"maxsim_contrast": 1.0}}
+    return {
+        "kind": "study",
+        "name": "tiny",
+        "seeds": [4],
+        "arms": [
+            {"name": "as-it-comes", "sampling": {"alpha": 1.0}},
+            {"name": "alike", "sampling": {"alpha": 0.0}},
+        ],
+        "pretrain": {
+            "text": [{**english, "side": "target"}, *pairs],
+            "tokenizer": {"vocabulary": 120},
+            "model": {"layers": 1, "width": 16, "heads": 2},
+            "pretraining": {"steps": 3, "batch_size": 4, "length": 24, "held_out": 4, "threads": 1},
+        },
+        "transfer": {
+            **recipe,
+            "student": {"query_length": 24, "passage_length": 24, "centring": False,
+                        "projection": "linear", "projection_dim": 32},
+            "bitext": [{**english, "monolingual": True}],
+            "training": {**loop, "steps": 3, "learning_rate": 1e-3},
+        },
+        "distil": {**recipe, "bitext": pairs, "training": {**loop, "steps": 3, "alignment": "trust"}},
+        "collections": [{"name": "bitext", "label": "ciphers", "bitext": test}],
+    }  # fmt: skip
+
+
+class StopAt(Reporter):
+    """A user who stops the study when a stage of some name begins its work."""
+
+    def __init__(self, label: str) -> None:
+        self.label, self.begun = label, False
+
+    def say(self, sentence: str) -> None:
+        self.begun |= self.label in sentence
+
+    def stage(self, name: str, total: int) -> None:
+        if self.begun:
+            raise KeyboardInterrupt
+
+
+def started(runs: Path) -> dict[str, str]:
+    """Return when each finished run was started."""
+    records = [read_record(path) for path in runs.iterdir()]
+    return {record["id"]: record["started"] for record in records if record["state"] == "finished"}
+
+
+def test_a_study_that_is_stopped_goes_on_where_it_was(settings: dict[str, Any], tmp_path: Path) -> None:
+    config, runs = parse_config(settings), tmp_path / "runs"
+    assert isinstance(config, StudyConfig)
+    with pytest.raises(KeyboardInterrupt):
+        training.execute(config, runs, ["test"], run_id="study", reporter=StopAt("alike, seed 4, transfer"))
+    assert read_record(runs / "study")["state"] == "stopped"
+    assert read_record(runs / "study.alike.s4.transfer")["state"] == "stopped"
+    assert not (runs / "study.alike.s4.distil").exists()
+    before = started(runs)
+    assert set(before) == {f"study.as-it-comes.s4.{s}" for s in ("pretrain", "transfer", "distil")} | {
+        "study.alike.s4.pretrain"
+    }
+
+    training.resume(reopen(runs / "study", ["test"]))
+
+    after = started(runs)
+    assert {run: after[run] for run in before} == before  # what was finished was not done again
+    assert set(after) == {"study", *(stage.run_id("study") for stage in planned(config))}
+    records = {path.name: read_record(path) for path in runs.iterdir()}
+    assert records["study"]["summary"]["runs"] == [stage.run_id("study") for stage in planned(config)]
+    assert records["study"]["summary"]["stages"] == "6 of 6"
+    # each stage begins with what the one before it left, and all have one tokenizer
+    for arm in ("as-it-comes", "alike"):
+        for stage, earlier in (
+            ("transfer", "pretrain/checkpoints/encoder"),
+            ("distil", "transfer/checkpoints/student"),
+        ):
+            student = records[f"study.{arm}.s4.{stage}"]["config"]["student"]
+            assert student["checkpoint"].endswith(f"study.{arm}.s4.{earlier}")
+            assert student["projection"] == "linear"
+    tokenizers = {
+        (runs / f"study.{arm}.s4.pretrain/checkpoints/encoder/tokenizer.json").read_bytes()
+        for arm in ("as-it-comes", "alike")
+    }
+    assert len(tokenizers) == 1
+    # the arms differ in sampling and, but for the first, in whose tokenizer they take: in nothing else
+    one, other = (records[f"study.{arm}.s4.pretrain"]["config"] for arm in ("as-it-comes", "alike"))
+    assert {key for key in one if one[key] != other[key]} == {"name", "tags", "sampling", "tokenizer"}
+    # both kinds of scores are stored: before distillation and after it
+    for stage in ("transfer", "distil"):
+        assert (runs / f"study.alike.s4.{stage}" / "scores.parquet").is_file()
+
+
+def test_a_stage_that_fails_stops_the_study_and_can_be_tried_again(
+    settings: dict[str, Any], tmp_path: Path, tiny: Any
+) -> None:
+    config, runs = parse_config(settings), tmp_path / "runs"
+    copy = tmp_path / "pairs.tsv"
+    copy.write_bytes(tiny.training["sw"].read_bytes())
+    config.distil.bitext[0].path = str(copy)
+
+    class Careless(Reporter):
+        def say(self, sentence: str) -> None:
+            if "distil" in sentence and copy.exists():
+                copy.unlink()
+
+    with pytest.raises(OpticalError, match=r"stage 3 of 6: as-it-comes, seed 4, distil failed: .*pairs\.tsv"):
+        training.execute(config, runs, ["test"], run_id="study", reporter=Careless())
+    assert read_record(runs / "study")["state"] == "failed"
+    assert len(started(runs)) == 2
+    copy.write_bytes(tiny.training["sw"].read_bytes())
+    training.resume(reopen(runs / "study", ["test"]))
+    assert len(started(runs)) == 7
+
+
+def test_missing_sources_are_found_before_anything_trains(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["distil"]["bitext"][1]["path"] = "nowhere.tsv"
+    with pytest.raises(InputError, match=r"distil\.bitext\.1.*nowhere\.tsv"):
+        training.execute(parse_config(settings), tmp_path / "runs", ["test"], run_id="study")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["study"]
+
+
+def test_a_study_resumes_only_as_it_was_configured(settings: dict[str, Any], tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "runs", parse_config(settings), ["test"])
+    settings = json.loads(json.dumps(settings))
+    settings["arms"][1]["sampling"]["alpha"] = 0.25
+    with pytest.raises(InputError, match=r"arms\.1\.sampling\.alpha is 0\.25 here and 0\.0 in run"):
+        check_unchanged(run, parse_config(settings), "study.toml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"seeds": [1, 1]}, "seeds holds a seed twice"),
+        ({"seed": 3}, "a study's seeds are `seeds`"),
+        ({"collections": []}, "collections is missing"),
+        ({"arms": [{"name": "a", "sampling": {}}, {"name": "a", "sampling": {}}]}, "a name twice"),
+        ({"arms": [{"name": "a", "sampling": {"alpha": 2.0}}, {"name": "b", "sampling": {}}]},
+         r"arms\.0\.sampling\.alpha: input should be less than or equal to 1"),
+        ({"transfer.student.checkpoint": "elsewhere"}, "transfer.student.checkpoint is what the study pre-trains"),
+        ({"transfer.student.passage_length": 100}, r"passage_length = 100 is more than the 24 tokens"),
+        ({"transfer.student": None}, "transfer.student is missing"),
+        ({"distil.student": {}}, "distil.student is what transfer leaves"),
+        ({"distil.teacher.pooling": "cls"}, "one space needs one teacher"),
+        ({"distil.seed": 5}, "distil.seed is the study's to say"),
+        ({"pretrain.preset": "pretrain"}, "pretrain.preset: a study's stages are written out whole"),
+        ({"distil.training.stepz": 5}, "distil.training.stepz is not a setting .did you mean 'steps'"),
+    ],
+)  # fmt: skip
+def test_impossible_studies_are_refused(
+    settings: dict[str, Any], changes: dict[str, Any], sentence: str
+) -> None:
+    settings = json.loads(json.dumps(settings))
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        place = settings
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    with pytest.raises(InputError, match=sentence):
+        parse_config(settings)

@@ -26,6 +26,7 @@ from engine.config.reading import (
     presets,
 )
 from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
+from engine.config.study import StudyConfig
 from engine.config.translation import TranslationConfig
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "RunConfig",
     "RunHeader",
     "Settings",
+    "StudyConfig",
     "TextConfig",
     "TrainingConfig",
     "TranslationConfig",

@@ -14,10 +14,11 @@ from engine.config.base import RunHeader
 from engine.config.baselines import FuseConfig, LexicalConfig
 from engine.config.pretraining import PretrainConfig
 from engine.config.runs import DistilConfig, EvaluateConfig
+from engine.config.study import StudyConfig
 from engine.errors import InputError, nearest
 from engine.validation import sentence
 
-AnyConfig = DistilConfig | EvaluateConfig | PretrainConfig | LexicalConfig | FuseConfig
+AnyConfig = DistilConfig | EvaluateConfig | PretrainConfig | StudyConfig | LexicalConfig | FuseConfig
 KINDS: dict[str, type[RunHeader]] = {
     model.model_fields["kind"].default: model for model in get_args(AnyConfig)
 }

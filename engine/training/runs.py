@@ -8,7 +8,15 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from engine.config import AnyConfig, DistilConfig, EvaluateConfig, FuseConfig, LexicalConfig, PretrainConfig
+from engine.config import (
+    AnyConfig,
+    DistilConfig,
+    EvaluateConfig,
+    FuseConfig,
+    LexicalConfig,
+    PretrainConfig,
+    StudyConfig,
+)
 from engine.errors import OpticalError
 from engine.evaluation.fusing import fuse_run
 from engine.evaluation.lexical import lexical_run
@@ -22,6 +30,7 @@ from engine.training.pretraining.run import pretrain_run
 from engine.training.pretraining.speed import peak_memory
 from engine.training.state import STATE_FILE
 from engine.training.stopping import terminable
+from engine.training.study import study_run
 
 
 def execute(
@@ -72,6 +81,9 @@ def _carry_out(config: AnyConfig, run: RunFolder, reporter: Reporter) -> list[Sc
                     scores = evaluate_run(config, run, reporter)
                 case PretrainConfig():
                     scores = pretrain_run(config, run, reporter)
+                case StudyConfig():
+                    study_run(config, run, reporter, _carry_out)
+                    scores = []
                 case LexicalConfig():
                     scores = lexical_run(config, run, reporter)
                 case FuseConfig():

@@ -32,7 +32,7 @@ class ArmConfig(Settings):
 
 
 class StudyConfig(RunConfig):
-    """Pre-train encoders that differ in balance alone, put each through the same transfer and distillation."""
+    """Pre-train encoders that differ in balance alone; put each through the same transfer and distillation."""
 
     kind: Literal["study"] = "study"
     """The kind of run."""
@@ -91,8 +91,8 @@ class StudyConfig(RunConfig):
         for name in ("query_length", "passage_length"):
             if getattr(student, name) > positions:
                 raise ValueError(
-                    f"transfer.student.{name} = {getattr(student, name)} is more than the {positions} tokens that "
-                    "the pre-trained encoders take; lower it, or raise pretrain.model.positions"
+                    f"transfer.student.{name} = {getattr(student, name)} is more than the {positions} tokens "
+                    "that the pre-trained encoders take; lower it, or raise pretrain.model.positions"
                 )
 
 

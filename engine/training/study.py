@@ -1,4 +1,4 @@
-"""A study: every arm with every seed through pre-training, transfer and distillation, each a run of its own."""
+"""A study: every arm with every seed through pre-training, transfer and distillation, a run each."""
 
 from __future__ import annotations
 

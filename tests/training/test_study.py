@@ -163,7 +163,7 @@ def test_a_study_resumes_only_as_it_was_configured(settings: dict[str, Any], tmp
         ({"arms": [{"name": "a", "sampling": {}}, {"name": "a", "sampling": {}}]}, "a name twice"),
         ({"arms": [{"name": "a", "sampling": {"alpha": 2.0}}, {"name": "b", "sampling": {}}]},
          r"arms\.0\.sampling\.alpha: input should be less than or equal to 1"),
-        ({"transfer.student.checkpoint": "elsewhere"}, "transfer.student.checkpoint is what the study pre-trains"),
+        ({"transfer.student.checkpoint": "elsewhere"}, "transfer.student.checkpoint is what the study"),
         ({"transfer.student.passage_length": 100}, r"passage_length = 100 is more than the 24 tokens"),
         ({"transfer.student": None}, "transfer.student is missing"),
         ({"distil.student": {}}, "distil.student is what transfer leaves"),

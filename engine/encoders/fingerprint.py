@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.encoders.encoder import Encoder
@@ -14,7 +14,7 @@ _SENTENCE = {"query_prefix", "passage_prefix", "query_length", "passage_length",
 
 
 def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
-    """Return a short hash of what an encoder computes: its settings, fitted vectors and weights.
+    """Return a short hash of what an encoder computes: its settings, tokenizer, fitted vectors and weights.
 
     With `sentences`, only what its sentence vectors hang on. Of each weight tensor a sample of 64 values is
     hashed, which any training step changes.
@@ -22,6 +22,8 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
     digest = hashlib.blake2b(digest_size=12)
     settings = encoder.config.model_dump(include=_SENTENCE if sentences else None, exclude={"checkpoint"})
     digest.update(repr(sorted(settings.items())).encode())
+    for part in _tokenization(encoder.tokenizer):
+        digest.update(part)
     weights = encoder.model.state_dict() if sentences else encoder.state_dict()
     for name, tensor in weights.items():
         if "pooler." in name:  # unused here, and random in checkpoints that come without one
@@ -32,3 +34,15 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(flat[:: max(1, len(flat) // 64)].float().cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _tokenization(tokenizer: Any) -> list[bytes]:
+    """Return what makes pieces of a text: vocabulary, normaliser, and what stands before and after them.
+
+    Not the whole tokenizer, whose truncation and padding are those of the last call.
+    """
+    backend = tokenizer.backend_tokenizer
+    parts = (backend.normalizer, backend.pre_tokenizer, backend.model, backend.post_processor)
+    states = [b"" if part is None else bytes(part.__getstate__()) for part in parts]
+    added = sorted((number, repr(token)) for number, token in tokenizer.added_tokens_decoder.items())
+    return [*states, repr(added).encode()]

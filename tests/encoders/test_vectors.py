@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.normalizers import Sequence
 
 from engine.encoders.encoder import Encoder
 from engine.encoders.fingerprint import fingerprint
@@ -36,6 +39,39 @@ def test_every_load_of_one_checkpoint_has_one_fingerprint(open_encoder: Open) ->
 def test_a_training_step_changes_the_fingerprint(open_encoder: Open, sentences: bool) -> None:
     plain, trained = open_encoder(), trained_a_step(open_encoder())
     assert fingerprint(plain, sentences=sentences) != fingerprint(trained, sentences=sentences)
+
+
+def without_normaliser(encoder: Encoder) -> None:
+    encoder.tokenizer.backend_tokenizer.normalizer = Sequence([])
+
+
+def with_swapped_pieces(encoder: Encoder) -> None:
+    backend = encoder.tokenizer.backend_tokenizer
+    state = json.loads(backend.to_str())
+    vocabulary = state["model"]["vocab"]
+    if isinstance(vocabulary, dict):  # a piece and its number
+        one, other = list(vocabulary)[-2:]
+        vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
+    else:
+        vocabulary[-2], vocabulary[-1] = vocabulary[-1], vocabulary[-2]
+    backend.model = Tokenizer.from_str(json.dumps(state)).model
+
+
+def with_another_piece(encoder: Encoder) -> None:
+    encoder.tokenizer.add_tokens(["rivers"])
+
+
+@pytest.mark.parametrize("change", [without_normaliser, with_swapped_pieces, with_another_piece])
+@pytest.mark.parametrize("sentences", [False, True])
+def test_another_tokenizer_over_equal_weights_has_another_fingerprint(
+    open_encoder: Open, sentences: bool, change: Callable[[Encoder], None]
+) -> None:
+    encoder = open_encoder()
+    before = fingerprint(encoder, sentences=sentences)
+    list(encoder.encode(TEXTS, "query"))  # what it was used for is not what it is
+    assert fingerprint(encoder, sentences=sentences) == before
+    change(encoder)
+    assert fingerprint(encoder, sentences=sentences) != before
 
 
 @pytest.mark.parametrize(

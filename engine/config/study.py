@@ -32,7 +32,7 @@ class ArmConfig(Settings):
 
 
 class StudyConfig(RunConfig):
-    """Pre-train encoders that differ in balance alone; put each through the same transfer and distillation."""
+    """Pre-train encoders that differ in balance alone, then transfer and distil each in the same way."""
 
     kind: Literal["study"] = "study"
     """The kind of run."""

@@ -1,48 +1,54 @@
-"""Every method that ships as a preset, with one teacher, one body of bitext and one budget: the table.
+"""Every method with one teacher, one body of bitext and one budget, in one table.
 
     OPTICAL_DATA=../shared/data python benchmarks/methods.py --results methods/results.duckdb
+    python benchmarks/methods.py --results methods/results.duckdb --table docs/methods.md
 
 One student for Somali, Swahili, Tagalog and Marathi learns from TICO-19's training part (segments 971 to
 3070). It is asked TICO-19's evaluation part (0 to 970) among its 971 English sentences, and LAReQA, whose
-eleven languages it did not learn from. Each run is a process of its own, so that its peak memory is its own.
-Runs that are finished are not repeated.
+eleven languages it did not learn from. Baselines that learn nothing stand beside. Each run is a process of
+its own, so that its peak memory is its own. Runs that are finished are not repeated, so the benchmark can be
+stopped and started again; those of another budget are refused.
 
-``--table`` prints the table of what is there, ``--dry`` checks every configuration and runs nothing. With
-``--lareqa-limit N`` LAReQA is asked its first N questions of each language only.
+The budget is ``--steps`` of 32 pairs, and LAReQA is asked the first ``--lareqa-limit`` questions of each
+language: about four minutes a run on two cores as it stands. Systems that learn nothing are run with the
+first of ``--seeds`` only. ``--dry`` checks every configuration and runs nothing; ``--table`` prints the table of what is there, or puts it between the marks in a Markdown file.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
-import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from methods_table import BASELINE, TAG, markdown, put_between_marks
 
 from engine.cli.options import refreshed
 from engine.config import AnyConfig, parse_config, preset_settings, presets
 from engine.errors import OpticalError
-from engine.evaluation.significance import LanguageComparison, compare_languages, holm
 from engine.paths import runs_folder
-from engine.results.queries import list_runs, query_scores_of
-from engine.results.spool import RunFolder, tail
+from engine.results.queries import list_runs
 
 LANGUAGES = ("so", "sw", "tl", "mr")
-BASELINE = "zero-shot"
-TAG = "methods"
-#: The collections and the measure of each that the table shows.
-MEASURES = {"tico-19": "RR", "lareqa": "mAP@20"}
+GOLD, FUSED, FUSED_TRAINED = "translate-gold", "rrf: zero-shot, tfidf", "rrf: optical-contrast, tfidf"
+#: What is fused, by the names of earlier systems.
+FUSIONS = {FUSED: (BASELINE, "tfidf"), FUSED_TRAINED: ("optical-contrast", "tfidf")}
+#: Ranks that the cross-encoder ranks anew; every one costs a pass over query and document.
+RERANKED = 10
 
-Scores = dict[str, dict[str, float]]
+
+def trained() -> list[str]:
+    """Return every preset that distils the teacher into itself, but the demo's, which has its own budget."""
+    found = {name: preset_settings(name) for name in presets() if name != "demo"}
+    return [name for name, one in found.items() if one.get("kind") == "distil" and "student" not in one]
 
 
-def systems() -> tuple[str, ...]:
-    """Return the baseline and every preset that distils but the demo's, which has a budget of its own."""
-    distil = [n for n in presets() if n != "demo" and preset_settings(n).get("kind") == "distil"]
-    return BASELINE, *distil
+def systems() -> list[str]:
+    """Return all systems, those that others are made of first."""
+    untrained = [name for name in ("bm25", "tfidf", "lir") if name in presets()]
+    reranked = ["cross-encoder"] if "cross-encoder" in presets() else []
+    return [BASELINE, *untrained, GOLD, *trained(), *FUSIONS, *reranked]
 
 
 def sources(start: int, stop: int) -> list[dict[str, Any]]:
@@ -53,19 +59,39 @@ def sources(start: int, stop: int) -> list[dict[str, Any]]:
     ]
 
 
-def settings_of(system: str, seed: int, lareqa_limit: int | None = None) -> AnyConfig:
+def settings_of(system: str, seed: int, steps: int, lareqa_limit: int | None) -> AnyConfig:
     """Return the configuration of one run."""
     lareqa: dict[str, Any] = {"name": "lareqa", **({"limit": lareqa_limit} if lareqa_limit else {})}
-    common = {
-        "name": f"{system}-{seed}",
-        "seed": seed,
-        "tags": [TAG, system],
-        "collections": [{"name": "bitext", "label": "tico-19", "bitext": sources(0, 971)}, lareqa],
-        "bitext": sources(971, 3071),
-    }
+    header = {"name": f"{system}-{seed}", "seed": seed, "tags": [TAG, system]}
+    asked = {"collections": [{"name": "bitext", "label": "tico-19", "bitext": sources(0, 971)}, lareqa]}
+    learnt = {"bitext": sources(971, 3071)}
+    plain = {"kind": "evaluate", "encoder": preset_settings("optical")["teacher"], **learnt, **asked}
     if system == BASELINE:
-        return parse_config({"kind": "evaluate", "encoder": preset_settings("optical")["teacher"], **common})
-    return parse_config({**preset_settings(system), **common})
+        return parse_config({**plain, **header})
+    if system == GOLD:
+        return parse_config({**plain, **header, "translation": {"checkpoint": "gold"}})
+    if system in FUSIONS:
+        return parse_config(
+            {
+                **preset_settings("rrf"),
+                **header,
+                "systems": [{"run": f"{one}-{seed}"} for one in FUSIONS[system]],
+            }
+        )
+    settings = {**preset_settings(system), **header}
+    match settings["kind"]:
+        case "lexical":
+            settings |= asked
+        case "evaluate":
+            settings |= {**learnt, **asked, "evaluation": {"scoring": ["maxsim"]}}
+        case "cross-encoder":
+            training = {**settings.get("training", {}), "steps": steps, "evaluate_every": max(1, steps // 2)}
+            first = {"run": f"{BASELINE}-{seed}", "depth": RERANKED}
+            settings |= {**learnt, "training": training, "first_stage": first}
+        case _:
+            training = {**settings["training"], "steps": steps, "evaluate_every": max(1, steps // 2)}
+            settings |= {**learnt, **asked, "training": training}
+    return parse_config(settings)
 
 
 def main() -> None:
@@ -74,156 +100,88 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("methods/results.duckdb"))
     parser.add_argument("--systems", nargs="+", choices=systems(), default=systems())
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--lareqa-limit", type=int)
-    parser.add_argument("--table", action="store_true", help="print the table of what is there")
+    parser.add_argument("--steps", type=int, default=120, help="training steps of every system (default 120)")
+    parser.add_argument(
+        "--lareqa-limit", type=int, default=300, help="0 asks all 1,190 questions (default 300)"
+    )
+    parser.add_argument(
+        "--table",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="print the table, or put it into FILE; runs nothing",
+    )
     parser.add_argument("--dry", action="store_true", help="check every configuration and run nothing")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     wanted = [
-        settings_of(system, seed, arguments.lareqa_limit)
-        for seed in arguments.seeds
+        settings_of(system, seed, arguments.steps, arguments.lareqa_limit)
         for system in arguments.systems
-        if system != BASELINE or seed == arguments.seeds[0]  # nothing in it is random
+        for seed in (arguments.seeds if system in trained() else arguments.seeds[:1])
     ]
-    if arguments.dry:
-        for config in wanted:
-            print(f"{config.name:32} {described(config)}")
-        return
-    arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.one:
-        carry_out(wanted[0], arguments.results)
-        return
-    if not arguments.table:
-        for config in wanted:
-            run_apart(config, arguments)
-    table(arguments.results)
+    try:
+        if arguments.dry:
+            for config in wanted:
+                print(f"{config.name:36} {described(config)}")
+        elif arguments.one:
+            carry_out(wanted[0], arguments.results)
+        elif arguments.table:
+            told = markdown(arguments.results, systems())
+            print(told) if arguments.table == "-" else put_between_marks(
+                Path(arguments.table), "methods", told
+            )
+        else:
+            arguments.results.parent.mkdir(parents=True, exist_ok=True)
+            for config in wanted:
+                run_apart(config, arguments)
+            print(markdown(arguments.results, systems()))
+    except OpticalError as error:
+        sys.exit(str(error))
 
 
 def described(config: AnyConfig) -> str:
     """Return what sets a configuration apart from the others."""
     if config.kind != "distil":
-        return "no training"
+        return config.kind
     set_apart = {**config.loss.model_dump(exclude_defaults=True)}
-    set_apart |= config.transport.model_dump(include={"solver", "marginals"}, exclude_defaults=True)
+    set_apart |= config.transport.model_dump(include={"solver", "marginals", "layers"}, exclude_defaults=True)
     set_apart |= config.training.model_dump(include={"student_role", "anchor"}, exclude_defaults=True)
     return ", ".join(f"{key} {value}" for key, value in set_apart.items())
 
 
 def run_apart(config: AnyConfig, arguments: argparse.Namespace) -> None:
     """Carry out one run in a process of its own, unless it is there."""
-    if finished(arguments.results, config.name):
+    if finished(arguments.results, config):
         return
     system, _, seed = config.name.rpartition("-")
-    limit = ["--lareqa-limit", str(arguments.lareqa_limit)] if arguments.lareqa_limit else []
-    where = ["--results", str(arguments.results)]
-    command = [sys.executable, __file__, "--one", "--systems", system, "--seeds", seed, *where, *limit]
-    if subprocess.run(command, check=False).returncode:
+    budget = ["--steps", str(arguments.steps), "--lareqa-limit", str(arguments.lareqa_limit)]
+    command = [sys.executable, __file__, "--one", "--systems", system, "--seeds", seed, *budget]
+    if subprocess.run([*command, "--results", str(arguments.results)], check=False).returncode:
         print(f"{config.name} failed; the table goes without it", file=sys.stderr)
 
 
 def carry_out(config: AnyConfig, results: Path) -> None:
-    """Carry out a run here, and note in its summary the most memory that this process held (Linux: KiB)."""
+    """Carry out a run here."""
     from engine.cli.console import ConsoleReporter
     from engine.training.runs import execute
 
     with ConsoleReporter() as reporter:
         reporter.say(f"── {config.name} ──")
-        try:
-            run, _ = execute(config, runs_folder(results), sys.argv, reporter=reporter)
-        except OpticalError as error:
-            sys.exit(f"{config.name}: {error}")
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run.update(summary={"peak_memory_mib": round(kibibytes / 1024)})
+        execute(config, runs_folder(results), sys.argv, reporter=reporter)
 
 
-def finished(results: Path, name: str) -> bool:
-    """Tell whether a finished run of that name is there."""
+def finished(results: Path, config: AnyConfig) -> bool:
+    """Tell whether a finished run of that name is there; refuse one that was made with other settings."""
     if not runs_folder(results).is_dir():
         return False
-    return any(run["name"] == name and run["state"] == "finished" for run in list_runs(refreshed(results)))
-
-
-def table(results: Path) -> None:
-    """Print what each system reached, what it gained over zero-shot, and what it cost."""
-    runs = [run for run in list_runs(refreshed(results), f"tags={TAG}") if run["state"] == "finished"]
-    by_system = {
-        system: [run["id"] for run in reversed(runs) if run["name"].rpartition("-")[0] == system]
-        for system in systems()
-    }
-    found = {system: ids for system, ids in by_system.items() if ids}
-    for collection, measure in MEASURES.items():
-        scores = {system: averaged(results, collection, measure, ids) for system, ids in found.items()}
-        quality(collection, measure, {system: one for system, one in scores.items() if one})
-    print(f"\n{'system':28}{'runs':>5}{'pairs/s':>10}{'peak MiB':>10}{'best step':>14}")
-    for system, ids in found.items():
-        folders = [RunFolder.open(runs_folder(results) / run) for run in ids]
-        speeds = [speed for folder in folders if (speed := speed_of(folder)) is not None]
-        summaries = [folder.record["summary"] or {} for folder in folders]
-        memory = [one["peak_memory_mib"] for one in summaries if "peak_memory_mib" in one]
-        best = [str(one["best_step"]) for one in summaries if "best_step" in one]
-        cells = (
-            f"{statistics.mean(speeds):.1f}" if speeds else "–",
-            f"{max(memory):,}" if memory else "–",
-            ", ".join(best) or "–",
-        )
-        print(f"{system:28}{len(ids):>5}{cells[0]:>10}{cells[1]:>10}{cells[2]:>14}")
-
-
-def quality(collection: str, measure: str, scores: Mapping[str, Scores]) -> None:
-    """Print a collection's figures, and paired tests against zero-shot.
-
-    p values are corrected (Holm) over all systems: those of the means together, those of the languages
-    together.
-    """
-    if not scores:
-        return
-    baseline = scores.get(BASELINE)
-    tested = {
-        system: compare_languages(baseline, one)
-        for system, one in scores.items()
-        if baseline and system != BASELINE
-    }
-    languages = list(next(iter(scores.values())))
-    of_means = dict(zip(tested, holm([one.mean.p for one in tested.values()]), strict=True))
-    of_languages = corrected(tested)
-    print(f"\n{collection}, {measure}: query scores averaged over seeds; * differs from zero-shot, p < .05")
-    print(
-        f"{'system':28}"
-        + "".join(f"{code:>8}" for code in (*languages, "mean"))
-        + f"{'Δ mean':>9}{'95 % interval':>20}{'p':>8}"
-    )
-    for system, one in scores.items():
-        means = {code: statistics.mean(one[code].values()) for code in languages}
-        stars = {code: "*" if of_languages.get((system, code), 1.0) < 0.05 else " " for code in languages}
-        line = f"{system:28}" + "".join(f"{means[code]:7.4f}{stars[code]}" for code in languages)
-        line += f"{statistics.mean(means.values()):7.4f} "
-        if system in tested:
-            mean = tested[system].mean
-            line += f"{mean.delta:+9.4f}  [{mean.low:+.4f}, {mean.high:+.4f}]{of_means[system]:8.4f}"
-        print(line)
-
-
-def corrected(tested: Mapping[str, LanguageComparison]) -> dict[tuple[str, str], float]:
-    """Return the p value of every system and language, corrected over all of them."""
-    raw = {(system, code): c.p for system, one in tested.items() for code, c in one.languages.items()}
-    return dict(zip(raw, holm(list(raw.values())), strict=True))
-
-
-def speed_of(run: RunFolder) -> float | None:
-    """Return the pairs a second that a run's steps reached, if it trained."""
-    speeds = [r.metrics["pairs_per_second"] for r in tail(run.metrics_path).records if "loss" in r.metrics]
-    return speeds[-1] if speeds else None
-
-
-def averaged(results: Path, collection: str, measure: str, runs: Sequence[str]) -> Scores:
-    """Return each query's score averaged over `runs`, by language."""
-    values: dict[str, dict[str, list[float]]] = {}
-    for row in query_scores_of(results, list(runs), measure=measure, collection=collection).records():
-        values.setdefault(row["query_language"], {}).setdefault(row["query_id"], []).append(row["value"])
-    return {
-        language: {query: statistics.mean(found) for query, found in queries.items()}
-        for language, queries in values.items()
-    }
+    for run in list_runs(refreshed(results), f"tags={TAG}"):
+        if run["name"] == config.name and run["state"] == "finished":
+            if parse_config(run["config"]) != config:
+                sys.exit(
+                    f"{config.name} in {results} has other settings; give the same, or another --results"
+                )
+            return True
+    return False
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ def changes(name: str) -> dict[str, Any]:
     loss = {"maxsim_contrast": 0.0, "transport": 0.0, **preset["loss"]}
     return {
         "training": {"steps": 2, "evaluate_every": 2, "held_out": 6, "batch_size": 6, **own},
-        "transport": preset["transport"],
+        # the tiny encoder has two layers
+        "transport": preset["transport"] | ({"layers": [1, 2]} if "layers" in preset["transport"] else {}),
         "loss": loss | ({"negatives": 4} if "negatives" in loss else {}),
         "evaluation": preset.get("evaluation", {}),
     }

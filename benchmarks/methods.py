@@ -11,7 +11,8 @@ stopped and started again; those of another budget are refused.
 
 The budget is ``--steps`` of 32 pairs, and LAReQA is asked the first ``--lareqa-limit`` questions of each
 language: about four minutes a run on two cores as it stands. Systems that learn nothing are run with the
-first of ``--seeds`` only. ``--dry`` checks every configuration and runs nothing; ``--table`` prints the table of what is there, or puts it between the marks in a Markdown file.
+first of ``--seeds`` only. ``--dry`` checks every configuration and runs nothing; ``--table``
+prints the table of what is there, or puts it between the marks in a Markdown file.
 """
 
 from __future__ import annotations

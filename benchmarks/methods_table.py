@@ -59,9 +59,9 @@ def legend(found: Mapping[str, Sequence[Mapping[str, object]]]) -> str:
     return (
         f"{told}; {seeds} seed{'s' if seeds > 1 else ''}, a query's scores averaged over them. Δ is the mean "
         "over languages less that of zero-shot, with its 95 % bootstrap interval over topics; * differs from "
-        f"zero-shot with p < {LEVEL:g} in a paired randomisation test, Holm-corrected over all systems (means) "
-        "or over all systems and languages. Pairs a second and memory are of one process on the machine as it "
-        "was."
+        f"zero-shot with p < {LEVEL:g} in a paired randomisation test, Holm-corrected over all systems "
+        "(means) or over all systems and languages. Pairs a second and memory are of one process on the "
+        "machine as it was."
     )
 
 

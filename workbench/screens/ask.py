@@ -14,12 +14,13 @@ from textual.widgets import Input, Static
 from workbench.actions import bindings
 from workbench.screens.choosing import Choosing
 from workbench.widgets.answer import Answer, Hits
+from workbench.widgets.entry import Entry
 from workbench.widgets.table import Table
 
 HITS = 20
 
 
-class Question(Input):
+class Question(Entry):
     """The query. Enter asks, and # in the empty line lists the collection's own queries."""
 
     HELP = (

@@ -13,6 +13,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from workbench.widgets.entry import Entry
 from workbench.widgets.table import Cell, Column, Table
 
 
@@ -58,7 +59,7 @@ class Line(ModalScreen[str | None]):
             dialog.border_title = self.heading
             if self.hint:
                 yield Static(Text(self.hint), classes="sentence")
-            yield Input(self.value, select_on_focus=False)
+            yield Entry(self.value, select_on_focus=False)
             yield Static(classes="wrong")
             yield Static("Enter  take it     Esc  leave it", classes="keys")
 
@@ -102,7 +103,7 @@ class Choose(ModalScreen[Any]):
         """Show the list."""
         with Vertical(classes="dialog tall-dialog") as dialog:
             dialog.border_title = self.heading
-            yield Input(placeholder="type to narrow the list")
+            yield Entry(placeholder="type to narrow the list")
             empty = "nothing listed fits; Enter takes what is typed" if self.typed else "nothing fits"
             yield Table(id="choices", fixed=0, empty=empty)
             yield Static(id="doing", classes="sentence")

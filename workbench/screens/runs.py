@@ -24,6 +24,7 @@ from workbench.series import Curves, Follower
 from workbench.store import Run, Snapshot, difference, encoder_of, flat, headline, languages_of
 from workbench.text import age, duration, number, score
 from workbench.themes import curve_colours
+from workbench.widgets.entry import Entry
 from workbench.widgets.table import Cell, Column, Table
 
 LOOKS = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
@@ -74,7 +75,7 @@ class RunsScreen(Editing, Room):
 
     def body(self) -> ComposeResult:
         """The filter, the table and the details."""
-        yield Input(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
+        yield Entry(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
         yield Static(id="greeting")
         with Container(id="runs-body"):
             yield Table(id="runs-table", fixed=3, empty="reading runs …")

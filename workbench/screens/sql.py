@@ -22,6 +22,7 @@ from workbench.history import read_history, remember
 from workbench.screens.base import Room
 from workbench.screens.dialogs import Choose, Line
 from workbench.store import Snapshot
+from workbench.widgets.entry import in_order
 from workbench.widgets.table import Column, Table
 
 FIRST = """\
@@ -36,6 +37,10 @@ class Editor(TextArea):
     """The question. F5 runs it from anywhere on the screen."""
 
     HELP = "**Editor.** Write one SQL statement; F5 or Ctrl+J runs it, F8 brings earlier ones back."
+
+    async def on_key(self, event: events.Key) -> None:
+        """Take keys in their order."""
+        await in_order(self, event)
 
 
 class SqlScreen(Room):

@@ -18,6 +18,7 @@ from engine.errors import InputError
 from engine.languages import language
 from workbench.actions import bindings
 from workbench.plans import Pair
+from workbench.widgets.entry import Entry
 
 
 class RunField(Static, can_focus=True):
@@ -73,10 +74,10 @@ class PairBar(Vertical):
         with Horizontal():
             yield RunField(id="pair-run")
             yield Static("language", classes="name")
-            yield Input(id="pair-language", placeholder="sw", max_length=20)
+            yield Entry(id="pair-language", placeholder="sw", max_length=20)
             yield Static(id="pair-family")
-        yield Input(id="pair-source", placeholder="a sentence in that language")
-        yield Input(id="pair-target", placeholder="its English translation")
+        yield Entry(id="pair-source", placeholder="a sentence in that language")
+        yield Entry(id="pair-target", placeholder="its English translation")
 
     def take(self, run: str, name: str, pair: Pair | None, languages: list[str]) -> None:
         """Begin with a run (its id and name), the pair that is shown, and languages to suggest."""

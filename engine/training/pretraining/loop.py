@@ -160,6 +160,8 @@ class Pretraining:
             If it is told to stop; the state after the step under way is saved first.
         """
         settings, progress = self.config.pretraining, self.progress
+        flops, rate = self._flops(), matmul_rate(self.device, self.precision)
+        torch.manual_seed(self.config.seed)  # dropout hangs on the seed alone, whatever was drawn before
         batches = draw_blocks(
             self.corpora,
             self.parts,
@@ -174,8 +176,6 @@ class Pretraining:
             for languages, _ in islice(batches, progress.step):
                 self.drawn.update(languages)
             self.reporter.say(f"going on after step {progress.step}, where the last state was saved")
-        flops = self._flops()
-        rate = matmul_rate(self.device, self.precision)
         started = time.monotonic() - progress.elapsed
         if not progress.step:
             self._judge(started)

@@ -9,7 +9,7 @@ takes the database's place; when nothing changed, none is made.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from itertools import chain
@@ -22,7 +22,8 @@ from engine.errors import InputError, OpticalError
 from engine.languages import LANGUAGES
 from engine.results import database
 from engine.results.draft import drafted, remove_draft
-from engine.results.reading import Reading, hash_of, read_run
+from engine.results.hashes import Hashes, hash_of
+from engine.results.reading import Reading, read_run
 from engine.results.tables import KEYS
 
 
@@ -38,6 +39,9 @@ class IngestReport:
     rebuilt: bool = False
     seconds: float = 0.0
 
+
+BATCH_BYTES = 1 << 26
+"""Rows are written so many bytes of them at a time: far fewer transactions than runs, in bounded memory."""
 
 Stored = dict[str, dict[str, str]]
 """The hashes of what a database holds, by run and file."""
@@ -83,20 +87,16 @@ def ingest(results: Path, runs: Path, *, wait: float = database.WAIT_SECONDS) ->
 def _bring_up_to_date(results: Path, runs: Path, wait: float) -> IngestReport:
     stored = _stored(results, runs, wait)
     report = IngestReport(rebuilt=stored is None)
-    changes = _changes(runs, stored or {}, report)
-    first = next(changes, None)
-    if first is None and stored is not None:
-        return report
-    with drafted(results, copy=stored is not None, wait=wait) as connection:
-        if stored is None:
-            _define(connection)
-        for change in chain(() if first is None else (first,), changes):
-            known = stored is not None and change.run in stored
-            if change.tables and _apply(connection, change, report, known):
-                (report.updated if known else report.added).append(change.run)
-            elif known:
-                _delete(connection, change.run)
-                report.removed.append(change.run)
+    hashes = Hashes(runs)
+    batches = _batches(_changes(runs, stored or {}, hashes, report))
+    first = next(batches, None)
+    if first is not None or stored is None:
+        with drafted(results, copy=stored is not None, wait=wait) as connection:
+            if stored is None:
+                _define(connection)
+            for batch in chain([first or []], batches):
+                _write(connection, batch, stored or {}, report)
+    hashes.save()
     return report
 
 
@@ -132,12 +132,12 @@ def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
     return None
 
 
-def _changes(runs: Path, stored: Stored, report: IngestReport) -> Iterator[Reading]:
+def _changes(runs: Path, stored: Stored, hashes: Hashes, report: IngestReport) -> Iterator[Reading]:
     """Yield what differs from what is stored, run by run; a run that has to go has no tables."""
     folders = _folders(runs)
     for folder in folders:
         try:
-            reading = read_run(folder, stored.get(folder.name, {}))
+            reading = read_run(folder, stored.get(folder.name, {}), hashes)
         except OpticalError as error:
             report.problems.append(f"run {folder.name} was left out: {error}")
             if folder.name in stored:
@@ -157,42 +157,67 @@ def _folders(runs: Path) -> list[Path]:
     return sorted(entry for entry in runs.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _apply(
-    connection: duckdb.DuckDBPyConnection, reading: Reading, report: IngestReport, known: bool
-) -> bool:
-    """Replace the changed tables of one run in one transaction; a run with impossible values is left out."""
-    for table, rows in reading.tables.items():
-        connection.register(f"new_{table}", rows)
+def _batches(changes: Iterable[Reading]) -> Iterator[list[Reading]]:
+    batch: list[Reading] = []
+    size = 0
+    for change in changes:
+        batch.append(change)
+        size += sum(table.nbytes for table in change.tables.values())
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, batch: list[Reading], stored: Stored, report: IngestReport
+) -> None:
+    """Replace the changed tables of some runs, all at once; a run with impossible values is left out."""
     connection.begin()
     try:
-        for table in (*reading.tables, "ingested") if known else ():
-            connection.execute(f"DELETE FROM {table} WHERE {_owner(table)} = ?", [reading.run])
-        for table in reading.tables:
-            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_{table}")
-        connection.execute(
-            "INSERT INTO ingested SELECT ?, unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
-            [reading.run, list(reading.hashes), list(reading.hashes.values())],
-        )
+        _replace(connection, batch, stored)
         connection.commit()
     except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
         connection.rollback()
-        report.problems.append(f"run {reading.run} was left out: {database.first_line(error)}")
-        return False
-    finally:
-        for table in reading.tables:
-            connection.unregister(f"new_{table}")
-    return True
+        if len(batch) > 1:
+            for reading in batch:
+                _write(connection, [reading], stored, report)
+            return
+        report.problems.append(f"run {batch[0].run} was left out: {database.first_line(error)}")
+        batch = [Reading(batch[0].run)]
+        _replace(connection, batch, stored)
+    for reading in batch:
+        if reading.tables:
+            (report.updated if reading.run in stored else report.added).append(reading.run)
+        elif reading.run in stored:
+            report.removed.append(reading.run)
 
 
-def _delete(connection: duckdb.DuckDBPyConnection, run: str) -> None:
-    connection.begin()
+def _replace(connection: duckdb.DuckDBPyConnection, batch: list[Reading], stored: Stored) -> None:
     for table in ("runs", *KEYS, "ingested"):
-        connection.execute(f"DELETE FROM {table} WHERE {_owner(table)} = ?", [run])
-    connection.commit()
-
-
-def _owner(table: str) -> str:
-    return "id" if table == "runs" else "run"
+        old = [
+            reading.run
+            for reading in batch
+            if reading.run in stored
+            and (table == "ingested" or table in reading.tables or not reading.tables)
+        ]
+        if old:
+            owner = "id" if table == "runs" else "run"
+            connection.execute(f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?::VARCHAR[]))", [old])
+    for table in ("runs", *KEYS):
+        new = [reading.tables[table] for reading in batch if table in reading.tables]
+        if new:
+            connection.register("new_rows", pa.concat_tables(new))
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
+            connection.unregister("new_rows")
+    files = [(reading.run, *file) for reading in batch if reading.tables for file in reading.hashes.items()]
+    if files:
+        run, file, digest = map(list, zip(*files, strict=True))
+        connection.execute(
+            "INSERT INTO ingested SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
+            [run, file, digest],
+        )
 
 
 def _definitions() -> tuple[str, str]:

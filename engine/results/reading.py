@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import InputError, OpticalError
+from engine.results.hashes import Hashes, hash_of, stamp_of
 from engine.results.lines import parse_lines
 from engine.results.spool import State, parse_record, table_files
 from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, to_table
@@ -40,8 +40,10 @@ class Reading:
     problems: list[str] = field(default_factory=list)
 
 
-def read_run(folder: Path, known: dict[str, str]) -> Reading:
+def read_run(folder: Path, known: dict[str, str], hashes: Hashes) -> Reading:
     """Read the run in `folder`, parsing only the tables whose files differ from the hashes in `known`.
+
+    A file is opened only if `hashes` does not know it as it is, or its table is parsed.
 
     Raises
     ------
@@ -55,20 +57,21 @@ def read_run(folder: Path, known: dict[str, str]) -> Reading:
         **{name: table_files(folder, name) for name in TABLES},
     }
     for table, paths in files.items():
-        contents = {path: content for path in paths if (content := _content(path)) is not None}
-        hashes = {path.name: hash_of(content) for path, content in contents.items()}
-        if table == "runs" and not contents:
+        stamps = {path: stamp for path in paths if (stamp := stamp_of(path)) is not None}
+        if table == "runs" and not stamps:
             raise InputError("not a run folder: it has no run.json", path=folder)
         before = {name: known[name] for name in known if _table_of(name) == table}
-        reading.hashes.update(hashes)
-        if hashes != before:
+        if {path.name: hashes.recall(path, stamps[path]) for path in stamps} == before:
+            reading.hashes.update(before)
+            continue
+        contents = {path: content for path in stamps if (content := _content(path)) is not None}
+        now = {path: hash_of(content) for path, content in contents.items()}
+        for path, digest in now.items():
+            hashes.remember(path, stamps[path], digest)
+            reading.hashes[path.name] = digest
+        if {path.name: digest for path, digest in now.items()} != before:
             reading.tables[table] = _parse(table, contents, reading)
     return reading
-
-
-def hash_of(content: bytes) -> str:
-    """Return the hash by which a file's content is known (BLAKE2b, 128 bits)."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _content(path: Path) -> bytes | None:

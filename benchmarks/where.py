@@ -1,0 +1,190 @@
+"""Where one run loses against another, and what its transport looks like there.
+
+    python benchmarks/where.py zero-shot-0 optical-0 --results methods/results.duckdb
+
+For the queries of one collection whose scores differ, and as many that do not (drawn by hash), the second
+run's student and teacher solve the transport between the query and its relevant sentence with the run's own
+settings. Printed are, for queries lost, won and tied: token counts, cost, the mean entropy of the plan's rows
+(and as a share of ln of the target's tokens), ε in the unit of the costs; Spearman's correlation of the
+difference with each; and the queries lost most. The output is Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scipy.stats import spearmanr
+
+from engine.cli.options import refreshed
+from engine.collections.loading import load_collections
+from engine.config import DistilConfig, EvaluateConfig
+from engine.errors import InputError, OpticalError
+from engine.evaluation.opening import encoders_config_of, encoders_of, find_run
+from engine.evaluation.significance import holm
+from engine.results.queries import query_scores_of
+from engine.results.spool import RunFolder
+
+FIGURES = (
+    "query tokens",
+    "sentence tokens",
+    "their ratio",
+    "cost",
+    "row entropy",
+    "share of ln D",
+    "ε",
+    "before",
+)
+
+
+def main() -> None:
+    """Compare two runs query by query, and print what differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("baseline", help="id or name of the run that may be better")
+    parser.add_argument("system", help="id or name of the run that transports")
+    parser.add_argument("--results", type=Path, default=Path("methods/results.duckdb"))
+    parser.add_argument("--collection", default="tico-19")
+    parser.add_argument("--measure", default="RR")
+    parser.add_argument(
+        "--least", type=float, default=0.0, help="differences above this count as won or lost"
+    )
+    parser.add_argument(
+        "--most", type=int, default=600, help="queries whose transport is solved (default 600)"
+    )
+    parser.add_argument("--worst", type=int, default=10, help="queries listed (default 10)")
+    arguments = parser.parse_args()
+    try:
+        report(arguments)
+    except OpticalError as error:
+        sys.exit(str(error))
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Print the report."""
+    from engine.training.plans import load_frequencies, transport_of
+    from engine.training.sharpness import sharpness
+
+    results = refreshed(arguments.results)
+    baseline, system = (find_run(results, name) for name in (arguments.baseline, arguments.system))
+    before, after = (scores(results, run, arguments) for run in (baseline, system))
+    differences = {query: after[query] - before[query] for query in before.keys() & after.keys()}
+    if not differences:
+        raise InputError(f"{baseline.id} and {system.id} have no query of {arguments.collection!r} in common")
+    config = encoders_config_of(system)
+    pairs = relevant(config, arguments.collection)
+    chosen = drawn(differences, arguments.least, arguments.most)
+    settings, role = transport_of(config, {})
+    idf = load_frequencies(system.path / "checkpoints")
+    solved = sharpness(*encoders_of(system), [pairs[q] for q in chosen], settings, target_role=role, idf=idf)
+    rows = {
+        query: (
+            one.source_tokens,
+            one.target_tokens,
+            one.source_tokens / one.target_tokens,
+            one.cost,
+            one.entropy,
+            one.entropy / math.log(one.target_tokens) if one.target_tokens > 1 else 0.0,
+            one.epsilon,
+            before[query],
+        )
+        for query, one in zip(chosen, solved, strict=True)
+        if one is not None
+    }
+    kinds = {query: kind(differences[query], arguments.least) for query in differences}
+    print(f"{arguments.measure} of {system.record['name']} less that of {baseline.record['name']}, ", end="")
+    print(f"{arguments.collection}; transport with {settings.solver}, ε {settings.epsilon:g}.\n")
+    table([["language", "lost", "won", "tied", "mean Δ"], *by_language(differences, kinds)])
+    means = [[name, str(sum(kinds[q] == name for q in rows)), *averages(rows, kinds, name)] for name in KINDS]
+    correlations = [
+        spearmanr([differences[q] for q in rows], [row[i] for row in rows.values()]) for i in range(8)
+    ]
+    corrected = holm([1.0 if math.isnan(one.pvalue) else float(one.pvalue) for one in correlations])
+    told = [
+        f"{one.statistic:+.3f}" + ("\\*" if p < 0.05 else "")
+        for one, p in zip(correlations, corrected, strict=True)
+    ]
+    table([["", "queries", *FIGURES], *means, ["Spearman with Δ", str(len(rows)), *told]])
+    lost = sorted((q for q in rows if differences[q] < 0), key=lambda q: differences[q])[: arguments.worst]
+    listed = [
+        [q, f"{differences[q]:+.3f}", f"{rows[q][0]} / {rows[q][1]}", f"{rows[q][4]:.2f}", *pairs[q]]
+        for q in lost
+    ]
+    table([["query", "Δ", "tokens", "row entropy", "query text", "its sentence"], *listed])
+
+
+KINDS = ("lost", "won", "tied")
+
+
+def kind(difference: float, least: float) -> str:
+    """Tell whether a difference is a loss, a win or neither."""
+    return "lost" if difference < -least else "won" if difference > least else "tied"
+
+
+def scores(results: Path, run: RunFolder, arguments: argparse.Namespace) -> dict[str, float]:
+    """Return the score of each query."""
+    asked = query_scores_of(results, [run.id], measure=arguments.measure, collection=arguments.collection)
+    return {row["query_id"]: row["value"] for row in asked.records()}
+
+
+def relevant(config: object, name: str) -> dict[str, tuple[str, str]]:
+    """Return each query's text and that of its first relevant document.
+
+    Raises
+    ------
+    InputError
+        If the run was not asked that collection.
+    """
+    if not isinstance(config, DistilConfig | EvaluateConfig):
+        raise InputError("the system must be a run of kind 'distil' or 'evaluate'")
+    for one in config.collections:
+        if (one.label or one.name) == name:
+            pairs = {}
+            for collection in load_collections(one, config.seed):
+                texts = {document.id: document.text for document in collection.documents}
+                for query in collection.queries:
+                    best = max(collection.judgements[query.id].items(), key=lambda grade: grade[1])[0]
+                    pairs[query.id] = query.text, texts[best]
+            return pairs
+    raise InputError(f"the run was not asked {name!r}")
+
+
+def drawn(differences: dict[str, float], least: float, most: int) -> list[str]:
+    """Return queries that differ, and as many that do not, `most` in all at most, drawn by hash."""
+    order = sorted(differences, key=lambda query: hashlib.blake2b(query.encode()).digest())
+    differing = [query for query in order if kind(differences[query], least) != "tied"][: most // 2]
+    alike = [query for query in order if kind(differences[query], least) == "tied"]
+    return differing + alike[: max(len(differing), 1)]
+
+
+def by_language(differences: dict[str, float], kinds: dict[str, str]) -> list[list[str]]:
+    """Return how often each language lost, won and tied, and by how much."""
+    languages = sorted({query.partition(":")[0] for query in differences})
+    rows = []
+    for language in languages:
+        own = [query for query in differences if query.partition(":")[0] == language]
+        counts = [str(sum(kinds[query] == name for query in own)) for name in KINDS]
+        rows.append([language, *counts, f"{statistics.mean(differences[query] for query in own):+.4f}"])
+    return rows
+
+
+def averages(rows: dict[str, tuple[float, ...]], kinds: dict[str, str], name: str) -> list[str]:
+    """Return the mean of every figure over the queries of one kind."""
+    own = [row for query, row in rows.items() if kinds[query] == name]
+    return [f"{statistics.mean(column):.3f}" for column in zip(*own, strict=True)] or ["–"] * len(FIGURES)
+
+
+def table(lines: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table."""
+    head, *rest = lines
+    for line in (head, ["---"] * len(head), *rest):
+        print("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |")
+    print()
+
+
+if __name__ == "__main__":
+    main()

@@ -25,6 +25,7 @@ COMMANDS = {
     "show": ("engine.cli.runs", "Show one run: its record and its scores."),
     "stop": ("engine.cli.runs", "Stop a run that is under way."),
     "compare": ("engine.cli.compare", "Compare runs per language, with intervals and tests."),
+    "study": ("engine.cli.study", "Report a study: balance before and after distillation."),
     "query": ("engine.cli.query", "Search a collection with a run's encoders."),
     "plan": ("engine.cli.plan", "Show or export the transport plan of two sentences."),
     "serve": ("engine.cli.serve", "Answer requests on stdin, as the app makes them."),

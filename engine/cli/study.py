@@ -1,0 +1,150 @@
+"""``study``: what a study found, in tables, plots, JSON and a document."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli.options import json_option, json_text, print_json, refreshed, results_option
+from engine.cli.tables import print_facts, print_line, print_table
+from engine.errors import InputError, OpticalError
+from engine.results.spool import write_atomically
+
+if TYPE_CHECKING:
+    from engine.evaluation.study import Study
+
+_BEGIN, _END = "<!-- study: made by `optical-workbench study` -->", "<!-- study: end -->"
+_TEXT = ("language", "arm", "of", "when")
+
+
+@click.command()
+@click.argument("run", metavar="RUN", required=False)
+@click.option(
+    "--export",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write the tables as CSV, the whole as JSON and the plots as SVG and PNG there.",
+)
+@click.option(
+    "--document",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.md",
+    help="Write the report into a Markdown file, between the marks that it has for it.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write what the report is made of as Parquet, to ship as reference results.",
+)
+@results_option
+@json_option
+def study(
+    run: str | None, folder: Path | None, document: Path | None, reference: Path | None, results: Path,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Report a study: per language before and after distillation, gaps, interactions, and what they allow.
+
+    RUN is an id, the beginning of one, or a name; without it the newest study is reported, and where there is
+    none the reference results that ship with Optical Workbench.
+    """
+    from engine.evaluation.study import load_study
+    from engine.evaluation.study_report import as_json as study_json
+    from engine.results.reference import newest_study, reference_results, save_reference
+
+    refreshed(results)
+    if run is None:
+        run = newest_study(results)
+        if run is None:
+            results = reference_results()
+            run = newest_study(results)
+            click.echo("optical-workbench: no study of your own yet; this is the reference study", err=True)
+        if run is None:
+            raise InputError("there is no study; `optical-workbench run balance-study` makes one")
+    found = load_study(results, run)
+    if document is not None:
+        _document(found, document)
+    if folder is not None:
+        _export(found, folder)
+    if reference is not None:
+        save_reference(
+            results, found.run, {table.collection: table.measure for table in found.tables}, reference
+        )
+    if as_json:
+        print_json(study_json(found))
+    elif not (document or folder or reference):
+        _print(found)
+
+
+def _print(found: Study) -> None:
+    from engine.evaluation.study_report import answer, caveats, sheets
+
+    arms = list(found.arms)
+    print_facts(
+        [
+            ("study", f"{found.run}  {found.name}"),
+            ("arms", f"{', '.join(arms)}; compared with {arms[0]}"),
+            ("seeds", ", ".join(map(str, found.seeds))),
+        ]
+    )
+    for table in found.tables:
+        print_line()
+        for sheet in sheets(table, found):
+            right = [name for name in sheet.columns if name not in _TEXT]
+            print_table(sheet.columns, sheet.rows, right=right, title=sheet.title)
+            print_line()
+        for sentence in answer(table):
+            print_line(sentence)
+    print_line()
+    for sentence in caveats(found):
+        print_line(f"- {sentence}")
+
+
+def _export(found: Study, folder: Path) -> None:
+    from engine.cli.study_plots import save_plots
+    from engine.evaluation.study_report import as_json as study_json
+    from engine.evaluation.study_report import sheets
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for place, table in enumerate(found.tables):
+            for name, sheet in zip(
+                ("languages", "arms", "differences", "interactions"), sheets(table, found), strict=True
+            ):
+                path = folder / f"{place + 1}-{table.collection}-{name}.csv"
+                with path.open("w", encoding="utf-8", newline="") as stream:
+                    csv.writer(stream).writerows([sheet.columns, *sheet.rows])
+        (folder / "study.json").write_text(json_text(study_json(found)), "utf-8")
+    except OSError as error:
+        raise OpticalError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    plots = save_plots(found, folder)
+    click.echo(f"tables and {len(plots)} plots are in {folder}", err=True)
+
+
+def _document(found: Study, path: Path) -> None:
+    """Put the report between its marks in `path`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or has no such marks.
+    """
+    from engine.evaluation.study_report import markdown
+
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+    if _BEGIN not in text or _END not in text.partition(_BEGIN)[2]:
+        raise InputError(
+            f"the file has no lines {_BEGIN} and {_END} for the report to stand between", path=path
+        )
+    before, _, rest = text.partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    whole = f"{before}{_BEGIN}\n\n{markdown(found)}\n\n{_END}{after}"
+    write_atomically(path, whole.encode())
+    click.echo(f"the report is in {path}", err=True)

@@ -1,0 +1,415 @@
+"""What a study found, made from the results database alone.
+
+Scores of a study's transfers are those *before* distillation, scores of its distillations those *after*.
+Only seeds that every arm has finished count, so that arms differ in nothing but their arm. The first arm is
+what the others are compared with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from engine.config.study import STAGES, Stage
+from engine.errors import InputError
+from engine.evaluation.contrasts import Contrast, contrasts, corrected, sign_flip
+from engine.languages import language
+from engine.results.queries import ask, run_record
+
+BEFORE, AFTER, GAIN = "before", "after", "gain"
+_STAGE_OF = {BEFORE: "transfer", AFTER: "distil"}
+#: The measure a collection is reported by, the first that it has.
+_MEASURES = ("mAP@20", "nDCG@10", "Success@1", "RR")
+_OF_BITEXT = ("RR", "Success@1")
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds and their standard deviation, which one seed does not have."""
+
+    mean: float
+    sd: float | None
+    seeds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Estimate:
+        """Return the estimate of one value a seed."""
+        return cls(fmean(values), stdev(values) if len(values) > 1 else None, tuple(values))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How an arm differs from the first, in one quantity.
+
+    Attributes
+    ----------
+    arm : str
+    scope : str
+        ``mean`` over languages, or the name of a gap (`Group.name`).
+    when : str
+        ``before`` or ``after`` distillation, or ``gain``: after minus before, whose difference between arms
+        is the interaction of balance and distillation (a difference in differences).
+    contrast : Contrast
+        Scores of a query are averaged over seeds; topics are the units. Corrected over the arms.
+    seeds : Estimate
+        The same difference seed by seed.
+    p_languages : float or None
+        Of the sign-flip test with languages as the units, for the mean alone.
+    """
+
+    arm: str
+    scope: str
+    when: str
+    contrast: Contrast
+    seeds: Estimate
+    p_languages: float | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Two groups of languages, whose difference in means is a gap."""
+
+    name: str
+    high: list[str]
+    low: list[str]
+
+    def weights(self) -> dict[str, float]:
+        """Return the weight of each language in the gap."""
+        return {code: 1 / len(self.high) for code in self.high} | {
+            code: -1 / len(self.low) for code in self.low
+        }
+
+
+@dataclass
+class Table:
+    """A study's figures on one collection by one measure.
+
+    Attributes
+    ----------
+    collection, protocol, scoring, direction, measure : str
+    queries : dict of language to number of queries
+    values : dict
+        By arm, ``before`` or ``after``, and language.
+    means, gaps : dict
+        The mean over languages by arm and time; gaps first by the group's name.
+    groups : list of Group
+        Those that have a language on both sides here.
+    effects : list of Effect
+    interactions : dict
+        By arm and language: the difference of gains to the first arm, corrected over languages.
+    """
+
+    collection: str
+    protocol: str
+    scoring: str
+    direction: str
+    measure: str
+    queries: dict[str, int]
+    values: dict[str, dict[str, dict[str, Estimate]]]
+    means: dict[str, dict[str, Estimate]]
+    groups: list[Group]
+    gaps: dict[str, dict[str, dict[str, Estimate]]]
+    effects: list[Effect] = field(default_factory=list)
+    interactions: dict[str, dict[str, Contrast]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Return what sets this table apart from others."""
+        return f"{self.collection} ({self.protocol}, {self.direction}, {self.scoring}), {self.measure}"
+
+
+@dataclass
+class Study:
+    """A study as the database has it.
+
+    Attributes
+    ----------
+    run, name : str
+    arms : dict of name to sampling settings
+        The first is what the others are compared with.
+    seeds : list of int
+        Those that every arm has finished.
+    left_out : list of int
+        Configured seeds that some arm lacks.
+    sizes : dict
+        Sentences and tokens of pre-training text by language, of the first run.
+    tables : list of Table
+    curves : dict
+        Means over seeds by ``pretrain`` or ``distil``, arm and step.
+    facts : dict
+        What the models' size and the runs' length were.
+    """
+
+    run: str
+    name: str
+    arms: dict[str, dict[str, Any]]
+    seeds: list[int]
+    left_out: list[int]
+    sizes: dict[str, dict[str, float]]
+    tables: list[Table]
+    curves: dict[str, dict[str, dict[int, float]]]
+    facts: dict[str, Any]
+
+
+def load_study(results: Path, run: str, *, resamples: int = 9_999) -> Study:
+    """Read the study `run` (an id, the beginning of one, or a name) and test what it found.
+
+    Raises
+    ------
+    InputError
+        If there is no such run, it is no study, or no seed has been finished by every arm.
+    """
+    record = run_record(results, run)
+    config = record["config"]
+    if record["kind"] != "study":
+        raise InputError(f"run {record['id']!r} is of kind {record['kind']!r}, not a study; name a study")
+    arms = {arm["name"]: arm["sampling"] for arm in config["arms"]}
+    finished = {
+        row[0]
+        for row in ask(
+            results,
+            "SELECT id FROM runs WHERE starts_with(id, ?) AND state = 'finished'",
+            [f"{record['id']}."],
+        ).rows
+    }
+    ids = {
+        (arm, seed, name): Stage(arm, seed, name).run_id(record["id"])
+        for arm in arms
+        for seed in config["seeds"]
+        for name in STAGES
+    }
+    seeds = [
+        seed for seed in config["seeds"] if all(ids[arm, seed, s] in finished for arm in arms for s in STAGES)
+    ]
+    if not seeds:
+        raise InputError(
+            f"no seed of study {record['id']!r} has been finished by every arm yet; "
+            f"`optical-workbench run --resume {record['id']}` goes on"
+        )
+    sizes = _sizes(results, ids[next(iter(arms)), seeds[0], "pretrain"])
+    scores = _Scores(results, ids, list(arms), seeds)
+    tables = [_table(scores, key, sizes, resamples) for key in scores.keys()]  # noqa: SIM118, it is no dict
+    return Study(
+        record["id"],
+        record["name"],
+        arms,
+        seeds,
+        [seed for seed in config["seeds"] if seed not in seeds],
+        sizes,
+        tables,
+        _curves(results, ids, list(arms), seeds),
+        _facts(results, config, ids, list(arms), seeds),
+    )
+
+
+class _Scores:
+    """The scores of every query, by what tells tables apart."""
+
+    def __init__(
+        self, results: Path, ids: Mapping[tuple[str, int, Any], str], arms: list[str], seeds: list[int]
+    ) -> None:
+        self.arms, self.seeds = arms, seeds
+        cell = {
+            ids[arm, seed, stage]: (arm, when, seed)
+            for arm in arms
+            for seed in seeds
+            for when, stage in _STAGE_OF.items()
+        }
+        rows = ask(
+            results,
+            """
+            SELECT query_scores.run, collection, protocol, scoring, direction, measure,
+                CASE direction WHEN 'en-xx' THEN coalesce(document_language, query_language)
+                    ELSE query_language END AS language, query_id, value
+            FROM query_scores WHERE list_contains(?::VARCHAR[], run) ORDER BY ALL
+            """,
+            [list(cell)],
+        ).rows
+        #: By table's key, then measure, then arm and time, seed, language and query.
+        self.found: dict[tuple[str, ...], dict[str, dict[tuple[str, str], dict[int, Any]]]] = {}
+        for run, *key, measure, code, query, value in rows:
+            arm, when, seed = cell[run]
+            by_cell = self.found.setdefault(tuple(key), {}).setdefault(measure, {})
+            by_language = by_cell.setdefault((arm, when), {}).setdefault(seed, {})
+            by_language.setdefault(code, {})[query] = value
+
+    def keys(self) -> list[tuple[str, ...]]:
+        """Return what is asked in the same way by all runs."""
+        return list(self.found)
+
+    def measure(self, key: tuple[str, ...]) -> str:
+        """Return the measure that a table is made of."""
+        has = self.found[key]
+        wanted = _OF_BITEXT if key[1] == "bitext" else _MEASURES
+        return next((name for name in wanted if name in has), min(has))
+
+
+def _table(
+    scores: _Scores, key: tuple[str, ...], sizes: Mapping[str, Mapping[str, float]], resamples: int
+) -> Table:
+    measure = scores.measure(key)
+    cells = scores.found[key][measure]
+    whole = [cells[arm, when][seed] for arm in scores.arms for when in _STAGE_OF for seed in scores.seeds]
+    # English is the teacher's language: its queries need no crossing.
+    codes = sorted(code for code in set.intersection(*map(set, whole)) if code != "en")
+    if not codes:
+        raise InputError(f"the runs of the study share no language on {key[0]}")
+    groups = [group for group in _groups(codes, sizes) if group.high and group.low]
+    scopes = {"mean": {code: 1 / len(codes) for code in codes}} | {g.name: g.weights() for g in groups}
+
+    def by_seed(arm: str, when: str, weights: Mapping[str, float]) -> Estimate:
+        return Estimate.of(
+            [
+                sum(weight * fmean(cells[arm, when][seed][code].values()) for code, weight in weights.items())
+                for seed in scores.seeds
+            ]
+        )
+
+    def of_arms(weights: Mapping[str, float]) -> dict[str, dict[str, Estimate]]:
+        return {arm: {when: by_seed(arm, when, weights) for when in _STAGE_OF} for arm in scores.arms}
+
+    collection, protocol, scoring, direction = key
+    table = Table(
+        collection,
+        protocol,
+        scoring,
+        direction,
+        measure,
+        {code: len(whole[0][code]) for code in codes},
+        {
+            arm: {when: {code: by_seed(arm, when, {code: 1.0}) for code in codes} for when in _STAGE_OF}
+            for arm in scores.arms
+        },
+        of_arms(scopes["mean"]),
+        groups,
+        {group.name: of_arms(scopes[group.name]) for group in groups},
+    )
+    averaged = {cell: _over_seeds(list(found.values()), codes) for cell, found in cells.items()}
+    _compare(table, scopes, averaged, resamples)
+    return table
+
+
+def _compare(
+    table: Table,
+    scopes: Mapping[str, Mapping[str, float]],
+    scores: Mapping[tuple[str, str], Any],
+    resamples: int,
+) -> None:
+    """Add the effects and interactions to `table`; `scores` are by arm and time, averaged over seeds."""
+    base, *others = table.values
+    gains = {arm: _difference(scores[arm, BEFORE], scores[arm, AFTER]) for arm in table.values}
+    for scope, weights in scopes.items():
+        for when in (BEFORE, AFTER, GAIN):
+            here = gains if when == GAIN else {arm: scores[arm, when] for arm in table.values}
+            differences = [_difference(here[base], here[arm]) for arm in others]
+            found = contrasts([(each, weights) for each in differences], resamples=resamples)
+            for arm, each, contrast in zip(others, differences, found, strict=True):
+                means = [fmean(each[code].values()) for code in weights]
+                p_languages = sign_flip(means) if scope == "mean" else None
+                seeds = _seeds(table, scope, arm, base, when)
+                table.effects.append(Effect(arm, scope, when, contrast, seeds, p_languages))
+    for arm in others:
+        difference = _difference(gains[base], gains[arm])
+        found = contrasts([(difference, {code: 1.0}) for code in table.queries], resamples=resamples)
+        table.interactions[arm] = dict(zip(table.queries, corrected(found), strict=True))
+
+
+def _seeds(table: Table, scope: str, arm: str, base: str, when: str) -> Estimate:
+    by_arm = table.means if scope == "mean" else table.gaps[scope]
+
+    def values(name: str) -> list[float]:
+        if when == GAIN:
+            return [b - a for a, b in zip(by_arm[name][BEFORE].seeds, by_arm[name][AFTER].seeds, strict=True)]
+        return list(by_arm[name][when].seeds)
+
+    return Estimate.of([b - a for a, b in zip(values(base), values(arm), strict=True)])
+
+
+def _over_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]], codes: Sequence[str]) -> Any:
+    return {
+        code: {query: fmean(run[code][query] for run in runs) for query in runs[0][code]} for code in codes
+    }
+
+
+def _difference(before: Any, after: Any) -> Any:
+    return {
+        code: {query: after[code][query] - value for query, value in values.items()}
+        for code, values in before.items()
+    }
+
+
+def _groups(codes: Sequence[str], sizes: Mapping[str, Mapping[str, float]]) -> list[Group]:
+    """Return the two ways to tell rich languages from poor ones: in the world, and in the study's text.
+
+    By the text, the third of the languages with the most of it stand against the third with the least.
+    """
+    resource = {code: language(code).resource for code in codes}
+    world = Group(
+        "resource level",
+        [code for code in codes if resource[code] == "high"],
+        [code for code in codes if resource[code] == "low"],
+    )
+    ordered = sorted(
+        (code for code in sizes if code != "en"), key=lambda code: (-sizes[code]["tokens"], code)
+    )
+    third = max(1, len(ordered) // 3)
+    large, small = set(ordered[:third]), set(ordered[third:][-third:])
+    own = Group(
+        "text size", [code for code in codes if code in large], [code for code in codes if code in small]
+    )
+    return [world, own]
+
+
+def _sizes(results: Path, run: str) -> dict[str, dict[str, float]]:
+    """Return how much text each language had."""
+    rows = ask(results, "SELECT * FROM pretraining WHERE run = ? ORDER BY language", [run]).records()
+    return {row["language"]: {name: row[name] for name in ("sentences", "tokens")} for row in rows}
+
+
+def _curves(
+    results: Path, ids: Mapping[tuple[str, int, Any], str], arms: list[str], seeds: list[int]
+) -> dict[str, dict[str, dict[int, float]]]:
+    """Return the pre-training's loss on held-out text and distillation's held-out retrieval."""
+    curves: dict[str, dict[str, dict[int, float]]] = {}
+    for stage, metric in (("pretrain", "held_out_loss"), ("distil", "held_out_rr")):
+        for arm in arms:
+            rows = ask(
+                results,
+                "SELECT step, avg(value) FROM steps WHERE metric = ? AND list_contains(?::VARCHAR[], run) "
+                "GROUP BY step ORDER BY step",
+                [metric, [ids[arm, seed, stage] for seed in seeds]],
+            ).rows
+            curves.setdefault(stage, {})[arm] = dict(rows)
+    return curves
+
+
+def _facts(
+    results: Path,
+    config: Mapping[str, Any],
+    ids: Mapping[tuple[str, int, Any], str],
+    arms: list[str],
+    seeds: list[int],
+) -> dict[str, Any]:
+    """Return how large the models and how long the runs were."""
+    first = ids[arms[0], seeds[0], "pretrain"]
+    (row,) = ask(results, "SELECT summary FROM runs WHERE id = ?", [first]).rows
+    mine = [ids[arm, seed, stage] for arm in arms for seed in seeds for stage in STAGES]
+    taken = ask(
+        results,
+        "SELECT sum(epoch(ended - started)) FROM runs WHERE list_contains(?::VARCHAR[], id)",
+        [mine],
+    ).rows[0][0]
+    return {
+        "layers": config["pretrain"]["model"]["layers"],
+        "width": config["pretrain"]["model"]["width"],
+        "steps": {stage: config[stage][loop]["steps"] for stage, loop in _LOOPS.items()},
+        "pretraining": json.loads(row[0] or "{}"),
+        "runs": len(mine),
+        "hours": (taken or 0.0) / 3600,
+    }
+
+
+_LOOPS = {"pretrain": "pretraining", "transfer": "training", "distil": "training"}

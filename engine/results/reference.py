@@ -1,0 +1,162 @@
+"""Reference results: a study's figures that ship with Optical Workbench, apart from the user's own.
+
+They lie as Parquet in ``assets/reference``, one file a table, and become a database of their own in the
+cache, which no ingest touches and which no figure of the user's shares.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.errors import InputError, OpticalError
+from engine.paths import cache_home
+from engine.results.hashes import hash_of
+from engine.results.ingest import ingest
+from engine.results.queries import ask, ask_arrow
+from engine.results.tables import RUNS
+
+TAG = "reference"
+"""The tag of every run of the reference results."""
+
+#: Of the curves, what a report draws.
+_METRICS = ("held_out_loss", "held_out_rr")
+_TABLES = ("runs", "pretraining", "scores", "query_scores", "steps")
+
+
+def reference_folder() -> Path:
+    """Return the folder of the Parquet files that ship."""
+    return Path(str(files("assets"))) / "reference"
+
+
+def newest_study(results: Path) -> str | None:
+    """Return the id of the newest study in the database `results`, None where there is none."""
+    if not results.is_file():
+        return None
+    rows = ask(
+        results, "SELECT id FROM runs WHERE kind = 'study' ORDER BY created DESC, id DESC LIMIT 1"
+    ).rows
+    return str(rows[0][0]) if rows else None
+
+
+def reference_results(folder: Path | None = None) -> Path:
+    """Return the database of the reference results, built in the cache from `folder` where it is not yet.
+
+    Raises
+    ------
+    InputError
+        If no reference results are installed.
+    OpticalError
+        If the database cannot be built.
+    """
+    folder = folder or reference_folder()
+    parts = {name: path for name in _TABLES if (path := folder / f"{name}.parquet").is_file()}
+    if "runs" not in parts:
+        raise InputError("no reference results are installed here; run a study of your own", path=folder)
+    home = cache_home() / "reference"
+    building = home / f".{os.getpid()}" / "results.duckdb"
+    try:
+        building.parent.mkdir(parents=True, exist_ok=True)
+        ingest(building, building.parent / "runs")  # an empty database of this version's tables
+        definitions = ask(building, "SELECT built_from FROM meta").rows[0][0]
+        digest = hash_of(b"".join(path.read_bytes() for path in parts.values()) + definitions.encode())
+        place = home / digest / "results.duckdb"
+        if not place.is_file():
+            with closing(duckdb.connect(building)) as connection:
+                for name, path in parts.items():
+                    connection.register("rows", pq.read_table(path))
+                    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")
+                    connection.unregister("rows")
+            place.parent.mkdir(exist_ok=True)
+            building.replace(place)
+    except (OSError, duckdb.Error, pa.ArrowException) as error:
+        raise OpticalError(f"{folder}: the reference database cannot be built in {home}: {error}") from error
+    finally:
+        for file in building.parent.glob("*"):
+            file.unlink(missing_ok=True)
+        if building.parent.is_dir():
+            building.parent.rmdir()
+    return place
+
+
+def save_reference(results: Path, study: str, measures: Mapping[str, str], folder: Path) -> None:
+    """Write what a report of `study` is made of into `folder`, one Parquet file a table.
+
+    What tells of the machine stays out: its name, processes, commands, and where checkpoints lay.
+
+    Parameters
+    ----------
+    results : path
+        The database.
+    study : str
+        The study's id.
+    measures : mapping
+        The measure that a collection, by name, is reported by; scores of single queries by others stay out.
+    folder : path
+
+    Raises
+    ------
+    OpticalError
+        If a file cannot be written.
+    """
+    owned = f"(run = {_quoted(study)} OR starts_with(run, {_quoted(study + '.')}))"
+    records = ask(
+        results,
+        "SELECT * FROM runs WHERE id = ? OR starts_with(id, ?) ORDER BY created, id",
+        [study, f"{study}."],
+    ).records()
+    reported = " OR ".join(
+        f"(collection = {_quoted(collection)} AND measure = {_quoted(measure)})"
+        for collection, measure in measures.items()
+    )
+    kept = ", ".join(f"'{metric}'" for metric in _METRICS)
+    tables = {
+        "runs": _runs(records, study),
+        "pretraining": _of(results, "pretraining", owned),
+        "scores": _of(results, "scores", owned),
+        "query_scores": _of(results, "query_scores", f"{owned} AND ({reported})"),
+        "steps": _of(results, "steps", f"{owned} AND metric IN ({kept})"),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            pq.write_table(table, folder / f"{name}.parquet", compression="zstd", compression_level=19)
+    except OSError as error:
+        raise OpticalError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _of(results: Path, table: str, where: str) -> pa.Table:
+    return ask_arrow(results, f"SELECT * FROM {table} WHERE {where} ORDER BY ALL")
+
+
+def _runs(records: Sequence[Mapping[str, Any]], study: str) -> pa.Table:
+    checkpoint = re.compile(rf'"[^"]*/({re.escape(study)}\.[^"]*)"')
+    rows = []
+    for record in records:
+        rows.append(
+            {
+                **record,
+                "config": checkpoint.sub(r'"runs/\1"', str(record["config"])),
+                "tags": [*(record["tags"] or []), TAG],
+                "argv": None,
+                "host": None,
+                "pid": None,
+                "process_started": None,
+                "summary": json.dumps(json.loads(record["summary"] or "{}"), sort_keys=True),
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=RUNS)

@@ -8,12 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.packaged import PACKAGED, packaged_folder
 from engine.errors import InputError, nearest
 
 #: Our settings and fitted vectors, beside what plain transformers reads.
 SETTINGS_FILE = "optical.json"
 FITTED_FILE = "optical.safetensors"
+
+#: What architectures call their dropout.
+DROPOUTS = (
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"),
+    *("dropout_rate", "embedding_dropout", "mlp_dropout"),
+)
+#: Architectures with a decoder that has no part in encoding, and is not loaded.
+_T5 = ("t5", "mt5", "umt5")
 
 
 def resolve(checkpoint: str) -> str:
@@ -65,7 +74,7 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
         If the checkpoint is missing, incomplete, or needs its own code.
     """
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -73,10 +82,11 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
     source = resolve(checkpoint)
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
+        for name in DROPOUTS:
             if hasattr(config, name):
                 setattr(config, name, dropout)
-        model, loading = AutoModel.from_pretrained(
+        loader = AutoModelForTextEncoding if config.model_type in _T5 else AutoModel
+        model, loading = loader.from_pretrained(
             source,
             config=config,
             trust_remote_code=False,
@@ -93,8 +103,10 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
         raise InputError(
             f"checkpoint {source!r} is neither at hand nor could it be fetched from the hub: {sentence}"
         ) from error
+    if config.model_type == "canine":
+        tokenizer = CharacterTokenizer(tokenizer)
     _check_whole(checkpoint, loading, tokenizer)
-    if getattr(config, "is_encoder_decoder", False):
+    if getattr(config, "is_encoder_decoder", False) and config.model_type not in _T5:
         model = model.get_encoder()
     return model, tokenizer
 
@@ -110,6 +122,8 @@ def _check_whole(checkpoint: str, loading: Mapping[str, Any], tokenizer: Any) ->
         if lacking:
             first = f"{lacking[0]} and {len(lacking) - 1} more" if len(lacking) > 1 else lacking[0]
             raise InputError(f"weights of checkpoint {checkpoint!r} {what} ({first}); they would be random")
+    if isinstance(tokenizer, CharacterTokenizer):
+        return
     pieces = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
     if not getattr(tokenizer, "is_fast", False) or not pieces:
         raise InputError(f"checkpoint {checkpoint!r} has no fast tokenizer (tokenizer.json), which is needed")

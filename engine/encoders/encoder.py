@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.config import EncoderConfig
+from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import load_model
 from engine.encoders.trimming import Trimming
 from engine.errors import InputError
@@ -95,6 +96,8 @@ class Encoder(torch.nn.Module):
                 raise InputError(
                     f"{name} = {length} is more than the checkpoint's {self.positions} positions"
                 )
+        if tokenizer.cls_token_id is None and config.pooling == "cls":
+            raise InputError(f"pooling = 'cls' needs a [CLS] token, which {config.checkpoint!r} has not")
         if tokenizer.mask_token_id is None and config.query_expansion:
             raise InputError(f"query_expansion needs a [MASK] token, which {config.checkpoint!r} has not")
 
@@ -167,8 +170,10 @@ class Encoder(torch.nn.Module):
         return counts or piece not in self.punctuation
 
     @property
-    def punctuation(self) -> set[int]:
+    def punctuation(self) -> Container[int]:
         """Ids of the pieces that are punctuation or space only (ColBERT's skip list)."""
+        if isinstance(self.tokenizer, CharacterTokenizer):
+            return self.tokenizer.punctuation
         if self._punctuation is None:
             self._punctuation = {
                 index

@@ -41,7 +41,9 @@ def _tokenization(tokenizer: Any) -> list[bytes]:
 
     Not the whole tokenizer, whose truncation and padding are those of the last call.
     """
-    backend = tokenizer.backend_tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:  # characters, which need no vocabulary
+        return [type(tokenizer).__name__.encode()]
     parts = (backend.normalizer, backend.pre_tokenizer, backend.model, backend.post_processor)
     states = [b"" if part is None else bytes(part.__getstate__()) for part in parts]
     added = sorted((number, repr(token)) for number, token in tokenizer.added_tokens_decoder.items())

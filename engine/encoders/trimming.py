@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.encoders.characters import CharacterTokenizer
 from engine.errors import OpticalError
 
 
@@ -74,7 +75,9 @@ class Trimming:
 
 
 def trim(encoder: Any, keep: Iterable[int]) -> None:
-    """Trim `encoder` to the pieces `keep`, plus the special ones."""
+    """Trim `encoder` to the pieces `keep`, plus the special ones; characters have no table to trim."""
+    if isinstance(encoder.tokenizer, CharacterTokenizer):
+        return
     specials = set(encoder.tokenizer.all_special_ids)
     encoder.trimming = Trimming(encoder.model, set(keep) | specials)
     encoder.model.config.vocab_size = len(encoder.trimming.kept)

@@ -1,0 +1,66 @@
+"""Characters as pieces: CANINE's tokenizer, which has no vocabulary, where a fast tokenizer is expected."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+
+class _Punctuation:
+    """The code points that are punctuation or space, without a list of them."""
+
+    def __contains__(self, point: object) -> bool:
+        return isinstance(point, int) and unicodedata.category(chr(point))[0] in "PZ"
+
+
+class CharacterTokenizer:
+    """Text to Unicode code points, with the offsets and masks that fast tokenizers give.
+
+    Parameters
+    ----------
+    inner : CanineTokenizer
+        Transformers' tokenizer; all that is not defined here is asked of it.
+    """
+
+    #: Code points that count as punctuation.
+    punctuation = _Punctuation()
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner":  # not there yet, while a copy is made
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def __len__(self) -> int:
+        return int(self.inner.vocab_size)
+
+    def __call__(
+        self,
+        texts: Sequence[str],
+        *,
+        truncation: bool = False,
+        max_length: int | None = None,
+        add_special_tokens: bool = True,
+        **other: Any,
+    ) -> dict[str, list[Any]]:
+        """Return ``input_ids``, ``offset_mapping`` and ``special_tokens_mask`` of each text.
+
+        Further arguments of fast tokenizers change nothing: all that they may ask for is returned.
+        """
+        around = 2 if add_special_tokens else 0
+        found: dict[str, list[Any]] = {"input_ids": [], "offset_mapping": [], "special_tokens_mask": []}
+        for text in texts:
+            kept = text[: max_length - around] if truncation and max_length is not None else text
+            ids = [ord(character) for character in kept]
+            offsets = [(place, place + 1) for place in range(len(kept))]
+            special = [0] * len(kept)
+            if add_special_tokens:
+                ids = [self.inner.cls_token_id, *ids, self.inner.sep_token_id]
+                offsets, special = [(0, 0), *offsets, (0, 0)], [1, *special, 1]
+            found["input_ids"].append(ids)
+            found["offset_mapping"].append(offsets)
+            found["special_tokens_mask"].append(special)
+        return found

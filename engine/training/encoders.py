@@ -54,6 +54,12 @@ def load_encoders(
                 f"loss.{name} compares sentence vectors, which have width {student.width} in the student and "
                 f"{teacher.width} in the teacher; set it to 0"
             )
+    asked = config.evaluation.documents == "teacher" and "dense" in config.evaluation.scoring
+    if asked and config.collections and student.width != teacher.width:
+        raise InputError(
+            f"evaluation.scoring = 'dense' compares sentence vectors, which have width {student.width} in the "
+            f"student and {teacher.width} in the teacher; take 'maxsim'"
+        )
     if all(getattr(wanted, name) == getattr(config.teacher, name) for name in _SPACE):
         student.mean.copy_(teacher.mean)
         if student.projection is not None and teacher.projection is not None:

@@ -167,6 +167,10 @@ def test_what_cannot_be_transferred_is_refused(prepare: Prepare, tiny: Any, fore
     changes = transfer(tiny, foreign)
     with pytest.raises(InputError, match=r"training\.anchor puts English on both sides"):
         parse_config(tiny.settings(**changes, training={"anchor": 0.2}))
+    with pytest.raises(
+        InputError, match=r"'dense' compares sentence vectors, which have width 24 in the stud"
+    ):
+        prepare(**changes, evaluation={"scoring": ["maxsim", "dense"]})
     changes["student"]["projection"] = "none"
     with pytest.raises(InputError, match=r"width 24 .* set student\.projection = 'linear'"):
         prepare(**changes)

@@ -22,8 +22,8 @@ from engine.paths import data_home
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: Longest line, in bytes: no sentence comes near it, and a whole web page of CCAligned stays below.
-LONGEST_LINE = 8 * 1024**2
+#: Longest line, in bytes: no sentence and no document of any collection comes near it.
+LONGEST_LINE = 64 * 1024**2
 #: What may be unpacked of any file, in bytes; above it the factor below decides.
 HARMLESS = 64 * 1024**2
 #: Most bytes that a packed byte may stand for. Text packs 3 to 10 times; bombs a thousand times.
@@ -193,6 +193,8 @@ def _bounded(stream: IO[bytes], name: str | Path, packed: int) -> BinaryIO:
 def read_lines(stream: BinaryIO, name: str | Path) -> Iterator[str]:
     r"""Yield the lines of a UTF-8 stream without their ends; only ``\n`` and ``\r\n`` end a line.
 
+    A byte order mark in front is no text.
+
     Raises
     ------
     InputError
@@ -204,7 +206,7 @@ def read_lines(stream: BinaryIO, name: str | Path) -> Iterator[str]:
             number += 1
             if len(line) > LONGEST_LINE:
                 raise InputError(
-                    f"a line of more than {LONGEST_LINE:,} bytes; that is no file of sentences",
+                    f"a line of more than {LONGEST_LINE:,} bytes, which no file of text has; fetch it again",
                     path=name,
                     line=number,
                 )

@@ -7,47 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.bitext.files import damage_named, open_bytes
+from engine.bitext.files import open_bytes, read_lines
 from engine.errors import InputError
-
-#: No document of any collection comes near this many bytes; a longer line is a file of another kind.
-LONGEST_LINE = 1 << 26
 
 
 def read_numbered(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Yield the lines of a UTF-8 file, gzipped if it is called ``.gz``, with their numbers from one.
+    """Yield the lines of a UTF-8 file, gzipped if it is called ``.gz``, with their numbers from one.
 
-    Lines end at ``\n`` or ``\r\n`` alone, a byte order mark in front is no text, and blank lines are left
-    out.
+    Blank lines are left out.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or a line is not UTF-8, holds a NUL or is longer than `LONGEST_LINE`.
+        If the file cannot be opened, or as `engine.bitext.files.read_lines`.
     """
-    with damage_named(path), open_bytes(path) as stream:
-        number = 0
-        while line := stream.readline(LONGEST_LINE + 1):
-            number += 1
-            if len(line) > LONGEST_LINE:
-                raise InputError(
-                    f"a line of more than {LONGEST_LINE >> 20} MB is no line of text; fetch the file again",
-                    path=path,
-                    line=number,
-                )
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"byte {error.start + 1} is not UTF-8; convert the file to UTF-8", path=path, line=number
-                ) from error
-            if "\0" in text:
-                raise InputError(
-                    "it holds a NUL, which no text does; fetch the file again", path=path, line=number
-                )
-            text = text.removesuffix("\n").removesuffix("\r")
-            if text.strip():
-                yield number, text
+    with open_bytes(path) as stream:
+        for number, line in enumerate(read_lines(stream, path), 1):
+            if line.strip():
+                yield number, line
 
 
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

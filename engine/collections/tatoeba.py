@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from engine.bitext import files
 from engine.collections.base import Collection, Document, Query, revision_of
 from engine.errors import InputError
 from engine.languages import LANGUAGES, Language, language
@@ -115,17 +116,7 @@ def read_lines(path: Path) -> list[str]:
     Raises
     ------
     InputError
-        When the file is missing, unreadable, not UTF-8 or holds a NUL.
+        If the file cannot be opened, or as `engine.bitext.files.read_lines`.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"it cannot be read ({error.strerror})", path=path) from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError("it is not UTF-8; convert it first", path=path, line=line) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError("it holds a NUL, which no text does; fetch the file again", path=path, line=line)
-    # Not splitlines: it also cuts at characters that may stand inside a sentence.
-    return [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
+    with files.open_bytes(path) as stream:
+        return [line.strip() for line in files.read_lines(stream, path)]

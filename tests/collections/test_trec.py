@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.collections import lines
+from engine.bitext import files
 from engine.collections.trec import Text, read_documents, read_judgements, read_topics
 from engine.errors import InputError
 
@@ -97,7 +97,7 @@ def test_judgements_of_every_shape(tmp_path: Path, content: str) -> None:
         ("topics.tsv", "one\n", "line 1: 1 columns where 2"),
         ("topics.tsv", "\tone\n", "line 1: this topic has no id"),
         ("topics.tsv", b"1\tone\n2\tt\xff\n", "line 2: byte 4 is not UTF-8"),
-        ("topics.tsv", "1\tone\n2\tt\0\n", "line 2: it holds a NUL"),
+        ("topics.tsv", "1\tone\n2\tt\0\n", "line 2: there is a NUL character in it"),
         ("topics.tsv", "\n \n", "holds no topic"),
         ("topics.txt", "<top><num>1<title>x\n", "line 1: this <top> has no </top>"),
         ("topics.txt", "<top>\n<title>x</top>\n", "line 1: it has no number"),
@@ -133,7 +133,7 @@ def test_a_gzip_that_was_cut_short_and_a_missing_file_are_named(tmp_path: Path) 
 def test_a_line_without_an_end_is_refused_before_it_fills_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "LONGEST_LINE", 1 << 10)
+    monkeypatch.setattr(files, "LONGEST_LINE", 1 << 10)
     path = written(tmp_path, "docs.tsv", "1\tone\n2\t" + "x" * 2000)
     with pytest.raises(InputError, match="line 2: a line of more than"):
         list(read_documents(path))

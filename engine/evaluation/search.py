@@ -10,7 +10,7 @@ import torch
 
 from engine.collections.base import Collection, Document
 from engine.collections.gold import gold_translations
-from engine.config import CollectionConfig, DistilConfig, EvaluateConfig
+from engine.config import CollectionConfig, RunConfig
 from engine.config.translation import GOLD
 from engine.encoders.components import remove_components
 from engine.errors import InputError, nearest
@@ -225,7 +225,7 @@ class Searcher:
         return tokens, self.student.pieces(encoded.ids[0][mask].tolist())
 
 
-def pools_of(config: DistilConfig | EvaluateConfig, shelf: Shelf) -> list[tuple[str, int, Collection]]:
+def pools_of(config: RunConfig, shelf: Shelf) -> list[tuple[str, int, Collection]]:
     """Return all pools that a run was evaluated on, with the name and number they are chosen by.
 
     Raises
@@ -241,7 +241,7 @@ def pools_of(config: DistilConfig | EvaluateConfig, shelf: Shelf) -> list[tuple[
 
 
 def choose_pool(
-    config: DistilConfig | EvaluateConfig, name: str | None, language: str, pool: int | None, shelf: Shelf
+    config: RunConfig, name: str | None, language: str, pool: int | None, shelf: Shelf
 ) -> tuple[Collection, CollectionConfig]:
     """Return a pool of the collection `name` and the collection's configuration.
 

@@ -26,4 +26,5 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 def precision_of(config: AnyConfig, device: torch.device) -> torch.dtype:
     """Return the autocast type on `device` that a run with this configuration evaluates in."""
-    return autocast_dtype(config.training.precision if config.kind == "distil" else "auto", device)
+    loop = getattr(config, "training", None) or getattr(config, "pretraining", None)
+    return autocast_dtype(getattr(loop, "precision", "auto"), device)

@@ -1,0 +1,231 @@
+"""A study's report from a database of planted scores, its documents, and the reference results."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from engine.cli.commands import run as run_command
+from engine.config import parse_config
+from engine.config.study import Stage
+from engine.errors import InputError
+from engine.evaluation.study import Study, load_study
+from engine.evaluation.study_report import answer, caveats
+from engine.results.ingest import ingest
+from engine.results.queries import ask
+from engine.results.reference import newest_study, reference_results, save_reference
+from engine.results.spool import RunFolder
+
+ARMS, SEEDS, QUERIES = ("alpha-1", "alpha-0"), (0, 1), 40
+#: German and French are rich, Somali and Swahili poor; balance takes from the rich and gives to the poor, and
+#: distillation adds .1 everywhere, and .05 more to Somali in the balanced arm.
+BEFORE = {
+    "alpha-1": {"de": 0.5, "fr": 0.5, "so": 0.1, "sw": 0.2},
+    "alpha-0": {"de": 0.4, "fr": 0.4, "so": 0.2, "sw": 0.3},
+}
+
+
+def planted(arm: str, stage: str, code: str, seed: int, query: int) -> float:
+    score = BEFORE[arm][code] + 0.01 * seed + 0.0005 * (query % 7)
+    if stage == "distil":
+        score += 0.1 + (0.05 if (arm, code) == ("alpha-0", "so") else 0.0) + 0.0003 * (query % 5)
+    return score
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """The database of a finished study; its id is ``study``."""
+    results = tmp_path / "results.duckdb"
+    bitext = [{"path": "x.tsv", "language": "so"}]
+    config = parse_config(
+        {
+            "kind": "study",
+            "name": "planted",
+            "seeds": list(SEEDS),
+            "arms": [{"name": arm, "sampling": {"alpha": float(arm[-1])}} for arm in ARMS],
+            "pretrain": {"text": [{"path": "x.tsv", "language": "so"}]},
+            "transfer": {"student": {"passage_length": 64}, "bitext": bitext},
+            "distil": {"bitext": bitext},
+            "collections": [{"name": "bitext", "bitext": bitext}],
+        }
+    )
+    RunFolder.create(tmp_path / "runs", config, ["/home/someone/venv/bin/x"], "study").finish("finished")
+    for arm in ARMS:
+        for seed in SEEDS:
+            for stage in ("pretrain", "transfer", "distil"):
+                _stage(tmp_path / "runs", config, arm, seed, stage)
+    assert not ingest(results, tmp_path / "runs").problems
+    return results
+
+
+def _stage(runs: Path, config: Any, arm: str, seed: int, stage: Any) -> None:
+    settings = config.pretrain if stage == "pretrain" else getattr(config, stage)
+    if stage != "pretrain":
+        student = config.transfer.student.model_copy(
+            update={"checkpoint": f"{runs}/study.{arm}.s{seed}.x/checkpoints"}
+        )
+        settings = settings.model_copy(update={"student": student})
+    settings = settings.model_copy(update={"name": f"{arm}-{stage}", "seed": seed})
+    run = RunFolder.create(runs, settings, ["x"], Stage(arm, seed, stage).run_id("study"))
+    if stage == "pretrain":
+        sizes = {"en": 9000, "de": 5000, "fr": 4000, "so": 100, "sw": 150}
+        shares = dict.fromkeys(("epochs", "share", "probability", "pieces_per_word", "unknown"), 0.2)
+        rows = [
+            {"language": code, "sentences": 9, "held_out": 1, "tokens": tokens, "tokens_seen": 1, "hash": "h"}
+            | shares
+            for code, tokens in sizes.items()
+        ]
+        run.write_table("pretraining", rows)
+        run.update(summary={"parameters": 2_000_000})
+    else:
+        rows, means = [], []
+        for code in BEFORE[arm]:
+            common = {"collection": "bitext", "revision": "r", "protocol": "bitext", "scoring": "maxsim"}
+            common |= {
+                "measure": "RR",
+                "direction": "xx-en",
+                "query_language": code,
+                "document_language": "en",
+            }
+            values = [planted(arm, stage, code, seed, query) for query in range(QUERIES)]
+            rows += [{**common, "query_id": f"{code}:{n}", "value": value} for n, value in enumerate(values)]
+            means.append({**common, "value": fmean(values), "low": None, "high": None, "queries": QUERIES})
+        run.write_table("query_scores", rows)
+        run.write_table("scores", means)
+    for step in (0, 3):
+        run.log(step, {"held_out_loss": 5.0 - step, "held_out_rr": 0.1 * step, "loss": 1.0}, float(step))
+    run.finish("finished")
+
+
+@pytest.fixture
+def report(study: Path) -> Study:
+    return load_study(study, "planted", resamples=999)
+
+
+def test_means_gaps_and_gains_are_those_that_were_planted(report: Study) -> None:
+    (table,) = report.tables
+    seeds = [
+        fmean(planted("alpha-0", "distil", "so", seed, query) for query in range(QUERIES)) for seed in SEEDS
+    ]
+    somali = table.values["alpha-0"]["after"]["so"]
+    assert somali.mean == pytest.approx(fmean(seeds)) and somali.sd == pytest.approx(stdev(seeds))
+    effects = {(effect.scope, effect.when): effect for effect in table.effects}
+    assert {effect.arm for effect in table.effects} == {"alpha-0"}
+    # balance moves .1 from each rich language to each poor one: the mean stays, the gap falls by .2
+    assert effects["mean", "before"].contrast.delta == pytest.approx(0.0, abs=1e-9)
+    assert effects["text size", "before"].contrast.delta == pytest.approx(-0.2)
+    # the interaction: .05 more for Somali, half of the poor in the world, the poorest in text, a fourth of all
+    assert effects["resource level", "gain"].contrast.delta == pytest.approx(-0.025)
+    assert effects["text size", "gain"].contrast.delta == pytest.approx(-0.05)
+    assert effects["mean", "gain"].contrast.delta == pytest.approx(0.0125)
+    assert effects["text size", "gain"].seeds.seeds == pytest.approx((-0.05, -0.05))
+    found = table.interactions["alpha-0"]
+    assert found["so"].delta == pytest.approx(0.05) and found["so"].p_holm < 0.05
+    assert found["de"].delta == pytest.approx(0.0, abs=1e-9) and found["de"].p_holm == pytest.approx(1.0)
+    # a quarter of the languages cannot make four agree: the exact test over 16 sign patterns
+    assert effects["mean", "gain"].p_languages == pytest.approx(1.0)
+
+
+def test_groups_follow_the_world_and_the_text(report: Study) -> None:
+    world, own = report.tables[0].groups
+    assert (world.name, world.high, world.low) == ("resource level", ["de", "fr"], ["so", "sw"])
+    # a third of four languages is one; English is the teacher's own
+    assert (own.name, own.high, own.low) == ("text size", ["de"], ["so"])
+
+
+def test_the_answer_says_what_is_certain_and_what_is_not(report: Study) -> None:
+    before, after, world, _ = answer(report.tables[0])
+    assert before.startswith("Before distillation no arm's mean over languages differs")
+    assert after.startswith("After distillation these arms' means") and "+0.013 [" in after
+    assert "the gap by resource level otherwise than in alpha-1 here: alpha-0 -0.025" in world
+    assert any("2 values a difference" in sentence for sentence in caveats(report))
+
+
+def test_only_seeds_that_every_arm_has_count(study: Path) -> None:
+    RunFolder.open(study.parent / "runs" / "study.alpha-0.s1.distil").update(state="failed")
+    ingest(study, study.parent / "runs")
+    found = load_study(study, "study", resamples=99)
+    assert found.seeds == [0] and found.left_out == [1]
+    assert found.tables[0].means["alpha-0"]["after"].sd is None
+    RunFolder.open(study.parent / "runs" / "study.alpha-0.s0.transfer").update(state="failed")
+    ingest(study, study.parent / "runs")
+    with pytest.raises(InputError, match=r"no seed of study 'study' .*--resume study"):
+        load_study(study, "study")
+    with pytest.raises(InputError, match="is of kind 'distil', not a study"):
+        load_study(study, "study.alpha-0.s0.distil")
+
+
+def test_reference_results_give_the_same_report_and_name_no_machine(
+    study: Path, report: Study, tmp_path: Path
+) -> None:
+    folder = tmp_path / "reference"
+    save_reference(study, "study", {"bitext": "RR"}, folder)
+    again = load_study(reference_results(folder), "study", resamples=999)
+    assert again.tables == report.tables and again.sizes == report.sizes and again.curves == report.curves
+    runs = pq.read_table(folder / "runs.parquet").to_pylist()
+    assert all("reference" in row["tags"] and row["host"] is None and row["argv"] is None for row in runs)
+    assert str(tmp_path) not in json.dumps(runs, default=str)
+    checkpoints = {
+        json.loads(row["config"])["student"]["checkpoint"] for row in runs if row["kind"] == "distil"
+    }
+    assert checkpoints == {f"runs/study.{arm}.s{seed}.x/checkpoints" for arm in ARMS for seed in SEEDS}
+    built = reference_results(folder)
+    stamp = built.stat().st_mtime_ns
+    assert reference_results(folder) == built and built.stat().st_mtime_ns == stamp  # built once
+    assert [path.name for path in built.parent.parent.iterdir()] == [built.parent.name]
+    assert ask(built, "SELECT count(*) FROM languages").rows[0][0] > 100
+    with pytest.raises(InputError, match="no reference results"):
+        reference_results(tmp_path / "nothing")
+
+
+def test_the_newest_study_is_the_users_own(study: Path, tmp_path: Path) -> None:
+    assert newest_study(study) == "study"
+    assert newest_study(tmp_path / "none.duckdb") is None
+
+
+@pytest.fixture
+def call(study: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = run_command(["study", *arguments, "--results", str(study)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_the_command_prints_exports_and_documents(call: Callable[..., Any], tmp_path: Path) -> None:
+    code, out, _ = call()
+    assert code == 0 and "differences to alpha-1" in out and "Somali" in out
+    code, out, _ = call("study", "--json")
+    told = json.loads(out)
+    assert told["seeds"] == [0, 1] and told["tables"][0]["means"]["alpha-1"]["before"][0] == pytest.approx(
+        0.3315, abs=1e-3
+    )
+    document = tmp_path / "report.md"
+    document.write_text(
+        "before\n<!-- study: made by `optical-workbench study` -->\nold\n<!-- study: end -->\nafter\n"
+    )
+    code, _, _ = call("--document", str(document), "--export", str(tmp_path / "out"))
+    text = document.read_text()
+    assert code == 0 and text.startswith("before\n") and text.endswith("<!-- study: end -->\nafter\n")
+    assert "old" not in text and "| Somali |" in text
+    with (tmp_path / "out" / "1-bitext-arms.csv").open() as stream:
+        rows = list(csv.reader(stream))
+    assert [row[0] for row in rows] == ["arm", *ARMS]
+    for name in ("1-bitext-languages", "1-bitext-gaps", "learning-curves"):
+        assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (tmp_path / "out" / f"{name}.svg").read_text()
+
+
+def test_a_document_without_marks_is_refused(call: Callable[..., Any], tmp_path: Path) -> None:
+    document = tmp_path / "report.md"
+    document.write_text("nothing\n")
+    code, _, err = call("--document", str(document))
+    assert code != 0 and "has no lines <!-- study" in err and document.read_text() == "nothing\n"

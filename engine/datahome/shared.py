@@ -24,101 +24,82 @@ _Files = Mapping[str, Any]
 
 def shared_resources() -> Iterator[Resource]:
     """Yield what ir_datasets reads of the cross-lingual collections."""
-    downloads, metadata = _table("downloads.json"), _table("metadata.json")
-    if not downloads:
+    if not _table("downloads.json"):
         return
     # mMARCO's second translation is the one that its authors recommend; evaluation takes dev/small.
-    mmarco = {
-        **_matching(downloads["mmarco"], r"v2/(?P<language>\w+)/(docs|queries/dev)"),
-        **_matching(downloads["mmarco"], r"dev/qrels(-small)?"),
-    }
-    yield Resource(
-        "mmarco",
-        "collection",
+    yield _resource(
         "mmarco",
         "Apache 2.0",
-        "huggingface.co/datasets/unicamp-dl/mmarco, through ir_datasets",
-        tuple(mmarco.values()),
-        _counts(metadata, r"mmarco/v2/(?P<language>\w+)(?P<part>/dev/small)?"),
-        remark="MS MARCO's own terms hold too: for research that is not commercial",
-        shared=True,
-        collection="mmarco",
+        "huggingface.co/datasets/unicamp-dl/mmarco",
+        (r"v2/(?P<language>\w+)/(docs|queries/dev)", r"dev/qrels(-small)?"),
+        r"mmarco/v2/(?P<language>\w+)(?P<part>/dev/small)?",
+        "MS MARCO's own terms hold too: for research that is not commercial",
     )
-    miracl = _matching(downloads["miracl"], r"v1\.0/(?P<language>\w+)/(corpus/\d+|dev/(topics|qrels))")
-    yield Resource(
-        "miracl",
-        "collection",
+    yield _resource(
         "miracl",
         "Apache 2.0",
-        "huggingface.co/datasets/miracl, through ir_datasets",
-        tuple(miracl.values()),
-        _counts(metadata, r"miracl/(?P<language>\w\w)(?P<part>/dev)?"),
-        shared=True,
-        collection="miracl",
+        "huggingface.co/datasets/miracl",
+        (r"v1\.0/(?P<language>\w+)/(corpus/\d+|dev/(topics|qrels))",),
+        r"miracl/(?P<language>\w\w)(?P<part>/dev)?",
     )
-    neuclir = {
-        **_matching(downloads["neuclir"], r"1/(?P<language>\w+)/docs"),
-        **_matching(downloads["neuclir"], r"trec-2022/(queries|qrels)"),
-    }
-    yield Resource(
-        "neuclir",
-        "collection",
+    yield _resource(
         "neuclir",
         "ODC-BY 1.0",
-        "huggingface.co/datasets/neuclir/neuclir1 and trec.nist.gov, through ir_datasets",
-        tuple(neuclir.values()),
-        _counts(metadata, r"neuclir/1/(?P<language>\w\w)(?P<part>/trec-2022)?"),
-        remark="Common Crawl's terms hold for the documents",
-        shared=True,
-        collection="neuclir",
+        "huggingface.co/datasets/neuclir/neuclir1 and trec.nist.gov",
+        (r"1/(?P<language>\w+)/docs", r"trec-2022/(queries|qrels)"),
+        r"neuclir/1/(?P<language>\w\w)(?P<part>/trec-2022)?",
+        "Common Crawl's terms hold for the documents",
     )
-    hc4 = {
-        **_matching(downloads["hc4"], r"(?P<language>\w\w)/(dev|test)/qrels"),
-        **_matching(downloads["hc4"], r"(dev|test)/topics"),
-    }
-    yield Resource(
-        "hc4",
-        "collection",
+    yield _resource(
         "hc4",
         "see its source",
-        "github.com/hltcoe/HC4, through ir_datasets",
-        tuple(hc4.values()),
-        _counts(metadata, r"hc4/(?P<language>\w\w)(?P<part>/test)?"),
-        remark="these are topics and judgements; the tool at github.com/hltcoe/HC4 downloads the documents "
-        "from Common Crawl, for the files hc4/<l3>/hc4_docs.jsonl",
-        shared=True,
-        collection="hc4",
+        "github.com/hltcoe/HC4",
+        (r"(?P<language>\w\w)/(dev|test)/qrels", r"(dev|test)/topics"),
+        r"hc4/(?P<language>\w\w)(?P<part>/test)?",
+        "these are topics and judgements; the tool at github.com/hltcoe/HC4 downloads the documents from "
+        "Common Crawl, for the files hc4/<l3>/hc4_docs.jsonl",
     )
-    wikiclir = downloads["wikiclir"]["source"]
-    yield Resource(
-        "wikiclir",
-        "collection",
+    yield _resource(
         "wikiclir",
         "Wikipedia's, CC BY-SA",
-        "www.cs.jhu.edu/~kevinduh/a/wikiclir2018, through ir_datasets",
-        (
-            RemoteFile(
-                wikiclir["url"],
-                "source",
-                size=int(wikiclir["size_hint"]),
-                checksum=f"md5:{wikiclir['expected_md5']}",
-                archive=True,
-            ),
-        ),
-        _counts(metadata, r"wikiclir/(?P<language>\w\w)(-simple)?(?P<part>)"),
-        shared=True,
-        collection="wikiclir",
+        "www.cs.jhu.edu/~kevinduh/a/wikiclir2018",
+        ("source",),
+        r"wikiclir/(?P<language>\w\w)(-simple)?(?P<part>)",
     )
-    yield Resource(
-        "clirmatrix",
-        "collection",
+    yield _resource(
         "clirmatrix",
         "Wikipedia's, CC BY-SA",
-        "www.cs.jhu.edu/~shuosun/clirmatrix, through ir_datasets",
+        "www.cs.jhu.edu/~shuosun/clirmatrix",
         remark="two collections, bi-139 and multi-8; ir_datasets fetches its 19,182 language pairs, each "
         "when a run first asks for it",
-        shared=True,
         collection="bi-139",
+    )
+
+
+def _resource(
+    name: str,
+    licence: str,
+    source: str,
+    files: tuple[str, ...] = (),
+    counts: str = "",
+    remark: str = "",
+    collection: str = "",
+) -> Resource:
+    """Return a collection by patterns of its files' keys and of the names that its counts stand under."""
+    remotes: dict[str, RemoteFile] = {}
+    for pattern in files:
+        remotes |= _matching(_table("downloads.json")[name], pattern)
+    return Resource(
+        name,
+        "collection",
+        name,
+        licence,
+        f"{source}, through ir_datasets",
+        tuple(remotes.values()),
+        _counts(_table("metadata.json"), counts),
+        remark,
+        shared=True,
+        collection=collection or name,
     )
 
 
@@ -133,18 +114,22 @@ def _table(name: str) -> dict[str, Any]:
 
 
 def _matching(entries: _Files, pattern: str) -> dict[str, RemoteFile]:
-    """Return the files whose keys match; a group ``language`` of the pattern says whose they are."""
+    """Return the files whose keys match; a group ``language`` of the pattern says whose they are.
+
+    What ir_datasets gives no place of its own is an archive, which it unpacks to a folder of the key's name.
+    """
     chosen = {}
     for key, entry in entries.items():
-        if (found := re.fullmatch(pattern, key)) and "url" in entry and "cache_path" in entry:
+        if (found := re.fullmatch(pattern, key)) and "url" in entry:
             code = _code(found.groupdict().get("language", ""))
             md5 = entry.get("expected_md5", "")
             chosen[key] = RemoteFile(
                 entry["url"],
-                entry["cache_path"],
+                entry.get("cache_path", key),
                 code,
                 int(entry.get("size_hint") or 0),
                 f"md5:{md5}" if md5 else "",
+                archive="cache_path" not in entry,
             )
     return chosen
 

@@ -10,19 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from engine.config.pretraining import ModelConfig
-from engine.encoders.checkpoints import resolve
+from engine.encoders.checkpoints import DROPOUTS, resolve
 from engine.encoders.saving import whole_folder
 from engine.errors import InputError
 from engine.training.pretraining.tokenizer import check_tokenizer
-
-_DROPOUTS = (
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "dropout",
-    "attention_dropout",
-    "embedding_dropout",
-    "mlp_dropout",
-)
 
 
 def new_model(config: ModelConfig, tokenizer: Any, length: int, dropout: float) -> Any:
@@ -73,7 +64,7 @@ def load_masked_model(checkpoint: str, dropout: float) -> tuple[Any, Any, bool]:
                 f"checkpoint {checkpoint!r} is of class {config.model_type!r}, which has no encoder that "
                 "predicts masked words; name one of BERT's, XLM-R's or ModernBERT's kind"
             )
-        for name in _DROPOUTS:
+        for name in DROPOUTS:
             if hasattr(config, name):
                 setattr(config, name, dropout)
         model, loading = AutoModelForMaskedLM.from_pretrained(

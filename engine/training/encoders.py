@@ -37,12 +37,8 @@ def load_encoders(
         fit(teacher, some(english), "passage", precision=precision)
     wanted = config.student or config.teacher
     student = Encoder.load(wanted, dropout=config.training.dropout)
-    if config.student is not None and student.projection is None and _trained_projection(wanted):
-        raise InputError(
-            "the checkpoint was trained with a projection, which lies beside it; set student.projection = "
-            "'linear' and student.projection_dim as they were",
-            path=wanted.checkpoint,
-        )
+    if config.student is not None:
+        check_projection(config.student, "student")
     if student.dim != teacher.dim:
         raise InputError(
             f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; set "
@@ -57,8 +53,8 @@ def load_encoders(
     asked = config.evaluation.documents == "teacher" and "dense" in config.evaluation.scoring
     if asked and config.collections and student.width != teacher.width:
         raise InputError(
-            f"evaluation.scoring = 'dense' compares sentence vectors, which have width {student.width} in the "
-            f"student and {teacher.width} in the teacher; take 'maxsim'"
+            f"evaluation.scoring = 'dense' compares sentence vectors, which have width {student.width} in "
+            f"the student and {teacher.width} in the teacher; take 'maxsim'"
         )
     if all(getattr(wanted, name) == getattr(config.teacher, name) for name in _SPACE):
         student.mean.copy_(teacher.mean)
@@ -81,9 +77,22 @@ def some(texts: Sequence[str]) -> Sequence[str]:
     return texts[:: max(1, len(texts) // FITTED_ON)]
 
 
-def _trained_projection(config: EncoderConfig) -> bool:
+def check_projection(config: EncoderConfig, name: str) -> None:
+    """Refuse settings, those of `name`, that leave out the projection which their checkpoint learnt with.
+
+    Raises
+    ------
+    InputError
+        If they do.
+    """
     folder = Path(config.checkpoint).expanduser()
-    return folder.is_dir() and saved_config(folder).get("projection") == "linear"
+    saved = saved_config(folder) if folder.is_dir() else {}
+    if saved.get("projection") == "linear" and config.projection == "none":
+        raise InputError(
+            f"the checkpoint was trained with a projection, which lies beside it; set {name}.projection = "
+            f"'linear' and {name}.projection_dim = {saved['projection_dim']}",
+            path=config.checkpoint,
+        )
 
 
 def needs_fitting(config: EncoderConfig) -> bool:

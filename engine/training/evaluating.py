@@ -17,7 +17,7 @@ from engine.evaluation.protocols import Scores
 from engine.evaluation.runner import document_texts, evaluate
 from engine.reporting import Reporter
 from engine.results.spool import RunFolder
-from engine.training.encoders import needs_fitting, some
+from engine.training.encoders import check_projection, needs_fitting, some
 from engine.training.pairs import read_sources
 from engine.training.precision import autocast_dtype
 
@@ -34,6 +34,7 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     precision = autocast_dtype("auto", device)
     run.update(device=str(device))
     torch.manual_seed(config.seed)  # a linear projection that was never saved is drawn
+    check_projection(config.encoder, "encoder")
     queries = Encoder.load(config.encoder)
     documents = queries
     if config.teacher is not None and config.evaluation.documents == "teacher":

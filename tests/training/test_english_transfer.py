@@ -22,6 +22,7 @@ from engine.errors import InputError
 from engine.results.spool import tail
 from engine.training.distil import Distillation
 from engine.training.optimiser import PROJECTION_RATE
+from engine.training.runs import execute
 
 Prepare = Callable[..., Distillation]
 
@@ -101,8 +102,15 @@ def test_a_foreign_student_learns_to_retrieve_and_the_next_distillation_goes_on_
     assert torch.equal(saved["projection"], result.student.projection.weight)
     changes["student"]["checkpoint"] = str(folder)
     without = {**changes["student"], "projection": "none"}
-    with pytest.raises(InputError, match=r"was trained with a projection, which lies beside it; set student"):
+    with pytest.raises(
+        InputError, match=r"was trained with a projection, .* set student\.projection = 'linear'"
+    ):
         prepare(**{**changes, "student": without})
+    plain = {"kind": "evaluate", "encoder": without, "collections": tiny.settings()["collections"]}
+    with pytest.raises(
+        InputError, match=r"was trained with a projection, .* set encoder\.projection = 'linear'"
+    ):
+        execute(parse_config(plain), tmp_path / "runs", ["test"])
     second = prepare(**changes)
     second.train()
     assert held_out(second)[0] == pytest.approx(result.held_out)

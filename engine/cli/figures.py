@@ -156,10 +156,17 @@ def encoder_of(record: Row) -> str:
     return ""
 
 
+#: Which of a text's two languages is the one that is read.
+_SIDES = {"source": "language", "target": "target_language"}
+
+
 def languages_of(record: Row, groups: Sequence[Group]) -> list[str]:
     """Return the languages a run learned from, else those it was evaluated on."""
-    bitext = _dictionaries((record.get("config") or {}).get("bitext"))
-    learned = [str(source.get("language")) for source in bitext]
+    config = record.get("config") or {}
+    learned = [str(source.get("language")) for source in _dictionaries(config.get("bitext"))]
+    learned += [
+        str(source.get(_SIDES[str(source.get("side"))])) for source in _dictionaries(config.get("text"))
+    ]
     return list(dict.fromkeys(learned or [code for group in groups for code in group.revisions]))
 
 

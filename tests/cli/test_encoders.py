@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from engine.config import EncoderConfig
+from engine.encoders.checkpoints import resolve
+
 
 @pytest.fixture
 def student(make_run):
@@ -21,14 +24,15 @@ def test_a_list(call, student):
     code, out, err = call("encoders", "list", "--json")
     assert (code, err) == (0, "")
     listed = {entry["name"]: entry for entry in json.loads(out)}
-    assert listed.keys() == {"multilingual-e5-small", "all-MiniLM-L6-v2", student.id}
+    at_hand = {name for name, entry in listed.items() if entry["kind"] != "published"}
+    assert at_hand == {"multilingual-e5-small", "all-MiniLM-L6-v2", student.id}
     own = listed[student.id]
     assert own["kind"] == "student" and own["languages"] == "so sw" and own["run_name"] == "learned"
     assert "multilingual-e5-small" in own["origin"]
     packaged = listed["all-MiniLM-L6-v2"]
     assert packaged["installed"] and packaged["ready"] and packaged["licence"] == "Apache-2.0"
     # The cache of the tests is empty or holds the conversion of another test.
-    lines = {line.split()[0]: line for line in call("encoders", "list").out.splitlines()}
+    lines = {line.split(" ")[0]: line for line in call("encoders", "list").out.splitlines()}
     e5 = listed["multilingual-e5-small"]
     assert ("on first use" in lines["multilingual-e5-small"]) == (not e5["ready"])
 
@@ -57,3 +61,27 @@ def test_what_is_not_there(call, student):
     (student.checkpoints / "student" / "optical.json").write_text("{")
     code, _, err = call("encoders", "show", "learned")
     assert code == 2 and "optical.json" in err and err.count("\n") == 1
+
+
+def test_published_encoders_say_how_languages_were_balanced(call):
+    listed = {entry["name"]: entry for entry in json.loads(call("encoders", "list", "--json").out)}
+    xlmr = listed["FacebookAI/xlm-roberta-base"]
+    assert (xlmr["kind"], xlmr["sampling"], xlmr["languages"]) == ("published", "α = 0.3", "100")
+    for entry in listed.values():
+        if entry["kind"] == "published":  # each is what a configuration takes, and says where it is told
+            EncoderConfig(checkpoint=entry["name"])
+            assert resolve(entry["name"]) == entry["name"] and entry["source"] and entry["languages"]
+    assert "UniMax" in call("encoders", "list").out
+    lines = [" ".join(line.split()) for line in call("encoders", "show", "google/umt5-base").out.splitlines()]
+    assert "sampling UniMax" in lines and any("fetched from the hub" in line for line in lines)
+
+
+def test_what_a_run_pretrained_is_listed(call, make_run):
+    run = make_run("pretrained")
+    folder = run.checkpoints / "encoder"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert", "num_hidden_layers": 4}')
+    (folder / "model.safetensors").write_bytes(bytes(10))
+    listed = {entry["name"]: entry for entry in json.loads(call("encoders", "list", "--json").out)}
+    assert listed[run.id]["kind"] == "pretrained" and listed[run.id]["folder"] == str(folder)
+    assert json.loads(call("encoders", "show", "pretrained", "--json").out)["model"]["num_hidden_layers"] == 4

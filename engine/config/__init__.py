@@ -25,8 +25,10 @@ from engine.config.reading import (
     preset_settings,
     presets,
 )
+from engine.config.reranking import CrossEncoderConfig
 from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
 from engine.config.study import StudyConfig
+from engine.config.teaching import QuestionSource, TeacherConfig
 from engine.config.translation import TranslationConfig
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "BitextFormat",
     "CollectionConfig",
     "CollectionName",
+    "CrossEncoderConfig",
     "DistilConfig",
     "EncoderConfig",
     "EvaluateConfig",
@@ -47,10 +50,12 @@ __all__ = [
     "LexicalConfig",
     "LossConfig",
     "PretrainConfig",
+    "QuestionSource",
     "RunConfig",
     "RunHeader",
     "Settings",
     "StudyConfig",
+    "TeacherConfig",
     "TextConfig",
     "TrainingConfig",
     "TranslationConfig",

@@ -31,7 +31,7 @@ class EncoderConfig(Settings):
     punctuation: bool = True
     """Whether tokens made of punctuation only count as token vectors."""
     passage_punctuation: bool = True
-    """Whether they count in documents too, if they count at all (ColBERT skips them there, not in queries)."""
+    """Whether they count in documents too, if they do in queries (ColBERT skips them in documents)."""
     centring: bool = True
     """Subtract the mean token vector, fitted on unlabelled text, before normalising to unit length."""
     projection: Literal["none", "linear", "whitening"] = "none"

@@ -13,12 +13,23 @@ from pydantic import Field, TypeAdapter, ValidationError
 from engine.config.base import RunHeader
 from engine.config.baselines import FuseConfig, LexicalConfig
 from engine.config.pretraining import PretrainConfig
+from engine.config.reranking import CrossEncoderConfig
 from engine.config.runs import DistilConfig, EvaluateConfig
 from engine.config.study import StudyConfig
+from engine.config.teaching import TeacherConfig
 from engine.errors import InputError, nearest
 from engine.validation import sentence
 
-AnyConfig = DistilConfig | EvaluateConfig | PretrainConfig | StudyConfig | LexicalConfig | FuseConfig
+AnyConfig = (
+    DistilConfig
+    | EvaluateConfig
+    | TeacherConfig
+    | PretrainConfig
+    | StudyConfig
+    | LexicalConfig
+    | FuseConfig
+    | CrossEncoderConfig
+)
 KINDS: dict[str, type[RunHeader]] = {
     model.model_fields["kind"].default: model for model in get_args(AnyConfig)
 }

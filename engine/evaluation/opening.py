@@ -6,7 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.config import AnyConfig, DistilConfig, EncoderConfig, EvaluateConfig, PretrainConfig, parse_config
+from engine.config import (
+    AnyConfig,
+    DistilConfig,
+    EncoderConfig,
+    EvaluateConfig,
+    PretrainConfig,
+    TeacherConfig,
+    parse_config,
+)
 from engine.encoders.checkpoints import FITTED_FILE, resolve
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import load_fitted
@@ -43,7 +51,7 @@ def config_of(run: RunFolder) -> AnyConfig:
     return parse_config(run.record["config"] or {}, run.path / "run.json")
 
 
-def encoders_config_of(run: RunFolder) -> DistilConfig | EvaluateConfig | PretrainConfig:
+def encoders_config_of(run: RunFolder) -> DistilConfig | EvaluateConfig | TeacherConfig | PretrainConfig:
     """Return the configuration of a run that has encoders to ask.
 
     Raises
@@ -52,10 +60,10 @@ def encoders_config_of(run: RunFolder) -> DistilConfig | EvaluateConfig | Pretra
         If runs of its kind have none.
     """
     config = config_of(run)
-    if not isinstance(config, DistilConfig | EvaluateConfig | PretrainConfig):
+    if not isinstance(config, DistilConfig | EvaluateConfig | TeacherConfig | PretrainConfig):
         raise InputError(
             f"run {run.id!r} is of kind {config.kind!r} and has no encoders to ask; choose a run of kind "
-            "'distil', 'evaluate' or 'pretrain'"
+            "'distil', 'evaluate', 'teacher' or 'pretrain'"
         )
     return config
 
@@ -126,6 +134,8 @@ def saved_encoders(run: RunFolder) -> tuple[SavedEncoder, SavedEncoder]:
     if config.kind == "distil":
         queries = (config.student or config.teacher).model_copy(update={"checkpoint": str(student)})
         documents = config.teacher
+    elif config.kind == "teacher":
+        queries = documents = config.encoder.model_copy(update={"checkpoint": str(teacher)})
     elif config.kind == "pretrain":
         queries = documents = pretrained_encoder(config, run)
     else:

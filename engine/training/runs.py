@@ -10,12 +10,14 @@ from safetensors import SafetensorError
 
 from engine.config import (
     AnyConfig,
+    CrossEncoderConfig,
     DistilConfig,
     EvaluateConfig,
     FuseConfig,
     LexicalConfig,
     PretrainConfig,
     StudyConfig,
+    TeacherConfig,
 )
 from engine.errors import OpticalError
 from engine.evaluation.fusing import fuse_run
@@ -28,9 +30,11 @@ from engine.training.distilling import distil_run
 from engine.training.evaluating import evaluate_run
 from engine.training.pretraining.run import pretrain_run
 from engine.training.pretraining.speed import peak_memory
+from engine.training.reranking.running import cross_encoder_run
 from engine.training.state import STATE_FILE
 from engine.training.stopping import terminable
 from engine.training.study import study_run
+from engine.training.teaching.running import teacher_run
 
 
 def execute(
@@ -66,7 +70,10 @@ def resume(run: RunFolder, reporter: Reporter = SILENT) -> list[Scores]:
         As `execute`.
     """
     config = config_of(run)
-    if config.kind in ("distil", "pretrain") and not (run.path / "checkpoints" / STATE_FILE).is_file():
+    if (
+        config.kind in ("distil", "teacher", "pretrain", "cross-encoder")
+        and not (run.path / "checkpoints" / STATE_FILE).is_file()
+    ):
         reporter.say("the run had saved no state yet, so it starts over")
     return _carry_out(config, run, reporter)
 
@@ -79,6 +86,8 @@ def _carry_out(config: AnyConfig, run: RunFolder, reporter: Reporter) -> list[Sc
                     scores = distil_run(config, run, reporter)
                 case EvaluateConfig():
                     scores = evaluate_run(config, run, reporter)
+                case TeacherConfig():
+                    scores = teacher_run(config, run, reporter)
                 case PretrainConfig():
                     scores = pretrain_run(config, run, reporter)
                 case StudyConfig():
@@ -86,6 +95,8 @@ def _carry_out(config: AnyConfig, run: RunFolder, reporter: Reporter) -> list[Sc
                     scores = []
                 case LexicalConfig():
                     scores = lexical_run(config, run, reporter)
+                case CrossEncoderConfig():
+                    scores = cross_encoder_run(config, run, reporter)
                 case FuseConfig():
                     scores = fuse_run(config, run, reporter)
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.config.teaching import TeacherConfig
-from engine.encoders.saving import save_encoder
+from engine.encoders.saving import save_encoder, save_fitted
 from engine.errors import DivergedError
 from engine.evaluation.protocols import Scores
 from engine.evaluation.runner import evaluate
@@ -31,6 +31,7 @@ def teacher_run(config: TeacherConfig, run: RunFolder, reporter: Reporter) -> li
         teaching.state_file.unlink(missing_ok=True)  # from there it would diverge again
         raise
     save_encoder(encoder, run.checkpoints / "teacher")
+    save_fitted(encoder, run.checkpoints / "student")  # it asks as well
     if interrupted is not None:
         raise interrupted
     return evaluate(

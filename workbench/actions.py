@@ -29,6 +29,7 @@ SCOPES = {
     "launch": "Launch",
     "results": "Results",
     "queries": "Queries of a language",
+    "study": "Study",
     "plan": "Plan",
     "pair": "Typed pair",
     "solver": "Solver",
@@ -100,9 +101,16 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("sort", "s", "Sort", "Sort by the next column"),
         Action("reverse", "S", "Reverse", "Reverse the order"),
         Action("open", "enter", "Queries", "Show the queries of this language"),
+        Action("study", "y", "Study", "Show what the newest study found, else the reference study"),
     ),
     "queries": (
         Action("only", "o", "Only", "Show all queries, the improved, or the worse", True),
+        Action("leave", "escape", "Back", "Go back", True),
+    ),
+    "study": (
+        Action("next_sheet", "v", "Table", "Show arms, languages, differences or interactions", True),
+        Action("next_collection", "c", "Collection", "Show the next collection", True),
+        Action("words", "w", "Words", "Show what the figures allow to say, or the figures", True),
         Action("leave", "escape", "Back", "Go back", True),
     ),
     "plan": (

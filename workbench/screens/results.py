@@ -19,6 +19,7 @@ from workbench.comparing import Figures, Setting, Tests
 from workbench.layers import SHADES
 from workbench.screens.base import Room
 from workbench.screens.dialogs import Choose
+from workbench.screens.study import StudyScreen
 from workbench.store import Snapshot
 from workbench.tabulating import Tabulation
 from workbench.text import age
@@ -90,8 +91,10 @@ class ResultsScreen(Room):
         """Read the figures anew when the choice of runs or the database changed."""
         wanted = (self.bench.chosen_runs, snapshot.revision)
         if wanted != self.wanted:
-            self.wanted = wanted
+            before, self.wanted = self.wanted, wanted
             self._load(wanted[0])
+            if before is None or before[0] != wanted[0]:
+                self._open_study(snapshot)
 
     @work(thread=True, exclusive=True, group="figures", exit_on_error=False)
     def _load(self, runs: list[str]) -> None:
@@ -237,6 +240,18 @@ class ResultsScreen(Room):
         self.testing.discard(message.test)
         self.tests[message.test] = message.tests
         self._fill()
+
+    def _open_study(self, snapshot: Snapshot) -> None:
+        """Show the study that was chosen, and the reference study to who has no run at all."""
+        chosen = [run for run in snapshot.runs if run["id"] in self.bench.chosen_runs]
+        if not snapshot.runs and not snapshot.problems:
+            self.app.push_screen(StudyScreen(None))
+        elif len(chosen) == 1 and chosen[0].get("kind") == "study":
+            self.app.push_screen(StudyScreen(chosen[0]["id"]))
+
+    def action_study(self) -> None:
+        """Show the newest study."""
+        self.app.push_screen(StudyScreen(None))
 
     def action_choose_runs(self) -> None:
         """Choose runs among those with scores."""

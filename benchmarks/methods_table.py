@@ -42,7 +42,7 @@ def markdown(results: Path, systems: Sequence[str]) -> str:
         ids = {system: [run["id"] for run in ones] for system, ones in found.items()}
         scores = {system: averaged(results, collection, measure, one) for system, one in ids.items()}
         columns, rows = quality({system: one for system, one in scores.items() if one}, every)
-        heads += [f"{collection} {column}" if column == "mean" else column for column in columns]
+        heads += [*columns[:-2], *(f"{collection} {column}" for column in columns[-2:])]
         for system in found:
             cells[system] += rows.get(system, ["–"] * len(columns))
     heads += ["pairs/s", "peak GiB", "best step"]

@@ -37,6 +37,9 @@ class CrossEncoder(torch.nn.Module):
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
         self.fresh = frozenset(fresh)
         self.trimming: Trimming | None = None
+        for head in model.children():
+            if head is not model.base_model:
+                _keep_whole(head)
 
     @classmethod
     def load(
@@ -130,6 +133,18 @@ class CrossEncoder(torch.nn.Module):
         with whole_folder(folder) as building:
             self.model.save_pretrained(building)
             self.tokenizer.save_pretrained(str(building))
+
+
+def _keep_whole(head: Any) -> None:
+    """Let a head compute in float32 whatever autocast says: logits of eight bits would tie."""
+    inner = head.forward
+
+    def forward(*states: Tensor) -> Tensor:
+        with torch.autocast(states[0].device.type, enabled=False):
+            found: Tensor = inner(*(state.float() for state in states))
+            return found
+
+    head.forward = forward
 
 
 def _load(checkpoint: str, new_head: bool, dropout: float) -> tuple[Any, Any, list[str]]:

@@ -51,8 +51,8 @@ def _check(depth: int, first: StoredRankings, known: dict[Pool, tuple[Collection
     for pool in first.pools:
         if pool not in known:
             raise InputError(
-                f"the collection {pool.collection!r} of revision {pool.revision!r} that {first.name} "
-                "searched is not what its configuration finds now; restore its data, or run the first stage again"
+                f"{first.name} searched the collection {pool.collection!r} of revision {pool.revision!r}, "
+                "which is not what its configuration finds now; restore its data, or run it again"
             )
         stored = first.depth(pool)
         if stored < min(depth, len(known[pool][0].documents)):

@@ -1,0 +1,167 @@
+"""Reciprocal rank fusion against ranx, and runs that fuse runs."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.config import parse_config
+from engine.errors import InputError
+from engine.results.spool import RunFolder
+from engine.retrieval.fusion import Ranks, reciprocal_rank_fusion
+from engine.training.runs import execute
+
+
+def random_systems(seed: int, queries: int = 6, pool: int = 30) -> list[dict[int, list[int]]]:
+    generator = random.Random(seed)
+    return [
+        {query: generator.sample(range(pool), generator.randint(1, 12)) for query in range(queries)}
+        for _ in range(3)
+    ]
+
+
+def as_ranks(system: dict[int, list[int]]) -> Ranks:
+    rows = [(q, d, rank) for q, found in system.items() for rank, d in enumerate(found, 1)]
+    queries, documents, ranks = np.array(rows, dtype=np.int64).T
+    return Ranks(queries, documents, ranks)
+
+
+@pytest.mark.slow  # ranx compiles for half a minute
+def test_scores_are_those_of_ranx() -> None:
+    from ranx import Run
+    from ranx import fuse as ranx_fuse
+
+    k, systems = 60, random_systems(60)
+    theirs = ranx_fuse(
+        [
+            Run({f"q{q}": {f"d{d}": 100.0 - rank for rank, d in enumerate(found)} for q, found in s.items()})
+            for s in systems
+        ],
+        norm=None,
+        method="rrf",
+        params={"k": k},
+    ).to_dict()
+    fused = reciprocal_rank_fusion([as_ranks(system) for system in systems], k)
+    ours: dict[str, dict[str, float]] = {}
+    for query, document, score in zip(fused.queries, fused.documents, fused.scores, strict=True):
+        ours.setdefault(f"q{query}", {})[f"d{document}"] = score
+    assert ours.keys() == theirs.keys()
+    for query, scores in ours.items():
+        assert scores == pytest.approx(theirs[query])
+        assert list(scores.values()) == sorted(scores.values(), reverse=True)
+
+
+@pytest.mark.parametrize("k", [0, 1, 60])
+def test_scores_are_the_papers_formula(k: int) -> None:
+    systems = random_systems(k)
+    expected: dict[tuple[int, int], float] = {}
+    for system in systems:
+        for query, found in system.items():
+            for rank, document in enumerate(found, 1):
+                expected[query, document] = expected.get((query, document), 0) + 1 / (k + rank)
+    fused = reciprocal_rank_fusion([as_ranks(system) for system in systems], k)
+    pairs = [*zip(fused.queries.tolist(), fused.documents.tolist(), strict=True)]
+    assert len(pairs) == len(expected)
+    assert dict(zip(pairs, fused.scores.tolist(), strict=True)) == pytest.approx(expected)
+    order = sorted(range(len(pairs)), key=lambda i: (fused.queries[i], fused.ranks[i]))
+    assert order == [*range(len(pairs))] and np.all(
+        (np.diff(fused.scores) <= 0) | (np.diff(fused.queries) > 0)
+    )
+
+
+def test_neither_the_order_of_systems_nor_of_entries_matters() -> None:
+    systems = [as_ranks(system) for system in random_systems(3)]
+    first = reciprocal_rank_fusion(systems)
+    shuffled = [Ranks(*(column[::-1] for column in system)) for system in reversed(systems)]
+    for one, two in zip(first, reciprocal_rank_fusion(shuffled), strict=True):
+        assert np.array_equal(one, two)
+
+
+def test_equal_scores_keep_the_lower_document_first() -> None:
+    one, two = as_ranks({0: [9, 4]}), as_ranks({0: [4, 9]})
+    fused = reciprocal_rank_fusion([one, two])
+    assert fused.documents.tolist() == [4, 9] and fused.ranks.tolist() == [1, 2]
+    assert fused.scores.tolist() == [1 / 61 + 1 / 62] * 2
+
+
+def lexical(tiny: Any, runs: Path, name: str, **changes: Any) -> RunFolder:
+    test = [{"path": str(tiny.test[code]), "language": code} for code in ("sw", "mr")]
+    settings = {
+        "kind": "lexical",
+        "method": "tfidf",
+        "collections": [{"name": "bitext", "bitext": test}],
+        "shortest": 1,
+        "longest": 1,
+    }
+    return execute(parse_config({**settings, "name": name, **changes}), runs, ["test"])[0]
+
+
+def fuse(runs: Path, *systems: dict[str, Any], **changes: Any) -> Any:
+    return execute(parse_config({"kind": "fuse", "systems": list(systems), **changes}), runs, ["test"])
+
+
+def test_a_fusion_is_a_run_scored_by_what_its_systems_stored(tiny: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    letters = lexical(tiny, runs, "letters")
+    pairs = lexical(tiny, runs, "pairs", longest=2, depth=10)
+    run, (scores,) = fuse(runs, {"run": "letters"}, {"run": pairs.id, "scoring": "tfidf"}, k=10)
+    assert scores.scoring == "rrf" and RunFolder.open(run.path).record["state"] == "finished"
+    assert run.record["summary"]["depths"] == {"bitext": [25, 10]}
+    assert [system["run"] for system in run.record["summary"]["fused"]] == [letters.id, pairs.id]
+    assert "fused from the first 25, 10 ranks stored" in run.record["summary"]["notes"][0]
+    # The same from the tables, by hand.
+    import pyarrow.parquet as pq
+
+    expected: dict[str, dict[str, float]] = {}
+    for source in (letters, pairs):
+        for row in pq.read_table(source.path / "rankings.parquet").to_pylist():
+            score = expected.setdefault(row["query_id"], {})
+            score[row["document_id"]] = score.get(row["document_id"], 0) + 1 / (10 + row["rank"])
+    for query, documents, values in zip(
+        scores.ranking.query_ids, scores.ranking.document_ids, scores.ranking.scores, strict=True
+    ):
+        best = sorted(expected[query].values(), reverse=True)[: len(values)]
+        assert list(values) == pytest.approx(best)
+        assert [expected[query][document] for document in documents] == pytest.approx(best)
+        code = query.partition(":")[0]
+        (relevant,) = scores.collection.judgements[query]
+        rank = list(documents).index(relevant) + 1 if relevant in documents else 0
+        assert scores.values["RR"][code][query] == pytest.approx(1 / rank if rank else 0)
+
+
+def test_fusing_a_fusion(tiny: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    lexical(tiny, runs, "letters")
+    lexical(tiny, runs, "pairs", longest=2)
+    fuse(runs, {"run": "letters"}, {"run": "pairs"}, name="both")
+    _, (scores,) = fuse(runs, {"run": "both"}, {"run": "letters"})
+    assert scores.scoring == "rrf" and len(scores.means) > 0
+
+
+def test_what_cannot_be_fused_is_refused_in_a_sentence(tiny: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    lexical(tiny, runs, "letters")
+    test = {"path": str(tiny.test["sw"]), "language": "sw"}
+
+    def refused(message: str, *systems: dict[str, Any]) -> None:
+        with pytest.raises(InputError, match=message):
+            fuse(runs, {"run": "letters"}, *systems)
+
+    lexical(tiny, runs, "less", collections=[{"name": "bitext", "bitext": [test], "limit": 5}])
+    refused("searched 'bitext' with revision .* only rankings of the same revision", {"run": "less"})
+    lexical(tiny, runs, "back", collections=[{"name": "bitext", "bitext": [test], "directions": ["en-xx"]}])
+    refused("searched 'bitext' with revision", {"run": "back"})
+    lexical(tiny, runs, "other", collections=[{"name": "bitext", "label": "mine", "bitext": [test]}])
+    refused("has mine: no collection in common", {"run": "other"})
+    refused(r"there is no run 'leters' \(did you mean 'letters'\?\)", {"run": "leters"})
+    refused("no rankings by 'maxsim'.*; it has tfidf", {"run": "less", "scoring": "maxsim"})
+    refused("comes twice", {"run": "letters", "scoring": "tfidf"})
+    unfinished = lexical(tiny, runs, "stopped")
+    unfinished.finish("stopped", "by its user")
+    refused("is stopped, not finished", {"run": "stopped"})
+    with pytest.raises(InputError, match="'letters' twice"):
+        parse_config({"kind": "fuse", "systems": [{"run": "letters"}, {"run": "letters"}]})

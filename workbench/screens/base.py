@@ -39,6 +39,7 @@ class Room(Watched):
     """A mode of the app."""
 
     room = ""
+    _said = ("", "")
 
     @property
     def bench(self) -> Workbench:
@@ -67,6 +68,9 @@ class Room(Watched):
 
     def say(self, sentence: str = "", look: str = "") -> None:
         """Put a sentence on the status line; `look` is "", "warn" or "bad"."""
+        if (sentence, look) == self._said:
+            return
+        self._said = sentence, look
         status = self.query_one("#status", Static)
         status.set_class(look == "warn", "warn")
         status.set_class(look == "bad", "bad")

@@ -165,6 +165,7 @@ class SqlScreen(Room):
             table.cursor = 0
             table.empty = "no rows"
             table.show(columns, answer.rows)
+            table.refresh()  # the cursor, should the answer be the same as before
             table.scroll_home(animate=False)
         self.say(message.sentence, "bad" if message.failed else "")
 

@@ -105,6 +105,8 @@ class Table(ScrollView, can_focus=True):
         self, columns: Sequence[Column], rows: Sequence[Sequence[Any]], keys: Sequence[Any] | None = None
     ) -> None:
         """Replace the content; the cursor stays on the row of the same key (or number)."""
+        if rows and (list(columns), rows, keys) == (list(self.columns), self.rows, self.keys):
+            return  # what is looked at every other second mostly stays as it was
         before = self.key
         self.columns, self.rows, self.keys = columns, rows, keys
         if keys is not None and before is not None and before in keys:

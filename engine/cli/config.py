@@ -43,6 +43,7 @@ _set_option = click.option(
 _ANY = {
     "bitext": '[{path = "any", language = "any"}]',
     "collections": '[{name = "lareqa"}]',
+    "first_stage": '{run = "any"}',
     "systems": '[{run = "any"}, {run = "other"}]',
     "sources": (
         '[{path = "any", format = "squad"}, {path = "any", format = "squad", question_language = "sw"}]'
@@ -166,7 +167,9 @@ def _steps(loaded: AnyConfig, collections: list[Collection]) -> Iterator[tuple[s
     translation = getattr(loaded, "translation", None)
     if translation is not None and translation.checkpoint != GOLD:
         yield "translation.checkpoint", partial(_find_encoder, translation.checkpoint)
-    for place, source in enumerate(loaded.bitext if loaded.kind == "distil" else ()):
+    if loaded.kind == "cross-encoder":
+        yield "checkpoint", partial(_find_encoder, loaded.checkpoint)
+    for place, source in enumerate(loaded.bitext if loaded.kind in ("distil", "cross-encoder") else ()):
         yield f"bitext.{place}", partial(_read_first, source)
     for place, questions in enumerate(loaded.sources if loaded.kind == "teacher" else ()):
         yield f"sources.{place}", partial(_read_first_question, questions)

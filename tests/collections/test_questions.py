@@ -57,7 +57,12 @@ def source(folder: Path, form: str, content: str, **settings: Any) -> QuestionSo
             ("It was her.", "Nobody knows."),
             (0.9, 0.1),
         ),
-        ("text-triples", "who was that\tIt was her.\tNobody knows.\n", ("It was her.", "Nobody knows."), None),
+        (
+            "text-triples",
+            "who was that\tIt was her.\tNobody knows.\n",
+            ("It was her.", "Nobody knows."),
+            None,
+        ),
         (
             "tevatron",
             json.dumps(

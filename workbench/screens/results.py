@@ -70,7 +70,7 @@ class ResultsScreen(Room):
         self.wanted: tuple[list[str], int] | None = None
         self.setting: Setting | None = None
         self.measure = "RR"
-        self.base = ""
+        self.base, self.base_chosen = "", False
         self.group = "none"
         self.sorted_by, self.reversed = 0, False
         self.tests: dict[Test, Tests] = {}
@@ -118,7 +118,7 @@ class ResultsScreen(Room):
             self.setting = shared[0] if shared else None
         if self.setting and self.measure not in self.figures.measures(self.setting):
             self.measure = self.figures.measures(self.setting)[0]
-        if self.base not in self.figures.runs:
+        if self.base not in self.figures.runs or not self.base_chosen:
             # The oldest is what the others were made to beat.
             self.base = min(self.figures.runs, default="")
         self._fill()
@@ -327,7 +327,7 @@ class ResultsScreen(Room):
         if len(runs) < 2:
             self.say("choose a second run with r; one of them is the baseline then", "warn")
             return
-        self.base = runs[(runs.index(self.base) + 1) % len(runs)]
+        self.base, self.base_chosen = runs[(runs.index(self.base) + 1) % len(runs)], True
         self._fill()
 
     def action_group(self) -> None:

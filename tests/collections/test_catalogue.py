@@ -276,7 +276,6 @@ def test_ids_that_are_not_there_or_judge_nothing() -> None:
 def test_settings_that_a_collection_has_not_are_refused() -> None:
     for setting, value in (
         ("split", "dev"),
-        ("document_languages", ["sw"]),
         ("pool_limit", 5),
         ("mining", True),
         ("dataset", "x"),

@@ -9,6 +9,7 @@ answered.
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import time
@@ -25,6 +26,9 @@ from engine.results.lines import to_json
 Operation = Callable[[Mapping[str, Any], Reporter], Any]
 
 LONGEST_LINE = 1 << 20
+LOADING_SECONDS = 1.0
+"""A request that computed longer than this has loaded something that will stay."""
+
 _PROGRESS_SECONDS = 0.1
 
 
@@ -55,7 +59,10 @@ class Server:
             if isinstance(request, InputError):
                 self.reply(None, error=str(request))
             else:
+                begun = time.process_time()
                 self._answer(*request)
+                if time.process_time() - begun > LOADING_SECONDS:
+                    _set_aside()
 
     def reply(self, identity: int | None, **content: Any) -> None:
         """Write one reply."""
@@ -103,6 +110,16 @@ class Server:
         else:
             self.reply(identity, result=result)
         self._cancelled.discard(identity)
+
+
+def _set_aside() -> None:
+    """Keep the garbage collector from what was loaded: looking through it takes longer than a query.
+
+    What was set aside before and is gone since, such as an encoder that made room for another, is freed.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def parse(line: str) -> tuple[int, Mapping[str, Any]]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
 from engine.reporting import Reporter
+from engine.serving import protocol
 from engine.serving.protocol import LONGEST_LINE, Server
 
 Parameters = Mapping[str, Any]
@@ -140,3 +144,28 @@ def test_no_line_ends_the_process(line: str) -> None:
     replies = served([line, request(1, "double", x=1)])
     assert replies[-1] == {"id": 1, "result": 2}
     assert len(replies) == 2 and replies[0].get("error")
+
+
+def test_what_was_loaded_is_set_aside_and_freed_once_it_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LOADING_SECONDS", -1.0)
+    shelf: list[Any] = []
+    seen: list[weakref.ref[Any]] = []
+
+    class Encoder:
+        def __init__(self) -> None:
+            self.itself = self  # only the garbage collector frees it
+
+    def load(parameters: Parameters, reporter: Reporter) -> Any:
+        shelf[:] = [Encoder()]
+        seen.append(weakref.ref(shelf[0]))
+        return [reference() is not None for reference in seen]
+
+    written: list[str] = []
+    try:
+        Server({"load": load}, written.append).serve(json.dumps({"id": n, "op": "load"}) for n in range(3))
+        assert gc.get_freeze_count() > 0
+        alive = [json.loads(line)["result"] for line in written]
+        assert alive[0] == [True] and alive[2] == [False, True, True]
+        assert [reference() is not None for reference in seen] == [False, False, True]
+    finally:
+        gc.unfreeze()

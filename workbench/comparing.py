@@ -17,6 +17,9 @@ from engine.languages import language
 if TYPE_CHECKING:
     from engine.evaluation.significance import Comparison
 
+# A run without an encoder has one scoring of its own, under whatever setting its figures stand.
+_SCORED = "(scoring = ? OR scoring NOT IN ('maxsim', 'dense'))"
+
 GROUPS = ("none", "script", "family", "resource")
 
 
@@ -80,7 +83,25 @@ def load_figures(results: Path, runs: Sequence[str]) -> Figures:
         figure = Figure(record["value"], record["low"], record["high"], record["queries"])
         by_run.setdefault(run, {})[record["query_language"]] = figure
     figures.runs = [run for run in runs if run in figures.names]
+    _beside(figures)
     return figures
+
+
+def _beside(figures: Figures) -> None:
+    """Put runs that have no encoder, each with one scoring of its own, into the tables of those that have."""
+    from engine.results.scorings import own
+
+    targets: dict[Setting, list[Setting]] = {}
+    for setting in (found for found in figures.table if own(found.scoring)):
+        rivals = [found for found in figures.table if found._replace(scoring=setting.scoring) == setting]
+        encoders = [found for found in rivals if not own(found.scoring)]
+        named = setting._replace(scoring=" / ".join(sorted(found.scoring for found in rivals)))
+        targets[setting] = encoders or [named]
+    apart = {setting: figures.table.pop(setting) for setting in targets}
+    for setting, by_measure in apart.items():
+        for target in targets[setting]:
+            for measure, by_run in by_measure.items():
+                figures.table.setdefault(target, {}).setdefault(measure, {}).update(by_run)
 
 
 @dataclass
@@ -115,7 +136,9 @@ def query_scores(
     """Return the scores of a run's queries, by language and query."""
     from engine.results.queries import ask
 
-    where = " AND ".join(f"{name} = ?" for name in (*Setting._fields, "measure", "run"))
+    where = " AND ".join(
+        _SCORED if name == "scoring" else f"{name} = ?" for name in (*Setting._fields, "measure", "run")
+    )
     parameters = [*setting, measure, run]
     if code is not None:
         where += " AND query_language = ?"
@@ -145,11 +168,11 @@ def ranking(results: Path, setting: Setting, run: str, code: str, query: str) ->
 
     answer = ask(
         results,
-        """SELECT rank, document_id, score, grade, text FROM rankings AS ranked
+        f"""SELECT rank, document_id, score, grade, text FROM rankings AS ranked
         LEFT JOIN texts ON texts.run = ranked.run AND texts.collection = ranked.collection
             AND texts.revision = ranked.revision AND texts.role = 'document' AND texts.id = document_id
         WHERE ranked.run = ? AND ranked.collection = ? AND coalesce(ranked.revision, ?) = ?
-            AND coalesce(ranked.protocol, ?) = ? AND scoring = ? AND direction = ?
+            AND coalesce(ranked.protocol, ?) = ? AND {_SCORED} AND direction = ?
             AND query_language = ? AND query_id = ?
         ORDER BY rank""",
         [
@@ -161,13 +184,19 @@ def ranking(results: Path, setting: Setting, run: str, code: str, query: str) ->
 
 
 def query_texts(results: Path, setting: Setting, run: str, code: str) -> dict[str, str]:
-    """Return what a language's queries say, by query; empty for runs from before texts were stored."""
+    """Return what a language's queries say, by query; empty for runs from before texts were stored.
+
+    Where the run translates queries, what was searched for stands behind an arrow.
+    """
     from engine.results.queries import ask
 
     answer = ask(
         results,
-        "SELECT id, text FROM texts WHERE run = ? AND collection = ? AND revision = ? AND role = 'query' "
-        "AND language = ?",
+        """SELECT asked.id, asked.text || coalesce(' → ' || said.text, '') FROM texts AS asked
+        LEFT JOIN texts AS said ON said.run = asked.run AND said.collection = asked.collection
+            AND said.revision = asked.revision AND said.role = 'translation' AND said.id = asked.id
+        WHERE asked.run = ? AND asked.collection = ? AND asked.revision = ? AND asked.role = 'query'
+            AND asked.language = ?""",
         [run, setting.collection, setting.revision, code],
     )
     return dict(answer.rows)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from engine.cli.beside import beside
 from engine.cli.figures import Group, Key, language_of, read_groups
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.tables import interval_text, print_facts, print_line, print_table, score_text
@@ -57,7 +58,7 @@ def compare(
     ids = [record["id"] for record in records]
     found = read_groups(results, ids)
     wanted = {"collection": collection, "scoring": scoring, "direction": direction}
-    chosen = [_chosen(identity, found.get(identity, []), wanted) for identity in ids]
+    chosen = beside([_chosen(identity, found.get(identity, []), wanted) for identity in ids])
     tables = [_compared(results, ids, matched) for matched in _match(ids, chosen, measure)]
     if as_json:
         told = [{"id": record["id"], "name": record["name"]} for record in records]
@@ -221,16 +222,22 @@ def _compared(results: Path, ids: Sequence[str], matched: Matched) -> dict[str, 
 def _values(results: Path, ids: Sequence[str], matched: Matched) -> dict[str, dict[str, dict[str, float]]]:
     """Return the score of every query, by run, language and query id."""
     # A query's row does not name the documents' language, but its collection's revision does.
-    key = matched.groups[0].key
+    keys = {
+        identity: Key(*(group.rows[0][name] for name in Key._fields))
+        for identity, group in zip(ids, matched.groups, strict=True)
+    }
     language = {
         (identity, row["revision"], row["query_language"]): language_of(row)
         for identity, group in zip(ids, matched.groups, strict=True)
         for row in group.rows
     }
     values: dict[str, dict[str, dict[str, float]]] = {identity: {} for identity in ids}
-    answer = query_scores_of(results, ids, measure=matched.measure, collection=key.collection)
+    answer = query_scores_of(
+        results, ids, measure=matched.measure, collection=matched.groups[0].key.collection
+    )
     for row in answer.records():
         code = language.get((row["run"], row["revision"], row["query_language"]))
+        key = keys[row["run"]]
         if code in matched.languages and all(row[name] == getattr(key, name) for name in Key._fields):
             values[row["run"]].setdefault(str(code), {})[row["query_id"]] = row["value"]
     return values

@@ -164,3 +164,33 @@ def test_two_revisions_in_one_run_are_never_mixed(call, make_run, zero, better, 
     deltas = {table["revisions"]["so"]: table["rows"][0]["delta"] for table in tables}
     assert deltas == {"rev1": pytest.approx(0.275), "rev2": pytest.approx(-0.275)}
     assert call("show", "a").out.count("revision rev") == 2
+
+
+def test_a_run_without_an_encoder_stands_beside_either_scoring(call, make_run, add_scores, zero, better):
+    encoder = make_run("encoder", zero, zero_shot=True)
+    add_scores(encoder, better, scoring="dense")
+    make_run("words", better, scoring="bm25")
+    code, out, err = call("compare", "encoder", "words", "--json")
+    assert (code, err) == (0, "")
+    tables = {table["scoring"]: table for table in json.loads(out)["tables"]}
+    assert tables.keys() == {"maxsim", "dense"}
+    assert tables["maxsim"]["rows"][-1]["delta"] == pytest.approx(0.158, abs=1e-3)
+    assert all(row["delta"] == 0 for row in tables["dense"]["rows"])
+    make_run("characters", zero, scoring="tfidf")
+    (table,) = json.loads(call("compare", "words", "characters", "--json").out)["tables"]
+    assert table["scoring"] == "bm25 / tfidf" and table["rows"][0]["delta"] < 0
+
+
+def test_the_results_screen_puts_them_there_too(results, call, make_run, zero, better):
+    from workbench.comparing import load_figures, query_scores, test_runs
+
+    encoder, words = make_run("encoder", zero, zero_shot=True), make_run("words", better, scoring="bm25")
+    call("runs")  # ingests
+    figures = load_figures(results, [encoder.id, words.id])
+    ((setting, measures),) = figures.table.items()
+    assert setting.scoring == "maxsim" and measures["RR"].keys() == {encoder.id, words.id}
+    assert [*query_scores(results, setting, "RR", words.id)["so"].values()] == better["so"]
+    tests = test_runs(results, setting, "RR", encoder.id, words.id)
+    assert tests.mean is not None and tests.mean.delta == pytest.approx(0.158, abs=1e-3)
+    (alone,) = load_figures(results, [words.id]).table
+    assert alone.scoring == "bm25"

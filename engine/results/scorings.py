@@ -1,0 +1,11 @@
+"""The ways in which documents are scored for a query, as figures name them."""
+
+from __future__ import annotations
+
+#: How an encoder's vectors are compared; one run may have figures of both.
+OF_ENCODERS = ("maxsim", "dense")
+
+
+def own(scoring: str) -> bool:
+    """Tell whether `scoring` is its run's only one, such as ``bm25``, ``tfidf`` or ``rrf``."""
+    return scoring not in OF_ENCODERS

@@ -171,7 +171,8 @@ class CrossTraining(TrainingLoop[list[Example]]):
         untrim(self.cross)
         self.cross.model.set_attn_implementation("sdpa")
         self.cross.eval()
-        if self.asked and not self.progress.best_step:
+        judged = self.asked and self.progress.step >= self.training.evaluate_every
+        if judged and not self.progress.best_step:
             self.reporter.say("no step ranked held-out pairs better than before training; see the curves")
         return self.cross
 

@@ -15,6 +15,7 @@ from engine.errors import InputError
 from engine.training.pretraining.corpus import Stream, all_blocks, check_unknown, draw_blocks, tokenised
 from engine.training.pretraining.masking import Masking
 from engine.training.pretraining.model import load_masked_model, masked_logits, new_model
+from engine.training.pretraining.speed import flops_of, matmul_rate, peak_memory
 from engine.training.pretraining.texts import Texts
 from engine.training.pretraining.tokenizer import SPECIAL, load_tokenizer, train_tokenizer
 
@@ -170,6 +171,25 @@ def test_the_head_on_masked_tokens_says_what_the_whole_head_says(tokenizer: Any)
         again = model(input_ids=ids).logits.reshape(-1, len(tokenizer))
     torch.testing.assert_close(some, whole[places])
     torch.testing.assert_close(again, whole)  # the hook is gone
+
+
+def test_the_operations_counted_are_those_of_the_shapes(tokenizer: Any) -> None:
+    blocks, length, width, wide, layers, rows, vocabulary = 4, 16, 32, 48, 2, 64, len(tokenizer)
+    config = ModelConfig(layers=layers, width=width, heads=2, feed_forward=wide)
+    model = new_model(config, tokenizer, length, 0.0)
+    model.set_attn_implementation("eager")
+    ids = torch.randint(5, vocabulary, (blocks, length))
+    counted = flops_of(lambda: masked_logits(model, ids, torch.zeros(rows, dtype=torch.long)).sum())
+    tokens = blocks * length
+    a_layer = 2 * tokens * (4 * width**2 + 2 * width * wide) + 2 * 2 * blocks * length**2 * width
+    head = 2 * rows * (width**2 + width * vocabulary)
+    assert counted == 3 * (layers * a_layer + head)  # backward is twice forward
+
+
+def test_the_machines_rate_and_memory_have_a_plausible_size() -> None:
+    cpu = torch.device("cpu")
+    assert 1e8 < matmul_rate(cpu, torch.float32) < 1e14  # a slow core, and the fastest processor there is
+    assert 50 * 2**20 < peak_memory(cpu) < 2**40
 
 
 def _random(folder: Path, tokenizer: Any, kind: str) -> Path:

@@ -41,7 +41,7 @@ def arm_sheet(table: Table) -> Sheet:
     """Return each arm's mean and gaps, before and after: means over seeds ± their deviation."""
     columns = ["arm", "mean before", "after", "gain"]
     for group in table.groups:
-        columns += [f"{group.name} gap before", "after"]
+        columns += [f"{group.name.split()[0]} gap before", "after"]
     rows = []
     for arm in table.values:
         before, after = table.means[arm][BEFORE], table.means[arm][AFTER]

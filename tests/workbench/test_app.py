@@ -277,3 +277,19 @@ async def test_the_style_sheet_is_parsed_again_for_another_theme_alone(
         await tools.until(pilot, lambda: parsed)
         await tools.until(pilot, lambda: app.screen.styles.background.hex == THEMES[1].background.upper())
         assert app.screen.query_one("#heading").styles.color.hex == THEMES[1].secondary.upper()
+
+
+async def test_the_oldest_run_is_the_baseline_until_another_is_chosen(app: Workbench, tools: Any) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await tools.settled(pilot)
+        ids = {run["name"]: run["id"] for run in app.snapshot.runs}
+        app.show_results([ids["optical"], ids["newest"]])
+        await tools.until(pilot, lambda: app.screen.query("#status") and "left out" in tools.status(pilot))
+        assert tools.status(pilot) == "without scores, and left out: newest"
+        app.show_results([ids["optical"], ids["baseline"]])
+        await tools.until(pilot, lambda: app.screen.base == ids["baseline"])
+        await pilot.press("b")
+        assert app.screen.base == ids["optical"]
+        app.show_results([ids["baseline"], ids["optical"]])
+        await tools.until(pilot, lambda: app.screen.figures.runs == [ids["baseline"], ids["optical"]])
+        assert app.screen.base == ids["optical"]

@@ -200,12 +200,20 @@ class ResultsScreen(Room):
 
     def _state(self, runs: Sequence[str]) -> None:
         missing = [self.figures.names[run] for run in self.figures.runs if run not in runs]
+        known = self.bench.snapshot.runs if self.bench.snapshot else []
+        unscored = [
+            run["name"]
+            for run in known
+            if run["id"] in self.bench.chosen_runs and run["id"] not in self.figures.runs
+        ]
         reasons = [self._tests(run).reason for run in runs if run != self.base]
         under_way = [run for run in runs if run != self.base and self._key(run) in self.testing]
         if missing and len(self.figures.runs) > 1:
             self.say(f"not evaluated so, and left out: {', '.join(missing)}", "warn")
         elif under_way:
             self.say(f"testing {', '.join(self.figures.names[run] for run in under_way)} …")
+        elif unscored:
+            self.say(f"without scores, and left out: {', '.join(unscored)}", "warn")
         elif any(reasons):
             self.say(next(reason for reason in reasons if reason), "warn")
         else:

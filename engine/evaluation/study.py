@@ -7,7 +7,6 @@ what the others are compared with.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 from engine.config.study import STAGES, Stage
 from engine.errors import InputError
 from engine.evaluation.contrasts import Contrast, contrasts, corrected, sign_flip
+from engine.evaluation.study_facts import curves_of, facts_of, sizes_of
 from engine.languages import language
 from engine.results.queries import ask, run_record
 
@@ -189,7 +189,7 @@ def load_study(results: Path, run: str, *, resamples: int = 9_999) -> Study:
             f"no seed of study {record['id']!r} has been finished by every arm yet; "
             f"`optical-workbench run --resume {record['id']}` goes on"
         )
-    sizes = _sizes(results, ids[next(iter(arms)), seeds[0], "pretrain"])
+    sizes = sizes_of(results, ids[next(iter(arms)), seeds[0], "pretrain"])
     scores = _Scores(results, ids, list(arms), seeds)
     tables = [_table(scores, key, sizes, resamples) for key in scores.keys()]  # noqa: SIM118, it is no dict
     return Study(
@@ -200,8 +200,8 @@ def load_study(results: Path, run: str, *, resamples: int = 9_999) -> Study:
         [seed for seed in config["seeds"] if seed not in seeds],
         sizes,
         tables,
-        _curves(results, ids, list(arms), seeds),
-        _facts(results, config, ids, list(arms), seeds),
+        curves_of(results, ids, list(arms), seeds),
+        facts_of(results, config, ids, list(arms), seeds),
     )
 
 
@@ -361,55 +361,3 @@ def _groups(codes: Sequence[str], sizes: Mapping[str, Mapping[str, float]]) -> l
         "text size", [code for code in codes if code in large], [code for code in codes if code in small]
     )
     return [world, own]
-
-
-def _sizes(results: Path, run: str) -> dict[str, dict[str, float]]:
-    """Return how much text each language had."""
-    rows = ask(results, "SELECT * FROM pretraining WHERE run = ? ORDER BY language", [run]).records()
-    return {row["language"]: {name: row[name] for name in ("sentences", "tokens")} for row in rows}
-
-
-def _curves(
-    results: Path, ids: Mapping[tuple[str, int, Any], str], arms: list[str], seeds: list[int]
-) -> dict[str, dict[str, dict[int, float]]]:
-    """Return the pre-training's loss on held-out text and distillation's held-out retrieval."""
-    curves: dict[str, dict[str, dict[int, float]]] = {}
-    for stage, metric in (("pretrain", "held_out_loss"), ("distil", "held_out_rr")):
-        for arm in arms:
-            rows = ask(
-                results,
-                "SELECT step, avg(value) FROM steps WHERE metric = ? AND list_contains(?::VARCHAR[], run) "
-                "GROUP BY step ORDER BY step",
-                [metric, [ids[arm, seed, stage] for seed in seeds]],
-            ).rows
-            curves.setdefault(stage, {})[arm] = dict(rows)
-    return curves
-
-
-def _facts(
-    results: Path,
-    config: Mapping[str, Any],
-    ids: Mapping[tuple[str, int, Any], str],
-    arms: list[str],
-    seeds: list[int],
-) -> dict[str, Any]:
-    """Return how large the models and how long the runs were."""
-    first = ids[arms[0], seeds[0], "pretrain"]
-    (row,) = ask(results, "SELECT summary FROM runs WHERE id = ?", [first]).rows
-    mine = [ids[arm, seed, stage] for arm in arms for seed in seeds for stage in STAGES]
-    taken = ask(
-        results,
-        "SELECT sum(epoch(ended - started)) FROM runs WHERE list_contains(?::VARCHAR[], id)",
-        [mine],
-    ).rows[0][0]
-    return {
-        "layers": config["pretrain"]["model"]["layers"],
-        "width": config["pretrain"]["model"]["width"],
-        "steps": {stage: config[stage][loop]["steps"] for stage, loop in _LOOPS.items()},
-        "pretraining": json.loads(row[0] or "{}"),
-        "runs": len(mine),
-        "hours": (taken or 0.0) / 3600,
-    }
-
-
-_LOOPS = {"pretrain": "pretraining", "transfer": "training", "distil": "training"}

@@ -36,6 +36,7 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "bitext": [BITEXT],
     "collections": [COLLECTION],
     "systems": [{"run": "one"}, {"run": "two"}],
+    "first_stage": {"run": "one"},
     "sources": [SQUAD, {**SQUAD, "question_language": "sw"}],
     "text": [{"path": "text.txt", "language": "sw"}],
 }

@@ -29,6 +29,7 @@ DATA = {
     "bitext": [{"path": "x", "language": "so"}],
     "collections": [{"name": "lareqa"}],
     "systems": [{"run": "one"}, {"run": "two"}],
+    "first_stage": {"run": "one"},
     "sources": [QUESTIONS, {**QUESTIONS, "question_language": "so"}],
     "text": [{"path": "x", "language": "so"}],
 }

@@ -246,7 +246,8 @@ class Form:
             path, message = next(iter(self.errors.items()))
             raise InputError(f"{'.'.join(map(str, path)) or 'the configuration'}: {message}")
         settings = config.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        if self.preset and self.kind == "distil":
+        whose = self.recipe.get("kind", "distil")
+        if self.preset and self.kind == whose and "preset" in self.model.model_fields:
             # The file is laid over the preset when it is read, so what the preset sets is said in any case.
             settings = _with(settings, config.model_dump(mode="json", exclude_none=True), self.recipe)
             settings["preset"] = self.preset

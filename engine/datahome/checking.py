@@ -14,7 +14,8 @@ from engine.collections.lareqa import load_lareqa
 from engine.collections.tatoeba import load_tatoeba
 from engine.datahome.counting import line_counts, mewslix_counts
 from engine.datahome.holdings import Dataset, open_pairs
-from engine.datahome.resources import Counts, checksums
+from engine.datahome.resource import Counts
+from engine.datahome.resources import checksums
 from engine.errors import InputError
 
 

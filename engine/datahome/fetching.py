@@ -8,7 +8,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from engine.datahome.fetch import Progress, RemoteFile, fetch
-from engine.datahome.resources import Resource
+from engine.datahome.resource import Resource
 from engine.datahome.unpack import unpack
 from engine.errors import InputError
 

@@ -13,7 +13,8 @@ from engine.bitext.files import find
 from engine.bitext.pairs import Drops, SentencePair
 from engine.bitext.reader import Format, open_bitext
 from engine.datahome.manifest import MANIFEST, Manifest, manifests
-from engine.datahome.resources import Kind, Resource, resources
+from engine.datahome.resource import Kind, Resource
+from engine.datahome.resources import resources
 from engine.errors import InputError
 from engine.languages import LANGUAGES, language, names_language
 

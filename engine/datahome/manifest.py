@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from engine.datahome.resources import Kind
+from engine.datahome.resource import Kind
 from engine.errors import InputError
 from engine.paths import data_home
 

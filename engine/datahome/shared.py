@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.datahome.fetch import RemoteFile
-from engine.datahome.resources import Resource
+from engine.datahome.resource import Resource
 from engine.errors import InputError
 from engine.languages import language
 

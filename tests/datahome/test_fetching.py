@@ -13,7 +13,8 @@ from engine.cli.commands import run
 from engine.datahome import resources as published
 from engine.datahome.fetch import RemoteFile
 from engine.datahome.holdings import datasets
-from engine.datahome.resources import Resource, checksums, resources
+from engine.datahome.resource import Resource
+from engine.datahome.resources import checksums, resources
 
 
 @pytest.fixture

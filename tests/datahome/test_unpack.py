@@ -217,7 +217,7 @@ NAMES = st.one_of(
     st.lists(st.sampled_from(["a", "b", "..", ".", "", "A", "c.txt", "~", "C:"]), min_size=1, max_size=5).map(
         "/".join
     ),
-).filter(bool)
+).filter(lambda name: name.split("\0")[0] != "")  # zipfile cuts a name at NUL, and none may be empty
 
 
 @settings(max_examples=60, deadline=None)

@@ -17,7 +17,8 @@ from engine.collections.tatoeba import load_tatoeba
 from engine.datahome.counting import line_counts, mewslix_counts
 from engine.datahome.formats.seen import Seen, inside
 from engine.datahome.manifest import Part
-from engine.datahome.resources import Resource, resources
+from engine.datahome.resource import Resource
+from engine.datahome.resources import resources
 from engine.errors import InputError
 from engine.languages import LANGUAGES, language
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.datahome.manifest import Part
-from engine.datahome.resources import Kind
+from engine.datahome.resource import Kind
 
 
 @dataclass(frozen=True)

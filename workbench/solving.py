@@ -10,6 +10,9 @@ from pydantic import ValidationError
 from engine.config import TransportConfig
 from workbench.form import Line, choices, parse
 
+#: Settings of the loss alone: what is solved here is the plan of the token vectors that retrieval uses.
+_OF_TRAINING = ("layers", "teacher_layers", "layer_weights")
+
 
 class SolverForm:
     """Settings of a transport problem, and those its run recorded.
@@ -43,6 +46,7 @@ class SolverForm:
                 choices(info.annotation),
             )
             for name, info in TransportConfig.model_fields.items()
+            if name not in _OF_TRAINING
         ]
 
     def line(self, name: str) -> Line:

@@ -31,8 +31,8 @@ class SparseTexts(NamedTuple):
 def bm25(queries: Sequence[str], documents: Sequence[str], *, k1: float, b: float) -> SparseTexts:
     """Return texts whose inner product is BM25 (Robertson et al. 1994) as Lucene has it.
 
-    ``sum ln(1 + (M - df + 0.5) / (df + 0.5)) tf / (tf + k1 (1 - b + b |d| / mean |d|))`` over the query's words,
-    one that comes twice counting twice. Words are those of `engine.retrieval.words`; no word
+    ``sum ln(1 + (M - df + 0.5) / (df + 0.5)) tf / (tf + k1 (1 - b + b |d| / mean |d|))`` over the query's
+    words, one that comes twice counting twice. Words are those of `engine.retrieval.words`; no word
     is left out and none is stemmed, since neither can be done alike in all languages.
     """
     import bm25s

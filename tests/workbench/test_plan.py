@@ -120,7 +120,7 @@ async def test_changed_settings_solve_again_at_once(app: Workbench, solver: Solv
         await pilot.press("right", "s")
         cursor = (side.heatmap.row, side.heatmap.column)
         table = app.screen.query_one(SolverTable)
-        assert table.has_focus and table.keys == list(TransportConfig.model_fields)
+        assert table.has_focus and set(table.keys) < set(TransportConfig.model_fields)
         table.go_to(list(table.keys).index("solver"))
         while not solver.requests or solver.requests[-1]["transport"] != {"solver": "exact"}:
             await pilot.press("right")

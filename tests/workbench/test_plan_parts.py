@@ -63,9 +63,10 @@ def test_an_answer_whose_matrix_does_not_fit_its_tokens_is_refused() -> None:
 # -- settings -------------------------------------------------------------------------------------
 
 
-def test_every_setting_of_the_model_has_its_line_and_nothing_else() -> None:
+def test_every_setting_of_a_problem_has_its_line_and_nothing_else() -> None:
     form = SolverForm({"solver": "ipot", "epsilon": 0.5})
-    assert [line.name for line in form.lines()] == list(TransportConfig.model_fields)
+    of_losses = ["layers", "teacher_layers", "layer_weights"]
+    assert [line.name for line in form.lines()] + of_losses == list(TransportConfig.model_fields)
     assert [line.value for line in form.lines()][:1] == ["ipot"] and not form.changed
     assert form.line("epsilon").meaning == TransportConfig.model_fields["epsilon"].description
 

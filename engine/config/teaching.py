@@ -135,7 +135,7 @@ class TeacherConfig(RunConfig):
     sources: list[QuestionSource] = Field(min_length=1)
     """Questions and passages to learn from."""
     sampling: QuestionSampling = Field(default_factory=QuestionSampling)
-    """Which pairs of languages make a batch."""
+    """Which examples a batch draws, and how they mix."""
     loss: TeacherLossConfig = Field(default_factory=TeacherLossConfig)
     """What is minimised."""
     training: TeachingConfig = Field(default_factory=TeachingConfig)

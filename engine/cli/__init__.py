@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run ``optical-workbench``: without arguments the app, with arguments a command."""
-    if len(sys.argv) == 1:
-        import os
+    """Run ``optical-workbench``: a command, or without one the app, on ``--results`` if that is given."""
+    import os
 
-        # The app is a program of its own: the engine never imports it.
-        os.execv(sys.executable, [sys.executable, "-m", "workbench"])
+    match sys.argv[1:]:
+        case []:
+            results = ""
+        case ["--results", results]:
+            pass
+        case [option] if option.startswith("--results="):
+            results = option.removeprefix("--results=")
+        case _:
+            _command()
+    if results:
+        os.environ["OPTICAL_RESULTS"] = results
+    # The app is a program of its own: the engine never imports it.
+    os.execv(sys.executable, [sys.executable, "-m", "workbench"])
+
+
+def _command() -> NoReturn:
     from io import TextIOWrapper
 
     from engine.cli.commands import run

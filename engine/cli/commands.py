@@ -72,7 +72,7 @@ class Lazy(click.Group):
 def cli() -> None:
     """Cross-lingual retrieval by optimal transport distillation.
 
-    Without a command the app opens.
+    Without a command the app opens, on another database with --results PATH.
     """
 
 

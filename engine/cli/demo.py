@@ -88,7 +88,7 @@ def _print_next(run: str, scores: Scores, results: Path) -> None:
     (pair,) = ask(results, question, [run]).records()
     marathi = [query.text for query in scores.collection.queries if query.language == "mr"]
     asked = min(marathi, key=lambda text: abs(len(text) - 30))
-    click.echo("optical-workbench                      # opens the app")
+    click.echo(f"optical-workbench{where}".ljust(38) + " # opens the app")
     click.echo(
         f"optical-workbench plan {run}{where} --language sw \\\n"
         f"    --source {shlex.quote(pair['source_text'])} --target {shlex.quote(pair['target_text'])}"

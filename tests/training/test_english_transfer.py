@@ -84,6 +84,7 @@ def held_out(distillation: Distillation) -> dict[int, float]:
     return {r.step: r.metrics["held_out_rr"] for r in records if "held_out_rr" in r.metrics}
 
 
+@pytest.mark.slow
 def test_a_foreign_student_learns_to_retrieve_and_the_next_distillation_goes_on_from_there(
     prepare: Prepare, tiny: Any, foreign: Path, tmp_path: Path
 ) -> None:

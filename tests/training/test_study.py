@@ -117,6 +117,7 @@ def test_a_study_that_is_stopped_goes_on_where_it_was(settings: dict[str, Any], 
         assert (runs / f"study.alike.s4.{stage}" / "scores.parquet").is_file()
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_stops_the_study_and_can_be_tried_again(
     settings: dict[str, Any], tmp_path: Path, tiny: Any
 ) -> None:

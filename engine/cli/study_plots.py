@@ -51,7 +51,7 @@ def _bars(table: Table, study: Study) -> Any:
     axes.set_xticks(range(len(codes)), codes)
     axes.set(ylabel=table.measure, xlabel="language, most pre-training text first")
     axes.set_title(f"{table.title}\nlight: before distillation; full: after it (± sd over seeds)", fontsize=8)
-    axes.legend(fontsize=7, frameon=False)
+    figure.legend(fontsize=7, frameon=False, loc="outside lower center", ncols=len(arms))
     return figure
 
 

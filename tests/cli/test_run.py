@@ -466,9 +466,9 @@ def test_the_demo_ends_with_a_table_and_commands_that_work(
     for language in ("Swahili", "Marathi", "mean"):
         *values, gain = map(float, rows[language][1 : len(names) + 2])
         assert values[-1] > values[0] and gain == pytest.approx(values[-1] - values[0], abs=0.002)
-    told = out[out.index("optical-workbench  ") :].replace("\\\n", " ").splitlines()
+    told = out[out.index("optical-workbench --results") :].replace("\\\n", " ").splitlines()
     commands = [shlex.split(line, comments=True) for line in told if line.startswith("optical-workbench ")]
-    assert [command[1:2] for command in commands] == [[], ["plan"], ["query"]]
+    assert [command[1:2] for command in commands] == [["--results"], ["plan"], ["query"]]
     for command in commands[1:]:
         place = command.index("--results")
         assert call(*command[1:place], *command[place + 2 :]).code == 0

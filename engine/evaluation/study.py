@@ -191,7 +191,9 @@ def load_study(results: Path, run: str, *, resamples: int = 9_999) -> Study:
         )
     sizes = sizes_of(results, ids[next(iter(arms)), seeds[0], "pretrain"])
     scores = _Scores(results, ids, list(arms), seeds)
-    tables = [_table(scores, key, sizes, resamples) for key in scores.keys()]  # noqa: SIM118, it is no dict
+    order = {asked["label"] or asked["name"]: place for place, asked in enumerate(config["collections"])}
+    keys = sorted(scores.keys(), key=lambda key: order.get(key[0], len(order)))
+    tables = [_table(scores, key, sizes, resamples) for key in keys]
     return Study(
         record["id"],
         record["name"],

@@ -37,6 +37,7 @@ GREETING = """\
   [b]optical-workbench demo[/]        runs the main job on packaged encoders; no network, a few minutes
   [b]optical-workbench run FILE[/]    starts a run of your own; its name appears here at once
   key [b]2[/]                         opens a form that starts one
+  key [b]3[/]                         shows a study that ships with Optical Workbench
 
 Runs are looked for in [b]{folder}[/]; OPTICAL_RESULTS names another results database.
 """

@@ -91,8 +91,9 @@ def test_only_seeds_that_every_arm_has_count(study: Path) -> None:
 
 
 def test_reference_results_give_the_same_report_and_name_no_machine(
-    study: Path, report: Study, tmp_path: Path
+    study: Path, report: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OPTICAL_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "reference"
     save_reference(study, "study", {"bitext": "RR"}, folder)
     again = load_study(reference_results(folder), "study", resamples=999)

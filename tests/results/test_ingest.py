@@ -551,6 +551,7 @@ except OpticalError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ["for no log", "for the log alone"])
 def test_a_full_disk_fails_in_one_sentence_and_leaves_the_database_whole(make_run, results, runs, room):
     # A limit on the size of files stands in for the disk: DuckDB meets an error of the same kind in write().

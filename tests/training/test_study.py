@@ -74,6 +74,7 @@ def started(runs: Path) -> dict[str, str]:
     return {record["id"]: record["started"] for record in records if record["state"] == "finished"}
 
 
+@pytest.mark.slow
 def test_a_study_that_is_stopped_goes_on_where_it_was(settings: dict[str, Any], tmp_path: Path) -> None:
     config, runs = parse_config(settings), tmp_path / "runs"
     assert isinstance(config, StudyConfig)

@@ -246,6 +246,7 @@ def test_a_teacher_learns_and_serves_another_run_as_its_checkpoint(
     assert found.macro("RR") == pytest.approx(scores.macro("RR"), abs=0.05)  # it may compute in bf16
 
 
+@pytest.mark.slow
 def test_given_scores_alone_teach(tiny: Any, tmp_path: Path) -> None:
     """A cross-encoder's part is played by scores that favour the right one of four sentences."""
     pairs = [line.split("\t") for line in tiny.training["sw"].read_text("utf-8").splitlines()]

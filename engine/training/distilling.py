@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from engine.config import DistilConfig
 from engine.encoders.saving import save_encoder, save_fitted
-from engine.errors import DivergedError
 from engine.evaluation.protocols import Scores
 from engine.evaluation.runner import evaluate
 from engine.reporting import Reporter
@@ -28,9 +27,6 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
         result = distillation.train()
     except KeyboardInterrupt as error:
         interrupted, result = error, distillation.finish()
-    except DivergedError:
-        distillation.state_file.unlink(missing_ok=True)  # from there it would diverge again
-        raise
     save_encoder(result.student, run.checkpoints / "student")
     save_fitted(result.teacher, run.checkpoints / "teacher")
     if distillation.masses.idf is not None:

@@ -28,7 +28,7 @@ from engine.training.averaging import averaged
 from engine.training.optimiser import set_rate
 from engine.training.precision import autocast_dtype
 from engine.training.schedule import learning_rate_factor
-from engine.training.state import STATE_FILE, Progress, load_state, save_state
+from engine.training.state import STATE_FILE, Progress, dropped_on_divergence, load_state, save_state
 from engine.training.stopping import held_back
 
 #: Held-out retrieval below this share of where it began counts as divergence ...
@@ -135,7 +135,7 @@ class TrainingLoop(ABC, Generic[Item]):
         self.reporter.stage("training", config.steps)
         if progress.step:
             self.reporter.advance(progress.step)
-        with held_back() as told_to_stop:
+        with dropped_on_divergence(self.state_file), held_back() as told_to_stop:
             for step in range(progress.step + 1, config.steps + 1):
                 if self._out_of_patience():
                     break

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Parameter
 
-from engine.errors import InputError, OpticalError
+from engine.errors import DivergedError, InputError, OpticalError
 
 STATE_FILE = "state.safetensors"
 _HEADER = "optical"
@@ -53,6 +54,16 @@ class Progress:
     since: int = 0
     trained: float = 0.0
     elapsed: float = 0.0
+
+
+@contextmanager
+def dropped_on_divergence(path: Path) -> Iterator[None]:
+    """Remove the state at `path` if training diverges: going on from there, it would diverge again."""
+    try:
+        yield
+    except DivergedError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def save_state(

@@ -30,7 +30,7 @@ from engine.training.pretraining.speed import flops_of, matmul_rate, peak_memory
 from engine.training.pretraining.texts import Texts, read_texts, sizes
 from engine.training.pretraining.tokenizer import load_tokenizer, train_tokenizer
 from engine.training.schedule import learning_rate_factor
-from engine.training.state import STATE_FILE, Progress, load_state, save_state
+from engine.training.state import STATE_FILE, Progress, dropped_on_divergence, load_state, save_state
 from engine.training.stopping import held_back
 
 #: Records of the loss in a run's curves, at most.
@@ -183,7 +183,7 @@ class Pretraining:
         if progress.step:
             self.reporter.advance(progress.step)
         every = max(1, settings.steps // RECORDS)
-        with held_back() as told_to_stop:
+        with dropped_on_divergence(self.state_file), held_back() as told_to_stop:
             for languages, ids in batches:
                 begun = time.monotonic()
                 figures = self._step(ids)

@@ -6,7 +6,6 @@ from engine.config.pretraining import PretrainConfig
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.encoders.saving import save_fitted
-from engine.errors import DivergedError
 from engine.evaluation.opening import PRETRAINED, pretrained_encoder
 from engine.evaluation.protocols import Scores
 from engine.evaluation.runner import evaluate
@@ -31,9 +30,6 @@ def pretrain_run(config: PretrainConfig, run: RunFolder, reporter: Reporter) -> 
     run.update(device=str(pretraining.device))
     try:
         pretraining.train()
-    except DivergedError:
-        pretraining.state_file.unlink(missing_ok=True)  # from there it would diverge again
-        raise
     finally:
         run.write_table("pretraining", pretraining.rows())
         save_model(pretraining.model, pretraining.tokenizer, run.checkpoints / PRETRAINED)

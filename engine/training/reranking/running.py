@@ -10,7 +10,7 @@ from engine.collections.base import Collection
 from engine.config import CollectionConfig
 from engine.config.reranking import CrossEncoderConfig
 from engine.encoders.cross import CrossEncoder
-from engine.errors import DivergedError, InputError
+from engine.errors import InputError
 from engine.evaluation.fusing import as_found
 from engine.evaluation.protocols import Scores, score_found
 from engine.evaluation.reranking import rerank, to_score
@@ -77,9 +77,6 @@ def _trained(
         cross = training.train()
     except KeyboardInterrupt:
         training.finish().save(run.checkpoints / CHECKPOINT)
-        raise
-    except DivergedError:
-        training.state_file.unlink(missing_ok=True)  # from there it would diverge again
         raise
     cross.save(run.checkpoints / CHECKPOINT)
     return cross

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from engine.config.teaching import TeacherConfig
 from engine.encoders.saving import save_encoder, save_fitted
-from engine.errors import DivergedError
 from engine.evaluation.protocols import Scores
 from engine.evaluation.runner import evaluate
 from engine.reporting import Reporter
@@ -27,9 +26,6 @@ def teacher_run(config: TeacherConfig, run: RunFolder, reporter: Reporter) -> li
         encoder = teaching.train()
     except KeyboardInterrupt as error:
         interrupted, encoder = error, teaching.finish()
-    except DivergedError:
-        teaching.state_file.unlink(missing_ok=True)  # from there it would diverge again
-        raise
     save_encoder(encoder, run.checkpoints / "teacher")
     save_fitted(encoder, run.checkpoints / "student")  # it asks as well
     if interrupted is not None:

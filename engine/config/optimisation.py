@@ -1,4 +1,4 @@
-"""Settings of the training loop that every kind of training shares."""
+"""Settings of the optimiser and of the training loop that kinds of training share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import Field
 from engine.config.base import Fraction, Settings
 
 
-class LoopConfig(Settings):
-    """The training loop: steps, learning rate, what is held out, when to stop."""
+class OptimiserConfig(Settings):
+    """Steps, learning rate and precision."""
 
     steps: int = Field(300, ge=1)
     """Optimiser steps."""
@@ -30,6 +30,11 @@ class LoopConfig(Settings):
     """Dropout of the student while it trains."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 autocast or fp32; auto takes bf16 where the processor computes in it."""
+
+
+class LoopConfig(OptimiserConfig):
+    """The training loop: steps, learning rate, what is held out, when to stop."""
+
     frozen_layers: int = Field(0, ge=0)
     """Lowest transformer layers that keep their weights, the embeddings below them too."""
     frozen_embeddings: bool = False

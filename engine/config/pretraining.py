@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config.base import Fraction, Settings
+from engine.config.optimisation import OptimiserConfig
 from engine.config.runs import RunConfig
 
 TextFormat = Literal[
@@ -135,35 +136,25 @@ class ModelConfig(Settings):
         return self
 
 
-class PretrainingConfig(Settings):
+class PretrainingConfig(OptimiserConfig):
     """The loop of masked language modelling."""
 
     steps: int = Field(1000, ge=1)
     """Optimiser steps."""
     batch_size: int = Field(64, ge=1)
     """Blocks of text a step; each is in one language."""
-    length: int = Field(64, ge=8)
-    """Tokens a block: sentences one after the other, cut where the block is full."""
     learning_rate: float = Field(1e-3, gt=0)
     """Peak learning rate of AdamW."""
-    warmup: Fraction = 0.1
-    """Share of the steps over which the learning rate rises from zero."""
-    decay: Literal["linear", "cosine", "none"] = "linear"
-    """How the learning rate falls to zero after the warm-up."""
-    weight_decay: float = Field(0.01, ge=0)
-    """AdamW's weight decay."""
-    clip: float = Field(1.0, gt=0)
-    """Largest norm of the gradient."""
     dropout: Fraction = 0.0
     """Dropout while it trains; worth raising where text is repeated many times."""
+    length: int = Field(64, ge=8)
+    """Tokens a block: sentences one after the other, cut where the block is full."""
     masking: float = Field(0.15, gt=0, lt=1)
     """Share of the tokens to predict: of these 80 % become the mask, 10 % another piece, 10 % stay (BERT)."""
     held_out: int = Field(50, ge=0)
     """Sentences of each language set aside to measure the loss on; at most a tenth of them."""
     evaluate_every: int = Field(200, ge=1)
     """Steps between two measurements on what is held out."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """bf16 autocast or fp32; auto takes bf16 where the processor computes in it."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; none takes all."""
 

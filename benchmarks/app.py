@@ -23,7 +23,8 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,9 @@ async def answered(pilot: Pilot[None], key: str) -> float:
     return app.painted - start
 
 
-async def plan(size: tuple[int, int], keys: int) -> dict[str, Any]:
-    """Walk the cursor over a plan of 32 x 40 tokens."""
+@asynccontextmanager
+async def opened(size: tuple[int, int]) -> AsyncIterator[tuple[Timed, Pilot[Any]]]:
+    """Open the app on a run with one plan, and give it and its pilot once the runs are read."""
     with tempfile.TemporaryDirectory() as name:
         results = Path(name) / "results.duckdb"
         _store_plan(Path(name) / "runs")
@@ -86,44 +88,42 @@ async def plan(size: tuple[int, int], keys: int) -> dict[str, Any]:
         app = Timed(results)
         async with app.run_test(size=size) as pilot:
             await _until(pilot, lambda: app.snapshot is not None)
-            await pilot.press("4")
-            await _until(pilot, lambda: app.screen.query_one("#left").plan)  # type: ignore[attr-defined]
-            await pilot.pause(0.5)
-            heatmap = app.screen.query_one("#left Heatmap")
-            heatmap.go_to(16, 20)  # type: ignore[attr-defined]
-            await pilot.pause(0.5)
-            walk = ["right"] * 10 + ["down"] * 8 + ["left"] * 10 + ["up"] * 8
-            times, sent, frames = [], app.sent, app.frames
-            for number in range(keys):
-                times.append(await answered(pilot, walk[number % len(walk)]))
-            figures = _summary(times, size)
-            figures["bytes_a_key"] = round((app.sent - sent) / keys)
-            figures["frames_a_key"] = round((app.frames - frames) / keys, 2)
-            return figures
+            yield app, pilot
+
+
+async def plan(size: tuple[int, int], keys: int) -> dict[str, Any]:
+    """Walk the cursor over a plan of 32 x 40 tokens."""
+    async with opened(size) as (app, pilot):
+        await pilot.press("4")
+        await _until(pilot, lambda: app.screen.query_one("#left").plan)  # type: ignore[attr-defined]
+        await pilot.pause(0.5)
+        heatmap = app.screen.query_one("#left Heatmap")
+        heatmap.go_to(16, 20)  # type: ignore[attr-defined]
+        await pilot.pause(0.5)
+        walk = ["right"] * 10 + ["down"] * 8 + ["left"] * 10 + ["up"] * 8
+        times, sent, frames = [], app.sent, app.frames
+        for number in range(keys):
+            times.append(await answered(pilot, walk[number % len(walk)]))
+        figures = _summary(times, size)
+        figures["bytes_a_key"] = round((app.sent - sent) / keys)
+        figures["frames_a_key"] = round((app.frames - frames) / keys, 2)
+        return figures
 
 
 async def table(size: tuple[int, int], keys: int) -> dict[str, Any]:
     """Walk an answer of half a million rows on the SQL screen."""
-    with tempfile.TemporaryDirectory() as name:
-        results = Path(name) / "results.duckdb"
-        _store_plan(Path(name) / "runs")
-        ingest(results, results.parent / "runs")
-        app = Timed(results)
-        async with app.run_test(size=size) as pilot:
-            await _until(pilot, lambda: app.snapshot is not None)
-            await pilot.press("6")
-            await pilot.pause(0.5)
-            editor, answer = app.screen.query_one(TextArea), app.screen.query_one("#sql-answer", Table)
-            editor.load_text(
-                f"SELECT range AS n, range * 0.1 AS tenth, 'row ' || range AS t FROM range({ROWS})"
-            )
-            await pilot.press("f5")
-            await _until(pilot, lambda: len(answer.rows) == ROWS)
-            answer.focus()
-            await pilot.pause(0.5)
-            walk = ["down"] * 10 + ["pagedown"] * 10 + ["end"] + ["up"] * 10 + ["pageup"] * 10 + ["home"]
-            times = [await answered(pilot, walk[number % len(walk)]) for number in range(keys)]
-            return _summary(times, size)
+    async with opened(size) as (app, pilot):
+        await pilot.press("6")
+        await pilot.pause(0.5)
+        editor, answer = app.screen.query_one(TextArea), app.screen.query_one("#sql-answer", Table)
+        editor.load_text(f"SELECT range AS n, range * 0.1 AS tenth, 'row ' || range AS t FROM range({ROWS})")
+        await pilot.press("f5")
+        await _until(pilot, lambda: len(answer.rows) == ROWS)
+        answer.focus()
+        await pilot.pause(0.5)
+        walk = ["down"] * 10 + ["pagedown"] * 10 + ["end"] + ["up"] * 10 + ["pageup"] * 10 + ["home"]
+        times = [await answered(pilot, walk[number % len(walk)]) for number in range(keys)]
+        return _summary(times, size)
 
 
 async def start(size: tuple[int, int], keys: int) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from engine.encoders.characters import CharacterTokenizer
+from engine.encoders.opening import open_config, open_tokenizer, open_weights, opening
 from engine.encoders.packaged import PACKAGED, packaged_folder
 from engine.errors import InputError, nearest
 
@@ -16,11 +16,6 @@ from engine.errors import InputError, nearest
 SETTINGS_FILE = "optical.json"
 FITTED_FILE = "optical.safetensors"
 
-#: What architectures call their dropout.
-DROPOUTS = (
-    *("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"),
-    *("dropout_rate", "embedding_dropout", "mlp_dropout"),
-)
 #: Architectures with a decoder that has no part in encoding, and is not loaded.
 _T5 = ("t5", "mt5", "umt5")
 
@@ -73,52 +68,29 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
     InputError
         If the checkpoint is missing, incomplete, or needs its own code.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
-    from transformers.utils import logging
+    from transformers import AutoModel, AutoModelForTextEncoding
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     source = resolve(checkpoint)
-    try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        for name in DROPOUTS:
-            if hasattr(config, name):
-                setattr(config, name, dropout)
+    with opening(f"checkpoint {checkpoint!r}", source):
+        config = open_config(source, dropout)
         loader = AutoModelForTextEncoding if config.model_type in _T5 else AutoModel
-        model, loading = loader.from_pretrained(
-            source,
-            config=config,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype="float32",
-            ignore_mismatched_sizes=True,  # refused below, in a sentence
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if Path(source).is_dir():
-            raise InputError(f"the checkpoint cannot be opened: {sentence}", path=source) from error
-        raise InputError(
-            f"checkpoint {source!r} is neither at hand nor could it be fetched from the hub: {sentence}"
-        ) from error
+        model, missing, mismatched = open_weights(loader, source, config)
+        tokenizer = open_tokenizer(source)
     if config.model_type == "canine":
         tokenizer = CharacterTokenizer(tokenizer)
-    _check_whole(checkpoint, loading, tokenizer)
+    _check_whole(checkpoint, missing, mismatched, tokenizer)
     if getattr(config, "is_encoder_decoder", False) and config.model_type not in _T5:
         model = model.get_encoder()
     return model, tokenizer
 
 
-def _check_whole(checkpoint: str, loading: Mapping[str, Any], tokenizer: Any) -> None:
+def _check_whole(checkpoint: str, missing: list[str], mismatched: list[str], tokenizer: Any) -> None:
     """Refuse what transformers opens with a warning at most: random weights, and a tokenizer without pieces.
 
     The pooler is no part of what is used here, and many checkpoints come without it.
     """
-    other = {str(entry[0]) for entry in loading["mismatched_keys"]}
-    for names, what in ((other, "do not fit its config.json"), (set(loading["missing_keys"]), "are missing")):
-        lacking = sorted(name for name in names if not name.startswith("pooler."))
+    for names, what in ((mismatched, "do not fit its config.json"), (missing, "are missing")):
+        lacking = [name for name in names if not name.startswith("pooler.")]
         if lacking:
             first = f"{lacking[0]} and {len(lacking) - 1} more" if len(lacking) > 1 else lacking[0]
             raise InputError(f"weights of checkpoint {checkpoint!r} {what} ({first}); they would be random")

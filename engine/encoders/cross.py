@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from engine.encoders.checkpoints import resolve
+from engine.encoders.opening import open_config, open_tokenizer, open_weights, opening
 from engine.encoders.saving import whole_folder
 from engine.encoders.trimming import Trimming
 from engine.errors import InputError, OpticalError
@@ -148,40 +148,17 @@ def _keep_whole(head: Any) -> None:
 
 
 def _load(checkpoint: str, new_head: bool, dropout: float) -> tuple[Any, Any, list[str]]:
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-    from transformers.utils import logging
+    from transformers import AutoModelForSequenceClassification
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     source = resolve(checkpoint)
     at = source if Path(source).is_dir() else None
-    try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    with opening(f"checkpoint {checkpoint!r}", source):
+        config = open_config(source, dropout)
         labels = config.num_labels
         config.num_labels = 1
-        for name in (
-            "hidden_dropout_prob",
-            "attention_probs_dropout_prob",
-            "classifier_dropout",
-            "dropout",
-            "attention_dropout",
-        ):
-            if hasattr(config, name):
-                setattr(config, name, dropout)
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            source,
-            config=config,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype="float32",
-            ignore_mismatched_sizes=True,  # what is not the head is refused below
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"checkpoint {checkpoint!r} cannot be opened: {sentence}", path=at) from error
-    fresh = sorted([*loading["missing_keys"], *(str(entry[0]) for entry in loading["mismatched_keys"])])
+        model, missing, mismatched = open_weights(AutoModelForSequenceClassification, source, config)
+        tokenizer = open_tokenizer(source)
+    fresh = sorted([*missing, *mismatched])
     inner = [
         name for name in fresh if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name
     ]
@@ -192,7 +169,7 @@ def _load(checkpoint: str, new_head: bool, dropout: float) -> tuple[Any, Any, li
             path=at,
         )
     if fresh and not new_head:
-        what = f"a head of {labels} labels" if any(loading["mismatched_keys"]) else "no head"
+        what = f"a head of {labels} labels" if mismatched else "no head"
         raise InputError(
             f"checkpoint {checkpoint!r} has {what} where one of 1 label is needed; give [[bitext]] to train "
             "one, or a cross-encoder's checkpoint",

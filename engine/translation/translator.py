@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from engine.config.translation import TranslationConfig
 from engine.encoders.checkpoints import resolve
+from engine.encoders.opening import open_config, open_tokenizer, open_weights, opening
 from engine.errors import InputError
 from engine.languages import Language, language, same_language
 from engine.translation.cache import append_translations, read_translations
@@ -121,43 +121,24 @@ class Translator:
 
 def _load(checkpoint: str) -> tuple[Any, Any]:
     """Load model, in float32, and tokenizer; only safetensors are read and no remote code runs."""
-    from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
-    from transformers.utils import logging
+    from transformers import AutoModelForSeq2SeqLM
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     source = resolve(checkpoint)
-    at = source if Path(source).is_dir() else None
-    try:
-        settings = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        if not getattr(settings, "is_encoder_decoder", False):
+    with opening(f"translation.checkpoint {checkpoint!r}", source):
+        config = open_config(source)
+        if not getattr(config, "is_encoder_decoder", False):
             raise InputError(
-                f"translation.checkpoint {checkpoint!r} cannot translate: it is a {settings.model_type} "
+                f"translation.checkpoint {checkpoint!r} cannot translate: it is a {config.model_type} "
                 "model without a decoder; choose a sequence-to-sequence checkpoint"
             )
-        model, loading = AutoModelForSeq2SeqLM.from_pretrained(
-            source,
-            config=settings,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype="float32",
-            ignore_mismatched_sizes=True,  # refused below, in a sentence
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, ImportError, AssertionError, SafetensorError) as error:
-        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"translation.checkpoint {checkpoint!r} cannot be opened: {sentence}", path=at
-        ) from error
-    lacking = sorted([*loading["missing_keys"], *(str(key[0]) for key in loading["mismatched_keys"])])
+        model, missing, mismatched = open_weights(AutoModelForSeq2SeqLM, source, config)
+        tokenizer = open_tokenizer(source)
+    lacking = [*missing, *mismatched]
     if lacking:
         raise InputError(
             f"weights of translation.checkpoint {checkpoint!r} are missing or do not fit its config.json "
             f"({lacking[0]}); they would be random",
-            path=at,
+            path=source if Path(source).is_dir() else None,
         )
     return model, tokenizer
 

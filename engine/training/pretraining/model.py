@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from engine.config.pretraining import ModelConfig
-from engine.encoders.checkpoints import DROPOUTS, resolve
+from engine.encoders.checkpoints import resolve
+from engine.encoders.opening import open_config, open_tokenizer, open_weights, opening
 from engine.encoders.saving import whole_folder
 from engine.errors import InputError
 from engine.training.pretraining.tokenizer import check_tokenizer
@@ -49,46 +50,28 @@ def load_masked_model(checkpoint: str, dropout: float) -> tuple[Any, Any, bool]:
     InputError
         If the checkpoint cannot be opened, or its class cannot predict masked words.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
+    from transformers import AutoModelForMaskedLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     source = resolve(checkpoint)
-    try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    with opening(f"checkpoint {checkpoint!r}", source):
+        config = open_config(source, dropout)
         if type(config) not in MODEL_FOR_MASKED_LM_MAPPING or getattr(config, "is_encoder_decoder", False):
             raise InputError(
                 f"checkpoint {checkpoint!r} is of class {config.model_type!r}, which has no encoder that "
                 "predicts masked words; name one of BERT's, XLM-R's or ModernBERT's kind"
             )
-        for name in DROPOUTS:
-            if hasattr(config, name):
-                setattr(config, name, dropout)
-        model, loading = AutoModelForMaskedLM.from_pretrained(
-            source,
-            config=config,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype="float32",
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"checkpoint {checkpoint!r} cannot be opened: {sentence}") from error
+        model, missing, mismatched = open_weights(AutoModelForMaskedLM, source, config)
+        tokenizer = open_tokenizer(source)
     check_tokenizer(tokenizer, checkpoint)
     body = f"{model.base_model_prefix}."
-    lacking = sorted(
-        name for name in loading["missing_keys"] if name.startswith(body) and ".pooler." not in name
-    )
-    if lacking:
-        raise InputError(
-            f"weights of checkpoint {checkpoint!r} are missing ({lacking[0]}); they would be random"
-        )
-    return model, tokenizer, bool(loading["missing_keys"])
+    for names, what in ((mismatched, "do not fit its config.json"), (missing, "are missing")):
+        lacking = [name for name in names if name.startswith(body) and ".pooler." not in name]
+        if lacking:
+            raise InputError(
+                f"weights of checkpoint {checkpoint!r} {what} ({lacking[0]}); they would be random"
+            )
+    return model, tokenizer, bool(missing or mismatched)
 
 
 @contextmanager

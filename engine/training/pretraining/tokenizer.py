@@ -12,6 +12,7 @@ import numpy as np
 from engine.bitext.split import sample
 from engine.config.pretraining import TokenizerConfig
 from engine.encoders.checkpoints import resolve
+from engine.encoders.opening import open_tokenizer, opening
 from engine.errors import InputError
 from engine.training.pretraining.texts import Texts, sizes
 
@@ -95,15 +96,10 @@ def load_tokenizer(checkpoint: str) -> Any:
     InputError
         If there is none, or it cannot serve masked language modelling.
     """
-    from transformers import AutoTokenizer
-
     folder = Path(checkpoint).expanduser()
     source = os.fspath(folder) if (folder / "tokenizer.json").is_file() else resolve(checkpoint)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        sentence = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"the tokenizer cannot be opened: {sentence}", path=checkpoint) from error
+    with opening(f"the tokenizer of {checkpoint!r}", source):
+        tokenizer = open_tokenizer(source)
     check_tokenizer(tokenizer, checkpoint)
     return tokenizer
 

@@ -88,21 +88,52 @@ class Tiny:
             "bitext": [{"path": str(self.training[code]), "language": code} for code in languages],
             "loss": {"maxsim_contrast": 1.0, "transport": 0.1, "temperature": 0.1},
             "transport": {"epsilon": 0.2, "iterations": 20},
-            "training": {
-                "steps": 60,
-                "batch_size": 16,
-                "learning_rate": 5e-3,
-                "precision": "fp32",
-                "held_out": 20,
-                "evaluate_every": 20,
-                "threads": 1,
-            },
+            "training": self.loop(),
             "collections": [{"name": "bitext", "label": "ciphers", "bitext": test}],
         }
-        for key, value in changes.items():
-            both = isinstance(value, dict) and isinstance(settings.get(key), dict)
-            settings[key] = {**settings[key], **value} if both else value
-        return settings
+        return self.merged(settings, changes)
+
+    @staticmethod
+    def loop() -> dict[str, Any]:
+        """Settings of a training loop that learns a cipher in about a second."""
+        return {
+            "steps": 60,
+            "batch_size": 16,
+            "learning_rate": 5e-3,
+            "precision": "fp32",
+            "held_out": 20,
+            "evaluate_every": 20,
+            "threads": 1,
+        }
+
+    @staticmethod
+    def merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+        """Return `settings` with `changes`, whose tables are merged into theirs."""
+        both = {key for key, value in changes.items() if isinstance(value, dict)} & settings.keys()
+        return {**settings, **changes, **{key: {**settings[key], **changes[key]} for key in both}}
+
+    @staticmethod
+    def save_tokenizer(folder: Path, pieces: list[str], normalizer: Any = None) -> None:
+        """Write a fast WordPiece tokenizer of `pieces`, the first five BERT's own, for plain transformers."""
+        from tokenizers import Tokenizer, models, pre_tokenizers, processors
+        from transformers import PreTrainedTokenizerFast
+
+        vocabulary = {piece: index for index, piece in enumerate(pieces)}
+        tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+        if normalizer is not None:
+            tokenizer.normalizer = normalizer
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            pad_token="[PAD]",
+            unk_token="[UNK]",
+            cls_token="[CLS]",
+            sep_token="[SEP]",
+            mask_token="[MASK]",
+        ).save_pretrained(str(folder))
 
 
 @pytest.fixture(scope="session")
@@ -132,26 +163,12 @@ def _sentences(count: int) -> list[list[str]]:
 
 def _write_checkpoint(folder: Path) -> None:
     import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from tokenizers import normalizers
+    from transformers import BertConfig, BertModel
 
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,!?:-", "query", "passage", "##s", "##ing"]
     pieces += WORDS + [cipher(word, code) for code in ("sw", "mr") for word in WORDS]
-    vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-    ).save_pretrained(str(folder))
+    Tiny.save_tokenizer(folder, pieces, normalizers.Lowercase())
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = BertModel(

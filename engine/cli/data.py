@@ -41,7 +41,7 @@ def list_command(as_json: bool) -> None:
             (
                 entry["name"],
                 entry["kind"],
-                "yes" if entry["at_hand"] else "no",
+                _presence(entry),
                 _languages(entry),
                 size_text(size) if (size := entry["size"] or entry["published_size"]) else "",
                 entry["licence"],
@@ -84,7 +84,7 @@ def show(name: str, as_json: bool) -> None:
         [
             ("data", entry["name"]),
             ("kind", entry["kind"]),
-            ("at hand", "yes" if entry["at_hand"] else f"no: {entry['advice']}"),
+            ("at hand", _presence(entry) if entry["at_hand"] else f"no: {entry['advice']}"),
             ("licence", entry["licence"]),
             ("from", entry["source"]),
             ("folder", _place(dataset)),
@@ -239,6 +239,7 @@ def _entry(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "kind": dataset.kind,
         "at_hand": bool(dataset.files),
+        "whole": dataset.whole,
         "languages": sorted(dataset.files),
         "size": sum(_size(files) for files in _distinct(dataset)),
         "licence": dataset.licence,
@@ -248,6 +249,10 @@ def _entry(dataset: Dataset) -> dict[str, Any]:
         "published_size": resource.size if resource else 0,
         "remark": resource.remark if resource else "",
     }
+
+
+def _presence(entry: dict[str, Any]) -> str:
+    return ("yes" if entry["whole"] else "in part") if entry["at_hand"] else "no"
 
 
 def _languages(entry: dict[str, Any]) -> str:

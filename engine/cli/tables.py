@@ -25,6 +25,7 @@ _STYLES = {
     "stopped": "yellow",
     "warning": "yellow",
     "unknown": "yellow",
+    "in part": "yellow",
     "failed": "red",
     "crashed": "red",
     "missing": "red",

@@ -100,6 +100,12 @@ class Dataset:
             return self.resource.place
         return find(self.folder)
 
+    @property
+    def whole(self) -> bool:
+        """Whether there is more of it at hand than topics and judgements."""
+        documents = self.resource.documents if self.resource else ""
+        return bool(self.files) and (not documents or any(self.place().glob(documents)))
+
     def path(self, code: str) -> str:
         """Return what `path` in a configuration is for one language of it."""
         if self.manifest is not None:

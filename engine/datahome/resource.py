@@ -42,6 +42,8 @@ class Resource:
         Whether it lies in the home of the library ir_datasets, which reads it.
     collection : str
         What ``name`` in ``[[collections]]`` is for it, with its default folder; empty for bitext.
+    documents : str
+        The pattern of files in its folder that hold its documents, if they come apart from the others.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Resource:
     remark: str = ""
     shared: bool = False
     collection: str = ""
+    documents: str = ""
 
     @property
     def place(self) -> Path:

@@ -167,6 +167,7 @@ def _own() -> Iterator[Resource]:
         remark="these are topics and judgements; its documents, Wikipedia articles, come apart and go into "
         "africlirmatrix-v1.0-<language>/corpus.jsonl beside them",
         collection="africlirmatrix",
+        documents="africlirmatrix-v1.0-*/corpus.jsonl*",
     )
     yield _ciral()
     yield Resource(

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -253,9 +254,8 @@ def _save_tokenizer(vocab: list[tuple[str, float]], target: Path) -> None:
     ``nmt_nfkc`` is NFKC but for control characters (dropped), exotic spaces and zero-width characters
     (made spaces) and the full-width tilde (kept).
     """
-    from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+    from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
     from tokenizers.models import Unigram
-    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(Unigram(vocab, unk_id=3, byte_fallback=False))
     keep = "\ue000"  # stands in for the full-width tilde while NFKC runs
@@ -275,10 +275,21 @@ def _save_tokenizer(vocab: list[tuple[str, float]], target: Path) -> None:
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")]
     )
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+    with_xlmr_tokens(tokenizer, 512).save_pretrained(os.fspath(target))
+
+
+def with_xlmr_tokens(tokenizer: Any, positions: int) -> Any:
+    """Return a `tokenizers` tokenizer as transformers' fast one, with XLM-R's special tokens.
+
+    Its first pieces are ``<s>``, ``<pad>`` and ``</s>``.
+    """
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="<s>",
         eos_token="</s>",
@@ -287,8 +298,8 @@ def _save_tokenizer(vocab: list[tuple[str, float]], target: Path) -> None:
         pad_token="<pad>",
         unk_token="<unk>",
         mask_token="<mask>",
-        model_max_length=512,
-    ).save_pretrained(os.fspath(target))
+        model_max_length=positions,
+    )
 
 
 PACKAGED = {

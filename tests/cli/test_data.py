@@ -26,13 +26,30 @@ def home(tmp_path, monkeypatch):
     return home
 
 
+def test_topics_without_their_documents_are_a_part(call, home):
+    folder = home / "africlirmatrix"
+    folder.mkdir()
+    (folder / "topics.africlirmatrix-v1.0.en.som.tsv").write_text("1\tcamel\n")
+    (folder / "qrels.africlirmatrix-v1.0.en.som.txt").write_text("1 0 9 1\n")
+
+    def presence():
+        (row,) = [line for line in call("data", "list").out.splitlines() if "africlirmatrix" in line]
+        return row.split("collection")[1].split("  1 of")[0].strip()
+
+    assert presence() == "in part"
+    assert "in part" in call("data", "show", "africlirmatrix").out
+    (folder / "africlirmatrix-v1.0-somali").mkdir()
+    (folder / "africlirmatrix-v1.0-somali" / "corpus.jsonl").write_text("{}\n")
+    assert presence() == "yes"
+
+
 def test_what_is_at_hand(call, home):
     code, out, err = call("data", "list", "--json")
     assert (code, err) == (0, "")
     listed = {entry["name"]: entry for entry in json.loads(out)}
     assert listed.keys() >= {"lareqa", "tatoeba", "tico-19", "package:django", "package:pycountry"}
     assert listed["tatoeba"].keys() == {
-        *("name", "kind", "at_hand", "languages", "size", "licence", "source", "advice"),
+        *("name", "kind", "at_hand", "whole", "languages", "size", "licence", "source", "advice"),
         *("published_languages", "published_size", "remark"),
     }
     assert listed["tatoeba"]["at_hand"] and listed["tatoeba"]["languages"] == ["am", "mr"]

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel
 
 from engine.bitext.pairs import Drops
 from engine.bitext.source import read_source
@@ -37,21 +36,7 @@ def foreign(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     starts = sorted({word[:3] for word in words})
     rests = sorted({f"##{word[3:]}" for word in words})
     pieces += starts + rests
-    tokenizer = Tokenizer(
-        models.WordPiece({piece: index for index, piece in enumerate(pieces)}, unk_token="[UNK]")
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-    ).save_pretrained(str(folder))
+    tiny.save_tokenizer(folder, pieces)
     torch.manual_seed(3)
     BertModel(
         BertConfig(

@@ -190,21 +190,10 @@ def settings(tiny: Any, folder: Path, **changes: Any) -> dict[str, Any]:
             {"path": str(folder / "train.jsonl"), "format": "tevatron", "question_language": "sw"},
         ],
         "loss": {"temperature": 0.1},
-        "training": {
-            "steps": 60,
-            "batch_size": 16,
-            "learning_rate": 5e-3,
-            "precision": "fp32",
-            "held_out": 20,
-            "evaluate_every": 20,
-            "threads": 1,
-        },
+        "training": tiny.loop(),
         "collections": [{"name": "bitext", "label": "ciphers", "bitext": test}],
     }
-    for key, value in changes.items():
-        both = isinstance(value, dict) and isinstance(made.get(key), dict)
-        made[key] = {**made[key], **value} if both else value
-    return made
+    return tiny.merged(made, changes)
 
 
 def curve(run: RunFolder, metric: str = "held_out_rr") -> dict[int, float]:

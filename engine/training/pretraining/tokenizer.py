@@ -13,6 +13,7 @@ from engine.bitext.split import sample
 from engine.config.pretraining import TokenizerConfig
 from engine.encoders.checkpoints import resolve
 from engine.encoders.opening import open_tokenizer, opening
+from engine.encoders.packaged import with_xlmr_tokens
 from engine.errors import InputError
 from engine.training.pretraining.texts import Texts, sizes
 
@@ -41,10 +42,8 @@ def train_tokenizer(config: TokenizerConfig, texts: Mapping[str, Texts], positio
         models,
         normalizers,
         pre_tokenizers,
-        processors,
         trainers,
     )
-    from transformers import PreTrainedTokenizerFast
 
     special = list(SPECIAL)
     drawn = list(_drawn(texts, config.alpha, seed))
@@ -72,20 +71,7 @@ def train_tokenizer(config: TokenizerConfig, texts: Mapping[str, Texts], positio
             f"{config.vocabulary:,} does not hold; raise it"
         )
     tokenizer.train_from_iterator(drawn, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        cls_token="<s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token="<mask>",
-        model_max_length=positions,
-    )
+    return with_xlmr_tokens(tokenizer, positions)
 
 
 def load_tokenizer(checkpoint: str) -> Any:

@@ -64,9 +64,12 @@ def evaluate(
     if done:
         reporter.say(f"{done} searches were done before the run stopped; those that lack follow")
     results = []
+    asked_of = translated or [[query.text for query in collection.queries] for collection, _ in loaded]
+    last = {tuple(asked): place for place, asked in enumerate(asked_of)}
     encoded: dict[tuple[str, ...], TokenStore | Tensor] = {}  # the same queries may meet several pools
     for place, (collection, config) in enumerate(loaded):
         texts = document_texts(collection, context=config.context)
+        asked = asked_of[place]
         for scoring in settings.scoring:
             if done:
                 done -= 1
@@ -76,14 +79,13 @@ def evaluate(
             store = encode(
                 documents, texts, "passage", scoring, settings.batch_size, precision, reporter, cached=True
             )
-            asked = translated[place] if translated else [query.text for query in collection.queries]
             key = (scoring, *asked)
             if key not in encoded:
                 reporter.stage(f"{name}: queries", len(asked))
                 encoded[key] = encode(
                     queries, asked, "query", scoring, settings.batch_size, precision, reporter
                 )
-            vectors = encoded[key]
+            vectors = encoded.pop(key) if last[tuple(asked)] == place else encoded[key]
             if isolation is not None:
                 reporter.stage(f"{name}: languages' components", 2)
                 again = partial(_encode_again, scoring, settings.batch_size, precision)

@@ -23,7 +23,7 @@ from engine.languages import LANGUAGES
 from engine.results import database
 from engine.results.draft import drafted, remove_draft
 from engine.results.hashes import Hashes, hash_of
-from engine.results.reading import Reading, read_run
+from engine.results.reading import Reading, Rows, read_run
 from engine.results.tables import KEYS
 
 
@@ -162,7 +162,7 @@ def _batches(changes: Iterable[Reading]) -> Iterator[list[Reading]]:
     size = 0
     for change in changes:
         batch.append(change)
-        size += sum(table.nbytes for table in change.tables.values())
+        size += sum(map(_held, change.tables.values()))
         if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -173,20 +173,23 @@ def _batches(changes: Iterable[Reading]) -> Iterator[list[Reading]]:
 def _write(
     connection: duckdb.DuckDBPyConnection, batch: list[Reading], stored: Stored, report: IngestReport
 ) -> None:
-    """Replace the changed tables of some runs, all at once; a run with impossible values is left out."""
-    connection.begin()
+    """Replace the changed tables of some runs; a run with impossible values is left out.
+
+    Nobody reads a draft, so every insertion is a transaction of its own: one over all of a large run's tables
+    would hold them in memory.
+    """
     try:
         _replace(connection, batch, stored)
-        connection.commit()
     except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
-        connection.rollback()
+        for reading in batch:
+            if len(batch) == 1 or reading.run not in stored:
+                _delete(connection, ("runs", *KEYS, "ingested"), [reading.run])
         if len(batch) > 1:
             for reading in batch:
                 _write(connection, [reading], stored, report)
             return
         report.problems.append(f"run {batch[0].run} was left out: {database.first_line(error)}")
         batch = [Reading(batch[0].run)]
-        _replace(connection, batch, stored)
     for reading in batch:
         if reading.tables:
             (report.updated if reading.run in stored else report.added).append(reading.run)
@@ -203,11 +206,9 @@ def _replace(connection: duckdb.DuckDBPyConnection, batch: list[Reading], stored
             and (table == "ingested" or table in reading.tables or not reading.tables)
         ]
         if old:
-            owner = "id" if table == "runs" else "run"
-            connection.execute(f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?::VARCHAR[]))", [old])
+            _delete(connection, [table], old)
     for table in ("runs", *KEYS):
-        new = [reading.tables[table] for reading in batch if table in reading.tables]
-        if new:
+        for new in _pieces(chain.from_iterable(reading.tables.get(table, ()) for reading in batch)):
             connection.register("new_rows", pa.concat_tables(new))
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
             connection.unregister("new_rows")
@@ -218,6 +219,31 @@ def _replace(connection: duckdb.DuckDBPyConnection, batch: list[Reading], stored
             "INSERT INTO ingested SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
             [run, file, digest],
         )
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, tables: Iterable[str], runs: list[str]) -> None:
+    for table in tables:
+        owner = "id" if table == "runs" else "run"
+        connection.execute(f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?::VARCHAR[]))", [runs])
+
+
+def _held(rows: Rows | list[pa.Table]) -> int:
+    """Return the bytes that `rows` take in memory."""
+    return rows.nbytes if isinstance(rows, Rows) else sum(table.nbytes for table in rows)
+
+
+def _pieces(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
+    """Yield tables together as long as they are few bytes."""
+    piece: list[pa.Table] = []
+    size = 0
+    for table in tables:
+        piece.append(table)
+        size += table.nbytes
+        if size >= BATCH_BYTES:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
 
 
 def _definitions() -> tuple[str, str]:

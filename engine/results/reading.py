@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,38 @@ from engine.errors import InputError, OpticalError
 from engine.results.hashes import Hashes, hash_of, stamp_of
 from engine.results.lines import parse_lines
 from engine.results.spool import State, parse_record, table_files
-from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, to_table
+from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, telling, to_table
+
+LARGE = 1 << 20
+"""Rows of a table of several parts that are decoded at once; of larger ones, parts that belong together."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table, of which each key's last counts; decoded anew each time they are asked for.
+
+    A run over hundreds of pools has more rankings than fit into memory, while its files are small.
+
+    Attributes
+    ----------
+    table, run : str
+    groups : list of dict of path to bytes
+        Parquet files; no key is in two groups.
+    """
+
+    table: str
+    run: str
+    groups: list[dict[Path, bytes]] = field(repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """What is held of them in memory."""
+        return sum(len(content) for group in self.groups for content in group.values())
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Yield the rows of each group, with the run's id."""
+        for group in self.groups:
+            yield _with_run(last_of_each(_joined(self.table, group), KEYS[self.table]), self.run)
 
 
 @dataclass
@@ -29,14 +61,15 @@ class Reading:
     hashes : dict
         The hash of every file that was read, by file name.
     tables : dict
-        The new rows of each table whose files changed, by table; a table whose files are gone is empty.
+        The new rows of each table whose files changed, by table, as Arrow tables in as many pieces as memory
+        asks for; a table whose files are gone is empty.
     problems : list of str
         One sentence for each thing that was left out.
     """
 
     run: str
     hashes: dict[str, str] = field(default_factory=dict)
-    tables: dict[str, pa.Table] = field(default_factory=dict)
+    tables: dict[str, Rows | list[pa.Table]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -88,17 +121,61 @@ def _table_of(file: str) -> str:
     return fixed.get(file) or file.removesuffix(".parquet").partition("-")[0]
 
 
-def _parse(table: str, contents: dict[Path, bytes], reading: Reading) -> pa.Table:
+def _parse(table: str, contents: dict[Path, bytes], reading: Reading) -> Rows | list[pa.Table]:
     if table == "runs":
-        return _run_row(*next(iter(contents.items())))
+        return [_run_row(*next(iter(contents.items())))]
     if table == "steps":
         rows = _steps(contents, reading)
-    elif contents:
-        rows = pa.concat_tables([_part(table, path, content) for path, content in contents.items()])
+    elif sum(_length(table, path, content) for path, content in contents.items()) > LARGE:
+        return Rows(table, reading.run, _groups(table, contents))
     else:
-        rows = TABLES[table].empty_table()
-    rows = last_of_each(rows, KEYS[table])
-    return rows.append_column("run", pa.array([reading.run] * len(rows), pa.string()))
+        rows = _joined(table, contents)
+    return [_with_run(last_of_each(rows, KEYS[table]), reading.run)]
+
+
+def _with_run(rows: pa.Table, run: str) -> pa.Table:
+    return rows.append_column("run", pa.repeat(pa.scalar(run, pa.string()), len(rows)))
+
+
+def _joined(table: str, contents: Mapping[Path, bytes]) -> pa.Table:
+    if not contents:
+        return TABLES[table].empty_table()
+    return pa.concat_tables([_part(table, path, content) for path, content in contents.items()])
+
+
+def _groups(table: str, contents: Mapping[Path, bytes]) -> list[dict[Path, bytes]]:
+    """Return the parts in groups, so that rows of two groups never agree on the table's keys.
+
+    Parts that share a query, say, may; what a query is known by is hashed, so that few bytes of it are held.
+    """
+    coarse = [key for key in KEYS[table] if key not in ("rank", "measure")]
+    group_of: dict[int, int] = {}
+    groups: dict[int, dict[Path, bytes]] = {}
+    for number, (path, content) in enumerate(contents.items()):
+        rows = _part(table, path, content).select(coarse)
+        told = telling(rows, coarse)
+        distinct = rows.group_by(told).aggregate([]) if told else rows.slice(0, 1)
+        columns = [
+            distinct[key].to_pylist() if key in told else [rows[key][0].as_py()] * len(distinct)
+            for key in coarse
+            if len(rows)
+        ]
+        known = set(map(hash, zip(*columns, strict=True)))
+        met = {group_of[row] for row in known if row in group_of}
+        joined = {name: file for group in sorted(met) for name, file in groups.pop(group).items()}
+        groups[number] = {**joined, path: content}
+        for row, group in group_of.items() if met else ():
+            if group in met:
+                group_of[row] = number
+        group_of.update(dict.fromkeys(known, number))
+    return list(groups.values())
+
+
+def _length(table: str, path: Path, content: bytes) -> int:
+    try:
+        return int(pq.read_metadata(pa.BufferReader(content)).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"not a part of table {table!r}: {error}", path=path) from error
 
 
 def _run_row(path: Path, content: bytes) -> pa.Table:

@@ -15,6 +15,9 @@ from engine.cli.tables import interval_text, print_facts, print_line, print_tabl
 from engine.errors import InputError, nearest
 from engine.results.queries import query_scores_of, run_record
 
+#: The score of every query, by run, language and query id.
+Values = dict[str, dict[str, dict[str, float]]]
+
 
 class Matched(NamedTuple):
     """The figures of all runs that share a table: one group a run, the baseline's first."""
@@ -59,7 +62,15 @@ def compare(
     found = read_groups(results, ids)
     wanted = {"collection": collection, "scoring": scoring, "direction": direction}
     chosen = beside([_chosen(identity, found.get(identity, []), wanted) for identity in ids])
-    tables = [_compared(results, ids, matched) for matched in _match(ids, chosen, measure)]
+    tables = []
+    for matched in _match(ids, chosen, measure):
+        values = _values(results, ids, matched)
+        if any(values.values()):
+            tables.append(_compared(values, ids, matched))
+        else:
+            _say(f"{matched.groups[0].key}: left out, its figures are not of single queries")
+    if not tables:
+        raise InputError(f"nothing to compare between {' and '.join(ids)}: no figure is of single queries")
     if as_json:
         told = [{"id": record["id"], "name": record["name"]} for record in records]
         print_json({"baseline": ids[0], "runs": told, "tables": tables})
@@ -179,14 +190,13 @@ def _refuse_measure(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measu
     )
 
 
-def _compared(results: Path, ids: Sequence[str], matched: Matched) -> dict[str, Any]:
+def _compared(values: Values, ids: Sequence[str], matched: Matched) -> dict[str, Any]:
     """Return one table: a row for each run but the baseline and each language, and one for the mean."""
     from engine.evaluation.significance import compare_languages
 
     key = matched.groups[0].key
     if matched.left_out:
         _say(f"{key}: {', '.join(matched.left_out)} left out of rows and mean, not every run has them")
-    values = _values(results, ids, matched)
     means = {
         identity: {code: group.of(matched.measure)[code]["value"] for code in matched.languages}
         for identity, group in zip(ids, matched.groups, strict=True)
@@ -219,7 +229,7 @@ def _compared(results: Path, ids: Sequence[str], matched: Matched) -> dict[str, 
     }
 
 
-def _values(results: Path, ids: Sequence[str], matched: Matched) -> dict[str, dict[str, dict[str, float]]]:
+def _values(results: Path, ids: Sequence[str], matched: Matched) -> Values:
     """Return the score of every query, by run, language and query id."""
     # A query's row does not name the documents' language, but its collection's revision does.
     keys = {
@@ -231,7 +241,7 @@ def _values(results: Path, ids: Sequence[str], matched: Matched) -> dict[str, di
         for identity, group in zip(ids, matched.groups, strict=True)
         for row in group.rows
     }
-    values: dict[str, dict[str, dict[str, float]]] = {identity: {} for identity in ids}
+    values: Values = {identity: {} for identity in ids}
     answer = query_scores_of(
         results, ids, measure=matched.measure, collection=matched.groups[0].key.collection
     )

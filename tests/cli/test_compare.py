@@ -194,3 +194,18 @@ def test_the_results_screen_puts_them_there_too(results, call, make_run, zero, b
     assert tests.mean is not None and tests.mean.delta == pytest.approx(0.158, abs=1e-3)
     (alone,) = load_figures(results, [words.id]).table
     assert alone.scoring == "bm25"
+
+
+def test_figures_that_are_not_of_queries_do_not_stand_in_the_way(call, two):
+    """Shares of languages in a pool, say, are stored as means alone."""
+    share = {
+        **{"collection": "bitext", "revision": "rev1", "protocol": "bitext/share", "scoring": "maxsim"},
+        **{"direction": "xx-en", "query_language": "so", "document_language": "en"},
+        **{"measure": "Share@10:en", "value": 0.5, "low": None, "high": None, "queries": 6},
+    }
+    for run in two:
+        run.write_table("scores", [share], append=True)
+    code, out, err = call("compare", "zero-shot", "student", "--json")
+    assert code == 0 and [table["protocol"] for table in json.loads(out)["tables"]] == ["bitext"]
+    assert err.count("\n") == 1 and "bitext/share" in err and "not of single queries" in err
+    assert "single queries" in refused(call, "zero-shot", "student", "--measure", "Share@10:en")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.cli.options import refreshed
 from engine.errors import InputError
 from engine.evaluation.significance import LanguageComparison, compare_languages, holm
-from engine.results.queries import list_runs, query_scores_of
+from engine.results.queries import ask, list_runs, query_scores_of
 
 BASELINE = "zero-shot"
 TAG = "methods"
@@ -47,7 +48,7 @@ def markdown(results: Path, systems: Sequence[str]) -> str:
             cells[system] += rows.get(system, ["–"] * len(columns))
     heads += ["pairs/s", "peak GiB", "best step"]
     for system, ones in found.items():
-        cells[system] += cost([run["summary"] or {} for run in ones])
+        cells[system] += cost(results, ones)
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *cells.values()]
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", legend(found)])
 
@@ -60,8 +61,8 @@ def legend(found: Mapping[str, Sequence[Mapping[str, object]]]) -> str:
         f"{told}; {seeds} seed{'s' if seeds > 1 else ''}, a query's scores averaged over them. Δ is the mean "
         "over languages less that of zero-shot, with its 95 % bootstrap interval over topics; * differs from "
         f"zero-shot with p < {LEVEL:g} in a paired randomisation test, Holm-corrected over all systems "
-        "(means) or over all systems and languages. Pairs a second and memory are of one process on the "
-        "machine as it was."
+        "(means) or over all systems and languages. Pairs a second are of the median step, on the "
+        "machine as it was; memory is the most that the process took."
     )
 
 
@@ -106,9 +107,23 @@ def corrected(tested: Mapping[str, LanguageComparison]) -> dict[tuple[str, str],
     return dict(zip(raw, holm(list(raw.values())), strict=True))
 
 
-def cost(summaries: Sequence[Mapping[str, float]]) -> list[str]:
-    """Return the mean speed, the most memory and the best steps that runs recorded."""
-    speeds = [one["pairs_per_second"] for one in summaries if "pairs_per_second" in one]
+def cost(results: Path, runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the speed of the median step, the most memory and the best steps that runs recorded.
+
+    The median, because whatever else ran on the machine for a while is in the mean.
+    """
+    summaries = [run["summary"] or {} for run in runs]
+    between = ask(
+        results,
+        "SELECT run, median(seconds) FROM (SELECT run, elapsed - lag(elapsed) OVER (PARTITION BY run "
+        "ORDER BY step) AS seconds FROM steps WHERE metric = 'loss' AND list_contains(?::VARCHAR[], run)) "
+        "GROUP BY run",
+        [[run["id"] for run in runs]],
+    )
+    seconds = dict(between.rows)
+    speeds = [
+        run["config"]["training"]["batch_size"] / seconds[run["id"]] for run in runs if run["id"] in seconds
+    ]
     memory = [one["peak_memory_bytes"] for one in summaries if "peak_memory_bytes" in one]
     steps = [f"{one['best_step']:.0f}" for one in summaries if "best_step" in one]
     return [

@@ -97,6 +97,7 @@ def test_the_same_seed_gives_the_same_figures_whatever_the_order_of_the_queries(
     assert compare(baseline, system, seed=4) != compare(baseline, system, seed=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)  # statsmodels collects garbage at every call
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_equals_statsmodels(p_values: list[float]) -> None:

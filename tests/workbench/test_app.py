@@ -68,6 +68,7 @@ def test_every_action_has_its_method_and_every_scope_its_own_keys() -> None:
         assert {f"action_{action.name.partition('(')[0]}" for action in actions} <= methods, scope
 
 
+@pytest.mark.slow
 async def test_no_runs_yet_says_what_to_do(tmp_path: Path, tools: Any) -> None:
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:

@@ -419,6 +419,7 @@ def test_picture(
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: _pictured(app, pilot, tools, runs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 @pytest.mark.parametrize("look", ["light", "no colours"])
 def test_picture_in_other_looks(

@@ -70,6 +70,7 @@ def test_screen(
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: screen(pilot, tools))
 
 
+@pytest.mark.slow
 @SIZES
 @EVERY
 def test_light(
@@ -79,6 +80,7 @@ def test_light(
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: screen(pilot, tools))
 
 
+@pytest.mark.slow
 @SIZES
 @EVERY
 def test_without_colours(

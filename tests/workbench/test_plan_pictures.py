@@ -102,6 +102,7 @@ def test_dark(state: Any, size: tuple[int, int], compare: Callable[..., bool]) -
     assert compare(state, size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "120x40"])
 def test_light(size: tuple[int, int], compare: Callable[..., bool]) -> None:
     assert compare(difference if size == LARGE else alone, size, "workbench-light")
@@ -112,6 +113,7 @@ def test_256_colours(compare: Callable[..., bool], monkeypatch: pytest.MonkeyPat
     assert compare(alone, SMALL)
 
 
+@pytest.mark.slow
 def test_no_colours(compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert compare(difference, LARGE)

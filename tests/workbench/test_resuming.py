@@ -103,6 +103,7 @@ async def test_resume_says_that_it_goes_on_and_what_refuses(tmp_path: Path, tool
         )
 
 
+@pytest.mark.slow
 async def test_launch_starts_exactly_what_it_shows(
     tmp_path: Path, tools: Any, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,11 +9,12 @@ takes the database's place; when nothing changed, none is made.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -43,6 +44,7 @@ class IngestReport:
 BATCH_BYTES = 1 << 26
 """Rows are written so many bytes of them at a time: far fewer transactions than runs, in bounded memory."""
 
+_Item = TypeVar("_Item")
 Stored = dict[str, dict[str, str]]
 """The hashes of what a database holds, by run and file."""
 
@@ -88,7 +90,7 @@ def _bring_up_to_date(results: Path, runs: Path, wait: float) -> IngestReport:
     stored = _stored(results, runs, wait)
     report = IngestReport(rebuilt=stored is None)
     hashes = Hashes(runs)
-    batches = _batches(_changes(runs, stored or {}, hashes, report))
+    batches = _batches(_changes(runs, stored or {}, hashes, report), _held)
     first = next(batches, None)
     if first is not None or stored is None:
         with drafted(results, copy=stored is not None, wait=wait) as connection:
@@ -157,12 +159,13 @@ def _folders(runs: Path) -> list[Path]:
     return sorted(entry for entry in runs.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _batches(changes: Iterable[Reading]) -> Iterator[list[Reading]]:
-    batch: list[Reading] = []
+def _batches(items: Iterable[_Item], held: Callable[[_Item], int]) -> Iterator[list[_Item]]:
+    """Yield items together until they hold `BATCH_BYTES`."""
+    batch: list[_Item] = []
     size = 0
-    for change in changes:
-        batch.append(change)
-        size += sum(map(_held, change.tables.values()))
+    for item in items:
+        batch.append(item)
+        size += held(item)
         if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -208,7 +211,8 @@ def _replace(connection: duckdb.DuckDBPyConnection, batch: list[Reading], stored
         if old:
             _delete(connection, [table], old)
     for table in ("runs", *KEYS):
-        for new in _pieces(chain.from_iterable(reading.tables.get(table, ()) for reading in batch)):
+        tables = chain.from_iterable(reading.tables.get(table, ()) for reading in batch)
+        for new in _batches(tables, lambda rows: int(rows.nbytes)):
             connection.register("new_rows", pa.concat_tables(new))
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
             connection.unregister("new_rows")
@@ -227,23 +231,12 @@ def _delete(connection: duckdb.DuckDBPyConnection, tables: Iterable[str], runs: 
         connection.execute(f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?::VARCHAR[]))", [runs])
 
 
-def _held(rows: Rows | list[pa.Table]) -> int:
-    """Return the bytes that `rows` take in memory."""
-    return rows.nbytes if isinstance(rows, Rows) else sum(table.nbytes for table in rows)
-
-
-def _pieces(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
-    """Yield tables together as long as they are few bytes."""
-    piece: list[pa.Table] = []
-    size = 0
-    for table in tables:
-        piece.append(table)
-        size += table.nbytes
-        if size >= BATCH_BYTES:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece
+def _held(reading: Reading) -> int:
+    """Return the bytes that what was read takes in memory."""
+    return sum(
+        rows.nbytes if isinstance(rows, Rows) else sum(table.nbytes for table in rows)
+        for rows in reading.tables.values()
+    )
 
 
 def _definitions() -> tuple[str, str]:

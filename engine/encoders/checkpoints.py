@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -15,22 +16,34 @@ from engine.errors import InputError, nearest
 #: Our settings and fitted vectors, beside what plain transformers reads.
 SETTINGS_FILE = "optical.json"
 FITTED_FILE = "optical.safetensors"
+#: Folders without weights that may name one another before the one that has them.
+_LONGEST_CHAIN = 10
 
 #: Architectures with a decoder that has no part in encoding, and is not loaded.
 _T5 = ("t5", "mt5", "umt5")
 
 
 def resolve(checkpoint: str) -> str:
-    """Return the folder of `checkpoint`, or the hub id as it is.
+    """Return the folder with the weights of `checkpoint`, or the hub id as it is.
+
+    A folder without weights, as a run keeps of its teacher, names in its settings where they lie.
 
     Raises
     ------
     InputError
         If nothing of that name can be meant.
     """
+    asked = checkpoint
+    for _ in range(_LONGEST_CHAIN):
+        folder = Path(checkpoint).expanduser()
+        elsewhere = saved_config(folder).get("checkpoint")
+        if checkpoint in PACKAGED or elsewhere is None or (folder / "config.json").is_file():
+            break
+        checkpoint = str(elsewhere)
+    else:
+        raise InputError("the folder's settings name no checkpoint with weights", path=asked)
     if checkpoint in PACKAGED:
         return str(packaged_folder(checkpoint))
-    folder = Path(checkpoint).expanduser()
     if folder.is_dir():
         _check_folder(folder)
         return str(folder)
@@ -41,6 +54,23 @@ def resolve(checkpoint: str) -> str:
     if "/" not in checkpoint and nearest(checkpoint, list(PACKAGED)):
         raise InputError(f"there is no checkpoint {checkpoint!r}{nearest(checkpoint, list(PACKAGED))}")
     return checkpoint
+
+
+def saved_config(folder: Path) -> dict[str, object]:
+    """Return the settings an encoder was saved with, or an empty dictionary for a foreign checkpoint.
+
+    Raises
+    ------
+    InputError
+        If they are not readable.
+    """
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(f"the encoder's settings cannot be read: {error}", path=path) from error
 
 
 def looks_like_path(text: str) -> bool:

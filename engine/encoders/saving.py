@@ -93,7 +93,10 @@ def load_fitted(encoder: Encoder, folder: Path | None = None) -> bool:
     """
     from safetensors.torch import load_file
 
-    path = (folder or Path(resolve(encoder.config.checkpoint))) / FITTED_FILE
+    if folder is None:
+        named = Path(encoder.config.checkpoint).expanduser()
+        folder = named if named.is_dir() else Path(resolve(encoder.config.checkpoint))
+    path = folder / FITTED_FILE
     if not path.is_file():
         return False
     fitted = load_file(str(path))
@@ -115,9 +118,3 @@ def load_fitted(encoder: Encoder, folder: Path | None = None) -> bool:
     if "mass_head" in fitted and fitted["mass_head"].shape[1] == encoder.dim:
         encoder.add_mass_head().weight.data.copy_(fitted["mass_head"])
     return True
-
-
-def saved_config(folder: Path) -> dict[str, object]:
-    """Return the settings an encoder was saved with, or an empty dictionary for a foreign checkpoint."""
-    path = folder / SETTINGS_FILE
-    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from engine.config import DistilConfig, EncoderConfig
+from engine.encoders.checkpoints import saved_config
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
-from engine.encoders.saving import saved_config
 from engine.errors import InputError
 
 #: The settings that decide in which space token vectors lie.

@@ -14,9 +14,10 @@ from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
 from engine.config import EncoderConfig
+from engine.encoders.checkpoints import saved_config
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
-from engine.encoders.saving import load_fitted, save_encoder, save_fitted, saved_config
+from engine.encoders.saving import load_fitted, save_encoder, save_fitted
 from engine.encoders.trimming import trim
 from engine.errors import InputError, OpticalError
 
@@ -74,6 +75,30 @@ def test_fitted_vectors_lie_apart_from_the_weights(
     assert torch.equal(other.mean, trained.mean)
     assert not load_fitted(other, tmp_path)
     assert saved_config(tmp_path) == {}
+
+
+def test_a_folder_of_fitted_vectors_opens_with_the_weights_it_names(
+    open_encoder: Open, tmp_path: Path
+) -> None:
+    teacher = open_encoder(centring=True)
+    fit(teacher, TEXTS)
+    save_fitted(teacher, tmp_path / "teacher")
+    again = teacher.config.model_copy(update={"checkpoint": str(tmp_path / "teacher")})
+    opened = Encoder.load(again)
+    batch = teacher.tokenize(TEXTS, "passage")
+    with torch.no_grad():
+        assert torch.equal(opened(batch, "passage").tokens, teacher(batch, "passage").tokens)
+    assert opened.mean.any()
+
+
+def test_settings_that_name_one_another_or_are_broken_are_refused(trained: Encoder, tmp_path: Path) -> None:
+    config = trained.config.model_copy(update={"checkpoint": str(tmp_path / "round")})
+    save_fitted(Encoder(config, trained.model, trained.tokenizer), tmp_path / "round")
+    with pytest.raises(InputError, match="name no checkpoint with weights"):
+        Encoder.load(config)
+    (tmp_path / "round" / "optical.json").write_text("{")
+    with pytest.raises(InputError, match="settings cannot be read"):
+        Encoder.load(config)
 
 
 def test_a_trimmed_encoder_is_not_saved(open_encoder: Open, tmp_path: Path) -> None:

@@ -75,6 +75,16 @@ VARIANTS = {
     "transport alone": Variant({"transport": 1.0, "maxsim_contrast": 0.0}),
     "contrast of transport": Variant({"transport_contrast": 1.0, "maxsim_contrast": 0.0}),
     "half contrast of transport": Variant({"transport_contrast": 0.5, "maxsim_contrast": 0.5}),
+    "half contrast of transport, hardest 15": Variant(
+        {"transport_contrast": 0.5, "maxsim_contrast": 0.5, "hardest": 15}
+    ),
+    "contrast of transport, hardest 15": Variant(
+        {"transport_contrast": 1.0, "maxsim_contrast": 0.0, "hardest": 15}
+    ),
+    "contrast of transport from queries alone, .01": Variant({}, {"epsilon": 0.01}, "relaxed"),
+    "contrast of transport from queries alone, .03": Variant({}, {"epsilon": 0.03}, "relaxed"),
+    "contrast of transport from queries alone, .1": Variant({}, {"epsilon": 0.1}, "relaxed"),
+    "contrast of both sides' MaxSim": Variant({}, {}, "both"),
 }
 
 
@@ -144,6 +154,20 @@ class Guided:
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         loss, transport, targets = self.config.loss, self.config.transport, batch.targets
         size = len(batch.tokens)
+        if self.way in ("relaxed", "both"):
+            similarity = torch.einsum("bqh,ndh->bnqd", batch.tokens, targets.tokens)
+            similarity = similarity.masked_fill(~targets.mask[None, :, None], -torch.inf)
+            if self.way == "relaxed":  # entropic transport whose only marginal is the query's
+                best = transport.epsilon * (similarity / transport.epsilon).logsumexp(3)
+            else:
+                best = similarity.amax(3)
+            mine = batch.mask[:, None].float()
+            scores = (best * mine).sum(2) / mine.sum(2)
+            if self.way == "both":
+                others = similarity.masked_fill(~batch.mask[:, None, :, None], -torch.inf).amax(2)
+                theirs = targets.mask[None].float()
+                scores = (scores + (others.where(targets.mask[None], 0) * theirs).sum(2) / theirs.sum(2)) / 2
+            return info_nce(scores, targets.excluded, loss.temperature)[0], {}
         scores = maxsim_scores(batch.tokens, batch.mask, targets.tokens, targets.mask)
         contrast, _ = info_nce(scores, targets.excluded, loss.temperature)
         own_targets = targets.first(size)

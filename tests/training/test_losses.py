@@ -104,6 +104,21 @@ def test_transport_contrast_by_hand() -> None:
     assert float(loss) == pytest.approx(cross_entropy(scores, excluded, 0.5))
 
 
+def test_transport_contrast_with_the_hardest_by_hand() -> None:
+    excluded = [(1, 4), (2, 0)]
+    batch = make_batch(excluded=excluded)
+    for hardest in (1, 2, 4):
+        loss, _ = TransportContrastLoss(0.5, EXACT, hardest)(batch)
+        scores = [[-emd(batch, row, column) for column in range(5)] for row in range(3)]
+        others = {row: [c for c in range(5) if c != row and (row, c) not in excluded] for row in range(3)}
+        easy = [
+            (row, column)
+            for row, columns in others.items()
+            for column in sorted(columns, key=lambda column: -maxsim(batch, row, column))[hardest:]
+        ]
+        assert float(loss) == pytest.approx(cross_entropy(scores, [*excluded, *easy], 0.5))
+
+
 def test_info_nce_is_torchs_cross_entropy_and_excluded_columns_get_no_gradient() -> None:
     scores = unit(4, 9, seed=7).requires_grad_()
     loss, first = info_nce(scores, torch.zeros(4, 9, dtype=torch.bool), 0.1)

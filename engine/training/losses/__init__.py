@@ -47,7 +47,7 @@ def build(config: LossConfig, masses: Masses, layers: Layers | None = None) -> W
         (config.greedy_mse, GreedyMSELoss()),
         (config.maxsim_alignment, MaxSimAlignmentLoss()),
         (config.maxsim_contrast, MaxSimContrastLoss(temperature)),
-        (config.transport_contrast, TransportContrastLoss(temperature, masses)),
+        (config.transport_contrast, TransportContrastLoss(temperature, masses, config.hardest)),
         (config.pooled_contrast, PooledContrastLoss(temperature)),
         (config.score_kl, ScoreKLLoss(temperature)),
     ]

@@ -82,8 +82,8 @@ class LossConfig(Settings):
     negatives: int = Field(0, ge=0)
     """English sentences added to every batch as negatives, from the teacher's vectors at hand."""
     hardest: int | None = Field(None, ge=1)
-    """Sentences that `transport_contrast` compares with a query's own, those of the highest MaxSim scores; none
-    takes all."""
+    """Sentences that `transport_contrast` compares with a query's own, those of the highest MaxSim scores;
+    none takes all."""
     negatives_from: Literal["nearest", "random"] = "nearest"
     """Draw them among the teacher's nearest neighbours of the batch's own sentences, or from all."""
 

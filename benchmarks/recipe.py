@@ -29,7 +29,7 @@ from engine.results.queries import list_runs, query_scores_of, scores_of
 from engine.training.runs import execute
 
 LANGUAGES = ("so", "sw", "tl", "mr")
-SYSTEMS = ("zero-shot", "pooled-mse", "optical", "contrast", "optical-contrast")
+SYSTEMS = ("zero-shot", "pooled-mse", "optical", "contrast", "contrast-and-transport", "optical-contrast")
 POOLS = ("tico-19", "tico-19-large")
 SEGMENTS = 2100
 ELSEWHERE = [
@@ -57,7 +57,9 @@ def trained(system: str, seed: int, segments: int) -> AnyConfig:
     }
     if system == "zero-shot":
         return parse_config({"kind": "evaluate", "encoder": preset_settings("optical")["teacher"], **common})
-    preset = preset_settings(system)
+    preset = preset_settings("contrast" if system == "contrast-and-transport" else system)
+    if system == "contrast-and-transport":
+        preset["loss"] |= {"transport": 0.1}
     held_out = min(preset["training"]["held_out"], segments // 5)
     return parse_config({**preset, **common, "training": {**preset["training"], "held_out": held_out}})
 
@@ -158,7 +160,7 @@ def table(results: Path, segments: int) -> None:
     for pool in POOLS:
         for measure in ("RR", "R@1"):
             print(f"\n{pool}, {segments} segments, {measure} (mean of seeds ± standard deviation)")
-            print(f"{'system':18}{'seeds':>6}" + "".join(f"{c:>14}" for c in (*LANGUAGES, "mean", "en")))
+            print(f"{'system':24}{'seeds':>6}" + "".join(f"{c:>14}" for c in (*LANGUAGES, "mean", "en")))
             for system, ids in by_system.items():
                 rows = scores_of(results, ids, measure=measure, collection=pool).records() if ids else []
                 if not rows:
@@ -172,7 +174,7 @@ def table(results: Path, segments: int) -> None:
                 cells["en"] = [row["value"] for row in english]
                 cells["mean"] = [statistics.mean(found[run, code] for code in LANGUAGES) for run in seeds]
                 print(
-                    f"{system:18}{len(seeds):>6}"
+                    f"{system:24}{len(seeds):>6}"
                     + "".join(f"{spread(cells[code]):>14}" for code in (*LANGUAGES, "mean", "en"))
                 )
         tests(results, pool, by_system)
@@ -211,7 +213,7 @@ def tests(results: Path, pool: str, by_system: dict[str, list[str]]) -> None:
         for code, c in [*compared.languages.items(), ("mean", compared.mean)]:
             p = c.p if code == "mean" else c.p_holm
             print(
-                f"  {system:12} {code:5} {c.delta:+.4f} [{c.low:+.4f}, {c.high:+.4f}] p {p:.4f} "
+                f"  {system:24} {code:5} {c.delta:+.4f} [{c.low:+.4f}, {c.high:+.4f}] p {p:.4f} "
                 f"{c.wins}/{c.ties}/{c.losses}"
             )
 

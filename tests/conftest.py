@@ -16,6 +16,9 @@ import pytest
 
 # Nothing in a test may reach for a hub: a missing file must fail at once, not after a network time-out.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Workers share the cores: threads of two processes that wait for each other spin.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +32,10 @@ def data_home() -> Path:
 
 @pytest.fixture(autouse=True)
 def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep tests out of the user's cache and results; the converted checkpoints are shared in a session."""
-    monkeypatch.setenv("OPTICAL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    """Keep tests out of the user's cache and results; the converted checkpoints are shared by all workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    monkeypatch.setenv("OPTICAL_CACHE", str(shared / "cache"))
     monkeypatch.delenv("OPTICAL_RESULTS", raising=False)
 
 

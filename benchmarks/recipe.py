@@ -57,9 +57,7 @@ def trained(system: str, seed: int, segments: int) -> AnyConfig:
     }
     if system == "zero-shot":
         return parse_config({"kind": "evaluate", "encoder": preset_settings("optical")["teacher"], **common})
-    preset = preset_settings("contrast" if system == "contrast-and-transport" else system)
-    if system == "contrast-and-transport":
-        preset["loss"] |= {"transport": 0.1}
+    preset = preset_settings(system)
     held_out = min(preset["training"]["held_out"], segments // 5)
     return parse_config({**preset, **common, "training": {**preset["training"], "held_out": held_out}})
 

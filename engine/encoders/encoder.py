@@ -310,13 +310,6 @@ class Encoder(torch.nn.Module):
                 progress(len(rows))
         self.train(was_training)
 
-    def encode_sentences(self, texts: Sequence[str], role: Role, **options: Any) -> Tensor:
-        """Return the sentence vectors (N, H') of `texts`, in their order. Options as for `encode`."""
-        result = torch.zeros(len(texts), self.width)
-        for rows, encoded in self.encode(texts, role, **options):
-            result[rows] = encoded.sentences.cpu()
-        return result
-
 
 def _positions(model: Any) -> int:
     """Return the most tokens that `model` takes; RoBERTa and its kin begin to count behind the padding."""

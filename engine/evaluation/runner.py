@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -21,9 +21,12 @@ from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.spool import RunFolder, table_files
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import sentence_vectors, token_vectors
+from engine.retrieval.vectors import Kind
+from engine.retrieval.vectors import vectors as vectors_of
 
 #: Each search adds one part to each of these.
+#: What each scoring compares.
+KINDS: dict[Scoring, Kind] = {"maxsim": "tokens", "dense": "sentences", "dense-ivf": "sentences"}
 _TABLES = ("texts", "scores", "query_scores", "rankings")
 
 
@@ -66,29 +69,32 @@ def evaluate(
     results = []
     asked_of = translated or [[query.text for query in collection.queries] for collection, _ in loaded]
     last = {tuple(asked): place for place, asked in enumerate(asked_of)}
-    encoded: dict[tuple[str, ...], TokenStore | Tensor] = {}  # the same queries may meet several pools
+    encode = partial(_encode, settings, precision)
+    # the same queries may meet several pools
+    encoded: dict[tuple[str, ...], dict[Kind, TokenStore | Tensor]] = {}
     for place, (collection, config) in enumerate(loaded):
         texts = document_texts(collection, context=config.context)
         asked = asked_of[place]
-        for scoring in settings.scoring:
-            if done:
-                done -= 1
-                continue
-            name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}, {scoring}"
-            reporter.stage(f"{name}: documents", len(texts))
-            store = encode(
-                documents, texts, "passage", scoring, settings.batch_size, precision, reporter, cached=True
-            )
-            key = (scoring, *asked)
-            if key not in encoded:
-                reporter.stage(f"{name}: queries", len(asked))
-                encoded[key] = encode(
-                    queries, asked, "query", scoring, settings.batch_size, precision, reporter
-                )
-            vectors = encoded.pop(key) if last[tuple(asked)] == place else encoded[key]
+        scorings = settings.scoring[done:]
+        done = max(0, done - len(settings.scoring))
+        if not scorings:
+            continue
+        kinds = list(dict.fromkeys(KINDS[scoring] for scoring in scorings))
+        name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}"
+        reporter.stage(f"{name}: documents", len(texts))
+        stores = encode(documents, texts, "passage", kinds, reporter, cached=True)
+        key = tuple(asked)
+        known = encoded.setdefault(key, {})
+        if lacking := [kind for kind in kinds if kind not in known]:
+            reporter.stage(f"{name}: queries", len(asked))
+            known |= encode(queries, asked, "query", lacking, reporter)
+        if last[key] == place:
+            del encoded[key]
+        for scoring in scorings:
+            vectors, store = known[KINDS[scoring]], stores[KINDS[scoring]]
             if isolation is not None:
-                reporter.stage(f"{name}: languages' components", 2)
-                again = partial(_encode_again, scoring, settings.batch_size, precision)
+                reporter.stage(f"{name}, {scoring}: languages' components", 2)
+                again = partial(_encode_again, encode, KINDS[scoring])
                 vectors = isolation.isolated(
                     collection, scoring, "query", vectors, partial(again, queries, "query")
                 )
@@ -97,7 +103,7 @@ def evaluate(
                     collection, scoring, "passage", store, partial(again, documents, "passage")
                 )
                 reporter.advance()
-            reporter.stage(f"{name}: search", 1)
+            reporter.stage(f"{name}, {scoring}: search", 1)
             scores = evaluate_collection(
                 collection,
                 vectors,
@@ -118,15 +124,14 @@ def evaluate(
 
 
 def _encode_again(
-    scoring: Scoring,
-    batch_size: int,
-    precision: torch.dtype,
+    encode: Callable[..., dict[Kind, TokenStore | Tensor]],
+    kind: Kind,
     encoder: Encoder,
     role: Role,
     texts: Sequence[str],
 ) -> TokenStore | Tensor:
     """Encode other texts as a collection's were."""
-    return encode(encoder, texts, role, scoring, batch_size, precision, cached=True)
+    return encode(encoder, texts, role, [kind], cached=True)[kind]
 
 
 def announce(
@@ -179,27 +184,25 @@ def document_texts(collection: Collection, *, context: bool) -> list[str]:
     ]
 
 
-def encode(
+def _encode(
+    settings: EvaluationConfig,
+    precision: torch.dtype,
     encoder: Encoder,
     texts: Sequence[str],
-    role: str,
-    scoring: Scoring,
-    batch_size: int,
-    precision: torch.dtype,
+    role: Role,
+    kinds: Sequence[Kind],
     reporter: Reporter = SILENT,
     *,
     cached: bool = False,
-) -> TokenStore | Tensor:
-    """Encode `texts` as `scoring` searches them: a token store for MaxSim, (N, H') for dense."""
-    as_tokens = scoring == "maxsim"
-    compute = token_vectors if as_tokens else sentence_vectors
-    found: TokenStore | Tensor = compute(
+) -> dict[Kind, TokenStore | Tensor]:
+    """Encode `texts` in one pass, whatever their vectors are searched by."""
+    return vectors_of(
         encoder,
         texts,
-        "query" if role == "query" else "passage",
-        batch_size=batch_size,
+        role,
+        kinds,
+        batch_size=settings.batch_size,
         precision=precision,
         cache=cache_home() / "vectors" if cached else None,
         progress=reporter.advance,
     )
-    return found

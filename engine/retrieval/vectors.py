@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -17,59 +18,70 @@ from engine.encoders.encoder import Encoder, Role
 from engine.encoders.fingerprint import fingerprint
 from engine.retrieval.tokens import TokenStore
 
+#: Vectors of each token, or of a text as a whole.
+Kind = Literal["tokens", "sentences"]
 
-def sentence_vectors(
+
+def vectors(
     encoder: Encoder,
     texts: Sequence[str],
     role: Role,
+    kinds: Collection[Kind],
     *,
     precision: torch.dtype,
     cache: Path | None = None,
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
-) -> Tensor:
-    """Return the sentence vectors (M, H') of `texts`, from the folder `cache` if computed before."""
-    path = cache_file(cache, "sentences", encoder, texts, role, precision)
-    found = load_cached(path)
-    if found is not None:
-        return found["sentences"]
-    vectors = encoder.encode_sentences(
-        texts, role, batch_size=batch_size, precision=precision, progress=progress
-    )
-    save_cached({"sentences": vectors}, path)
-    return vectors
+) -> dict[Kind, TokenStore | Tensor]:
+    """Return vectors of `texts` of each of `kinds`, from the folder `cache` if computed before.
 
-
-def token_vectors(
-    encoder: Encoder,
-    texts: Sequence[str],
-    role: Role,
-    *,
-    precision: torch.dtype,
-    cache: Path | None = None,
-    batch_size: int = 64,
-    progress: Callable[[int], None] | None = None,
-) -> TokenStore:
-    """Return the counted token vectors of `texts` in half precision, from `cache` if computed before.
-
-    Half precision (eleven bits) moves a MaxSim score by less than a thousandth and halves memory and disk.
+    What lacks is computed in one pass. ``tokens`` are the counted token vectors in half precision: its eleven
+    bits move a MaxSim score by less than a thousandth and halve memory and disk. ``sentences`` are the
+    sentence vectors (M, H').
     """
-    path = cache_file(cache, "tokens", encoder, texts, role, precision)
-    found = load_cached(path)
-    if found is not None:
-        return TokenStore(found["vectors"], found["offsets"])
+    paths = {kind: cache_file(cache, kind, encoder, texts, role, precision) for kind in kinds}
+    found: dict[Kind, TokenStore | Tensor] = {}
+    for kind, path in paths.items():
+        if (known := load_cached(path)) is not None:
+            found[kind] = (
+                known["sentences"] if kind == "sentences" else TokenStore(known["vectors"], known["offsets"])
+            )
+    missing = [kind for kind in paths if kind not in found]
+    if not missing:
+        return found
     rows: list[int] = []
-    stores = []
+    stores = [TokenStore(torch.zeros(0, encoder.dim, dtype=torch.float16), torch.zeros(1, dtype=torch.int64))]
+    sentences = torch.zeros(len(texts), encoder.width)
     for indices, encoded in encoder.encode(
         texts, role, batch_size=batch_size, precision=precision, progress=progress
     ):
         rows += indices
-        stores.append(TokenStore.from_padded(encoded.tokens.half().cpu(), encoded.mask.cpu()))
-    if not stores:
-        return TokenStore(torch.zeros(0, encoder.dim, dtype=torch.float16), torch.zeros(1, dtype=torch.int64))
-    store = TokenStore.concatenate(stores).select(torch.tensor(rows).argsort())
-    save_cached({"vectors": store.vectors.contiguous(), "offsets": store.offsets}, path)
-    return store
+        if "tokens" in missing:
+            stores.append(TokenStore.from_padded(encoded.tokens.half().cpu(), encoded.mask.cpu()))
+        if "sentences" in missing:
+            sentences[indices] = encoded.sentences.cpu()
+    if "tokens" in missing:
+        order = torch.tensor(rows, dtype=torch.int64).argsort()
+        store = found["tokens"] = TokenStore.concatenate(stores).select(order)
+        save_cached({"vectors": store.vectors.contiguous(), "offsets": store.offsets}, paths["tokens"])
+    if "sentences" in missing:
+        found["sentences"] = sentences
+        save_cached({"sentences": sentences}, paths["sentences"])
+    return found
+
+
+def sentence_vectors(encoder: Encoder, texts: Sequence[str], role: Role, **options: Any) -> Tensor:
+    """Return the sentence vectors (M, H') of `texts`; options as for `vectors`."""
+    found = vectors(encoder, texts, role, ["sentences"], **options)["sentences"]
+    assert isinstance(found, Tensor)
+    return found
+
+
+def token_vectors(encoder: Encoder, texts: Sequence[str], role: Role, **options: Any) -> TokenStore:
+    """Return the counted token vectors of `texts` in half precision; options as for `vectors`."""
+    found = vectors(encoder, texts, role, ["tokens"], **options)["tokens"]
+    assert isinstance(found, TokenStore)
+    return found
 
 
 def cache_file(

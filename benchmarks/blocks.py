@@ -234,9 +234,8 @@ class Judge:
             found.setdefault(code, []).append(1 / float((scores >= scores[0]).sum()))
             best = scores.topk(AGAIN).indices
             cost = 1 - query @ documents[best].float().mT
-            masses = [
-                m / m.sum(1, keepdim=True) for m in (torch.ones(AGAIN, query.shape[1]), mask[best].float())
-            ]
+            sides = torch.ones(AGAIN, query.shape[1], dtype=torch.bool), mask[best]
+            masses = [transport.uniform_marginal(side) for side in sides]
             plan = transport.solve(cost, *masses, epsilon=0.1, epsilon_scale="spread", iterations=50)
             scores[best] = 10 + scores[best] - plan.value
             found.setdefault(f"{code}'", []).append(1 / float((scores >= scores[0]).sum()))

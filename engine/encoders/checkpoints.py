@@ -36,8 +36,9 @@ def resolve(checkpoint: str) -> str:
     asked = checkpoint
     for _ in range(_LONGEST_CHAIN):
         folder = Path(checkpoint).expanduser()
-        elsewhere = saved_config(folder).get("checkpoint")
-        if checkpoint in PACKAGED or elsewhere is None or (folder / "config.json").is_file():
+        if checkpoint in PACKAGED or (folder / "config.json").is_file():
+            break
+        if (elsewhere := saved_config(folder).get("checkpoint")) is None:
             break
         checkpoint = str(elsewhere)
     else:

@@ -24,9 +24,9 @@ from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import Kind
 from engine.retrieval.vectors import vectors as vectors_of
 
-#: Each search adds one part to each of these.
 #: What each scoring compares.
 KINDS: dict[Scoring, Kind] = {"maxsim": "tokens", "dense": "sentences", "dense-ivf": "sentences"}
+#: Each search adds one part to each of these.
 _TABLES = ("texts", "scores", "query_scores", "rankings")
 
 

@@ -38,7 +38,7 @@ from textual.widgets import TextArea
 import workbench.app
 from engine.config import BitextConfig, DistilConfig
 from engine.results.ingest import ingest
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
 from workbench.widgets.table import Table
 

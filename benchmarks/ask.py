@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from engine.results.queries import ask, run_record
-from workbench.worker import Reply, Worker
+from workbench.data.warm_process import Reply, Worker
 
 STORED = """SELECT document_id FROM rankings
 WHERE run = ? AND collection = ? AND query_id = ? AND scoring = 'maxsim' ORDER BY rank LIMIT 10"""

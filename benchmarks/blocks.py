@@ -31,21 +31,21 @@ from torch import Tensor
 from engine import transport
 from engine.bitext.pairs import SentencePair
 from engine.bitext.split import sentence_key
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.config import CollectionConfig, DistilConfig, parse_config, preset_settings
 from engine.encoders.encoder import Encoded, Encoder, Role, Tokens
 from engine.paths import cache_home
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from engine.retrieval.maxsim import find_maxsim, maxsim_scores
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import token_vectors
-from engine.training import distil
+from engine.training.data.bitext import Pairs
+from engine.training.distillation import distillation as distil
 from engine.training.losses import Batch, build
 from engine.training.losses.contrast import info_nce
 from engine.training.losses.masses import Masses
 from engine.training.losses.problem import COSTS, solve
 from engine.training.optimiser import make_optimiser
-from engine.training.pairs import Pairs
 
 BLOCKS, MARGIN = ((130, 230), (800, 900), (1500, 1600)), 15
 BEST, AGAIN = 100, 20

@@ -14,8 +14,8 @@ from typing import Any
 
 from engine.config import parse_config, preset_settings
 from engine.paths import runs_folder
-from engine.results.spool import tail
-from engine.training.runs import execute
+from engine.results.run_folder import tail
+from engine.runs.execute import execute
 
 LANGUAGES = ("so", "sw", "tl", "mr")
 CONTRAST = {"maxsim_contrast": 1.0}

@@ -164,7 +164,7 @@ def run_apart(config: AnyConfig, arguments: argparse.Namespace) -> None:
 def carry_out(config: AnyConfig, results: Path) -> None:
     """Carry out a run here."""
     from engine.cli.console import ConsoleReporter
-    from engine.training.runs import execute
+    from engine.runs.execute import execute
 
     with ConsoleReporter() as reporter:
         reporter.say(f"── {config.name} ──")

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from engine.collections.mewslix import load_mewslix
-from engine.evaluation.protocols import evaluate_collection
+from engine.evaluation.scores import evaluate_collection
 from engine.retrieval.inverted import InvertedLists
 from engine.retrieval.ranking import Ranking
 

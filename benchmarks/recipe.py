@@ -26,7 +26,7 @@ from engine.config import AnyConfig, parse_config, preset_settings
 from engine.evaluation.significance import compare_languages
 from engine.paths import runs_folder
 from engine.results.queries import list_runs, query_scores_of, scores_of
-from engine.training.runs import execute
+from engine.runs.execute import execute
 
 LANGUAGES = ("so", "sw", "tl", "mr")
 SYSTEMS = ("zero-shot", "pooled-mse", "optical", "contrast", "contrast-and-transport", "optical-contrast")

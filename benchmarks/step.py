@@ -19,8 +19,8 @@ from pathlib import Path
 
 from engine.cli.demo import CATALOGUES, LANGUAGES
 from engine.config import DistilConfig, parse_config, preset_settings
-from engine.results.spool import RunFolder
-from engine.training.distil import Distillation
+from engine.results.run_folder import RunFolder
+from engine.training.distillation.distillation import Distillation
 
 WARM_UP = 2  # steps that compile kernels
 NAMES = {True: "trimmed", False: "whole"}

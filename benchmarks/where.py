@@ -22,13 +22,13 @@ from pathlib import Path
 from scipy.stats import spearmanr
 
 from engine.cli.options import refreshed
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.config import DistilConfig, EvaluateConfig
 from engine.errors import InputError, OpticalError
-from engine.evaluation.opening import encoders_config_of, encoders_of, find_run
+from engine.evaluation.finished_run import encoders_config_of, encoders_of, find_run
 from engine.evaluation.significance import holm
 from engine.results.queries import query_scores_of
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 
 FIGURES = (
     "query tokens",
@@ -66,7 +66,7 @@ def main() -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     """Print the report."""
-    from engine.training.plans import load_frequencies, transport_of
+    from engine.inspect.plan import load_frequencies, transport_of
     from engine.training.sharpness import sharpness
 
     results = refreshed(arguments.results)

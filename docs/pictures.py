@@ -17,8 +17,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from workbench.app import Workbench
-from workbench.store import CATCHING_UP
-from workbench.widgets.answer import Hits, Why
+from workbench.ask.answer import Hits, Why
+from workbench.data.runs import CATCHING_UP
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
 SIZE = (120, 40)

@@ -216,7 +216,7 @@ def planted_study(tmp_path: Path) -> SimpleNamespace:
     """The `results` of a finished study whose id is ``study``, and the function `planted` of its scores."""
     from engine.config import parse_config
     from engine.results.ingest import ingest
-    from engine.results.spool import RunFolder
+    from engine.results.run_folder import RunFolder
 
     results = tmp_path / "results.duckdb"
     bitext = [{"path": "x.tsv", "language": "so"}]
@@ -243,7 +243,7 @@ def planted_study(tmp_path: Path) -> SimpleNamespace:
 
 def _stage(runs: Path, config: Any, arm: str, seed: int, stage: Any) -> None:
     from engine.config.study import Stage
-    from engine.results.spool import RunFolder
+    from engine.results.run_folder import RunFolder
 
     settings = getattr(config, stage)
     if stage != "pretrain":

@@ -18,7 +18,7 @@ def main() -> None:
         sys.exit(2)
     gc.disable()  # until the first paint: nothing that is imported can be freed
     from workbench.app import Workbench
-    from workbench.terminal import end_with
+    from workbench.shell.hangup import end_with
 
     end_with(sys.stdin.fileno())
     Workbench(results_path()).run()

@@ -17,41 +17,41 @@ from textual.worker import Worker, WorkerState
 
 from engine.errors import OpticalError
 from workbench.actions import ACTIONS, bindings
-from workbench.screens.runs import RunsScreen
-from workbench.sheet import Sheet
-from workbench.store import Snapshot, Store
+from workbench.data.runs import Snapshot, Store
+from workbench.data.warm_process import Worker as WarmProcess
+from workbench.runs.screen import RunsScreen
+from workbench.shell.stylesheet import Sheet
 from workbench.themes import THEMES
-from workbench.worker import Worker as WarmProcess
 
 POLL_SECONDS = 2.0
 
 
 def _launch() -> Screen[Any]:
-    from workbench.screens.launch import LaunchScreen
+    from workbench.launch.screen import LaunchScreen
 
     return LaunchScreen()
 
 
 def _results() -> Screen[Any]:
-    from workbench.screens.results import ResultsScreen
+    from workbench.results.screen import ResultsScreen
 
     return ResultsScreen()
 
 
 def _plan() -> Screen[Any]:
-    from workbench.screens.plan import PlanScreen
+    from workbench.plan.screen import PlanScreen
 
     return PlanScreen()
 
 
 def _ask() -> Screen[Any]:
-    from workbench.screens.ask import AskScreen
+    from workbench.ask.screen import AskScreen
 
     return AskScreen()
 
 
 def _sql() -> Screen[Any]:
-    from workbench.screens.sql import SqlScreen
+    from workbench.sql.screen import SqlScreen
 
     return SqlScreen()
 
@@ -160,19 +160,19 @@ class Workbench(App[None]):
 
     def action_key_map(self) -> None:
         """Show all keys."""
-        from workbench.screens.help import KeyMap
+        from workbench.shell.help import KeyMap
 
         self.push_screen(KeyMap())
 
     def action_help_here(self) -> None:
         """Explain the focused widget."""
-        from workbench.screens.help import HelpHere
+        from workbench.shell.help import HelpHere
 
         self.push_screen(HelpHere(self.focused or self.screen, self.screen))
 
     def action_jump(self) -> None:
         """Show a letter on each part of the screen, and go to the one whose letter is typed."""
-        from workbench.screens.jump import Jump
+        from workbench.shell.jump import Jump
 
         if not self.screen.is_modal:
             self.push_screen(Jump(self.screen))

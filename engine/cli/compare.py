@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from engine.cli.beside import beside
 from engine.cli.figures import Group, Key, language_of, read_groups
+from engine.cli.lexical_rows import beside
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.tables import interval_text, print_facts, print_line, print_table, score_text
 from engine.errors import InputError, nearest

@@ -184,7 +184,7 @@ def _steps(loaded: AnyConfig, collections: list[Collection]) -> Iterator[tuple[s
 
 
 def _load(config: CollectionConfig, seed: int, into: list[Collection]) -> None:
-    from engine.collections.loading import load_collections
+    from engine.collections.load import load_collections
 
     into += load_collections(config, seed)
 
@@ -215,7 +215,7 @@ def _read_text(source: TextConfig) -> None:
 
 def _read_first_question(source: QuestionSource) -> None:
     """Read the first example, for which the files, the format and the languages must be right."""
-    from engine.collections.questions.reading import read_questions
+    from engine.collections.questions.read import read_questions
 
     read_questions(source.model_copy(update={"stop": source.start + 1}))
 

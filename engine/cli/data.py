@@ -10,8 +10,8 @@ import click
 
 from engine.cli.options import data_option, json_option, print_json
 from engine.cli.tables import print_facts, print_line, print_table, size_text
-from engine.datahome.checking import Checked, check
-from engine.datahome.holdings import Dataset, datasets
+from engine.datahome.check import Checked, check
+from engine.datahome.datasets import Dataset, datasets
 from engine.errors import InputError, OpticalError, nearest
 from engine.languages import language
 from engine.paths import data_home
@@ -120,7 +120,7 @@ def import_command(
     The format is told by the content. Archives that readers open themselves (a zip of TMX or of line-aligned
     files) stay packed; others are unpacked, links and paths that lead outside refused.
     """
-    from engine.datahome.importing import import_data
+    from engine.datahome.import_data import import_data
 
     click.echo(f"reading {path}", err=True)
     imported = import_data(path, name=name, language=code, link=link, dry_run=dry_run)
@@ -153,8 +153,8 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
     What broke off is resumed by the next call; files that are here are left alone. A file may be a tenth
     larger than published, or 20 GB where no size is published, and its checksum must be right where one is.
     """
-    from engine.cli.fetching import FetchDisplay
-    from engine.datahome.fetching import fetch_dataset
+    from engine.cli.fetch_display import FetchDisplay
+    from engine.datahome.fetch import fetch_dataset
     from engine.datahome.resources import resources
 
     known = resources()

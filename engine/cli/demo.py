@@ -17,7 +17,7 @@ from engine.paths import runs_folder
 from engine.results.queries import ask
 
 if TYPE_CHECKING:
-    from engine.evaluation.protocols import Scores
+    from engine.evaluation.scores import Scores
 
 #: Languages whose catalogues the demo learns and searches.
 LANGUAGES = ("sw", "mr", "ne", "hi", "cy", "fi", "ga", "tr", "hsb", "tt")
@@ -61,7 +61,7 @@ def demo(results: Path) -> None:
     started = time.monotonic()
 
     from engine.cli.console import ConsoleReporter
-    from engine.training.runs import execute
+    from engine.runs.execute import execute
 
     scores: dict[str, Scores] = {}
     folder: Any = None

@@ -14,7 +14,7 @@ import click
 
 from engine.paths import results_path, runs_folder, use_data_home
 from engine.results.ingest import ingest
-from engine.results.lines import to_json
+from engine.results.metrics_log import to_json
 
 Command = Callable[..., Any]
 

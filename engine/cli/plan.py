@@ -42,8 +42,8 @@ def plan(
         raise InputError(f"a plan is exported as {', '.join(FORMATS)}", path=export)
     refreshed(results)
 
-    from engine.evaluation.opening import config_of, encoders_of, find_run
-    from engine.training.plans import encode_pair, load_frequencies, solve_pair, transport_of
+    from engine.evaluation.finished_run import config_of, encoders_of, find_run
+    from engine.inspect.plan import encode_pair, load_frequencies, solve_pair, transport_of
 
     folder = find_run(results, run)
     changed = {"epsilon": epsilon, "solver": solver, "iterations": iterations}
@@ -56,7 +56,7 @@ def plan(
     pair = encode_pair(student, teacher, source, target, role)
     row = solve_pair(pair, transport, language=language, idf=load_frequencies(folder.path / "checkpoints"))
     if export is not None:
-        from engine.cli.drawing import export_plan
+        from engine.pictures.plans import export_plan
 
         said = export_plan(row, export)
         click.echo(f"wrote {export}" + (f"; {said}" if said else ""), err=True)

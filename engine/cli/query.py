@@ -38,8 +38,8 @@ def query(
     import torch
 
     from engine.cli.console import ConsoleReporter
-    from engine.evaluation.opening import config_of, find_run
-    from engine.evaluation.search import Searcher
+    from engine.evaluation.finished_run import config_of, find_run
+    from engine.inspect.search import Searcher
     from engine.training.precision import precision_of
 
     folder = find_run(results, run)

@@ -49,13 +49,13 @@ def run(
     parsed = load_config(config, overrides) if config is not None else None
     folder = _stopped(resume, results) if resume is not None else None
     if folder is not None and parsed is not None:
-        from engine.jobs.resuming import check_unchanged
-        from engine.results.spool import RunFolder
+        from engine.jobs.resume import check_unchanged
+        from engine.results.run_folder import RunFolder
 
         check_unchanged(RunFolder.open(folder), parsed, str(config))
     if detach:
         from engine.jobs.launch import launch
-        from engine.results.spool import new_run_id
+        from engine.results.run_folder import new_run_id
 
         argv = [sys.executable, "-m", "engine.cli", "run", "--results", str(results)]
         if folder is not None:
@@ -75,8 +75,8 @@ def run(
         return
 
     from engine.cli.console import ConsoleReporter
-    from engine.jobs.resuming import reopen
-    from engine.training import runs
+    from engine.jobs.resume import reopen
+    from engine.runs import execute as runs
 
     argv = ["optical-workbench", *sys.argv[1:]]
     with ConsoleReporter() as reporter:
@@ -101,7 +101,7 @@ def run(
 
 def _stopped(run: str, results: Path) -> Path:
     """Return the folder of the run that `run` names, if it can be resumed."""
-    from engine.jobs.resuming import resumable
+    from engine.jobs.resume import resumable
     from engine.results.queries import run_record
 
     folder = runs_folder(results) / str(run_record(refreshed(results), run)["id"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from engine.cli.tables import print_table
-from engine.evaluation.protocols import Scores
+from engine.evaluation.scores import Scores
 
 
 def print_scores(scores: Sequence[Scores]) -> None:

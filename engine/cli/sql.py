@@ -59,7 +59,7 @@ def export(what: str, file: Path, results: Path) -> None:
 
     FILE appears whole or not at all.
     """
-    from engine.results.spool import write_atomically
+    from engine.results.run_folder import write_atomically
 
     ending = file.suffix.removeprefix(".").lower()
     if ending not in _FORMATS:

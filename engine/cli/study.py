@@ -11,7 +11,7 @@ import click
 from engine.cli.options import json_option, json_text, print_json, refreshed, results_option
 from engine.cli.tables import print_facts, print_line, print_table
 from engine.errors import InputError, OpticalError
-from engine.results.spool import write_atomically
+from engine.results.run_folder import write_atomically
 
 if TYPE_CHECKING:
     from engine.evaluation.study import Study
@@ -105,9 +105,9 @@ def _print(found: Study) -> None:
 
 
 def _export(found: Study, folder: Path) -> None:
-    from engine.cli.study_plots import save_plots
     from engine.evaluation.study_report import as_json as study_json
     from engine.evaluation.study_report import sheets
+    from engine.pictures.study_plots import save_plots
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""Test collections: queries, documents and judgements, one module a collection."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.collections.assembling import Facts, assemble
+from engine.collections.assemble import Facts, assemble
 from engine.collections.base import Collection, Document, Query
 from engine.collections.trec import Judgement, read_documents, read_judgements, read_topics
 from engine.errors import InputError, nearest

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from engine.collections.assembling import Facts, assemble
+from engine.collections.assemble import Facts, assemble
 from engine.collections.base import Collection, Direction, Document, Query, language_code
 from engine.collections.families import FAMILIES, Family
 from engine.collections.trec import Judgement

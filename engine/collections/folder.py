@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engine.collections.assembling import Facts, assemble
+from engine.collections.assemble import Facts, assemble
 from engine.collections.base import Collection, Direction, Document, Query
 from engine.collections.trec import Judgement, read_documents, read_judgements, read_topics
 from engine.errors import InputError

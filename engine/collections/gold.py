@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.collections.base import Collection
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.config import CollectionConfig
 from engine.errors import InputError
 from engine.languages import same_language

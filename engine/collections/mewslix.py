@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.collections.assembling import Facts, assemble
+from engine.collections.assemble import Facts, assemble
 from engine.collections.base import Collection, Document, Query
 from engine.collections.lines import read_objects, text_of
 from engine.collections.trec import Judgement

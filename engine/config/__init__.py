@@ -6,7 +6,6 @@ keys are refused with the nearest spelling.
 """
 
 from engine.config.base import Fraction, RunHeader, Settings
-from engine.config.baselines import FuseConfig, FusedSystem, LexicalConfig
 from engine.config.bitext import BitextConfig, BitextFormat
 from engine.config.collections import (
     COLLECTIONS_WITH,
@@ -14,10 +13,11 @@ from engine.config.collections import (
     CollectionName,
     EvaluationConfig,
 )
+from engine.config.cross_encoder import CrossEncoderConfig
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
-from engine.config.pretraining import PretrainConfig, TextConfig
-from engine.config.reading import (
+from engine.config.lexical import FuseConfig, FusedSystem, LexicalConfig
+from engine.config.load import (
     KINDS,
     AnyConfig,
     load_config,
@@ -25,10 +25,10 @@ from engine.config.reading import (
     preset_settings,
     presets,
 )
-from engine.config.reranking import CrossEncoderConfig
+from engine.config.pretraining import PretrainConfig, TextConfig
 from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
 from engine.config.study import StudyConfig
-from engine.config.teaching import QuestionSource, TeacherConfig
+from engine.config.teacher import QuestionSource, TeacherConfig
 from engine.config.translation import TranslationConfig
 
 __all__ = [

@@ -10,7 +10,7 @@ from engine.collections.base import Collection
 from engine.collections.lareqa import load_lareqa
 from engine.collections.tatoeba import load_tatoeba
 from engine.config import CollectionConfig
-from engine.datahome.holdings import Dataset, open_pairs
+from engine.datahome.datasets import Dataset, open_pairs
 from engine.errors import InputError
 
 _WIDTH = 200

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from engine.datahome.fetch import RemoteFile
+from engine.datahome.download import RemoteFile
 from engine.errors import InputError
 from engine.paths import data_home
 

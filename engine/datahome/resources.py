@@ -12,9 +12,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from engine.datahome.fetch import RemoteFile
+from engine.datahome.download import RemoteFile
+from engine.datahome.ir_datasets_home import shared_resources
 from engine.datahome.resource import Resource
-from engine.datahome.shared import shared_resources
 from engine.languages import LANGUAGES, language
 
 

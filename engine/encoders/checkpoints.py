@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.encoders.characters import CharacterTokenizer
-from engine.encoders.opening import open_config, open_tokenizer, open_weights, opening
 from engine.encoders.packaged import PACKAGED, packaged_folder
+from engine.encoders.safe_loading import open_config, open_tokenizer, open_weights, opening
 from engine.errors import InputError, nearest
 
 #: Our settings and fitted vectors, beside what plain transformers reads.

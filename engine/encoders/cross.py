@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.encoders.checkpoints import resolve
-from engine.encoders.opening import open_config, open_tokenizer, open_weights, opening
+from engine.encoders.safe_loading import open_config, open_tokenizer, open_weights, opening
 from engine.encoders.saving import whole_folder
 from engine.encoders.trimming import Trimming
 from engine.errors import InputError, OpticalError

@@ -1,0 +1,1 @@
+"""Scores of rankings, their statistics, and what finished runs have stored."""

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.collections.base import Collection
-from engine.evaluation.aside import Aside
+from engine.evaluation.figure import Aside
 from engine.retrieval.topk import Found
 
 PROTOCOL = "bias"

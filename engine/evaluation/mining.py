@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from engine.collections.base import Collection
-from engine.evaluation.aside import Aside
+from engine.evaluation.figure import Aside
 from engine.retrieval.blocks import dense_blocks, token_blocks
 from engine.retrieval.tokens import TokenStore
 

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from engine.collections.base import Collection
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.config import CollectionConfig, EvaluationConfig
 from engine.config.translation import TranslationConfig
 from engine.encoders.encoder import Encoder, Role
-from engine.evaluation.isolation import Isolation
-from engine.evaluation.protocols import Scores, Scoring, checked_measures, evaluate_collection
-from engine.evaluation.translating import QueryTranslation, translation_table
+from engine.evaluation.language_removal import Isolation
+from engine.evaluation.query_translation import QueryTranslation, translation_table
+from engine.evaluation.scores import Scores, Scoring, checked_measures, evaluate_collection
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
-from engine.results.spool import RunFolder, table_files
+from engine.results.run_folder import RunFolder, table_files
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import Kind
 from engine.retrieval.vectors import vectors as vectors_of

@@ -13,7 +13,7 @@ import psutil
 
 from engine.errors import InputError, OpticalError
 from engine.jobs.state import RunState, process_of, state_of
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 
 
 def launch(argv: Sequence[str], log: Path) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import psutil
 
 from engine.errors import InputError
-from engine.results.spool import read_record
+from engine.results.run_folder import read_record
 
 RunState = Literal["running", "finished", "failed", "stopped", "crashed", "unknown"]
 

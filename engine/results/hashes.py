@@ -15,7 +15,7 @@ from pathlib import Path
 
 from engine.errors import OpticalError
 from engine.paths import cache_home
-from engine.results.spool import write_atomically
+from engine.results.run_folder import write_atomically
 
 SETTLED_SECONDS = 1.0
 """A file that changed less long ago is hashed again: two changes at one tick of the clock look alike."""

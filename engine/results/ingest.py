@@ -24,7 +24,7 @@ from engine.languages import LANGUAGES
 from engine.results import database
 from engine.results.draft import drafted, remove_draft
 from engine.results.hashes import Hashes, hash_of
-from engine.results.reading import Reading, Rows, read_run
+from engine.results.run_rows import Reading, Rows, read_run
 from engine.results.tables import KEYS
 
 

@@ -39,16 +39,16 @@ from pydantic import Field
 
 from engine.config import Settings
 from engine.errors import InputError
-from engine.evaluation.typed import typed
+from engine.inspect.typed_text import typed
 from engine.languages import language as find_language
 from engine.reporting import Reporter
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from engine.validation import validated
 
 if TYPE_CHECKING:
-    from engine.evaluation.search import Searcher
-    from engine.evaluation.shelf import Shelf
-    from engine.training.plans import EncodedPair
+    from engine.inspect.cache import Shelf
+    from engine.inspect.plan import EncodedPair
+    from engine.inspect.search import Searcher
 
 _PAIRS = 32
 """Encoded pairs that are kept; one takes some ten kilobytes."""
@@ -106,8 +106,8 @@ class Operations:
         """Return the pools that a run can be asked."""
         _, run, shelf = self._open(_Run, parameters, reporter)
         reporter.say("reading the run's collections …")
-        from engine.evaluation.opening import encoders_config_of
-        from engine.evaluation.search import pools_of
+        from engine.evaluation.finished_run import encoders_config_of
+        from engine.inspect.search import pools_of
 
         pools = [
             {
@@ -128,8 +128,8 @@ class Operations:
     def queries(self, parameters: Mapping[str, Any], reporter: Reporter) -> list[dict[str, str]]:
         """Return a pool's own queries in one language."""
         asked, run, shelf = self._open(_Pool, parameters, reporter)
-        from engine.evaluation.opening import encoders_config_of
-        from engine.evaluation.search import choose_pool
+        from engine.evaluation.finished_run import encoders_config_of
+        from engine.inspect.search import choose_pool
 
         code = find_language(asked.language).code
         pool, _ = choose_pool(encoders_config_of(run), asked.collection, code, asked.pool, shelf)
@@ -183,8 +183,8 @@ class Operations:
     def plan(self, parameters: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
         """Return the transport plan of a typed pair."""
         asked, run, shelf = self._open(_Plan, parameters, reporter)
-        from engine.evaluation.opening import config_of, saved_encoders
-        from engine.training.plans import encode_pair, load_frequencies, solve_pair, transport_of
+        from engine.evaluation.finished_run import config_of, saved_encoders
+        from engine.inspect.plan import encode_pair, load_frequencies, solve_pair, transport_of
 
         transport, role = transport_of(config_of(run), asked.transport)
         saved = saved_encoders(run)
@@ -211,10 +211,10 @@ class Operations:
         asked = validated(model, parameters)
         if self._shelf is None:
             reporter.say("starting torch …")
-            from engine.evaluation.shelf import Shelf
+            from engine.inspect.cache import Shelf
 
             self._shelf = Shelf()
-        from engine.evaluation.opening import find_run
+        from engine.evaluation.finished_run import find_run
 
         return asked, find_run(Path(asked.results), asked.run), self._shelf
 
@@ -222,8 +222,8 @@ class Operations:
 def _searcher(run: RunFolder, asked: _Pool, shelf: Shelf, reporter: Reporter) -> Searcher:
     import torch
 
-    from engine.evaluation.opening import config_of
-    from engine.evaluation.search import Searcher
+    from engine.evaluation.finished_run import config_of
+    from engine.inspect.search import Searcher
     from engine.training.precision import precision_of
 
     precision = precision_of(config_of(run), torch.device("cpu"))

@@ -20,7 +20,7 @@ from typing import Any
 
 from engine.errors import InputError, OpticalError, nearest
 from engine.reporting import Reporter
-from engine.results.lines import to_json
+from engine.results.metrics_log import to_json
 
 #: An operation takes a request's parameters and a reporter, and returns what JSON can say.
 Operation = Callable[[Mapping[str, Any], Reporter], Any]

@@ -23,13 +23,13 @@ from torch.nn import Parameter
 from engine.config.optimisation import LoopConfig
 from engine.errors import DivergedError
 from engine.reporting import Reporter
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from engine.training.averaging import averaged
+from engine.training.interrupts import held_back
 from engine.training.optimiser import set_rate
 from engine.training.precision import autocast_dtype
 from engine.training.schedule import learning_rate_factor
 from engine.training.state import STATE_FILE, Progress, dropped_on_divergence, load_state, save_state
-from engine.training.stopping import held_back
 
 #: Held-out retrieval below this share of where it began counts as divergence ...
 COLLAPSED = 0.25

@@ -11,7 +11,7 @@ import torch
 
 from engine.config.translation import TranslationConfig
 from engine.encoders.checkpoints import resolve
-from engine.encoders.opening import open_config, open_tokenizer, open_weights, opening
+from engine.encoders.safe_loading import open_config, open_tokenizer, open_weights, opening
 from engine.errors import InputError
 from engine.languages import Language, language, same_language
 from engine.translation.cache import append_translations, read_translations

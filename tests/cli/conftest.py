@@ -11,7 +11,7 @@ import pytest
 
 from engine.cli.commands import run as run_command
 from engine.config import BitextConfig, CollectionConfig, DistilConfig, EncoderConfig, EvaluateConfig
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 
 Values = Mapping[str, list[float]]
 

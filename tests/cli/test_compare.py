@@ -182,7 +182,7 @@ def test_a_run_without_an_encoder_stands_beside_either_scoring(call, make_run, a
 
 
 def test_the_results_screen_puts_them_there_too(results, call, make_run, zero, better):
-    from workbench.comparing import load_figures, query_scores, test_runs
+    from workbench.results.figures import load_figures, query_scores, test_runs
 
     encoder, words = make_run("encoder", zero, zero_shot=True), make_run("words", better, scoring="bm25")
     call("runs")  # ingests

@@ -14,10 +14,10 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.image import imread
 
-from engine.cli import fonts
-from engine.cli.drawing import export_plan
-from engine.cli.shading import Shading
 from engine.errors import InputError, OpticalError
+from engine.pictures import fonts
+from engine.pictures.plans import export_plan
+from engine.pictures.shading import Shading
 
 SOURCES = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", "ə", "$a$"]
 TARGETS = ["thank", "you", "<b>", "&"]

@@ -22,13 +22,13 @@ from rich.console import Console
 from engine.cli import demo, toml
 from engine.cli.commands import run as run_command
 from engine.cli.console import ConsoleReporter
-from engine.cli.drawing import export_plan
 from engine.config import parse_config
 from engine.errors import OpticalError
 from engine.jobs.launch import launch, stop
 from engine.jobs.state import state_of
+from engine.pictures.plans import export_plan
 from engine.results.queries import ask
-from engine.results.spool import RunFolder, tail
+from engine.results.run_folder import RunFolder, tail
 
 QUICK = {"steps": 4, "evaluate_every": 2}
 Call = Callable[..., Any]
@@ -186,7 +186,7 @@ def test_a_run_that_failed_at_its_end_is_resumed_there(
 
     config = write(tmp_path, tiny.settings(training=QUICK))
     with monkeypatch.context() as patch:
-        patch.setattr("engine.training.distilling.evaluate", fail)
+        patch.setattr("engine.runs.distil.evaluate", fail)
         code, _, err = call("run", str(config))
     assert code == 1 and "No space left" in err.splitlines()[-1]
     for arguments, says in (

@@ -276,7 +276,7 @@ def test_names_cannot_steer_the_terminal(call, make_run):
 STOPPABLE = f"""
 import signal, sys, pathlib
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 run = RunFolder.open(pathlib.Path(sys.argv[1]))
 def save(*_):
     run.finish("stopped"); sys.exit(0)

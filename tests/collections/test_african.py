@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.collections.african import AFRICLIRMATRIX, CIRAL, load_african
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.collections.trec import read_judgements, read_topics
 from engine.config import CollectionConfig
 from engine.errors import InputError

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.bitext import SentencePair
 from engine.collections.bitext import make_bitext_collection
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.config import BitextConfig, CollectionConfig
 from engine.errors import InputError
 

@@ -16,7 +16,7 @@ from engine.collections import folder
 from engine.collections.african import AFRICLIRMATRIX, CIRAL
 from engine.collections.catalogue import load_dataset, load_family
 from engine.collections.families import FAMILIES
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.config import COLLECTIONS_WITH, CollectionConfig
 from engine.errors import InputError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.collections.folder import load_folder
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.config import CollectionConfig
 from engine.errors import InputError
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.collections.mewslix import load_mewslix, read_pairs
 from engine.config import CollectionConfig
 from engine.errors import InputError

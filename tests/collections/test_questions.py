@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.collections.lareqa import load_lareqa_monolingual
-from engine.collections.questions.reading import read_questions
+from engine.collections.questions.read import read_questions
 from engine.collections.questions.squad import across
 from engine.config import QuestionSource
 from engine.errors import InputError

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from engine.datahome import fetch as fetching
+from engine.datahome import download as fetching
 
 
 @dataclass

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.datahome import fetch as fetching
-from engine.datahome.fetch import RemoteFile, fetch
+from engine.datahome import download as fetching
+from engine.datahome.download import RemoteFile, fetch
 from engine.errors import BusyError, InputError, OpticalError
 
 CONTENT = random.Random(1).randbytes(1_000_003)

@@ -11,8 +11,8 @@ import pytest
 
 from engine.cli.commands import run
 from engine.datahome import resources as published
-from engine.datahome.fetch import RemoteFile
-from engine.datahome.holdings import datasets
+from engine.datahome.datasets import datasets
+from engine.datahome.download import RemoteFile
 from engine.datahome.resource import Resource
 from engine.datahome.resources import checksums, resources
 

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.cli.commands import run
-from engine.collections.loading import load_collections
+from engine.collections.load import load_collections
 from engine.config import BitextConfig, parse_config
+from engine.datahome.datasets import Dataset, datasets
 from engine.datahome.examples import usage
 from engine.datahome.formats.recognise import recognise
-from engine.datahome.holdings import Dataset, datasets
-from engine.datahome.importing import import_data
+from engine.datahome.import_data import import_data
 from engine.errors import InputError
 
 TMX = """<?xml version="1.0"?><tmx version="1.4"><header/><body>

@@ -15,12 +15,12 @@ from engine.collections.base import Collection, Document, Query
 from engine.config import parse_config
 from engine.encoders.components import principal_components, remove_components
 from engine.errors import InputError
-from engine.evaluation.isolation import Isolation, LanguageComponents
-from engine.evaluation.protocols import evaluate_collection
-from engine.evaluation.search import Searcher
+from engine.evaluation.language_removal import Isolation, LanguageComponents
+from engine.evaluation.scores import evaluate_collection
+from engine.inspect.search import Searcher
 from engine.retrieval.tokens import TokenStore
+from engine.runs.execute import execute
 from engine.training.precision import autocast_dtype
-from engine.training.runs import execute
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.collections.base import Collection, Document, Query
-from engine.evaluation.protocols import Scores, evaluate_collection
+from engine.evaluation.scores import Scores, evaluate_collection
 from engine.results.tables import KEYS, to_table
 
 

@@ -18,7 +18,7 @@ from engine.evaluation.mining import (
     nearest_both_ways,
     nearest_neighbour_f1,
 )
-from engine.evaluation.protocols import evaluate_collection
+from engine.evaluation.scores import evaluate_collection
 from engine.retrieval.tokens import TokenStore
 
 

@@ -8,7 +8,7 @@ import torch
 
 from engine.collections.base import Collection, Document, Query
 from engine.errors import InputError
-from engine.evaluation.protocols import Scores, evaluate_collection, relevant_documents
+from engine.evaluation.scores import Scores, evaluate_collection, relevant_documents
 from engine.results.tables import to_table
 from engine.retrieval.tokens import TokenStore
 

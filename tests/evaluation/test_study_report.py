@@ -19,7 +19,7 @@ from engine.evaluation.study_report import answer, caveats
 from engine.results.ingest import ingest
 from engine.results.queries import ask
 from engine.results.reference import newest_study, reference_results, save_reference
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 
 ARMS, SEEDS, QUERIES = ("alpha-1", "alpha-0"), (0, 1), 40  # of the planted study
 

@@ -17,13 +17,13 @@ from engine.config import BitextConfig, DistilConfig
 from engine.errors import InputError, OpticalError
 from engine.jobs.launch import launch, stop
 from engine.jobs.state import SILENCE_SECONDS, state_of
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 
 # Says it is ready, then does what its first argument says on SIGTERM; ends by itself if nobody stops it.
 RUN = f"""
 import signal, sys, subprocess, pathlib
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 run, how = RunFolder.open(pathlib.Path(sys.argv[1])), sys.argv[2]
 def save(*_):
     run.finish("stopped"); sys.exit(0)

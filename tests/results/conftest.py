@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.config import BitextConfig, DistilConfig
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 
 LANGUAGES = ("so", "sw", "mr")
 

@@ -18,7 +18,8 @@ import pytest
 
 from engine.errors import BusyError, InputError, OpticalError
 from engine.paths import cache_home
-from engine.results import hashes, reading
+from engine.results import hashes
+from engine.results import run_rows as reading
 from engine.results.database import SCHEMA_VERSION, connect, exclusive
 from engine.results.draft import drafted
 from engine.results.ingest import ingest

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.results import reading
+from engine.results import run_rows as reading
 from engine.results.hashes import Hashes
 from engine.results.ingest import ingest
 from engine.results.queries import ask

@@ -11,9 +11,9 @@ import pytest
 
 from engine.config import parse_config
 from engine.errors import InputError
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from engine.retrieval.fusion import Ranks, reciprocal_rank_fusion
-from engine.training.runs import execute
+from engine.runs.execute import execute
 
 
 def random_systems(seed: int, queries: int = 6, pool: int = 30) -> list[dict[int, list[int]]]:

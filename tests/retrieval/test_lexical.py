@@ -17,10 +17,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from engine.config import LexicalConfig, parse_config
 from engine.errors import InputError
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from engine.retrieval.lexical import SparseTexts, bm25, find_lexical, sparse_blocks, tfidf
 from engine.retrieval.words import words
-from engine.training.runs import execute
+from engine.runs.execute import execute
 
 DOCUMENTS = ["the cat sat on the mat", "a dog and a cat", "birds sing", "", "the the the end"]
 QUERIES = ["the cat", "cat cat dog", "nothing here", ""]

@@ -14,13 +14,13 @@ import torch
 from engine.config import TransportConfig, parse_config
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError, OpticalError
-from engine.evaluation.opening import saved_encoders
-from engine.evaluation.shelf import Shelf
+from engine.evaluation.finished_run import saved_encoders
+from engine.inspect.cache import Shelf
 from engine.reporting import Reporter
 from engine.results.ingest import ingest
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
+from engine.runs.execute import execute
 from engine.serving.operations import Operations
-from engine.training.runs import execute
 
 QUICK = {"steps": 4, "evaluate_every": 2}
 

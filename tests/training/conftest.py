@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from engine.config import DistilConfig, parse_config
-from engine.results.spool import RunFolder
-from engine.training.distil import Distillation
+from engine.results.run_folder import RunFolder
+from engine.training.distillation.distillation import Distillation
 
 torch.set_num_threads(1)  # the models are too small to share
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.bitext.pairs import SentencePair
 from engine.bitext.reader import open_bitext
-from engine.training.alignment import REACH, realign, shifts
+from engine.training.data.alignment import REACH, realign, shifts
 
 
 def unit(count: int, seed: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 
-from engine.training.batches import (
+from engine.training.distillation.batches import (
     NEIGHBOURS,
     WINDOW,
     Example,

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from engine.encoders.encoder import Encoder
 from engine.errors import DivergedError, InputError
-from engine.results.spool import tail
-from engine.training.distil import Distillation
+from engine.results.run_folder import tail
+from engine.training.distillation.distillation import Distillation
 
 Prepare = Callable[..., Distillation]
 QUICK = {"steps": 4, "evaluate_every": 2}

@@ -18,10 +18,10 @@ from engine.config import BitextConfig, load_config, parse_config
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import save_encoder
 from engine.errors import InputError
-from engine.results.spool import tail
-from engine.training.distil import Distillation
+from engine.results.run_folder import tail
+from engine.runs.execute import execute
+from engine.training.distillation.distillation import Distillation
 from engine.training.optimiser import PROJECTION_RATE
-from engine.training.runs import execute
 
 Prepare = Callable[..., Distillation]
 

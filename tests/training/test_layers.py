@@ -16,11 +16,11 @@ from torch import Tensor
 from engine.config import TransportConfig, parse_config
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
-from engine.results.spool import tail
-from engine.training.distil import Distillation
+from engine.results.run_folder import tail
+from engine.training.distillation.distillation import Distillation
+from engine.training.distillation.teacher_vectors import encode_targets
 from engine.training.losses import Batch, Layers, Masses, Targets, layers_of
 from engine.training.losses.transport import TransportLoss
-from engine.training.teacher import encode_targets
 
 Prepare = Callable[..., Distillation]
 EXACT = Masses(TransportConfig(solver="exact"))

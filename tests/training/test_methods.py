@@ -17,10 +17,10 @@ from engine.config import EncoderConfig, TransportConfig, parse_config, preset_s
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import load_fitted, save_encoder
 from engine.errors import InputError
-from engine.evaluation.opening import encoders_of
-from engine.training.distil import Distillation
-from engine.training.plans import encode_pair, load_frequencies, solve_pair
-from engine.training.runs import execute
+from engine.evaluation.finished_run import encoders_of
+from engine.inspect.plan import encode_pair, load_frequencies, solve_pair
+from engine.runs.execute import execute
+from engine.training.distillation.distillation import Distillation
 
 Prepare = Callable[..., Distillation]
 #: Those of one comparison: from the same student, which is the teacher.

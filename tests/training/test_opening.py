@@ -16,8 +16,8 @@ from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.encoders.saving import save_encoder
 from engine.errors import InputError
-from engine.training.distil import Distillation
-from engine.training.encoders import FITTED_ON, needs_fitting, some
+from engine.training.distillation.distillation import Distillation
+from engine.training.distillation.encoders import FITTED_ON, needs_fitting, some
 
 Prepare = Callable[..., Distillation]
 

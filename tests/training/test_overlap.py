@@ -14,10 +14,10 @@ from engine.bitext.pairs import SentencePair
 from engine.config import DistilConfig, parse_config
 from engine.errors import InputError
 from engine.reporting import Reporter
-from engine.results.spool import RunFolder
-from engine.training.distil import Distillation
-from engine.training.overlap import Overlap
-from engine.training.pairs import read_sources
+from engine.results.run_folder import RunFolder
+from engine.training.data.bitext import read_sources
+from engine.training.data.overlap import Overlap
+from engine.training.distillation.distillation import Distillation
 
 Prepare = Callable[..., Distillation]
 

@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from engine.config import EncoderConfig, PretrainConfig, parse_config
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
-from engine.evaluation.opening import encoders_of
+from engine.evaluation.finished_run import encoders_of
 from engine.results.ingest import ingest
-from engine.results.spool import RunFolder, tail
+from engine.results.run_folder import RunFolder, tail
+from engine.runs.execute import execute, resume
+from engine.runs.pretrain import pretrain_run
 from engine.training.pretraining.loop import Pretraining
-from engine.training.pretraining.run import pretrain_run
-from engine.training.runs import execute, resume
 
 _NOUNS = "river stone cloud horse bread winter garden letter window market doctor summer"
 NOUNS = _NOUNS.split()

@@ -15,13 +15,13 @@ from engine.bitext.pairs import SentencePair
 from engine.config import parse_config
 from engine.encoders.cross import CrossEncoder
 from engine.errors import InputError
-from engine.evaluation.protocols import Scores
 from engine.evaluation.reranking import rerank, to_score
+from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
-from engine.results.spool import RunFolder, tail
+from engine.results.run_folder import RunFolder, tail
 from engine.retrieval.fusion import Ranks
-from engine.training.reranking.examples import Asked, Sentences, reciprocal_ranks, words_of
-from engine.training.runs import execute
+from engine.runs.execute import execute
+from engine.training.cross_encoder.examples import Asked, Sentences, reciprocal_ranks, words_of
 
 # -- ranking anew ------------------------------------------------------------------------------------
 
@@ -237,8 +237,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_never_had(tiny: Any, topics: di
     import os
     import signal
 
-    from engine.jobs.resuming import reopen
-    from engine.training.runs import resume
+    from engine.jobs.resume import reopen
+    from engine.runs.execute import resume
 
     class StopsAt(Reporter):
         def __init__(self, step: int) -> None:

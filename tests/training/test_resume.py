@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 
 from engine.config import parse_config
 from engine.errors import DivergedError, InputError
-from engine.jobs.resuming import check_unchanged, reopen
+from engine.jobs.resume import check_unchanged, reopen
 from engine.jobs.state import state_of
 from engine.reporting import Reporter
-from engine.results.spool import RunFolder, table_files, tail
-from engine.training.runs import execute, resume
+from engine.results.run_folder import RunFolder, table_files, tail
+from engine.runs.execute import execute, resume
 
 #: Everything that draws random numbers while it trains: dropout, negatives, anchors, several languages.
 HARD: dict[str, Any] = {

@@ -16,14 +16,14 @@ from safetensors import SafetensorError
 
 from engine.config import parse_config
 from engine.errors import DivergedError, InputError, OpticalError
-from engine.evaluation.opening import encoders_of
-from engine.evaluation.protocols import Scores
-from engine.evaluation.search import Searcher
+from engine.evaluation.finished_run import encoders_of
+from engine.evaluation.scores import Scores
+from engine.inspect.plan import encode_pair, solve_pair, transport_of
+from engine.inspect.search import Searcher
 from engine.jobs.state import state_of
 from engine.reporting import Reporter
-from engine.results.spool import RunFolder, tail
-from engine.training.plans import encode_pair, solve_pair, transport_of
-from engine.training.runs import execute
+from engine.results.run_folder import RunFolder, tail
+from engine.runs.execute import execute
 
 Executed = tuple[RunFolder, list[Scores]]
 Execute = Callable[..., Executed]
@@ -332,7 +332,7 @@ def test_a_full_disk_fails_the_run_in_one_sentence(
         "state": "engine.training.state.save_file",
         "weights": "transformers.BertModel.save_pretrained",
         "fitted": "safetensors.torch.save_file",
-        "frequencies": "engine.training.plans.save_file",
+        "frequencies": "engine.inspect.plan.save_file",
     }[which]
     with monkeypatch.context() as patch:
         patch.setattr(place, write)
@@ -354,7 +354,7 @@ def test_a_full_disk_while_metrics_are_written(
     def write(*_: Any) -> None:
         raise OpticalError("metrics.jsonl: cannot be written: No space left on device")
 
-    monkeypatch.setattr("engine.results.spool.append", write)
+    monkeypatch.setattr("engine.results.run_folder.append", write)
     with pytest.raises(OpticalError, match="No space left"):
         carry_out(training=QUICK)
     assert state_of(only_run(tmp_path).path) == "failed"

@@ -10,7 +10,7 @@ import pytest
 
 from engine.config import TransportConfig, parse_config
 from engine.encoders.encoder import Encoder
-from engine.training.plans import encode_pair, solve_pair
+from engine.inspect.plan import encode_pair, solve_pair
 from engine.training.sharpness import sharpness
 
 PAIRS = [

@@ -11,10 +11,10 @@ import pytest
 from engine.config import StudyConfig, parse_config
 from engine.config.study import planned
 from engine.errors import InputError, OpticalError
-from engine.jobs.resuming import check_unchanged, reopen
+from engine.jobs.resume import check_unchanged, reopen
 from engine.reporting import Reporter
-from engine.results.spool import RunFolder, read_record
-from engine.training import runs as training
+from engine.results.run_folder import RunFolder, read_record
+from engine.runs import execute as training
 
 LANGUAGES = ("sw", "mr")
 

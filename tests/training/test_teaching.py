@@ -19,14 +19,14 @@ from torch import Tensor
 
 from engine.collections.questions.records import Question
 from engine.config import TeacherConfig, parse_config
-from engine.config.teaching import QuestionSampling, TeacherLossConfig
+from engine.config.teacher import QuestionSampling, TeacherLossConfig
 from engine.encoders.encoder import Encoded
 from engine.errors import InputError
-from engine.evaluation.opening import encoders_of
-from engine.jobs.resuming import reopen
+from engine.evaluation.finished_run import encoders_of
+from engine.jobs.resume import reopen
 from engine.reporting import Reporter
-from engine.results.spool import RunFolder, tail
-from engine.training.runs import execute, resume
+from engine.results.run_folder import RunFolder, tail
+from engine.runs.execute import execute, resume
 from engine.training.teaching.batches import draw_questions, shares, with_passages
 from engine.training.teaching.held_out import HeldOutQuestions
 from engine.training.teaching.loop import Teaching

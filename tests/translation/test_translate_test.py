@@ -12,10 +12,10 @@ import pytest
 
 from engine.config import CollectionConfig, TranslationConfig, parse_config
 from engine.errors import InputError
-from engine.evaluation.protocols import Scores
-from engine.evaluation.search import Searcher
-from engine.results.spool import RunFolder
-from engine.training.runs import execute
+from engine.evaluation.scores import Scores
+from engine.inspect.search import Searcher
+from engine.results.run_folder import RunFolder
+from engine.runs.execute import execute
 
 Executed = tuple[RunFolder, list[Scores]]
 Evaluate = Callable[..., Executed]
@@ -169,7 +169,7 @@ def test_settings_of_a_checkpoint_do_not_go_with_gold() -> None:
 @pytest.mark.data
 def test_tatoeba_and_xquad_have_gold(data_home: Path) -> None:
     from engine.collections.gold import gold_translations
-    from engine.collections.loading import load_collections
+    from engine.collections.load import load_collections
 
     tatoeba = CollectionConfig(name="tatoeba", languages=["sw"], directions=["xx-en"], limit=3)
     (loaded,) = load_collections(tatoeba)

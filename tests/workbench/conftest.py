@@ -17,9 +17,9 @@ from textual.pilot import Pilot
 
 from engine.config import BitextConfig, DistilConfig
 from engine.results.ingest import ingest
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
-from workbench.store import CATCHING_UP
+from workbench.data.runs import CATCHING_UP
 
 LANGUAGES = ("ar", "de", "so", "th")
 NOW = datetime(2026, 5, 4, 12, 0, 0)
@@ -130,7 +130,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold the clock, and show every colour."""
-    monkeypatch.setattr("workbench.text.now", lambda: NOW)
+    monkeypatch.setattr("workbench.widgets.text.now", lambda: NOW)
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)

@@ -15,7 +15,7 @@ import pytest
 from textual.widgets import Input
 
 from engine.results.queries import ask
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
 from workbench.widgets.table import Cell, Table
 

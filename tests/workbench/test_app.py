@@ -17,11 +17,11 @@ from textual.widgets import Input, TextArea
 from engine.config import BitextConfig, DistilConfig
 from engine.evaluation.significance import compare_languages
 from engine.results.queries import ask
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from workbench import app as app_module
 from workbench.actions import ACTIONS
 from workbench.app import Workbench
-from workbench.layers import Drawing
+from workbench.results.layered_bars import Drawing
 from workbench.themes import THEMES
 from workbench.widgets.table import Cell, Table
 

@@ -14,10 +14,10 @@ from textual.widgets import Input
 
 from engine.results.ingest import ingest
 from workbench.app import Workbench
-from workbench.text import plain
-from workbench.widgets.answer import Answer, Hits, Why, moved
+from workbench.ask.answer import Answer, Hits, Why, moved
+from workbench.data.warm_process import Reply
 from workbench.widgets.table import Cell, Table
-from workbench.worker import Reply
+from workbench.widgets.text import plain
 
 DOCUMENTS = {
     "d0": ("en", "the library is open until eight o'clock in the evening"),
@@ -365,8 +365,8 @@ async def test_with_a_real_run_and_the_real_process(
     import torch
 
     from engine.config import parse_config
-    from engine.evaluation.search import Searcher
-    from engine.training.runs import execute
+    from engine.inspect.search import Searcher
+    from engine.runs.execute import execute
 
     torch.set_num_threads(1)
     settings = tiny.settings("sw", "mr", training={"steps": 4, "evaluate_every": 2})

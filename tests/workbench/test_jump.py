@@ -8,8 +8,8 @@ import pytest
 from textual.widgets import Static
 
 from workbench.app import Workbench
-from workbench.screens.help import HelpHere
-from workbench.screens.jump import Jump
+from workbench.shell.help import HelpHere
+from workbench.shell.jump import Jump
 from workbench.themes import THEMES
 
 

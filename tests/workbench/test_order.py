@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from workbench.app import Workbench
-from workbench.screens.sql import Editor
+from workbench.sql.screen import Editor
 from workbench.widgets.table import Table
 
 

@@ -27,11 +27,11 @@ from engine.config import (
     presets,
 )
 from engine.errors import InputError
-from workbench.form import Form
-from workbench.series import Follower, smooth
-from workbench.text import age, duration, fit, p_value, plain, signed
+from workbench.launch.form import Form
+from workbench.runs.curves_model import Follower, smooth
 from workbench.themes import RAMPS, THEMES, ramp
 from workbench.widgets.table import Column, Table
+from workbench.widgets.text import age, duration, fit, p_value, plain, signed
 
 TOKENS = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", "a\x1b[31m\nb", "x" * 40]
 

@@ -13,10 +13,10 @@ from textual.widgets import Input
 from engine.bitext.source import read_source
 from engine.config import BitextConfig
 from workbench.app import Workbench
-from workbench.counts import DAMAGED, EARLIER, Counts, sources
-from workbench.estimating import estimate
-from workbench.screens.dialogs import Choose
-from workbench.screens.pick import Picker, PickLanguage
+from workbench.launch.estimate import estimate
+from workbench.launch.pair_counts import DAMAGED, EARLIER, Counts, sources
+from workbench.launch.pickers import Picker, PickLanguage
+from workbench.widgets.dialogs import Choose
 from workbench.widgets.table import Cell, Table
 
 

@@ -54,7 +54,7 @@ SCREENS = (runs, launch, results, plan, sql)
 
 @pytest.fixture(autouse=True)
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.screens.sql.time", SimpleNamespace(perf_counter=lambda: 0.0))
+    monkeypatch.setattr("workbench.sql.screen.time", SimpleNamespace(perf_counter=lambda: 0.0))
     monkeypatch.setattr(Input, "cursor_blink", False)
 
 

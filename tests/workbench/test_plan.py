@@ -18,10 +18,10 @@ from engine.config import TransportConfig, parse_config
 from engine.results.ingest import ingest
 from engine.results.queries import ask
 from workbench.app import Workbench
-from workbench.widgets.plan_side import Side
-from workbench.widgets.solver import SolverPanel, SolverTable
+from workbench.data.warm_process import Reply
+from workbench.plan.side import Side
+from workbench.plan.solver_panel import SolverPanel, SolverTable
 from workbench.widgets.table import Table
-from workbench.worker import Reply
 
 
 class Solver:
@@ -305,7 +305,7 @@ async def test_without_runs_or_plans_it_says_what_to_do(tmp_path: Path, tools: A
 @pytest.mark.slow
 async def test_the_warm_process_solves_what_the_run_stored(tmp_path: Path, tiny: Any, tools: Any) -> None:
     """A real run, encoded and solved again by the real process, equals its stored plan; exact equals POT."""
-    from engine.training.runs import execute
+    from engine.runs.execute import execute
 
     execute(parse_config(tiny.settings("sw")), tmp_path / "runs", ["test"])
     ingest(tmp_path / "results.duckdb", tmp_path / "runs")

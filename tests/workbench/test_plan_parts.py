@@ -15,10 +15,10 @@ from textual.widgets import Input
 
 from engine.config import TransportConfig
 from engine.errors import InputError
-from workbench.plans import Pair, SolvedPlan, taken
-from workbench.solving import SolverForm, neighbour
-from workbench.widgets.heatmap import GUTTER, Heatmap
-from workbench.widgets.pair_bar import PairBar
+from workbench.plan.heatmap import GUTTER, Heatmap
+from workbench.plan.model import Pair, SolvedPlan, taken
+from workbench.plan.pair_bar import PairBar
+from workbench.plan.solver_form import SolverForm, neighbour
 
 TOKENS = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", "a\x1b[31m\nb", "x" * 40]
 

@@ -13,8 +13,8 @@ from textual.widgets import Input
 
 from engine.results.ingest import ingest
 from workbench.app import Workbench
-from workbench.widgets.plan_side import SLIM, Side
-from workbench.widgets.solver import SolverTable
+from workbench.plan.side import SLIM, Side
+from workbench.plan.solver_panel import SolverTable
 
 SOURCES = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", *(f"erey{n}" for n in range(1, 12))]
 TARGETS = [f"word{n}" for n in range(1, 19)]

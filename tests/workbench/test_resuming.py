@@ -12,9 +12,9 @@ from textual.widgets import Input
 
 from engine.config import BitextConfig, load_config
 from engine.errors import OpticalError
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
-from workbench.starting import last_words, start, started
+from workbench.data.start import last_words, start, started
 from workbench.widgets.table import Table
 
 #: Notes its arguments, then does to the run what DOES says, as the process it stands for would.
@@ -24,7 +24,7 @@ sys.path.insert(0, {root!r})
 here = pathlib.Path({home!r})
 (here / "argv.json").write_text(json.dumps(sys.argv[1:]))
 from engine.config import DistilConfig, BitextConfig
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
 {does}
 """
 RESUMES = """
@@ -52,7 +52,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         root = str(Path(__file__).parents[2])
         path.write_text(PROGRAM.format(python=sys.executable, root=root, home=str(tmp_path), does=does))
         path.chmod(0o755)
-        monkeypatch.setattr("workbench.starting.program", lambda: str(path))
+        monkeypatch.setattr("workbench.data.start.program", lambda: str(path))
         return tmp_path / "argv.json"
 
     return make
@@ -148,7 +148,7 @@ def test_what_the_program_says_is_the_sentence(tmp_path: Path, program: Any) -> 
 
 
 def test_last_words_of_a_run_that_never_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workbench.starting.WATCH_SECONDS", 0.01)
+    monkeypatch.setattr("workbench.data.start.WATCH_SECONDS", 0.01)
     folder = tmp_path / "runs" / "x"
     folder.mkdir(parents=True)
     assert started(folder) is None

@@ -10,9 +10,9 @@ import pytest
 
 from engine.evaluation.study import load_study
 from engine.results import reference
-from workbench import studies
 from workbench.app import Workbench
-from workbench.screens.study import REFERENCE, StudyScreen
+from workbench.results import study as studies
+from workbench.results.study_screen import REFERENCE, StudyScreen
 from workbench.widgets.table import Cell, Table
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from workbench.app import Workbench
-from workbench.worker import COMMAND, Reply, Worker
+from workbench.data.warm_process import COMMAND, Reply, Worker
 
 ECHO = """
     import json, sys, os
@@ -121,7 +121,7 @@ def test_what_cannot_be_started_is_a_sentence() -> None:
 def test_closing_ends_even_a_process_that_ignores_everything(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workbench.worker._SECONDS_TO_END", 0.2)
+    monkeypatch.setattr("workbench.data.warm_process._SECONDS_TO_END", 0.2)
     deaf = """
         import json, signal, sys, time
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -147,7 +147,7 @@ def test_an_app_that_ends_without_closing_leaves_no_process(tmp_path: Path) -> N
     echo.write_text(textwrap.dedent(ECHO), "utf-8")
     program = f"""
         import os, signal, sys, threading
-        from workbench.worker import Worker
+        from workbench.data.warm_process import Worker
         worker, heard = Worker([sys.executable, {str(echo)!r}]), threading.Event()
         worker.request("say", lambda reply: heard.set())
         heard.wait(20)

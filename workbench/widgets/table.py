@@ -17,8 +17,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from workbench.actions import bindings
-from workbench.layers import Drawing
-from workbench.text import fit, plain
+from workbench.results.layered_bars import Drawing
+from workbench.widgets.text import fit, plain
 
 _SAMPLE = 200  # rows that are looked at for the width of a column
 _WIDEST = 60

@@ -24,7 +24,7 @@ from engine.bitext.files import find
 from engine.collections.lines import read_numbered, read_objects, read_rows, text_of
 from engine.collections.questions.records import Question
 from engine.collections.questions.tables import read_texts
-from engine.config.teaching import QuestionSource
+from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 
 
@@ -37,7 +37,7 @@ class _Example:
 
 
 def read_by_id(source: QuestionSource) -> list[Question]:
-    """Read a source whose format is one of `engine.config.teaching.BY_ID`.
+    """Read a source whose format is one of `engine.config.teacher.BY_ID`.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from typing import Any
 
 from engine.bitext.files import damage_named, find, open_bytes
 from engine.collections.questions.records import Question
-from engine.config.teaching import QuestionSource
+from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 
 #: A sentence ends behind these marks: before a space in scripts with spaces, at once in those without.

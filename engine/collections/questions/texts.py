@@ -17,7 +17,7 @@ from typing import Any
 from engine.bitext.files import find
 from engine.collections.lines import read_objects, read_rows, text_of
 from engine.collections.questions.records import Question
-from engine.config.teaching import QuestionSource
+from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 
 

@@ -14,7 +14,7 @@ from engine.collections.folder import load_folder
 from engine.collections.lareqa import load_lareqa
 from engine.collections.mewslix import CANDIDATES
 from engine.collections.tatoeba import load_tatoeba
-from engine.datahome.counting import line_counts, mewslix_counts
+from engine.datahome.count import line_counts, mewslix_counts
 from engine.datahome.formats.seen import Seen, inside
 from engine.datahome.manifest import Part
 from engine.datahome.resource import Resource

@@ -19,7 +19,8 @@ from engine.bitext.sampling import over_all, phases
 from engine.config.pretraining import PretrainConfig
 from engine.errors import DivergedError, InputError
 from engine.reporting import SILENT, Reporter
-from engine.results.spool import RunFolder
+from engine.results.run_folder import RunFolder
+from engine.training.interrupts import held_back
 from engine.training.optimiser import set_rate
 from engine.training.precision import autocast_dtype
 from engine.training.pretraining.corpus import Corpus, check_unknown, draw_blocks, tokenised
@@ -31,7 +32,6 @@ from engine.training.pretraining.texts import Texts, read_texts, sizes
 from engine.training.pretraining.tokenizer import load_tokenizer, train_tokenizer
 from engine.training.schedule import learning_rate_factor
 from engine.training.state import STATE_FILE, Progress, dropped_on_divergence, load_state, save_state
-from engine.training.stopping import held_back
 
 #: Records of the loss in a run's curves, at most.
 RECORDS = 2000

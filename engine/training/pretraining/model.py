@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.config.pretraining import ModelConfig
 from engine.encoders.checkpoints import resolve
-from engine.encoders.opening import open_config, open_tokenizer, open_weights, opening
+from engine.encoders.safe_loading import open_config, open_tokenizer, open_weights, opening
 from engine.encoders.saving import whole_folder
 from engine.errors import InputError
 from engine.training.pretraining.tokenizer import check_tokenizer

@@ -12,8 +12,8 @@ import numpy as np
 from engine.bitext.split import sample
 from engine.config.pretraining import TokenizerConfig
 from engine.encoders.checkpoints import resolve
-from engine.encoders.opening import open_tokenizer, opening
 from engine.encoders.packaged import with_xlmr_tokens
+from engine.encoders.safe_loading import open_tokenizer, opening
 from engine.errors import InputError
 from engine.training.pretraining.texts import Texts, sizes
 

@@ -9,8 +9,8 @@ import torch
 
 from engine.bitext.split import sample
 from engine.collections.questions.records import Question
-from engine.config.teaching import QuestionSampling
-from engine.training.batches import endless
+from engine.config.teacher import QuestionSampling
+from engine.training.distillation.batches import endless
 from engine.training.teaching.losses import Scored
 
 Languages = tuple[str, str]

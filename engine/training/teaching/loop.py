@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 
 from engine.collections.questions.records import Question
-from engine.config.teaching import TeacherConfig
+from engine.config.teacher import TeacherConfig
 from engine.encoders.encoder import Encoded, Encoder, Role
 from engine.encoders.fitting import fit
 from engine.encoders.trimming import trim, untrim
 from engine.errors import InputError
 from engine.reporting import SILENT, Reporter
-from engine.results.spool import RunFolder
-from engine.training.encoders import needs_fitting, some
+from engine.results.run_folder import RunFolder
+from engine.training.distillation.encoders import needs_fitting, some
 from engine.training.loop import TrainingLoop
 from engine.training.optimiser import freeze, make_optimiser
 from engine.training.teaching.batches import Languages, draw_questions, with_passages

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.config.teaching import TeacherLossConfig
+from engine.config.teacher import TeacherLossConfig
 from engine.encoders.encoder import Encoded
 from engine.retrieval.maxsim import maxsim_scores
 from engine.training.losses.score_kl import score_divergence

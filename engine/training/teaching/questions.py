@@ -11,14 +11,14 @@ from typing import Any
 
 from engine.bitext.overlap import Match, Sentences
 from engine.bitext.split import sentence_key
-from engine.collections.loading import load_collections
-from engine.collections.questions.reading import read_questions
+from engine.collections.load import load_collections
+from engine.collections.questions.read import read_questions
 from engine.collections.questions.records import Question
 from engine.collections.questions.squad import across
-from engine.config.teaching import TeacherConfig
+from engine.config.teacher import TeacherConfig
 from engine.errors import InputError
 from engine.reporting import Reporter
-from engine.training.overlap import evaluation_sentences
+from engine.training.data.overlap import evaluation_sentences
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,134 @@
+"""Reading a run configuration: presets, TOML files, overrides."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from engine.config.base import RunHeader
+from engine.config.cross_encoder import CrossEncoderConfig
+from engine.config.lexical import FuseConfig, LexicalConfig
+from engine.config.pretraining import PretrainConfig
+from engine.config.runs import DistilConfig, EvaluateConfig
+from engine.config.study import StudyConfig
+from engine.config.teacher import TeacherConfig
+from engine.errors import InputError, nearest
+from engine.validation import sentence
+
+AnyConfig = (
+    DistilConfig
+    | EvaluateConfig
+    | TeacherConfig
+    | PretrainConfig
+    | StudyConfig
+    | LexicalConfig
+    | FuseConfig
+    | CrossEncoderConfig
+)
+KINDS: dict[str, type[RunHeader]] = {
+    model.model_fields["kind"].default: model for model in get_args(AnyConfig)
+}
+"""The model of each kind of run."""
+
+_adapter: TypeAdapter[AnyConfig] = TypeAdapter(Annotated[AnyConfig, Field(discriminator="kind")])
+
+
+def presets() -> dict[str, Path]:
+    """Return the presets that ship with the product, by name."""
+    folder = Path(str(files("assets"))) / "presets"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def preset_settings(name: str) -> dict[str, Any]:
+    """Return the settings of preset `name`, a recipe that still lacks its data."""
+    known = presets()
+    if name not in known:
+        raise InputError(f"there is no preset {name!r}{nearest(name, list(known))}")
+    return {**_read_toml(known[name]), "preset": name}
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> AnyConfig:
+    """Read a run configuration from TOML.
+
+    Parameters
+    ----------
+    path : path or str
+        A TOML file, or the name of a preset. A file's ``preset = "NAME"`` lays it over that preset.
+    overrides : sequence of str
+        ``key=value`` with a dotted key; the value is TOML, or text where it is not.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or broken, or a key or value is not what the models declare; the sentence
+        names the key and, for an unknown one, the nearest.
+    """
+    known = presets()
+    source = known.get(str(path), Path(path))
+    settings = _read_toml(source)
+    for override in overrides:
+        _override(settings, override)
+    name = settings.get("preset")
+    if source in known.values():
+        settings["preset"] = source.stem
+    elif name is not None:
+        settings = _overlay(preset_settings(str(name)), settings)
+    return parse_config(settings, source)
+
+
+def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) -> AnyConfig:
+    """Validate `settings`; errors name `source`.
+
+    Raises
+    ------
+    InputError
+        As `load_config`.
+    """
+    settings = dict(settings)
+    settings.setdefault("kind", "evaluate" if "bitext" not in settings else "distil")
+    try:
+        return _adapter.validate_python(settings)
+    except ValidationError as error:
+        model = KINDS.get(str(settings["kind"]), DistilConfig)
+        raise InputError(sentence(error, model, skip=tuple(KINDS)), path=source) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no such file or preset{nearest(str(path), list(presets()))}", path=path
+        ) from None
+    except UnicodeDecodeError as error:
+        raise InputError("the file is not UTF-8 text", path=path) from error
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(str(getattr(error, "strerror", None) or error), path=path) from error
+
+
+def _override(settings: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set takes key=value, not {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        settings = settings.setdefault(parent, {})
+        if not isinstance(settings, dict):
+            raise InputError(f"--set {key}: {parent!r} holds no further keys")
+    settings[last] = value
+
+
+def _overlay(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in top.items():
+        both_tables = isinstance(value, dict) and isinstance(base.get(key), dict)
+        base[key] = _overlay(base[key], value) if both_tables else value
+    return base

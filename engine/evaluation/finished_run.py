@@ -1,0 +1,161 @@
+"""Open a finished run: its encoders and what names them before they are loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.config import (
+    AnyConfig,
+    DistilConfig,
+    EncoderConfig,
+    EvaluateConfig,
+    PretrainConfig,
+    TeacherConfig,
+    parse_config,
+)
+from engine.encoders.checkpoints import FITTED_FILE, resolve
+from engine.encoders.encoder import Encoder
+from engine.encoders.saving import load_fitted
+from engine.errors import InputError
+from engine.paths import runs_folder
+from engine.results.run_folder import RunFolder
+
+#: Where in its ``checkpoints/`` a pre-training leaves its encoder.
+PRETRAINED = "encoder"
+
+
+def find_run(results: Path, name: str) -> RunFolder:
+    """Open the run with the id `name`, or else the one that `name` means in the database `results`.
+
+    Raises
+    ------
+    InputError
+        If there is none, or its folder is gone.
+    """
+    folder = runs_folder(results) / name
+    if Path(name).name == name and (folder / "run.json").is_file():
+        return RunFolder.open(folder)
+    from engine.results.queries import run_record
+
+    identity = run_record(results, name)["id"]
+    folder = runs_folder(results) / identity
+    if not folder.is_dir():
+        raise InputError(f"the folder of run {identity!r} was deleted; choose another run", path=folder)
+    return RunFolder.open(folder)
+
+
+def config_of(run: RunFolder) -> AnyConfig:
+    """Return the configuration that a run recorded."""
+    return parse_config(run.record["config"] or {}, run.path / "run.json")
+
+
+def encoders_config_of(run: RunFolder) -> DistilConfig | EvaluateConfig | TeacherConfig | PretrainConfig:
+    """Return the configuration of a run that has encoders to ask.
+
+    Raises
+    ------
+    InputError
+        If runs of its kind have none.
+    """
+    config = config_of(run)
+    if not isinstance(config, DistilConfig | EvaluateConfig | TeacherConfig | PretrainConfig):
+        raise InputError(
+            f"run {run.id!r} is of kind {config.kind!r} and has no encoders to ask; choose a run of kind "
+            "'distil', 'evaluate', 'teacher' or 'pretrain'"
+        )
+    return config
+
+
+def pretrained_encoder(config: PretrainConfig, run: RunFolder) -> EncoderConfig:
+    """Return how a pre-trained encoder is searched as it came out: no prefixes, the lengths it learnt."""
+    longest = config.model.positions or config.pretraining.length
+    usual = EncoderConfig()
+    return EncoderConfig(
+        checkpoint=str(run.path / "checkpoints" / PRETRAINED),
+        query_prefix="",
+        passage_prefix="",
+        query_length=min(usual.query_length, longest),
+        passage_length=min(usual.passage_length, longest),
+    )
+
+
+@dataclass(frozen=True)
+class SavedEncoder:
+    """An encoder of a run, not loaded yet: its settings, and the folder of its mean and projection.
+
+    `name` says to people which it is.
+    """
+
+    config: EncoderConfig
+    folder: Path
+    name: str
+
+    def key(self) -> str:
+        """Return a hash that is equal for what computes the same: settings, fitted vectors and weights.
+
+        Weights in a folder count by their size and time, since reading them is what one wants to spare.
+        """
+        digest = hashlib.blake2b(self.config.model_dump_json().encode(), digest_size=16)
+        digest.update((self.folder / FITTED_FILE).read_bytes())
+        for path in sorted(Path(resolve(self.config.checkpoint)).glob("*.safetensors")):
+            status = path.stat()
+            digest.update(f"{path}{status.st_size}{status.st_mtime_ns}".encode())
+        return digest.hexdigest()
+
+    def load(self) -> Encoder:
+        """Load it.
+
+        Raises
+        ------
+        InputError
+            If its checkpoint cannot be opened.
+        """
+        encoder = Encoder.load(self.config)
+        load_fitted(encoder, self.folder)
+        return encoder
+
+
+def saved_encoders(run: RunFolder) -> tuple[SavedEncoder, SavedEncoder]:
+    """Return the query encoder and the document encoder of a run, still to be loaded.
+
+    Raises
+    ------
+    InputError
+        If the run has no encoders, because it has not come so far or they were deleted.
+    """
+    config = encoders_config_of(run)
+    student, teacher = (run.path / "checkpoints" / name for name in ("student", "teacher"))
+    if not (teacher / FITTED_FILE).is_file() or not (student / FITTED_FILE).is_file():
+        raise InputError(
+            f"run {run.id!r} has no encoders in checkpoints/; it did not come so far", path=run.path
+        )
+    if config.kind == "distil":
+        queries = (config.student or config.teacher).model_copy(update={"checkpoint": str(student)})
+        documents = config.teacher
+    elif config.kind == "teacher":
+        queries = documents = config.encoder.model_copy(update={"checkpoint": str(teacher)})
+    elif config.kind == "pretrain":
+        queries = documents = pretrained_encoder(config, run)
+    else:
+        queries = documents = config.encoder
+        if config.teacher is not None and config.evaluation.documents == "teacher":
+            documents = config.teacher
+    name = run.record["name"] or run.id
+    return (
+        SavedEncoder(queries, student, f"{name}'s query encoder"),
+        SavedEncoder(documents, teacher, f"{name}'s document encoder"),
+    )
+
+
+def encoders_of(run: RunFolder) -> tuple[Encoder, Encoder]:
+    """Load the query encoder and the document encoder of a run.
+
+    Raises
+    ------
+    InputError
+        As `saved_encoders` and `SavedEncoder.load`.
+    """
+    student, teacher = saved_encoders(run)
+    return student.load(), teacher.load()

@@ -1,0 +1,1 @@
+"""What other distributions can add: the entry types and registries, one module a subject."""

@@ -1,0 +1,1 @@
+"""Pictures in files: transport plans, study plots, and the fonts for their labels."""

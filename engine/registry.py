@@ -1,0 +1,203 @@
+"""Registries: what is chosen by name, from this distribution or from another one.
+
+A registry collects the entries of one type. Built-in entries are the module-level objects of that type in
+the modules of one package, so that a new one is a new file. Other distributions add entries with an entry
+point in the registry's group, and a script adds one with `Registry.register`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+from engine.errors import InputError, OpticalError, nearest
+
+
+class Entry(Protocol):
+    """What a registry holds: anything with a name."""
+
+    @property
+    def name(self) -> str:
+        """The name by which it is chosen."""
+
+
+EntryT = TypeVar("EntryT", bound=Entry)
+
+
+class Registry(Mapping[str, EntryT], Generic[EntryT]):
+    """Entries of one type, by name. They are imported when the first of them is needed.
+
+    Parameters
+    ----------
+    title : str
+        What an entry is, for messages, such as ``loss``.
+    entry : type
+        The type of the entries.
+    package : str
+        The package whose modules hold the built-in entries.
+    group : str
+        The entry point group of other distributions' entries.
+    first : sequence of str
+        Names that are listed first, in this order; the others follow by name.
+    """
+
+    def __init__(
+        self, title: str, entry: type[EntryT], package: str, group: str, first: Sequence[str] = ()
+    ) -> None:
+        self.title, self.group = title, group
+        self._entry, self._package, self._first = entry, package, tuple(first)
+        self._entries: dict[str, EntryT] | None = None
+        self._added: dict[str, EntryT] = {}
+        self.problems: list[str] = []
+        """A sentence for each entry point that could not be loaded."""
+
+    def register(self, entry: EntryT) -> EntryT:
+        """Add an entry, for this process.
+
+        Raises
+        ------
+        InputError
+            If the name is taken.
+        """
+        if entry.name in self:
+            raise InputError(f"there is already a {self.title} {entry.name!r}; choose another name")
+        self._added[entry.name] = entry
+        self._entries = None
+        return entry
+
+    def unregister(self, name: str) -> None:
+        """Remove an entry that `register` added."""
+        del self._added[name]
+        self._entries = None
+
+    def get_entry(self, name: str) -> EntryT:
+        """Return the entry called `name`.
+
+        Raises
+        ------
+        InputError
+            If there is none; the sentence names the nearest spelling.
+        """
+        if name not in self:
+            raise InputError(f"there is no {self.title} {name!r}{nearest(name, list(self))}")
+        return self[name]
+
+    def __getitem__(self, name: str) -> EntryT:
+        return self._load()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+    def _load(self) -> dict[str, EntryT]:
+        if self._entries is None:
+            self.problems = []
+            found = {entry.name: entry for entry in self._built_in()}
+            for entry in self._installed():
+                if entry.name in found:
+                    self.problems.append(
+                        f"an installed {self.title} is called {entry.name!r}, as a built-in one is; "
+                        "it is not used"
+                    )
+                else:
+                    found[entry.name] = entry
+            found.update(self._added)
+            places = {name: place for place, name in enumerate(self._first)}
+            order = sorted(found, key=lambda name: (places.get(name, len(places)), name))
+            self._entries = {name: found[name] for name in order}
+        return self._entries
+
+    def _built_in(self) -> Iterator[EntryT]:
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__, f"{self._package}."):
+            if not module.ispkg:
+                yield from self._entries_in(vars(importlib.import_module(module.name)))
+
+    def _entries_in(self, names: Mapping[str, Any]) -> Iterator[EntryT]:
+        seen: set[int] = set()
+        for value in names.values():
+            for item in value if isinstance(value, tuple | list) else (value,):
+                if isinstance(item, self._entry) and id(item) not in seen:
+                    seen.add(id(item))
+                    yield item
+
+    def _installed(self) -> Iterator[EntryT]:
+        for point in entry_points(group=self.group):
+            try:
+                value = point.load()
+            except Exception as error:  # whatever another distribution raises while it is imported
+                self.problems.append(f"the {self.title} {point.name!r} ({point.value}) failed: {error}")
+                continue
+            items = value if isinstance(value, tuple | list) else (value,)
+            wrong = [item for item in items if not isinstance(item, self._entry)]
+            if wrong:
+                self.problems.append(
+                    f"the {self.title} {point.name!r} ({point.value}) is a {type(wrong[0]).__name__}, "
+                    f"not a {self._entry.__name__}; it is not used"
+                )
+                continue
+            yield from items
+
+
+class OneOf:
+    """Annotation of a setting whose value is a name in a registry: ``Annotated[str, OneOf(COSTS)]``.
+
+    The JSON schema lists the names that are known when it is made, and so does the launch form.
+
+    Parameters
+    ----------
+    registry : Registry
+        Where the names come from.
+    besides : sequence of str
+        Further values that are allowed, listed first, such as ``auto``.
+    """
+
+    def __init__(self, registry: Registry[Any], besides: Sequence[str] = ()) -> None:
+        self.registry, self.besides = registry, tuple(besides)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that are allowed now."""
+        return (*self.besides, *self.registry)
+
+    def check(self, value: str) -> str:
+        """Return `value` if it is allowed."""
+        known = self.choices
+        if value not in known:
+            *others, last = (repr(name) for name in known)
+            listed = f"{', '.join(others)} or {last}" if others else last
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": listed})
+        return value
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(core_schema.str_schema()), "enum": list(self.choices)}
+
+
+def resolve_reference(reference: str) -> Any:
+    """Return the object that ``module:attribute`` names; entries refer so to code that is slow to import.
+
+    Raises
+    ------
+    OpticalError
+        If there is no such module or attribute.
+    """
+    module, _, attribute = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise OpticalError(f"{reference} cannot be imported: {error}") from error

@@ -1,0 +1,318 @@
+"""A run's folder: the only place a run writes to.
+
+``runs/<id>/`` holds ``run.json`` (replaced atomically), ``metrics.jsonl`` (one flushed line a record),
+Parquet tables (`engine.results.tables`), ``log.txt``, ``heartbeat`` and ``checkpoints/``. No database is
+involved, so a run never waits for a reader.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import secrets
+import time
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from engine.config import RunHeader
+from engine.errors import InputError, OpticalError, nearest
+from engine.results.metrics_log import Record, append, tail, to_json
+from engine.results.provenance import git_commit, this_process, versions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["FIELDS", "HEARTBEAT_SECONDS", "Record", "RunFolder", "State", "new_run_id", "parse_record"]
+__all__ += ["read_record", "table_files", "tail", "write_atomically"]
+
+HEARTBEAT_SECONDS = 5.0
+"""Least time between two touches of a run's heartbeat file."""
+
+FIELDS = (
+    *("id", "name", "kind", "state", "failure", "argv", "config", "seed", "tags", "note", "summary"),
+    *("versions", "commit", "host", "platform", "device", "pid", "process_started"),
+    *("created", "started", "ended"),
+)
+"""The keys of ``run.json``, which are the columns of table ``runs``.
+
+Times are ISO 8601 in UTC; `process_started` is in seconds since 1970; `failure` is one sentence or null;
+`summary` is free for what a run wants known about itself (best step, parameters, pairs a second).
+"""
+
+State = Literal["running", "finished", "failed", "stopped"]
+
+
+class RunFolder:
+    """One run's folder, opened by the process that runs it or by a reader.
+
+    Use `create` or `open`, not the constructor.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+        self.path = path
+        self.record = record
+        self._beat = -math.inf
+
+    @classmethod
+    def create(cls, runs: Path, config: RunHeader, argv: Sequence[str], run_id: str | None = None) -> Self:
+        """Make the folder of a new run in `runs` and write its ``run.json``, in state ``running``.
+
+        Parameters
+        ----------
+        runs : path
+            The folder of run folders; made when missing.
+        config : RunHeader
+            The run's whole configuration.
+        argv : sequence of str
+            The command that started it.
+        run_id : str, optional
+            An id from `new_run_id`, when the launcher chose it; its folder may exist with a log in it.
+
+        Raises
+        ------
+        InputError
+            If a run of that id exists or `run_id` cannot name a folder.
+        OpticalError
+            If the folder cannot be written.
+        """
+        identity = run_id or new_run_id(config.name)
+        if not re.fullmatch(r"[\w][\w.-]*", identity):
+            raise InputError(f"{identity!r} cannot be a run's id; use letters, digits, '-', '_' and '.'")
+        path = Path(runs) / identity
+        if (path / "run.json").exists():
+            raise InputError(f"run {identity!r} exists already; choose another id", path=path)
+        try:
+            path.mkdir(parents=True, exist_ok=run_id is not None)
+        except OSError as error:
+            raise OpticalError(f"{path}: the run's folder cannot be made: {error.strerror}") from error
+        now = _now()
+        settings = config.model_dump(mode="json")
+        record: dict[str, Any] = dict.fromkeys(FIELDS)
+        record.update(
+            id=identity,
+            name=config.name,
+            kind=settings.get("kind", "run"),
+            state="running",
+            argv=list(argv),
+            config=settings,
+            seed=config.seed,
+            tags=list(config.tags),
+            note=config.note,
+            summary={},
+            versions=versions(),
+            commit=git_commit(),
+            created=now,
+            started=now,
+            **this_process(),
+        )
+        run = cls(path, record)
+        run._save()
+        run.heartbeat()
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the run folder `path`.
+
+        Raises
+        ------
+        InputError
+            If it has no readable ``run.json``.
+        """
+        return cls(Path(path), read_record(Path(path)))
+
+    @property
+    def id(self) -> str:
+        """The run's id, which is its folder's name."""
+        return self.path.name
+
+    @property
+    def log_path(self) -> Path:
+        """Where the run's output goes, ``log.txt``."""
+        return self.path / "log.txt"
+
+    @property
+    def metrics_path(self) -> Path:
+        """The curves, ``metrics.jsonl``, for `tail`."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints, made when first asked for."""
+        folder = self.path / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def update(self, **fields: Any) -> None:
+        """Change `fields` of ``run.json`` atomically; keys of `summary` are merged, all others replaced.
+
+        Raises
+        ------
+        OpticalError
+            For a field that no run has, or when the file cannot be written.
+        """
+        for key in fields:
+            if key not in FIELDS:
+                raise OpticalError(
+                    f"run.json has no field {key!r}{nearest(key, FIELDS)}; put it in `summary`"
+                )
+        summary = {**(self.record.get("summary") or {}), **fields.pop("summary", {})}
+        self.record = {**self.record, **fields, "summary": summary}
+        self._save()
+
+    def resume(self, argv: Sequence[str]) -> None:
+        """Make the calling process the one that runs this run, again in state ``running``."""
+        self.update(
+            state="running", failure=None, ended=None, started=_now(), argv=list(argv), **this_process()
+        )
+        self.heartbeat()
+
+    def log(self, step: int, metrics: Mapping[str, float], elapsed: float) -> None:
+        """Append one record to ``metrics.jsonl`` and flush it.
+
+        Not-a-number and the infinities are kept. After a resume, a step that is logged twice counts as last
+        logged.
+
+        Raises
+        ------
+        OpticalError
+            If the line cannot be written (a full disk).
+        """
+        append(self.metrics_path, Record(int(step), float(elapsed), dict(metrics)))
+        self.heartbeat()
+
+    def heartbeat(self) -> None:
+        """Say that the run lives, by touching a file at most every `HEARTBEAT_SECONDS`."""
+        now = time.monotonic()
+        if now - self._beat >= HEARTBEAT_SECONDS:
+            self._beat = now
+            (self.path / "heartbeat").touch()
+
+    def write_table(
+        self, name: str, rows: Sequence[Mapping[str, Any]] | pa.Table, *, append: bool = False
+    ) -> Path:
+        """Write `rows` as table `name` of this run, atomically, and return the file.
+
+        Parameters
+        ----------
+        name : str
+            ``scores``, ``query_scores``, ``rankings``, ``texts``, ``plans`` or ``bitext``.
+        rows : sequence of mappings, or pyarrow.Table
+            Exactly the table's columns (`engine.results.tables.TABLES`), without the run's id.
+        append : bool
+            Add a part ``<name>-<n>.parquet`` instead of replacing the whole table.
+
+        Raises
+        ------
+        OpticalError
+            If the columns or types are not the table's, or the file cannot be written.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from engine.results.tables import to_table
+
+        table = to_table(name, rows)
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        content = sink.getvalue()
+        parts = table_files(self.path, name)
+        if append and parts:
+            target = self.path / f"{name}-{_part(parts[-1]) + 1}.parquet"
+        else:
+            target = self.path / f"{name}.parquet"
+        write_atomically(target, content)
+        if not append:
+            for part in parts:
+                if part != target:
+                    part.unlink()
+        return target
+
+    def finish(self, state: State, failure: str | None = None) -> None:
+        """Record how the run ended; `failure` is the sentence that says why it failed."""
+        self.update(state=state, failure=failure, ended=_now())
+
+    def _save(self) -> None:
+        text = json.dumps(to_json(self.record), ensure_ascii=False, indent=1, allow_nan=False)
+        write_atomically(self.path / "run.json", text.encode() + b"\n")
+
+
+def new_run_id(name: str) -> str:
+    """Return a new id, sortable by time (UTC) and readable: ``20260131-094500-my-run-4f2a``."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].rstrip("-") or "run"
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}"
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return ``run.json`` of the run folder `path`, absent fields as None.
+
+    Raises
+    ------
+    InputError
+        If it is missing or is not a run's record.
+    """
+    file = path / "run.json"
+    try:
+        return parse_record(file.read_bytes(), file)
+    except FileNotFoundError:
+        raise InputError("not a run folder: it has no run.json", path=path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=file) from error
+
+
+def parse_record(content: bytes, file: Path) -> dict[str, Any]:
+    """Return the record in `content`, the bytes of the ``run.json`` named `file`, absent fields as None.
+
+    Raises
+    ------
+    InputError
+        If it is not a run's record.
+    """
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not a run's record: {error}", path=file) from error
+    if not isinstance(record, dict) or "id" not in record:
+        raise InputError("not a run's record: it needs an object with an 'id'", path=file)
+    return {key: record.get(key) for key in FIELDS}
+
+
+def table_files(path: Path, name: str) -> list[Path]:
+    """Return the Parquet files of table `name` in the run folder `path`, in the order they were written."""
+    found = [file for file in path.glob(f"{name}*.parquet") if re.fullmatch(rf"{name}(-\d+)?", file.stem)]
+    return sorted(found, key=_part)
+
+
+def write_atomically(path: Path, content: Any) -> None:
+    """Write the bytes `content` to `path` so that a reader sees the old file or the new one, never a part.
+
+    Raises
+    ------
+    OpticalError
+        If it cannot be written; nothing is left behind then.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OpticalError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _part(file: Path) -> int:
+    number = file.stem.partition("-")[2]
+    return int(number) if number else 0

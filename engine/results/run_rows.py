@@ -1,0 +1,227 @@
+"""A run folder's files as the rows of the database, and which of them changed since they were last read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.errors import InputError, OpticalError
+from engine.results.hashes import Hashes, hash_of, stamp_of
+from engine.results.metrics_log import parse_lines
+from engine.results.run_folder import State, parse_record, table_files
+from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, telling, to_table
+
+LARGE = 1 << 20
+"""Rows of a table of several parts that are decoded at once; of larger ones, parts that belong together."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table, of which each key's last counts; decoded anew each time they are asked for.
+
+    A run over hundreds of pools has more rankings than fit into memory, while its files are small.
+
+    Attributes
+    ----------
+    table, run : str
+    groups : list of dict of path to bytes
+        Parquet files; no key is in two groups.
+    """
+
+    table: str
+    run: str
+    groups: list[dict[Path, bytes]] = field(repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """What is held of them in memory."""
+        return sum(len(content) for group in self.groups for content in group.values())
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Yield the rows of each group, with the run's id."""
+        for group in self.groups:
+            yield _with_run(last_of_each(_joined(self.table, group), KEYS[self.table]), self.run)
+
+
+@dataclass
+class Reading:
+    """What one run folder adds to the database.
+
+    Attributes
+    ----------
+    run : str
+        The run's id, which is its folder's name whatever ``run.json`` says, so that a copy is another run.
+    hashes : dict
+        The hash of every file that was read, by file name.
+    tables : dict
+        The new rows of each table whose files changed, by table, as Arrow tables in as many pieces as memory
+        asks for; a table whose files are gone is empty.
+    problems : list of str
+        One sentence for each thing that was left out.
+    """
+
+    run: str
+    hashes: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, Rows | list[pa.Table]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_run(folder: Path, known: dict[str, str], hashes: Hashes) -> Reading:
+    """Read the run in `folder`, parsing only the tables whose files differ from the hashes in `known`.
+
+    A file is opened only if `hashes` does not know it as it is, or its table is parsed.
+
+    Raises
+    ------
+    OpticalError
+        If a file cannot be read or is not what its name says.
+    """
+    reading = Reading(folder.name)
+    files = {
+        "runs": [folder / "run.json"],
+        "steps": [folder / "metrics.jsonl"],
+        **{name: table_files(folder, name) for name in TABLES},
+    }
+    for table, paths in files.items():
+        stamps = {path: stamp for path in paths if (stamp := stamp_of(path)) is not None}
+        if table == "runs" and not stamps:
+            raise InputError("not a run folder: it has no run.json", path=folder)
+        before = {name: known[name] for name in known if _table_of(name) == table}
+        if {path.name: hashes.recall(path, stamps[path]) for path in stamps} == before:
+            reading.hashes.update(before)
+            continue
+        contents = {path: content for path in stamps if (content := _content(path)) is not None}
+        now = {path: hash_of(content) for path, content in contents.items()}
+        for path, digest in now.items():
+            hashes.remember(path, stamps[path], digest)
+            reading.hashes[path.name] = digest
+        if {path.name: digest for path, digest in now.items()} != before:
+            reading.tables[table] = _parse(table, contents, reading)
+    return reading
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+
+
+def _table_of(file: str) -> str:
+    fixed = {"run.json": "runs", "metrics.jsonl": "steps"}
+    return fixed.get(file) or file.removesuffix(".parquet").partition("-")[0]
+
+
+def _parse(table: str, contents: dict[Path, bytes], reading: Reading) -> Rows | list[pa.Table]:
+    if table == "runs":
+        return [_run_row(*next(iter(contents.items())))]
+    if table == "steps":
+        rows = _steps(contents, reading)
+    elif sum(_length(table, path, content) for path, content in contents.items()) > LARGE:
+        return Rows(table, reading.run, _groups(table, contents))
+    else:
+        rows = _joined(table, contents)
+    return [_with_run(last_of_each(rows, KEYS[table]), reading.run)]
+
+
+def _with_run(rows: pa.Table, run: str) -> pa.Table:
+    return rows.append_column("run", pa.repeat(pa.scalar(run, pa.string()), len(rows)))
+
+
+def _joined(table: str, contents: Mapping[Path, bytes]) -> pa.Table:
+    if not contents:
+        return TABLES[table].empty_table()
+    return pa.concat_tables([_part(table, path, content) for path, content in contents.items()])
+
+
+def _groups(table: str, contents: Mapping[Path, bytes]) -> list[dict[Path, bytes]]:
+    """Return the parts in groups, so that rows of two groups never agree on the table's keys.
+
+    Parts that share a query, say, may; what a query is known by is hashed, so that few bytes of it are held.
+    """
+    coarse = [key for key in KEYS[table] if key not in ("rank", "measure")]
+    group_of: dict[int, int] = {}
+    groups: dict[int, dict[Path, bytes]] = {}
+    for number, (path, content) in enumerate(contents.items()):
+        rows = _part(table, path, content).select(coarse)
+        told = telling(rows, coarse)
+        distinct = rows.group_by(told).aggregate([]) if told else rows.slice(0, 1)
+        columns = [
+            distinct[key].to_pylist() if key in told else [rows[key][0].as_py()] * len(distinct)
+            for key in coarse
+            if len(rows)
+        ]
+        known = set(map(hash, zip(*columns, strict=True)))
+        met = {group_of[row] for row in known if row in group_of}
+        joined = {name: file for group in sorted(met) for name, file in groups.pop(group).items()}
+        groups[number] = {**joined, path: content}
+        for row, group in group_of.items() if met else ():
+            if group in met:
+                group_of[row] = number
+        group_of.update(dict.fromkeys(known, number))
+    return list(groups.values())
+
+
+def _length(table: str, path: Path, content: bytes) -> int:
+    try:
+        return int(pq.read_metadata(pa.BufferReader(content)).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"not a part of table {table!r}: {error}", path=path) from error
+
+
+def _run_row(path: Path, content: bytes) -> pa.Table:
+    record = parse_record(content, path)
+    try:
+        if record["state"] not in get_args(State):
+            raise ValueError(f"state {record['state']!r} is not one of {get_args(State)}")
+        row: dict[str, Any] = {**record, "id": path.parent.name}
+        for name in ("config", "summary", "versions"):
+            row[name] = json.dumps(record[name], ensure_ascii=False)
+        for name in ("created", "started", "ended"):
+            row[name] = _utc(record[name])
+        return conform("runs", [row], RUNS)
+    except (TypeError, ValueError, OpticalError) as error:
+        raise InputError(f"not a run's record: {error}", path=path) from error
+
+
+def _utc(text: str | None) -> datetime | None:
+    # DuckDB drops the offset when it casts to TIMESTAMP, so the conversion to UTC is done here.
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+
+
+def _steps(contents: dict[Path, bytes], reading: Reading) -> pa.Table:
+    columns: dict[str, list[Any]] = {name: [] for name in STEPS.names}
+    for path, content in contents.items():
+        lines = parse_lines(content)
+        if lines.corrupt:
+            reading.problems.append(f"{path}: {lines.corrupt} corrupt lines were left out")
+        for step, elapsed, metrics in lines.records:
+            for name, value in metrics.items():
+                columns["step"].append(step)
+                columns["metric"].append(name)
+                columns["value"].append(value)
+                columns["elapsed"].append(elapsed)
+    try:
+        return pa.Table.from_pydict(columns, schema=STEPS)
+    except (pa.ArrowException, ValueError) as error:
+        raise InputError(f"cannot be read: {error}", path=next(iter(contents))) from error
+
+
+def _part(table: str, path: Path, content: bytes) -> pa.Table:
+    try:
+        rows = pq.read_table(pa.BufferReader(content))
+        for field in TABLES[table]:
+            if field.nullable and field.name not in rows.column_names:  # added since the run was made
+                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+        return to_table(table, rows)
+    except (pa.ArrowException, OSError, OpticalError) as error:
+        raise InputError(f"not a part of table {table!r}: {error}", path=path) from error

@@ -1,0 +1,115 @@
+"""A run that fuses what finished runs found."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from engine.collections.base import Collection
+from engine.config import FuseConfig
+from engine.errors import InputError
+from engine.evaluation.scores import Scores, relevant_documents, score_found
+from engine.evaluation.runner import announce, searched, store_scores
+from engine.evaluation.stored_rankings import (
+    StoredRankings,
+    collections_of,
+    finished_beside,
+    shared_pools,
+    stored_rankings,
+)
+from engine.reporting import Reporter
+from engine.results.run_folder import RunFolder
+from engine.retrieval.fusion import Fused, Integers, reciprocal_rank_fusion
+from engine.retrieval.topk import Found
+
+SCORING = "rrf"
+
+
+def fuse_run(config: FuseConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
+    """Fuse the stored rankings of finished runs and score the result as any run's.
+
+    Only the ranks that were stored can be fused, so documents below them count as not found; their depths
+    are recorded with the run.
+
+    Raises
+    ------
+    OpticalError, KeyboardInterrupt
+        As `engine.runs.execute.execute`.
+    """
+    run.update(device="cpu")
+    systems = _systems(config, run)
+    pools, notes = shared_pools(systems)
+    known = collections_of(systems[0].run)
+    for pool in pools:
+        if pool not in known:
+            raise InputError(
+                f"the collection {pool.collection!r} of revision {pool.revision!r} that {systems[0].name} "
+                "searched is not what its configuration finds now; restore its data, or run all systems again"
+            )
+    depths = {pool: [system.depth(pool) for system in systems] for pool in pools}
+    told = [
+        {"run": system.run.id, "name": system.run.record["name"], "scoring": system.scoring}
+        for system in systems
+    ]
+    run.update(summary={"fused": told, "depths": {pool.collection: depths[pool] for pool in pools}})
+    collections = []
+    for pool in pools:
+        ranks = ", ".join(map(str, depths[pool]))
+        told_depths = (
+            f"{pool.collection}: fused from the first {ranks} ranks stored; what is below is not found"
+        )
+        collections.append(known[pool].noted([*notes, told_depths]))
+    announce(collections, min(max(found) for found in depths.values()), run, reporter)
+    done = searched(run)
+    results = []
+    for pool, collection in list(zip(pools, collections, strict=True))[done:]:
+        reporter.stage(f"{collection.name}, fusion of {len(systems)} rankings", 1)
+        fused = reciprocal_rank_fusion([system.ranks(pool, collection) for system in systems], config.k)
+        scores = score_found(collection, as_found(fused, collection, max(depths[pool])), scoring=SCORING)
+        reporter.advance()
+        results.append(scores)
+        store_scores(scores, run)
+    return results
+
+
+def _systems(config: FuseConfig, run: RunFolder) -> list[StoredRankings]:
+    """Open what is to be fused; two names may mean one run.
+
+    Raises
+    ------
+    InputError
+        As `finished_beside` and `stored_rankings`; also if a ranking comes twice.
+    """
+    systems: list[StoredRankings] = []
+    for entry in config.systems:
+        system = stored_rankings(finished_beside(run, entry.run), entry.scoring)
+        if any((system.run.id, system.scoring) == (other.run.id, other.scoring) for other in systems):
+            raise InputError(f"{system.name} comes twice in systems; name each ranking once")
+        systems.append(system)
+    return systems
+
+
+def as_found(fused: Fused, collection: Collection, depth: int) -> Found:
+    """Return fused rankings as a search's result: the first `depth` documents, and relevant ones' ranks."""
+    queries, pool = len(collection.queries), len(collection.documents)
+    depth = min(depth, pool)
+    kept = fused.ranks <= depth
+    places = fused.queries[kept], fused.ranks[kept] - 1
+    scores = np.full((queries, depth), -np.inf)
+    indices = np.zeros((queries, depth), dtype=np.int64)
+    scores[places], indices[places] = fused.scores[kept], fused.documents[kept]
+    return Found(
+        torch.from_numpy(scores),
+        torch.from_numpy(indices),
+        torch.from_numpy(_ranks(fused, relevant_documents(collection).numpy(), pool)),
+    )
+
+
+def _ranks(fused: Fused, wanted: Integers, pool: int) -> Integers:
+    """Return the ranks of the documents `wanted` (N, R), -1 for none; 0 where one was not found."""
+    keys = fused.queries * pool + fused.documents
+    order = np.argsort(keys)
+    asked = np.arange(len(wanted))[:, None] * pool + wanted
+    found = np.searchsorted(keys, asked, sorter=order).clip(max=len(keys) - 1)
+    hit = (wanted >= 0) & (keys[order[found]] == asked)
+    return np.where(hit, fused.ranks[order[found]], 0)

@@ -1,0 +1,145 @@
+"""A study: every arm with every seed through pre-training, transfer and distillation, a run each."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from engine.bitext.source import open_source
+from engine.collections.load import load_collections
+from engine.config import AnyConfig, DistilConfig, PretrainConfig, StudyConfig
+from engine.config.study import Stage, distillation, planned, pretraining
+from engine.encoders.checkpoints import resolve
+from engine.errors import InputError, OpticalError
+from engine.reporting import Reporter
+from engine.results.run_folder import RunFolder, read_record
+
+CarryOut = Callable[[AnyConfig, RunFolder, Reporter], object]
+"""Carries out what a run folder is configured as, from its saved state where it has one."""
+
+
+def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter, carry_out: CarryOut) -> None:
+    """Carry out all stages that `run`'s study still lacks.
+
+    Each stage is a run beside the study's, whose id follows from the study's (`Stage.run_id`): finished ones
+    are passed over, one that was cut short goes on, the others are made. The study's own record says how far
+    it has come, how long the rest takes and which runs it has.
+
+    Raises
+    ------
+    OpticalError
+        If a stage fails; what is done stays, and a resume begins with that stage.
+    KeyboardInterrupt
+        If it is told to stop.
+    """
+    _check_sources(config, reporter)
+    study = _Study(config, run)
+    stages = list(planned(config))
+    for number, stage in enumerate(stages, 1):
+        folder = study.folder(stage)
+        label = f"stage {number} of {len(stages)}: {stage.arm}, seed {stage.seed}, {stage.name}"
+        if study.state(stage) == "finished":
+            study.note(number, len(stages))
+            continue
+        reporter.say(f"── {label}{study.left(stages[number - 1 :])} ──")
+        run.update(summary={"doing": label})
+        settings = study.settings(stage)
+        if study.state(stage) is None:
+            stage_run = RunFolder.create(folder.parent, settings, run.record["argv"], folder.name)
+        else:
+            stage_run = RunFolder.open(folder)
+            stage_run.resume(run.record["argv"])
+        try:
+            carry_out(settings, stage_run, reporter)
+        except OpticalError as error:
+            raise OpticalError(f"{label} failed: {error}") from error
+        study.note(number, len(stages))
+        gc.collect()  # encoders hang in cycles, and the next stage brings its own
+    run.update(summary={"doing": "done", "seconds_left": 0.0})
+
+
+@dataclass
+class _Study:
+    """Where a study's runs are, and how long its stages take."""
+
+    config: StudyConfig
+    run: RunFolder
+    started: float = field(default_factory=time.monotonic)
+
+    def folder(self, stage: Stage) -> Path:
+        """Return the folder of a stage's run."""
+        return self.run.path.resolve().parent / stage.run_id(self.run.id)
+
+    def state(self, stage: Stage) -> str | None:
+        """Return the state in a stage's record, None where it has none."""
+        if not (self.folder(stage) / "run.json").is_file():
+            return None
+        return str(read_record(self.folder(stage))["state"])
+
+    def settings(self, stage: Stage) -> PretrainConfig | DistilConfig:
+        """Return what a stage's run is configured as."""
+        if stage.name == "pretrain":
+            arm = next(arm for arm in self.config.arms if arm.name == stage.arm)
+            first = next(planned(self.config))
+            shared = None if stage == first else str(self.folder(first) / "checkpoints" / "encoder")
+            return pretraining(self.config, arm, stage.seed, shared)
+        before, saved = ("pretrain", "encoder") if stage.name == "transfer" else ("transfer", "student")
+        earlier = self.folder(Stage(stage.arm, stage.seed, before))  # type: ignore[arg-type]
+        return distillation(self.config, stage, str(earlier / "checkpoints" / saved))
+
+    def note(self, done: int, of: int) -> None:
+        """Record that `done` stages of all are over."""
+        stages = list(planned(self.config))
+        runs = [self.folder(stage).name for stage in stages if self.state(stage) is not None]
+        seconds = self.seconds(stages[done:])
+        summary: dict[str, Any] = {"stages": f"{done} of {of}", "runs": runs}
+        if seconds is not None:
+            summary["seconds_left"] = round(seconds)
+        self.run.update(summary=summary)
+        self.run.log(done, {"stages": done, "seconds_left": seconds or 0.0}, time.monotonic() - self.started)
+
+    def left(self, stages: list[Stage]) -> str:
+        """Return how long `stages` will take, in words, or nothing while nobody knows."""
+        seconds = self.seconds(stages)
+        return "" if seconds is None else f", about {max(1, round(seconds / 60))} min left"
+
+    def seconds(self, stages: list[Stage]) -> float | None:
+        """Return how long `stages` will take by those that are finished; None while nobody knows."""
+        taken: dict[str, list[float]] = {}
+        for stage in planned(self.config):
+            if self.state(stage) == "finished":
+                taken.setdefault(stage.name, []).append(_seconds(read_record(self.folder(stage))))
+        if any(stage.name not in taken for stage in stages):
+            return None
+        return sum(fmean(taken[stage.name]) for stage in stages)
+
+
+def _seconds(record: Mapping[str, Any]) -> float:
+    started, ended = (datetime.fromisoformat(record[name]) for name in ("started", "ended"))
+    return (ended - started).total_seconds()
+
+
+def _check_sources(config: StudyConfig, reporter: Reporter) -> None:
+    """Open whatever the stages will read, since the first of them is hours before the last.
+
+    Raises
+    ------
+    InputError
+        If something is missing or is not what it should be; the sentence names the stage.
+    """
+    reporter.say("looking at what the study reads")
+    for name in ("transfer", "distil"):
+        for place, source in enumerate(getattr(config, name).bitext):
+            try:
+                open_source(source)
+            except InputError as error:
+                raise InputError(f"{name}.bitext.{place}: {error}") from error
+    for collection in config.collections:
+        load_collections(collection)
+    resolve(config.transfer.teacher.checkpoint)

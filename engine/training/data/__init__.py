@@ -1,0 +1,1 @@
+"""Training data: bitext of a run, its overlap with the evaluation, and its alignment."""

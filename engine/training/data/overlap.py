@@ -1,0 +1,150 @@
+"""Keep what a run is evaluated on out of what it learns from.
+
+Evaluation sentences are the queries of the run's collections and the documents relevant to any of them, each
+in its own language. Documents that answer no query are none: they are there to be told apart, and pools are
+filled up with training sentences on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from engine.bitext.overlap import Match, Sentences
+from engine.bitext.pairs import Drops, SentencePair
+from engine.collections.base import Collection
+from engine.collections.load import load_collections
+from engine.config import BitextConfig, CollectionConfig
+from engine.config.optimisation import LoopConfig
+from engine.errors import InputError
+from engine.reporting import Reporter
+
+
+class Learning(Protocol):
+    """A run that learns from bitext and is evaluated on collections."""
+
+    @property
+    def bitext(self) -> Sequence[BitextConfig]:
+        """What it learns from."""
+
+    @property
+    def collections(self) -> Sequence[CollectionConfig]:
+        """What it is evaluated on."""
+
+    @property
+    def training(self) -> LoopConfig:
+        """How it learns."""
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+
+
+class Overlap:
+    """Which of a run's pairs have a sentence that it is evaluated on, in the same spelling or nearly.
+
+    Parameters
+    ----------
+    config : Learning
+        The run; ``training.overlap = "keep"`` leaves every pair in.
+    sources : sequence of sequence of SentencePair
+        The pairs of each of its bitext sources.
+    reporter : Reporter
+        Who watches.
+
+    Raises
+    ------
+    InputError
+        If a collection is missing or broken, or no pair of a source would be left.
+    """
+
+    def __init__(
+        self, config: Learning, sources: Sequence[Sequence[SentencePair]], reporter: Reporter
+    ) -> None:
+        self._config, self._reporter = config, reporter
+        self._evaluated = Sentences(
+            sentence
+            for evaluated in (config.collections if config.training.overlap == "drop" else [])
+            for collection in load_collections(_without_distractors(evaluated), config.seed)
+            for sentence in evaluation_sentences(collection)
+        )
+        self._found = self._look_up(sources) if len(self._evaluated) else {}
+        for source, pairs in zip(config.bitext, sources, strict=True):
+            self._some_left(source, any(self.match(pair) is None for pair in pairs))
+
+    def match(self, pair: SentencePair) -> Match | None:
+        """Return how a side of `pair` is among the evaluation's sentences, None if neither is."""
+        found = [self._found.get(side) for side in _sides(pair)]
+        return "exact" if "exact" in found else "near" if "near" in found else None
+
+    def without(self, pairs: Iterable[SentencePair]) -> list[SentencePair]:
+        """Return the pairs that do not overlap."""
+        return [pair for pair in pairs if self.match(pair) is None]
+
+    def drop(
+        self, sources: Sequence[Sequence[SentencePair]], drops: Sequence[Drops]
+    ) -> list[list[SentencePair]]:
+        """Return the pairs of each source that do not overlap; count the others in `drops` and say so.
+
+        Raises
+        ------
+        InputError
+            If none of a source is left.
+        """
+        for source, pairs, counts in zip(self._config.bitext, sources, drops, strict=True):
+            matches = [self.match(pair) for pair in pairs]
+            self._some_left(source, None in matches)
+            for match in matches:
+                if match is not None:
+                    counts.withdraw("in_evaluation" if match == "exact" else "near_evaluation")
+        if len(self._evaluated):
+            total = sum(map(len, sources))
+            same = sum(counts.in_evaluation for counts in drops)
+            near = sum(counts.near_evaluation for counts in drops)
+            self._reporter.say(
+                f"{same + near:,} of {total:,} pairs dropped for a sentence that the run is evaluated on: "
+                f"{same:,} have the same, {near:,} nearly the same (training.overlap)"
+            )
+        return [self.without(pairs) for pairs in sources]
+
+    def _look_up(self, sources: Sequence[Sequence[SentencePair]]) -> dict[tuple[str, str], Match]:
+        texts: dict[str, dict[str, None]] = {}
+        for code, text in (side for pairs in sources for pair in pairs for side in _sides(pair)):
+            texts.setdefault(code, {})[text] = None
+        self._reporter.stage("overlap with the evaluation", sum(map(len, texts.values())))
+        found = {}
+        for code, distinct in texts.items():
+            for text, match in zip(distinct, self._evaluated.matches(code, distinct), strict=True):
+                if match is not None:
+                    found[code, text] = match
+                self._reporter.advance()
+        return found
+
+    def _some_left(self, source: BitextConfig, some: bool) -> None:
+        if not some:
+            raise InputError(
+                f"every pair in {source.language!r} has a sentence that the run is evaluated on; give it "
+                "other pairs (start, stop, part), or set training.overlap = 'keep'",
+                path=source.path,
+            )
+
+
+def evaluation_sentences(collection: Collection) -> Iterator[tuple[str, str]]:
+    """Yield language and text of a collection's queries, and of the documents relevant to any of them."""
+    for query in collection.queries:
+        yield query.language, query.text
+    relevant = {
+        name for grades in collection.judgements.values() for name, grade in grades.items() if grade > 0
+    }
+    for document in collection.documents:
+        if document.id in relevant:
+            yield document.language, document.text
+
+
+def _sides(pair: SentencePair) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (pair.source_language, pair.source), (pair.target_language, pair.target)
+
+
+def _without_distractors(config: CollectionConfig) -> CollectionConfig:
+    """Return the collection without the sentences that only fill its pool, which need not be read here."""
+    return config.model_copy(update={"distractors": [], "distractor_bitext": [], "upper_line": False})

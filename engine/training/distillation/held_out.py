@@ -1,0 +1,75 @@
+"""Held-out retrieval: what training is judged by, because its loss says nothing of retrieval.
+
+Queries of pairs set aside search all English sentences of the run, with the teacher's vectors that the
+losses use as well. The plans of a few of the pairs show how sharp transport has become.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from engine.encoders.encoder import Encoder, Role
+from engine.retrieval.maxsim import maxsim_blocks
+from engine.training.distillation.batches import Example
+from engine.training.distillation.teacher_vectors import TeacherVectors
+from engine.training.losses import Masses
+from engine.training.losses.problem import COSTS, solve
+from engine.transport import Plan
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out queries by language, which the student encodes in the role `role`."""
+
+    examples: Mapping[str, Sequence[Example]]
+    vectors: TeacherVectors
+    masses: Masses
+    precision: torch.dtype
+    role: Role = "query"
+    plans: int = 16
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to retrieve."""
+        return any(self.examples.values())
+
+    def measure(self, student: Encoder) -> dict[str, float]:
+        """Return the mean reciprocal rank per language and over languages, and the plans' sharpness.
+
+        The rank counts every sentence that scores at least as high as the right one, so that equal scores
+        never flatter.
+        """
+        figures: dict[str, float] = {}
+        entropies, matches = [], []
+        for language, examples in self.examples.items():
+            reciprocal = []
+            texts = [example.text for example in examples]
+            for rows, encoded in student.encode(texts, self.role, batch_size=32, precision=self.precision):
+                targets = torch.tensor([examples[row].target for row in rows])
+                done = 0
+                for block in maxsim_blocks(encoded.tokens.cpu(), encoded.mask.cpu(), self.vectors.store):
+                    own = block.gather(1, targets[done : done + len(block), None])
+                    reciprocal += (1.0 / (block >= own).sum(1)).tolist()
+                    done += len(block)
+            figures[f"held_out_rr_{language}"] = sum(reciprocal) / len(reciprocal)
+            plan = self.plan(student, examples[: self.plans])
+            entropies.append(float(plan.row_entropy().sum(1).div((plan.source_marginal > 0).sum(1)).mean()))
+            matches.append(float(plan.effective_matches().mean()))
+        count = len(self.examples)
+        figures["held_out_rr"] = sum(figures.values()) / count
+        figures["plan_entropy"] = sum(entropies) / count
+        figures["plan_effective_matches"] = sum(matches) / count
+        return figures
+
+    @torch.inference_mode()
+    def plan(self, student: Encoder, examples: Sequence[Example]) -> Plan:
+        """Return the transport plans of `examples` between the student's and the teacher's tokens."""
+        student.eval()
+        config = self.masses.config
+        tokens = student.tokenize([e.text for e in examples], self.role)
+        encoded = student(tokens, self.role, attention=config.marginals == "attention")
+        targets = self.vectors.targets([e.target for e in examples], torch.zeros(0)).to(student.device)
+        cost = COSTS[config.cost](encoded.tokens, targets.tokens)
+        return solve(config, cost, self.masses(encoded), self.masses(targets))

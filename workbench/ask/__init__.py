@@ -1,0 +1,1 @@
+"""The Ask screen: search with one run or two."""

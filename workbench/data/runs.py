@@ -1,0 +1,217 @@
+"""What the app reads: run folders and the database. Called in threads only, and imports late.
+
+The modules of the engine that bring DuckDB and pydantic are imported inside the functions, so that the first
+screen is painted before they are needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.errors import BusyError, OpticalError
+from engine.paths import runs_folder
+
+Run = dict[str, Any]
+
+STEPS_SECONDS = 30.0
+"""A running run's curves reach the database at most this often; its screen reads them from its folder."""
+
+BUSY_SECONDS = 1.0
+"""How long the watch waits for a database that another process holds; it comes back soon enough."""
+
+CATCHING_UP = "the database is being brought up to date with the run folders …"
+
+_HEADLINES = ("RR", "nDCG@10", "AP", "Success@1")
+
+
+@dataclass
+class Snapshot:
+    """The runs as they are now, newest first, and a sentence for each thing that is wrong."""
+
+    runs: list[Run] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    revision: int = 0
+    """Counts the changes of the database."""
+
+
+class Store:
+    """Reads the runs beside one database, and ingests what changed. One thread at a time calls `poll`."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.folder = runs_folder(results)
+        self._seen: dict[str, tuple[float, ...]] = {}
+        self._steps: dict[str, float] = {}
+        self._ingested_steps = 0.0
+        self._measures: dict[str, dict[str, list[float]]] = {}
+        self._speeds: dict[str, float] = {}
+        self._problems: list[str] = []
+        self._revision = 0
+        self._looked = False
+        self._database: tuple[float, int] | None = None
+
+    def poll(self, early: Callable[[Snapshot], object] = lambda snapshot: None) -> Snapshot:
+        """Look at all run folders, bring the database up to date, and return the runs.
+
+        What the folders alone tell goes to `early` the first time, since a large database takes its time.
+        """
+        from engine.jobs.state import state_of
+        from engine.results.run_folder import read_record
+
+        records: list[Run] = []
+        problems: list[str] = []
+        for path in self._folders():
+            try:
+                record = read_record(path)
+            except OpticalError as error:
+                problems.append(str(error))
+                continue
+            record["id"] = path.name
+            record["folder"] = path
+            record["state"] = state_of(path)
+            for name in ("created", "started", "ended"):
+                record[name] = _time(record[name])
+            records.append(record)
+        records.sort(key=lambda record: (record["created"] or datetime.min, record["id"]), reverse=True)
+        if not self._looked and records:
+            early(Snapshot(list(records), [*problems, CATCHING_UP]))
+        self._looked = True
+        self._refresh()
+        for record in records:
+            record["measures"] = self._measures.get(record["id"], {})
+            record["speed"] = self._speeds.get(record["id"])
+        return Snapshot(records, list(dict.fromkeys(problems + self._problems)), self._revision)
+
+    def _folders(self) -> list[Path]:
+        with contextlib.suppress(OSError):
+            entries = sorted(self.folder.iterdir())
+            return [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        return []
+
+    def _refresh(self) -> None:
+        """Ingest when a folder changed, and read the measures when the database did."""
+        seen, steps = {}, {}
+        for path in self._folders():
+            with contextlib.suppress(OSError):
+                files = [file for file in path.iterdir() if _counts(file)]
+                seen[path.name] = tuple(sorted(map(_stamp, files)))
+            steps[path.name] = _stamp(path / "metrics.jsonl")
+        overdue = steps != self._steps and time.monotonic() - self._ingested_steps > STEPS_SECONDS
+        gone = bool(seen) and not self.results.exists()
+        # When another process held the database it is tried again the next time.
+        if (self.results.exists() or seen) and (seen != self._seen or overdue or gone) and self._ingest():
+            self._seen, self._steps, self._ingested_steps = seen, steps, time.monotonic()
+        with contextlib.suppress(OSError):
+            status = self.results.stat()
+            now = (status.st_mtime, status.st_size)
+            if now != self._database:
+                self._read_measures()
+                self._database = now
+                self._revision += 1
+
+    def _ingest(self) -> bool:
+        """Ingest; tell whether the database was free for it."""
+        from engine.results.ingest import ingest
+
+        try:
+            self._problems = ingest(self.results, self.folder, wait=BUSY_SECONDS).problems
+        except OpticalError as error:
+            self._problems = [str(error)]
+            return not isinstance(error, BusyError)
+        return True
+
+    def _read_measures(self) -> None:
+        from engine.results.queries import ask
+
+        try:
+            rows = ask(self.results, "SELECT run, measure, value FROM leaderboard", wait=BUSY_SECONDS).rows
+            speeds = ask(
+                self.results,
+                "SELECT run, arg_max(value, step) FROM steps WHERE metric = 'pairs_per_second' GROUP BY run",
+                wait=BUSY_SECONDS,
+            ).rows
+        except OpticalError as error:
+            if str(error) not in self._problems:
+                self._problems = [*self._problems, str(error)]
+            return
+        self._speeds = dict(speeds)
+        self._measures = {}
+        for run, measure, value in rows:
+            self._measures.setdefault(run, {}).setdefault(measure, []).append(value)
+
+
+def headline(run: Run) -> tuple[str, float] | None:
+    """Return the measure a run is known by: the mean over its collections, else on its held-out pairs."""
+    measures = run.get("measures") or {}
+    for name in (*_HEADLINES, *measures):
+        if name in measures:
+            values = measures[name]
+            return name, sum(values) / len(values)
+    held_out = (run.get("summary") or {}).get("held_out_rr")
+    return ("held-out RR", float(held_out)) if isinstance(held_out, int | float) else None
+
+
+def encoder_of(run: Run) -> str:
+    """Return the checkpoint that encodes a run's queries."""
+    config = run.get("config") or {}
+    for part in ("student", "encoder", "teacher"):
+        if isinstance(config.get(part), dict) and config[part].get("checkpoint"):
+            return str(config[part]["checkpoint"])
+    return ""
+
+
+def languages_of(run: Run) -> list[str]:
+    """Return the languages a run learns from, else those it is asked in."""
+    config = run.get("config") or {}
+    sources = list(config.get("bitext") or ())
+    for collection in config.get("collections") or ():
+        if not config.get("bitext"):
+            sources += [{"language": code} for code in collection.get("languages") or ()]
+            sources += collection.get("bitext") or ()
+    return list(dict.fromkeys(str(source.get("language")) for source in sources if source.get("language")))
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return a configuration as dotted keys and their values."""
+    if isinstance(value, dict) and value:
+        pairs = value.items()
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        pairs = {str(place + 1): item for place, item in enumerate(value)}.items()
+    else:
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for name, inner in pairs:
+        found.update(flat(inner, f"{prefix}.{name}" if prefix else str(name)))
+    return found
+
+
+def difference(runs: list[Run]) -> list[tuple[str, list[Any]]]:
+    """Return the settings in which `runs` differ, and each run's value of them."""
+    flats = [flat(run.get("config") or {}) for run in runs]
+    names = dict.fromkeys(name for settings in flats for name in settings)
+    table = [(name, [settings.get(name) for settings in flats]) for name in names]
+    return [(name, values) for name, values in table if any(value != values[0] for value in values)]
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+    except (TypeError, ValueError):
+        return None
+
+
+def _stamp(file: Path) -> float:
+    with contextlib.suppress(OSError):
+        status = file.stat()
+        return status.st_mtime_ns + status.st_size
+    return 0.0
+
+
+def _counts(file: Path) -> bool:
+    return file.name == "run.json" or file.suffix == ".parquet"

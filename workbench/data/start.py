@@ -1,0 +1,89 @@
+"""Starting and resuming runs from the app: by the command that a user would type, and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engine.errors import InputError, OpticalError
+from workbench.data.log import last_lines
+
+WATCH_SECONDS = 20.0
+"""A run that cannot begin says so within this time."""
+
+
+def program() -> str:
+    """Return the program that belongs to this Python, else the one on the path.
+
+    Raises
+    ------
+    InputError
+        If there is neither.
+    """
+    beside = Path(sys.executable).with_name("optical-workbench")
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("optical-workbench")
+    if found is None:
+        raise InputError("optical-workbench is not installed beside this Python; install it with pip")
+    return found
+
+
+def start(command: Sequence[str]) -> str:
+    """Carry out `command`, an ``optical-workbench run ... --detach``, and return the run's id.
+
+    Raises
+    ------
+    OpticalError
+        If the command refuses, with its own sentence.
+    """
+    try:
+        done = subprocess.run(
+            [program(), *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise OpticalError(f"{command[0]}: cannot be started: {error.strerror}") from error
+    said, printed = done.stderr.strip().splitlines(), done.stdout.split()
+    if done.returncode or not printed:
+        raise OpticalError(
+            said[-1].removeprefix("optical-workbench: ") if said else "it ended without a word"
+        )
+    return printed[-1]
+
+
+def started(folder: Path) -> str | None:
+    """Return when the run in `folder` was last started, or None if it was not."""
+    from engine.results.run_folder import read_record
+
+    try:
+        return str(read_record(folder)["started"])
+    except InputError:
+        return None
+
+
+def last_words(folder: Path, before: str | None, wanted: Callable[[], bool]) -> str | None:
+    """Watch a run that begins; return why it ended, or None if it is well after `WATCH_SECONDS`.
+
+    `before` is when it was started the last time, if it was. It stops watching when `wanted` no longer holds.
+    """
+    from engine.jobs.state import state_of
+    from engine.results.run_folder import read_record
+
+    deadline = time.monotonic() + WATCH_SECONDS
+    while wanted() and time.monotonic() < deadline:
+        if started(folder) not in (None, before):
+            state = state_of(folder)
+            if state in ("failed", "crashed"):
+                return str(read_record(folder)["failure"] or _last_line(folder))
+            if state != "running":
+                return None
+        time.sleep(0.5)
+    return _last_line(folder) if wanted() and started(folder) in (None, before) else None
+
+
+def _last_line(folder: Path) -> str:
+    lines = [line for line in last_lines(folder / "log.txt") if line.strip()]
+    return lines[-1].removeprefix("optical-workbench: ") if lines else "it ended without a word"

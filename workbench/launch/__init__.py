@@ -1,0 +1,1 @@
+"""The Launch screen: a form that starts a run."""

@@ -1,0 +1,160 @@
+"""Bitext at hand and how many pairs each language of it has. Used in threads only.
+
+What is at hand is what ``optical-workbench data list`` knows, and the files that earlier runs learnt from.
+Counting reads a source to its end, so counts are remembered with the state of the files they were made from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InputError, OpticalError
+from engine.paths import cache_home
+
+DAMAGED = -1
+"""The count of a source that cannot be read."""
+
+EARLIER = "earlier runs"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One language of one source.
+
+    Attributes
+    ----------
+    path : str
+        What a configuration's ``path`` is for it.
+    language : str
+        Its code.
+    origin : str
+        The dataset's name, or `EARLIER`.
+    kind : str
+        ``bitext``, ``catalogues`` or ``collection``.
+    stamp : str
+        Changes when the files do.
+    target : str
+        The language of the other side.
+    """
+
+    path: str
+    language: str
+    origin: str
+    kind: str
+    stamp: str
+    target: str = "en"
+
+    @property
+    def key(self) -> str:
+        """A name for the remembered count."""
+        return f"{self.origin}|{self.path}|{self.language}"
+
+
+def sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
+    """Return every language of every dataset at hand, and what the configurations of `runs` name besides."""
+    from engine.datahome.datasets import datasets
+
+    found: dict[tuple[str, str], Source] = {}
+    for dataset in datasets():
+        for code, files in dataset.files.items():
+            target = dataset.manifest.languages[code].target_language if dataset.manifest else "en"
+            path = dataset.path(code)
+            found[path, code] = Source(path, code, dataset.name, dataset.kind, _stamp(files), target)
+    for run in runs:
+        for settings in (run.get("config") or {}).get("bitext") or ():
+            source_key = (str(settings.get("path")), str(settings.get("language")))
+            if source_key not in found and (file := _file(source_key[0])) is not None:
+                found[source_key] = Source(*source_key, EARLIER, "bitext", _stamp([file]))
+    return list(found.values())
+
+
+def countable(source: Source) -> bool:
+    """Tell whether a count is a matter of seconds; large collections have millions of documents."""
+    return source.kind != "collection" or source.origin in ("lareqa", "tatoeba")
+
+
+class Counts:
+    """The counts, by source; those of an earlier session are known at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[Any]] = {}
+        with suppress(OSError, ValueError):
+            read = json.loads(_remembered().read_text("utf-8"))
+            if isinstance(read, dict):
+                self._known = {key: value for key, value in read.items() if _is_count(value)}
+
+    def known(self, source: Source) -> int | None:
+        """Return the count of `source`, `DAMAGED`, or None if it was not counted as it is now."""
+        stamp, count = self._known.get(source.key, ("", None))
+        return count if stamp == source.stamp else None
+
+    def count(self, source: Source) -> int:
+        """Count the pairs that are left when empty, doubled and overlong ones are dropped, or the queries."""
+        try:
+            count = _queries(source) if source.kind == "collection" else _pairs(source)
+        except (OpticalError, OSError):
+            count = DAMAGED
+        self._known[source.key] = [source.stamp, count]
+        return count
+
+    def save(self) -> None:
+        """Remember the counts; a cache that cannot be written is no reason to complain."""
+        file = _remembered()
+        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+        with suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(self._known, ensure_ascii=False), "utf-8")
+            temporary.replace(file)
+
+
+def _pairs(source: Source) -> int:
+    from engine.bitext.pairs import Drops
+    from engine.bitext.reader import open_bitext
+
+    drops = Drops()
+    for _ in open_bitext(source.path, language=source.language, target_language=source.target, drops=drops):
+        pass
+    return drops.kept
+
+
+def _queries(source: Source) -> int:
+    from engine.bitext.files import find
+    from engine.collections.lareqa import load_lareqa
+    from engine.collections.tatoeba import load_tatoeba
+
+    if source.origin == "tatoeba":
+        return len(load_tatoeba(find(source.path), [source.language])[0].queries)
+    return len(load_lareqa(find(source.path), [source.language]).queries)
+
+
+def _remembered() -> Path:
+    return cache_home() / "pair-counts.json"
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[1], int)
+
+
+def _file(path: str) -> Path | None:
+    from engine.bitext.files import find
+
+    if not path or path.startswith("package:"):
+        return None
+    with suppress(InputError, OSError):
+        return find(path)
+    return None
+
+
+def _stamp(files: Iterable[Path]) -> str:
+    size = newest = 0
+    for file in files:
+        with suppress(OSError):
+            status = file.stat()
+            size, newest = size + status.st_size, max(newest, status.st_mtime_ns)
+    return f"{size}-{newest}"

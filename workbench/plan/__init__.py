@@ -1,0 +1,1 @@
+"""The Plan screen: transport plans as heatmaps."""

@@ -1,0 +1,1 @@
+"""The Results screen: per-language figures, comparisons, queries and studies."""

@@ -1,1 +1,0 @@
-"""Screens: one for each mode of the app, and the dialogs they open."""

@@ -1,0 +1,1 @@
+"""The SQL screen: queries to the results database."""

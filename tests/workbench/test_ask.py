@@ -355,7 +355,12 @@ def test_a_mark_that_begins_a_token_gets_a_base() -> None:
 
 
 def test_rank_changes() -> None:
-    assert [rank_change(*pair).text for pair in ((1, 1), (1, 4), (9, 2), (3, None))] == ["=", "↑3", "↓7", "new"]
+    assert [rank_change(*pair).text for pair in ((1, 1), (1, 4), (9, 2), (3, None))] == [
+        "=",
+        "↑3",
+        "↓7",
+        "new",
+    ]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -59,7 +60,7 @@ def test_the_warm_process_starts(hostile: Path) -> None:
 def test_a_detached_run_and_the_app_start_from_the_command(hostile: Path, tmp_path: Path) -> None:
     """The command starts a detached child, which runs until it finds that the bitext is missing."""
     config = tmp_path / "run.toml"
-    config.write_text('kind = "distil"\nname = "hostile"\n[[bitext]]\npath = "missing.tsv"\nlanguage = "sw"\n')
+    config.write_text('kind = "distil"\n[[bitext]]\npath = "missing.tsv"\nlanguage = "sw"\n')
     results = tmp_path / "results.duckdb"
     done = subprocess.run(
         python_command("engine.cli", "run", str(config), "--detach", "--json", "--results", str(results)),
@@ -67,10 +68,8 @@ def test_a_detached_run_and_the_app_start_from_the_command(hostile: Path, tmp_pa
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     started = json.loads(done.stdout)
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(started["pid"]).wait(120)
-    except psutil.NoSuchProcess:
-        pass
     record = json.loads((tmp_path / "runs" / started["run"] / "run.json").read_text("utf-8"))
     assert record["state"] == "failed" and "missing.tsv" in record["failure"]
 

@@ -17,11 +17,11 @@ from workbench.actions import bindings
 from workbench.data.runs import Snapshot
 from workbench.results import figures as comparing
 from workbench.results.figures import Figures, Setting, Tests
-from workbench.results.layered_bars import SHADES
 from workbench.results.study_screen import StudyScreen
 from workbench.results.table import Tabulation
 from workbench.shell.screen import Room
 from workbench.themes import curve_colours
+from workbench.widgets.bars import SHADES
 from workbench.widgets.dialogs import Choose
 from workbench.widgets.table import Table
 from workbench.widgets.text import age

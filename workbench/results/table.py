@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.results import figures as comparing
 from workbench.results.figures import Figure, Figures, Setting, Tests
-from workbench.results.layered_bars import Drawing, layers
+from workbench.widgets.bars import Drawing, layers
 from workbench.widgets.table import Cell, Column
 from workbench.widgets.text import bar, p_value, score, signed
 

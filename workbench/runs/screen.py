@@ -18,14 +18,14 @@ from textual.widgets import ContentSwitcher, Input, Static
 from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.data.log import last_lines
-from workbench.shell.screen import Room
-from workbench.runs.edit import Editing
-from workbench.runs.curves_model import Curves, Follower
 from workbench.data.runs import Run, Snapshot, difference, encoder_of, flat, headline, languages_of
-from workbench.widgets.text import age, duration, number, score
+from workbench.runs.curves_model import Curves, Follower
+from workbench.runs.edit import Editing
+from workbench.shell.screen import Room
 from workbench.themes import curve_colours
 from workbench.widgets.entry import Entry
 from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.text import age, duration, number, score
 
 LOOKS = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
 SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}

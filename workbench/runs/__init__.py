@@ -1,0 +1,1 @@
+"""The Runs screen: the table of runs, their curves, settings and log."""

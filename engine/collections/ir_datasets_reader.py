@@ -1,4 +1,4 @@
-"""Collections through the library ir_datasets: those of `engine.collections.ir_datasets_families`, and any by its id.
+"""Collections that the library ir_datasets reads: the families, and any data set by its id.
 
 ir_datasets keeps its files in its own home, ``$IR_DATASETS_HOME`` or ``~/.ir_datasets``, and fetches what
 is missing there. It is read without the document stores it may have built, since those are pickles.

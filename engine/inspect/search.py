@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from engine.collections.base import Collection
-from engine.collections.gold import gold_translations
+from engine.collections.human_translations import human_translations
 from engine.config import CollectionConfig, RunConfig
 from engine.config.translation import GOLD
 from engine.encoders.components import remove_components
@@ -185,7 +185,7 @@ class Searcher:
         if config.checkpoint != GOLD:
             return self._shelf.translator(config).translate([text], self.language)[0]
         if self._gold is None:
-            texts = gold_translations(self.collection, self._entry, config.target_language, self._seed)
+            texts = human_translations(self.collection, self._entry, config.target_language, self._seed)
             ids = [query.id for query in self.collection.queries]
             self._gold = dict(zip(ids, texts, strict=True))
         if (known := self._known.get(text)) is None:

@@ -168,13 +168,13 @@ def test_settings_of_a_checkpoint_do_not_go_with_gold() -> None:
 
 @pytest.mark.data
 def test_tatoeba_and_xquad_have_gold(data_home: Path) -> None:
-    from engine.collections.gold import gold_translations
+    from engine.collections.human_translations import human_translations
     from engine.collections.load import load_collections
 
     tatoeba = CollectionConfig(name="tatoeba", languages=["sw"], directions=["xx-en"], limit=3)
     (loaded,) = load_collections(tatoeba)
     english = (data_home / "tatoeba" / "tatoeba.swh-eng.eng").read_text("utf-8").splitlines()[:3]
-    assert gold_translations(loaded, tatoeba, "en", 0) == [line.strip() for line in english]
+    assert human_translations(loaded, tatoeba, "en", 0) == [line.strip() for line in english]
     xquad = CollectionConfig(name="lareqa", languages=["hi", "en"], limit=2)
     (loaded,) = load_collections(xquad)
     known = {
@@ -184,4 +184,4 @@ def test_tatoeba_and_xquad_have_gold(data_home: Path) -> None:
         for question in paragraph["qas"]
     }
     expected = [known[query.id.partition(":")[2]] for query in loaded.queries]
-    assert gold_translations(loaded, xquad, "en", 0) == expected and len(expected) == 4
+    assert human_translations(loaded, xquad, "en", 0) == expected and len(expected) == 4

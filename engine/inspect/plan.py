@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.config import AnyConfig, DistilConfig, TransportConfig
+from engine.config import DistilConfig, RunHeader, TransportConfig
 from engine.encoders.encoder import Encoded, Encoder, Role
 from engine.errors import InputError
 from engine.inspect.typed_text import typed
@@ -126,7 +126,7 @@ def solve_pair(
     )
 
 
-def transport_of(run: AnyConfig, changes: Mapping[str, Any]) -> tuple[TransportConfig, Role]:
+def transport_of(run: RunHeader, changes: Mapping[str, Any]) -> tuple[TransportConfig, Role]:
     """Return the transport settings of a run with `changes`, and the role in which it encodes English.
 
     A run that was not distilled has the default settings. Its annealing is left out where it does not fit

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.results import figures as comparing
 from workbench.results.figures import Figure, Figures, Setting, Tests
-from workbench.results.layered_bars import Drawing, layers
+from workbench.widgets.bars import BarDrawing, draw_bars
 from workbench.widgets.table import Cell, Column
 from workbench.widgets.text import bar, p_value, score, signed
 
@@ -146,11 +146,11 @@ class Tabulation:
 
     def _bars(
         self, runs: Sequence[str], table: dict[str, dict[str, Figure]], codes: Sequence[str]
-    ) -> Drawing:
+    ) -> BarDrawing:
         """Return the runs' means over `codes` as bars over each other."""
         values = [(comparing.mean_of(table[run], codes), self.paints[run]) for run in runs]
         base, *others = [(value or 0.0, paint) for value, paint in values]
-        return layers(base, others, BARS)
+        return draw_bars(base, others, BARS)
 
     def _rows(
         self, codes: list[str], cells: Any, means: Any, gap_row: list[Any]

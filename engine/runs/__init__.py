@@ -1,0 +1,1 @@
+"""The kinds of run: one module for each, and `execute`, which carries out any of them."""

@@ -11,11 +11,11 @@ from engine.config.collections import (
     COLLECTIONS_WITH,
     CollectionConfig,
     CollectionName,
-    EvaluationConfig,
 )
 from engine.config.cross_encoder import CrossEncoderConfig
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
+from engine.config.evaluation import EvaluationConfig
 from engine.config.lexical import FuseConfig, FusedSystem, LexicalConfig
 from engine.config.load import (
     KINDS,

@@ -1,4 +1,4 @@
-"""Settings of a collection and of how it is searched."""
+"""Settings of a collection."""
 
 from __future__ import annotations
 
@@ -102,19 +102,3 @@ class CollectionConfig(Settings):
             if value not in (None, []) and self.name not in COLLECTIONS_WITH[setting]:
                 raise ValueError(f"the collection {self.name!r} has no {setting}; leave it out")
         return self
-
-
-class EvaluationConfig(Settings):
-    """How every collection is searched and scored."""
-
-    scoring: list[Literal["maxsim", "dense", "dense-ivf"]] = ["maxsim"]
-    """Late interaction over token vectors, or cosine of sentence vectors; ``dense-ivf`` is the latter through
-    FAISS's inverted lists, for pools of millions: faster, and blind to what lies in other lists."""
-    documents: Literal["teacher", "student"] = "teacher"
-    """Who encodes the documents; OPTICAL leaves them with the teacher."""
-    depth: int = Field(100, ge=1)
-    """Ranks kept for each query."""
-    batch_size: int = Field(64, ge=1)
-    """Texts encoded at once."""
-    probes: int = Field(64, ge=1)
-    """Inverted lists that a query looks into, of about the square root of the documents."""

@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 
 from engine.config.base import RunHeader
 from engine.config.bitext import BitextConfig
-from engine.config.collections import CollectionConfig, EvaluationConfig
+from engine.config.collections import CollectionConfig
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
+from engine.config.evaluation import EvaluationConfig
 from engine.config.translation import TranslationConfig
 
 

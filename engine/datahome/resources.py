@@ -9,13 +9,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 
 from engine.datahome.download import RemoteFile
 from engine.datahome.ir_datasets_home import shared_resources
 from engine.datahome.resource import Resource
 from engine.languages import LANGUAGES, language
+from engine.paths import assets_folder
 
 
 def resources() -> dict[str, Resource]:
@@ -26,7 +25,7 @@ def resources() -> dict[str, Resource]:
 @cache
 def checksums() -> dict[str, dict[str, tuple[int, str]]]:
     """Return bytes and SHA-256 of published files, by folder and name."""
-    table = tomllib.loads((Path(str(files("assets"))) / "checksums.toml").read_text("utf-8"))
+    table = tomllib.loads((assets_folder() / "checksums.toml").read_text("utf-8"))
     return {
         folder: {name: (size, digest) for name, (size, digest) in entries.items()}
         for folder, entries in table.items()

@@ -11,15 +11,21 @@ from engine.config import CollectionConfig
 from engine.config.cross_encoder import CrossEncoderConfig
 from engine.encoders.cross import CrossEncoder
 from engine.errors import InputError
-from engine.runs.fuse import as_found
-from engine.evaluation.scores import Scores, score_found
 from engine.evaluation.reranking import rerank, to_score
 from engine.evaluation.runner import announce, document_texts, searched, store_scores
-from engine.evaluation.stored_rankings import Pool, StoredRankings, finished_beside, searched_by, stored_rankings
+from engine.evaluation.scores import Scores, score_found
+from engine.evaluation.stored_rankings import (
+    Pool,
+    StoredRankings,
+    finished_beside,
+    searched_by,
+    stored_rankings,
+)
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
-from engine.training.precision import autocast_dtype
+from engine.runs.fuse import as_found
 from engine.training.cross_encoder.training import CrossTraining
+from engine.training.precision import autocast_dtype
 
 #: Under which the scores are stored.
 SCORING = "cross-encoder"

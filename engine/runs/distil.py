@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from engine.config import DistilConfig
 from engine.encoders.saving import save_encoder, save_fitted
-from engine.evaluation.scores import Scores
 from engine.evaluation.runner import evaluate
+from engine.evaluation.scores import Scores
+from engine.inspect.plan import held_out_plans, save_frequencies
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.distillation.distillation import Distillation
-from engine.inspect.plan import held_out_plans, save_frequencies
 
 
 def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:

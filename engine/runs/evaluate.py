@@ -13,12 +13,12 @@ from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.encoders.saving import save_fitted
 from engine.evaluation.language_removal import COMPONENTS_FILE, Isolation, LanguageComponents
-from engine.evaluation.scores import Scores
 from engine.evaluation.runner import document_texts, evaluate
+from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
-from engine.training.distillation.encoders import check_projection, needs_fitting, some
 from engine.training.data.bitext import read_sources
+from engine.training.distillation.encoders import check_projection, needs_fitting, some
 from engine.training.precision import autocast_dtype
 
 

@@ -20,21 +20,21 @@ from engine.config import (
     TeacherConfig,
 )
 from engine.errors import OpticalError
-from engine.runs.fuse import fuse_run
-from engine.runs.lexical import lexical_run
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.scores import Scores
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
+from engine.runs.cross_encoder import cross_encoder_run
 from engine.runs.distil import distil_run
 from engine.runs.evaluate import evaluate_run
+from engine.runs.fuse import fuse_run
+from engine.runs.lexical import lexical_run
 from engine.runs.pretrain import pretrain_run
-from engine.training.pretraining.speed import peak_memory
-from engine.runs.cross_encoder import cross_encoder_run
-from engine.training.state import STATE_FILE
-from engine.training.interrupts import terminable
 from engine.runs.study import study_run
 from engine.runs.teacher import teacher_run
+from engine.training.interrupts import terminable
+from engine.training.pretraining.speed import peak_memory
+from engine.training.state import STATE_FILE
 
 
 def execute(

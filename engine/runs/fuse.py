@@ -8,8 +8,8 @@ import torch
 from engine.collections.base import Collection
 from engine.config import FuseConfig
 from engine.errors import InputError
-from engine.evaluation.scores import Scores, relevant_documents, score_found
 from engine.evaluation.runner import announce, searched, store_scores
+from engine.evaluation.scores import Scores, relevant_documents, score_found
 from engine.evaluation.stored_rankings import (
     StoredRankings,
     collections_of,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from engine.collections.load import load_collections
 from engine.config import LexicalConfig
-from engine.evaluation.scores import Scores, relevant_documents, score_found
 from engine.evaluation.runner import announce, document_texts, searched, store_scores
+from engine.evaluation.scores import Scores, relevant_documents, score_found
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.lexical import SparseTexts, bm25, find_lexical, tfidf

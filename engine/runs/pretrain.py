@@ -7,8 +7,8 @@ from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.encoders.saving import save_fitted
 from engine.evaluation.finished_run import PRETRAINED, pretrained_encoder
-from engine.evaluation.scores import Scores
 from engine.evaluation.runner import evaluate
+from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.distillation.encoders import some

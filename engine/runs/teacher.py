@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from engine.config.teacher import TeacherConfig
 from engine.encoders.saving import save_encoder, save_fitted
-from engine.evaluation.scores import Scores
 from engine.evaluation.runner import evaluate
+from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.teaching.loop import Teaching

@@ -14,9 +14,9 @@ from textual.widgets import Input
 
 from engine.results.ingest import ingest
 from workbench.app import Workbench
-from workbench.ask.answer import Answer, Hits, Why, moved
+from workbench.ask.answer import Answer, Hits, Why
 from workbench.data.warm_process import Reply
-from workbench.widgets.table import Cell, Table
+from workbench.widgets.table import Cell, Table, rank_change
 from workbench.widgets.text import plain
 
 DOCUMENTS = {
@@ -339,7 +339,7 @@ async def test_a_run_that_is_deleted_is_asked_no_more(
     home = tmp_path / "copy"
     shutil.copytree(app.context.results.absolute().parent, home)
     copied = Workbench(home / "results.duckdb")
-    copied.worker = finder  # type: ignore[assignment]
+    copied.context.warm = finder  # type: ignore[assignment]
     async with copied.run_test(size=(80, 24), notifications=True) as pilot:
         await opened(copied, pilot, tools)
         (folder,) = (home / "runs").glob("*-optical")
@@ -354,8 +354,13 @@ def test_a_mark_that_begins_a_token_gets_a_base() -> None:
     assert [plain(text) for text in ("\u0902", "क्ष", "่า", "")] == ["◌\u0902", "क्ष", "◌่า", ""]
 
 
-def test_moves() -> None:
-    assert [moved(*pair).text for pair in ((1, 1), (1, 4), (9, 2), (3, None))] == ["=", "↑3", "↓7", "new"]
+def test_rank_changes() -> None:
+    assert [rank_change(*pair).text for pair in ((1, 1), (1, 4), (9, 2), (3, None))] == [
+        "=",
+        "↑3",
+        "↓7",
+        "new",
+    ]
 
 
 @pytest.mark.slow

@@ -13,13 +13,12 @@ from textual.widgets import Footer, Static
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
-from workbench.ask.answer import moved
 from workbench.context import Context
 from workbench.results import figures as comparing
 from workbench.results.figures import Hit, Setting
 from workbench.shell.screen import BaseScreen
 from workbench.widgets.dialogs import TableDialog
-from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.table import Cell, Column, Table, rank_change
 from workbench.widgets.text import plain, score, signed
 
 VIEWS = ("all queries", "improved", "worse", "changed nothing")
@@ -197,7 +196,7 @@ def _hit(hit: Hit, before: dict[str, int] | None) -> list[Any]:
     ]
     cells.append(f"{hit.score:.4f}")
     if before is not None:
-        cells.append(moved(hit.rank, before.get(hit.document)))
+        cells.append(rank_change(hit.rank, before.get(hit.document)))
     return cells
 
 

@@ -17,8 +17,8 @@ from textual_plot.plot_widget import Legend
 
 from workbench.actions import bindings
 from workbench.runs.curves_model import GROUPS, Curves, label_of, metrics_of, smooth
-from workbench.widgets.text import number
 from workbench.themes import curve_colours
+from workbench.widgets.text import number
 
 SMOOTHING = (0.0, 0.6, 0.9)
 

@@ -14,10 +14,10 @@ from textual import on, work
 from textual.message import Message
 
 from engine.errors import InputError, OpticalError
+from workbench.data.runs import Run
+from workbench.data.start import last_words, start, started
 from workbench.shell.screen import ModeScreen
 from workbench.widgets.dialogs import ConfirmDialog, TextDialog
-from workbench.data.start import last_words, start, started
-from workbench.data.runs import Run
 
 STATE = "checkpoints/state.safetensors"
 

@@ -19,14 +19,14 @@ from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
 from workbench.data.log import last_lines
-from workbench.shell.screen import ModeScreen
-from workbench.runs.edit import Editing
-from workbench.runs.curves_model import Curves, Follower
 from workbench.data.runs import Run, Snapshot, difference, encoder_of, flat, headline, languages_of
-from workbench.widgets.text import age, duration, number, score
+from workbench.runs.curves_model import Curves, Follower
+from workbench.runs.edit import Editing
+from workbench.shell.screen import ModeScreen
 from workbench.themes import curve_colours
-from workbench.widgets.text_input import TextInput
 from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.text import age, duration, number, score
+from workbench.widgets.text_input import TextInput
 
 LOOKS = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
 SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}

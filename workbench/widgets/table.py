@@ -40,6 +40,15 @@ class Cell(NamedTuple):
     look: str
 
 
+def rank_change(rank: int, before: int | None) -> Cell:
+    """Return how far a document moved up (↑) or down (↓) from its rank `before`; None means it is new."""
+    if before is None:
+        return Cell("new", "dim")
+    change = before - rank
+    sign = f"↑{change}" if change > 0 else f"↓{-change}" if change < 0 else "="
+    return Cell(sign, "good" if change > 0 else "bad" if change < 0 else "dim")
+
+
 class Table(ScrollView, can_focus=True):
     """Rows under a fixed heading, the first columns fixed too, and a cursor that is a row."""
 

@@ -388,13 +388,13 @@ async def test_with_a_real_run_and_the_real_process(
         assert text == searcher.collection.queries[0].text
         hits = searcher.search(text, 20)
         answer = side(app, "first")
-        assert [row[-1] for row in words(answer.query_one(Hits))] == [hit.document.text for hit in hits]
+        assert [row[-1] for row in words(answer.query_one(Hits))] == [hit.text for hit in hits]
         assert [row[1] for row in words(answer.query_one(Hits))].count("✓") == sum(
             bool(h.grade) for h in hits
         )
         why = words(answer.query_one(Why))
         assert [(row[0], row[3]) for row in why] == [
-            (match.query_token, match.document_token) for match in searcher.explain(text, hits[0].document.id)
+            (match.query_token, match.document_token) for match in searcher.explain(text, hits[0].document)
         ]
         await pilot.press("slash")
         for wrong, says in (("x" * 10_000, "10,000 characters"), ("a\x07", "control character")):

@@ -14,8 +14,14 @@ from textual.widgets import Footer, Static
 from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
-from workbench.results import figures as comparing
-from workbench.results.figures import Hit, Setting
+from workbench.results.figures import (
+    RankedDocument,
+    Setting,
+    name_of,
+    query_scores,
+    query_texts,
+    read_ranking,
+)
 from workbench.shell.screen import BaseScreen
 from workbench.widgets.dialogs import TableDialog
 from workbench.widgets.table import Cell, Column, Table, rank_change
@@ -44,7 +50,7 @@ class QueriesScreen(BaseScreen):
     class Ranked(Message):
         """The rankings of one query were read, one a run."""
 
-        def __init__(self, query: str, rankings: list[list[Hit]]) -> None:
+        def __init__(self, query: str, rankings: list[list[RankedDocument]]) -> None:
             super().__init__()
             self.query_id, self.rankings = query, rankings
 
@@ -74,10 +80,10 @@ class QueriesScreen(BaseScreen):
         results = self.context.results
         try:
             scores = [
-                comparing.query_scores(results, self.setting, self.measure, run, self.code).get(self.code, {})
+                query_scores(results, self.setting, self.measure, run, self.code).get(self.code, {})
                 for run, _ in self.runs
             ]
-            texts = comparing.query_texts(results, self.setting, self.runs[-1][0], self.code)
+            texts = query_texts(results, self.setting, self.runs[-1][0], self.code)
         except OpticalError as error:
             self.post_message(self.Loaded([], {}, str(error)))
             return
@@ -114,7 +120,7 @@ class QueriesScreen(BaseScreen):
         columns = [Column("Query", max(room, 20)), *columns, *[Column("Id")] * bool(self.texts)]
         self.query_one(Table).show(columns, rows, kept)
         counts = [sum(test(value) for value in change.values()) for test in (_better, _worse)]
-        text = Text(f"{comparing.name_of(self.code)}: {self.setting.words()}, {self.measure}\n")
+        text = Text(f"{name_of(self.code)}: {self.setting.describe()}, {self.measure}\n")
         text.append(" → ".join(name for _, name in self.runs), "bold")
         if both:
             same = len(queries) - sum(counts)
@@ -154,7 +160,7 @@ class QueriesScreen(BaseScreen):
     def _rank(self, query: str) -> None:
         results = self.context.results
         try:
-            found = [comparing.ranking(results, self.setting, run, self.code, query) for run, _ in self.runs]
+            found = [read_ranking(results, self.setting, run, self.code, query) for run, _ in self.runs]
         except OpticalError as error:
             self.post_message(self.Loaded(self.scores, self.texts, str(error)))
             return
@@ -188,7 +194,7 @@ class QueriesScreen(BaseScreen):
         self.app.push_screen(TableDialog(title, columns, rows, note))
 
 
-def _hit(hit: Hit, before: dict[str, int] | None) -> list[Any]:
+def _hit(hit: RankedDocument, before: dict[str, int] | None) -> list[Any]:
     relevant = bool(hit.grade)
     cells: list[Any] = [
         Cell("✓" if relevant else " ", "good"),

@@ -87,7 +87,7 @@ async def opened(size: tuple[int, int]) -> AsyncIterator[tuple[Timed, Pilot[Any]
         ingest(results, results.parent / "runs")
         app = Timed(results)
         async with app.run_test(size=size) as pilot:
-            await _until(pilot, lambda: app.snapshot is not None)
+            await _until(pilot, lambda: app.context.snapshot is not None)
             yield app, pilot
 
 

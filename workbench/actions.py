@@ -94,7 +94,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
     ),
     "results": (
         Action("choose_runs", "r", "Runs", "Choose the runs to show", True),
-        Action("choose_setting", "c", "Collection", "Choose collection, protocol and direction", True),
+        Action("choose_setting", "c", "Collection", "ChoiceDialog collection, protocol and direction", True),
         Action("choose_measure", "m", "Measure", "Choose the measure", True),
         Action("baseline", "b", "Baseline", "Take the next run as the baseline", True),
         Action("group", "g", "Group", "Group by script, family, resource level, or not", True),

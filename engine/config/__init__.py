@@ -21,9 +21,12 @@ from engine.config.lexical import LexicalConfig
 from engine.config.load import (
     json_schema,
     load_config,
+    merge_settings,
+    over_preset,
     parse_config,
     preset_settings,
     presets,
+    read_settings,
 )
 from engine.config.pretraining import PretrainConfig, TextConfig
 from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
@@ -60,7 +63,10 @@ __all__ = [
     "TransportConfig",
     "json_schema",
     "load_config",
+    "merge_settings",
+    "over_preset",
     "parse_config",
     "preset_settings",
     "presets",
+    "read_settings",
 ]

@@ -17,13 +17,14 @@ from textual.worker import Worker, WorkerState
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
+from workbench.context import Context
 from workbench.data.runs import Snapshot
-from workbench.shell.screen import Room
+from workbench.shell.screen import ModeScreen
 from workbench.sql.history import read_history, remember
 from workbench.sql.query import MOST_ROWS, Answer, Question, schema
-from workbench.widgets.dialogs import Choose, Line
-from workbench.widgets.entry import in_order
+from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 from workbench.widgets.table import Column, Table
+from workbench.widgets.text_input import run_bound_action
 
 FIRST = """\
 SELECT name, collection, measure, value, languages
@@ -40,10 +41,10 @@ class Editor(TextArea):
 
     async def on_key(self, event: events.Key) -> None:
         """Take keys in their order."""
-        await in_order(self, event)
+        await run_bound_action(self, event)
 
 
-class SqlScreen(Room):
+class SqlScreen(ModeScreen):
     """Questions to the database."""
 
     HELP = (
@@ -52,7 +53,7 @@ class SqlScreen(Room):
         "shows at most a million rows; an export has all."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("sql")
-    room = "sql"
+    scope = "sql"
 
     class Answered(Message):
         """The answer came, or why there is none."""
@@ -75,13 +76,13 @@ class SqlScreen(Room):
             super().__init__()
             self.texts = texts
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self.question: Question | None = None
         self.answered = ""
         self.tables: dict[str, list[tuple[str, str]]] = {}
 
-    def body(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """Schema and editor above, the answer below."""
         with Horizontal(id="sql-top"):
             tree: Tree[str] = Tree("schema", id="sql-schema")
@@ -103,9 +104,9 @@ class SqlScreen(Room):
     @work(thread=True, exclusive=True, group="schema", exit_on_error=False)
     def _read_schema(self) -> None:
         try:
-            self.post_message(self.SchemaRead(schema(self.bench.results)))
+            self.post_message(self.SchemaRead(schema(self.context.results)))
         except OpticalError as error:
-            self.post_message(self.Answered(Question(self.bench.results, ""), None, str(error), True))
+            self.post_message(self.Answered(Question(self.context.results, ""), None, str(error), True))
 
     @on(SchemaRead)
     def _show_schema(self, message: SchemaRead) -> None:
@@ -126,12 +127,12 @@ class SqlScreen(Room):
         """Ask what stands in the editor."""
         sql = self.query_one(Editor).text.strip()
         if not sql or self.question is not None:
-            self.say(
+            self.show_status(
                 "type a question first" if not sql else "a question is under way; Esc cancels it", "warn"
             )
             return
-        self.question = Question(self.bench.results, sql)
-        self.say("asking … Esc cancels")
+        self.question = Question(self.context.results, sql)
+        self.show_status("asking … Esc cancels")
         self._ask(self.question, None)
 
     @work(thread=True, group="ask", exit_on_error=False)
@@ -167,13 +168,13 @@ class SqlScreen(Room):
             table.show(columns, answer.rows)
             table.refresh()  # the cursor, should the answer be the same as before
             table.scroll_home(animate=False)
-        self.say(message.sentence, "bad" if message.failed else "")
+        self.show_status(message.sentence, "bad" if message.failed else "")
 
     def action_cancel(self) -> None:
         """Cancel the question under way."""
         if self.question is not None:
             self.question.cancel()
-            self.say("cancelling …")
+            self.show_status("cancelling …")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Let the next question be asked after one that failed of a mistake of ours."""
@@ -197,7 +198,7 @@ class SqlScreen(Room):
     @on(Remembered)
     def _choose(self, message: Remembered) -> None:
         if not message.texts:
-            self.say("no question was asked before", "warn")
+            self.show_status("no question was asked before", "warn")
             return
 
         def answered(place: int | None) -> None:
@@ -206,22 +207,24 @@ class SqlScreen(Room):
                 self.query_one(Editor).focus()
 
         rows = [(" ".join(text.split())[:300],) for text in message.texts]
-        self.app.push_screen(Choose("Earlier questions", ("Question",), rows, range(len(rows))), answered)
+        self.app.push_screen(
+            ChoiceDialog("Earlier questions", ("Question",), rows, range(len(rows))), answered
+        )
 
     def action_export(self) -> None:
         """Ask for a file name, and write the whole answer there."""
         if not self.answered or self.question is not None:
-            self.say("run a question first; its answer is what is written", "warn")
+            self.show_status("run a question first; its answer is what is written", "warn")
             return
 
         def answered(name: str | None) -> None:
             if name:
-                self.question = Question(self.bench.results, self.answered)
-                self.say(f"writing {name} … Esc cancels")
+                self.question = Question(self.context.results, self.answered)
+                self.show_status(f"writing {name} … Esc cancels")
                 self._ask(self.question, Path(name).expanduser())
 
         hint = "The question is asked again and all its rows are written, as CSV or Parquet."
-        self.app.push_screen(Line("Export to", "answer.csv", hint=hint, check=_check_name), answered)
+        self.app.push_screen(TextDialog("Export to", "answer.csv", hint=hint, check=_check_name), answered)
 
 
 def _check_name(name: str) -> str | None:

@@ -13,7 +13,16 @@ import click
 from engine.cli import toml
 from engine.cli.options import json_option, print_json
 from engine.cli.tables import print_line, print_table
-from engine.config import CollectionConfig, RunHeader, json_schema, load_config, preset_settings, presets
+from engine.config import (
+    CollectionConfig,
+    RunHeader,
+    json_schema,
+    load_config,
+    parse_config,
+    preset_settings,
+    presets,
+    read_settings,
+)
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
 from engine.registry import resolve_reference
@@ -28,6 +37,7 @@ _set_option = click.option(
     metavar="KEY=VALUE",
     help="Change a setting, such as training.steps=50.",
 )
+
 
 @click.group()
 def config() -> None:
@@ -84,8 +94,9 @@ def _resolved(source: str, overrides: Sequence[str]) -> tuple[dict[str, Any], bo
         left = [name for name, field in fields.items() if field.is_required() and name not in given]
         if not all(name in kind.placeholders for name in left):
             raise
-        whole = [*overrides, *(f"{name}={toml.value(kind.placeholders[name])}" for name in left)]
-        return {**load_config(source, whole).model_dump(mode="json"), **dict.fromkeys(left)}, False
+        placeholders = {name: kind.placeholders[name] for name in left}
+        whole = parse_config({**placeholders, **read_settings(source, overrides)}, source)
+        return {**whole.model_dump(mode="json"), **dict.fromkeys(left)}, False
 
 
 def _about(path: Path) -> str:
@@ -133,9 +144,7 @@ def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
         )
 
 
-def _steps(
-    loaded: RunHeader, collections: list[Collection]
-) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _steps(loaded: RunHeader, collections: list[Collection]) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield what is to be tried, each with its key; loaded collections are appended to `collections`."""
     for read in RUN_KINDS[loaded.kind].inputs(loaded):
         yield read.key, partial(resolve_reference(read.check), read.value)

@@ -12,9 +12,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from engine.config.base import RunHeader
 from engine.config.runs import DISTIL, EVALUATE
 from engine.errors import InputError, nearest
-from engine.paths import assets_folder
 from engine.extensions.runs import RUN_KINDS
+from engine.paths import assets_folder
 from engine.validation import sentence
+
 
 def presets() -> dict[str, Path]:
     """Return the presets that ship with the product, by name."""
@@ -113,8 +114,8 @@ def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) 
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of the configurations of all kinds of run."""
     models = tuple(kind.settings for kind in RUN_KINDS.values())
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[Union[models], Field(discriminator="kind")])  # noqa: UP007
-    return adapter.json_schema()
+    any_kind: Any = Annotated[Union[models], Field(discriminator="kind")]  # noqa: UP007
+    return TypeAdapter(any_kind).json_schema()
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

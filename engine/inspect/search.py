@@ -9,7 +9,7 @@ import torch
 
 from engine.collections.base import Collection
 from engine.collections.human_translations import human_translations
-from engine.config import CollectionConfig, RunConfig
+from engine.config import CollectionConfig, EvaluateConfig, RunConfig
 from engine.config.translation import GOLD
 from engine.encoders.components import remove_components
 from engine.errors import InputError, nearest
@@ -60,7 +60,7 @@ class Searcher:
         config = encoders_config_of(run)
         student, teacher = saved_encoders(run)
         self.language = find_language(language).code
-        self._translation = config.translation if config.kind == "evaluate" else None
+        self._translation = config.translation if isinstance(config, EvaluateConfig) else None
         self.collection, entry = choose_pool(config, collection, self.language, pool, shelf)
         self.student = shelf.encoder(student, reporter)
         by_student = config.evaluation.documents == "student"
@@ -68,7 +68,7 @@ class Searcher:
         self.precision = precision
         self.texts = document_texts(self.collection, context=entry.context)
         self._removed, isolate = None, None
-        if config.kind == "evaluate" and config.language_components:
+        if isinstance(config, EvaluateConfig) and config.language_components:
             if "maxsim" not in config.evaluation.scoring:
                 raise InputError(
                     f"run {run.id!r} has languages' components of dense vectors alone, and is asked by its "

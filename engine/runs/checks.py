@@ -1,10 +1,10 @@
-"""Checks of what a run reads, without loading an encoder or asking a hub; see `engine.extensions.runs.Input`."""
+"""Checks of what a run reads. They load no encoder and ask no hub; see `engine.extensions.runs.Input`."""
 
 from __future__ import annotations
 
 from engine.bitext.source import open_source
 from engine.bitext.text import open_text
-from engine.collections.questions.read import read_questions
+from engine.collections.training_questions.read import read_questions
 from engine.config.bitext import BitextConfig
 from engine.config.pretraining import TextConfig
 from engine.config.teacher import QuestionSource

@@ -23,6 +23,7 @@ from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, read_record
 from engine.runs.execute import execute_in
 
+
 def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
     """Carry out all stages that `run`'s study still lacks.
 
@@ -89,9 +90,9 @@ class _Study:
             first = next(planned(self.config))
             shared = None if stage == first else str(self.folder(first) / "checkpoints" / PRETRAINED)
             return pretraining(self.config, arm, stage.seed, shared)
-        first = stage.name == "transfer"
-        earlier = self.folder(Stage(stage.arm, stage.seed, "pretrain" if first else "transfer"))
-        saved = PRETRAINED if first else "student"
+        earliest = stage.name == "transfer"
+        earlier = self.folder(Stage(stage.arm, stage.seed, "pretrain" if earliest else "transfer"))
+        saved = PRETRAINED if earliest else "student"
         return distillation(self.config, stage, str(earlier / "checkpoints" / saved))
 
     def note(self, done: int, of: int) -> None:

@@ -20,8 +20,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from engine.cli.toml import dump
-from engine.config import KINDS, BitextConfig, RunHeader, load_config, presets
+from engine.config import BitextConfig, RunHeader, load_config, presets
+from engine.config.runs import DISTIL
 from engine.errors import InputError
+from engine.extensions.runs import RUN_KINDS
 
 Path_ = tuple[str | int, ...]
 
@@ -50,7 +52,7 @@ class Line:
 class Form:
     """The settings of a run to be: a tree of plain values that need not be valid."""
 
-    kind: str = "distil"
+    kind: str = DISTIL.name
     settings: dict[str, Any] = field(default_factory=dict)
     errors: dict[Path_, str] = field(default_factory=dict)
     preset: str | None = None
@@ -73,9 +75,9 @@ class Form:
             except (OSError, ValueError) as error:
                 raise InputError(f"cannot be read: {error}", path=source) from error
         settings = copy.deepcopy(recipe)
-        kind = settings.pop("kind", "distil")
+        kind = settings.pop("kind", DISTIL.name)
         # A recipe leaves open what it is applied to.
-        for name, info in KINDS[kind].model_fields.items():
+        for name, info in RUN_KINDS[kind].settings.model_fields.items():
             if info.is_required() and name not in settings and _is_list(info.annotation):
                 settings[name] = [_blank(_model(info.annotation))]
         form = cls(kind, settings, preset=str(source) if source else None, recipe=recipe)
@@ -87,15 +89,15 @@ class Form:
         """Return the form of `settings`, a whole configuration such as a run records."""
         settings = copy.deepcopy(settings)
         settings.pop("preset", None)
-        kind = settings.pop("kind", "distil")
-        form = cls(kind if kind in KINDS else "distil", settings)
+        kind = settings.pop("kind", DISTIL.name)
+        form = cls(kind if kind in RUN_KINDS else DISTIL.name, settings)
         form.validate()
         return form
 
     @property
     def model(self) -> type[RunHeader]:
         """The configuration's class."""
-        return KINDS[self.kind]
+        return RUN_KINDS[self.kind].settings
 
     def validate(self) -> RunHeader | None:
         """Return the configuration if it is one; else keep the models' messages, by setting."""
@@ -110,7 +112,7 @@ class Form:
 
     def lines(self) -> list[Line]:
         """Return all lines, in the models' order."""
-        first = Line(("kind",), "kind", self.kind, "distil", _doc(self.model), tuple(KINDS))
+        first = Line(("kind",), "kind", self.kind, DISTIL.name, _doc(self.model), tuple(RUN_KINDS))
         return [first, *self._group(self.model, self.settings, (), {})]
 
     def _group(
@@ -197,7 +199,7 @@ class Form:
     def restore(self, path: Path_) -> None:
         """Put a setting back to its default."""
         if path == ("kind",):
-            self.put(path, "distil")
+            self.put(path, DISTIL.name)
             return
         target = self.get(path[:-1]) if path[:-1] else self.settings
         if isinstance(target, dict):
@@ -246,7 +248,7 @@ class Form:
             path, message = next(iter(self.errors.items()))
             raise InputError(f"{'.'.join(map(str, path)) or 'the configuration'}: {message}")
         settings = config.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        whose = self.recipe.get("kind", "distil")
+        whose = self.recipe.get("kind", DISTIL.name)
         if self.preset and self.kind == whose and "preset" in self.model.model_fields:
             # The file is laid over the preset when it is read, so what the preset sets is said in any case.
             settings = _with(settings, config.model_dump(mode="json", exclude_none=True), self.recipe)

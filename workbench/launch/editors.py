@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from textual import on
 
-from workbench.shell.screen import Room
-from workbench.widgets.dialogs import Choose
-from workbench.widgets.dialogs import Line as Ask
+from workbench.shell.screen import ModeScreen
+from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 from workbench.widgets.table import Table
 
 if TYPE_CHECKING:
     from workbench.launch.form import Form, Line
 
 
-class Filling(Room):
+class Filling(ModeScreen):
     """The part of the launch screen that changes settings."""
 
     form: Form | None = None
@@ -76,7 +75,7 @@ class Filling(Room):
 
         value = "" if line.value is None or line.value == [] else shown(line.value)
         value = line.value if isinstance(line.value, str) else value
-        self.app.push_screen(Ask(line.name, value, hint=line.meaning, check=check), answered)
+        self.app.push_screen(TextDialog(line.name, value, hint=line.meaning, check=check), answered)
 
     def _choose(self, line: Line) -> None:
         from workbench.launch.form import shown
@@ -87,7 +86,9 @@ class Filling(Room):
                 self.fill()
 
         rows = [(shown(value),) for value in line.choices]
-        self.app.push_screen(Choose(line.name, ("",), rows, line.choices, chosen=[line.value]), answered)
+        self.app.push_screen(
+            ChoiceDialog(line.name, ("",), rows, line.choices, chosen=[line.value]), answered
+        )
 
     def _pick_bitext(self, line: Line, form: Form) -> None:
         """Pick a source, or its language alone; of several sources picked, each gets an item of its own."""
@@ -139,4 +140,4 @@ class Filling(Room):
         self.app.push_screen(picker, answered)
 
     def _runs(self) -> list[dict[str, Any]]:
-        return self.bench.snapshot.runs if self.bench.snapshot else []
+        return self.context.runs

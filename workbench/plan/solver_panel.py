@@ -13,8 +13,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from workbench.actions import bindings
-from workbench.widgets.dialogs import Choose
-from workbench.widgets.dialogs import Line as Ask
+from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 from workbench.widgets.table import Cell, Column, Table
 from workbench.widgets.text import plain
 
@@ -103,10 +102,10 @@ class SolverTable(Table):
 
         if line.choices:
             rows = [(shown(value),) for value in line.choices]
-            self.app.push_screen(Choose(name, ("",), rows, line.choices, chosen=[line.value]), chosen)
+            self.app.push_screen(ChoiceDialog(name, ("",), rows, line.choices, chosen=[line.value]), chosen)
             return
         value = "" if line.value is None else shown(line.value)
-        dialog = Ask(name, value, hint=line.meaning, check=lambda text: form.check(name, text))
+        dialog = TextDialog(name, value, hint=line.meaning, check=lambda text: form.check(name, text))
         self.app.push_screen(dialog, typed)
 
 

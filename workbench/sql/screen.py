@@ -24,7 +24,7 @@ from workbench.sql.history import add_to_history, read_history
 from workbench.sql.statement import MAX_ROWS, Statement, StatementResult, read_schema
 from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 from workbench.widgets.table import Column, Table
-from workbench.widgets.text_input import in_order
+from workbench.widgets.text_input import run_bound_action
 
 FIRST_STATEMENT = """\
 SELECT name, collection, measure, value, languages
@@ -43,7 +43,7 @@ class SqlEditor(TextArea):
 
     async def on_key(self, event: events.Key) -> None:
         """Handle keys in the order in which they were typed."""
-        await in_order(self, event)
+        await run_bound_action(self, event)
 
 
 class SqlScreen(ModeScreen):

@@ -159,7 +159,9 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("run", "f5,ctrl+j", "Run", "Run the statement in the editor", True),
         Action("cancel", "escape", "Cancel", "Cancel the statement that is running", True),
         Action("history", "f8", "History", "Choose a statement that ran before", True),
-        Action("export", "ctrl+s", "Export", "Write all rows of the statement to a CSV or Parquet file", True),
+        Action(
+            "export", "ctrl+s", "Export", "Write all rows of the statement to a CSV or Parquet file", True
+        ),
     ),
     "table": (
         Action("page('top')", "home", "Top", "Go to the first row"),

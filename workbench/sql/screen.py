@@ -37,9 +37,7 @@ _NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "NUMBER")
 class SqlEditor(TextArea):
     """The editor of the statement."""
 
-    HELP = (
-        "**Editor.** Write one SQL statement. F5 or Ctrl+J runs it, and F8 lists the statements that ran before."
-    )
+    HELP = "**Editor.** Write one SQL statement. F5 or Ctrl+J runs it, F8 lists statements that ran before."
 
     async def on_key(self, event: events.Key) -> None:
         """Handle keys in the order in which they were typed."""

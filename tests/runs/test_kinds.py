@@ -126,8 +126,8 @@ def test_a_registered_kind_is_in_the_schema_and_in_the_form(count: None) -> None
 
     schema: dict[str, Any] = json.loads(json.dumps(json_schema()))
     assert "count" in schema["discriminator"]["mapping"] and "CountConfig" in schema["$defs"]
-    form = Form.of({"kind": "count"})
-    assert {line.path for line in form.lines()} >= {("path",), ("stop",)}
+    form = Form.from_config({"kind": "count"})
+    assert {row.path for row in form.rows()} >= {("path",), ("stop",)}
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest() -> None:

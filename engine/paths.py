@@ -1,6 +1,6 @@
-"""Where things live: the results database, run folders, the cache and the data home.
+"""Default locations: the results database, run folders, the cache, the data home and the packaged files.
 
-Every place can be moved by one environment variable; a command-line flag beats it.
+One environment variable changes each location. A command-line option takes precedence over the variable.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import platformdirs
 
 
 def results_path() -> Path:
-    """Return the database: ``$OPTICAL_RESULTS`` or ``results.duckdb`` in the working folder."""
+    """Return the results database: ``$OPTICAL_RESULTS``, or ``results.duckdb`` in the working folder."""
     return Path(os.environ.get("OPTICAL_RESULTS") or "results.duckdb")
 
 
 def runs_folder(results: Path | None = None) -> Path:
-    """Return the folder of run folders, which lies beside the database `results`."""
+    """Return the folder of run folders: ``runs``, in the folder of the database `results`."""
     return (results or results_path()).parent / "runs"
 
 
@@ -32,5 +32,10 @@ def data_home() -> Path:
 
 
 def use_data_home(home: Path) -> None:
-    """Make `home` the data home of this process and of those that it starts."""
+    """Make `home` the data home of this process and of the processes that it starts."""
     os.environ["OPTICAL_DATA"] = str(home.expanduser().absolute())
+
+
+def assets_folder() -> Path:
+    """Return the folder of files that are part of the package: presets, checksums and reference results."""
+    return Path(__file__).parent / "assets"

@@ -12,6 +12,8 @@ def main() -> None:
     """Run ``optical-workbench``: a command, or without one the app, on ``--results`` if that is given."""
     import os
 
+    from engine.jobs.child import child_environment, python_command
+
     match sys.argv[1:]:
         case []:
             results = ""
@@ -24,7 +26,7 @@ def main() -> None:
     if results:
         os.environ["OPTICAL_RESULTS"] = results
     # The app is a program of its own: the engine never imports it.
-    os.execv(sys.executable, [sys.executable, "-m", "workbench"])
+    os.execve(sys.executable, python_command("workbench"), child_environment())
 
 
 def _command() -> NoReturn:

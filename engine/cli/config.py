@@ -215,7 +215,7 @@ def _read_text(source: TextConfig) -> None:
 
 def _read_first_question(source: QuestionSource) -> None:
     """Read the first example, for which the files, the format and the languages must be right."""
-    from engine.collections.questions.read import read_questions
+    from engine.collections.training_questions.read import read_questions
 
     read_questions(source.model_copy(update={"stop": source.start + 1}))
 

@@ -48,7 +48,7 @@ def query(
         searcher = Searcher(folder, collection, language, precision, reporter)
         hits = searcher.search(text, k)
         translation = searcher.searched_for(text) if searcher.translates else None
-    matches = {hit.document.id: searcher.explain(text, hit.document.id) for hit in hits} if explain else {}
+    matches = {hit.document: searcher.explain(text, hit.document) for hit in hits} if explain else {}
     if as_json:
         print_json(
             {
@@ -60,17 +60,8 @@ def query(
                 "translation": translation,
                 "hits": [
                     {
-                        "rank": hit.rank,
-                        "score": hit.score,
-                        "document": hit.document.id,
-                        "language": hit.document.language,
-                        "text": hit.document.text,
-                        "grade": hit.grade,
-                        **(
-                            {"matches": [vars(match) for match in matches[hit.document.id]]}
-                            if explain
-                            else {}
-                        ),
+                        **vars(hit),
+                        **({"matches": [vars(match) for match in matches[hit.document]]} if explain else {}),
                     }
                     for hit in hits
                 ],
@@ -87,7 +78,7 @@ def query(
                 str(hit.rank),
                 f"{hit.score:.4f}",
                 *(["" if hit.grade is None else str(hit.grade)] if judged else []),
-                hit.document.text,
+                hit.text,
             ]
             for hit in hits
         ],
@@ -100,8 +91,8 @@ def query(
                 ["query token", "document token", "similarity"],
                 [
                     [match.query_token, match.document_token, f"{match.score:.3f}"]
-                    for match in matches[hit.document.id]
+                    for match in matches[hit.document]
                 ],
                 right=["similarity"],
-                title=f"rank {hit.rank}, {hit.score:.4f}: {hit.document.text}",
+                title=f"rank {hit.rank}, {hit.score:.4f}: {hit.text}",
             )

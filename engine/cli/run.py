@@ -54,10 +54,11 @@ def run(
 
         check_unchanged(RunFolder.open(folder), parsed, str(config))
     if detach:
+        from engine.jobs.child import python_command
         from engine.jobs.launch import launch
         from engine.results.run_folder import new_run_id
 
-        argv = [sys.executable, "-m", "engine.cli", "run", "--results", str(results)]
+        argv = python_command("engine.cli", "run", "--results", str(results))
         if folder is not None:
             identity = folder.name
             argv += ["--resume", identity]

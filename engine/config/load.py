@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -18,6 +17,7 @@ from engine.config.runs import DistilConfig, EvaluateConfig
 from engine.config.study import StudyConfig
 from engine.config.teacher import TeacherConfig
 from engine.errors import InputError, nearest
+from engine.paths import assets_folder
 from engine.validation import sentence
 
 AnyConfig = (
@@ -40,7 +40,7 @@ _adapter: TypeAdapter[AnyConfig] = TypeAdapter(Annotated[AnyConfig, Field(discri
 
 def presets() -> dict[str, Path]:
     """Return the presets that ship with the product, by name."""
-    folder = Path(str(files("assets"))) / "presets"
+    folder = assets_folder() / "presets"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 

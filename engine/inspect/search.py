@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 
-from engine.collections.base import Collection, Document
-from engine.collections.gold import gold_translations
+from engine.collections.base import Collection
+from engine.collections.human_translations import human_translations
 from engine.config import CollectionConfig, RunConfig
 from engine.config.translation import GOLD
 from engine.encoders.components import remove_components
@@ -18,31 +17,13 @@ from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.evaluation.language_removal import COMPONENTS_FILE, LanguageComponents, place_of
 from engine.evaluation.runner import document_texts
 from engine.inspect.cache import Shelf
+from engine.inspect.records import Hit, Match
 from engine.inspect.typed_text import typed
 from engine.languages import language as find_language
 from engine.languages import same_language
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.maxsim import maxsim_explain
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A document that was found; `grade` is its judgement where the query is one of the collection's."""
-
-    rank: int
-    score: float
-    document: Document
-    grade: int | None
-
-
-@dataclass(frozen=True)
-class Match:
-    """A query token and the document token it met: their pieces and their similarity."""
-
-    query_token: str
-    document_token: str
-    score: float
 
 
 class Searcher:
@@ -142,7 +123,8 @@ class Searcher:
         for rank, (score, index) in enumerate(zip(scores.tolist(), indices.tolist(), strict=True), 1):
             document = self.collection.documents[index]
             if score > float("-inf"):
-                hits.append(Hit(rank, score, document, grades.get(document.id)))
+                grade = grades.get(document.id)
+                hits.append(Hit(rank, score, document.id, document.text, document.language, grade))
         return hits
 
     def explain(self, text: str, document: str) -> list[Match]:
@@ -203,7 +185,7 @@ class Searcher:
         if config.checkpoint != GOLD:
             return self._shelf.translator(config).translate([text], self.language)[0]
         if self._gold is None:
-            texts = gold_translations(self.collection, self._entry, config.target_language, self._seed)
+            texts = human_translations(self.collection, self._entry, config.target_language, self._seed)
             ids = [query.id for query in self.collection.queries]
             self._gold = dict(zip(ids, texts, strict=True))
         if (known := self._known.get(text)) is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from engine.errors import InputError, OpticalError
+from engine.jobs.child import child_environment
 from engine.jobs.state import RunState, process_of, state_of
 from engine.results.run_folder import RunFolder
 
@@ -38,7 +38,7 @@ def launch(argv: Sequence[str], log: Path) -> int:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**child_environment(), "PYTHONUNBUFFERED": "1"},
             )
     except FileNotFoundError as error:
         raise InputError(f"{argv[0]}: there is no such program") from error

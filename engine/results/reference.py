@@ -1,7 +1,7 @@
-"""Reference results: a study's figures that ship with Optical Workbench, apart from the user's own.
+"""Reference results: a study's scores that are part of the package, separate from the user's own results.
 
-They lie as Parquet in ``assets/reference``, one file a table, and become a database of their own in the
-cache, which no ingest touches and which no figure of the user's shares.
+They are Parquet files in ``engine/assets/reference``, one for each table. They become a database of their own
+in the cache, which ingest never changes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import InputError, OpticalError
-from engine.paths import cache_home
+from engine.paths import assets_folder, cache_home
 from engine.results.hashes import hash_of
 from engine.results.ingest import ingest
 from engine.results.queries import ask, ask_arrow
@@ -36,7 +35,7 @@ _TABLES = ("runs", "pretraining", "scores", "query_scores", "steps")
 
 def reference_folder() -> Path:
     """Return the folder of the Parquet files that ship."""
-    return Path(str(files("assets"))) / "reference"
+    return assets_folder() / "reference"
 
 
 def newest_study(results: Path) -> str | None:

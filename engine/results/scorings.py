@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-#: How an encoder's vectors are compared; one run may have figures of both.
-OF_ENCODERS = ("maxsim", "dense")
+#: How an encoder's vectors are compared; one run may have figures of several.
+OF_ENCODERS = ("maxsim", "dense", "dense-ivf")
 
 
 def own(scoring: str) -> bool:

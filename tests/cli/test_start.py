@@ -11,7 +11,7 @@ from engine.cli import main
 
 
 class Replaced(BaseException):
-    """What `os.execv` is to its caller: the end."""
+    """What `os.execve` is to its caller: the end."""
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,12 @@ class Replaced(BaseException):
     [([], "from-before"), (["--results", "a/b.duckdb"], "a/b.duckdb"), (["--results=c.duckdb"], "c.duckdb")],
 )
 def test_the_app_opens(arguments: list[str], results: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def execv(program: str, argv: list[str]) -> None:
-        assert argv == [program, "-m", "workbench"]
+    def execve(program: str, argv: list[str], environment: dict[str, str]) -> None:
+        assert argv == [program, "-P", "-m", "workbench"]
+        assert environment["OPTICAL_RESULTS"] == results
         raise Replaced
 
-    monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setattr(os, "execve", execve)
     monkeypatch.setenv("OPTICAL_RESULTS", "from-before")
     monkeypatch.setattr(sys, "argv", ["optical-workbench", *arguments])
     with pytest.raises(Replaced):

@@ -143,7 +143,7 @@ def test_a_run_without_components_is_what_it_was_and_cached_vectors_stay_apart(
             assert [hit.score for hit in hits] == pytest.approx(found[0].ranking.scores[place][:5], abs=2e-3)
             with pytest.raises(InputError, match="no components of 'so'"):
                 Searcher(run, None, "so", torch.float32)
-            matches = searcher.explain(query.text, hits[0].document.id)
+            matches = searcher.explain(query.text, hits[0].document)
             assert np.mean([match.score for match in matches]) == pytest.approx(hits[0].score, abs=1e-5)
     assert scores["plain"] == scores["again"]
     assert all(one != two for one, two in zip(scores["plain"], scores["lir"], strict=True))

@@ -199,14 +199,14 @@ def test_search_finds_what_the_evaluation_found(carry_out: Execute, documents: s
     for query in scores.collection.queries[:5]:
         hits = searcher.search(query.text, 5)
         place = scores.ranking.query_ids.index(query.id)
-        assert [hit.document.id for hit in hits] == scores.ranking.document_ids[place][:5]
+        assert [hit.document for hit in hits] == scores.ranking.document_ids[place][:5]
         assert [hit.score for hit in hits] == pytest.approx(scores.ranking.scores[place][:5], abs=1e-3)
         assert [hit.grade for hit in hits] == [
-            scores.collection.judgements[query.id].get(hit.document.id) for hit in hits
+            scores.collection.judgements[query.id].get(hit.document) for hit in hits
         ]
-        matches = searcher.explain(query.text, hits[0].document.id)
+        matches = searcher.explain(query.text, hits[0].document)
         assert [match.query_token for match in matches] == query.text.split()
-        assert {match.document_token for match in matches} <= set(hits[0].document.text.split())
+        assert {match.document_token for match in matches} <= set(hits[0].text.split())
         assert sum(m.score for m in matches) / len(matches) == pytest.approx(hits[0].score, abs=1e-3)
     assert {hit.grade for hit in searcher.search("river stone")} == {None}
     for text, sentence in {
@@ -235,7 +235,7 @@ def test_grades_are_those_of_the_query_in_its_own_language(
     run, _ = carry_out(training=QUICK, collections=given)
     for code, answer in (("sw", "river stone"), ("mr", "cloud horse")):
         hits = Searcher(run, None, code, torch.float32).search("revir enots")
-        assert {hit.document.text for hit in hits if hit.grade} == {answer}
+        assert {hit.text for hit in hits if hit.grade} == {answer}
 
 
 def test_a_document_without_tokens_is_never_found(carry_out: Execute, tiny: Any, tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_document_without_tokens_is_never_found(carry_out: Execute, tiny: Any,
     hits = searcher.search("revir", 1000)
     assert len(searcher.collection.documents) == 28 and len(hits) == 26
     for hit in hits:
-        searcher.explain("revir", hit.document.id)
+        searcher.explain("revir", hit.document)
 
 
 def test_unknown_collections_and_languages_are_named(finished: Executed) -> None:

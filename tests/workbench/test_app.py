@@ -21,8 +21,8 @@ from engine.results.run_folder import RunFolder
 from workbench import app as app_module
 from workbench.actions import ACTIONS
 from workbench.app import Workbench
-from workbench.results.layered_bars import Drawing
 from workbench.themes import THEMES
+from workbench.widgets.bars import Drawing
 from workbench.widgets.table import Cell, Table
 
 FOLDER = Path(app_module.__file__).parent

@@ -14,9 +14,9 @@ from textual.widgets import Input
 
 from engine.results.ingest import ingest
 from workbench.app import Workbench
-from workbench.ask.answer import Answer, Hits, Why, moved
+from workbench.ask.answer import Answer, Hits, Why
 from workbench.data.warm_process import Reply
-from workbench.widgets.table import Cell, Table
+from workbench.widgets.table import Cell, Table, rank_change
 from workbench.widgets.text import plain
 
 DOCUMENTS = {
@@ -354,8 +354,13 @@ def test_a_mark_that_begins_a_token_gets_a_base() -> None:
     assert [plain(text) for text in ("\u0902", "क्ष", "่า", "")] == ["◌\u0902", "क्ष", "◌่า", ""]
 
 
-def test_moves() -> None:
-    assert [moved(*pair).text for pair in ((1, 1), (1, 4), (9, 2), (3, None))] == ["=", "↑3", "↓7", "new"]
+def test_rank_changes() -> None:
+    assert [rank_change(*pair).text for pair in ((1, 1), (1, 4), (9, 2), (3, None))] == [
+        "=",
+        "↑3",
+        "↓7",
+        "new",
+    ]
 
 
 @pytest.mark.slow
@@ -383,13 +388,13 @@ async def test_with_a_real_run_and_the_real_process(
         assert text == searcher.collection.queries[0].text
         hits = searcher.search(text, 20)
         answer = side(app, "first")
-        assert [row[-1] for row in words(answer.query_one(Hits))] == [hit.document.text for hit in hits]
+        assert [row[-1] for row in words(answer.query_one(Hits))] == [hit.text for hit in hits]
         assert [row[1] for row in words(answer.query_one(Hits))].count("✓") == sum(
             bool(h.grade) for h in hits
         )
         why = words(answer.query_one(Why))
         assert [(row[0], row[3]) for row in why] == [
-            (match.query_token, match.document_token) for match in searcher.explain(text, hits[0].document.id)
+            (match.query_token, match.document_token) for match in searcher.explain(text, hits[0].document)
         ]
         await pilot.press("slash")
         for wrong, says in (("x" * 10_000, "10,000 characters"), ("a\x07", "control character")):

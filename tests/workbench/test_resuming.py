@@ -52,7 +52,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         root = str(Path(__file__).parents[2])
         path.write_text(PROGRAM.format(python=sys.executable, root=root, home=str(tmp_path), does=does))
         path.chmod(0o755)
-        monkeypatch.setattr("workbench.data.start.program", lambda: str(path))
+        monkeypatch.setattr(
+            "workbench.data.start.python_command", lambda _, *arguments: [str(path), *arguments]
+        )
         return tmp_path / "argv.json"
 
     return make

@@ -10,20 +10,11 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.table import Cell, Column, Table, rank_change
 from workbench.widgets.text import bar, plain
 
 _BAR = 8
 _LEAST = 16  # cells that a document's text is given however narrow the screen
-
-
-def moved(rank: int, before: int | None) -> Cell:
-    """Return how far a document came up (↑) or down (↓) from its rank `before`; None: it was not there."""
-    if before is None:
-        return Cell("new", "dim")
-    change = before - rank
-    sign = f"↑{change}" if change > 0 else f"↓{-change}" if change < 0 else "="
-    return Cell(sign, "good" if change > 0 else "bad" if change < 0 else "dim")
 
 
 class Hits(Table):
@@ -150,7 +141,7 @@ class Answer(Vertical):
             relevant = bool(hit["grade"])
             row: list[Any] = [hit["rank"], Cell("✓" if relevant else " ", "good"), f"{hit['score']:.4f}"]
             if self.before is not None:
-                row.append(moved(hit["rank"], self.before.get(hit["document"])))
+                row.append(rank_change(hit["rank"], self.before.get(hit["document"])))
             if len(languages) > 1:
                 row.append(Cell(hit["language"], "dim"))
             rows.append([*row, Cell(hit["text"], "good" if relevant else "")])

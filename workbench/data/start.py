@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.errors import InputError, OpticalError
+from engine.jobs.child import child_environment, python_command
 from workbench.data.log import last_lines
 
 WATCH_SECONDS = 20.0
 """A run that cannot begin says so within this time."""
-
-
-def program() -> str:
-    """Return the program that belongs to this Python, else the one on the path.
-
-    Raises
-    ------
-    InputError
-        If there is neither.
-    """
-    beside = Path(sys.executable).with_name("optical-workbench")
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("optical-workbench")
-    if found is None:
-        raise InputError("optical-workbench is not installed beside this Python; install it with pip")
-    return found
 
 
 def start(command: Sequence[str]) -> str:
@@ -42,7 +25,12 @@ def start(command: Sequence[str]) -> str:
     """
     try:
         done = subprocess.run(
-            [program(), *command[1:]], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            python_command("engine.cli", *command[1:]),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=child_environment(),
         )
     except OSError as error:
         raise OpticalError(f"{command[0]}: cannot be started: {error.strerror}") from error

@@ -30,7 +30,6 @@ from __future__ import annotations
 import atexit
 import json
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -40,8 +39,10 @@ from itertools import count
 from queue import SimpleQueue
 from typing import IO, Any
 
-#: The program that answers. -P: a folder called engine/ in the user's working folder is not ours.
-COMMAND = (sys.executable, "-P", "-m", "engine.cli", "serve")
+from engine.jobs.child import child_environment, python_command
+
+#: The command line of the process.
+COMMAND = tuple(python_command("engine.cli", "serve"))
 _SECONDS_TO_END = 2.0
 
 
@@ -163,7 +164,11 @@ class Worker:
         errors = tempfile.TemporaryFile()  # noqa: SIM115  (its reader closes it)
         try:
             process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=child_environment(),
             )
         except OSError as error:
             errors.close()

@@ -13,12 +13,17 @@ from textual.widgets import Footer, Static
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
-from workbench.ask.answer import moved
-from workbench.results import figures as comparing
-from workbench.results.figures import Hit, Setting
+from workbench.results.figures import (
+    RankedDocument,
+    Setting,
+    name_of,
+    query_scores,
+    query_texts,
+    read_ranking,
+)
 from workbench.shell.screen import Watched
 from workbench.widgets.dialogs import Look
-from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.table import Cell, Column, Table, rank_change
 from workbench.widgets.text import plain, score, signed
 
 VIEWS = ("all queries", "improved", "worse", "changed nothing")
@@ -44,7 +49,7 @@ class QueriesScreen(Watched):
     class Ranked(Message):
         """The rankings of one query were read, one a run."""
 
-        def __init__(self, query: str, rankings: list[list[Hit]]) -> None:
+        def __init__(self, query: str, rankings: list[list[RankedDocument]]) -> None:
             super().__init__()
             self.query_id, self.rankings = query, rankings
 
@@ -72,10 +77,10 @@ class QueriesScreen(Watched):
         results = self.app.results  # type: ignore[attr-defined]
         try:
             scores = [
-                comparing.query_scores(results, self.setting, self.measure, run, self.code).get(self.code, {})
+                query_scores(results, self.setting, self.measure, run, self.code).get(self.code, {})
                 for run, _ in self.runs
             ]
-            texts = comparing.query_texts(results, self.setting, self.runs[-1][0], self.code)
+            texts = query_texts(results, self.setting, self.runs[-1][0], self.code)
         except OpticalError as error:
             self.post_message(self.Loaded([], {}, str(error)))
             return
@@ -112,7 +117,7 @@ class QueriesScreen(Watched):
         columns = [Column("Query", max(room, 20)), *columns, *[Column("Id")] * bool(self.texts)]
         self.query_one(Table).show(columns, rows, kept)
         counts = [sum(test(value) for value in change.values()) for test in (_better, _worse)]
-        text = Text(f"{comparing.name_of(self.code)}: {self.setting.words()}, {self.measure}\n")
+        text = Text(f"{name_of(self.code)}: {self.setting.describe()}, {self.measure}\n")
         text.append(" → ".join(name for _, name in self.runs), "bold")
         if both:
             same = len(queries) - sum(counts)
@@ -152,7 +157,7 @@ class QueriesScreen(Watched):
     def _rank(self, query: str) -> None:
         results = self.app.results  # type: ignore[attr-defined]
         try:
-            found = [comparing.ranking(results, self.setting, run, self.code, query) for run, _ in self.runs]
+            found = [read_ranking(results, self.setting, run, self.code, query) for run, _ in self.runs]
         except OpticalError as error:
             self.post_message(self.Loaded(self.scores, self.texts, str(error)))
             return
@@ -186,7 +191,7 @@ class QueriesScreen(Watched):
         self.app.push_screen(Look(title, columns, rows, note))
 
 
-def _hit(hit: Hit, before: dict[str, int] | None) -> list[Any]:
+def _hit(hit: RankedDocument, before: dict[str, int] | None) -> list[Any]:
     relevant = bool(hit.grade)
     cells: list[Any] = [
         Cell("✓" if relevant else " ", "good"),
@@ -194,7 +199,7 @@ def _hit(hit: Hit, before: dict[str, int] | None) -> list[Any]:
     ]
     cells.append(f"{hit.score:.4f}")
     if before is not None:
-        cells.append(moved(hit.rank, before.get(hit.document)))
+        cells.append(rank_change(hit.rank, before.get(hit.document)))
     return cells
 
 

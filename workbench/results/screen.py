@@ -15,13 +15,20 @@ from textual.widgets import Static
 from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.data.runs import Snapshot
-from workbench.results import figures as comparing
-from workbench.results.figures import Figures, Setting, Tests
-from workbench.results.layered_bars import SHADES
+from workbench.results.figures import (
+    GROUPS,
+    Figures,
+    RunComparison,
+    Setting,
+    compare_runs,
+    load_figures,
+    runs_with_scores,
+)
 from workbench.results.study_screen import StudyScreen
-from workbench.results.table import Tabulation
+from workbench.results.table import TableBuilder
 from workbench.shell.screen import Room
 from workbench.themes import curve_colours
+from workbench.widgets.bars import SHADES
 from workbench.widgets.dialogs import Choose
 from workbench.widgets.table import Table
 from workbench.widgets.text import age
@@ -53,7 +60,7 @@ class ResultsScreen(Room):
     class Tested(Message):
         """Two runs were compared."""
 
-        def __init__(self, test: Test, tests: Tests) -> None:
+        def __init__(self, test: Test, tests: RunComparison) -> None:
             super().__init__()
             self.test, self.tests = test, tests
 
@@ -73,7 +80,7 @@ class ResultsScreen(Room):
         self.base, self.base_chosen = "", False
         self.group = "none"
         self.sorted_by, self.reversed = 0, False
-        self.tests: dict[Test, Tests] = {}
+        self.tests: dict[Test, RunComparison] = {}
         self.testing: set[Test] = set()
 
     def body(self) -> ComposeResult:
@@ -99,7 +106,7 @@ class ResultsScreen(Room):
     @work(thread=True, exclusive=True, group="figures", exit_on_error=False)
     def _load(self, runs: list[str]) -> None:
         try:
-            self.post_message(self.Loaded(comparing.load_figures(self.bench.results, runs)))
+            self.post_message(self.Loaded(load_figures(self.bench.results, runs)))
         except OpticalError as error:
             self.post_message(self.Loaded(None, str(error)))
 
@@ -150,7 +157,7 @@ class ResultsScreen(Room):
             for run in runs[1:]:
                 self._test(run)
         paints = self._paints(runs)
-        tabulation = Tabulation(
+        builder = TableBuilder(
             self.figures,
             self.setting,
             self.measure,
@@ -162,17 +169,17 @@ class ResultsScreen(Room):
             self.roomy,
             paints,
         )
-        made = tabulation.several(runs) if several else tabulation.single(self.figures.runs[0])
-        table.fixed = 1 + bool(tabulation.paints)
+        made = builder.several_runs(runs) if several else builder.one_run(self.figures.runs[0])
+        table.fixed = 1 + bool(builder.paints)
         table.show(*made)
-        words = Text(f"{self.setting.words()}, revision {self.setting.revision[:12]}")
+        words = Text(f"{self.setting.describe()}, revision {self.setting.revision[:12]}")
         if len(self.figures.runs) > 1:
             words.append(f"\n{self.measure}; baseline {self.figures.names[self.base]}", "bold")
         else:
             words.append(f"\n{self.figures.names[self.figures.runs[0]]}", "bold")
         if self.group != "none":
             words.append(f"; grouped by {self.group}")
-        if tabulation.paints:
+        if builder.paints:
             words.append("\n")
             for run in runs:
                 sign, style = ("■", paints[run]) if paints[run].startswith("#") else (paints[run], "")
@@ -225,8 +232,8 @@ class ResultsScreen(Room):
         assert self.setting is not None
         return (self.setting, self.measure, self.base, run)
 
-    def _tests(self, run: str) -> Tests:
-        return self.tests.get(self._key(run), Tests())
+    def _tests(self, run: str) -> RunComparison:
+        return self.tests.get(self._key(run), RunComparison())
 
     def _test(self, run: str) -> None:
         test = self._key(run)
@@ -238,9 +245,9 @@ class ResultsScreen(Room):
     def _run_test(self, test: Test) -> None:
         setting, measure, base, run = test
         try:
-            tests = comparing.test_runs(self.bench.results, setting, measure, base, run)
+            tests = compare_runs(self.bench.results, setting, measure, base, run)
         except OpticalError as error:
-            tests = Tests(reason=str(error))
+            tests = RunComparison(reason=str(error))
         self.post_message(self.Tested(test, tests))
 
     @on(Tested)
@@ -268,7 +275,7 @@ class ResultsScreen(Room):
     @work(thread=True, exclusive=True, group="list", exit_on_error=False)
     def _list(self) -> None:
         try:
-            self.post_message(self.Listed(comparing.runs_with_scores(self.bench.results)))
+            self.post_message(self.Listed(runs_with_scores(self.bench.results)))
         except OpticalError as error:
             self.post_message(self.Loaded(None, str(error)))
 
@@ -340,7 +347,7 @@ class ResultsScreen(Room):
 
     def action_group(self) -> None:
         """Group by the next property."""
-        self.group = comparing.GROUPS[(comparing.GROUPS.index(self.group) + 1) % len(comparing.GROUPS)]
+        self.group = GROUPS[(GROUPS.index(self.group) + 1) % len(GROUPS)]
         self._fill()
 
     def action_sort(self) -> None:

@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from workbench.actions import bindings
-from workbench.results.layered_bars import Drawing
+from workbench.widgets.bars import Drawing
 from workbench.widgets.text import fit, plain
 
 _SAMPLE = 200  # rows that are looked at for the width of a column
@@ -38,6 +38,15 @@ class Cell(NamedTuple):
 
     text: str
     look: str
+
+
+def rank_change(rank: int, before: int | None) -> Cell:
+    """Return how far a document moved up (↑) or down (↓) from its rank `before`; None means it is new."""
+    if before is None:
+        return Cell("new", "dim")
+    change = before - rank
+    sign = f"↑{change}" if change > 0 else f"↓{-change}" if change < 0 else "="
+    return Cell(sign, "good" if change > 0 else "bad" if change < 0 else "dim")
 
 
 class Table(ScrollView, can_focus=True):

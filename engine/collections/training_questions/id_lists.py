@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.bitext.files import find
-from engine.collections.lines import read_numbered, read_objects, read_rows, text_of
-from engine.collections.questions.records import Question
-from engine.collections.questions.tables import read_texts
+from engine.collections.text_files import read_numbered, read_objects, read_rows, text_of
+from engine.collections.training_questions.question import TrainingQuestion
+from engine.collections.training_questions.text_tables import read_texts
 from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 
@@ -36,7 +36,7 @@ class _Example:
     scores: tuple[float, ...] | None = None
 
 
-def read_by_id(source: QuestionSource) -> list[Question]:
+def read_by_id(source: QuestionSource) -> list[TrainingQuestion]:
     """Read a source whose format is one of `engine.config.teacher.BY_ID`.
 
     Raises
@@ -51,7 +51,7 @@ def read_by_id(source: QuestionSource) -> list[Question]:
     wanted = ((name, e.line) for e in examples for name in e.passages)
     passages = read_texts(source.collection, wanted, path)
     return [
-        Question(
+        TrainingQuestion(
             topic=example.question,
             text=questions[example.question],
             language=source.question_language,

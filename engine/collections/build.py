@@ -13,7 +13,7 @@ from engine.errors import InputError
 
 
 @dataclass(frozen=True)
-class Facts:
+class CollectionFacts:
     """What is said of a collection: its name, protocol, direction, measures, origin and licence."""
 
     name: str
@@ -23,8 +23,8 @@ class Facts:
     source: str
 
 
-def assemble(
-    facts: Facts,
+def build_collection(
+    facts: CollectionFacts,
     topics: Iterable[Query],
     judgements: Mapping[str, Iterable[Judgement]],
     documents: Iterable[Document],
@@ -41,7 +41,7 @@ def assemble(
 
     Parameters
     ----------
-    facts : Facts
+    facts : CollectionFacts
     topics : iterable of Query
         Their ids are those of the collection.
     judgements : mapping of query id to iterable of Judgement

@@ -1,4 +1,4 @@
-"""Collections through the library ir_datasets: those of `engine.collections.families`, and any by its id.
+"""Collections that the library ir_datasets reads: the families, and any data set by its id.
 
 ir_datasets keeps its files in its own home, ``$IR_DATASETS_HOME`` or ``~/.ir_datasets``, and fetches what
 is missing there. It is read without the document stores it may have built, since those are pickles.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from engine.collections.assemble import Facts, assemble
 from engine.collections.base import Collection, Direction, Document, Query, language_code
-from engine.collections.families import FAMILIES, Family
+from engine.collections.build import CollectionFacts, build_collection
+from engine.collections.ir_datasets_families import FAMILIES, Family
 from engine.collections.trec import Judgement
 from engine.errors import InputError, nearest
 from engine.languages import language
@@ -42,7 +42,7 @@ def load_family(
     pool : {"all", "own"}
         Where the protocol puts all languages of documents into one pool, whether to do so.
     pool_limit : int, optional
-        As in `assemble`, for each pool.
+        As in `build_collection`, for each pool.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def load_dataset(
     languages, document_languages : sequence of str
         The language of the queries and of the documents, where ir_datasets does not say it.
     pool_limit : int, optional
-        As in `assemble`.
+        As in `build_collection`.
 
     Raises
     ------
@@ -146,8 +146,8 @@ def _collection(
         for judgement in _judgements(dataset, target):
             judgements.setdefault(f"{query}:{prefix}{judgement.topic}", []).append(judgement)
     counted: dict[str, int] = {}
-    collection = assemble(
-        Facts(
+    collection = build_collection(
+        CollectionFacts(
             name if label in (query, "all", "en") or direction == "en-xx" else f"{name}-{label}",
             name,
             direction,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from engine.collections.lareqa import load_lareqa_monolingual
-from engine.collections.questions.read import read_questions
-from engine.collections.questions.squad import across
+from engine.collections.training_questions.read import read_questions
+from engine.collections.training_questions.squad import across
 from engine.config import QuestionSource
 from engine.errors import InputError
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from engine.collections.questions.by_id import read_by_id
-from engine.collections.questions.records import Question
-from engine.collections.questions.squad import read_squad
-from engine.collections.questions.texts import read_texts_inside
+from engine.collections.training_questions.id_lists import read_by_id
+from engine.collections.training_questions.inline_texts import read_texts_inside
+from engine.collections.training_questions.question import TrainingQuestion
+from engine.collections.training_questions.squad import read_squad
 from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 from engine.languages import language
 
-_READERS: dict[str, Callable[[QuestionSource], list[Question]]] = {
+_READERS: dict[str, Callable[[QuestionSource], list[TrainingQuestion]]] = {
     "triples": read_by_id,
     "colbert": read_by_id,
     "pylate": read_by_id,
@@ -23,7 +23,7 @@ _READERS: dict[str, Callable[[QuestionSource], list[Question]]] = {
 }
 
 
-def read_questions(source: QuestionSource) -> list[Question]:
+def read_questions(source: QuestionSource) -> list[TrainingQuestion]:
     """Read the examples of `source`, in their order.
 
     Raises

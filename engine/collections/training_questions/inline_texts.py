@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.bitext.files import find
-from engine.collections.lines import read_objects, read_rows, text_of
-from engine.collections.questions.records import Question
+from engine.collections.text_files import read_objects, read_rows, text_of
+from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 
 
-def read_texts_inside(source: QuestionSource) -> list[Question]:
+def read_texts_inside(source: QuestionSource) -> list[TrainingQuestion]:
     """Read a source of the format ``text-triples`` or ``tevatron``.
 
     Raises
@@ -31,7 +31,7 @@ def read_texts_inside(source: QuestionSource) -> list[Question]:
     """
     found = _READERS[source.format](find(source.path))
     return [
-        Question(
+        TrainingQuestion(
             topic=topic,
             text=text,
             language=source.question_language,

@@ -14,7 +14,7 @@ _PARALLEL = ("lareqa", "mlqa-r")
 _PAIRED = ("bitext", "tatoeba")
 
 
-def gold_translations(collection: Collection, config: CollectionConfig, target: str, seed: int) -> list[str]:
+def human_translations(collection: Collection, config: CollectionConfig, target: str, seed: int) -> list[str]:
     """Return every query of `collection` in the language `target`, as people translated it.
 
     XQuAD-R and MLQA-R put one question in several languages, so that of the same id is taken. Bitext and

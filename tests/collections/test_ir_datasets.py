@@ -14,8 +14,8 @@ import pytest
 from engine.cli.figures import MEASURES
 from engine.collections import folder
 from engine.collections.african import AFRICLIRMATRIX, CIRAL
-from engine.collections.catalogue import load_dataset, load_family
-from engine.collections.families import FAMILIES
+from engine.collections.ir_datasets_families import FAMILIES
+from engine.collections.ir_datasets_reader import load_dataset, load_family
 from engine.collections.load import load_collections
 from engine.config import COLLECTIONS_WITH, CollectionConfig
 from engine.errors import InputError
@@ -100,7 +100,7 @@ for code3, count in (("fas", 2), ("rus", 1)):
         {"id": f"{code3}-{n}", "cc_file": "f", "time": "t", "title": "A", "text": "b", "url": "u"}
         for n in range(1, count + 1))))
 
-from engine.collections.catalogue import load_dataset, load_family
+from engine.collections.ir_datasets_reader import load_dataset, load_family
 from engine.errors import InputError
 
 def told(collections):

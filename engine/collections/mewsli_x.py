@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.collections.assemble import Facts, assemble
 from engine.collections.base import Collection, Document, Query
-from engine.collections.lines import read_objects, text_of
+from engine.collections.build import CollectionFacts, build_collection
+from engine.collections.text_files import read_objects, text_of
 from engine.collections.trec import Judgement
 from engine.errors import InputError
 from engine.languages import language
@@ -32,7 +32,7 @@ _RESTORE = (
     "run get-mewsli-x.sh of github.com/google-research/google-research "
     "(dense_representations_for_entity_retrieval/mel) and use the files it writes"
 )
-_FACTS = Facts(
+_FACTS = CollectionFacts(
     "mewsli-x",
     "xtreme-r",
     "xx-xx",
@@ -57,7 +57,7 @@ class Mention(NamedTuple):
     line: int
 
 
-def load_mewslix(
+def load_mewsli_x(
     folder: Path,
     languages: Sequence[str] = (),
     document_languages: Sequence[str] = (),
@@ -77,7 +77,7 @@ def load_mewslix(
     split : {"test", "dev", "wikipedia-dev"}, optional
         WikiNews's test (none takes it) or dev part, or the dev part of the English Wikipedia mentions.
     pool_limit : int, optional
-        As in `assemble`.
+        As in `build_collection`.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def load_mewslix(
         query.id: [Judgement(mention.id, mention.entity, 1, path, mention.line)]
         for query, mention in zip(queries, mentions, strict=True)
     }
-    return assemble(
+    return build_collection(
         _FACTS,
         queries,
         gold,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.app import Workbench
-from workbench.results.layered_bars import SHADES, Drawing, layers
+from workbench.widgets.bars import SHADES, Drawing, layers
 from workbench.widgets.table import Table
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"

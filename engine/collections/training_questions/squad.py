@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.bitext.files import damage_named, find, open_bytes
-from engine.collections.questions.records import Question
+from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 
@@ -25,7 +25,7 @@ from engine.errors import InputError
 _END = re.compile(r"(?<=[.!?։؟۔।॥])\s+|(?<=[。！？])")
 
 
-def read_squad(source: QuestionSource) -> list[Question]:
+def read_squad(source: QuestionSource) -> list[TrainingQuestion]:
     """Read a source of the format ``squad``.
 
     Raises
@@ -46,19 +46,19 @@ def read_squad(source: QuestionSource) -> list[Question]:
     return list(islice(questions, source.start, source.stop))
 
 
-def across(questions: Sequence[Question]) -> Iterator[Question]:
+def across(questions: Sequence[TrainingQuestion]) -> Iterator[TrainingQuestion]:
     """Yield questions in one language with the passages of the same topic in each other language.
 
     Those given are monolingual; each topic counts once a language.
     """
-    topics: dict[str, dict[str, Question]] = {}
+    topics: dict[str, dict[str, TrainingQuestion]] = {}
     for question in questions:
         topics.setdefault(question.topic, {}).setdefault(question.language, question)
     for known in topics.values():
         for asked in known.values():
             for answered in known.values():
                 if asked.language != answered.language:
-                    yield Question(
+                    yield TrainingQuestion(
                         topic=asked.topic,
                         text=asked.text,
                         language=asked.language,
@@ -67,7 +67,7 @@ def across(questions: Sequence[Question]) -> Iterator[Question]:
                     )
 
 
-def _questions(paragraph: dict[str, Any], source: QuestionSource) -> Iterator[Question]:
+def _questions(paragraph: dict[str, Any], source: QuestionSource) -> Iterator[TrainingQuestion]:
     context = paragraph["context"]
     bounds = [(0, len(context))]
     if source.passage == "sentence":
@@ -83,7 +83,7 @@ def _questions(paragraph: dict[str, Any], source: QuestionSource) -> Iterator[Qu
             raise ValueError(f"question {entry['id']} is empty, or its answer is in no sentence")
         answer = passages[inside[0]]
         others = tuple(dict.fromkeys(other for other in passages if other and other != answer))
-        yield Question(
+        yield TrainingQuestion(
             topic=str(entry["id"]),
             text=text,
             language=source.question_language,

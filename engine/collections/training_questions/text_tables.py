@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.bitext.files import find
-from engine.collections.lines import read_numbered, read_objects, text_of
+from engine.collections.text_files import read_numbered, read_objects, text_of
 from engine.errors import InputError
 
 

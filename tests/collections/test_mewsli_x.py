@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.collections.load import load_collections
-from engine.collections.mewslix import load_mewslix, read_pairs
+from engine.collections.mewsli_x import load_mewsli_x, read_pairs
 from engine.config import CollectionConfig
 from engine.errors import InputError
 
@@ -93,25 +93,25 @@ def test_mentions_and_candidates_field_by_field(folder: Path) -> None:
 
 
 def test_languages_of_mentions_and_of_descriptions_can_be_chosen(folder: Path) -> None:
-    assert [q.id for q in load_mewslix(folder, ["deu"], split="dev").queries] == ["de:m3"]
-    part = load_mewslix(folder, (), ["fi", "en"], "dev")
+    assert [q.id for q in load_mewsli_x(folder, ["deu"], split="dev").queries] == ["de:m3"]
+    part = load_mewsli_x(folder, (), ["fi", "en"], "dev")
     assert [q.id for q in part.queries] == ["en:m1", "de:m3"] and len(part.documents) == 2
     with pytest.raises(InputError, match="no mention in sw"):
-        load_mewslix(folder, ["sw"], split="dev")
+        load_mewsli_x(folder, ["sw"], split="dev")
 
 
 def test_text_that_is_not_restored_is_refused_with_what_to_run(folder: Path) -> None:
     bare = {"context": context("en", ""), "mentions": [mention("m1", "Helsinki", 23, "Q1757")]}
     write(folder / "wikinews_mentions-dev.jsonl", bare)
     with pytest.raises(InputError, match=r"dev\.jsonl, line 1: .*not restored; run get-mewsli-x\.sh"):
-        load_mewslix(folder, split="dev")
+        load_mewsli_x(folder, split="dev")
     write(folder / "wikinews_mentions_no_text-test.jsonl", bare)
     with pytest.raises(InputError, match=r"no_text-test\.jsonl: .*not restored; run get-mewsli-x\.sh"):
-        load_mewslix(folder)
+        load_mewsli_x(folder)
     with pytest.raises(InputError, match=r"wikipedia_pairs-dev\.jsonl is not here; run get-mewsli-x\.sh"):
-        load_mewslix(folder, split="wikipedia-dev")
+        load_mewsli_x(folder, split="wikipedia-dev")
     with pytest.raises(InputError, match="no split 'train'; it has test, dev, wikipedia-dev"):
-        load_mewslix(folder, split="train")
+        load_mewsli_x(folder, split="train")
 
 
 def test_wikipedia_pairs_are_read_and_their_dev_part_asks_the_same_candidates(folder: Path) -> None:
@@ -123,7 +123,7 @@ def test_wikipedia_pairs_are_read_and_their_dev_part_asks_the_same_candidates(fo
     write(path, pair)
     ((found, description),) = read_pairs(path)
     assert (found.text, description.text) == ("Espoo: Trains ran to Espoo.", "Espoo is a city.")
-    assert load_mewslix(folder, split="wikipedia-dev").judgements == {"en:w1": {"Q47034": 1}}
+    assert load_mewsli_x(folder, split="wikipedia-dev").judgements == {"en:w1": {"Q47034": 1}}
     write(path, {**pair, "entity": entity("Q33", "Finland is a country.", "en")})
     with pytest.raises(InputError, match="line 1: the mention is of 'Q47034' and the description of 'Q33'"):
         list(read_pairs(path))
@@ -151,7 +151,7 @@ def test_a_mention_that_is_not_what_it_says_is_refused(
     record = {**mention("m1", "Helsinki", 23, "Q1757"), **change}
     write(folder / "wikinews_mentions-dev.jsonl", {"context": context("en"), "mentions": [record]})
     with pytest.raises(InputError) as caught:
-        load_mewslix(folder, split="dev")
+        load_mewsli_x(folder, split="dev")
     assert "wikinews_mentions-dev.jsonl, line 1: " in str(caught.value) and words in str(caught.value)
 
 
@@ -169,5 +169,5 @@ def test_broken_candidates_are_refused_by_line(
 ) -> None:
     write(folder / "candidate_set_entities.jsonl", *records)
     with pytest.raises(InputError) as caught:
-        load_mewslix(folder, split="dev")
+        load_mewsli_x(folder, split="dev")
     assert "candidate_set_entities.jsonl, " in str(caught.value) and words in str(caught.value)

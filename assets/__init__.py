@@ -1,1 +1,0 @@
-"""Presets, themes and reference results that ship with the product."""

@@ -1,0 +1,55 @@
+"""Command lines and environments of the Python processes that this program starts."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from pathlib import Path
+
+#: The folder that holds the packages ``engine`` and ``workbench``.
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def python_command(module: str, *arguments: str) -> list[str]:
+    """Return the command line that runs `module` in another process of this Python interpreter.
+
+    Start the process with the environment that `child_environment` returns. Then the command works in any
+    working folder, also in one that holds an ``engine.py`` or a ``workbench/``: the option ``-P`` keeps the
+    working folder out of the child's search path.
+
+    Parameters
+    ----------
+    module : str
+        The module's full name, such as ``engine.cli``.
+    *arguments : str
+        The arguments that the module reads from ``sys.argv``.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def child_environment() -> dict[str, str]:
+    """Return a copy of this process's environment in which a child imports the same packages.
+
+    ``PYTHONPATH`` changes in two ways. The folder that holds this program's packages comes first, unless it
+    is a folder of installed packages. Entries that name the working folder are left out (an empty entry does
+    so), because modules there could hide ours.
+    """
+    here = _working_folder()
+    folders = [here / entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    kept = [str(folder) for folder in folders if folder.resolve() not in (here, _ROOT)]
+    if str(_ROOT) not in _installed_folders():
+        kept.insert(0, str(_ROOT))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**environment, "PYTHONPATH": os.pathsep.join(kept)} if kept else environment
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # it was deleted; nothing can be imported from it
+        return Path(os.sep)
+
+
+def _installed_folders() -> set[str]:
+    return {str(Path(folder).resolve()) for folder in (*site.getsitepackages(), site.getusersitepackages())}

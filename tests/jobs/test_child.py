@@ -1,0 +1,114 @@
+"""Child processes import our packages in any working folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from engine.jobs.child import child_environment, python_command
+from workbench.data.warm_process import Reply, Worker
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = ("engine.py", "psutil.py", "workbench/__init__.py", "assets/__init__.py", "optical_workbench.py")
+
+
+@pytest.fixture(params=[None, "", ".", "{root}:", ":{root}:."], ids=str)
+def hostile(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder whose modules are called as ours, under several values of PYTHONPATH."""
+    folder = tmp_path / "hostile"
+    for name in HOSTILE:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("import os\nos._exit(99)\n")
+    monkeypatch.chdir(folder)
+    if request.param is None:
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+    else:
+        monkeypatch.setenv("PYTHONPATH", request.param.format(root=ROOT))
+    return folder
+
+
+def test_a_child_imports_our_packages(hostile: Path) -> None:
+    done = subprocess.run(
+        python_command("engine.cli", "config", "presets"),
+        capture_output=True, text=True, env=child_environment(),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "") and "optical-contrast" in done.stdout
+
+
+def test_the_warm_process_starts(hostile: Path) -> None:
+    from queue import SimpleQueue
+
+    replies: SimpleQueue[Reply] = SimpleQueue()
+    worker = Worker()
+    try:
+        worker.request("no-such-operation", replies.put)
+        assert replies.get(timeout=60).error.startswith("there is no operation ")
+    finally:
+        worker.close()
+
+
+def test_a_detached_run_and_the_app_start_from_the_command(hostile: Path, tmp_path: Path) -> None:
+    """The command starts a detached child, which runs until it finds that the bitext is missing."""
+    config = tmp_path / "run.toml"
+    config.write_text('kind = "distil"\n[[bitext]]\npath = "missing.tsv"\nlanguage = "sw"\n')
+    results = tmp_path / "results.duckdb"
+    done = subprocess.run(
+        python_command("engine.cli", "run", str(config), "--detach", "--json", "--results", str(results)),
+        capture_output=True, text=True, env=child_environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    started = json.loads(done.stdout)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(started["pid"]).wait(120)
+    record = json.loads((tmp_path / "runs" / started["run"] / "run.json").read_text("utf-8"))
+    assert record["state"] == "failed" and "missing.tsv" in record["failure"]
+
+
+def test_the_app_opens(hostile: Path) -> None:
+    """``optical-workbench`` replaces itself by the app; the child's own path must not be the folder's."""
+    keyboard, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 80))
+    app = subprocess.Popen(
+        python_command("engine.cli"), stdin=end, stdout=end, stderr=end, env=child_environment(),
+        start_new_session=True, preexec_fn=lambda: os.login_tty(end),
+    )  # fmt: skip
+    try:
+        os.close(end)
+        seen = b""
+        while b"Quit" not in seen:  # the footer: the first screen is painted
+            seen += os.read(keyboard, 1 << 16)
+    finally:
+        app.kill()
+        app.wait()
+        os.close(keyboard)
+
+
+def test_the_search_path_keeps_the_users_other_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["lib", "/elsewhere", "", str(tmp_path)]))
+    path = child_environment()["PYTHONPATH"].split(os.pathsep)
+    assert path[-2:] == [str(tmp_path / "lib"), "/elsewhere"] and str(tmp_path) not in path
+    assert path[:-2] in ([], [str(ROOT)])
+
+
+def test_a_deleted_working_folder_is_no_error(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from engine.jobs.child import child_environment; os.mkdir('gone'); os.chdir('gone');"
+        "os.rmdir('../gone'); child_environment(); print('done')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=child_environment()
+    )
+    assert done.stderr == "" and done.stdout == "done\n"

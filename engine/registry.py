@@ -236,6 +236,11 @@ class OneOf:
         return {**handler(core_schema.str_schema()), "enum": list(self.choices)}
 
 
+def describe(text: str, entries: Mapping[str, Any]) -> str:
+    """Return the description of a setting that names an entry: `text`, then each name with its meaning."""
+    return f"{text} {'; '.join(f'{name}: {entry.meaning}' for name, entry in entries.items())}."
+
+
 def resolve_reference(reference: str) -> Any:
     """Return the object that ``module:attribute`` names; entries refer so to code that is slow to import.
 

@@ -98,10 +98,6 @@ LEXICAL_SCORINGS = SCORINGS.select(lambda scoring: scoring.compares == "texts")
 """Scorings that compare texts, without an encoder."""
 
 
-def has_own_table(name: str) -> bool:
-    """Return whether figures under the scoring `name` share a table only with figures of the same scoring.
-
-    True for scorings of encoders. Figures of a run without an encoder may stand in the tables of others. A
-    name that is not registered, such as that of a distribution that is no longer installed, is kept apart.
-    """
-    return name not in SCORINGS or SCORINGS[name].of_encoders
+SHARED_SCORINGS = SCORINGS.select(lambda scoring: not scoring.of_encoders)
+"""Scorings of runs without an encoder. Their figures are also shown in the tables of encoder scorings. A
+name that is not registered, such as that of an uninstalled distribution, is not among them."""

@@ -157,7 +157,9 @@ async def until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
 async def settled(pilot: Pilot[None]) -> None:
     """Wait for the runs and the curves."""
     app = pilot.app
-    await until(pilot, lambda: app.snapshot is not None and CATCHING_UP not in app.snapshot.problems)  # type: ignore[attr-defined]
+    await until(
+        pilot, lambda: app.context.snapshot is not None and CATCHING_UP not in app.context.snapshot.problems
+    )  # type: ignore[attr-defined]
     await until(pilot, lambda: app.screen.query("Plot"))
     await until(pilot, lambda: app.screen.curves)  # type: ignore[attr-defined]
 

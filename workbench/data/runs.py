@@ -40,7 +40,7 @@ class Snapshot:
     """Counts the changes of the database."""
 
 
-class Store:
+class RunStore:
     """Reads the runs beside one database, and ingests what changed. One thread at a time calls `poll`."""
 
     def __init__(self, results: Path) -> None:
@@ -57,7 +57,7 @@ class Store:
         self._database: tuple[float, int] | None = None
 
     def poll(self, early: Callable[[Snapshot], object] = lambda snapshot: None) -> Snapshot:
-        """Look at all run folders, bring the database up to date, and return the runs.
+        """TableDialog at all run folders, bring the database up to date, and return the runs.
 
         What the folders alone tell goes to `early` the first time, since a large database takes its time.
         """

@@ -17,15 +17,16 @@ from textual.widgets import ContentSwitcher, Input, Static
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
+from workbench.context import Context
 from workbench.data.log import last_lines
 from workbench.data.runs import Run, Snapshot, difference, encoder_of, flat, headline, languages_of
 from workbench.runs.curves_model import Curves, Follower
 from workbench.runs.edit import Editing
-from workbench.shell.screen import Room
+from workbench.shell.screen import ModeScreen
 from workbench.themes import curve_colours
-from workbench.widgets.entry import Entry
 from workbench.widgets.table import Cell, Column, Table
 from workbench.widgets.text import age, duration, number, score
+from workbench.widgets.text_input import TextInput
 
 LOOKS = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
 SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
@@ -43,7 +44,7 @@ Runs are looked for in [b]{folder}[/]; OPTICAL_RESULTS names another results dat
 """
 
 
-class RunsScreen(Editing, Room):
+class RunsScreen(Editing, ModeScreen):
     """The runs."""
 
     HELP = (
@@ -53,7 +54,7 @@ class RunsScreen(Editing, Room):
     )
     # The curves' keys work from the table too.
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs"), *bindings("curves")]
-    room = "runs"
+    scope = "runs"
 
     class Followed(Message):
         """The curves and the log of the shown runs were read."""
@@ -65,8 +66,8 @@ class RunsScreen(Editing, Room):
     class PlotsReady(Message):
         """The plotting library was imported."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self.runs: list[Run] = []
         self.shown: list[Run] = []
         self.marked: dict[str, int] = {}
@@ -74,9 +75,9 @@ class RunsScreen(Editing, Room):
         self.follower = Follower()
         self.curves: dict[str, Curves] = {}
 
-    def body(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """The filter, the table and the details."""
-        yield Entry(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
+        yield TextInput(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
         yield Static(id="greeting")
         with Container(id="runs-body"):
             yield Table(id="runs-table", fixed=3, empty="reading runs …")
@@ -90,8 +91,8 @@ class RunsScreen(Editing, Room):
         super().on_mount()
         self.query_one("#greeting").display = False
         self.query_one("#runs-table").focus()
-        if self.bench.snapshot is None:
-            self.say("reading runs …")
+        if self.context.snapshot is None:
+            self.show_status("reading runs …")
         self.call_after_refresh(self._import_plots)
 
     @work(thread=True, group="plots", exit_on_error=False)
@@ -114,7 +115,7 @@ class RunsScreen(Editing, Room):
         self.query_one("#greeting").display = not self.runs
         self.query_one("#runs-body").display = bool(self.runs)
         if not self.runs:
-            greeting = GREETING.format(folder=self.bench.store.folder)
+            greeting = GREETING.format(folder=self.context.store.folder)
             self.query_one("#greeting", Static).update(greeting)
         known = {run["id"] for run in self.runs}
         self.marked = {run: colour for run, colour in self.marked.items() if run in known}
@@ -168,21 +169,21 @@ class RunsScreen(Editing, Room):
         """Say what is wrong, else what is known of the run under the cursor."""
         if time.monotonic() - self.refused < READING_SECONDS:
             return
-        problems = self.bench.snapshot.problems if self.bench.snapshot else []
+        problems = self.context.snapshot.problems if self.context.snapshot else []
         if self.refusal:
-            self.say(self.refusal, "warn")
+            self.show_status(self.refusal, "warn")
             return
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            self.say(problems[0] + more, "warn")
+            self.show_status(problems[0] + more, "warn")
             return
         run = self.run_here
         if run is None:
-            self.say()
+            self.show_status()
             return
         way_out = " (r resumes it)" if run["state"] in ("stopped", "failed", "crashed") else ""
         if run["failure"]:
-            self.say(f"{run['id']}: {run['failure']}{way_out}", "bad")
+            self.show_status(f"{run['id']}: {run['failure']}{way_out}", "bad")
             return
         parts = [f"{run['state']}{way_out}"] if way_out else []
         if run["started"] and run["ended"]:
@@ -200,7 +201,7 @@ class RunsScreen(Editing, Room):
         hidden = len(self.runs) - len(self.shown)
         if hidden:
             parts.append(f"{hidden} runs filtered out")
-        self.say(" · ".join([*parts, run["id"]]))
+        self.show_status(" · ".join([*parts, run["id"]]))
 
     @property
     def run_here(self) -> Run | None:
@@ -229,7 +230,7 @@ class RunsScreen(Editing, Room):
     @on(Table.Chosen, "#runs-table")
     def action_results(self) -> None:
         """Go to the results of the marked runs, else of this one."""
-        self.bench.show_results([run["id"] for run in self.chosen()])
+        self.context.show_results([run["id"] for run in self.chosen()])
 
     def _follow(self) -> None:
         here = self.run_here
@@ -364,7 +365,7 @@ class RunsScreen(Editing, Room):
 
     def action_diff(self) -> None:
         """Show the settings in which the marked runs differ."""
-        from workbench.widgets.dialogs import Look
+        from workbench.widgets.dialogs import TableDialog
 
         runs = self._drawn()
         if len(runs) < 2:
@@ -373,14 +374,13 @@ class RunsScreen(Editing, Room):
         columns = [Column("Setting"), *(Column(run["name"]) for run in runs)]
         rows = [(name, *(_setting(value) for value in values)) for name, values in difference(runs)]
         note = "" if rows else "They have the same settings."
-        self.app.push_screen(Look("Settings that differ", columns, rows, note))
+        self.app.push_screen(TableDialog("Settings that differ", columns, rows, note))
 
     def action_plans(self) -> None:
         """Go to this run's plans."""
         run = self.run_here
         if run is not None:
-            self.bench.chosen_runs = [run["id"]]
-            self.bench.action_go("plan")
+            self.context.show_plans([run["id"]])
 
 
 def _setting(value: Any) -> Any:

@@ -94,7 +94,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
     ),
     "results": (
         Action("choose_runs", "r", "Runs", "Choose the runs to show", True),
-        Action("choose_setting", "c", "Collection", "Choose collection, protocol and direction", True),
+        Action("choose_setting", "c", "Collection", "ChoiceDialog collection, protocol and direction", True),
         Action("choose_measure", "m", "Measure", "Choose the measure", True),
         Action("baseline", "b", "Baseline", "Take the next run as the baseline", True),
         Action("group", "g", "Group", "Group by script, family, resource level, or not", True),
@@ -156,10 +156,12 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("leave", "escape", "Give up", "Give up what is under way, or go to the hits"),
     ),
     "sql": (
-        Action("ask", "f5,ctrl+j", "Run", "Ask the question in the editor", True),
-        Action("cancel", "escape", "Cancel", "Cancel the question under way", True),
-        Action("history", "f8", "History", "Choose an earlier question", True),
-        Action("export", "ctrl+s", "Export", "Write the answer to a CSV or Parquet file", True),
+        Action("run", "f5,ctrl+j", "Run", "Run the statement in the editor", True),
+        Action("cancel", "escape", "Cancel", "Cancel the statement that is running", True),
+        Action("history", "f8", "History", "Choose a statement that ran before", True),
+        Action(
+            "export", "ctrl+s", "Export", "Write all rows of the statement to a CSV or Parquet file", True
+        ),
     ),
     "table": (
         Action("page('top')", "home", "Top", "Go to the first row"),

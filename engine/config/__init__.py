@@ -21,9 +21,12 @@ from engine.config.load import (
     KINDS,
     AnyConfig,
     load_config,
+    merge_settings,
+    over_preset,
     parse_config,
     preset_settings,
     presets,
+    read_settings,
 )
 from engine.config.pretraining import PretrainConfig, TextConfig
 from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
@@ -61,7 +64,10 @@ __all__ = [
     "TranslationConfig",
     "TransportConfig",
     "load_config",
+    "merge_settings",
+    "over_preset",
     "parse_config",
     "preset_settings",
     "presets",
+    "read_settings",
 ]

@@ -68,17 +68,47 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> AnyConfig:
         If the file is missing or broken, or a key or value is not what the models declare; the sentence
         names the key and, for an unknown one, the nearest.
     """
+    source = presets().get(str(path), Path(path))
+    return parse_config(read_settings(source, overrides), source)
+
+
+def read_settings(path: Path | str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the settings in a TOML file or preset, over those of the preset it names, without validation.
+
+    The parameters and errors are those of `load_config`.
+    """
     known = presets()
     source = known.get(str(path), Path(path))
     settings = _read_toml(source)
     for override in overrides:
         _override(settings, override)
-    name = settings.get("preset")
     if source in known.values():
-        settings["preset"] = source.stem
-    elif name is not None:
-        settings = _overlay(preset_settings(str(name)), settings)
-    return parse_config(settings, source)
+        return {**settings, "preset": source.stem}
+    return over_preset(settings)
+
+
+def over_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `settings` over those of the preset that their key ``preset`` names, if they have one.
+
+    Raises
+    ------
+    InputError
+        If there is no such preset.
+    """
+    name = settings.get("preset")
+    return merge_settings({} if name is None else preset_settings(str(name)), settings)
+
+
+def merge_settings(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `top`; tables in both are merged, all other values replaced."""
+    merged = dict(base)
+    for key, value in top.items():
+        under = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            merged[key] = merge_settings(under, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) -> AnyConfig:
@@ -125,10 +155,3 @@ def _override(settings: dict[str, Any], override: str) -> None:
         if not isinstance(settings, dict):
             raise InputError(f"--set {key}: {parent!r} holds no further keys")
     settings[last] = value
-
-
-def _overlay(base: dict[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    for key, value in top.items():
-        both_tables = isinstance(value, dict) and isinstance(base.get(key), dict)
-        base[key] = _overlay(base[key], value) if both_tables else value
-    return base

@@ -129,14 +129,14 @@ def app(askable: Path, tools: Any, monkeypatch: pytest.MonkeyPatch) -> Workbench
 
 @pytest.fixture
 def finder(app: Workbench) -> Iterator[Finder]:
-    app.worker.close()
-    app.worker = finder = Finder()  # type: ignore[assignment]
+    app.context.warm.close()
+    app.context.warm = finder = Finder()  # type: ignore[assignment]
     yield finder
     finder.close()
 
 
 async def opened(app: Workbench, pilot: Pilot[None], tools: Any) -> None:
-    await tools.until(pilot, lambda: app.snapshot is not None)
+    await tools.until(pilot, lambda: app.context.snapshot is not None)
     await pilot.press("5")
     await tools.until(pilot, lambda: getattr(app.screen, "pool", None))
 
@@ -152,7 +152,7 @@ async def explained(app: Workbench, pilot: Pilot[None], tools: Any) -> None:
     def done() -> bool:
         answers = app.screen.answers  # type: ignore[attr-defined]
         return all(answer.result and answer.query_one(Why).rows for answer in answers) and not (
-            app.screen.waiting  # type: ignore[attr-defined]
+            app.screen.requests.waiting  # type: ignore[attr-defined]
         )
 
     await tools.until(pilot, done)
@@ -198,9 +198,9 @@ async def test_a_query_is_answered_and_explained(app: Workbench, finder: Finder,
         assert lengths == sorted(lengths, reverse=True) and lengths[0] == 8 and lengths[-1] == 0
 
         await pilot.press("6")
-        await tools.until(pilot, lambda: app.screen.room == "sql")  # type: ignore[attr-defined]
+        await tools.until(pilot, lambda: app.screen.scope == "sql")  # type: ignore[attr-defined]
         await pilot.press("f7")
-        await tools.until(pilot, lambda: app.screen.room == "ask")  # type: ignore[attr-defined]
+        await tools.until(pilot, lambda: app.screen.scope == "ask")  # type: ignore[attr-defined]
         assert app.screen.query_one(Input).value == "wapi"
         assert side(app, "first").document == "d0"
         assert len(finder.asked("collections")) == len(finder.asked("search")) == 1
@@ -324,22 +324,22 @@ async def test_nothing_to_ask(tmp_path: Path, tools: Any) -> None:
     tools.make_run(tmp_path / "runs", 0, "alone", scored=False)
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("5")
         await tools.until(pilot, lambda: "no run can be asked yet" in tools.status(pilot))
         await pilot.press(*"maji", "enter", "escape", "r", "c", "l", "number_sign", "v")
         await pilot.pause()
         assert "no run can be asked yet" in tools.status(pilot)
-        assert app.worker.pid is None
+        assert app.context.warm.pid is None
 
 
 async def test_a_run_that_is_deleted_is_asked_no_more(
     app: Workbench, finder: Finder, tools: Any, tmp_path: Path
 ) -> None:
     home = tmp_path / "copy"
-    shutil.copytree(app.results.absolute().parent, home)
+    shutil.copytree(app.context.results.absolute().parent, home)
     copied = Workbench(home / "results.duckdb")
-    copied.worker = finder  # type: ignore[assignment]
+    copied.context.warm = finder  # type: ignore[assignment]
     async with copied.run_test(size=(80, 24), notifications=True) as pilot:
         await opened(copied, pilot, tools)
         (folder,) = (home / "runs").glob("*-optical")
@@ -370,13 +370,14 @@ async def test_with_a_real_run_and_the_real_process(
     import torch
 
     from engine.config import parse_config
+    from engine.inspect.explain import explain
     from engine.inspect.search import Searcher
     from engine.runs.execute import execute
 
     torch.set_num_threads(1)
     settings = tiny.settings("sw", "mr", training={"steps": 4, "evaluate_every": 2})
     run, _ = execute(parse_config(settings), tmp_path / "runs", ["test"])
-    searcher = Searcher(run, None, "sw", torch.float32)
+    searcher = Searcher(run, "sw", precision=torch.float32)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
@@ -394,7 +395,7 @@ async def test_with_a_real_run_and_the_real_process(
         )
         why = words(answer.query_one(Why))
         assert [(row[0], row[3]) for row in why] == [
-            (match.query_token, match.document_token) for match in searcher.explain(text, hits[0].document)
+            (match.query_token, match.document_token) for match in explain(searcher, text, hits[0].document)
         ]
         await pilot.press("slash")
         for wrong, says in (("x" * 10_000, "10,000 characters"), ("a\x07", "control character")):
@@ -402,8 +403,8 @@ async def test_with_a_real_run_and_the_real_process(
             app.screen.query_one(Input).focus()
             await pilot.press("enter")
             await tools.until(pilot, lambda says=says: says in tools.status(pilot))
-        assert app.worker.pid is not None
-    assert app.worker.pid is None
+        assert app.context.warm.pid is not None
+    assert app.context.warm.pid is None
 
 
 # -- pictures -----------------------------------------------------------------------------------------
@@ -439,8 +440,8 @@ def test_picture_in_other_looks(
     monkeypatch.setattr(Input, "cursor_blink", False)
     if look == "no colours":
         monkeypatch.setenv("NO_COLOR", "1")
-        app = Workbench(app.results)
-        app.worker = finder  # type: ignore[assignment]
+        app = Workbench(app.context.results)
+        app.context.warm = finder  # type: ignore[assignment]
     else:
         app.theme = "workbench-light"
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: _pictured(app, pilot, tools, 2))

@@ -9,13 +9,16 @@ from typing import Any
 from rich.text import Text
 from textual.widgets import Static
 
+from engine.durations import age_text
 from engine.languages import LANGUAGES
 from workbench.ask.answer import Answer
+from workbench.context import Context
 from workbench.data.runs import Run, Snapshot, headline
 from workbench.results.figures import name_of
-from workbench.shell.warm_requests import WarmRoom
-from workbench.widgets.dialogs import Choose
-from workbench.widgets.text import age, plain, score
+from workbench.shell.screen import ModeScreen
+from workbench.shell.warm_requests import WarmRequests
+from workbench.widgets.dialogs import ChoiceDialog
+from workbench.widgets.text import plain, score
 
 NOBODY = (
     "no run can be asked yet, for that takes encoders and a collection; `optical-workbench demo` makes some, "
@@ -23,7 +26,7 @@ NOBODY = (
 )
 
 
-class Choosing(WarmRoom):
+class Choosing(ModeScreen):
     """The choices of the screen Ask, which asks with them.
 
     Attributes
@@ -40,8 +43,9 @@ class Choosing(WarmRoom):
         The query that was asked last.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.requests = WarmRequests(self, context, self._progressed, self.failed)
         self.runs: list[str] = []
         self.pools: list[dict[str, Any]] = []
         self.pool: dict[str, Any] | None = None
@@ -61,15 +65,22 @@ class Choosing(WarmRoom):
         """Ask for `text`."""
         raise NotImplementedError
 
+    def _progressed(self, number: int, sentence: str) -> None:
+        self.show_status(f"{sentence}     Esc gives it up")
+
+    def failed(self, number: int, sentence: str) -> None:
+        """Report that a request has failed."""
+        self.show_status(sentence, "bad")
+
     def when_ready(self, then: Callable[[], None]) -> None:
         """Do `then` once it is known what the runs can be asked."""
         if not self.runs:
-            self.say(NOBODY, "warn")
+            self.show_status(NOBODY, "warn")
         elif self.pool is not None:
             then()
         else:
             self._postponed = then
-            if not self.waiting:  # the last attempt failed, or was given up
+            if not self.requests.waiting:  # the last attempt failed, or was given up
                 self._list()
 
     def address(self) -> dict[str, Any]:
@@ -88,9 +99,9 @@ class Choosing(WarmRoom):
         if self.runs:
             self.notify("a run that was asked here is gone", severity="warning")
         if not askable:
-            self.say(NOBODY, "warn")
+            self.show_status(NOBODY, "warn")
         if askable or self.runs:
-            chosen = [run for run in self.bench.chosen_runs if run in askable][:2]
+            chosen = [run for run in self.context.chosen_runs if run in askable][:2]
             self._take(kept or chosen or list(askable)[:1], askable)
 
     def _take(self, runs: list[str], records: dict[str, Run]) -> None:
@@ -103,10 +114,10 @@ class Choosing(WarmRoom):
 
     def _list(self) -> None:
         """Find out what the runs can be asked."""
-        self.give_up_all()
+        self.requests.cancel_all()
         self._wanted, self.pool, self._found = self.pool or self._wanted, None, {}
         for run in self.runs:
-            self.request("collections", partial(self._listed, run), run=run)
+            self.requests.request("collections", partial(self._listed, run), run=run)
 
     def _listed(self, run: str, found: list[dict[str, Any]]) -> None:
         self._found[run] = found
@@ -115,9 +126,11 @@ class Choosing(WarmRoom):
         first, *others = (self._found[run] for run in self.runs)
         self.pools = [pool for pool in first if all(pool in other for other in others)]
         if not self.pools:
-            self.say("these two runs were evaluated on no collection that both have; choose others", "warn")
+            self.show_status(
+                "these two runs were evaluated on no collection that both have; choose others", "warn"
+            )
             return
-        self.say("")
+        self.show_status("")
         self._search_in(self._wanted if self._wanted in self.pools else self.pools[0])
         if self._postponed is not None:
             postponed, self._postponed = self._postponed, None
@@ -125,17 +138,17 @@ class Choosing(WarmRoom):
 
     def action_choose_runs(self) -> None:
         """Choose one run or two."""
-        runs = self.bench.snapshot.runs if self.bench.snapshot else []
+        runs = self.context.runs
         askable = {run["id"]: run for run in runs if _askable(run)}
         if not askable:
-            self.say(NOBODY, "warn")
+            self.show_status(NOBODY, "warn")
             return
         rows = []
         for run in askable.values():
             best = headline(run)
             measure = f"{best[0]} {score(best[1])}" if best else ""
             labels = [str(entry.get("label") or entry["name"]) for entry in run["config"]["collections"]]
-            rows.append((run["name"], measure, age(run["created"]), ", ".join(dict.fromkeys(labels))))
+            rows.append((run["name"], measure, age_text(run["created"]), ", ".join(dict.fromkeys(labels))))
 
         def answered(chosen: list[str] | None) -> None:
             if not chosen:
@@ -147,7 +160,7 @@ class Choosing(WarmRoom):
             self._take(chosen[:2], askable)
 
         columns = ("Run", "Measure", "Age", "Collections")
-        dialog = Choose("Runs to ask", columns, rows, list(askable), chosen=self.runs, several=True)
+        dialog = ChoiceDialog("Runs to ask", columns, rows, list(askable), chosen=self.runs, several=True)
         self.app.push_screen(dialog, answered)
 
     # -- documents and language ---------------------------------------------------------------------
@@ -217,7 +230,7 @@ class Choosing(WarmRoom):
             texts = [query["text"] for query in found if query["id"] == translated]
             self.put(texts[0] if texts else self.text)
 
-        self.request("queries", listed, run=self.runs[0], **self.address())
+        self.requests.request("queries", listed, run=self.runs[0], **self.address())
 
     def _choose(
         self,
@@ -233,7 +246,7 @@ class Choosing(WarmRoom):
                 then(key)
 
         if rows:
-            self.app.push_screen(Choose(title, columns, rows, keys, chosen=[now]), answered)
+            self.app.push_screen(ChoiceDialog(title, columns, rows, keys, chosen=[now]), answered)
 
     # -- the collection's own queries ----------------------------------------------------------------
 
@@ -267,16 +280,18 @@ class Choosing(WarmRoom):
         def listed(found: list[dict[str, str]]) -> None:
             self._own = found
             if found:
-                self.say("")
+                self.show_status("")
                 then()
             else:
                 language = name_of(self.language)
-                self.say(f"the collection has no queries of its own in {language}; l changes it", "warn")
+                self.show_status(
+                    f"the collection has no queries of its own in {language}; l changes it", "warn"
+                )
 
         if self._own:
             then()
         else:
-            self.request("queries", listed, run=self.runs[0], **self.address())
+            self.requests.request("queries", listed, run=self.runs[0], **self.address())
 
 
 def _askable(run: Run) -> bool:

@@ -14,13 +14,14 @@ from textual.widgets import Input, Static
 from workbench.actions import bindings
 from workbench.ask.answer import Answer, Hits
 from workbench.ask.scope import Choosing
-from workbench.widgets.entry import Entry
+from workbench.context import Context
 from workbench.widgets.table import Table
+from workbench.widgets.text_input import TextInput
 
 HITS = 20
 
 
-class Question(Entry):
+class Question(TextInput):
     """The query. Enter asks, and # in the empty line lists the collection's own queries."""
 
     HELP = (
@@ -37,14 +38,14 @@ class AskScreen(Choosing):
         "stay in memory until the app is closed."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("ask")
-    room = "ask"
+    scope = "ask"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._explained: dict[tuple[str, str], dict[str, Any]] = {}
         self._trouble = False
 
-    def body(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """The query, what is asked, and the answers."""
         yield Question(placeholder="type a query; Enter asks, # lists the collection's own", id="question")
         yield Static(id="asked")
@@ -76,7 +77,7 @@ class AskScreen(Choosing):
         if event.value.strip():
             self.when_ready(partial(self.ask, event.value))
         else:
-            self.say("type a query first; # lists the collection's own", "warn")
+            self.show_status("type a query first; # lists the collection's own", "warn")
 
     def put(self, text: str) -> None:
         """Put `text` into the line of the query, and ask for it."""
@@ -87,10 +88,10 @@ class AskScreen(Choosing):
         """Ask all runs for `text`; what is under way is given up."""
         self._forget()
         self.text, self._trouble = text, False
-        self.say("asking …")
+        self.show_status("asking …")
         for answer in self.answers:
             answer.wait()
-            answer.asked = self.request(
+            answer.asked = self.requests.request(
                 "search", partial(self._answered, answer), run=answer.run, text=text, k=HITS, **self.address()
             )
         if self.query_one(Question).has_focus:
@@ -98,7 +99,7 @@ class AskScreen(Choosing):
 
     def _forget(self) -> None:
         """Give up all requests, and forget what was explained of the last query."""
-        self.give_up_all()
+        self.requests.cancel_all()
         self._explained = {}
         for answer in self.query(Answer):
             answer.asked = answer.explaining = None
@@ -112,9 +113,11 @@ class AskScreen(Choosing):
         if len(answers) == 2:
             answers[1].compare(answers[0].ranks())
         if result["cut"]:
-            self.say("the end of the query is cut off: its encoder does not take so many tokens", "warn")
+            self.show_status(
+                "the end of the query is cut off: its encoder does not take so many tokens", "warn"
+            )
         elif not self._trouble:
-            self.say("")
+            self.show_status("")
         self._explain()
 
     def failed(self, identity: int, sentence: str) -> None:
@@ -146,14 +149,14 @@ class AskScreen(Choosing):
                 answer.go_to(document)
             if answer.explaining is not None and answer.why_document == document:
                 continue
-            self.give_up(answer.explaining)
+            self.requests.cancel(answer.explaining)
             answer.explaining, answer.why_document = None, document
             if document is None or answer.result is None:
                 answer.clear_why()
             elif (answer.run, document) in self._explained:
                 answer.explain(self._explained[answer.run, document])
             else:
-                answer.explaining = self.request(
+                answer.explaining = self.requests.request(
                     "explain",
                     partial(self._because, answer),
                     quiet=True,
@@ -181,11 +184,11 @@ class AskScreen(Choosing):
 
     def action_leave(self) -> None:
         """Give up what is under way; else go from the query to the hits."""
-        if self.waiting:
+        if self.requests.waiting:
             for answer in self.answers:
                 if answer.asked is not None:
                     answer.clear()
             self._forget()
-            self.say("given up")
+            self.show_status("given up")
         else:
             self.query_one("#first Hits").focus()

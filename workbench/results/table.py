@@ -16,7 +16,7 @@ from workbench.results.figures import (
     name_of,
     resource_gap,
 )
-from workbench.widgets.bars import Drawing, layers
+from workbench.widgets.bars import BarDrawing, draw_bars
 from workbench.widgets.table import Cell, Column
 from workbench.widgets.text import bar, p_value, score, signed
 
@@ -176,11 +176,11 @@ class TableBuilder:
 
     def _bars(
         self, runs: Sequence[str], table: dict[str, dict[str, Figure]], codes: Sequence[str]
-    ) -> Drawing:
+    ) -> BarDrawing:
         """Return the means of the runs over `codes` as one layered bar."""
         values = [(mean_of(table[run], codes), self.paints[run]) for run in runs]
         base, *others = [(value or 0.0, paint) for value, paint in values]
-        return layers(base, others, BARS)
+        return draw_bars(base, others, BARS)
 
     def _rows(
         self, codes: list[str], cells: Any, means: Any, gap_row: list[Any]

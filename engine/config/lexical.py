@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,8 @@ from engine.config.base import RunHeader
 from engine.config.collections import CollectionConfig
 from engine.config.inputs import ANY_COLLECTION
 from engine.extensions.runs import RunKind
+from engine.extensions.scorings import LEXICAL_SCORINGS
+from engine.registry import OneOf, describe
 
 
 class LexicalConfig(RunHeader):
@@ -19,9 +21,9 @@ class LexicalConfig(RunHeader):
     """The kind of run."""
     preset: str | None = None
     """Recipe this configuration started from; recorded with the run."""
-    method: Literal["bm25", "tfidf"] = "bm25"
-    """BM25 over words (over pairs of characters where a script sets no spaces), or cosine of TF-IDF over
-    character n-grams inside words."""
+    method: Annotated[str, OneOf(LEXICAL_SCORINGS)] = Field(
+        "bm25", description=describe("How texts are compared.", LEXICAL_SCORINGS)
+    )
     k1: float = Field(0.9, ge=0)
     """BM25's saturation of a word's count, Anserini's default as `b` is; 0 looks at presence only."""
     b: float = Field(0.4, ge=0, le=1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from engine.config import EncoderConfig, RunConfig, RunHeader, parse_config
-from engine.encoders.checkpoints import FITTED_FILE, resolve
+from engine.encoders.checkpoints import FITTED_FILE, SETTINGS_FILE, resolve
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import load_fitted
 from engine.errors import InputError
@@ -70,10 +71,18 @@ class SavedEncoder:
     folder: Path
     name: str
 
-    def key(self) -> str:
-        """Return a hash that is equal for what computes the same: settings, fitted vectors and weights.
+    def files(self) -> list[Path]:
+        """Return the files and folders that determine what the encoder computes."""
+        checkpoint = Path(resolve(self.config.checkpoint))
+        own = [self.folder, self.folder / FITTED_FILE, self.folder / SETTINGS_FILE]
+        return [*own, checkpoint, *sorted(checkpoint.glob("*.safetensors"))]
 
-        Weights in a folder count by their size and time, since reading them is what one wants to spare.
+    @cached_property
+    def key(self) -> str:
+        """A hash of the settings, the fitted vectors and the weights, computed once.
+
+        Encoders that compute the same have the same key. Weights are identified by the size and time of their
+        files, because reading them takes as long as loading the encoder.
         """
         digest = hashlib.blake2b(self.config.model_dump_json().encode(), digest_size=16)
         digest.update((self.folder / FITTED_FILE).read_bytes())

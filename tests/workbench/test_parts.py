@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
+from engine.durations import age_text, duration_text
 from workbench.runs.curves_model import Follower, smooth
 from workbench.themes import RAMPS, THEMES, ramp
 from workbench.widgets.table import Column, Table
-from workbench.widgets.text import age, duration, fit, p_value, plain, signed
+from workbench.widgets.text import fit, p_value, plain, signed
 
 TOKENS = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", "a\x1b[31m\nb", "x" * 40]
 
@@ -65,14 +66,14 @@ def test_short_words_for_numbers() -> None:
         "+1.500",
     ]
     assert [p_value(value) for value in (0.0001, 0.0437, 1.0)] == ["<.001", ".044", "1"]
-    assert [duration(seconds) for seconds in (5, 119, 600, 5400, 200_000)] == [
+    assert [duration_text(seconds) for seconds in (5, 119, 600, 5400, 200_000)] == [
         "5 s",
         "119 s",
         "10 min",
         "2 h",
         "2 d",
     ]
-    assert age(None) == ""
+    assert age_text(None) == ""
 
 
 def _luminance(colour: str) -> float:

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Static
 
+from engine.durations import age_text
 from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
@@ -22,7 +23,6 @@ from workbench.data.start import last_words, start
 from workbench.launch.editors import Filling
 from workbench.widgets.dialogs import ChoiceDialog, ConfirmDialog
 from workbench.widgets.table import Cell, Column, Table
-from workbench.widgets.text import age
 
 if TYPE_CHECKING:
     from workbench.data.fields import SettingRow
@@ -277,7 +277,7 @@ class LaunchScreen(Filling):
             keys.append(name)
         runs = self.context.runs
         for place, run in enumerate(runs):
-            rows.append(("run", run["name"], age(run["created"])))
+            rows.append(("run", run["name"], age_text(run["created"])))
             keys.append(place)
         rows.append(("empty", "an empty run", ""))
         keys.append("")

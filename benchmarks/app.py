@@ -115,7 +115,7 @@ async def table(size: tuple[int, int], keys: int) -> dict[str, Any]:
     async with opened(size) as (app, pilot):
         await pilot.press("6")
         await pilot.pause(0.5)
-        editor, answer = app.screen.query_one(TextArea), app.screen.query_one("#sql-answer", Table)
+        editor, answer = app.screen.query_one(TextArea), app.screen.query_one("#sql-rows", Table)
         editor.load_text(f"SELECT range AS n, range * 0.1 AS tenth, 'row ' || range AS t FROM range({ROWS})")
         await pilot.press("f5")
         await _until(pilot, lambda: len(answer.rows) == ROWS)

@@ -156,10 +156,12 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("leave", "escape", "Give up", "Give up what is under way, or go to the hits"),
     ),
     "sql": (
-        Action("ask", "f5,ctrl+j", "Run", "Ask the question in the editor", True),
-        Action("cancel", "escape", "Cancel", "Cancel the question under way", True),
-        Action("history", "f8", "History", "Choose an earlier question", True),
-        Action("export", "ctrl+s", "Export", "Write the answer to a CSV or Parquet file", True),
+        Action("run", "f5,ctrl+j", "Run", "Run the statement in the editor", True),
+        Action("cancel", "escape", "Cancel", "Cancel the statement that is running", True),
+        Action("history", "f8", "History", "Choose a statement that ran before", True),
+        Action(
+            "export", "ctrl+s", "Export", "Write all rows of the statement to a CSV or Parquet file", True
+        ),
     ),
     "table": (
         Action("page('top')", "home", "Top", "Go to the first row"),

@@ -178,16 +178,16 @@ async def test_sql_refuses_to_write_exports_all_and_can_be_cancelled(
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
         await pilot.press("6")
-        editor, table = app.screen.query_one(TextArea), app.screen.query_one("#sql-answer", Table)
+        editor, table = app.screen.query_one(TextArea), app.screen.query_one("#sql-rows", Table)
 
         async def answer(sql: str) -> str:
             editor.load_text(sql)
             await pilot.press("f5")
-            await tools.until(pilot, lambda: app.screen.question is None)
+            await tools.until(pilot, lambda: app.screen.running is None)
             return str(tools.status(pilot))
 
         assert "read-only" in await answer("DELETE FROM runs")
-        assert "one question at a time" in await answer("SELECT 1; SELECT 2")
+        assert "give one SQL statement" in await answer("SELECT 1; SELECT 2")
         refusal = await answer("SELECT id,\nnam FROM runs")
         assert '"name"' in refusal and refusal.endswith("(line 2)")
         assert (await answer("SELECT * FROM query_scores")).startswith("320 rows")
@@ -198,15 +198,15 @@ async def test_sql_refuses_to_write_exports_all_and_can_be_cancelled(
             await pilot.pause()
             app.screen.query_one(Input).value = str(tmp_path / name)
             await pilot.press("enter")
-            await tools.until(pilot, lambda: "written" in tools.status(pilot) and not app.screen.question)
+            await tools.until(pilot, lambda: "written" in tools.status(pilot) and not app.screen.running)
             assert duckdb.sql(f"FROM '{tmp_path / name}'").count("*").fetchall() == [(320,)]
             app.screen.show_status("")
 
         editor.load_text("SELECT count(*) FROM range(1000000000000)")
         await pilot.press("f5")
-        await tools.until(pilot, lambda: app.screen.question and app.screen.question._connection)
+        await tools.until(pilot, lambda: app.screen.running and app.screen.running._connection)
         await pilot.press("escape")
-        await tools.until(pilot, lambda: app.screen.question is None)
+        await tools.until(pilot, lambda: app.screen.running is None)
         assert tools.status(pilot) == "cancelled"
 
 

@@ -46,7 +46,7 @@ async def sql(pilot: Pilot[None], tools: Any) -> None:
     pilot.app.screen.query_one(TextArea).cursor_blink = False
     await tools.until(pilot, lambda: pilot.app.screen.tables)
     await pilot.press("f5")
-    await tools.until(pilot, lambda: pilot.app.screen.query_one("#sql-answer", Table).rows)
+    await tools.until(pilot, lambda: pilot.app.screen.query_one("#sql-rows", Table).rows)
 
 
 SCREENS = (runs, launch, results, plan, sql)

@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 from textual.widgets import Static
 
+from engine.durations import age_text
 from engine.languages import LANGUAGES
 from workbench.ask.answer import Answer
 from workbench.context import Context
@@ -17,7 +18,7 @@ from workbench.results.figures import name_of
 from workbench.shell.screen import ModeScreen
 from workbench.shell.warm_requests import WarmRequests
 from workbench.widgets.dialogs import ChoiceDialog
-from workbench.widgets.text import age, plain, score
+from workbench.widgets.text import plain, score
 
 NOBODY = (
     "no run can be asked yet, for that takes encoders and a collection; `optical-workbench demo` makes some, "
@@ -147,7 +148,7 @@ class Choosing(ModeScreen):
             best = headline(run)
             measure = f"{best[0]} {score(best[1])}" if best else ""
             labels = [str(entry.get("label") or entry["name"]) for entry in run["config"]["collections"]]
-            rows.append((run["name"], measure, age(run["created"]), ", ".join(dict.fromkeys(labels))))
+            rows.append((run["name"], measure, age_text(run["created"]), ", ".join(dict.fromkeys(labels))))
 
         def answered(chosen: list[str] | None) -> None:
             if not chosen:

@@ -19,11 +19,10 @@ from optical_workbench.plans import SentencePlan
 from optical_workbench.tables import Table
 
 if TYPE_CHECKING:
-    import torch
-
-    from engine.config import AnyConfig, CollectionConfig
-    from engine.inspect.cache import Shelf
-    from engine.inspect.search import Searcher
+    from engine.config import RunHeader
+    from engine.inspect.cache import Cache
+    from engine.inspect.plan import Planner
+    from engine.inspect.search import Searcher, Searchers
     from engine.results.run_folder import RunFolder
 
 
@@ -107,10 +106,7 @@ def open_run(name: str | Path, *, results: str | Path | None = None) -> Run:
 
 def evaluate(
     run: Run,
-    collections: str
-    | Mapping[str, Any]
-    | CollectionConfig
-    | Iterable[str | Mapping[str, Any] | CollectionConfig],
+    collections: str | Mapping[str, Any] | Iterable[str | Mapping[str, Any]],
     *,
     results: str | Path | None = None,
     progress: bool | Reporter = True,
@@ -145,37 +141,27 @@ def evaluate(
     --------
     >>> ow.evaluate(ow.open_run("somali"), {"name": "tatoeba", "languages": ["so"]}).scores()
     """
-    from engine.config import CollectionConfig as Collection
     from engine.config import EvaluateConfig, merge_settings, parse_config
     from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 
-    config = encoders_config_of(run.folder)
-    student, teacher = (
-        saved.config.model_copy(update={"checkpoint": str(saved.folder)})
-        for saved in saved_encoders(run.folder)
+    config, saved = encoders_config_of(run.folder), saved_encoders(run.folder)
+    # The folders of a run hold what it fitted, and name the checkpoints whose weights they do not hold.
+    query_encoder, document_encoder = (
+        one.config.model_copy(update={"checkpoint": str(one.folder)}).model_dump(mode="json") for one in saved
     )
-    settings: dict[str, Any] = {}
-    if isinstance(config, EvaluateConfig):
-        carried = {"translation", "language_components", "bitext"}
-        settings = config.model_dump(mode="json", include=carried, exclude_defaults=True)
-    chosen = [collections] if isinstance(collections, str | Mapping | Collection) else list(collections)
-    settings |= {
+    settings: dict[str, Any] = {
         "kind": "evaluate",
         "name": f"{run.name[:66]}-elsewhere",
         "seed": config.seed,
-        "encoder": student.model_dump(mode="json"),
+        "encoder": query_encoder,
         "evaluation": config.evaluation.model_dump(mode="json"),
-        "collections": [
-            {"name": one}
-            if isinstance(one, str)
-            else dict(one)
-            if isinstance(one, Mapping)
-            else one.model_dump()
-            for one in chosen
-        ],
+        "collections": _collection_settings(collections),
     }
-    if saved_encoders(run.folder)[0].config != saved_encoders(run.folder)[1].config:
-        settings["teacher"] = teacher.model_dump(mode="json")
+    if saved[0].config != saved[1].config:
+        settings["teacher"] = document_encoder
+    if isinstance(config, EvaluateConfig):
+        kept = {"translation", "language_components", "bitext"}
+        settings |= config.model_dump(mode="json", include=kept, exclude_defaults=True)
     parsed = parse_config(merge_settings(settings, overrides), "evaluate")
     return _execute(
         parsed,
@@ -265,7 +251,7 @@ class Run:
         return dict(self.folder.record["summary"] or {})
 
     @cached_property
-    def config(self) -> AnyConfig:
+    def config(self) -> RunHeader:
         """The run's configuration, one of the models in `engine.config`."""
         from engine.evaluation.finished_run import config_of
 
@@ -394,7 +380,9 @@ class Run:
             One row for each token of the query: `query_token`, `document_token` and `score`, their
             similarity. The mean of the similarities is the document's score.
         """
-        return Table(Match, self._searcher(language, collection, pool).explain(text, document))
+        from engine.inspect.explain import explain
+
+        return Table(Match, explain(self._searcher(language, collection, pool), text, document))
 
     def plan(self, source: str, target: str, *, language: str = "und", **transport: Any) -> SentencePlan:
         """Solve the transport plan between the tokens of two sentences.
@@ -416,41 +404,51 @@ class Run:
         InputError
             If the run has no encoders, a sentence is empty, or a setting is wrong.
         """
-        from engine.evaluation.finished_run import saved_encoders
-        from engine.inspect.plan import encode_pair, load_frequencies, solve_pair, transport_of
+        from engine.inspect.plan import transport_settings
 
-        config, role = transport_of(self.config, transport)
-        student, teacher = (_cache().encoder(saved) for saved in saved_encoders(self.folder))
-        pair = encode_pair(student, teacher, source, target, role)
-        idf = load_frequencies(self.path / "checkpoints")
-        row = solve_pair(pair, config, language=language, idf=idf)
-        return SentencePlan(**{field.name: row[field.name] for field in fields(SentencePlan)})
+        settings = transport_settings(self.config, transport)
+        row = _loaded().planner.plan(self.folder, source, target, settings, language=language)
+        return SentencePlan(**{field.name: getattr(row, field.name) for field in fields(SentencePlan)})
 
     def _encoder(self, index: int) -> Encoder:
-        from engine.evaluation.finished_run import saved_encoders
-
-        saved = saved_encoders(self.folder)[index]
-        return Encoder(_cache().encoder(saved), "passage" if index else "query", self._precision())
-
-    def _searcher(self, language: str, collection: str | None, pool: int | None) -> Searcher:
-        from engine.inspect.search import Searcher
-
-        return Searcher(self.folder, collection, language, self._precision(), pool=pool, shelf=_cache())
-
-    def _precision(self) -> torch.dtype:
         import torch
 
+        from engine.evaluation.finished_run import saved_encoders
         from engine.training.precision import precision_of
 
-        return precision_of(self.config, torch.device("cpu"))
+        loaded = _loaded().cache.encoder(saved_encoders(self.folder)[index])
+        precision = precision_of(self.config, torch.device("cpu"))
+        return Encoder(loaded, "passage" if index else "query", precision)
+
+    def _searcher(self, language: str, collection: str | None, pool: int | None) -> Searcher:
+        return _loaded().searchers.open(self.folder, language, collection=collection, pool=pool)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """Encoders, document vectors and sentence pairs that stay in memory between calls."""
+
+    cache: Cache
+    searchers: Searchers
+    planner: Planner
 
 
 @cache
-def _cache() -> Shelf:
-    """Return this process's cache of encoders and document vectors."""
-    from engine.inspect.cache import Shelf
+def _loaded() -> _Loaded:
+    from engine.inspect.cache import Cache
+    from engine.inspect.plan import Planner
+    from engine.inspect.search import Searchers
 
-    return Shelf()
+    shared = Cache()
+    return _Loaded(shared, Searchers(shared), Planner(shared))
+
+
+def _collection_settings(
+    collections: str | Mapping[str, Any] | Iterable[str | Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return the settings of the collections that are given by name or by settings."""
+    given = [collections] if isinstance(collections, str | Mapping) else collections
+    return [{"name": one} if isinstance(one, str) else dict(one) for one in given]
 
 
 @contextmanager
@@ -466,7 +464,7 @@ def _reporter(progress: bool | Reporter) -> Iterator[Reporter]:
         yield SILENT
 
 
-def _execute(config: AnyConfig, results: str | Path | None, progress: bool | Reporter, command: str) -> Run:
+def _execute(config: RunHeader, results: str | Path | None, progress: bool | Reporter, command: str) -> Run:
     from engine.runs.execute import execute
 
     database = results_path() if results is None else Path(results)

@@ -6,7 +6,7 @@ keys are refused with the nearest spelling.
 """
 
 from engine.config.base import Fraction, RunHeader, Settings
-from engine.config.bitext import BitextConfig, BitextFormat
+from engine.config.bitext import BitextConfig
 from engine.config.collections import (
     COLLECTIONS_WITH,
     CollectionConfig,
@@ -36,7 +36,6 @@ __all__ = [
     "KINDS",
     "AnyConfig",
     "BitextConfig",
-    "BitextFormat",
     "CollectionConfig",
     "CollectionName",
     "CrossEncoderConfig",

@@ -286,6 +286,14 @@ def language(code: str) -> Language:
     raise InputError(f"unknown language code {code!r}{nearest(spelling, list(_BY_SPELLING))}")
 
 
+def language_name(code: str) -> str:
+    """Return the English name of a language, or `code` itself where the language is unknown."""
+    try:
+        return language(code).name
+    except InputError:
+        return code
+
+
 def same_language(a: str, b: str) -> bool:
     """Tell whether two codes name one language, whatever their standard, script and region.
 

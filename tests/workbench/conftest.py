@@ -130,7 +130,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold the clock, and show every colour."""
-    monkeypatch.setattr("workbench.widgets.text.now", lambda: NOW)
+    monkeypatch.setattr("engine.durations.current_time", lambda: NOW)
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)

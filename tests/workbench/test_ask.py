@@ -370,13 +370,14 @@ async def test_with_a_real_run_and_the_real_process(
     import torch
 
     from engine.config import parse_config
+    from engine.inspect.explain import explain
     from engine.inspect.search import Searcher
     from engine.runs.execute import execute
 
     torch.set_num_threads(1)
     settings = tiny.settings("sw", "mr", training={"steps": 4, "evaluate_every": 2})
     run, _ = execute(parse_config(settings), tmp_path / "runs", ["test"])
-    searcher = Searcher(run, None, "sw", torch.float32)
+    searcher = Searcher(run, "sw", precision=torch.float32)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
@@ -394,7 +395,7 @@ async def test_with_a_real_run_and_the_real_process(
         )
         why = words(answer.query_one(MatchTable))
         assert [(row[0], row[3]) for row in why] == [
-            (match.query_token, match.document_token) for match in searcher.explain(text, hits[0].document)
+            (match.query_token, match.document_token) for match in explain(searcher, text, hits[0].document)
         ]
         await pilot.press("slash")
         for wrong, says in (("x" * 10_000, "10,000 characters"), ("a\x07", "control character")):

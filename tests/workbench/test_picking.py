@@ -118,7 +118,7 @@ async def test_several_sources_are_picked_at_once(home: Path, tmp_path: Path, to
         await tools.until(pilot, lambda: app.screen.query_one(Table).key == "sw")
         await pilot.press("enter")
         await tools.until(pilot, lambda: not app.screen.is_modal)
-        assert app.screen.form.get(("bitext", 0)) == {
+        assert app.screen.form.get_value(("bitext", 0)) == {
             "path": "tico-19/all.en-sw.tmx.zip",
             "language": "sw",
             "target_language": "en",

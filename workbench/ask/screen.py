@@ -13,6 +13,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input, Static
 
+from engine.durations import age_text
 from engine.languages import LANGUAGES, language_name
 from engine.serving.records import EXPLAIN, SEARCH, ExplainReply, SearchReply
 from workbench.actions import bindings
@@ -24,7 +25,7 @@ from workbench.shell.screen import ModeScreen
 from workbench.shell.warm_requests import WarmRequests
 from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Table
-from workbench.widgets.text import age, plain, score
+from workbench.widgets.text import plain, score
 from workbench.widgets.text_input import TextInput
 
 HITS = 20
@@ -135,7 +136,7 @@ class AskScreen(ModeScreen):
             best = headline(run)
             measure = f"{best[0]} {score(best[1])}" if best else ""
             labels = [str(entry.get("label") or entry["name"]) for entry in run["config"]["collections"]]
-            rows.append((run["name"], measure, age(run["created"]), ", ".join(dict.fromkeys(labels))))
+            rows.append((run["name"], measure, age_text(run["created"]), ", ".join(dict.fromkeys(labels))))
 
         def take(chosen: list[str] | None) -> None:
             if not chosen:

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Static
 
+from engine.durations import age_text
 from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
@@ -22,10 +23,10 @@ from workbench.data.start import last_words, start
 from workbench.launch.editors import Filling
 from workbench.widgets.dialogs import ChoiceDialog, ConfirmDialog
 from workbench.widgets.table import Cell, Column, Table
-from workbench.widgets.text import age
 
 if TYPE_CHECKING:
-    from workbench.launch.form import Form, Line
+    from workbench.data.fields import SettingRow
+    from workbench.launch.form import Form
 
 FOLDER = "configs"
 
@@ -75,7 +76,7 @@ class LaunchScreen(Filling):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.form: Form | None = None
-        self.lines: list[Line] = []
+        self.lines: list[SettingRow] = []
         self.only_changed = False
 
     def compose_body(self) -> ComposeResult:
@@ -99,7 +100,7 @@ class LaunchScreen(Filling):
         from workbench.launch.form import Form
 
         try:
-            form = Form.of(source) if isinstance(source, dict) else Form.start(source)
+            form = Form.from_config(source) if isinstance(source, dict) else Form.from_preset(source)
             self.post_message(self.Opened(form))
         except OpticalError as error:
             self.post_message(self.Opened(None, str(error)))
@@ -114,11 +115,11 @@ class LaunchScreen(Filling):
 
     def fill(self) -> None:
         """Show the form, what it comes to and whether it will do."""
-        from workbench.launch.form import shown
+        from workbench.data.fields import value_text
 
         if self.form is None:
             return
-        self.lines = self.form.lines()
+        self.lines = self.form.rows()
         if self.only_changed:
             kept = [line.path for line in self.lines if line.changed or line.error]
             self.lines = [
@@ -144,7 +145,7 @@ class LaunchScreen(Filling):
                     )
                 )
                 continue
-            text = shown(line.value)
+            text = value_text(line.value)
             look = "marked" if line.changed else ""
             if line.choices and not self.size.width < 60:
                 text = f"‹ {text} ›"
@@ -177,7 +178,7 @@ class LaunchScreen(Filling):
         return estimate(config.model_dump(mode="json"), self.context.snapshot.runs, platform.node())
 
     @property
-    def line_here(self) -> Line | None:
+    def line_here(self) -> SettingRow | None:
         """The line under the cursor."""
         key = self.query_one(FormTable).key
         return next((line for line in self.lines if line.path == key), None)
@@ -222,7 +223,7 @@ class LaunchScreen(Filling):
         if self.form is None or line is None or not line.choices:
             return
         place = line.choices.index(line.value) if line.value in line.choices else -way
-        self.form.put(line.path, line.choices[(place + way) % len(line.choices)])
+        self.form.set_value(line.path, line.choices[(place + way) % len(line.choices)])
         self.fill()
 
     def action_next_value(self) -> None:
@@ -245,7 +246,7 @@ class LaunchScreen(Filling):
         line = self.line_here
         if self.form is None or line is None:
             return
-        path = self.form.add(line.path)
+        path = self.form.add_item(line.path)
         if path is None:
             self.show_status("put the cursor into [[bitext]] or [[collections]] to add one", "warn")
             return
@@ -257,7 +258,7 @@ class LaunchScreen(Filling):
     def action_remove(self) -> None:
         """Remove the item under the cursor."""
         line = self.line_here
-        if self.form is not None and line is not None and self.form.remove(line.path):
+        if self.form is not None and line is not None and self.form.remove_item(line.path):
             self.fill()
 
     def action_changed(self) -> None:
@@ -276,7 +277,7 @@ class LaunchScreen(Filling):
             keys.append(name)
         runs = self.context.runs
         for place, run in enumerate(runs):
-            rows.append(("run", run["name"], age(run["created"])))
+            rows.append(("run", run["name"], age_text(run["created"])))
             keys.append(place)
         rows.append(("empty", "an empty run", ""))
         keys.append("")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from textual import on
 from textual.message import Message
 
+from engine.durations import age_text
 from engine.errors import OpticalError
 from workbench.context import Context
 from workbench.plan import model as plans
@@ -17,7 +18,6 @@ from workbench.plan.side import Side
 from workbench.plan.solver_panel import SolverPanel, SolverTable
 from workbench.shell.screen import ModeScreen
 from workbench.widgets.dialogs import ChoiceDialog
-from workbench.widgets.text import age
 
 if TYPE_CHECKING:
     from workbench.data.runs import Run
@@ -186,7 +186,7 @@ class Solving(ModeScreen):
     @on(RunField.Asked)
     def _ask_run(self) -> None:
         runs = self.context.runs
-        rows = [(run["name"], run["kind"], run["state"], age(run["created"])) for run in runs]
+        rows = [(run["name"], run["kind"], run["state"], age_text(run["created"])) for run in runs]
 
         def answered(run: str | None) -> None:
             if run is not None:

@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
 
+from engine.durations import age_text
 from engine.errors import OpticalError
 from engine.pictures.shading import Shading
 from workbench.actions import bindings
@@ -27,7 +28,6 @@ from workbench.plan.side import Side
 from workbench.plan.solver_panel import SolverPanel
 from workbench.themes import RAMPS
 from workbench.widgets.dialogs import ChoiceDialog, TextDialog
-from workbench.widgets.text import age
 
 BESIDE = 110
 """Columns from which two plans stand side by side; with fewer, one is shown at a time."""
@@ -229,7 +229,7 @@ class PlanScreen(Solving):
         runs = [run for run in self.context.runs if run["id"] not in kept]
         rows = [_row(record) for record in stored]
         rows += [
-            (run["name"], "", "solve now", "", run["kind"], f"{age(run['created'])} old") for run in runs
+            (run["name"], "", "solve now", "", run["kind"], f"{age_text(run['created'])} old") for run in runs
         ]
         keys = [_key(record) for record in stored] + [run["id"] for run in runs]
 

@@ -12,6 +12,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import Static
 
+from engine.durations import age_text
 from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
@@ -32,7 +33,6 @@ from workbench.themes import curve_colours
 from workbench.widgets.bars import SHADES
 from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Table
-from workbench.widgets.text import age
 
 Test = tuple[Setting, str, str, str]
 
@@ -283,7 +283,8 @@ class ResultsScreen(ModeScreen):
     @on(Listed)
     def _listed(self, message: Listed) -> None:
         rows = [
-            (name, kind, collections, age(created)) for _, name, kind, created, collections in message.rows
+            (name, kind, collections, age_text(created))
+            for _, name, kind, created, collections in message.rows
         ]
         keys = [row[0] for row in message.rows]
 

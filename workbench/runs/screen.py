@@ -15,17 +15,19 @@ from textual.containers import Container
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Input, Static
 
+from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
+from engine.flatten import flatten
 from workbench.actions import bindings
 from workbench.context import Context
 from workbench.data.log import last_lines
-from workbench.data.runs import Run, Snapshot, difference, encoder_of, flat, headline, languages_of
+from workbench.data.runs import Run, Snapshot, differing_settings, encoder_of, headline, languages_of
 from workbench.runs.curves_model import Curves, Follower
 from workbench.runs.edit import Editing
 from workbench.shell.screen import ModeScreen
 from workbench.themes import curve_colours
 from workbench.widgets.table import Cell, Column, Table
-from workbench.widgets.text import age, duration, number, score
+from workbench.widgets.text import number, score
 from workbench.widgets.text_input import TextInput
 
 LOOKS = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
@@ -143,7 +145,7 @@ class RunsScreen(Editing, ModeScreen):
                     run["name"],
                     Cell(run["state"], LOOKS.get(run["state"], "dim")),
                     f"{best[0]} {score(best[1])}" if best else "",
-                    Cell(age(run["created"]), "dim"),
+                    Cell(age_text(run["created"]), "dim"),
                     f"{len(languages)}: {' '.join(languages)}" if len(languages) > 6 else " ".join(languages),
                     run["kind"],
                     encoder_of(run),
@@ -187,7 +189,7 @@ class RunsScreen(Editing, ModeScreen):
             return
         parts = [f"{run['state']}{way_out}"] if way_out else []
         if run["started"] and run["ended"]:
-            parts.append(f"took {duration((run['ended'] - run['started']).total_seconds())}")
+            parts.append(f"took {duration_text((run['ended'] - run['started']).total_seconds())}")
         shown = self.curves.get(run["id"])
         speed = shown.values.get("pairs_per_second") if shown else None
         if speed:
@@ -276,13 +278,13 @@ class RunsScreen(Editing, ModeScreen):
         if run is None:
             return
         rows: list[tuple[Any, Any]] = [
-            (name, _setting(value)) for name, value in flat(run["config"] or {}).items()
+            (name, _setting(value)) for name, value in flatten(run["config"] or {}, first_item=1).items()
         ]
         about = {name: run[name] for name in ("id", "host", "device", "commit", "argv")}
         for name, value in {
             **about,
-            **flat(run["summary"] or {}, "summary"),
-            **flat(run["versions"] or {}),
+            **flatten(run["summary"] or {}, "summary"),
+            **flatten(run["versions"] or {}),
         }.items():
             if value not in (None, {}, []):
                 rows.append((Cell(name, "dim"), _setting(value)))
@@ -372,7 +374,7 @@ class RunsScreen(Editing, ModeScreen):
             self.refuse("mark a second run with Space; the difference of two or more is shown")
             return
         columns = [Column("Setting"), *(Column(run["name"]) for run in runs)]
-        rows = [(name, *(_setting(value) for value in values)) for name, values in difference(runs)]
+        rows = [(name, *(_setting(value) for value in values)) for name, values in differing_settings(runs)]
         note = "" if rows else "They have the same settings."
         self.app.push_screen(TableDialog("Settings that differ", columns, rows, note))
 

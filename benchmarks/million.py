@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from engine.collections.mewslix import load_mewslix
+from engine.collections.mewsli_x import load_mewsli_x
 from engine.evaluation.scores import evaluate_collection
 from engine.retrieval.inverted import InvertedLists
 from engine.retrieval.ranking import Ranking
@@ -93,7 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), arguments.candidates, arguments.queries)
         before, start = megabytes("VmRSS"), time.perf_counter()
-        collection = load_mewslix(Path(folder))
+        collection = load_mewsli_x(Path(folder))
         found["read_s"] = round(time.perf_counter() - start, 1)
         found["collection_mb"] = megabytes("VmRSS") - before
     generator = torch.Generator().manual_seed(0)

@@ -254,19 +254,6 @@ def _row(line: str) -> Language:
 LANGUAGES: tuple[Language, ...] = tuple(_row(line) for line in _TABLE.split("\n") if line)
 """Every language known, sorted by code."""
 
-XTREME_TATOEBA: tuple[str, ...] = (
-    "ar", "he", "vi", "id", "jv", "tl", "eu", "ml", "ta", "te", "af", "nl",
-    "de", "el", "bn", "hi", "mr", "ur", "fa", "fr", "it", "pt", "es", "bg",
-    "ru", "ja", "ka", "ko", "th", "sw", "zh", "kk", "tr", "et", "fi", "hu",
-)  # fmt: skip
-"""XTREME's 36 languages of Tatoeba, in its order (Hu et al. 2020, arXiv 2003.11080)."""
-
-XTREME_R_TATOEBA: tuple[str, ...] = (*XTREME_TATOEBA, "az", "lt", "pl", "uk", "ro")
-"""XTREME-R's 41 languages of Tatoeba: XTREME's and five more (Ruder et al. 2021, arXiv 2104.07412)."""
-
-LAREQA: tuple[str, ...] = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
-"""LAReQA's 11 languages, those of XQuAD (Roy et al. 2020, arXiv 2004.05484)."""
-
 _BY_SPELLING = {
     spelling.casefold(): entry
     for entry in LANGUAGES
@@ -297,6 +284,14 @@ def language(code: str) -> Language:
     if first in _BY_SPELLING and all(_is_subtag(part) for part in rest):
         return _BY_SPELLING[first]
     raise InputError(f"unknown language code {code!r}{nearest(spelling, list(_BY_SPELLING))}")
+
+
+def language_name(code: str) -> str:
+    """Return the English name of a language, or `code` itself where the language is unknown."""
+    try:
+        return language(code).name
+    except InputError:
+        return code
 
 
 def same_language(a: str, b: str) -> bool:

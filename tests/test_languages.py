@@ -9,12 +9,11 @@ from pathlib import Path
 import pycountry
 import pytest
 
+from engine.collections.lareqa import XQUAD_R_SENTENCES
+from engine.collections.tatoeba import LANGUAGE_SETS
 from engine.errors import InputError
 from engine.languages import (
     LANGUAGES,
-    LAREQA,
-    XTREME_R_TATOEBA,
-    XTREME_TATOEBA,
     language,
     names_language,
     names_other_language,
@@ -110,11 +109,12 @@ def test_xlmr_languages_are_those_of_its_published_list() -> None:
 
 
 def test_xtreme_lists_have_the_published_sizes_and_members() -> None:
-    assert (len(XTREME_TATOEBA), len(XTREME_R_TATOEBA), len(LAREQA)) == (36, 41, 11)
-    assert set(XTREME_R_TATOEBA) - set(XTREME_TATOEBA) == {"az", "lt", "pl", "uk", "ro"}
+    xtreme, xtreme_r = LANGUAGE_SETS["xtreme"], LANGUAGE_SETS["xtreme-r"]
+    assert (len(xtreme), len(xtreme_r), len(XQUAD_R_SENTENCES)) == (36, 41, 11)
+    assert set(xtreme_r) - set(xtreme) == {"az", "lt", "pl", "uk", "ro"}
     assert len(XTREME_R.split()) == 50
-    assert set(XTREME_R_TATOEBA) | set(LAREQA) <= set(XTREME_R.split())
-    assert all(language(code).tatoeba for code in XTREME_R_TATOEBA)
+    assert set(xtreme_r) | set(XQUAD_R_SENTENCES) <= set(XTREME_R.split())
+    assert all(language(code).tatoeba for code in xtreme_r)
 
 
 @pytest.mark.parametrize("benchmark", [XTREME_R, AFRICLIRMATRIX, TICO_19])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
 from engine.cli.figures import Group, Key, language_of, read_groups
-from engine.cli.lexical_rows import beside
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.tables import interval_text, print_facts, print_line, print_table, score_text
 from engine.errors import InputError, nearest
+from engine.results.alignment import align_scorings
 from engine.results.queries import query_scores_of, run_record
 
 #: The score of every query, by run, language and query id.
@@ -61,7 +62,7 @@ def compare(
     ids = [record["id"] for record in records]
     found = read_groups(results, ids)
     wanted = {"collection": collection, "scoring": scoring, "direction": direction}
-    chosen = beside([_chosen(identity, found.get(identity, []), wanted) for identity in ids])
+    chosen = _align([_chosen(identity, found.get(identity, []), wanted) for identity in ids])
     tables = []
     for matched in _match(ids, chosen, measure):
         values = _values(results, ids, matched)
@@ -99,6 +100,15 @@ def _chosen(run: str, groups: Sequence[Group], wanted: Mapping[str, str | None])
                     f"run {run} has no {name} {value!r}{nearest(value, known)}; it has {', '.join(known)}"
                 )
     return kept
+
+
+def _align(chosen: Sequence[Sequence[Group]]) -> list[list[Group]]:
+    """Return the groups of each run under the keys of the tables that they are shown in.
+
+    The rows of a group keep their own scoring.
+    """
+    tables = align_scorings(group.key for groups in chosen for group in groups)
+    return [[replace(group, key=key) for group in groups for key in tables[group.key]] for groups in chosen]
 
 
 def _match(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: str | None) -> list[Matched]:

@@ -35,20 +35,17 @@ def query(
     """
     refreshed(results)
 
-    import torch
-
     from engine.cli.console import ConsoleReporter
-    from engine.evaluation.finished_run import config_of, find_run
+    from engine.evaluation.finished_run import find_run
+    from engine.inspect.explain import explain as explain_hit
     from engine.inspect.search import Searcher
-    from engine.training.precision import precision_of
 
     folder = find_run(results, run)
     with ConsoleReporter() as reporter:
-        precision = precision_of(config_of(folder), torch.device("cpu"))
-        searcher = Searcher(folder, collection, language, precision, reporter)
+        searcher = Searcher(folder, language, collection=collection, reporter=reporter)
         hits = searcher.search(text, k)
-        translation = searcher.searched_for(text) if searcher.translates else None
-    matches = {hit.document.id: searcher.explain(text, hit.document.id) for hit in hits} if explain else {}
+        translation = searcher.translated(text) if searcher.translates else None
+    matches = {hit.document: explain_hit(searcher, text, hit.document) for hit in hits} if explain else {}
     if as_json:
         print_json(
             {
@@ -60,17 +57,8 @@ def query(
                 "translation": translation,
                 "hits": [
                     {
-                        "rank": hit.rank,
-                        "score": hit.score,
-                        "document": hit.document.id,
-                        "language": hit.document.language,
-                        "text": hit.document.text,
-                        "grade": hit.grade,
-                        **(
-                            {"matches": [vars(match) for match in matches[hit.document.id]]}
-                            if explain
-                            else {}
-                        ),
+                        **vars(hit),
+                        **({"matches": [vars(match) for match in matches[hit.document]]} if explain else {}),
                     }
                     for hit in hits
                 ],
@@ -87,7 +75,7 @@ def query(
                 str(hit.rank),
                 f"{hit.score:.4f}",
                 *(["" if hit.grade is None else str(hit.grade)] if judged else []),
-                hit.document.text,
+                hit.text,
             ]
             for hit in hits
         ],
@@ -100,8 +88,8 @@ def query(
                 ["query token", "document token", "similarity"],
                 [
                     [match.query_token, match.document_token, f"{match.score:.3f}"]
-                    for match in matches[hit.document.id]
+                    for match in matches[hit.document]
                 ],
                 right=["similarity"],
-                title=f"rank {hit.rank}, {hit.score:.4f}: {hit.document.text}",
+                title=f"rank {hit.rank}, {hit.score:.4f}: {hit.text}",
             )

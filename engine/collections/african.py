@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.collections.assemble import Facts, assemble
 from engine.collections.base import Collection, Document, Query
+from engine.collections.build import CollectionFacts, build_collection
 from engine.collections.trec import Judgement, read_documents, read_judgements, read_topics
 from engine.errors import InputError, nearest
 from engine.languages import language
@@ -28,7 +28,7 @@ class African:
     """
 
     title: str
-    facts: Facts
+    facts: CollectionFacts
     languages: Mapping[str, tuple[str, str]]
     splits: tuple[str, ...]
     topics: str
@@ -38,7 +38,7 @@ class African:
 
 CIRAL = African(
     "CIRAL",
-    Facts(
+    CollectionFacts(
         "ciral",
         "ciral",
         "en-xx",
@@ -54,7 +54,7 @@ CIRAL = African(
 
 AFRICLIRMATRIX = African(
     "AfriCLIRMatrix",
-    Facts(
+    CollectionFacts(
         "africlirmatrix",
         "africlirmatrix",
         "en-xx",
@@ -104,7 +104,7 @@ def load_african(
     split : str, optional
         None takes the first of its splits.
     pool_limit : int, optional
-        As in `assemble`.
+        As in `build_collection`.
 
     Raises
     ------
@@ -156,7 +156,9 @@ def _load(published: African, folder: Path, code: str, split: str, pool_limit: i
                 line=judgement.line,
             )
         by_query.setdefault(query, []).append(judgement._replace(document=f"{code}:{judgement.document}"))
-    return assemble(published.facts, queries, by_query, _documents(corpus, code), pool_limit=pool_limit)
+    return build_collection(
+        published.facts, queries, by_query, _documents(corpus, code), pool_limit=pool_limit
+    )
 
 
 def _documents(corpus: Path, code: str) -> Iterator[Document]:

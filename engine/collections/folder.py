@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engine.collections.assemble import Facts, assemble
 from engine.collections.base import Collection, Direction, Document, Query
+from engine.collections.build import CollectionFacts, build_collection
 from engine.collections.trec import Judgement, read_documents, read_judgements, read_topics
 from engine.errors import InputError
 from engine.languages import language
@@ -44,7 +44,7 @@ def load_folder(
     languages, document_languages : sequence of str
         Languages to take, all without any. Where files do not say theirs, the one that is given here is it.
     pool_limit : int, optional
-        As in `assemble`.
+        As in `build_collection`.
 
     Raises
     ------
@@ -77,8 +77,8 @@ def load_folder(
         }
     queried = list(dict.fromkeys(query.language for query in topics))
     pool = list(dict.fromkeys(document.language for document in documents))
-    facts = Facts("folder", "trec", _direction(queried, pool), MEASURES, str(folder))
-    return assemble(facts, topics, judgements, documents, pool_limit=pool_limit)
+    facts = CollectionFacts("folder", "trec", _direction(queried, pool), MEASURES, str(folder))
+    return build_collection(facts, topics, judgements, documents, pool_limit=pool_limit)
 
 
 def _judged(

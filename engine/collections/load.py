@@ -11,11 +11,11 @@ from engine.bitext.source import read_source
 from engine.collections.african import AFRICLIRMATRIX, CIRAL, load_african
 from engine.collections.base import Collection
 from engine.collections.bitext import make_bitext_collection
-from engine.collections.catalogue import load_dataset, load_family
-from engine.collections.families import FAMILIES
 from engine.collections.folder import load_folder
+from engine.collections.ir_datasets_families import FAMILIES
+from engine.collections.ir_datasets_reader import load_dataset, load_family
 from engine.collections.lareqa import load_lareqa, load_lareqa_monolingual
-from engine.collections.mewslix import load_mewslix
+from engine.collections.mewsli_x import load_mewsli_x
 from engine.collections.tatoeba import english_sentences, load_tatoeba, read_lines
 from engine.config import CollectionConfig
 from engine.errors import InputError
@@ -87,7 +87,7 @@ def _from_folder(config: CollectionConfig, folder: Path) -> list[Collection]:
         ]
     documents, split, limit = config.document_languages, config.split, config.pool_limit
     if config.name == "mewsli-x":
-        return [load_mewslix(folder, config.languages, documents, split, limit)]
+        return [load_mewsli_x(folder, config.languages, documents, split, limit)]
     if config.name == "folder":
         return [load_folder(folder, split, config.languages, documents, limit)]
     published = CIRAL if config.name == "ciral" else AFRICLIRMATRIX

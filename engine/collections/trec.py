@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.collections.lines import read_numbered, read_objects, read_rows, text_of
+from engine.collections.text_files import read_numbered, read_objects, read_rows, text_of
 from engine.errors import InputError
 
 #: Names of a record's id and text in published JSON Lines files.

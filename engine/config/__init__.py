@@ -16,14 +16,17 @@ from engine.config.cross_encoder import CrossEncoderConfig
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
-from engine.config.lexical import FuseConfig, FusedSystem, LexicalConfig
+from engine.config.fuse import FuseConfig, FusedSystem
+from engine.config.lexical import LexicalConfig
 from engine.config.load import (
-    KINDS,
-    AnyConfig,
+    json_schema,
     load_config,
+    merge_settings,
+    over_preset,
     parse_config,
     preset_settings,
     presets,
+    read_settings,
 )
 from engine.config.pretraining import PretrainConfig, TextConfig
 from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
@@ -33,8 +36,6 @@ from engine.config.translation import TranslationConfig
 
 __all__ = [
     "COLLECTIONS_WITH",
-    "KINDS",
-    "AnyConfig",
     "BitextConfig",
     "CollectionConfig",
     "CollectionName",
@@ -59,8 +60,12 @@ __all__ = [
     "TrainingConfig",
     "TranslationConfig",
     "TransportConfig",
+    "json_schema",
     "load_config",
+    "merge_settings",
+    "over_preset",
     "parse_config",
     "preset_settings",
     "presets",
+    "read_settings",
 ]

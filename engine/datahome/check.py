@@ -12,7 +12,7 @@ from engine.bitext.drops import Drops
 from engine.collections.folder import load_folder
 from engine.collections.lareqa import load_lareqa
 from engine.collections.tatoeba import load_tatoeba
-from engine.datahome.count import line_counts, mewslix_counts
+from engine.datahome.count import line_counts, mewsli_x_counts
 from engine.datahome.datasets import Dataset, open_pairs
 from engine.datahome.resource import Counts
 from engine.datahome.resources import checksums
@@ -115,7 +115,7 @@ def _folder(folder: Path) -> dict[str, Counter[str]]:
 _TOGETHER: dict[str, Callable[[Path], Counts]] = {
     "lareqa": _lareqa,
     "folder": _folder,
-    "mewsli-x": mewslix_counts,
+    "mewsli-x": mewsli_x_counts,
 }
 
 

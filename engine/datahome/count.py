@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from engine.bitext.files import damage_named, open_bytes
-from engine.collections.mewslix import CANDIDATES
+from engine.collections.mewsli_x import CANDIDATES
 from engine.errors import InputError
 
 #: What the lines of files are, by dataset; the files' paths in its folder are matched.
@@ -76,7 +76,7 @@ def count_lines(file: Path) -> int:
     return count + (last != b"\n")
 
 
-def mewslix_counts(folder: Path) -> dict[str, dict[str, int]]:
+def mewsli_x_counts(folder: Path) -> dict[str, dict[str, int]]:
     """Count Mewsli-X's candidates, under the code ``all``, and its mentions by language.
 
     Articles count with or without their text.

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 
+from engine.collections.lareqa import XQUAD_R_SENTENCES
 from engine.datahome.download import RemoteFile
 from engine.datahome.ir_datasets_home import shared_resources
 from engine.datahome.resource import Resource
@@ -47,11 +48,6 @@ _TICO = "https://tico-19.github.io/data/TM"
 _CIRAL = "https://huggingface.co/datasets/CIRAL"
 _MEWSLI = "https://storage.googleapis.com/gresearch/mewsli/mewsli-x_20220518_6.zip"
 
-#: Candidate sentences of XQuAD-R; questions are 1,190 in each language.
-_XQUAD_SENTENCES = {
-    **{"ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1244},
-    **{"ru": 1219, "th": 852, "tr": 1167, "vi": 1209, "zh": 1196},
-}
 _MLQA_QUESTIONS = {"ar": 517, "de": 512, "en": 1148, "es": 500, "hi": 507, "vi": 511, "zh": 504}
 _MLQA_SENTENCES = {"ar": 2545, "de": 2362, "en": 6264, "es": 1787, "hi": 2426, "vi": 2828, "zh": 2322}
 
@@ -96,8 +92,8 @@ def _own() -> Iterator[Resource]:
         "xquad-r",
         "CC BY-SA 4.0",
         "github.com/google-research-datasets/lareqa, XQuAD-R",
-        tuple(_file(f"{_LAREQA}/xquad-r/{c}.json", "xquad-r", f"{c}.json", c) for c in _XQUAD_SENTENCES),
-        {"questions": dict.fromkeys(_XQUAD_SENTENCES, 1190), "sentences": _XQUAD_SENTENCES},
+        tuple(_file(f"{_LAREQA}/xquad-r/{c}.json", "xquad-r", f"{c}.json", c) for c in XQUAD_R_SENTENCES),
+        {"questions": dict.fromkeys(XQUAD_R_SENTENCES, 1190), "sentences": XQUAD_R_SENTENCES},
         collection="lareqa",
     )
     yield Resource(

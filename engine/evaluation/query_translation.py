@@ -6,7 +6,7 @@ import pyarrow as pa
 import torch
 
 from engine.collections.base import Collection
-from engine.collections.gold import gold_translations
+from engine.collections.human_translations import human_translations
 from engine.config import CollectionConfig
 from engine.config.translation import GOLD, TranslationConfig
 from engine.paths import cache_home
@@ -56,7 +56,7 @@ class QueryTranslation:
         """
         config = self.config
         if config.checkpoint == GOLD:
-            return gold_translations(collection, entry, config.target_language, self.seed)
+            return human_translations(collection, entry, config.target_language, self.seed)
         if self._translator is None:
             self._translator = open_translator(config, self.device)
         translator = self._translator

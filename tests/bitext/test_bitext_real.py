@@ -15,8 +15,9 @@ from engine.bitext.formats.gettext import package_folder, read_gettext
 from engine.bitext.formats.moses import read_moses
 from engine.bitext.formats.tmx import read_tmx
 from engine.bitext.reader import normalise
+from engine.collections.tatoeba import XTREME_R
 from engine.extensions.bitext import SentencePair
-from engine.languages import XTREME_R_TATOEBA, language
+from engine.languages import language
 
 TICO_19 = "ar bn es-LA fr hi id km mr my ne pt-BR ru so sw ta tl ur zh".split()  # noqa: SIM905
 
@@ -72,7 +73,7 @@ def test_tatoebas_pairs_are_its_lines(data_home: Path) -> None:
         assert pairs[code] == path.read_bytes().count(b"\n")
     assert len(pairs) == 112
     # XTREME's published sizes.
-    sizes = [pairs[language(code).tatoeba or ""] for code in XTREME_R_TATOEBA]
+    sizes = [pairs[language(code).tatoeba or ""] for code in XTREME_R]
     assert sum(sizes) == 36_692
     small = {"jv": 205, "te": 234, "ta": 307, "sw": 390, "th": 548, "kk": 575, "ml": 687, "ka": 746}
     assert {code: pairs[language(code).tatoeba or ""] for code in small} == small

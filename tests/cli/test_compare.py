@@ -182,7 +182,7 @@ def test_a_run_without_an_encoder_stands_beside_either_scoring(call, make_run, a
 
 
 def test_the_results_screen_puts_them_there_too(results, call, make_run, zero, better):
-    from workbench.results.figures import load_figures, query_scores, test_runs
+    from workbench.results.figures import compare_runs, load_figures, query_scores
 
     encoder, words = make_run("encoder", zero, zero_shot=True), make_run("words", better, scoring="bm25")
     call("runs")  # ingests
@@ -190,10 +190,34 @@ def test_the_results_screen_puts_them_there_too(results, call, make_run, zero, b
     ((setting, measures),) = figures.table.items()
     assert setting.scoring == "maxsim" and measures["RR"].keys() == {encoder.id, words.id}
     assert [*query_scores(results, setting, "RR", words.id)["so"].values()] == better["so"]
-    tests = test_runs(results, setting, "RR", encoder.id, words.id)
-    assert tests.mean is not None and tests.mean.delta == pytest.approx(0.158, abs=1e-3)
+    compared = compare_runs(results, setting, "RR", encoder.id, words.id)
+    assert compared.mean is not None and compared.mean.delta == pytest.approx(0.158, abs=1e-3)
     (alone,) = load_figures(results, [words.id]).table
     assert alone.scoring == "bm25"
+
+
+def test_dense_and_dense_ivf_of_one_run_are_never_mixed(results, call, make_run, add_scores, zero, better):
+    from workbench.results.figures import compare_runs, load_figures, query_scores
+
+    first, second = make_run("first", zero, scoring="dense"), make_run("second", better, scoring="dense")
+    add_scores(first, better, scoring="dense-ivf")
+    add_scores(second, zero, scoring="dense-ivf")
+    words = make_run("words", zero, scoring="bm25")
+    tables = {
+        table["scoring"]: table["rows"][-1]["delta"]
+        for table in json.loads(call("compare", "first", "second", "--json").out)["tables"]
+    }
+    assert tables == {"dense": pytest.approx(0.158, abs=1e-3), "dense-ivf": pytest.approx(-0.158, abs=1e-3)}
+
+    figures = load_figures(results, [first.id, second.id, words.id])
+    assert sorted(setting.scoring for setting in figures.table) == ["dense", "dense-ivf"]
+    for setting, measures in figures.table.items():
+        assert measures["RR"].keys() == {first.id, second.id, words.id}
+        values = zero if setting.scoring == "dense" else better
+        assert [*query_scores(results, setting, "RR", first.id)["so"].values()] == values["so"]
+        compared = compare_runs(results, setting, "RR", first.id, second.id)
+        assert compared.mean is not None
+        assert compared.mean.delta == pytest.approx(tables[setting.scoring])
 
 
 def test_figures_that_are_not_of_queries_do_not_stand_in_the_way(call, two):

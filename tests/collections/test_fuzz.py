@@ -16,7 +16,7 @@ from engine.collections.african import CIRAL, load_african
 from engine.collections.base import Collection
 from engine.collections.folder import load_folder
 from engine.collections.lareqa import load_lareqa, load_lareqa_monolingual
-from engine.collections.mewslix import load_mewslix
+from engine.collections.mewsli_x import load_mewsli_x
 from engine.collections.tatoeba import load_tatoeba
 from engine.errors import InputError
 
@@ -75,7 +75,7 @@ READERS: dict[str, tuple[Files, Callable[[Path], Collection]]] = {
             "candidate_set_entities.jsonl": objects(_ENTITY, {**_ENTITY, "entity_id": "Q2"}),
             "wikinews_mentions-test.jsonl": objects(_ARTICLE),
         },
-        load_mewslix,
+        load_mewsli_x,
     ),
     "ciral": (
         {

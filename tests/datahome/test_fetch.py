@@ -1,207 +1,158 @@
-"""Fetching from a server on this machine that breaks off, changes its mind, and lies."""
+"""``data fetch`` from the command to the file in its place, from a server on this machine."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import random
-import socket
+import io
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from engine.datahome import download as fetching
-from engine.datahome.download import RemoteFile, fetch
-from engine.errors import BusyError, InputError, OpticalError
-
-CONTENT = random.Random(1).randbytes(1_000_003)
-SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "set" / "file.bin"
+from engine.cli.commands import run
+from engine.datahome import resources as published
+from engine.datahome.datasets import datasets
+from engine.datahome.download import RemoteFile
+from engine.datahome.resource import Resource
+from engine.datahome.resources import checksums, resources
 
 
 @pytest.fixture
-def served(site):
-    site.files["/file.bin"] = CONTENT
-    return site
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OPTICAL_DATA", str(tmp_path / "home"))
+    monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "shared"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
 
 
-def left(place: Path) -> list[str]:
-    return sorted(file.name for file in place.parent.iterdir())
+@pytest.fixture
+def publish(monkeypatch):
+    """A function that puts other files in the place of all that is published."""
+
+    def publish(*remotes: RemoteFile, **changes) -> None:
+        facts = {"licence": "none", "source": "here", **changes}
+        resource = Resource("trial", "collection", "trial", remotes=remotes, **facts)
+        monkeypatch.setattr(published, "resources", lambda: {"trial": resource})
+
+    return publish
 
 
-def test_a_file_comes_whole_and_leaves_nothing_beside_it(served, place):
-    heard = []
-    remote = RemoteFile(served.address("/file.bin"), "file.bin", checksum=SHA256)
-    assert fetch(remote, place, lambda here, total: heard.append((here, total))) == place
-    assert place.read_bytes() == CONTENT and left(place) == ["file.bin"]
-    assert heard[0] == (0, len(CONTENT)) and heard[-1] == (len(CONTENT), len(CONTENT))
-    assert [here for here, _ in heard] == sorted(here for here, _ in heard)
-    fetch(remote, place)
-    assert len(served.requests) == 1  # it is here
+def test_the_files_of_a_language_and_those_of_all(site, home, publish, capsys):
+    names = {"so.tsv": "so", "sw.tsv": "sw", "all/topics.tsv": ""}
+    site.files = {f"/{name}": name.encode() for name in names}
+    publish(*(RemoteFile(site.address(f"/{name}"), name, code) for name, code in names.items()))
+    assert run(["data", "fetch", "trial", "--language", "som"]) == 0
+    assert "2 new files of trial" in capsys.readouterr().err
+    assert (home / "trial" / "all" / "topics.tsv").read_bytes() == b"all/topics.tsv"
+    assert (home / "trial" / "so.tsv").is_file() and not (home / "trial" / "sw.tsv").exists()
+    assert run(["data", "fetch", "trial"]) == 0
+    assert "1 new files" in capsys.readouterr().err
+    assert run(["data", "fetch", "trial", "--language", "de"]) == 2
+    assert "trial has no 'de'; it has so, sw" in capsys.readouterr().err
 
 
-def test_a_broken_connection_goes_on_where_it_broke(served, place):
-    served.cut = [300_000, 200_000]
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
-    assert place.read_bytes() == CONTENT
-    assert [asked for _, asked in served.requests] == [None, "bytes=300000-", "bytes=500000-"]
+def test_an_archive_is_unpacked_and_thrown_away(site, home, publish, capsys):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a/b.txt", "content")
+    site.files["/pack_1.zip"] = stream.getvalue()
+    publish(RemoteFile(site.address("/pack_1.zip?download=1"), "", archive=True))
+    site.files["/pack_1.zip?download=1"] = stream.getvalue()
+    site.cut = [40]
+    assert run(["data", "fetch", "trial"]) == 0
+    assert (home / "trial" / "a" / "b.txt").read_text() == "content"
+    assert [entry.name for entry in home.iterdir()] == ["trial"]
 
 
-def test_what_one_call_left_the_next_goes_on_from(served, place):
-    served.cut = [400_000] + [0] * fetching.ATTEMPTS
-    remote = RemoteFile(served.address("/file.bin"), "file.bin")
-    with pytest.raises(OpticalError, match="400,000 bytes, which the next fetch goes on from"):
-        fetch(remote, place)
-    assert not place.exists() and (place.parent / "file.bin.part").stat().st_size == 400_000
-    served.cut.clear()
-    served.requests.clear()
-    fetch(remote, place)
-    assert served.requests == [("/file.bin", "bytes=400000-")]
-    assert place.read_bytes() == CONTENT and left(place) == ["file.bin"]
+def test_an_archive_that_is_unsafe_changes_nothing(site, home, publish, capsys):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("../b.txt", "content")
+    site.files["/pack.zip"] = stream.getvalue()
+    publish(RemoteFile(site.address("/pack.zip"), "", archive=True))
+    assert run(["data", "fetch", "trial"]) == 2
+    assert "points outside" in capsys.readouterr().err
+    assert [entry.name for entry in home.iterdir()] == ["pack.zip"]
 
 
-def test_a_file_that_changed_meanwhile_starts_anew(served, place):
-    served.cut = [400_000] + [0] * fetching.ATTEMPTS
-    remote = RemoteFile(served.address("/file.bin"), "file.bin")
-    with pytest.raises(OpticalError):
-        fetch(remote, place)
-    served.cut.clear()
-    served.files["/file.bin"] = CONTENT[::-1]
-    fetch(remote, place)
-    assert place.read_bytes() == CONTENT[::-1]
+def test_what_failed_is_said_in_one_line(site, home, publish, capsys):
+    publish(RemoteFile(site.address("/gone"), "gone.tsv"))
+    assert run(["data", "fetch", "trial"]) == 1
+    *_, line = capsys.readouterr().err.strip().split("\n")
+    assert site.address("/gone") in line and f"put it into {home / 'trial'}" in line
+    publish(remark="its makers send it by post")
+    assert run(["data", "fetch", "trial"]) == 2
+    assert "its makers send it by post" in capsys.readouterr().err
+    assert run(["data", "fetch", "tril"]) == 2
+    assert "did you mean 'trial'" in capsys.readouterr().err
+    assert run(["data", "fetch", "package:django"]) == 2
+    assert "pip install django" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("checksum", "asked"), [("", None), (SHA256, "bytes=400000-")])
-def test_without_a_validator_only_a_checksum_lets_a_file_go_on(served, place, checksum, asked):
-    served.validator = False
-    served.cut = [400_000]
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=checksum), place)
-    assert [one for _, one in served.requests] == [None, asked]
-    assert place.read_bytes() == CONTENT
+def test_every_address_is_https_and_has_a_place_of_its_own():
+    for resource in resources().values():
+        places = [remote.path for remote in resource.remotes]
+        assert len(set(places)) == len(places)
+        for remote in resource.remotes:
+            assert remote.address.startswith("https://"), remote
+            assert not Path(remote.path).is_absolute() and ".." not in Path(remote.path).parts
+            assert remote.checksum == "" or remote.checksum.partition(":")[0] in ("md5", "sha256")
 
 
-def test_a_server_without_ranges_starts_anew(served, place):
-    served.ranges = False
-    served.cut = [400_000]
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
-    assert place.read_bytes() == CONTENT
+def test_what_is_published_covers_what_xtreme_r_and_the_papers_say():
+    known = resources()
+    lareqa, tatoeba, mewsli = known["lareqa"].counts, known["tatoeba"].counts, known["mewsli-x"].counts
+    assert (sum(lareqa["questions"].values()), sum(lareqa["sentences"].values())) == (13_090, 13_014)
+    small = {"jv": 205, "te": 234, "ta": 307, "sw": 390, "th": 548, "kk": 575, "ml": 687, "ka": 746}
+    assert len(tatoeba["pairs"]) == 112 and small.items() <= tatoeba["pairs"].items()
+    assert mewsli["candidates"] == {"all": 1_003_893}
+    assert (sum(mewsli["mentions (dev)"].values()), sum(mewsli["mentions (test)"].values())) == (2991, 14_624)
+    assert set(known["mmarco"].counts["documents"].values()) == {8_841_823}
+    assert known["mmarco"].counts["topics (dev/small)"]["hi"] == 6980
+    assert len(known["wikiclir"].counts["documents"]) == 25 and len(known["miracl"].languages) == 18
 
 
-def test_a_part_that_is_whole_already_is_taken(served, place):
-    place.parent.mkdir(parents=True)
-    (place.parent / "file.bin.part").write_bytes(CONTENT)
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=SHA256), place)
-    assert place.read_bytes() == CONTENT and served.requests == [("/file.bin", f"bytes={len(CONTENT)}-")]
+def test_what_is_fetched_for_ir_datasets_lies_where_it_looks(home, tmp_path):
+    import ir_datasets
+
+    resource = resources()["miracl"]
+    topics = next(remote for remote in resource.remotes if remote.path.endswith("sw/dev/topics.tsv"))
+    download = ir_datasets.util.DownloadConfig.context("miracl", tmp_path / "shared" / "miracl")
+    expected = download["v1.0/sw/dev/topics"]
+    assert str(resource.place / topics.path) == str(expected.path(force=False))
 
 
-def test_a_part_longer_than_the_file_is_thrown_away(served, place):
-    place.parent.mkdir(parents=True)
-    (place.parent / "file.bin.part").write_bytes(CONTENT + b"more")
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=SHA256), place)
-    assert place.read_bytes() == CONTENT
+@pytest.mark.data
+def test_the_published_checksums_are_those_of_the_real_files(data_home):
+    import hashlib
+
+    for folder, name in (("xquad-r", "ar.json"), ("tatoeba", "tatoeba.swh-eng.swh")):
+        size, digest = checksums()[folder][name]
+        content = (data_home / folder / name).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest)
 
 
-def test_a_wrong_checksum_keeps_nothing(served, place):
-    wrong = f"md5:{'0' * 32}"
-    with pytest.raises(OpticalError, match=r"MD5 checksum of what came is .* and not 0000") as caught:
-        fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=wrong), place)
-    assert caught.value.exit_code == 1 and left(place) == []
-    right = f"md5:{hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()}"
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=right), place)
-    assert place.read_bytes() == CONTENT
+def test_mewsli_x_and_large_collections_are_counted_by_their_lines(home, tmp_path, capsys):
+    folder = home / "mewsli-x"
+    folder.mkdir(parents=True)
+    (folder / "candidate_set_entities.jsonl").write_text('{"entity_id": "Q1"}\n{"entity_id": "Q2"}\n')
+    for part, count in (("dev", 318), ("test", 2)):
+        article = {"context": {"language": "ar", "text": ""}, "mentions": [{}] * count}
+        (folder / f"wikinews_mentions_no_text-{part}.jsonl").write_text(json.dumps(article) + "\n")
+    corpus = tmp_path / "shared" / "miracl" / "v1.0" / "sw" / "docs"
+    corpus.mkdir(parents=True)
+    import gzip
 
-
-def test_a_missing_file_is_one_sentence_with_the_address_and_the_folder(site, place):
-    remote = RemoteFile(site.address("/gone.bin"), "file.bin")
-    with pytest.raises(OpticalError) as caught:
-        fetch(remote, place)
-    sentence = str(caught.value)
-    assert remote.address in sentence and "404" in sentence and str(place.parent) in sentence
-    assert len(site.requests) == 1 and "\n" not in sentence
-
-
-def test_a_server_in_trouble_is_asked_again(served, place):
-    served.statuses = [503, 429]
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
-    assert place.read_bytes() == CONTENT and len(served.requests) == 3
-
-
-def test_without_a_network_the_sentence_says_what_to_do(place, site):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    remote = RemoteFile(f"http://127.0.0.1:{port}/file.bin", "file.bin")
-    with pytest.raises(OpticalError, match=r"127\.0\.0\.1 cannot be reached") as caught:
-        fetch(remote, place)
-    assert remote.address in str(caught.value) and f"put it into {place.parent}" in str(caught.value)
-    assert left(place) == []
-
-
-def test_redirections_are_followed_and_bounded(served, place):
-    for step in range(9):
-        served.redirects[f"/{step}"] = f"/{step + 1}"
-    served.redirects["/one"] = "/file.bin"
-    fetch(RemoteFile(served.address("/one"), "file.bin"), place)
-    assert place.read_bytes() == CONTENT
-    with pytest.raises(OpticalError, match=f"redirects more than {fetching.REDIRECTS} times"):
-        fetch(RemoteFile(served.address("/0"), "other.bin"), place.with_name("other.bin"))
-
-
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "/etc/passwd"])
-def test_only_http_is_fetched_and_redirected_to(site, place, address):
-    with pytest.raises(InputError, match="only https and http"):
-        fetch(RemoteFile(address, "file.bin"), place)
-    if ":" in address:
-        site.redirects["/away"] = address
-        with pytest.raises(InputError, match="only https and http"):
-            fetch(RemoteFile(site.address("/away"), "file.bin"), place)
-    assert not place.parent.exists() or left(place) == []
-
-
-def test_a_file_larger_than_published_is_refused_before_it_comes(served, place, monkeypatch):
-    monkeypatch.setattr(fetching, "LARGEST", 500_000)
-    with pytest.raises(OpticalError, match="1,000,003 bytes and should have less"):
-        fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
-    served.files["/big.bin"] = CONTENT * 3
-    with pytest.raises(OpticalError, match="was published with 1,000"):
-        fetch(RemoteFile(served.address("/big.bin"), "big.bin", size=1000), place)
-    assert not place.exists()
-
-
-def test_a_stream_without_a_length_is_cut_off_at_the_limit(served, place, monkeypatch):
-    served.length = False
-    remote = RemoteFile(served.address("/file.bin"), "file.bin")
-    fetch(remote, place)
-    assert place.read_bytes() == CONTENT
-    monkeypatch.setattr(fetching, "LARGEST", 500_000)
-    with pytest.raises(OpticalError, match="more than the 500,000 bytes"):
-        fetch(remote, place.with_name("other.bin"))
-    assert left(place) == ["file.bin"]
-
-
-def test_one_process_fetches_a_file_at_a_time(served, place):
-    place.parent.mkdir(parents=True)
-    with (place.parent / "file.bin.part").open("ab") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(BusyError, match="another process"):
-            fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
-    assert place.read_bytes() == CONTENT
-
-
-def test_a_place_that_cannot_be_written_is_named(served, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="cannot be written"):
-        fetch(RemoteFile(served.address("/file.bin"), "file.bin"), tmp_path / "file" / "file.bin")
-
-
-def test_a_forged_memory_of_the_server_is_no_header(served, place):
-    place.parent.mkdir(parents=True)
-    (place.parent / "file.bin.part").write_bytes(b"other bytes")
-    (place.parent / "file.bin.part.json").write_text('{"validator": "a\\r\\nX-Evil: 1"}')
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
-    assert place.read_bytes() == CONTENT
+    (corpus / "docs-0.jsonl.gz").write_bytes(gzip.compress(b'{"docid": "1"}\n{"docid": "2"}'))
+    assert {dataset.name for dataset in datasets(catalogues=False) if dataset.files} == {"mewsli-x", "miracl"}
+    assert run(["data", "check", "mewsli-x", "miracl", "--language", "ar", "--json"]) == 2
+    capsys.readouterr()
+    assert run(["data", "check", "mewsli-x", "--language", "ar", "--json"]) == 1
+    everything, arabic = json.loads(capsys.readouterr().out)
+    assert everything["counts"] == {"candidates": 2} and "published with 1,003,893" in everything["problem"]
+    assert arabic["counts"] == {"mentions (dev)": 318, "mentions (test)": 2}
+    assert "2 mentions (test) and was published with 1,501" in arabic["problem"]
+    assert run(["data", "check", "miracl", "--json"]) == 1
+    (swahili,) = json.loads(capsys.readouterr().out)
+    assert swahili["counts"] == {"documents": 2} and swahili["published"]["documents"] == 131_924
+    assert "is missing; optical-workbench data fetch miracl" in swahili["problem"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,13 +16,15 @@ from engine.config import TransportConfig, parse_config
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError, OpticalError
 from engine.evaluation.finished_run import saved_encoders
-from engine.inspect.cache import Shelf
+from engine.inspect.cache import Cache
 from engine.reporting import Reporter
 from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder
 from engine.runs.execute import execute
 from engine.serving.operations import Operations
+from engine.serving.records import EXPLAIN, LIST_POOLS, LIST_QUERIES, PLAN, SEARCH, Operation
 
+Reply = TypeVar("Reply")
 QUICK = {"steps": 4, "evaluate_every": 2}
 
 
@@ -63,6 +66,15 @@ def address(home: Path) -> dict[str, Any]:
     return {"results": str(home / "results.duckdb"), "run": "tiny"}
 
 
+def ask(
+    operations: Operations, operation: Operation[Any, Reply], parameters: dict[str, Any], reporter: Any = None
+) -> Reply:
+    """Send a request over JSON, as the app does, and read the reply."""
+    sent = json.loads(json.dumps(parameters))
+    result = operations.table()[operation.name](sent, reporter or Listening())
+    return operation.read_reply(json.loads(json.dumps(result)))
+
+
 def rows(home: Path, run: str, table: str) -> Iterator[dict[str, Any]]:
     (folder,) = (home / "runs").glob(f"*-{run}-*")
     for file in folder.glob(f"{table}*.parquet"):
@@ -70,13 +82,13 @@ def rows(home: Path, run: str, table: str) -> Iterator[dict[str, Any]]:
 
 
 def test_a_run_says_what_it_can_be_asked(operations: Operations, address: dict[str, Any]) -> None:
-    pools = operations.collections(address, Listening())
-    assert [(p["collection"], p["pool"], p["direction"], p["queries"], p["documents"]) for p in pools] == [
+    pools = ask(operations, LIST_POOLS, address)
+    assert [(p.collection, p.pool, p.direction, p.queries, p.documents) for p in pools] == [
         ("ciphers", 0, "xx-en", ["sw", "mr"], "en"),
         ("reversed", 0, "en-xx", ["en"], "sw"),
         ("reversed", 1, "en-xx", ["en"], "mr"),
     ]
-    assert {pool["size"] for pool in pools} == {25}
+    assert {pool.size for pool in pools} == {25}
 
 
 def test_the_ranking_is_the_one_that_was_stored(
@@ -88,47 +100,47 @@ def test_the_ranking_is_the_one_that_was_stored(
             ranking = stored.setdefault(row["query_id"], [])
             ranking.append((row["document_id"], row["score"], row["grade"]))
     for code in ("sw", "mr"):
-        own = operations.queries({**address, "language": code}, Listening())
+        own = ask(operations, LIST_QUERIES, {**address, "language": code})
         assert len(own) == 25
         for query in own[:5]:
-            found = operations.search(
-                {**address, "language": code, "text": query["text"], "k": 7}, Listening()
-            )
-            expected = sorted(stored[query["id"]], key=lambda hit: -hit[1])[:7]
-            assert [hit["document"] for hit in found["hits"]] == [document for document, _, _ in expected]
-            assert [hit["score"] for hit in found["hits"]] == pytest.approx(
+            found = ask(operations, SEARCH, {**address, "language": code, "text": query.text, "k": 7})
+            expected = sorted(stored[query.id], key=lambda hit: -hit[1])[:7]
+            assert [hit.document for hit in found.hits] == [document for document, _, _ in expected]
+            assert [hit.score for hit in found.hits] == pytest.approx(
                 [score for _, score, _ in expected], abs=1e-3
             )
-            assert [hit["grade"] for hit in found["hits"]] == [grade for _, _, grade in expected]
-            assert (found["relevant"], found["cut"], found["searched"]) == (1, False, 25)
-            hit = found["hits"][2]
-            why = operations.explain(
-                {**address, "language": code, "text": query["text"], "document": hit["document"]}, Listening()
+            assert [hit.grade for hit in found.hits] == [grade for _, _, grade in expected]
+            assert (found.relevant, found.cut, found.searched) == (1, False, 25)
+            hit = found.hits[2]
+            why = ask(
+                operations,
+                EXPLAIN,
+                {**address, "language": code, "text": query.text, "document": hit.document},
             )
-            assert why["text"] == hit["text"]
-            assert [match["query_token"] for match in why["matches"]] == query["text"].split()
-            assert why["score"] == pytest.approx(hit["score"], abs=1e-3)
-    typed = operations.search({**address, "language": "sw", "text": "revir " * 30}, Listening())
-    assert typed["relevant"] is None and typed["cut"]
-    assert {hit["grade"] for hit in typed["hits"]} == {None}
+            assert why.text == hit.text
+            assert [match.query_token for match in why.matches] == query.text.split()
+            assert why.score == pytest.approx(hit.score, abs=1e-3)
+    typed = ask(operations, SEARCH, {**address, "language": "sw", "text": "revir " * 30})
+    assert typed.relevant is None and typed.cut
+    assert {hit.grade for hit in typed.hits} == {None}
 
 
 def test_a_pool_is_chosen_by_its_number(operations: Operations, address: dict[str, Any]) -> None:
     asked = {**address, "language": "en", "text": "river", "collection": "reversed"}
     for number, code in ((None, "sw"), (0, "sw"), (1, "mr")):
-        found = operations.search({**asked, "pool": number}, Listening())
-        assert {hit["language"] for hit in found["hits"]} == {code}
+        found = ask(operations, SEARCH, {**asked, "pool": number})
+        assert {hit.language for hit in found.hits} == {code}
     with pytest.raises(InputError, match="'reversed' has 2 pools, so there is no pool 2"):
-        operations.search({**asked, "pool": 2}, Listening())
+        ask(operations, SEARCH, {**asked, "pool": 2})
 
 
 def test_what_two_runs_share_is_loaded_once(home: Path, address: dict[str, Any]) -> None:
     operations = Operations()
     asked = {**address, "language": "sw", "text": "revir enots"}
     first, second, third = Listening(), Listening(), Listening()
-    operations.search(asked, first)
-    operations.search({**asked, "run": "other"}, second)
-    operations.search(asked, third)
+    ask(operations, SEARCH, asked, first)
+    ask(operations, SEARCH, {**asked, "run": "other"}, second)
+    ask(operations, SEARCH, asked, third)
     assert [line for line in first.heard if "loading" in line] == [
         "loading tiny's query encoder …",
         "loading tiny's document encoder …",
@@ -138,7 +150,7 @@ def test_what_two_runs_share_is_loaded_once(home: Path, address: dict[str, Any])
     assert third.heard == []
 
 
-def test_a_shelf_keeps_what_was_used_last(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_keeps_what_was_used_last(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder,) = (home / "runs").glob("*-tiny-*")
     student, teacher = saved_encoders(RunFolder.open(folder))
     loaded: list[str] = []
@@ -149,9 +161,9 @@ def test_a_shelf_keeps_what_was_used_last(home: Path, monkeypatch: pytest.Monkey
         return load(config, **options)
 
     monkeypatch.setattr(Encoder, "load", counting)
-    shelf = Shelf(encoders=1)
+    cache = Cache(encoders=1)
     for saved in (student, student, teacher, student):
-        shelf.encoder(saved)
+        cache.encoder(saved)
     assert loaded == ["student", "checkpoint", "student"]
 
 
@@ -160,28 +172,28 @@ def test_a_plan_is_the_one_that_was_stored_and_solved_again_without_encoding(
 ) -> None:
     kept = next(rows(home, "tiny", "plans"))
     asked = {**address, "source": kept["source_text"], "target": kept["target_text"], "language": "sw"}
-    plan = operations.plan(asked, Listening())
+    plan = ask(operations, PLAN, asked)
     for name in ("source_tokens", "target_tokens", "solver"):
-        assert plan[name] == kept[name]
-    assert torch.allclose(torch.tensor(plan["plan"]), torch.tensor(kept["plan"]), atol=1e-3)
-    assert plan["value"] == pytest.approx(kept["value"], abs=1e-3)
-    assert TransportConfig(**plan["transport"]).epsilon == 0.2
+        assert getattr(plan, name) == kept[name]
+    assert torch.allclose(torch.tensor(plan.plan), torch.tensor(kept["plan"]), atol=1e-3)
+    assert plan.value == pytest.approx(kept["value"], abs=1e-3)
+    assert TransportConfig(**plan.transport).epsilon == 0.2
 
     monkeypatch.setattr(Encoder, "forward", lambda *_: pytest.fail("it was encoded again"))
     values = {}
     for transport in ({"solver": "exact"}, {"epsilon": 0.05, "iterations": 2000}, {"epsilon": 5}):
-        again = operations.plan({**asked, "transport": transport}, Listening())
-        values[str(transport)] = again["value"]
-        assert again["converged"]
+        again = ask(operations, PLAN, {**asked, "transport": transport})
+        values[str(transport)] = again.value
+        assert again.converged
         for name, value in transport.items():
-            assert again["transport"][name] == value
+            assert again.transport[name] == value
     assert list(values.values()) == sorted(values.values())  # the exact plan is the cheapest
 
 
 @pytest.mark.parametrize(
     ("op", "parameters", "says"),
     [
-        ("search", {"text": "x" * 10_000}, "the query has 10,000 characters; 2,000 at most are taken"),
+        ("search", {"text": "x" * 10_000}, "the query has 10,000 characters; type at most 2,000"),
         ("search", {"text": "a\x1b[2J"}, "the control character U+001B"),
         ("search", {"text": " \n"}, "the query is empty"),
         ("search", {"text": "x", "language": "swahilii"}, "unknown language code 'swahilii'"),
@@ -197,7 +209,11 @@ def test_a_plan_is_the_one_that_was_stored_and_solved_again_without_encoding(
         ("search", {}, "text is missing"),
         ("explain", {"text": "x", "document": "en:999"}, "has no document 'en:999'"),
         ("plan", {"source": "", "target": "x"}, "the source sentence is empty"),
-        ("plan", {"source": "x", "target": "\x00"}, "the target sentence holds the control character U+0000"),
+        (
+            "plan",
+            {"source": "x", "target": "\x00"},
+            "the target sentence contains the control character U+0000",
+        ),
         (
             "plan",
             {"source": "x", "target": "x", "transport": {"epsilon": -1}},
@@ -231,7 +247,7 @@ def test_runs_that_lost_their_encoders_or_their_folder(
     (folder,) = (tmp_path / "copy" / "runs").glob("*-other-*")
     shutil.rmtree(folder / "checkpoints")
     with pytest.raises(InputError, match="has no encoders in checkpoints/"):
-        operations.search({**asked, "run": "other"}, Listening())
+        ask(operations, SEARCH, {**asked, "run": "other"})
     shutil.rmtree(folder)
     with pytest.raises(InputError, match=r"the folder of run '.*' was deleted; choose another run"):
-        operations.search({**asked, "run": "other"}, Listening())
+        ask(operations, SEARCH, {**asked, "run": "other"})

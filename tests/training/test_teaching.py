@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from scipy.stats import entropy
 from torch import Tensor
 
-from engine.collections.questions.records import Question
+from engine.collections.training_questions.question import TrainingQuestion
 from engine.config import TeacherConfig, parse_config
 from engine.config.teacher import QuestionSampling, TeacherLossConfig
 from engine.encoders.encoder import Encoded
@@ -91,8 +91,10 @@ def test_the_losses_are_those_of_the_formulas() -> None:
 # -- batches ------------------------------------------------------------------------------------------
 
 
-def question(topic: str, language: str, passages: list[str], answering: str = "en", **more: Any) -> Question:
-    return Question(topic, f"{topic} {language}?", language, answering, tuple(passages), **more)
+def question(
+    topic: str, language: str, passages: list[str], answering: str = "en", **more: Any
+) -> TrainingQuestion:
+    return TrainingQuestion(topic, f"{topic} {language}?", language, answering, tuple(passages), **more)
 
 
 def test_what_answers_a_topic_is_no_negative_of_its_questions() -> None:

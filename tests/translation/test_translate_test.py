@@ -136,19 +136,19 @@ def test_a_typed_query_is_translated_before_it_is_searched_for(
     import torch
 
     run, (scores,) = evaluate(collection, translation={"checkpoint": str(m2m), "max_length": 16})
-    searcher = Searcher(run, None, "mr", torch.float32)
+    searcher = Searcher(run, "mr", precision=torch.float32)
     query = next(query for query in scores.collection.queries if query.language == "mr")
     place = scores.ranking.query_ids.index(query.id)
     hits = searcher.search(query.text, 5)
-    assert [hit.document.id for hit in hits] == list(scores.ranking.document_ids[place])[:5]
-    assert searcher.searched_for(query.text) == texts(run, "translation")[query.id]
-    assert not Searcher(run, None, "en", torch.float32).translates
+    assert [hit.document for hit in hits] == list(scores.ranking.document_ids[place])[:5]
+    assert searcher.translated(query.text) == texts(run, "translation")[query.id]
+    assert not Searcher(run, "en", precision=torch.float32).translates
 
     gold, _ = evaluate(collection, translation={"checkpoint": "gold"})
-    searcher = Searcher(gold, None, "mr", torch.float32)
+    searcher = Searcher(gold, "mr", precision=torch.float32)
     best = searcher.search(query.text, 1)[0]
-    assert best.grade == 1 and best.document.text == searcher.searched_for(query.text)
-    with pytest.raises(InputError, match="only the collection's own queries have"):
+    assert best.grade == 1 and best.text == searcher.translated(query.text)
+    with pytest.raises(InputError, match="only for the collection's own queries"):
         searcher.search("enots", 1)
 
 
@@ -168,13 +168,13 @@ def test_settings_of_a_checkpoint_do_not_go_with_gold() -> None:
 
 @pytest.mark.data
 def test_tatoeba_and_xquad_have_gold(data_home: Path) -> None:
-    from engine.collections.gold import gold_translations
+    from engine.collections.human_translations import human_translations
     from engine.collections.load import load_collections
 
     tatoeba = CollectionConfig(name="tatoeba", languages=["sw"], directions=["xx-en"], limit=3)
     (loaded,) = load_collections(tatoeba)
     english = (data_home / "tatoeba" / "tatoeba.swh-eng.eng").read_text("utf-8").splitlines()[:3]
-    assert gold_translations(loaded, tatoeba, "en", 0) == [line.strip() for line in english]
+    assert human_translations(loaded, tatoeba, "en", 0) == [line.strip() for line in english]
     xquad = CollectionConfig(name="lareqa", languages=["hi", "en"], limit=2)
     (loaded,) = load_collections(xquad)
     known = {
@@ -184,4 +184,4 @@ def test_tatoeba_and_xquad_have_gold(data_home: Path) -> None:
         for question in paragraph["qas"]
     }
     expected = [known[query.id.partition(":")[2]] for query in loaded.queries]
-    assert gold_translations(loaded, xquad, "en", 0) == expected and len(expected) == 4
+    assert human_translations(loaded, xquad, "en", 0) == expected and len(expected) == 4

@@ -1,6 +1,7 @@
-"""Figures of several runs side by side: what the results screen shows, without the screen.
+"""Scores and comparisons of several runs: the data of the results screen.
 
-Called in threads only; the engine's modules for the database and for statistics are imported late.
+The functions read the database, so they are called in threads. They import the engine's modules for the
+database and for statistics when they are called, which keeps the start of the app short.
 """
 
 from __future__ import annotations
@@ -17,10 +18,8 @@ from engine.languages import language
 if TYPE_CHECKING:
     from engine.evaluation.significance import Comparison
 
-# A run without an encoder has one scoring of its own, under whatever setting its figures stand.
-_SCORED = "(scoring = ? OR scoring NOT IN ('maxsim', 'dense'))"
-
 GROUPS = ("none", "script", "family", "resource")
+"""The properties that languages can be grouped by."""
 
 
 class Setting(NamedTuple):
@@ -32,13 +31,13 @@ class Setting(NamedTuple):
     scoring: str
     direction: str
 
-    def words(self) -> str:
-        """Return the setting as people read it."""
+    def describe(self) -> str:
+        """Return the setting as text for a heading."""
         return f"{self.collection} ({self.protocol}, {self.direction}, {self.scoring})"
 
 
 class Figure(NamedTuple):
-    """A mean score over a language's queries, with its interval where one is stored."""
+    """The mean score over the queries of a language, with its 95 % interval if one is stored."""
 
     value: float
     low: float | None
@@ -48,24 +47,34 @@ class Figure(NamedTuple):
 
 @dataclass
 class Figures:
-    """All mean scores of some runs: by setting, measure, run and query language."""
+    """The mean scores of some runs.
+
+    Attributes
+    ----------
+    runs : list of str
+        Ids of the runs that have scores.
+    names : dict
+        The name of each run, by id.
+    table : dict
+        The figures by setting, measure, run and query language.
+    """
 
     runs: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     table: dict[Setting, dict[str, dict[str, dict[str, Figure]]]] = field(default_factory=dict)
 
     def measures(self, setting: Setting) -> list[str]:
-        """Return the measures of `setting`, reciprocal rank first."""
+        """Return the measures of `setting`: reciprocal rank first, the others by name."""
         return sorted(self.table.get(setting, ()), key=lambda name: (name != "RR", name))
 
     def languages(self, setting: Setting, measure: str) -> list[str]:
-        """Return the query languages that any run has."""
+        """Return the query languages that at least one run has."""
         runs = self.table.get(setting, {}).get(measure, {})
         return sorted({code for figures in runs.values() for code in figures})
 
 
 def load_figures(results: Path, runs: Sequence[str]) -> Figures:
-    """Read the scores of `runs` (ids), or of the newest run that has scores when none is given."""
+    """Read the scores of `runs` (ids), or of the newest run that has scores if `runs` is empty."""
     from engine.results.queries import ask, scores_of
 
     figures = Figures()
@@ -83,77 +92,87 @@ def load_figures(results: Path, runs: Sequence[str]) -> Figures:
         figure = Figure(record["value"], record["low"], record["high"], record["queries"])
         by_run.setdefault(run, {})[record["query_language"]] = figure
     figures.runs = [run for run in runs if run in figures.names]
-    _beside(figures)
+    _align(figures)
     return figures
 
 
-def _beside(figures: Figures) -> None:
-    """Put runs that have no encoder, each with one scoring of its own, into the tables of those that have."""
-    from engine.results.scorings import own
+def _align(figures: Figures) -> None:
+    """Move the figures of runs without an encoder into the tables of the encoder scorings."""
+    from engine.results.alignment import align_scorings
 
-    targets: dict[Setting, list[Setting]] = {}
-    for setting in (found for found in figures.table if own(found.scoring)):
-        rivals = [found for found in figures.table if found._replace(scoring=setting.scoring) == setting]
-        encoders = [found for found in rivals if not own(found.scoring)]
-        named = setting._replace(scoring=" / ".join(sorted(found.scoring for found in rivals)))
-        targets[setting] = encoders or [named]
-    apart = {setting: figures.table.pop(setting) for setting in targets}
-    for setting, by_measure in apart.items():
-        for target in targets[setting]:
+    tables = align_scorings(figures.table)
+    moved = {setting: figures.table.pop(setting) for setting in tables if tables[setting] != [setting]}
+    for setting, by_measure in moved.items():
+        for target in tables[setting]:
             for measure, by_run in by_measure.items():
                 figures.table.setdefault(target, {}).setdefault(measure, {}).update(by_run)
 
 
 @dataclass
-class Tests:
-    """The comparison of each language with the baseline, and of the mean; or why there is none."""
+class RunComparison:
+    """A run compared with the baseline.
+
+    Attributes
+    ----------
+    languages : dict
+        The comparison of each language.
+    mean : Comparison, optional
+        The comparison of the means over languages.
+    reason : str
+        Why there is no comparison; empty if there is one.
+    """
 
     languages: dict[str, Comparison] = field(default_factory=dict)
     mean: Comparison | None = None
     reason: str = ""
 
 
-def test_runs(results: Path, setting: Setting, measure: str, baseline: str, system: str) -> Tests:
+def compare_runs(results: Path, setting: Setting, measure: str, baseline: str, system: str) -> RunComparison:
     """Compare two runs on the queries of the languages that both have."""
     from engine.evaluation.significance import compare_languages
 
     scores = {run: query_scores(results, setting, measure, run) for run in (baseline, system)}
     shared = sorted(set(scores[baseline]) & set(scores[system]))
     if not shared:
-        return Tests(reason="the runs share no language with stored query scores")
+        return RunComparison(reason="the runs share no language with stored query scores")
     try:
         compared = compare_languages(
             {code: scores[baseline][code] for code in shared}, {code: scores[system][code] for code in shared}
         )
     except OpticalError as error:
-        return Tests(reason=str(error))
-    return Tests(compared.languages, compared.mean)
+        return RunComparison(reason=str(error))
+    return RunComparison(compared.languages, compared.mean)
 
 
 def query_scores(
     results: Path, setting: Setting, measure: str, run: str, code: str | None = None
 ) -> dict[str, dict[str, float]]:
-    """Return the scores of a run's queries, by language and query."""
+    """Return the scores of a run's queries by language and query id, of one language if `code` is given."""
+    from engine.results.alignment import scoring_condition
     from engine.results.queries import ask
 
-    where = " AND ".join(
-        _SCORED if name == "scoring" else f"{name} = ?" for name in (*Setting._fields, "measure", "run")
-    )
-    parameters = [*setting, measure, run]
+    condition, parameters = scoring_condition(setting.scoring)
+    equal = {name: value for name, value in setting._asdict().items() if name != "scoring"}
+    equal |= {"measure": measure, "run": run}
     if code is not None:
-        where += " AND query_language = ?"
-        parameters.append(code)
-    answer = ask(
-        results, f"SELECT query_language, query_id, value FROM query_scores WHERE {where}", parameters
-    )
+        equal["query_language"] = code
+    where = " AND ".join([condition, *(f"{name} = ?" for name in equal)])
+    rows = ask(
+        results,
+        f"SELECT query_language, query_id, value FROM query_scores WHERE {where}",
+        [*parameters, *equal.values()],
+    ).rows
     found: dict[str, dict[str, float]] = {}
-    for query_language, query, value in answer.rows:
+    for query_language, query, value in rows:
         found.setdefault(query_language, {})[query] = value
     return found
 
 
-class Hit(NamedTuple):
-    """One rank of a ranking; `grade` is None where the document was not judged, `text` where not stored."""
+class RankedDocument(NamedTuple):
+    """One rank of a stored ranking.
+
+    `grade` is None if the document was not judged, `text` is None if the run stored no texts.
+    """
 
     rank: int
     document: str
@@ -162,41 +181,45 @@ class Hit(NamedTuple):
     text: str | None
 
 
-def ranking(results: Path, setting: Setting, run: str, code: str, query: str) -> list[Hit]:
-    """Return the stored top of a query's ranking."""
+def read_ranking(results: Path, setting: Setting, run: str, code: str, query: str) -> list[RankedDocument]:
+    """Return the stored first ranks of a query."""
+    from engine.results.alignment import scoring_condition
     from engine.results.queries import ask
 
+    condition, parameters = scoring_condition(setting.scoring)
     answer = ask(
         results,
         f"""SELECT rank, document_id, score, grade, text FROM rankings AS ranked
         LEFT JOIN texts ON texts.run = ranked.run AND texts.collection = ranked.collection
             AND texts.revision = ranked.revision AND texts.role = 'document' AND texts.id = document_id
-        WHERE ranked.run = ? AND ranked.collection = ? AND coalesce(ranked.revision, ?) = ?
-            AND coalesce(ranked.protocol, ?) = ? AND {_SCORED} AND direction = ?
+        WHERE {condition} AND ranked.run = ? AND ranked.collection = ?
+            AND coalesce(ranked.revision, ?) = ? AND coalesce(ranked.protocol, ?) = ? AND direction = ?
             AND query_language = ? AND query_id = ?
         ORDER BY rank""",
         [
-            *(run, setting.collection, setting.revision, setting.revision, setting.protocol),
-            *(setting.protocol, setting.scoring, setting.direction, code, query),
+            *(*parameters, run, setting.collection, setting.revision, setting.revision),
+            *(setting.protocol, setting.protocol, setting.direction, code, query),
         ],
     )
-    return [Hit(*row) for row in answer.rows]
+    return [RankedDocument(*row) for row in answer.rows]
 
 
 def query_texts(results: Path, setting: Setting, run: str, code: str) -> dict[str, str]:
-    """Return what a language's queries say, by query; empty for runs from before texts were stored.
+    """Return the texts of a language's queries by query id; empty if the run stored no texts.
 
-    Where the run translates queries, what was searched for stands behind an arrow.
+    If the run translates queries, the translation follows the query after an arrow.
     """
     from engine.results.queries import ask
 
     answer = ask(
         results,
-        """SELECT asked.id, asked.text || coalesce(' → ' || said.text, '') FROM texts AS asked
-        LEFT JOIN texts AS said ON said.run = asked.run AND said.collection = asked.collection
-            AND said.revision = asked.revision AND said.role = 'translation' AND said.id = asked.id
-        WHERE asked.run = ? AND asked.collection = ? AND asked.revision = ? AND asked.role = 'query'
-            AND asked.language = ?""",
+        """SELECT query.id, query.text || coalesce(' → ' || translation.text, '') FROM texts AS query
+        LEFT JOIN texts AS translation
+            ON translation.run = query.run AND translation.collection = query.collection
+            AND translation.revision = query.revision AND translation.role = 'translation'
+            AND translation.id = query.id
+        WHERE query.run = ? AND query.collection = ? AND query.revision = ? AND query.role = 'query'
+            AND query.language = ?""",
         [run, setting.collection, setting.revision, code],
     )
     return dict(answer.rows)
@@ -213,16 +236,8 @@ def group_of(code: str, by: str) -> str:
     return str({"script": entry.script, "resource": entry.resource}.get(by) or "unknown")
 
 
-def name_of(code: str) -> str:
-    """Return a language's English name, or its code when it is unknown."""
-    try:
-        return language(code).name
-    except OpticalError:
-        return code
-
-
-def grouped(codes: Sequence[str], by: str) -> dict[str, list[str]]:
-    """Return languages by group, larger resources first, else by name."""
+def group_languages(codes: Sequence[str], by: str) -> dict[str, list[str]]:
+    """Return languages by group: resource levels from high to low, other groups by name."""
     if by == "none":
         return {"": list(codes)}
     order = {"high": 0, "medium": 1, "low": 2, "unknown": 3}
@@ -231,20 +246,20 @@ def grouped(codes: Sequence[str], by: str) -> dict[str, list[str]]:
 
 
 def mean_of(figures: Mapping[str, Figure], codes: Sequence[str]) -> float | None:
-    """Return the mean over those of `codes` that have a figure, each weighing the same."""
+    """Return the unweighted mean over those of `codes` that have a figure; None if none has one."""
     values = [figures[code].value for code in codes if code in figures]
     return fmean(values) if values else None
 
 
-def gap(figures: Mapping[str, Figure]) -> float | None:
-    """Return the mean of high-resource languages less that of low-resource ones."""
+def resource_gap(figures: Mapping[str, Figure]) -> float | None:
+    """Return the mean over high-resource languages minus the mean over low-resource languages."""
     high = mean_of(figures, [code for code in figures if group_of(code, "resource") == "high"])
     low = mean_of(figures, [code for code in figures if group_of(code, "resource") == "low"])
     return None if high is None or low is None else high - low
 
 
 def runs_with_scores(results: Path) -> list[tuple[Any, ...]]:
-    """Return id, name, kind, time and collections of every run that has scores, newest first."""
+    """Return id, name, kind, creation time and collections of each run that has scores, newest first."""
     from engine.results.queries import ask
 
     return ask(

@@ -6,36 +6,64 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.results import figures as comparing
-from workbench.results.figures import Figure, Figures, Setting, Tests
-from workbench.widgets.bars import Drawing, layers
+from engine.languages import language_name
+from workbench.results.figures import (
+    Figure,
+    Figures,
+    RunComparison,
+    Setting,
+    group_languages,
+    mean_of,
+    resource_gap,
+)
+from workbench.widgets.bars import BarDrawing, draw_bars
 from workbench.widgets.table import Cell, Column
 from workbench.widgets.text import bar, p_value, score, signed
 
 BARS = 24
-"""The cells of the bars of several runs."""
+"""The width of the column of bars, in cells."""
 
-Made = tuple[list[Column], list[Any], list[str]]
+TableContent = tuple[list[Column], list[Any], list[str]]
+"""Columns, rows, and a key for each row."""
 
 
 @dataclass(frozen=True)
-class Tabulation:
-    """What is to be shown, and how: grouped, sorted by the column of a number, with room or without."""
+class TableBuilder:
+    """Builds the tables of one setting and measure.
+
+    Attributes
+    ----------
+    figures, setting, measure
+        The figures, and which of them are shown.
+    baseline : str
+        Id of the baseline.
+    comparisons : dict
+        The comparison of each run with the baseline, by run.
+    group : str
+        What languages are grouped by, one of `workbench.results.figures.GROUPS`.
+    sorted_by : int
+        The index of the column that rows are sorted by.
+    reversed : bool
+        Whether the order is reversed.
+    wide : bool
+        Whether the screen is wide.
+    paints : dict
+        The colour of each run's bars, or a character where there are no colours; empty for no bars.
+    """
 
     figures: Figures
     setting: Setting
     measure: str
-    base: str
-    tests: dict[str, Tests]
+    baseline: str
+    comparisons: dict[str, RunComparison]
     group: str
     sorted_by: int
     reversed: bool
     wide: bool
     paints: dict[str, str]
-    """What a run's bars are painted with: colours, or shades where there are none; empty: no bars."""
 
-    def single(self, run: str) -> Made:
-        """Return languages by measures of one run."""
+    def one_run(self, run: str) -> TableContent:
+        """Return the table of one run: a row for each language, a column for each measure."""
         table = self.figures.table[self.setting]
         measures = [name for name in self.figures.measures(self.setting) if run in table[name]]
         main = self.measure if self.measure in measures else measures[0]
@@ -57,16 +85,19 @@ class Tabulation:
             return [*cells, Cell(interval, "dim"), drawn, figure.queries if figure else ""]
 
         def means(codes: Sequence[str]) -> list[Any]:
-            averages = [comparing.mean_of(table[name][run], codes) for name in measures]
+            averages = [mean_of(table[name][run], codes) for name in measures]
             main_mean = averages[measures.index(main)]
             return [*(score(value) for value in averages), "", bar(main_mean or 0, 20), ""]
 
-        gaps = [comparing.gap(table[name][run]) for name in measures]
+        gaps = [resource_gap(table[name][run]) for name in measures]
         gap_row = [*(signed(value) if value is not None else "" for value in gaps), "", "", ""]
         return columns, *self._rows([*table[main][run]], cells, means, gap_row)
 
-    def several(self, runs: Sequence[str]) -> Made:
-        """Return languages by runs, each but the baseline with its comparison; the bars stand second."""
+    def several_runs(self, runs: Sequence[str]) -> TableContent:
+        """Return the table of several runs: a row for each language, columns for each run.
+
+        Each run but the baseline has its comparison with the baseline. The bars are the second column.
+        """
         table = self.figures.table[self.setting].get(self.measure, {})
         columns = [Column("Language")]
         columns += [Column("", BARS)] * bool(self.paints)
@@ -74,18 +105,18 @@ class Tabulation:
             columns.append(
                 Column(self.figures.names[run], max(8, min(len(self.figures.names[run]), 14)), right=True)
             )
-            if run != self.base:
+            if run != self.baseline:
                 columns += [Column("Δ", 6, right=True), Column("95 %", 14), Column("p", 5, right=True)]
                 columns.append(Column("W/T/L", 14 if self.wide else 11, right=True))
 
-        def difference(value: float | None, base: float | None, test: Any) -> list[Any]:
-            if value is None or base is None:
+        def difference(value: float | None, baseline: float | None, test: Any) -> list[Any]:
+            if value is None or baseline is None:
                 return ["", "", "", ""]
             if test is None:
-                return [signed(value - base), "", "", ""]
-            sure = test.p_holm < 0.05
-            look = ("good" if test.delta > 0 else "bad") if sure else "dim"
-            sign = ("▲" if test.delta > 0 else "▼") if sure else " "
+                return [signed(value - baseline), "", "", ""]
+            significant = test.p_holm < 0.05
+            look = ("good" if test.delta > 0 else "bad") if significant else "dim"
+            sign = ("▲" if test.delta > 0 else "▼") if significant else " "
             return [
                 Cell(sign + signed(test.delta), look),
                 Cell(f"[{signed(test.low)}, {signed(test.high)}]", "dim"),
@@ -93,15 +124,14 @@ class Tabulation:
                 Cell(f"{test.wins}/{test.ties}/{test.losses}", ""),
             ]
 
-        def line(value_of: Any, test_of: Any) -> list[Any]:
+        def row(value_of: Any, test_of: Any) -> list[Any]:
             cells: list[Any] = []
+            baseline = value_of(self.baseline) if self.baseline in runs else None
             for run in runs:
                 value = value_of(run)
                 cells.append(score(value))
-                if run != self.base:
-                    cells += difference(
-                        value, value_of(self.base) if self.base in runs else None, test_of(run)
-                    )
+                if run != self.baseline:
+                    cells += difference(value, baseline, test_of(run))
             return cells
 
         def value(run: str, code: str) -> float | None:
@@ -109,76 +139,76 @@ class Tabulation:
             return figure.value if figure else None
 
         def cells(code: str) -> list[Any]:
-            return line(lambda run: value(run, code), lambda run: self.tests[run].languages.get(code))
+            return row(lambda run: value(run, code), lambda run: self.comparisons[run].languages.get(code))
 
         shared = [code for code in next(iter(table.values()), {}) if all(code in table[run] for run in runs)]
 
         def means(codes: Sequence[str]) -> list[Any]:
             both = [code for code in codes if code in shared]
             whole = len(both) == len(shared)
-            return line(
-                lambda run: comparing.mean_of(table[run], both),
-                lambda run: self.tests[run].mean if whole else None,
+            return row(
+                lambda run: mean_of(table[run], both),
+                lambda run: self.comparisons[run].mean if whole else None,
             )
 
         gap_row: list[Any] = []
         for run in runs:
             gaps = [
-                comparing.gap({code: table[which][code] for code in shared})
-                for which in (run, self.base)
+                resource_gap({code: table[which][code] for code in shared})
+                for which in (run, self.baseline)
                 if which in table
             ]
             gap_row.append(score(gaps[0]) if gaps[0] is not None else "")
-            if run != self.base:
+            if run != self.baseline:
                 known = len(gaps) == 2 and gaps[0] is not None and gaps[1] is not None
                 gap_row += [signed(gaps[0] - gaps[1]) if known else "", "", "", ""]  # type: ignore[operator]
         codes = self.figures.languages(self.setting, self.measure)
         rows, keys = self._rows(codes, cells, means, gap_row)
         if self.paints:
             members = {"mean": shared, **{code: [code] for code in codes}}
-            for name, group in comparing.grouped(codes, self.group).items():
+            for name, group in group_languages(codes, self.group).items():
                 members[f"group {name}"] = [code for code in group if code in shared]
             rows = [
-                [row[0], self._bars(runs, table, members.get(key, ())), *row[1:]]
-                for row, key in zip(rows, keys, strict=True)
+                [line[0], self._bars(runs, table, members.get(key, ())), *line[1:]]
+                for line, key in zip(rows, keys, strict=True)
             ]
         return columns, rows, keys
 
     def _bars(
         self, runs: Sequence[str], table: dict[str, dict[str, Figure]], codes: Sequence[str]
-    ) -> Drawing:
-        """Return the runs' means over `codes` as bars over each other."""
-        values = [(comparing.mean_of(table[run], codes), self.paints[run]) for run in runs]
+    ) -> BarDrawing:
+        """Return the means of the runs over `codes` as one layered bar."""
+        values = [(mean_of(table[run], codes), self.paints[run]) for run in runs]
         base, *others = [(value or 0.0, paint) for value, paint in values]
-        return layers(base, others, BARS)
+        return draw_bars(base, others, BARS)
 
     def _rows(
         self, codes: list[str], cells: Any, means: Any, gap_row: list[Any]
     ) -> tuple[list[Any], list[str]]:
-        """Return the rows of all languages by group, with means on top, and a key for each."""
-        made = {code: [f"{comparing.name_of(code)} {code}", *cells(code)] for code in codes}
+        """Return the rows of all languages by group, the means first, and a key for each row."""
+        rows_of = {code: [f"{language_name(code)} {code}", *cells(code)] for code in codes}
 
-        def place(code: str) -> Any:
-            value = made[code][self.sorted_by] if self.sorted_by < len(made[code]) else ""
-            return _sortable(value.text if isinstance(value, Cell) else value)
+        def sort_key(code: str) -> Any:
+            value = rows_of[code][self.sorted_by] if self.sorted_by < len(rows_of[code]) else ""
+            return _sort_key(value.text if isinstance(value, Cell) else value)
 
-        ordered = sorted(sorted(codes), key=place, reverse=self.reversed)
+        ordered = sorted(sorted(codes), key=sort_key, reverse=self.reversed)
         rows: list[Any] = [[Cell(f"mean of {len(codes)}", "head"), *means(codes)]]
         keys = ["mean"]
         if any(gap_row) and any(value not in ("", None) for value in gap_row):
             rows.append([Cell("high − low gap", "head"), *gap_row])
             keys.append("gap")
-        for name, members in comparing.grouped(ordered, self.group).items():
+        for name, members in group_languages(ordered, self.group).items():
             if name:
                 rows.append([Cell(f"{name} ({len(members)})", "head"), *means(members)])
                 keys.append(f"group {name}")
-            rows += [made[code] for code in members]
+            rows += [rows_of[code] for code in members]
             keys += members
         return rows, keys
 
 
-def _sortable(value: Any) -> tuple[int, float, str]:
-    """Return a key by which numbers sort as numbers, whatever sign stands before them, and text as text."""
+def _sort_key(value: Any) -> tuple[int, float, str]:
+    """Return a key that sorts numbers by value, whatever sign precedes them, and other text after them."""
     text = str(value).strip().lstrip("▲▼ ").replace("−", "-").removeprefix("[").split(",")[0].split("/")[0]
     try:
         return (0, float(text.replace("<", "")), "")

@@ -12,9 +12,9 @@ from typing import Any
 from engine.bitext.files import damage_named
 from engine.collections.folder import load_folder
 from engine.collections.lareqa import load_lareqa
-from engine.collections.mewslix import CANDIDATES
+from engine.collections.mewsli_x import CANDIDATES
 from engine.collections.tatoeba import load_tatoeba
-from engine.datahome.count import line_counts, mewslix_counts
+from engine.datahome.count import line_counts, mewsli_x_counts
 from engine.datahome.formats.seen import Seen, inside
 from engine.datahome.manifest import Part
 from engine.datahome.resource import Resource
@@ -151,7 +151,7 @@ def _by_lines(folder: Path, names: list[str], resource: Resource) -> Seen:
 
 
 def _mewslix(folder: Path, names: list[str]) -> Seen:
-    counts = mewslix_counts(folder)
+    counts = mewsli_x_counts(folder)
     mentions = {what: by_code for what, by_code in counts.items() if "all" not in by_code}
     codes = sorted({code for by_code in mentions.values() for code in by_code})
     parts = {

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from engine.bitext.split import sample
-from engine.collections.questions.records import Question
+from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import QuestionSampling
 from engine.training.distillation.batches import endless
 from engine.training.teaching.losses import Scored
@@ -40,11 +40,11 @@ def _sample(counts: Mapping[Languages, int], alpha: float) -> dict[Languages, fl
 
 
 def draw_questions(
-    questions: Mapping[Languages, Sequence[Question]],
+    questions: Mapping[Languages, Sequence[TrainingQuestion]],
     sampling: QuestionSampling,
     batch_size: int,
     seed: int,
-) -> Iterator[list[Question]]:
+) -> Iterator[list[TrainingQuestion]]:
     """Yield batches without end; within a pair of languages every question comes before any comes again."""
     generator = np.random.default_rng(seed)
     probability = shares({pair: len(found) for pair, found in questions.items()}, sampling)
@@ -60,7 +60,7 @@ def draw_questions(
 
 
 def with_passages(
-    batch: Sequence[Question],
+    batch: Sequence[TrainingQuestion],
     known: Mapping[str, frozenset[str]],
     negatives: int,
     generator: np.random.Generator,
@@ -69,7 +69,7 @@ def with_passages(
 
     Parameters
     ----------
-    batch : sequence of Question
+    batch : sequence of TrainingQuestion
     known : mapping of topic to texts
         All passages that answer a topic, in any language; none of them is a negative of its questions.
     negatives : int

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from engine.bitext.split import sentence_key
-from engine.collections.questions.records import Question
+from engine.collections.training_questions.question import TrainingQuestion
 from engine.encoders.encoder import Encoder
+from engine.extensions.scorings import SCORINGS
 from engine.retrieval.blocks import dense_blocks, token_blocks
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import sentence_vectors, token_vectors
@@ -35,7 +36,7 @@ class HeldOutQuestions:
         Number format of the encoder's matrix products.
     """
 
-    questions: Mapping[Languages, Sequence[Question]]
+    questions: Mapping[Languages, Sequence[TrainingQuestion]]
     pools: Mapping[str, Sequence[str]]
     known: Mapping[str, frozenset[str]]
     scoring: str
@@ -63,7 +64,8 @@ class HeldOutQuestions:
         return figures
 
     def _encode(self, encoder: Encoder, texts: Sequence[str], role: str) -> TokenStore | Tensor:
-        compute = token_vectors if self.scoring == "maxsim" else sentence_vectors
+        tokens = SCORINGS[self.scoring].compares == "tokens"
+        compute = token_vectors if tokens else sentence_vectors
         found: TokenStore | Tensor = compute(
             encoder, texts, "query" if role == "query" else "passage", batch_size=32, precision=self.precision
         )
@@ -78,7 +80,7 @@ class HeldOutQuestions:
 
 def _reciprocal(
     scores: Tensor,
-    questions: Sequence[Question],
+    questions: Sequence[TrainingQuestion],
     places: Mapping[str, int],
     known: Mapping[str, frozenset[str]],
 ) -> float:
@@ -91,7 +93,9 @@ def _reciprocal(
     return total / len(questions)
 
 
-def make_pools(held: Sequence[Question], others: Sequence[Question], size: int) -> dict[str, list[str]]:
+def make_pools(
+    held: Sequence[TrainingQuestion], others: Sequence[TrainingQuestion], size: int
+) -> dict[str, list[str]]:
     """Return, for each language of answers, the passages of held-out questions and others up to `size`.
 
     All languages together have `size` passages, as many each, or as many as the held-out questions bring if

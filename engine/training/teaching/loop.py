@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
-from engine.collections.questions.records import Question
+from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import TeacherConfig
 from engine.encoders.encoder import Encoded, Encoder, Role
 from engine.encoders.fitting import fit
@@ -26,7 +26,7 @@ from engine.training.teaching.questions import load_questions
 _CHUNK = 4096
 
 
-class Teaching(TrainingLoop[list[Question]]):
+class Teaching(TrainingLoop[list[TrainingQuestion]]):
     """The training of one teacher.
 
     Parameters
@@ -78,7 +78,7 @@ class Teaching(TrainingLoop[list[Question]]):
         optimiser = make_optimiser(self.encoder, config.training)
         self.begin(self.encoder, optimiser, [str(row["hash"]) for row in found.rows], 0.0)
 
-    def _counted(self, questions: Sequence[Question]) -> list[Question]:
+    def _counted(self, questions: Sequence[TrainingQuestion]) -> list[TrainingQuestion]:
         """Return the questions with a token that counts, without passages that have none; note all pieces."""
         texts = dict.fromkeys(question.text for question in questions)
         passages = dict.fromkeys(text for question in questions for text in question.passages)
@@ -95,7 +95,7 @@ class Teaching(TrainingLoop[list[Question]]):
                 if not answers:
                     continue
                 scores = None if question.scores is None else tuple(question.scores[i] for i in places)
-                question = Question(
+                question = TrainingQuestion(
                     question.topic,
                     question.text,
                     question.language,
@@ -138,11 +138,11 @@ class Teaching(TrainingLoop[list[Question]]):
         self.encoder.model.set_attn_implementation("sdpa")
         return self.encoder.eval()
 
-    def _batches(self) -> Iterator[list[Question]]:
+    def _batches(self) -> Iterator[list[TrainingQuestion]]:
         config = self.config
         return draw_questions(self.questions, config.sampling, config.training.batch_size, config.seed)
 
-    def _step(self, step: int, batch: list[Question]) -> dict[str, float]:
+    def _step(self, step: int, batch: list[TrainingQuestion]) -> dict[str, float]:
         self.encoder.train()
         passages, scored = with_passages(batch, self.known, self.config.loss.negatives, self.generator)
         questions = self._encode([question.text for question in batch], "query")
@@ -160,8 +160,8 @@ class Teaching(TrainingLoop[list[Question]]):
         return self.held_out.measure(self.encoder) if self.held_out.questions else None
 
 
-def _by_languages(questions: Iterable[Question]) -> dict[Languages, list[Question]]:
-    found: dict[Languages, list[Question]] = {}
+def _by_languages(questions: Iterable[TrainingQuestion]) -> dict[Languages, list[TrainingQuestion]]:
+    found: dict[Languages, list[TrainingQuestion]] = {}
     for question in questions:
         found.setdefault(question.languages, []).append(question)
     return found

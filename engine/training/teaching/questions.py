@@ -12,9 +12,9 @@ from typing import Any
 from engine.bitext.overlap import Match, Sentences
 from engine.bitext.split import sentence_key
 from engine.collections.load import load_collections
-from engine.collections.questions.read import read_questions
-from engine.collections.questions.records import Question
-from engine.collections.questions.squad import across
+from engine.collections.training_questions.question import TrainingQuestion
+from engine.collections.training_questions.read import read_questions
+from engine.collections.training_questions.squad import across
 from engine.config.teacher import TeacherConfig
 from engine.errors import InputError
 from engine.reporting import Reporter
@@ -27,7 +27,7 @@ class Questions:
 
     Attributes
     ----------
-    training, held_out : list of Question
+    training, held_out : list of TrainingQuestion
         Disjoint in their topics.
     known : dict of topic to texts
         All passages that answer a topic, in any language.
@@ -35,8 +35,8 @@ class Questions:
         Rows of table ``bitext``, one a source.
     """
 
-    training: list[Question]
-    held_out: list[Question]
+    training: list[TrainingQuestion]
+    held_out: list[TrainingQuestion]
     known: dict[str, frozenset[str]]
     rows: list[dict[str, Any]]
 
@@ -71,8 +71,8 @@ def load_questions(config: TeacherConfig, reporter: Reporter) -> Questions:
 
 
 def _without_evaluation(
-    config: TeacherConfig, sources: Sequence[Sequence[Question]], reporter: Reporter
-) -> tuple[list[list[Question]], list[dict[str, Any]]]:
+    config: TeacherConfig, sources: Sequence[Sequence[TrainingQuestion]], reporter: Reporter
+) -> tuple[list[list[TrainingQuestion]], list[dict[str, Any]]]:
     """Return each source's questions that the evaluation does not know, and the rows of table ``bitext``."""
     evaluated = Sentences(
         sentence
@@ -123,7 +123,9 @@ def _without_evaluation(
     return kept, rows
 
 
-def _crossed(config: TeacherConfig, kept: Sequence[Sequence[Question]]) -> Iterable[list[Question]]:
+def _crossed(
+    config: TeacherConfig, kept: Sequence[Sequence[TrainingQuestion]]
+) -> Iterable[list[TrainingQuestion]]:
     """Yield the questions of SQuAD-shaped sources with the answers of the same in other languages."""
     alone = [
         question
@@ -140,7 +142,9 @@ def _crossed(config: TeacherConfig, kept: Sequence[Sequence[Question]]) -> Itera
     yield crossed
 
 
-def _set_aside(questions: Sequence[Question], count: int) -> tuple[list[Question], list[Question]]:
+def _set_aside(
+    questions: Sequence[TrainingQuestion], count: int
+) -> tuple[list[TrainingQuestion], list[TrainingQuestion]]:
     """Split off `count` topics, those of the smallest hash, with their questions in all languages.
 
     Of each topic and pair of languages one question is held out; others of the topic are in neither part.
@@ -163,12 +167,12 @@ def _set_aside(questions: Sequence[Question], count: int) -> tuple[list[Question
     return training, list(held.values())[::-1]
 
 
-def _sides(question: Question) -> list[tuple[str, str]]:
+def _sides(question: TrainingQuestion) -> list[tuple[str, str]]:
     answers = [(question.passage_language, text) for text in question.passages[: question.answers]]
     return [(question.language, question.text), *answers]
 
 
-def _hash(questions: Sequence[Question]) -> str:
+def _hash(questions: Sequence[TrainingQuestion]) -> str:
     digest = hashlib.blake2b(digest_size=12)
     for question in questions:
         digest.update(f"{question.text}\t{question.passages}\t{question.scores}\n".encode())

@@ -1,1 +1,0 @@
-"""Questions with passages to learn retrieval from: one module a format, all yield `Question`."""

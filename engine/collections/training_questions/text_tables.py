@@ -1,0 +1,67 @@
+r"""Texts by id: MS MARCO's ``id\ttext`` lines, or PyLate's JSON Lines.
+
+MS MARCO's collection has 8.8 million passages, of which one run sees a few thousand, so only the texts that
+examples name are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from engine.bitext.files import find
+from engine.collections.text_files import read_numbered, read_objects, text_of
+from engine.errors import InputError
+
+
+def read_texts(name: str, wanted: Iterable[tuple[str, int]], examples: Path) -> dict[str, str]:
+    """Return the texts of the ids `wanted` from the file `name`.
+
+    Parameters
+    ----------
+    name : str
+        A file, inside the data home when relative: JSON Lines if it is called ``.jsonl`` (``.jsonl.gz``),
+        tab-separated lines if not.
+    wanted : iterable of (str, int)
+        Ids, each with the line of `examples` that names it.
+    examples : path
+        The file that names them, for errors.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or broken, or lacks an id or its text.
+    """
+    path = find(name)
+    lines: dict[str, int] = {}
+    for identity, line in wanted:
+        lines.setdefault(identity, line)
+    found: dict[str, str] = {}
+    for number, identity, text in _rows(path):
+        if identity in lines and identity not in found:
+            if not text.strip():
+                raise InputError(f"the text of id {identity!r} is empty", path=path, line=number)
+            found[identity] = text.strip()
+            if len(found) == len(lines):
+                break
+    for identity, line in lines.items():
+        if identity not in found:
+            raise InputError(
+                f"id {identity!r} is not in {path}; give the file that belongs to these examples",
+                path=examples,
+                line=line,
+            )
+    return found
+
+
+def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
+    if ".jsonl" in path.suffixes:
+        for number, record in read_objects(path):
+            identity = text_of(record, ("query_id", "document_id", "_id", "id"), path, number)
+            yield number, identity, text_of(record, ("text",), path, number)
+        return
+    for number, line in read_numbered(path):
+        identity, tab, text = line.partition("\t")
+        if not tab:
+            raise InputError("a line should be an id, a tab and a text", path=path, line=number)
+        yield number, identity.strip(), text

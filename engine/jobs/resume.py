@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.config import AnyConfig, parse_config
+from engine.config import RunHeader, parse_config
 from engine.errors import InputError
 from engine.flatten import flatten
 from engine.jobs.state import state_of
@@ -32,7 +32,7 @@ def resumable(folder: Path) -> RunFolder:
     return run
 
 
-def check_unchanged(run: RunFolder, config: AnyConfig, source: str) -> None:
+def check_unchanged(run: RunFolder, config: RunHeader, source: str) -> None:
     """Compare `config`, read from `source`, with what `run` was configured as.
 
     Raises

@@ -6,7 +6,7 @@ keys are refused with the nearest spelling.
 """
 
 from engine.config.base import Fraction, RunHeader, Settings
-from engine.config.bitext import BitextConfig, BitextFormat
+from engine.config.bitext import BitextConfig
 from engine.config.collections import (
     COLLECTIONS_WITH,
     CollectionConfig,
@@ -37,7 +37,6 @@ from engine.config.translation import TranslationConfig
 __all__ = [
     "COLLECTIONS_WITH",
     "BitextConfig",
-    "BitextFormat",
     "CollectionConfig",
     "CollectionName",
     "CrossEncoderConfig",

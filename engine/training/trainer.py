@@ -144,7 +144,10 @@ class Task(Protocol[Item]):
         """Hashes of the data."""
 
     def batches(self) -> Iterator[Item]:
-        """Yield at least as many batches as there are steps, the same ones every time it is called."""
+        """Return at least as many batches as there are steps, the same ones in a run that is resumed.
+
+        It is called before a saved state is loaded, which replaces the states of the random generators.
+        """
 
     def loss(self, step: int, batch: Item, generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a batch, and figures to log; `generator` draws what is random in it."""
@@ -229,7 +232,7 @@ class Trainer:
                 if self._out_of_patience(task):
                     break
                 begun = time.monotonic()
-                figures = self._step(task, step, next(batches))
+                figures = self.train_step(task, step, next(batches))
                 now = time.monotonic()
                 progress.step, progress.elapsed = step, now - started
                 progress.trained += now - begun
@@ -255,7 +258,7 @@ class Trainer:
                 f"no gain in {progress.since} held-out retrievals; stopped at step {progress.step}"
             )
 
-    def _step(self, task: Task[Item], step: int, batch: Item) -> dict[str, float]:
+    def train_step(self, task: Task[Item], step: int, batch: Item) -> dict[str, float]:
         """Train on a batch and return the figures of the step."""
         settings = self.settings
         loss, figures = task.loss(step, batch, self.generator)

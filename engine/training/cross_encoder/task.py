@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.bitext.pairs import SentencePair
 from engine.config import CollectionConfig, CrossEncoderConfig
 from engine.encoders.cross import CrossEncoder
 from engine.encoders.encoder import Encoder
 from engine.encoders.trimming import trim, untrim
+from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.vectors import sentence_vectors
@@ -171,7 +171,7 @@ class CrossEncoderTraining:
     def loss(
         self, step: int, batch: list[Example], generator: np.random.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        """Return the binary cross-entropy of a batch, and the share of its pairs that are classified right."""
+        """Return the binary cross-entropy of a batch, and the share of pairs that are classified right."""
         config = self.config.training
         queries: list[str] = []
         rows: list[int] = []

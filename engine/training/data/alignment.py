@@ -1,8 +1,8 @@
 """Find and undo shifts in line-aligned bitext.
 
 If one line is lost, every later line is paired with its neighbour's translation. Five in six of TICO-19's
-Somali training segments are paired so. A student that is trained on such pairs learns the wrong sentences, and
-the loss does not show it. To undo it, an encoder that is better than chance in both languages is enough.
+Somali training segments are paired so. A student that is trained on such pairs learns the wrong sentences,
+and the loss does not show it. To undo it, an encoder that is better than chance in both languages is enough.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from engine.bitext.pairs import SentencePair
 from engine.encoders.encoder import Encoder, Role
+from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.retrieval.vectors import sentence_vectors
@@ -23,8 +23,8 @@ from engine.retrieval.vectors import sentence_vectors
 REACH = 3
 #: Gain that a change of shift needs, in standard deviations of the similarity of unrelated neighbours.
 SWITCH = 20.0
-#: Gain that every shifted pair needs, in the same unit, so that random gains do not add up to a shift. Without
-#: it, most of 2,000 pairs of random vectors were shifted; true pairs of TICO-19's Somali gain 4.6.
+#: Gain that every shifted pair needs, in the same unit, so that random gains do not add up to a shift.
+#: Without it, most of 2,000 pairs of random vectors were shifted; true pairs of TICO-19's Somali gain 4.6.
 HANDICAP = 2.0
 
 

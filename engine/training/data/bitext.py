@@ -7,11 +7,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from engine.bitext.pairs import Drops, SentencePair
+from engine.bitext.drops import Drops
 from engine.bitext.source import read_source
 from engine.bitext.split import held_out
 from engine.config import BitextConfig
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 
 
 def read_sources(sources: Sequence[BitextConfig]) -> tuple[list[list[SentencePair]], list[Drops]]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from engine.bitext.drops import Drops
 from engine.bitext.overlap import Match, Sentences
-from engine.bitext.pairs import Drops, SentencePair
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
 from engine.config import BitextConfig, CollectionConfig
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 
 

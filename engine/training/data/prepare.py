@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.bitext.pairs import Drops, SentencePair
+from engine.bitext.drops import Drops
 from engine.bitext.source import draw
 from engine.config import BitextConfig, CollectionConfig
+from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.data.alignment import Aligner

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.bitext.pairs import SentencePair
 from engine.bitext.split import sentence_key
 from engine.config import DistilConfig
 from engine.encoders.encoder import Encoder, Role, Tokens
 from engine.encoders.trimming import trim, untrim
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.training.data.alignment import Aligner
@@ -42,8 +42,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
     Raises
     ------
     InputError
-        If a source or a checkpoint is missing or broken, the encoders cannot share a space, or nothing is left
-        to train on.
+        If a source or a checkpoint is missing or broken, the encoders cannot share a space, or nothing is
+        left to train on.
     """
     bitext = read_bitext(
         config.bitext,

@@ -28,7 +28,7 @@ from engine.training.trainer import TaskInfo
 
 #: The most records of the loss in a run's curves.
 RECORDS = 2000
-#: The number of predicted tokens is padded to a multiple of this, because kernels are compiled for every shape.
+#: The predicted tokens are padded to a multiple of this, because kernels are compiled for every shape.
 ROWS = 64
 #: The target that cross-entropy ignores.
 IGNORED = -100
@@ -157,7 +157,6 @@ class Pretraining:
             summarised=("held_out_loss", "held_out_accuracy"),
             speed_summary=self._speed_summary,
         )
-        torch.manual_seed(config.seed)  # dropout depends on the seed only, whatever was drawn before
 
     def _flops(self) -> int:
         """Return the floating-point operations of one step's matrix products, without changing a weight."""
@@ -183,7 +182,11 @@ class Pretraining:
     # -- the task ---------------------------------------------------------------------------------------
 
     def batches(self) -> Iterator[npt.NDArray[np.int64]]:
-        """Yield a batch of blocks (B, T) for each step."""
+        """Return a batch of blocks (B, T) for each step."""
+        torch.manual_seed(self.config.seed)  # dropout depends on the seed only, whatever was drawn before
+        return self._draw()
+
+    def _draw(self) -> Iterator[npt.NDArray[np.int64]]:
         settings = self.config.pretraining
         for languages, ids in draw_blocks(
             self.corpora,

@@ -70,7 +70,7 @@ def test_trecs_shape_in_several_languages_is_one_multilingual_pool(tmp_path: Pat
     (tmp_path / "topics.de.tsv").write_text("t1\teins\nt2\tzwei\n")
     (tmp_path / "qrels.txt").write_text("t1 0 1 1\nt2 0 2 1\nt2 0 9 0\n")
     collection = load_folder(tmp_path)
-    assert collection.pool == ("so", "sw") and collection.direction == "xx-xx"
+    assert collection.document_languages == ("so", "sw") and collection.direction == "xx-xx"
     # document 1 is there in both languages: they say the same
     assert collection.judgements == {
         "de:t1": {"so:1": 1, "sw:1": 1},
@@ -90,7 +90,7 @@ def test_a_language_may_stand_in_every_record(tmp_path: Path) -> None:
     )
     objects(tmp_path / "queries.jsonl", {"_id": "q", "text": "one", "language": "en"})
     (tmp_path / "qrels.tsv").write_text("q\t1\t1\n")
-    assert load_folder(tmp_path).pool == ("sw", "so")
+    assert load_folder(tmp_path).document_languages == ("sw", "so")
 
 
 def test_a_smaller_pool_keeps_what_is_judged_and_says_so(beir: Path) -> None:

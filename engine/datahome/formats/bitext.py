@@ -17,9 +17,9 @@ from engine.bitext.pairs import Drops, SentencePair, Unmatched
 from engine.bitext.reader import Format, open_bitext
 from engine.bitext.tmx import read_tmx
 from engine.bitext.xml import parse
-from engine.datahome.formats.seen import Seen, inside
-from engine.datahome.manifest import Part
+from engine.datahome.formats.folders import files_in
 from engine.errors import InputError
+from engine.extensions.published import PUBLISHED_BITEXT, LanguageFiles, RecognisedData
 from engine.languages import language, names_language
 
 _TITLES: dict[Format, str] = {
@@ -34,13 +34,12 @@ _TITLES: dict[Format, str] = {
 }
 _MO = (b"\xde\x12\x04\x95", b"\x95\x04\x12\xde")
 _SAMPLE = 200
-_TICO = re.compile(r"all\.en-[\w-]+\.tmx\.zip")
 
 #: Two languages that no data has side by side: asked for them, a reader names the languages that there are.
 _NEITHER = ("tzl", "nov")
 
 
-def bitext_file(path: Path, code: str | None = None) -> Seen | None:
+def bitext_file(path: Path, code: str | None = None) -> RecognisedData | None:
     """Recognise one file of bitext; `code` names its language where the file does not tell.
 
     Raises
@@ -56,29 +55,30 @@ def bitext_file(path: Path, code: str | None = None) -> Seen | None:
         prefix, names = _moses_files(path)
         files = [f"{prefix}.{name}" for name in names]
     sources, target = _languages(path, kind, files, code)
-    parts = {source: Part(files, files[0], _count(path, kind, source, target), target) for source in sources}
-    known = ""
-    if (
-        kind == "tmx"
-        and _TICO.fullmatch(path.name)
-        and all(p.counts["pairs"] == 3071 for p in parts.values())
-    ):
-        known = "tico-19"
+    parts = {source: LanguageFiles(files, files[0], _count(path, kind, source, target), target) for source in sources}
+    known = next(
+        (
+            data.name
+            for data in PUBLISHED_BITEXT.values()
+            if data.language_of and data.language_of(path.name) and data.has_counts(parts)
+        ),
+        "",
+    )
     packed = " in a zip archive" if zipfile.is_zipfile(path) else ""
-    return Seen(f"{_TITLES[kind]}{packed}", "bitext", kind, path.parent, parts, known)
+    return RecognisedData(f"{_TITLES[kind]}{packed}", "bitext", kind, path.parent, parts, known)
 
 
-def bitext_folder(folder: Path, code: str | None = None) -> Seen | None:
+def bitext_folder(folder: Path, code: str | None = None) -> RecognisedData | None:
     """Recognise a folder of bitext: catalogues by locale, a saved dataset, or files of one language each."""
     if is_huggingface(folder):
-        names = [file.relative_to(folder).as_posix() for file in inside(folder)]
+        names = [file.relative_to(folder).as_posix() for file in files_in(folder)]
         sources, target = _languages(folder, "huggingface", names, code)
         parts = {
-            source: Part(names, "", _count(folder, "huggingface", source, target), target)
+            source: LanguageFiles(names, "", _count(folder, "huggingface", source, target), target)
             for source in sources
         }
-        return Seen(_TITLES["huggingface"], "bitext", "huggingface", folder, parts)
-    files = inside(folder)
+        return RecognisedData(_TITLES["huggingface"], "bitext", "huggingface", folder, parts)
+    files = files_in(folder)
     catalogues = [file for file in files if file.suffix in (".po", ".mo")]
     if catalogues:
         return _catalogues(folder, catalogues, len(files))
@@ -108,7 +108,7 @@ def bitext_folder(folder: Path, code: str | None = None) -> Seen | None:
     if seen is None:
         return None
     whole = known.pop() if len(known) == 1 else ""
-    return Seen(seen.format, "bitext", seen.reader, folder, parts, whole, left_out=len(files) - len(done))
+    return RecognisedData(seen.format, "bitext", seen.reader, folder, parts, whole, left_out=len(files) - len(done))
 
 
 def _format(path: Path) -> Format | None:
@@ -302,7 +302,7 @@ def _count(path: Path, kind: Format, source: str, target: str) -> dict[str, int]
 # -- catalogues --------------------------------------------------------------------------------------
 
 
-def _catalogues(folder: Path, catalogues: list[Path], total: int) -> Seen:
+def _catalogues(folder: Path, catalogues: list[Path], total: int) -> RecognisedData:
     """Recognise a folder of gettext catalogues, whose languages are those of its locales."""
     by_code: dict[str, list[str]] = {}
     for file in catalogues:
@@ -317,11 +317,11 @@ def _catalogues(folder: Path, catalogues: list[Path], total: int) -> Seen:
             path=folder,
         )
     parts_of = {
-        code: Part(names, "", {"pairs": sum(1 for _ in read_gettext(folder, code, "en"))}, "en")
+        code: LanguageFiles(names, "", {"pairs": sum(1 for _ in read_gettext(folder, code, "en"))}, "en")
         for code, names in by_code.items()
     }
     used = sum(len(names) for names in by_code.values())
-    return Seen(
+    return RecognisedData(
         "a folder of gettext catalogues", "catalogues", "gettext", folder, parts_of, left_out=total - used
     )
 

@@ -87,7 +87,7 @@ async def opened(size: tuple[int, int]) -> AsyncIterator[tuple[Timed, Pilot[Any]
         ingest(results, results.parent / "runs")
         app = Timed(results)
         async with app.run_test(size=size) as pilot:
-            await _until(pilot, lambda: app.snapshot is not None)
+            await _until(pilot, lambda: app.context.snapshot is not None)
             yield app, pilot
 
 
@@ -115,7 +115,7 @@ async def table(size: tuple[int, int], keys: int) -> dict[str, Any]:
     async with opened(size) as (app, pilot):
         await pilot.press("6")
         await pilot.pause(0.5)
-        editor, answer = app.screen.query_one(TextArea), app.screen.query_one("#sql-answer", Table)
+        editor, answer = app.screen.query_one(TextArea), app.screen.query_one("#sql-rows", Table)
         editor.load_text(f"SELECT range AS n, range * 0.1 AS tenth, 'row ' || range AS t FROM range({ROWS})")
         await pilot.press("f5")
         await _until(pilot, lambda: len(answer.rows) == ROWS)

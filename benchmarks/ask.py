@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from engine.results.queries import ask, run_record
-from workbench.data.warm_process import Reply, Worker
+from workbench.data.warm_process import Reply, WarmProcess
 
 STORED = """SELECT document_id FROM rankings
 WHERE run = ? AND collection = ? AND query_id = ? AND scoring = 'maxsim' ORDER BY rank LIMIT 10"""
@@ -29,7 +29,7 @@ class Asker:
     """Sends a request and waits for its last reply."""
 
     def __init__(self, **address: Any) -> None:
-        self.worker, self.address = Worker(), address
+        self.worker, self.address = WarmProcess(), address
         self.replies: SimpleQueue[Reply] = SimpleQueue()
 
     def __call__(self, op: str, **parameters: Any) -> tuple[Any, float]:

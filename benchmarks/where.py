@@ -66,7 +66,8 @@ def main() -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     """Print the report."""
-    from engine.inspect.plan import load_frequencies, transport_of
+    from engine.evaluation.document_frequencies import load_frequencies
+    from engine.inspect.plan import target_role, transport_settings
     from engine.training.sharpness import sharpness
 
     results = refreshed(arguments.results)
@@ -78,7 +79,7 @@ def report(arguments: argparse.Namespace) -> None:
     config = encoders_config_of(system)
     pairs = relevant(config, arguments.collection)
     chosen = drawn(differences, arguments.least, arguments.most)
-    settings, role = transport_of(config, {})
+    settings, role = transport_settings(config, {}), target_role(config)
     idf = load_frequencies(system.path / "checkpoints")
     solved = sharpness(*encoders_of(system), [pairs[q] for q in chosen], settings, target_role=role, idf=idf)
     rows = {

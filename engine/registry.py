@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -54,6 +54,8 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
         self._entry, self._package, self._first = entry, package, tuple(first)
         self._entries: dict[str, EntryT] | None = None
         self._added: dict[str, EntryT] = {}
+        self._built_in_names: frozenset[str] = frozenset()
+        self._subscribers: list[Callable[[], None]] = []
         self.problems: list[str] = []
         """A sentence for each entry point that could not be loaded."""
 
@@ -68,13 +70,32 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
         if entry.name in self:
             raise InputError(f"there is already a {self.title} {entry.name!r}; choose another name")
         self._added[entry.name] = entry
-        self._entries = None
+        self._changed()
         return entry
 
     def unregister(self, name: str) -> None:
         """Remove an entry that `register` added."""
         del self._added[name]
+        self._changed()
+
+    def subscribe(self, function: Callable[[], None]) -> None:
+        """Call `function` after each entry that `register` adds or `unregister` removes."""
+        self._subscribers.append(function)
+
+    def _changed(self) -> None:
         self._entries = None
+        for function in self._subscribers:
+            function()
+
+    def select(self, condition: Callable[[EntryT], bool]) -> Selection[EntryT]:
+        """Return a view of the entries that meet `condition`; it follows later changes of the registry."""
+        return Selection(self, condition)
+
+    @property
+    def built_in(self) -> frozenset[str]:
+        """Names of the entries of this distribution."""
+        self._load()
+        return self._built_in_names
 
     def get_entry(self, name: str) -> EntryT:
         """Return the entry called `name`.
@@ -101,6 +122,7 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
         if self._entries is None:
             self.problems = []
             found = {entry.name: entry for entry in self._built_in()}
+            self._built_in_names = frozenset(found)
             for entry in self._installed():
                 if entry.name in found:
                     self.problems.append(
@@ -147,6 +169,32 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
             yield from items
 
 
+class Selection(Mapping[str, EntryT], Generic[EntryT]):
+    """The entries of a registry that meet a condition.
+
+    Parameters
+    ----------
+    registry : Registry
+    condition : callable
+        Whether an entry belongs to the selection.
+    """
+
+    def __init__(self, registry: Registry[EntryT], condition: Callable[[EntryT], bool]) -> None:
+        self._registry, self._condition = registry, condition
+
+    def __getitem__(self, name: str) -> EntryT:
+        entry = self._registry[name]
+        if not self._condition(entry):
+            raise KeyError(name)
+        return entry
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, entry in self._registry.items() if self._condition(entry))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class OneOf:
     """Annotation of a setting whose value is a name in a registry: ``Annotated[str, OneOf(COSTS)]``.
 
@@ -154,13 +202,13 @@ class OneOf:
 
     Parameters
     ----------
-    registry : Registry
+    registry : Registry or Selection
         Where the names come from.
     besides : sequence of str
         Further values that are allowed, listed first, such as ``auto``.
     """
 
-    def __init__(self, registry: Registry[Any], besides: Sequence[str] = ()) -> None:
+    def __init__(self, registry: Mapping[str, Any], besides: Sequence[str] = ()) -> None:
         self.registry, self.besides = registry, tuple(besides)
 
     @property
@@ -186,6 +234,11 @@ class OneOf:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return {**handler(core_schema.str_schema()), "enum": list(self.choices)}
+
+
+def describe(text: str, entries: Mapping[str, Any]) -> str:
+    """Return the description of a setting that names an entry: `text`, then each name with its meaning."""
+    return f"{text} {'; '.join(f'{name}: {entry.meaning}' for name, entry in entries.items())}."
 
 
 def resolve_reference(reference: str) -> Any:

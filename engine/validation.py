@@ -52,12 +52,12 @@ def _fields(model: Any, location: Sequence[str | int]) -> list[str]:
     for part in location:
         if isinstance(part, int):
             continue
-        model = _model(model.model_fields[part].annotation)
+        model = settings_model(model.model_fields[part].annotation)
     return list(model.model_fields)
 
 
-def _model(annotation: Any) -> Any:
+def settings_model(annotation: Any) -> Any:
     """Return the settings class inside an annotation such as ``list[X]`` or ``X | None``."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation if issubclass(annotation, BaseModel) else None
-    return next((found for part in typing.get_args(annotation) if (found := _model(part))), None)
+    return next((found for part in typing.get_args(annotation) if (found := settings_model(part))), None)

@@ -94,7 +94,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
     ),
     "results": (
         Action("choose_runs", "r", "Runs", "Choose the runs to show", True),
-        Action("choose_setting", "c", "Collection", "Choose collection, protocol and direction", True),
+        Action("choose_setting", "c", "Collection", "ChoiceDialog collection, protocol and direction", True),
         Action("choose_measure", "m", "Measure", "Choose the measure", True),
         Action("baseline", "b", "Baseline", "Take the next run as the baseline", True),
         Action("group", "g", "Group", "Group by script, family, resource level, or not", True),
@@ -145,21 +145,25 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("previous_cell", "N", "Previous", "Go to the next larger cell"),
     ),
     "ask": (
-        Action("edit", "slash", "Query", "Write the query", True),
-        Action("choose_runs", "r", "Runs", "Choose the run to ask, or two to compare", True),
-        Action("choose_collection", "c", "Collection", "Choose what to search", True),
+        Action("edit", "slash", "Query", "Type a query", True),
+        Action("choose_runs", "r", "Runs", "Choose the run to search with, or two to compare", True),
+        Action("choose_collection", "c", "Collection", "Choose the documents to search", True),
         Action("choose_language", "l", "Language", "Choose the language of the query", True),
         Action("own", "number_sign", "Own", "Choose one of the collection's own queries", True),
-        Action("next_own(1)", "greater_than_sign", "Next own", "Ask the collection's next query"),
-        Action("next_own(-1)", "less_than_sign", "Previous own", "Ask the collection's query before"),
+        Action("next_own(1)", "greater_than_sign", "Next own", "Search for the collection's next query"),
+        Action(
+            "next_own(-1)", "less_than_sign", "Previous own", "Search for the collection's previous query"
+        ),
         Action("other_side", "v", "Other", "Go to the other of two lists"),
-        Action("leave", "escape", "Give up", "Give up what is under way, or go to the hits"),
+        Action("leave", "escape", "Cancel", "Cancel the search, or go to the hits"),
     ),
     "sql": (
-        Action("ask", "f5,ctrl+j", "Run", "Ask the question in the editor", True),
-        Action("cancel", "escape", "Cancel", "Cancel the question under way", True),
-        Action("history", "f8", "History", "Choose an earlier question", True),
-        Action("export", "ctrl+s", "Export", "Write the answer to a CSV or Parquet file", True),
+        Action("run", "f5,ctrl+j", "Run", "Run the statement in the editor", True),
+        Action("cancel", "escape", "Cancel", "Cancel the statement that is running", True),
+        Action("history", "f8", "History", "Choose a statement that ran before", True),
+        Action(
+            "export", "ctrl+s", "Export", "Write all rows of the statement to a CSV or Parquet file", True
+        ),
     ),
     "table": (
         Action("page('top')", "home", "Top", "Go to the first row"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,43 +18,60 @@ from textual.worker import Worker, WorkerState
 
 from engine.errors import OpticalError
 from workbench.actions import ACTIONS, bindings
-from workbench.data.runs import Snapshot, Store
-from workbench.data.warm_process import Worker as WarmProcess
+from workbench.context import Context
+from workbench.data.runs import RunStore, Snapshot
+from workbench.data.warm_process import WarmProcess
 from workbench.runs.screen import RunsScreen
+from workbench.shell.screen import BaseScreen
 from workbench.shell.stylesheet import Sheet
 from workbench.themes import THEMES
 
 POLL_SECONDS = 2.0
 
 
-def _launch() -> Screen[Any]:
+def _runs(context: Context) -> BaseScreen:
+    return RunsScreen(context)
+
+
+def _launch(context: Context) -> BaseScreen:
     from workbench.launch.screen import LaunchScreen
 
-    return LaunchScreen()
+    return LaunchScreen(context)
 
 
-def _results() -> Screen[Any]:
+def _results(context: Context) -> BaseScreen:
     from workbench.results.screen import ResultsScreen
 
-    return ResultsScreen()
+    return ResultsScreen(context)
 
 
-def _plan() -> Screen[Any]:
+def _plan(context: Context) -> BaseScreen:
     from workbench.plan.screen import PlanScreen
 
-    return PlanScreen()
+    return PlanScreen(context)
 
 
-def _ask() -> Screen[Any]:
+def _ask(context: Context) -> BaseScreen:
     from workbench.ask.screen import AskScreen
 
-    return AskScreen()
+    return AskScreen(context)
 
 
-def _sql() -> Screen[Any]:
+def _sql(context: Context) -> BaseScreen:
     from workbench.sql.screen import SqlScreen
 
-    return SqlScreen()
+    return SqlScreen(context)
+
+
+_SCREENS: dict[str, Callable[[Context], BaseScreen]] = {
+    "runs": _runs,
+    "launch": _launch,
+    "results": _results,
+    "plan": _plan,
+    "ask": _ask,
+    "sql": _sql,
+}
+"""What makes the screen of each mode. Only the first screen is imported before it is needed."""
 
 
 class Workbench(App[None]):
@@ -61,14 +79,6 @@ class Workbench(App[None]):
 
     TITLE = "Optical Workbench"
     CSS_PATH = "workbench.tcss"
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        "runs": RunsScreen,
-        "launch": _launch,
-        "results": _results,
-        "plan": _plan,
-        "ask": _ask,
-        "sql": _sql,
-    }
     DEFAULT_MODE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
 
@@ -83,22 +93,21 @@ class Workbench(App[None]):
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]
         self.VERTICAL_BREAKPOINTS = [(0, "-tiny"), (16, "-low"), (30, "-tall")]
-        self.results = results
-        self.store = Store(results)
-        self.snapshot: Snapshot | None = None
-        self.chosen_runs: list[str] = []
-        self.worker = WarmProcess()
-        self.news: Signal[Snapshot] = Signal(self, "news")
+        self.context = Context(
+            results,
+            RunStore(results),
+            WarmProcess(),
+            updates=Signal(self, "updates"),
+            open_mode=self.open_mode,
+            poll=self.poll,
+        )
+        for mode, make in _SCREENS.items():
+            self.add_mode(mode, partial(make, self.context))
         self._polling = False
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
         self.stylesheet = Sheet(variables=self.get_css_variables())
-
-    @property
-    def results_name(self) -> str:
-        """The database as the user named it."""
-        return str(self.results)
 
     def on_mount(self) -> None:
         """Begin to watch once the first screen is painted."""
@@ -113,10 +122,10 @@ class Workbench(App[None]):
 
     def on_unmount(self) -> None:
         """Leave no process behind."""
-        self.worker.close()
+        self.context.warm.close()
 
     def poll(self) -> None:
-        """Look at the runs, unless that is under way."""
+        """TableDialog at the runs, unless that is under way."""
         if not self._polling:
             self._polling = True
             self._poll()
@@ -124,10 +133,9 @@ class Workbench(App[None]):
     @work(thread=True, group="poll", exit_on_error=False)
     def _poll(self) -> None:
         try:
-            snapshot = self.store.poll(lambda first: self.post_message(self.Polled(first, False)))
+            snapshot = self.context.store.poll(lambda first: self.post_message(self.Polled(first, False)))
         except (OpticalError, OSError) as error:
-            known = self.snapshot.runs if self.snapshot else []  # what was seen stays on the screen
-            snapshot = Snapshot(known, [str(error)])
+            snapshot = Snapshot(self.context.runs, [str(error)])  # the runs that are shown stay
         self.post_message(self.Polled(snapshot))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -140,23 +148,17 @@ class Workbench(App[None]):
     @on(Polled)
     def _polled(self, message: Polled) -> None:
         self._polling = self._polling and not message.done
-        self.snapshot = message.snapshot
-        self._publish()
+        self.context.publish(message.snapshot)
 
-    def show_results(self, runs: list[str]) -> None:
-        """Go to the results of `runs` (ids)."""
-        self.chosen_runs = runs
-        self.switch_mode("results")
-        self.call_after_refresh(self._publish)
+    def open_mode(self, mode: str) -> None:
+        """Switch to the screen of `mode`, and have it show the runs that were chosen for it."""
+        self.switch_mode(mode)
+        self.call_after_refresh(self.context.publish)
 
-    def _publish(self) -> None:
-        if self.snapshot is not None:
-            self.news.publish(self.snapshot)
-
-    def action_go(self, room: str) -> None:
-        """Go to a room; its state is as it was left."""
+    def action_go(self, mode: str) -> None:
+        """Switch to the screen of `mode`; it is as it was left."""
         if not self.screen.is_modal:
-            self.switch_mode(room)
+            self.switch_mode(mode)
 
     def action_key_map(self) -> None:
         """Show all keys."""
@@ -185,7 +187,7 @@ class Workbench(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer the actions that make sense where the user is."""
-        for scope, target in (("app", self), (getattr(screen, "room", ""), screen)):
+        for scope, target in (("app", self), (getattr(screen, "scope", ""), screen)):
             for action in ACTIONS.get(scope, ()):
                 if action.name != "command_palette":
                     yield SystemCommand(

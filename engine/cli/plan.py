@@ -42,19 +42,17 @@ def plan(
         raise InputError(f"a plan is exported as {', '.join(FORMATS)}", path=export)
     refreshed(results)
 
-    from engine.evaluation.finished_run import config_of, encoders_of, find_run
-    from engine.inspect.plan import encode_pair, load_frequencies, solve_pair, transport_of
+    from engine.evaluation.finished_run import config_of, find_run
+    from engine.inspect.plan import Planner, transport_settings
 
     folder = find_run(results, run)
     changed = {"epsilon": epsilon, "solver": solver, "iterations": iterations}
     changes = {key: value for key, value in changed.items() if value is not None}
     try:
-        transport, role = transport_of(config_of(folder), changes)
+        transport = transport_settings(config_of(folder), changes)
     except InputError as error:
         raise InputError(str(error).replace("transport.", "--", 1)) from error
-    student, teacher = encoders_of(folder)
-    pair = encode_pair(student, teacher, source, target, role)
-    row = solve_pair(pair, transport, language=language, idf=load_frequencies(folder.path / "checkpoints"))
+    row = Planner().plan(folder, source, target, transport, language=language).columns()
     if export is not None:
         from engine.pictures.plans import export_plan
 

@@ -35,20 +35,17 @@ def query(
     """
     refreshed(results)
 
-    import torch
-
     from engine.cli.console import ConsoleReporter
-    from engine.evaluation.finished_run import config_of, find_run
+    from engine.evaluation.finished_run import find_run
+    from engine.inspect.explain import explain as explain_hit
     from engine.inspect.search import Searcher
-    from engine.training.precision import precision_of
 
     folder = find_run(results, run)
     with ConsoleReporter() as reporter:
-        precision = precision_of(config_of(folder), torch.device("cpu"))
-        searcher = Searcher(folder, collection, language, precision, reporter)
+        searcher = Searcher(folder, language, collection=collection, reporter=reporter)
         hits = searcher.search(text, k)
-        translation = searcher.searched_for(text) if searcher.translates else None
-    matches = {hit.document: searcher.explain(text, hit.document) for hit in hits} if explain else {}
+        translation = searcher.translated(text) if searcher.translates else None
+    matches = {hit.document: explain_hit(searcher, text, hit.document) for hit in hits} if explain else {}
     if as_json:
         print_json(
             {

@@ -13,8 +13,6 @@ import click
 from engine.cli.figures import Group, encoder_of, headline, languages_of, read_groups
 from engine.cli.options import aware, json_option, print_json, refreshed, results_option
 from engine.cli.tables import (
-    age_text,
-    duration_text,
     interval_text,
     print_facts,
     print_line,
@@ -22,6 +20,7 @@ from engine.cli.tables import (
     score_text,
     sparkline,
 )
+from engine.durations import age_text, duration_text
 from engine.errors import InputError
 from engine.languages import language
 from engine.paths import runs_folder

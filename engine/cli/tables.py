@@ -7,7 +7,6 @@ import math
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -101,21 +100,6 @@ def size_text(count: float) -> str:
             break
         count, unit = count / 1000, larger
     return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
-
-
-def age_text(then: datetime, now: datetime | None = None) -> str:
-    """Return how long ago `then` was, in its largest fitting unit; times without a zone are UTC."""
-    now = now or datetime.now(UTC)
-    aware = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return duration_text((now - aware).total_seconds())
-
-
-def duration_text(seconds: float) -> str:
-    """Return a stretch of time in its largest fitting unit."""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from engine.bitext.files import find
-from engine.bitext.pairs import SentencePair
 from engine.bitext.reader import normalise
 from engine.bitext.source import read_source
 from engine.bitext.split import sentence_key
 from engine.collections.base import Collection, Document, Query, revision_of
 from engine.collections.tatoeba import english_sentences, read_lines
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 from engine.extensions.collections import CollectionReader
 from engine.languages import language, same_language
 

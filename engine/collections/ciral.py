@@ -6,7 +6,6 @@ pool.
 
 from __future__ import annotations
 
-
 from functools import partial
 
 from engine.collections.african import AfricanCollection

@@ -81,7 +81,9 @@ def load_folder(
     ]
     judgements = _judgements(_qrels_files(folder, split), topics, documents)
     topics = [query for query in topics if not query_codes or query.language in query_codes]
-    documents = [document for document in documents if not document_codes or document.language in document_codes]
+    documents = [
+        document for document in documents if not document_codes or document.language in document_codes
+    ]
     if document_codes:
         kept = {document.id for document in documents}
         judgements = {
@@ -111,8 +113,8 @@ def _judgements(
             ):
                 if not known:
                     raise InputError(
-                        f"{what} {name!r} is judged and not among the {what}s; fetch the file that contains it, "
-                        "or remove the judgement",
+                        f"{what} {name!r} is judged and not among the {what}s; fetch the file that "
+                        "contains it, or remove the judgement",
                         path=path,
                         line=judgement.line,
                     )
@@ -135,7 +137,8 @@ def _files(folder: Path, stems: Sequence[str], what: str) -> list[tuple[Path, st
         if found:
             return found
     raise InputError(
-        f"this folder has no {what}; put them into a file such as {stems[0]}.jsonl or {stems[0]}.tsv", path=folder
+        f"this folder has no {what}; put them into a file such as {stems[0]}.jsonl or {stems[0]}.tsv",
+        path=folder,
     )
 
 
@@ -143,7 +146,9 @@ def _qrels_files(folder: Path, split: str | None) -> list[tuple[Path, str | None
     inner = folder / "qrels"
     if not inner.is_dir():
         if split is not None:
-            raise InputError(f"this folder has no folder qrels, so it has no split {split!r}; leave split out", path=folder)
+            raise InputError(
+                f"this folder has no folder qrels, so it has no split {split!r}; leave split out", path=folder
+            )
         return _files(folder, ("qrels",), "judgements")
     files = {
         path.name.removesuffix(".gz").rpartition(".")[0]: path

@@ -1,4 +1,4 @@
-"""What the library ir_datasets carries about the files of its collections: addresses, sizes, checksums, counts.
+"""The files of collections that the library ir_datasets lists: addresses, sizes, checksums and counts.
 
 These files lie in the home of the library, where it looks for them; it then fetches nothing itself. The
 library is not imported.

@@ -340,7 +340,12 @@ def _language_of(name: str) -> str | None:
 
 
 def _reader(
-    name: str, meaning: str, folder: str, licence: str, files: Callable[[], Sequence[PublishedFile]], counts: Counts
+    name: str,
+    meaning: str,
+    folder: str,
+    licence: str,
+    files: Callable[[], Sequence[PublishedFile]],
+    counts: Counts,
 ) -> CollectionReader:
     return CollectionReader(
         name=name,

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.bitext.files import damage_named, find
+from engine.bitext.files import damage_named, find, numbered_objects
 from engine.collections.base import Collection, Document, Query
 from engine.collections.build import CollectionFacts, build_collection
 from engine.collections.recognition import count_lines
-from engine.collections.text_files import language_code_at, read_objects, text_of
+from engine.collections.text_files import language_code_at, text_of
 from engine.collections.trec import Judgement
 from engine.errors import InputError
 from engine.extensions.collections import CollectionReader, FolderLayout
@@ -52,8 +52,8 @@ _FACTS = CollectionFacts(
     "xtreme-r",
     "xx-xx",
     ("mAP@20", "R@100"),
-    "Mewsli-X 2022-05-18, github.com/google-research/google-research, code Apache 2.0, texts under the terms of "
-    "Wikipedia and WikiNews",
+    "Mewsli-X 2022-05-18, github.com/google-research/google-research, code Apache 2.0, texts under the terms "
+    "of Wikipedia and WikiNews",
 )
 _NOTES = (
     "mewsli-x: this is the release of 2022-05-18, whose scores cannot be compared with the paper's",
@@ -119,7 +119,8 @@ def load_mewsli_x(
     for mention in read:
         if mention.id in seen:
             raise InputError(
-                f"mention {mention.id!r} occurs twice, first in line {seen[mention.id]}; fetch the file again",
+                f"mention {mention.id!r} occurs twice, first in line {seen[mention.id]}; fetch the file "
+                "again",
                 path=path,
                 line=mention.line,
             )
@@ -159,7 +160,7 @@ def read_mentions(path: Path) -> Iterator[Mention]:
     InputError
         If a line has another format, its text is not restored, or a mention is not at its position.
     """
-    for number, record in read_objects(path):
+    for number, record in numbered_objects(path):
         mentions = record.get("mentions")
         if not isinstance(mentions, list) or not mentions:
             raise InputError("it has no 'mentions'; fetch the file again", path=path, line=number)
@@ -175,7 +176,7 @@ def read_pairs(path: Path) -> Iterator[tuple[Mention, Document]]:
     InputError
         If a line has another format, or pairs a mention with the description of another entity.
     """
-    for number, record in read_objects(path):
+    for number, record in numbered_objects(path):
         pair = record.get("contextual_mention")
         if not isinstance(pair, dict) or not isinstance(record.get("entity"), dict):
             raise InputError(
@@ -201,7 +202,7 @@ def read_candidates(path: Path) -> Iterator[Document]:
         If a line has another format, an entity occurs twice, or there is none.
     """
     seen: set[str] = set()
-    for number, record in read_objects(path):
+    for number, record in numbered_objects(path):
         document = _entity(record, path, number)
         if document.id in seen:
             raise InputError(

@@ -123,7 +123,8 @@ def english_sentences(folder: Path) -> list[str]:
     present = [path for path in paths if path.is_file()]
     if not present:
         raise InputError(
-            "this folder has no file tatoeba.<l3>-eng.eng; give the folder that has Tatoeba's files", path=folder
+            "this folder has no file tatoeba.<l3>-eng.eng; give the folder that has Tatoeba's files",
+            path=folder,
         )
     return list(dict.fromkeys(line for path in present for line in read_lines(path) if line))
 

@@ -1,63 +1,14 @@
-"""Lines, JSON objects and table rows of a collection's files, each with its line number for messages."""
+"""Table rows and fields of a collection's files, with line numbers for messages."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.bitext.files import open_bytes, read_lines
+from engine.bitext.files import numbered_lines
 from engine.errors import InputError
 from engine.languages import language
-
-
-def read_numbered(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a UTF-8 file with their numbers, which start at 1. Blank lines are left out.
-
-    A file whose name ends in ``.gz`` is decompressed.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be opened, or as `engine.bitext.files.read_lines`.
-    """
-    with open_bytes(path) as stream:
-        for number, line in enumerate(read_lines(stream, path), 1):
-            if line.strip():
-                yield number, line
-
-
-def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of a JSON Lines file with their line numbers.
-
-    Raises
-    ------
-    InputError
-        As `read_numbered`, or if a line is not a JSON object.
-    """
-    for number, line in read_numbered(path):
-        record = parse_json(line, path, number)
-        if not isinstance(record, dict):
-            raise InputError("every line should be a JSON object", path=path, line=number)
-        yield number, record
-
-
-def parse_json(text: str, path: Path, line: int) -> Any:
-    """Return the JSON value in `text`, from line `line` of the file `path`.
-
-    Raises
-    ------
-    InputError
-        If it is not JSON.
-    """
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deeply or a number too long")
-        raise InputError(
-            f"this line is not JSON ({reason}); fetch the file again", path=path, line=line
-        ) from error
 
 
 def read_rows(path: Path, columns: int, names: str) -> Iterator[tuple[int, list[str]]]:
@@ -74,9 +25,9 @@ def read_rows(path: Path, columns: int, names: str) -> Iterator[tuple[int, list[
     Raises
     ------
     InputError
-        As `read_numbered`, or if a line has another number of cells.
+        As `numbered_lines`, or if a line has another number of cells.
     """
-    for number, line in read_numbered(path):
+    for number, line in numbered_lines(path, blank=False):
         cells = line.split("\t")
         if len(cells) != columns:
             raise InputError(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.collections.text_files import read_numbered, read_objects, read_rows, text_of
+from engine.bitext.files import numbered_lines, numbered_objects
+from engine.collections.text_files import read_rows, text_of
 from engine.errors import InputError
 
 #: Names of a record's id and text in published JSON Lines files.
@@ -75,7 +76,7 @@ def read_judgements(path: Path) -> list[Judgement]:
         which trec_eval refuses too.
     """
     found: dict[tuple[str, str], Judgement] = {}
-    for number, line in read_numbered(path):
+    for number, line in numbered_lines(path, blank=False):
         cells = line.split("\t") if "\t" in line else line.split()
         cells = [cell.strip() for cell in cells]
         if len(cells) not in (3, 4) or not all(cells):
@@ -107,10 +108,10 @@ def read_judgements(path: Path) -> list[Judgement]:
 def _texts(path: Path, tag: str) -> Iterator[Text]:
     names = path.name.removesuffix(".gz")
     if names.endswith((".jsonl", ".json")):
-        for number, record in read_objects(path):
+        for number, record in numbered_objects(path):
             yield _from_record(record, path, number)
         return
-    lines = read_numbered(path)
+    lines = numbered_lines(path, blank=False)
     first = next(lines, None)
     if first is not None and first[1].lstrip().casefold().startswith(f"<{tag}>"):
         yield from _tagged(path, tag)
@@ -131,7 +132,7 @@ def _tagged(path: Path, tag: str) -> Iterator[Text]:
     """Yield TREC's tagged texts; an element without an end tag lasts until the next tag."""
     start, current = 0, ""
     fields: dict[str, str] = {}
-    for number, line in read_numbered(path):
+    for number, line in numbered_lines(path, blank=False):
         place = 0
         for found in [*_TAG.finditer(line), None]:
             if current:

@@ -6,7 +6,7 @@ keys are refused with the nearest spelling.
 """
 
 from engine.config.base import Fraction, RunHeader, Settings
-from engine.config.bitext import BitextConfig, BitextFormat
+from engine.config.bitext import BitextConfig
 from engine.config.collections import (
     CollectionConfig,
 )
@@ -14,14 +14,17 @@ from engine.config.cross_encoder import CrossEncoderConfig
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
-from engine.config.lexical import FuseConfig, FusedSystem, LexicalConfig
+from engine.config.fuse import FuseConfig, FusedSystem
+from engine.config.lexical import LexicalConfig
 from engine.config.load import (
-    KINDS,
-    AnyConfig,
+    json_schema,
     load_config,
+    merge_settings,
+    over_preset,
     parse_config,
     preset_settings,
     presets,
+    read_settings,
 )
 from engine.config.pretraining import PretrainConfig, TextConfig
 from engine.config.runs import DistilConfig, EvaluateConfig, RunConfig
@@ -30,10 +33,7 @@ from engine.config.teacher import QuestionSource, TeacherConfig
 from engine.config.translation import TranslationConfig
 
 __all__ = [
-    "KINDS",
-    "AnyConfig",
     "BitextConfig",
-    "BitextFormat",
     "CollectionConfig",
     "CrossEncoderConfig",
     "DistilConfig",
@@ -56,8 +56,12 @@ __all__ = [
     "TrainingConfig",
     "TranslationConfig",
     "TransportConfig",
+    "json_schema",
     "load_config",
+    "merge_settings",
+    "over_preset",
     "parse_config",
     "preset_settings",
     "presets",
+    "read_settings",
 ]

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from engine.config.base import Settings
+from engine.extensions.scorings import ENCODER_SCORINGS
+from engine.registry import OneOf, describe
 
 
 class EvaluationConfig(Settings):
     """How every collection is searched and scored."""
 
-    scoring: list[Literal["maxsim", "dense", "dense-ivf"]] = ["maxsim"]
-    """Late interaction over token vectors, or cosine of sentence vectors; ``dense-ivf`` is the latter through
-    FAISS's inverted lists, for pools of millions: faster, and blind to what lies in other lists."""
+    scoring: list[Annotated[str, OneOf(ENCODER_SCORINGS)]] = Field(
+        ["maxsim"],
+        description=describe(
+            "How documents are scored for a query; each collection is searched once with each scoring.",
+            ENCODER_SCORINGS,
+        ),
+    )
     documents: Literal["teacher", "student"] = "teacher"
-    """Who encodes the documents; OPTICAL leaves them with the teacher."""
+    """The encoder of the documents. OPTICAL keeps the teacher's."""
     depth: int = Field(100, ge=1)
-    """Ranks kept for each query."""
+    """Number of ranks kept for each query."""
     batch_size: int = Field(64, ge=1)
-    """Texts encoded at once."""
+    """Number of texts encoded at once."""
     probes: int = Field(64, ge=1)
-    """Inverted lists that a query looks into, of about the square root of the documents."""
+    """Number of inverted lists that are searched for a query, with a scoring that has such lists; there are
+    about as many lists as the square root of the number of documents."""

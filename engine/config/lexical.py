@@ -1,13 +1,17 @@
-"""Settings of runs that train nothing: lexical search, and the fusion of finished runs."""
+"""Settings of a lexical search."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from engine.config.base import RunHeader, Settings
+from engine.config.base import RunHeader
 from engine.config.collections import CollectionConfig
+from engine.config.inputs import ANY_COLLECTION
+from engine.extensions.runs import RunKind
+from engine.extensions.scorings import LEXICAL_SCORINGS
+from engine.registry import OneOf, describe
 
 
 class LexicalConfig(RunHeader):
@@ -17,9 +21,9 @@ class LexicalConfig(RunHeader):
     """The kind of run."""
     preset: str | None = None
     """Recipe this configuration started from; recorded with the run."""
-    method: Literal["bm25", "tfidf"] = "bm25"
-    """BM25 over words (over pairs of characters where a script sets no spaces), or cosine of TF-IDF over
-    character n-grams inside words."""
+    method: Annotated[str, OneOf(LEXICAL_SCORINGS)] = Field(
+        "bm25", description=describe("How texts are compared.", LEXICAL_SCORINGS)
+    )
     k1: float = Field(0.9, ge=0)
     """BM25's saturation of a word's count, Anserini's default as `b` is; 0 looks at presence only."""
     b: float = Field(0.4, ge=0, le=1)
@@ -49,32 +53,8 @@ class LexicalConfig(RunHeader):
         return self
 
 
-class FusedSystem(Settings):
-    """One of the rankings that are fused."""
-
-    run: str
-    """A finished run beside this one: its id, the beginning of one id, or a name (its newest run)."""
-    scoring: str | None = None
-    """Which of the run's rankings, such as ``maxsim`` or ``dense``; none takes the only one it has."""
-
-
-class FuseConfig(RunHeader):
-    """Fuse the stored rankings of finished runs by reciprocal rank (Cormack et al. 2009)."""
-
-    kind: Literal["fuse"] = "fuse"
-    """The kind of run."""
-    preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
-    systems: list[FusedSystem] = Field(min_length=2)
-    """What is fused; all that the systems have in common is: collection, revision, protocol, direction."""
-    k: int = Field(60, ge=0)
-    """Added to every rank: the larger, the less the first ranks stand out."""
-
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        seen = set()
-        for system in self.systems:
-            if (system.run, system.scoring) in seen:
-                raise ValueError(f"systems has {system.run!r} twice; name each ranking once")
-            seen.add((system.run, system.scoring))
-        return self
+LEXICAL = RunKind(
+    settings=LexicalConfig,
+    execute="engine.runs.lexical:lexical_run",
+    placeholders={"collections": ANY_COLLECTION},
+)

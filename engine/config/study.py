@@ -12,6 +12,7 @@ from engine.config.base import Settings
 from engine.config.encoders import EncoderConfig
 from engine.config.pretraining import PretrainConfig, SamplingConfig
 from engine.config.runs import DistilConfig, RunConfig
+from engine.extensions.runs import RunKind
 from engine.validation import sentence
 
 StageName = Literal["pretrain", "transfer", "distil"]
@@ -94,6 +95,9 @@ class StudyConfig(RunConfig):
                     f"transfer.student.{name} = {getattr(student, name)} is more than the {positions} tokens "
                     "that the pre-trained encoders take; lower it, or raise pretrain.model.positions"
                 )
+
+
+STUDY = RunKind(settings=StudyConfig, execute="engine.runs.study:study_run")
 
 
 def _leave_to_the_study(stage: str, config: RunConfig) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from engine.config.base import Fraction, Settings
 from engine.config.encoders import EncoderConfig
+from engine.config.evaluation import EvaluationConfig
+from engine.config.inputs import encoder_inputs
 from engine.config.optimisation import LoopConfig
 from engine.config.runs import RunConfig
+from engine.extensions.runs import Input, RunKind, TrainedEncoder
+from engine.extensions.scorings import SCORINGS, TRAINED_SCORINGS
+from engine.registry import OneOf, describe
 
 QuestionFormat = Literal["triples", "text-triples", "tevatron", "colbert", "pylate", "squad"]
 """Formats of questions with passages that answer them and passages that do not."""
@@ -80,8 +87,9 @@ class QuestionSampling(Settings):
 class TeacherLossConfig(Settings):
     """What is minimised: a contrast between passages, given scores, or both."""
 
-    scoring: Literal["maxsim", "dense"] = "maxsim"
-    """What trains: late interaction over token vectors (ColBERT), or the cosine of sentence vectors."""
+    scoring: Annotated[str, OneOf(TRAINED_SCORINGS)] = Field(
+        "maxsim", description=describe("The scores that are trained.", TRAINED_SCORINGS)
+    )
     contrast: float = Field(1.0, ge=0)
     """Weight of InfoNCE: a question's own passage against all other passages of the batch."""
     score_kl: float = Field(0.0, ge=0)
@@ -162,22 +170,26 @@ class TeacherConfig(RunConfig):
 
     def _scoring(self) -> None:
         scoring, asked = self.loss.scoring, self.evaluation.scoring
-        if scoring not in asked and (self.collections or asked == ["dense"]):
+        trained = SCORINGS[scoring].compares
+        if all(SCORINGS[name].compares != trained for name in asked) and (
+            self.collections or asked != EvaluationConfig().scoring
+        ):
             raise ValueError(
                 f"loss.scoring = '{scoring}' trains what evaluation.scoring = {asked} never asks for; "
                 "give both the same"
             )
-        if scoring == "maxsim":
+        if trained == "tokens":
             return
+        of_tokens = next(name for name, known in TRAINED_SCORINGS.items() if known.compares == "tokens")
         if self.encoder.projection != "none":
             raise ValueError(
-                "loss.scoring = 'dense' trains sentence vectors, which are pooled before any projection; set "
-                "encoder.projection to 'none', or loss.scoring to 'maxsim'"
+                f"loss.scoring = '{scoring}' trains sentence vectors, which are pooled before any "
+                f"projection; set encoder.projection to 'none', or loss.scoring to '{of_tokens}'"
             )
         if self.encoder.query_expansion:
             raise ValueError(
-                "loss.scoring = 'dense' trains sentence vectors, in which [MASK] tokens take no part; set "
-                "encoder.query_expansion to false, or loss.scoring to 'maxsim'"
+                f"loss.scoring = '{scoring}' trains sentence vectors, in which [MASK] tokens take no part; "
+                f"set encoder.query_expansion to false, or loss.scoring to '{of_tokens}'"
             )
 
     def _languages(self) -> None:
@@ -202,3 +214,32 @@ class TeacherConfig(RunConfig):
                 f"sampling.cross_lingual_share = {share:g} draws monolingual pairs too, and no source has "
                 "any; add one or set it to 1"
             )
+
+
+def _trained(config: TeacherConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:
+    encoder = config.encoder.model_copy(update={"checkpoint": str(checkpoints / "teacher")})
+    return encoder, encoder
+
+
+def _read_by_teacher(config: TeacherConfig) -> Iterator[Input]:
+    yield from encoder_inputs(config, "encoder")
+    for place, source in enumerate(config.sources):
+        yield Input(f"sources.{place}", "engine.runs.checks:check_questions", source)
+
+
+TEACHER = RunKind(
+    settings=TeacherConfig,
+    execute="engine.runs.teacher:teacher_run",
+    saves_state=True,
+    loop="training",
+    trained=TrainedEncoder("teacher", label="teacher", method="trained"),
+    encoders=_trained,
+    inputs=_read_by_teacher,
+    # two languages, for presets with cross-lingual batches
+    placeholders={
+        "sources": [
+            {"path": "any", "format": "squad"},
+            {"path": "any", "format": "squad", "question_language": "sw"},
+        ]
+    },
+)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.bitext.pairs import Drops
+from engine.bitext.drops import Drops
 from engine.collections.recognition import count_published_lines
 from engine.datahome.datasets import Dataset, open_pairs
 from engine.errors import InputError

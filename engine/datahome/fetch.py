@@ -54,9 +54,7 @@ def fetch_dataset(published: PublishedData, codes: list[str], display: Display) 
     return len(missing)
 
 
-def _fetch_archive(
-    published: PublishedFile, target: Path, display: Display, number: int, count: int
-) -> None:
+def _fetch_archive(published: PublishedFile, target: Path, display: Display, number: int, count: int) -> None:
     name = unquote(urlsplit(published.address).path.rpartition("/")[2])
     archive = fetch(published, target.parent / name, display.file(name, number, count))
     display.say(f"unpacking {name}")

@@ -85,7 +85,9 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=file) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError("this is not a manifest of imported data; import the data again", path=file) from error
+        raise InputError(
+            "this is not a manifest of imported data; import the data again", path=file
+        ) from error
 
 
 def _language_files(read: Any) -> LanguageFiles:

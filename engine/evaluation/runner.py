@@ -16,7 +16,8 @@ from engine.config.translation import TranslationConfig
 from engine.encoders.encoder import Encoder, Role
 from engine.evaluation.language_removal import Isolation
 from engine.evaluation.query_translation import QueryTranslation, translation_table
-from engine.evaluation.scores import Scores, Scoring, checked_measures, evaluate_collection
+from engine.evaluation.scores import Scores, checked_measures, evaluate_collection
+from engine.extensions.scorings import SCORINGS
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder, table_files
@@ -24,8 +25,6 @@ from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import Kind
 from engine.retrieval.vectors import vectors as vectors_of
 
-#: What each scoring compares.
-KINDS: dict[Scoring, Kind] = {"maxsim": "tokens", "dense": "sentences", "dense-ivf": "sentences"}
 #: Each search adds one part to each of these.
 _TABLES = ("texts", "scores", "query_scores", "rankings")
 
@@ -79,7 +78,7 @@ def evaluate(
         done = max(0, done - len(settings.scoring))
         if not scorings:
             continue
-        kinds = list(dict.fromkeys(KINDS[scoring] for scoring in scorings))
+        kinds = list(dict.fromkeys(vector_kind(scoring) for scoring in scorings))
         name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}"
         reporter.stage(f"{name}: documents", len(texts))
         stores = encode(documents, texts, "passage", kinds, reporter, cached=True)
@@ -91,10 +90,11 @@ def evaluate(
         if last[key] == place:
             del encoded[key]
         for scoring in scorings:
-            vectors, store = known[KINDS[scoring]], stores[KINDS[scoring]]
+            kind = vector_kind(scoring)
+            vectors, store = known[kind], stores[kind]
             if isolation is not None:
                 reporter.stage(f"{name}, {scoring}: languages' components", 2)
-                again = partial(_encode_again, encode, KINDS[scoring])
+                again = partial(_encode_again, encode, kind)
                 vectors = isolation.isolated(
                     collection, scoring, "query", vectors, partial(again, queries, "query")
                 )
@@ -121,6 +121,14 @@ def evaluate(
                     more = translation_table(collection, asked, translation.target_language)
                 store_scores(scores, run, more)
     return results
+
+
+def vector_kind(scoring: str) -> Kind:
+    """Return the kind of vectors that an encoder's scoring compares."""
+    compares = SCORINGS[scoring].compares
+    if compares == "tokens" or compares == "sentences":
+        return compares
+    raise ValueError(f"the scoring {scoring!r} compares {compares}, not the vectors of an encoder")
 
 
 def _encode_again(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,15 +24,11 @@ from engine.evaluation.measures import (
 )
 from engine.evaluation.mining import mine
 from engine.evaluation.significance import mean_interval
+from engine.extensions.scorings import SCORINGS
 from engine.results.tables import TABLES
-from engine.retrieval.dense import find_dense
-from engine.retrieval.inverted import InvertedLists
-from engine.retrieval.maxsim import find_maxsim
 from engine.retrieval.ranking import Ranking
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found
-
-Scoring = Literal["maxsim", "dense", "dense-ivf"]
 
 #: Ranks whose documents are stored with their texts.
 SHOWN = 10
@@ -201,7 +197,7 @@ def evaluate_collection(
     queries: TokenStore | Tensor,
     documents: TokenStore | Tensor,
     *,
-    scoring: Scoring,
+    scoring: str,
     depth: int = 100,
     measures: Sequence[str] = (),
     mining: bool = False,
@@ -212,12 +208,12 @@ def evaluate_collection(
     Parameters
     ----------
     collection : Collection
-    queries, documents : TokenStore for "maxsim", else Tensor of shape (N, H) and (M, H)
+    queries, documents : TokenStore, or Tensor of shape (N, H) and (M, H)
         The encoded queries and documents, in the collection's order. A query without counted tokens
         finds nothing, and a document without them is never found.
-    scoring : {"maxsim", "dense", "dense-ivf"}
-        Late interaction, or inner product of sentence vectors, exactly or through inverted lists; then a
-        relevant document that is not among the first `depth` counts as not found.
+    scoring : str
+        A scoring of `engine.extensions.scorings.ENCODER_SCORINGS`. With an approximate one, a relevant
+        document that is not among the first `depth` counts as not found.
     depth : int
         Ranks kept for each query.
     probes : int
@@ -243,7 +239,7 @@ def evaluate_collection(
             f"{len(queries)} queries and {len(documents)} documents were encoded, and the collection has "
             f"{len(collection.queries)} and {len(collection.documents)}"
         )
-    found = _find(queries, documents, depth, relevant_documents(collection), scoring, probes)
+    found = _find(queries, documents, depth, relevant_documents(collection), scoring, {"probes": probes})
     scores = score_found(collection, found, scoring=scoring, measures=measures)
     return (
         replace(scores, beside=[*scores.beside, *mine(collection, queries, documents)]) if mining else scores
@@ -335,13 +331,14 @@ def _find(
     documents: TokenStore | Tensor,
     depth: int,
     relevant: Tensor,
-    scoring: Scoring,
-    probes: int,
+    name: str,
+    settings: Mapping[str, Any],
 ) -> Found:
-    if isinstance(queries, TokenStore) and isinstance(documents, TokenStore) and scoring == "maxsim":
-        return find_maxsim(queries, documents, depth, relevant)
-    if isinstance(queries, Tensor) and isinstance(documents, Tensor) and scoring == "dense":
-        return find_dense(queries, documents, depth, relevant)
-    if isinstance(queries, Tensor) and isinstance(documents, Tensor) and scoring == "dense-ivf":
-        return InvertedLists(documents).find(queries, depth, relevant, probes=probes)
-    raise ValueError('scoring "maxsim" takes token stores, and "dense" and "dense-ivf" take matrices')
+    scoring = SCORINGS[name]
+    expected = TokenStore if scoring.compares == "tokens" else Tensor
+    if not (isinstance(queries, expected) and isinstance(documents, expected)):
+        form = "token stores" if expected is TokenStore else "matrices"
+        raise ValueError(f"the scoring {name!r} takes {form}")
+    chosen = {key: settings[key] for key in scoring.settings}
+    found: Found = scoring.resolve_search()(queries, documents, depth, relevant, **chosen)
+    return found

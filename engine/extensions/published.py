@@ -224,6 +224,9 @@ def ir_datasets_home() -> Path:
 
 
 PUBLISHED_BITEXT: Registry[PublishedData] = Registry(
-    "published bitext", PublishedData, "engine.datahome.published_bitext", "optical_workbench.published_bitext"
+    "published bitext",
+    PublishedData,
+    "engine.datahome.published_bitext",
+    "optical_workbench.published_bitext",
 )
 """Published data sets that are bitext only."""

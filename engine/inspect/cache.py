@@ -1,9 +1,11 @@
-"""Encoders, collections and document vectors that were used last, so that they serve again at once."""
+"""Keep encoders, collections and document vectors in memory, so that the next query finds them loaded."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
@@ -17,34 +19,67 @@ from engine.evaluation.query_translation import open_translator
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.single import SingleSearch
-from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import cache_file, token_vectors
+from engine.retrieval.vectors import cache_file
 from engine.translation.translator import Translator
 
 Value = TypeVar("Value")
 
 
-class Shelf:
-    """Keeps what was asked for last, by what it holds rather than by the run that brought it.
+class Recent(Generic[Value]):
+    """The values that were used last.
 
-    Two runs whose documents come from one teacher therefore share the teacher and its vectors.
+    Parameters
+    ----------
+    most : int
+        The most values that are kept. A new value replaces the one that was not used for the longest time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[str, Value] = OrderedDict()
+
+    def find(self, key: str) -> Value | None:
+        """Return the value of `key`, or None."""
+        if key in self._values:
+            self._values.move_to_end(key)
+        return self._values.get(key)
+
+    def get(self, key: str, make: Callable[[], Value]) -> Value:
+        """Return the value of `key`, made by `make` if it is not kept."""
+        if key not in self._values:
+            # Drop the old value first: both may not fit into memory.
+            while len(self._values) >= self._most:
+                self._values.popitem(last=False)
+            self._values[key] = make()
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def drop(self, key: str) -> None:
+        """Remove the value of `key`, if it is kept."""
+        self._values.pop(key, None)
+
+
+class Cache:
+    """Everything that is slow to load, kept by its content and not by the run that uses it.
+
+    Two runs whose documents are encoded by one teacher therefore share the teacher and its vectors.
 
     Parameters
     ----------
     encoders : int
-        Encoders kept: two students with a teacher each need four.
+        The most encoders that are kept. Two students with a teacher each need four.
     documents : int
-        Sets of document vectors kept; these take the most memory by far.
+        The most sets of document vectors that are kept. They need the most memory by far.
     """
 
     def __init__(self, encoders: int = 4, documents: int = 2) -> None:
-        self._encoders: _Kept[Encoder] = _Kept(encoders)
-        self._collections: _Kept[list[Collection]] = _Kept(8)
-        self._documents: _Kept[SingleSearch] = _Kept(documents)
-        self._translators: _Kept[Translator] = _Kept(1)
+        self._encoders: Recent[Encoder] = Recent(encoders)
+        self._collections: Recent[list[Collection]] = Recent(8)
+        self._documents: Recent[SingleSearch] = Recent(documents)
+        self._translators: Recent[Translator] = Recent(1)
 
     def encoder(self, saved: SavedEncoder, reporter: Reporter = SILENT) -> Encoder:
-        """Return the encoder `saved`, loaded if it is not here.
+        """Return the encoder `saved`, loaded if needed.
 
         Raises
         ------
@@ -56,15 +91,15 @@ class Shelf:
             reporter.say(f"loading {saved.name} …")
             return saved.load()
 
-        return self._encoders.get(saved.key(), load)
+        return self._encoders.get(saved.key, load)
 
     def collections(self, config: CollectionConfig, seed: int) -> list[Collection]:
-        """Return the collections that `config` names.
+        """Return the pools of the collection that `config` names.
 
         Raises
         ------
         InputError
-            If something of them is missing or is not what it should be.
+            If a file of the collection is missing or broken.
         """
         key = f"{seed} {config.model_dump_json()}"
         return self._collections.get(key, lambda: load_collections(config, seed))
@@ -79,48 +114,41 @@ class Shelf:
         """
         return self._translators.get(config.model_dump_json(), lambda: open_translator(config))
 
-    def documents(
-        self,
-        encoder: Encoder,
-        texts: Sequence[str],
-        precision: torch.dtype,
-        name: str,
-        reporter: Reporter = SILENT,
-        *,
-        changed: tuple[str, Callable[[TokenStore], TokenStore]] | None = None,
-    ) -> SingleSearch:
-        """Return the token vectors of `texts`, ready to be searched; `name` is told while they are made.
-
-        `changed` is a name for what is done to the vectors before they are searched, and what does it.
-        """
-        folder = cache_home() / "vectors"
-        key = str(cache_file(folder, "tokens", encoder, texts, "passage", precision))
-        if changed is not None:
-            key += f" {changed[0]}"
-
-        def make() -> SingleSearch:
-            reporter.stage(f"{name}: documents", len(texts))
-            store = token_vectors(
-                encoder, texts, "passage", precision=precision, cache=folder, progress=reporter.advance
-            )
-            return SingleSearch(store if changed is None else changed[1](store))
-
+    def documents(self, key: str, make: Callable[[], SingleSearch]) -> SingleSearch:
+        """Return the document vectors called `key` (see `documents_key`), made by `make` if needed."""
         return self._documents.get(key, make)
 
 
-class _Kept(Generic[Value]):
-    """The values that were asked for last, at most `most`."""
+def vectors_folder() -> Path:
+    """Return the folder in which document vectors are cached on disk."""
+    return cache_home() / "vectors"
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[str, Value] = OrderedDict()
 
-    def get(self, key: str, make: Callable[[], Value]) -> Value:
-        """Return the value of `key`; a new one takes the place of the one unused for longest."""
-        if key not in self._values:
-            # Room first: the old and the new together may not fit into memory.
-            while len(self._values) >= self._most:
-                self._values.popitem(last=False)
-            self._values[key] = make()
-        self._values.move_to_end(key)
-        return self._values[key]
+def documents_key(encoder: Encoder, texts: Sequence[str], precision: torch.dtype) -> str:
+    """Return a name for the token vectors of `texts`; it hashes the texts and what the encoder computes."""
+    return str(cache_file(vectors_folder(), "tokens", encoder, texts, "passage", precision))
+
+
+@dataclass(frozen=True)
+class FileStamps:
+    """Sizes and times of files and folders, by which a change to them is noticed."""
+
+    stamps: tuple[tuple[Path, tuple[int, int, int] | None], ...]
+
+    @classmethod
+    def of(cls, paths: Iterable[Path]) -> FileStamps:
+        """Return the stamps that `paths` have now."""
+        return cls(tuple((path, _stamp(path)) for path in dict.fromkeys(paths)))
+
+    def unchanged(self) -> bool:
+        """Return whether every path still has its stamp."""
+        return all(_stamp(path) == stamp for path, stamp in self.stamps)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return the inode, size and time of modification of `path`, or None where there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

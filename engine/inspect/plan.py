@@ -1,63 +1,92 @@
-"""Transport plans of a few held-out pairs, kept with the run so that one can look inside."""
+"""Solve the transport plan of a sentence pair with a run's encoders and settings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.config import AnyConfig, DistilConfig, TransportConfig
+from engine.config import DistilConfig, RunHeader, TransportConfig
 from engine.encoders.encoder import Encoded, Encoder, Role
 from engine.errors import InputError
-from engine.inspect.typed_text import typed
-from engine.training.distillation.distillation import Distillation
+from engine.evaluation.document_frequencies import load_frequencies
+from engine.evaluation.finished_run import config_of, saved_encoders
+from engine.evaluation.plan_rows import PlanRow, plan_row
+from engine.inspect.cache import Cache, Recent
+from engine.inspect.texts import clean_text
+from engine.reporting import SILENT, Reporter
+from engine.results.run_folder import RunFolder
 from engine.training.losses import Masses
 from engine.training.losses.problem import COSTS, solve
-from engine.transport import Plan
 from engine.validation import validated
 
-#: Pairs of each language whose plans are kept.
-PLANS = 8
 
+class Planner:
+    """Solves plans of sentence pairs; a pair that was encoded before is not encoded again.
 
-def held_out_plans(distillation: Distillation) -> list[dict[str, Any]]:
-    """Return rows of the ``plans`` table for the first held-out pairs of every language."""
-    rows = []
-    student = distillation.student
-    for language, examples in distillation.held_out.examples.items():
-        chosen = examples[:PLANS]
-        plan = distillation.held_out.plan(student, chosen)
-        for index, example in enumerate(chosen):
-            source = distillation.tokens[distillation.held_out.role][example.text].ids
-            if student.config.query_expansion:
-                source = source + [student.tokenizer.mask_token_id] * (plan.plan.shape[1] - len(source))
-            store = distillation.vectors
-            start, stop = (int(store.store.offsets[example.target + k]) for k in (0, 1))
-            rows.append(
-                plan_row(
-                    plan,
-                    index,
-                    pair=f"{language}:{example.target}",
-                    language=language,
-                    source_text=example.text,
-                    target_text=distillation.english[example.target],
-                    source_tokens=student.pieces(source),
-                    target_tokens=distillation.teacher.pieces(store.ids[start:stop].tolist()),
-                )
-            )
-    return rows
+    Parameters
+    ----------
+    cache : Cache, optional
+        Keeps the encoders.
+    most : int
+        The most encoded pairs that are kept; each needs some ten kilobytes.
+    """
+
+    def __init__(self, cache: Cache | None = None, most: int = 32) -> None:
+        self.cache = cache or Cache()
+        self._pairs: Recent[EncodedPair] = Recent(most)
+
+    def plan(
+        self,
+        run: RunFolder,
+        source: str,
+        target: str,
+        transport: TransportConfig,
+        *,
+        language: str = "und",
+        reporter: Reporter = SILENT,
+    ) -> PlanRow:
+        """Return the transport plan of a sentence pair.
+
+        Parameters
+        ----------
+        run : RunFolder
+            A finished run with encoders.
+        source, target : str
+            The sentences that the run's query encoder and document encoder read.
+        transport : TransportConfig
+            How the plan is solved (see `transport_settings`).
+        language : str
+            Code of the source's language, which is recorded with the plan.
+        reporter : Reporter
+            Receives the progress of loading.
+
+        Raises
+        ------
+        InputError
+            If the run has no encoders, a sentence has no counted token, is too long or contains control
+            characters, or the run did not keep what the marginals are made from.
+        """
+        role = target_role(config_of(run))
+        encoders = saved_encoders(run)
+
+        def encode() -> EncodedPair:
+            student, teacher = (self.cache.encoder(encoder, reporter) for encoder in encoders)
+            return encode_pair(student, teacher, source, target, role)
+
+        key = "\0".join([*(encoder.key for encoder in encoders), role, source, target])
+        frequencies = load_frequencies(run.checkpoints)
+        return solve_pair(self._pairs.get(key, encode), transport, language=language, idf=frequencies)
 
 
 @dataclass(frozen=True)
 class EncodedPair:
     """A sentence pair with the token vectors of both sides, ready to be solved with any settings.
 
-    `head` is the student's head for learned masses, if it has one.
+    `head` is the student's head for learned marginals, if it has one.
     """
 
     source: str
@@ -73,14 +102,14 @@ class EncodedPair:
 def encode_pair(
     student: Encoder, teacher: Encoder, source: str, target: str, target_role: Role
 ) -> EncodedPair:
-    """Encode a sentence pair.
+    """Encode a sentence pair; `target_role` is the role in which the teacher encodes its sentence.
 
     Raises
     ------
     InputError
-        If a side has no token that counts, is too long or holds control characters.
+        If a sentence has no counted token, is too long or contains control characters.
     """
-    source, target = typed(source, "the source sentence"), typed(target, "the target sentence")
+    source, target = clean_text(source, "the source sentence"), clean_text(target, "the target sentence")
     query = student(student.tokenize([source], "query"), "query", attention=True)
     document = teacher(teacher.tokenize([target], target_role), target_role, attention=True)
     for side, text in ((query, source), (document, target)):
@@ -94,25 +123,35 @@ def encode_pair(
 @torch.inference_mode()
 def solve_pair(
     pair: EncodedPair, config: TransportConfig, *, language: str, idf: Tensor | None = None
-) -> dict[str, Any]:
-    """Return the plan of an encoded pair as a row of the ``plans`` table.
+) -> PlanRow:
+    """Return the transport plan of an encoded pair.
+
+    Parameters
+    ----------
+    pair : EncodedPair
+    config : TransportConfig
+        How it is solved.
+    language : str
+        Code of the source's language, which is recorded with the plan.
+    idf : Tensor of shape (V,), optional
+        The inverse document frequencies that the run kept, for marginals by them.
 
     Raises
     ------
     InputError
-        If what the masses are made from is not at hand.
+        If what the marginals are made from is not available.
     """
     if config.marginals == "idf" and idf is None:
         raise InputError(
-            "transport.marginals: the run kept no document frequencies, so 'idf' cannot be used; take another"
+            "transport.marginals: the run kept no document frequencies, so 'idf' cannot be used; "
+            "choose other marginals"
         )
-    query, document = pair.query, pair.document
     masses = Masses(config, idf, pair.head)
     plan = solve(
         config,
-        COSTS[config.cost](query.tokens, document.tokens),
-        masses(query),
-        masses(document),
+        COSTS[config.cost](pair.query.tokens, pair.document.tokens),
+        masses(pair.query),
+        masses(pair.document),
     )
     return plan_row(
         plan,
@@ -126,73 +165,27 @@ def solve_pair(
     )
 
 
-def transport_of(run: AnyConfig, changes: Mapping[str, Any]) -> tuple[TransportConfig, Role]:
-    """Return the transport settings of a run with `changes`, and the role in which it encodes English.
+def transport_settings(run: RunHeader, changes: Mapping[str, Any]) -> TransportConfig:
+    """Return the transport settings of a run's configuration, with `changes`.
 
-    A run that was not distilled has the default settings. Its annealing is left out where it does not fit
-    the changed settings.
+    A run that distilled nothing has the default settings. Annealing is turned off where it does not fit the
+    changed settings.
 
     Raises
     ------
     InputError
         If `changes` are not settings of transport.
     """
-    recorded = TransportConfig()
-    role: Role = "passage"
-    if isinstance(run, DistilConfig):
-        recorded, role = run.transport, run.training.target_role
+    recorded = run.transport if isinstance(run, DistilConfig) else TransportConfig()
     settings = {**recorded.model_dump(), **changes}
     if "anneal_from" not in changes:
-        started, epsilon = settings["anneal_from"] or 0.0, settings["epsilon"]
-        fits = isinstance(epsilon, int | float) and started >= epsilon
+        start, epsilon = settings["anneal_from"] or 0.0, settings["epsilon"]
+        fits = isinstance(epsilon, int | float) and start >= epsilon
         if settings["solver"] != "sinkhorn" or not fits:
             settings["anneal_from"] = None
-    return validated(TransportConfig, settings, "transport"), role
+    return validated(TransportConfig, settings, "transport")
 
 
-def save_frequencies(idf: Tensor, folder: Path) -> None:
-    """Keep the document frequencies that marginals were made from."""
-    save_file({"idf": idf.contiguous()}, str(folder / "idf.safetensors"))
-
-
-def load_frequencies(folder: Path) -> Tensor | None:
-    """Return what `save_frequencies` kept, if the run had any."""
-    path = folder / "idf.safetensors"
-    return load_file(str(path))["idf"] if path.is_file() else None
-
-
-def plan_row(
-    plan: Plan,
-    index: int,
-    *,
-    pair: str,
-    language: str,
-    source_text: str,
-    target_text: str,
-    source_tokens: list[str],
-    target_tokens: list[str],
-) -> dict[str, Any]:
-    """Return problem `index` of `plan` as a row of the ``plans`` table, cut to the tokens that have mass.
-
-    `source_tokens` and `target_tokens` name the plan's rows and columns; names beyond them are ignored.
-    """
-    rows = (plan.source_marginal[index] > 0).nonzero()[:, 0].cpu()
-    columns = (plan.target_marginal[index] > 0).nonzero()[:, 0].cpu()
-    entropy = plan.row_entropy()[index].cpu()[rows]
-    return {
-        "pair": pair,
-        "source_language": language,
-        "source_text": source_text,
-        "target_text": target_text,
-        "source_tokens": [source_tokens[i] for i in rows.tolist()],
-        "target_tokens": [target_tokens[j] for j in columns.tolist()],
-        "plan": plan.plan[index].cpu()[rows][:, columns].float().numpy(),
-        "cost": plan.cost[index].detach().cpu()[rows][:, columns].float().numpy(),
-        "solver": plan.solver,
-        "epsilon": float(plan.epsilon[index]),
-        "iterations": int(plan.iterations[index]),
-        "marginal_error": float(plan.marginal_error[index]),
-        "converged": bool(plan.converged[index]),
-        "value": float(plan.value[index].detach()),
-        "entropy": float(entropy.mean()),
-    }
+def target_role(run: RunHeader) -> Role:
+    """Return the role in which the teacher of a run encodes its sentences."""
+    return run.training.target_role if isinstance(run, DistilConfig) else "passage"

@@ -1,29 +1,43 @@
-"""Ask a run: type a query, see which documents it finds and which tokens brought them up."""
+"""Search one of a run's collections with the run's encoders, one query at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import torch
+from torch import Tensor
 
-from engine.collections.base import Collection
 from engine.collections.human_translations import human_translations
-from engine.config import CollectionConfig, RunConfig
+from engine.config import EvaluateConfig
 from engine.config.translation import GOLD
 from engine.encoders.components import remove_components
-from engine.errors import InputError, nearest
+from engine.encoders.encoder import Encoder
+from engine.errors import InputError
 from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.evaluation.language_removal import COMPONENTS_FILE, LanguageComponents, place_of
 from engine.evaluation.runner import document_texts
-from engine.inspect.cache import Shelf
-from engine.inspect.records import Hit, Match
-from engine.inspect.typed_text import typed
+from engine.inspect.cache import Cache, FileStamps, Recent, documents_key, vectors_folder
+from engine.inspect.pools import choose_pool
+from engine.inspect.records import Hit
+from engine.inspect.texts import clean_text
 from engine.languages import language as find_language
 from engine.languages import same_language
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
-from engine.retrieval.maxsim import maxsim_explain
+from engine.retrieval.single import SingleSearch
+from engine.retrieval.tokens import TokenStore
+from engine.retrieval.vectors import token_vectors
+from engine.training.precision import precision_of
+
+
+@dataclass(frozen=True)
+class EncodedQuery:
+    """Token vectors (Q, H) of a query's counted tokens, and their pieces."""
+
+    vectors: Tensor
+    pieces: list[str]
 
 
 class Searcher:
@@ -32,70 +46,120 @@ class Searcher:
     Parameters
     ----------
     run : RunFolder
-        A finished run.
-    collection : str, optional
-        Name of one of the collections it was evaluated on; none takes the first.
+        A finished run with encoders.
     language : str
-        ISO code of the language that queries come in; picks the pool where there is one a language.
-    precision : torch.dtype
-        Number format of the matrix products.
+        Language of the queries. Where a collection has one pool for each language, it chooses the pool.
+    collection : str, optional
+        Label of one of the run's collections; None takes the first.
     pool : int, optional
-        Which of the collection's pools, counted from zero; none takes the first for queries in `language`.
-    shelf : Shelf, optional
-        Has what was loaded before, and keeps what is loaded now.
+        Number of the pool in the collection, from zero; None takes the first for queries in `language`.
+    precision : torch.dtype, optional
+        Number format of the matrix products; None takes the run's own on a CPU.
+    cache : Cache, optional
+        Keeps encoders, collections and document vectors; searchers may share one.
+    reporter : Reporter
+        Receives the progress of loading.
+
+    Attributes
+    ----------
+    language : str
+        Code of the queries' language.
+    collection : Collection
+        Queries, documents and judgements of the pool.
+
+    Raises
+    ------
+    InputError
+        If the run has no encoders, no such collection or pool, or they cannot be loaded.
     """
 
     def __init__(
         self,
         run: RunFolder,
-        collection: str | None,
         language: str,
-        precision: torch.dtype,
-        reporter: Reporter = SILENT,
         *,
+        collection: str | None = None,
         pool: int | None = None,
-        shelf: Shelf | None = None,
+        precision: torch.dtype | None = None,
+        cache: Cache | None = None,
+        reporter: Reporter = SILENT,
     ) -> None:
-        shelf = shelf or Shelf()
+        self._cache = cache or Cache()
         config = encoders_config_of(run)
-        student, teacher = saved_encoders(run)
+        queries, documents = saved_encoders(run)
+        self._saved_queries = queries
+        self._saved_documents = queries if config.evaluation.documents == "student" else documents
+        components_file = run.checkpoints / COMPONENTS_FILE
+        self._stamps = FileStamps.of(
+            [
+                run.path / "run.json",
+                components_file,
+                *self._saved_queries.files(),
+                *self._saved_documents.files(),
+            ]
+        )
         self.language = find_language(language).code
-        self._translation = config.translation if config.kind == "evaluate" else None
-        self.collection, entry = choose_pool(config, collection, self.language, pool, shelf)
-        self.student = shelf.encoder(student, reporter)
-        by_student = config.evaluation.documents == "student"
-        self.documents = self.student if by_student else shelf.encoder(teacher, reporter)
-        self.precision = precision
-        self.texts = document_texts(self.collection, context=entry.context)
-        self._removed, isolate = None, None
-        if config.kind == "evaluate" and config.language_components:
+        self.collection, self._entry = choose_pool(config, collection, self.language, pool, self._cache)
+        self.precision = precision or precision_of(config, torch.device("cpu"))
+        self.texts = document_texts(self.collection, context=self._entry.context)
+        self._seed = config.seed
+        self._translation = config.translation if isinstance(config, EvaluateConfig) else None
+        self._query_components: Tensor | None = None
+        self._remove_components: Callable[[TokenStore], TokenStore] | None = None
+        self._documents_key = ""
+        if isinstance(config, EvaluateConfig) and config.language_components:
             if "maxsim" not in config.evaluation.scoring:
                 raise InputError(
-                    f"run {run.id!r} has languages' components of dense vectors alone, and is asked by its "
-                    "token vectors; choose a run that was evaluated by maxsim"
+                    f"run {run.id!r} has language components of sentence vectors only, and a search needs "
+                    "those of token vectors; choose a run that was evaluated with the scoring 'maxsim'"
                 )
-            components = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)
-            self._removed = components.of(place_of(self.collection, "maxsim", "query"), self.language)
-            isolate = partial(
+            components = LanguageComponents(config.language_components, components_file)
+            self._query_components = components.of(
+                place_of(self.collection, "maxsim", "query"), self.language
+            )
+            self._remove_components = partial(
                 components.remove_from_tokens,
                 place_of(self.collection, "maxsim", "passage"),
                 languages=[document.language for document in self.collection.documents],
             )
-        self.search_in = shelf.documents(
-            self.documents,
-            self.texts,
-            precision,
-            self.collection.name,
-            reporter,
-            changed=None if isolate is None else (f"{run.id} {self.collection.name}", isolate),
-        )
-        self._shelf, self._entry, self._seed = shelf, entry, config.seed
-        self._gold: dict[str, str] | None = None
-        self._known = {
-            " ".join(query.text.split()): query.id
-            for query in self.collection.queries
-            if query.language == self.language
-        }
+        self._components_name = f"{run.id} {self.collection.name} {FileStamps.of([components_file])}"
+        self.load(reporter)
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the run's files are still those that the searcher was made from."""
+        return self._stamps.unchanged()
+
+    def load(self, reporter: Reporter = SILENT) -> None:
+        """Load what the cache does not hold (any more): encoders and document vectors.
+
+        Raises
+        ------
+        InputError
+            If an encoder cannot be loaded.
+        """
+        self._cache.encoder(self._saved_queries, reporter)
+        encoder = self._cache.encoder(self._saved_documents, reporter)
+        if not self._documents_key:
+            self._documents_key = documents_key(encoder, self.texts, self.precision)
+            if self._remove_components is not None:
+                self._documents_key += f" {self._components_name}"
+        self._cache.documents(self._documents_key, partial(self._encode_documents, reporter))
+
+    @property
+    def query_encoder(self) -> Encoder:
+        """The encoder of queries."""
+        return self._cache.encoder(self._saved_queries)
+
+    @property
+    def document_encoder(self) -> Encoder:
+        """The encoder of documents."""
+        return self._cache.encoder(self._saved_documents)
+
+    @property
+    def vectors(self) -> SingleSearch:
+        """The token vectors of the documents."""
+        return self._cache.documents(self._documents_key, partial(self._encode_documents, SILENT))
 
     @property
     def translates(self) -> bool:
@@ -104,20 +168,21 @@ class Searcher:
         return config is not None and not same_language(self.language, config.target_language)
 
     def judgements(self, text: str) -> Mapping[str, int] | None:
-        """Return the grades of documents for the query `text`, None if it is none of the collection's."""
-        known = self._known.get(" ".join(text.split()))
+        """Return the documents' grades for the query `text`, or None if the collection has no such query."""
+        known = self._query_ids.get(" ".join(text.split()))
         return None if known is None else self.collection.judgements.get(known, {})
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
-        """Return the `k` best documents for the query `text`; one without a token is never found.
+        """Return the `k` best documents for the query `text`, best first.
+
+        A document without a counted token is never found.
 
         Raises
         ------
         InputError
-            If the query has no token that counts, is too long or holds control characters.
+            If the query has no counted token, is too long or contains control characters.
         """
-        vectors, _ = self._encode(text)
-        scores, indices = self.search_in.search(vectors, k)
+        scores, indices = self.vectors.search(self.encode_query(text).vectors, k)
         grades = self.judgements(text) or {}
         hits = []
         for rank, (score, index) in enumerate(zip(scores.tolist(), indices.tolist(), strict=True), 1):
@@ -127,125 +192,138 @@ class Searcher:
                 hits.append(Hit(rank, score, document.id, document.text, document.language, grade))
         return hits
 
-    def explain(self, text: str, document: str) -> list[Match]:
-        """Return which token of the document of id `document` each counted token of the query met.
-
-        The mean of the products is the document's score.
+    def document_index(self, document: str) -> int:
+        """Return the place of the document of id `document` in the pool.
 
         Raises
         ------
         InputError
-            As `search`; also if there is no such document or none of its tokens counts.
+            If the pool has no such document.
         """
-        vectors, pieces = self._encode(text)
-        index = self.place(document)
-        (tokens,) = self.documents.tokenize([self.texts[index]], "passage")
-        names = self.documents.pieces(
-            [i for i, counts in zip(tokens.ids, tokens.counted, strict=True) if counts]
-        )
-        if not names:
-            raise InputError(f"no token of the document {document!r} counts, so nothing is met in it")
-        best, scores = maxsim_explain(vectors, self.search_in.documents[index].float())
-        return [
-            Match(piece, names[found], score)
-            for piece, found, score in zip(pieces, best.tolist(), scores.tolist(), strict=True)
-        ]
+        try:
+            return self._document_indices[document]
+        except KeyError:
+            raise InputError(
+                f"the collection {self.collection.name!r} has no document {document!r}"
+            ) from None
 
-    def place(self, document: str) -> int:
-        """Return the index of the document of id `document`.
-
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
-        for index, one in enumerate(self.collection.documents):
-            if one.id == document:
-                return index
-        raise InputError(f"the collection {self.collection.name!r} has no document {document!r}")
-
-    def too_long(self, text: str) -> bool:
-        """Tell whether the end of the query `text` is cut off, because it has more tokens than are taken."""
-        config = self.student.config
-        whole = config.query_prefix + self.searched_for(text)
-        pieces = self.student.tokenizer(whole, verbose=False)["input_ids"]
+    def is_cut(self, text: str) -> bool:
+        """Return whether the query `text` has more tokens than its encoder reads."""
+        config = self.query_encoder.config
+        whole = config.query_prefix + self.translated(text)
+        pieces = self.query_encoder.tokenizer(whole, verbose=False)["input_ids"]
         return len(pieces) > config.query_length
 
-    def searched_for(self, text: str) -> str:
-        """Return what is searched for instead of `text`: its translation, if the run translates queries.
+    def translated(self, text: str) -> str:
+        """Return the text that is searched for: `text`, or its translation if the run translates queries.
 
         Raises
         ------
         InputError
-            As `search`; also if the run's translations are human and `text` is no query of the collection.
+            As `search`; also if the run's translations are human and the collection has no such query.
         """
-        text, config = typed(text), self._translation
+        text, config = clean_text(text), self._translation
         if config is None or not self.translates:
             return text
         if config.checkpoint != GOLD:
-            return self._shelf.translator(config).translate([text], self.language)[0]
-        if self._gold is None:
-            texts = human_translations(self.collection, self._entry, config.target_language, self._seed)
-            ids = [query.id for query in self.collection.queries]
-            self._gold = dict(zip(ids, texts, strict=True))
-        if (known := self._known.get(text)) is None:
+            return self._cache.translator(config).translate([text], self.language)[0]
+        if (known := self._query_ids.get(text)) is None:
             raise InputError(
-                "the run searches for human translations, which only the collection's own queries have; "
+                "the run searches for human translations, which exist only for the collection's own queries; "
                 "choose one of those, or a run with a translation.checkpoint"
             )
-        return self._gold[known]
+        return self._human_translations[known]
 
-    def _encode(self, text: str) -> tuple[torch.Tensor, list[str]]:
-        """Return the vectors (Q, H) of the query's tokens that count, and their pieces."""
-        ((_, encoded),) = self.student.encode([self.searched_for(text)], "query", precision=self.precision)
+    def encode_query(self, text: str) -> EncodedQuery:
+        """Encode a query, translated if the run translates queries.
+
+        Raises
+        ------
+        InputError
+            As `search`.
+        """
+        encoder = self.query_encoder
+        ((_, encoded),) = encoder.encode([self.translated(text)], "query", precision=self.precision)
         mask = encoded.mask[0]
         if not mask.any():
             raise InputError(f"the query {text!r} has no token that counts; type a word")
-        tokens = encoded.tokens[0][mask]
-        if self._removed is not None:
-            tokens = remove_components(tokens, self._removed)
-        return tokens, self.student.pieces(encoded.ids[0][mask].tolist())
+        vectors = encoded.tokens[0][mask]
+        if self._query_components is not None:
+            vectors = remove_components(vectors, self._query_components)
+        return EncodedQuery(vectors, encoder.pieces(encoded.ids[0][mask].tolist()))
 
+    @cached_property
+    def _query_ids(self) -> dict[str, str]:
+        """Ids of the collection's queries in this language, by their text."""
+        return {
+            " ".join(query.text.split()): query.id
+            for query in self.collection.queries
+            if query.language == self.language
+        }
 
-def pools_of(config: RunConfig, shelf: Shelf) -> list[tuple[str, int, Collection]]:
-    """Return all pools that a run was evaluated on, with the name and number they are chosen by.
+    @cached_property
+    def _document_indices(self) -> dict[str, int]:
+        return {document.id: index for index, document in enumerate(self.collection.documents)}
 
-    Raises
-    ------
-    InputError
-        If a collection is missing or broken.
-    """
-    return [
-        (entry.label or entry.name, number, pool)
-        for entry in config.collections
-        for number, pool in enumerate(shelf.collections(entry, config.seed))
-    ]
-
-
-def choose_pool(
-    config: RunConfig, name: str | None, language: str, pool: int | None, shelf: Shelf
-) -> tuple[Collection, CollectionConfig]:
-    """Return a pool of the collection `name` and the collection's configuration.
-
-    Without a number it is the first pool for queries in `language`, or else the first of all.
-
-    Raises
-    ------
-    InputError
-        If the run has no such collection or pool.
-    """
-    labels = [entry.label or entry.name for entry in config.collections]
-    if not labels:
-        raise InputError(f"run {config.name!r} was evaluated on no collection, so there is nothing to search")
-    if name is not None and name not in labels:
-        has = f"; it has {', '.join(labels)}"
-        raise InputError(f"the run has no collection {name!r}{nearest(name, labels)}{has}")
-    entry = config.collections[0 if name is None else labels.index(name)]
-    pools = shelf.collections(entry, config.seed)
-    if pool is None:
-        return next((one for one in pools if language in one.query_languages), pools[0]), entry
-    if pool >= len(pools):
-        raise InputError(
-            f"collection {name or labels[0]!r} has {len(pools)} pools, so there is no pool {pool}"
+    @cached_property
+    def _human_translations(self) -> dict[str, str]:
+        """Human translations of the collection's queries, by the query's id."""
+        assert self._translation is not None
+        texts = human_translations(
+            self.collection, self._entry, self._translation.target_language, self._seed
         )
-    return pools[pool], entry
+        return dict(zip([query.id for query in self.collection.queries], texts, strict=True))
+
+    def _encode_documents(self, reporter: Reporter) -> SingleSearch:
+        reporter.stage(f"{self.collection.name}: documents", len(self.texts))
+        store = token_vectors(
+            self.document_encoder,
+            self.texts,
+            "passage",
+            precision=self.precision,
+            cache=vectors_folder(),
+            progress=reporter.advance,
+        )
+        return SingleSearch(store if self._remove_components is None else self._remove_components(store))
+
+
+class Searchers:
+    """Searchers that are kept between queries, by run, collection, pool and language.
+
+    A kept searcher is used as long as the run's files do not change. Finding one computes no hash.
+
+    Parameters
+    ----------
+    cache : Cache, optional
+        Shared by all searchers.
+    most : int
+        The most searchers that are kept. Their encoders and vectors are in the cache, which bounds them.
+    """
+
+    def __init__(self, cache: Cache | None = None, most: int = 16) -> None:
+        self.cache = cache or Cache()
+        self._searchers: Recent[Searcher] = Recent(most)
+
+    def open(
+        self,
+        run: RunFolder,
+        language: str,
+        *,
+        collection: str | None = None,
+        pool: int | None = None,
+        reporter: Reporter = SILENT,
+    ) -> Searcher:
+        """Return a searcher with its encoders and vectors loaded; parameters and errors as `Searcher`."""
+        key = "\0".join([str(run.path.absolute()), language, collection or "", str(pool)])
+        searcher = self._searchers.find(key)
+        if searcher is not None and searcher.up_to_date:
+            searcher.load(reporter)
+            return searcher
+        self._searchers.drop(key)
+
+        def make() -> Searcher:
+            return Searcher(
+                run, language, collection=collection, pool=pool, cache=self.cache, reporter=reporter
+            )
+
+        return self._searchers.get(key, make)

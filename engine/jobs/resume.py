@@ -6,10 +6,10 @@ import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from engine.config import AnyConfig, parse_config
+from engine.config import RunHeader, parse_config
 from engine.errors import InputError
+from engine.flatten import flatten
 from engine.jobs.state import state_of
 from engine.results.run_folder import RunFolder
 
@@ -32,7 +32,7 @@ def resumable(folder: Path) -> RunFolder:
     return run
 
 
-def check_unchanged(run: RunFolder, config: AnyConfig, source: str) -> None:
+def check_unchanged(run: RunFolder, config: RunHeader, source: str) -> None:
     """Compare `config`, read from `source`, with what `run` was configured as.
 
     Raises
@@ -41,7 +41,7 @@ def check_unchanged(run: RunFolder, config: AnyConfig, source: str) -> None:
         If a setting differs: what comes out would belong to neither configuration.
     """
     recorded = parse_config(run.record["config"] or {}, run.path / "run.json")
-    before, now = (_flat(found.model_dump(mode="json")) for found in (recorded, config))
+    before, now = (flatten(found.model_dump(mode="json")) for found in (recorded, config))
     for name in dict.fromkeys([*before, *now]):
         if before.get(name) != now.get(name):
             raise InputError(
@@ -72,12 +72,3 @@ def reopen(folder: Path, argv: Sequence[str]) -> RunFolder:
     finally:
         os.close(descriptor)
     return run
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted key, items of lists by their number."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = {} if inner else {prefix: value}
-    for name, item in inner:
-        found |= _flat(item, f"{prefix}.{name}" if prefix else str(name))
-    return found

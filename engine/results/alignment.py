@@ -1,9 +1,9 @@
 """Which tables the scores of several runs share.
 
 Scores share a table where collection, protocol, direction and scoring agree. Scorings that compare the
-vectors of an encoder (``maxsim``, ``dense``, ``dense-ivf``) are different measurements and never share a
-table. A run without such a scoring, such as lexical search, a fusion or a re-ranking, has one scoring of its
-own, and its scores are shown in the table of every encoder scoring of the same collection.
+vectors of an encoder are different measurements and never share a table. A run without such a scoring, such
+as lexical search, a fusion or a re-ranking, has one scoring of its own, and its scores are shown in the table
+of every encoder scoring of the same collection.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol, Self, TypeVar
 
-from engine.results.scorings import OF_ENCODERS, own
+from engine.extensions.scorings import SHARED_SCORINGS
 
 
 class TableKey(Protocol):
@@ -37,11 +37,11 @@ def align_scorings(keys: Iterable[KeyT]) -> dict[KeyT, list[KeyT]]:
     known = list(dict.fromkeys(keys))
     aligned: dict[KeyT, list[KeyT]] = {}
     for key in known:
-        if not own(key.scoring):
+        if key.scoring not in SHARED_SCORINGS:
             aligned[key] = [key]
             continue
         like = [other for other in known if other._replace(scoring=key.scoring) == key]
-        encoders = [other for other in like if not own(other.scoring)]
+        encoders = [other for other in like if other.scoring not in SHARED_SCORINGS]
         names = " / ".join(sorted(other.scoring for other in like))
         aligned[key] = encoders or [key._replace(scoring=names)]
     return aligned
@@ -52,4 +52,4 @@ def scoring_condition(scoring: str) -> tuple[str, list[Any]]:
 
     The condition accepts rows of `scoring` and rows of scorings that do not belong to an encoder.
     """
-    return "(scoring = ? OR NOT list_contains(?::VARCHAR[], scoring))", [scoring, list(OF_ENCODERS)]
+    return "(scoring = ? OR list_contains(?::VARCHAR[], scoring))", [scoring, list(SHARED_SCORINGS)]

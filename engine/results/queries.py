@@ -63,7 +63,7 @@ def ask(
     OpticalError
         If DuckDB refuses the question, with the first line of its reason.
     """
-    with _opened(results, sql, wait) as (connection, statement):
+    with open_statement(results, sql, wait) as (connection, statement):
         connection.execute(statement, list(parameters))
         described = connection.description or []
         types = [str(column[1]) for column in described]
@@ -76,7 +76,9 @@ def ask(
         return Result([column[0] for column in described], types, rows)
 
 
-def ask_arrow(results: Path, sql: str, *, wait: float = database.WAIT_SECONDS) -> pa.Table:
+def ask_arrow(
+    results: Path, sql: str, parameters: Sequence[Any] = (), *, wait: float = database.WAIT_SECONDS
+) -> pa.Table:
     """Ask one question as `ask` does and return the answer as an Arrow table, which keeps its types.
 
     Raises
@@ -84,29 +86,51 @@ def ask_arrow(results: Path, sql: str, *, wait: float = database.WAIT_SECONDS) -
     InputError, BusyError, OpticalError
         As `ask`; also InputError if the statement gives no table.
     """
-    with _opened(results, sql, wait) as (connection, _):
-        answer = connection.cursor().sql(sql)  # the connection itself has an unread answer
+    with open_statement(results, sql, wait) as (connection, _):
+        cursor = connection.cursor()  # the connection itself has an unread answer
+        answer = cursor.sql(sql, params=list(parameters))
         if answer is None:
             raise InputError("the statement gives no table")
         return answer.to_arrow_table()
 
 
 @contextmanager
-def _opened(
-    results: Path, sql: str, wait: float
+def open_statement(
+    results: Path, sql: str, wait: float = database.WAIT_SECONDS
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.Statement]]:
-    """Open the database for the one statement that `sql` must be; DuckDB's refusal becomes a sentence."""
+    """Open the database read-only for the one statement that `sql` must be, and close it at the end.
+
+    Errors of DuckDB inside the ``with`` block are raised as `OpticalError`, with what DuckDB suggests and the
+    number of the line.
+
+    Raises
+    ------
+    InputError
+        If there is no such database, it is not ours, or `sql` is not one statement.
+    BusyError
+        If a writer still has it after `wait` seconds.
+    OpticalError
+        If DuckDB refuses the statement.
+    """
     connection = database.connect(results, wait=wait)
     try:
         database.origin(connection, results)
         statements = connection.extract_statements(sql)
         if len(statements) != 1:
-            raise InputError(f"a question is one SQL statement, this holds {len(statements)}")
+            raise InputError(f"give one SQL statement; this text holds {len(statements)}")
         yield connection, statements[0]
     except duckdb.Error as error:
-        raise OpticalError(f"the question was refused: {database.first_line(error)}") from error
+        raise OpticalError(f"the statement was refused: {_reason(error)}") from error
     finally:
         connection.close()
+
+
+def _reason(error: Exception) -> str:
+    """Return DuckDB's message with its suggestions and the number of the line, without the line itself."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    place = next((place for place, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
+    where = f" (line {lines[place].removeprefix('LINE ').partition(':')[0]})" if place < len(lines) else ""
+    return " ".join(lines[:place]) + where
 
 
 def list_runs(results: Path, expression: str | None = None) -> list[dict[str, Any]]:

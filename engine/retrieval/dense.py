@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from engine.encoders.encoder import Encoded
 from engine.retrieval.blocks import dense_blocks
 from engine.retrieval.topk import Found, find
 
@@ -40,6 +41,11 @@ def search_dense(
     nothing = torch.empty(len(queries), 0, dtype=torch.int64)
     found = find_dense(queries, documents, k, nothing, block_bytes=block_bytes)
     return found.scores, found.indices
+
+
+def encoded_products(queries: Encoded, documents: Encoded) -> Tensor:
+    """Return the inner products (N, M) of the sentence vectors of encoded texts, differentiable in both."""
+    return queries.sentences @ documents.sentences.T
 
 
 def find_dense(

@@ -103,6 +103,11 @@ class InvertedLists:
         return Found(values, indices, _ranks(values, indices, wanted))
 
 
+def find_in_lists(queries: Tensor, documents: Tensor, k: int, wanted: Tensor, *, probes: int) -> Found:
+    """Build `InvertedLists` of `documents` and search them once; see `InvertedLists.find`."""
+    return InvertedLists(documents).find(queries, k, wanted, probes=probes)
+
+
 def _ranks(values: Tensor, indices: Tensor, wanted: Tensor) -> Tensor:
     """Return the ranks of `wanted` among what was found, 0 for what was not."""
     there = (indices[:, None] == wanted[:, :, None]) & (values[:, None] > -torch.inf)

@@ -93,6 +93,28 @@ def tfidf(
     return SparseTexts(vectorizer.transform(queries), vectorizer.transform(documents))
 
 
+def find_bm25(
+    queries: Sequence[str], documents: Sequence[str], k: int, wanted: Tensor, *, k1: float, b: float
+) -> Found:
+    """Search `documents` with BM25; see `bm25` and `find_lexical`."""
+    return find_lexical(bm25(queries, documents, k1=k1, b=b), k, wanted)
+
+
+def find_tfidf(
+    queries: Sequence[str],
+    documents: Sequence[str],
+    k: int,
+    wanted: Tensor,
+    *,
+    shortest: int,
+    longest: int,
+    sublinear: bool,
+) -> Found:
+    """Search `documents` with the cosine of TF-IDF vectors; see `tfidf` and `find_lexical`."""
+    texts = tfidf(queries, documents, shortest=shortest, longest=longest, sublinear=sublinear)
+    return find_lexical(texts, k, wanted)
+
+
 def sparse_blocks(texts: SparseTexts, *, block_bytes: int = 1 << 26) -> Iterator[Tensor]:
     """Yield scores (n, M), float32, of consecutive blocks of queries with all documents.
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.encoders.encoder import Encoded
 from engine.retrieval.blocks import Precision, averaging, precise, token_blocks
 from engine.retrieval.screening import native_bf16, screened
 from engine.retrieval.tokens import TokenStore
@@ -165,6 +166,11 @@ def maxsim_scores(queries: Tensor, query_mask: Tensor, documents: Tensor, docume
             queries, query_mask, documents.to(queries.dtype), document_mask
         )
     return result
+
+
+def encoded_maxsim(queries: Encoded, documents: Encoded) -> Tensor:
+    """Return `maxsim_scores` (N, M) of encoded texts, differentiable in both."""
+    return maxsim_scores(queries.tokens, queries.mask, documents.tokens, documents.mask)
 
 
 _DOCUMENT_TOKENS = 4096  # document tokens met at once in the differentiable score: bounds its memory

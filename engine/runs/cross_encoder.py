@@ -23,12 +23,11 @@ from engine.evaluation.stored_rankings import (
 )
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
+from engine.retrieval.scorings.rankings import CROSS_ENCODER
 from engine.runs.fuse import as_found
 from engine.training.cross_encoder.training import CrossTraining
 from engine.training.precision import autocast_dtype
 
-#: Under which the scores are stored.
-SCORING = "cross-encoder"
 #: The folder of the trained model among the run's checkpoints.
 CHECKPOINT = "cross-encoder"
 
@@ -123,7 +122,9 @@ def _rank_anew(
             progress=reporter.advance,
         )
         found = rerank(ranks, top, scores.double().numpy())
-        result = score_found(collection, as_found(found, collection, first.depth(pool)), scoring=SCORING)
+        result = score_found(
+            collection, as_found(found, collection, first.depth(pool)), scoring=CROSS_ENCODER.name
+        )
         results.append(result)
         store_scores(result, run)
     return results

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from engine.config import DistilConfig
 from engine.encoders.saving import save_encoder, save_fitted
+from engine.evaluation.document_frequencies import save_frequencies
 from engine.evaluation.runner import evaluate
 from engine.evaluation.scores import Scores
-from engine.inspect.plan import held_out_plans, save_frequencies
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.distillation.distillation import Distillation
+from engine.training.distillation.plans import held_out_plans
 
 
 def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
@@ -33,7 +34,7 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
         save_frequencies(distillation.masses.idf, run.checkpoints)
     if interrupted is not None:
         raise interrupted
-    run.write_table("plans", held_out_plans(distillation))
+    run.write_table("plans", [plan.columns() for plan in held_out_plans(distillation)])
     return evaluate(
         config.collections,
         config.evaluation,

@@ -20,9 +20,8 @@ from engine.evaluation.stored_rankings import (
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.fusion import Fused, Integers, reciprocal_rank_fusion
+from engine.retrieval.scorings.rankings import RECIPROCAL_RANK_FUSION
 from engine.retrieval.topk import Found
-
-SCORING = "rrf"
 
 
 def fuse_run(config: FuseConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
@@ -65,7 +64,9 @@ def fuse_run(config: FuseConfig, run: RunFolder, reporter: Reporter) -> list[Sco
     for pool, collection in list(zip(pools, collections, strict=True))[done:]:
         reporter.stage(f"{collection.name}, fusion of {len(systems)} rankings", 1)
         fused = reciprocal_rank_fusion([system.ranks(pool, collection) for system in systems], config.k)
-        scores = score_found(collection, as_found(fused, collection, max(depths[pool])), scoring=SCORING)
+        scores = score_found(
+            collection, as_found(fused, collection, max(depths[pool])), scoring=RECIPROCAL_RANK_FUSION.name
+        )
         reporter.advance()
         results.append(scores)
         store_scores(scores, run)

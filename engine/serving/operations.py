@@ -9,17 +9,16 @@ from __future__ import annotations
 import dataclasses
 import time
 import typing
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field, create_model
 
 from engine.config.base import Settings
 from engine.errors import InputError
-from engine.inspect.typed_text import typed
+from engine.inspect.texts import clean_text
 from engine.languages import language as find_language
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
@@ -41,20 +40,16 @@ from engine.serving.records import (
 from engine.validation import validated
 
 if TYPE_CHECKING:
-    from engine.inspect.cache import Shelf
-    from engine.inspect.plan import EncodedPair
-    from engine.inspect.search import Searcher
-
-_PAIRS = 32
-"""Number of encoded pairs that are kept; each takes some ten kilobytes."""
+    from engine.inspect.cache import Cache
+    from engine.inspect.plan import Planner
+    from engine.inspect.search import Searcher, Searchers
 
 
 class Operations:
     """The operations, and what they keep between requests; torch is imported when first needed."""
 
     def __init__(self) -> None:
-        self._shelf: Shelf | None = None
-        self._pairs: OrderedDict[str, EncodedPair] = OrderedDict()
+        self._loaded: _Loaded | None = None
 
     def table(self) -> dict[str, Callable[[Mapping[str, Any], Reporter], Any]]:
         """Return the operations by name; each takes a request decoded from JSON and returns JSON."""
@@ -69,10 +64,10 @@ class Operations:
 
     def list_pools(self, request: RunRequest, reporter: Reporter) -> list[Pool]:
         """Return the pools that a run was evaluated on."""
-        run, shelf = self._open(request, reporter)
+        run, loaded = self._open(request, reporter)
         reporter.say("reading the run's collections …")
         from engine.evaluation.finished_run import encoders_config_of
-        from engine.inspect.search import pools_of
+        from engine.inspect.pools import pools_of
 
         pools = [
             Pool(
@@ -84,7 +79,7 @@ class Operations:
                 documents=pool.document_language,
                 size=len(pool.documents),
             )
-            for label, number, pool in pools_of(encoders_config_of(run), shelf)
+            for label, number, pool in pools_of(encoders_config_of(run), loaded.cache)
         ]
         if not pools:
             raise InputError(f"run {run.id!r} was evaluated on no collection, so there is nothing to search")
@@ -92,19 +87,18 @@ class Operations:
 
     def list_queries(self, request: PoolRequest, reporter: Reporter) -> list[CollectionQuery]:
         """Return the judged queries of a pool in one language."""
-        run, shelf = self._open(request, reporter)
+        run, loaded = self._open(request, reporter)
         from engine.evaluation.finished_run import encoders_config_of
-        from engine.inspect.search import choose_pool
+        from engine.inspect.pools import choose_pool
 
         code = find_language(request.language).code
-        pool, _ = choose_pool(encoders_config_of(run), request.collection, code, request.pool, shelf)
+        pool, _ = choose_pool(encoders_config_of(run), request.collection, code, request.pool, loaded.cache)
         return [CollectionQuery(query.id, query.text) for query in pool.queries if query.language == code]
 
     def search(self, request: SearchRequest, reporter: Reporter) -> SearchReply:
         """Return the best documents for a query."""
-        run, shelf = self._open(request, reporter)
-        typed(request.text)  # refused before anything is loaded for it
-        searcher = _searcher(run, request, shelf, reporter)
+        clean_text(request.text)  # before anything is loaded for it
+        run, searcher = self._searcher(request, reporter)
         start = time.perf_counter()
         with _one_thread():
             hits = searcher.search(request.text, request.k)
@@ -115,60 +109,68 @@ class Operations:
             collection=searcher.collection.name,
             hits=hits,
             relevant=None if judged is None else sum(grade > 0 for grade in judged.values()),
-            cut=searcher.too_long(request.text),
+            cut=searcher.is_cut(request.text),
             searched=len(searcher.collection.documents),
             seconds=seconds,
-            translation=searcher.searched_for(request.text) if searcher.translates else None,
+            translation=searcher.translated(request.text) if searcher.translates else None,
         )
 
     def explain(self, request: ExplainRequest, reporter: Reporter) -> ExplainReply:
         """Return which tokens of a document the tokens of a query match."""
-        run, shelf = self._open(request, reporter)
-        searcher = _searcher(run, request, shelf, reporter)
+        run, searcher = self._searcher(request, reporter)
+        from engine.inspect.explain import explain
+
         with _one_thread():
-            matches = searcher.explain(request.text, request.document)
+            matches = explain(searcher, request.text, request.document)
         return ExplainReply(
             run=run.id,
             document=request.document,
-            text=searcher.collection.documents[searcher.place(request.document)].text,
+            text=searcher.collection.documents[searcher.document_index(request.document)].text,
             score=sum(match.score for match in matches) / len(matches),
             matches=matches,
         )
 
     def plan(self, request: PlanRequest, reporter: Reporter) -> PlanReply:
         """Return the transport plan of two sentences; a pair that was encoded before is only solved."""
-        run, shelf = self._open(request, reporter)
-        from engine.evaluation.finished_run import config_of, saved_encoders
-        from engine.inspect.plan import encode_pair, load_frequencies, solve_pair, transport_of
+        run, loaded = self._open(request, reporter)
+        from engine.evaluation.finished_run import config_of
+        from engine.inspect.plan import transport_settings
 
-        transport, role = transport_of(config_of(run), request.transport)
-        saved = saved_encoders(run)
-        key = "\0".join([*(encoder.key() for encoder in saved), role, request.source, request.target])
-        pair = self._pairs.get(key)
-        if pair is None:
-            student, teacher = (shelf.encoder(encoder, reporter) for encoder in saved)
-            with _one_thread():
-                pair = encode_pair(student, teacher, request.source, request.target, role)
-            self._pairs[key] = pair
-            while len(self._pairs) > _PAIRS:
-                self._pairs.popitem(last=False)
-        self._pairs.move_to_end(key)
-        frequencies = load_frequencies(run.path / "checkpoints")
+        transport = transport_settings(config_of(run), request.transport)
         with _one_thread():
-            row = solve_pair(pair, transport, language=request.language, idf=frequencies)
-        matrices = {name: row[name].tolist() for name in ("plan", "cost")}
-        return PlanReply(**{**row, **matrices}, run=run.id, transport=transport.model_dump())
+            row = loaded.planner.plan(
+                run, request.source, request.target, transport, language=request.language, reporter=reporter
+            )
+        matrices = {"plan": row.plan.tolist(), "cost": row.cost.tolist()}
+        return PlanReply(run=run.id, transport=transport.model_dump(), **row.columns() | matrices)
 
-    def _open(self, request: RunRequest, reporter: Reporter) -> tuple[RunFolder, Shelf]:
-        """Return the request's run, and the cache, which is made at the first request."""
-        if self._shelf is None:
+    def _open(self, request: RunRequest, reporter: Reporter) -> tuple[RunFolder, _Loaded]:
+        """Return the request's run, and what is kept in memory, which is made at the first request."""
+        if self._loaded is None:
             reporter.say("starting torch …")
-            from engine.inspect.cache import Shelf
+            from engine.inspect.cache import Cache
+            from engine.inspect.plan import Planner
+            from engine.inspect.search import Searchers
 
-            self._shelf = Shelf()
+            cache = Cache()
+            self._loaded = _Loaded(cache, Searchers(cache), Planner(cache))
         from engine.evaluation.finished_run import find_run
 
-        return find_run(Path(request.results), request.run), self._shelf
+        return find_run(Path(request.results), request.run), self._loaded
+
+    def _searcher(self, request: PoolRequest, reporter: Reporter) -> tuple[RunFolder, Searcher]:
+        run, loaded = self._open(request, reporter)
+        return run, loaded.searchers.open(
+            run, request.language, collection=request.collection, pool=request.pool, reporter=reporter
+        )
+
+
+class _Loaded(NamedTuple):
+    """What is kept between requests."""
+
+    cache: Cache
+    searchers: Searchers
+    planner: Planner
 
 
 def _over_json(
@@ -197,19 +199,6 @@ def _settings(request: type[RunRequest]) -> type[Settings]:
             default["default_factory"] = item.default_factory
         fields[item.name] = (hints[item.name], Field(**default, **item.metadata))
     return create_model(request.__name__, __base__=Settings, **fields)
-
-
-def _searcher(run: RunFolder, request: PoolRequest, shelf: Shelf, reporter: Reporter) -> Searcher:
-    import torch
-
-    from engine.evaluation.finished_run import config_of
-    from engine.inspect.search import Searcher
-    from engine.training.precision import precision_of
-
-    precision = precision_of(config_of(run), torch.device("cpu"))
-    return Searcher(
-        run, request.collection, request.language, precision, reporter, pool=request.pool, shelf=shelf
-    )
 
 
 @contextmanager

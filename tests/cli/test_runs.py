@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.bitext.pairs import SentencePair
 from engine.cli.commands import run as run_command
 from engine.cli.figures import MEASURES
 from engine.collections.bitext import make_bitext_collection
+from engine.extensions.bitext import SentencePair
 from engine.results import ingest as ingesting
 from engine.results.database import exclusive
 
@@ -357,7 +357,8 @@ print(codes, sorted({"torch", "transformers", "faiss", "ot"} & set(sys.modules))
 
 
 def test_ages_and_sparklines():
-    from engine.cli.tables import age_text, size_text, sparkline
+    from engine.cli.tables import size_text, sparkline
+    from engine.durations import age_text
 
     now = datetime(2026, 1, 10, tzinfo=UTC)
     ages = {3: "3 s", 300: "5 min", 3 * 3600: "3 h", 5 * 86400: "5 d"}

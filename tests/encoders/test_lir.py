@@ -17,10 +17,10 @@ from engine.encoders.components import principal_components, remove_components
 from engine.errors import InputError
 from engine.evaluation.language_removal import Isolation, LanguageComponents
 from engine.evaluation.scores import evaluate_collection
+from engine.inspect.explain import explain
 from engine.inspect.search import Searcher
 from engine.retrieval.tokens import TokenStore
 from engine.runs.execute import execute
-from engine.training.precision import autocast_dtype
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -135,15 +135,15 @@ def test_a_run_without_components_is_what_it_was_and_cached_vectors_stay_apart(
         run, found = execute(config, tmp_path / "runs", ["test"])
         scores[name] = [one.ranking.scores for one in found]
         if count:
-            searcher = Searcher(run, None, "sw", autocast_dtype("auto", torch.device("cpu")))
+            searcher = Searcher(run, "sw")
             query = next(q for q in searcher.collection.queries if q.language == "sw")
             place = found[0].ranking.query_ids.index(query.id)
             hits = searcher.search(query.text, 5)
             # The run kept its queries in half precision; one that is asked alone stays in fp32.
             assert [hit.score for hit in hits] == pytest.approx(found[0].ranking.scores[place][:5], abs=2e-3)
             with pytest.raises(InputError, match="no components of 'so'"):
-                Searcher(run, None, "so", torch.float32)
-            matches = searcher.explain(query.text, hits[0].document)
+                Searcher(run, "so", precision=torch.float32)
+            matches = explain(searcher, query.text, hits[0].document)
             assert np.mean([match.score for match in matches]) == pytest.approx(hits[0].score, abs=1e-5)
     assert scores["plain"] == scores["again"]
     assert all(one != two for one, two in zip(scores["plain"], scores["lir"], strict=True))

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from engine.jobs.child import child_environment, python_command
-from workbench.data.warm_process import Reply, Worker
+from workbench.data.warm_process import Reply, WarmProcess
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = ("engine.py", "psutil.py", "workbench/__init__.py", "assets/__init__.py", "optical_workbench.py")
@@ -49,7 +49,7 @@ def test_the_warm_process_starts(hostile: Path) -> None:
     from queue import SimpleQueue
 
     replies: SimpleQueue[Reply] = SimpleQueue()
-    worker = Worker()
+    worker = WarmProcess()
     try:
         worker.request("no-such-operation", replies.put)
         assert replies.get(timeout=60).error.startswith("there is no operation ")

@@ -16,7 +16,7 @@ from engine.config import TransportConfig, parse_config
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError, OpticalError
 from engine.evaluation.finished_run import saved_encoders
-from engine.inspect.cache import Shelf
+from engine.inspect.cache import Cache
 from engine.reporting import Reporter
 from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder
@@ -150,7 +150,7 @@ def test_what_two_runs_share_is_loaded_once(home: Path, address: dict[str, Any])
     assert third.heard == []
 
 
-def test_a_shelf_keeps_what_was_used_last(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_keeps_what_was_used_last(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder,) = (home / "runs").glob("*-tiny-*")
     student, teacher = saved_encoders(RunFolder.open(folder))
     loaded: list[str] = []
@@ -161,9 +161,9 @@ def test_a_shelf_keeps_what_was_used_last(home: Path, monkeypatch: pytest.Monkey
         return load(config, **options)
 
     monkeypatch.setattr(Encoder, "load", counting)
-    shelf = Shelf(encoders=1)
+    cache = Cache(encoders=1)
     for saved in (student, student, teacher, student):
-        shelf.encoder(saved)
+        cache.encoder(saved)
     assert loaded == ["student", "checkpoint", "student"]
 
 
@@ -193,7 +193,7 @@ def test_a_plan_is_the_one_that_was_stored_and_solved_again_without_encoding(
 @pytest.mark.parametrize(
     ("op", "parameters", "says"),
     [
-        ("search", {"text": "x" * 10_000}, "the query has 10,000 characters; 2,000 at most are taken"),
+        ("search", {"text": "x" * 10_000}, "the query has 10,000 characters; type at most 2,000"),
         ("search", {"text": "a\x1b[2J"}, "the control character U+001B"),
         ("search", {"text": " \n"}, "the query is empty"),
         ("search", {"text": "x", "language": "swahilii"}, "unknown language code 'swahilii'"),
@@ -209,7 +209,11 @@ def test_a_plan_is_the_one_that_was_stored_and_solved_again_without_encoding(
         ("search", {}, "text is missing"),
         ("explain", {"text": "x", "document": "en:999"}, "has no document 'en:999'"),
         ("plan", {"source": "", "target": "x"}, "the source sentence is empty"),
-        ("plan", {"source": "x", "target": "\x00"}, "the target sentence holds the control character U+0000"),
+        (
+            "plan",
+            {"source": "x", "target": "\x00"},
+            "the target sentence contains the control character U+0000",
+        ),
         (
             "plan",
             {"source": "x", "target": "x", "transport": {"epsilon": -1}},

@@ -17,8 +17,9 @@ from engine.config import EncoderConfig, TransportConfig, parse_config, preset_s
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import load_fitted, save_encoder
 from engine.errors import InputError
+from engine.evaluation.document_frequencies import load_frequencies
 from engine.evaluation.finished_run import encoders_of
-from engine.inspect.plan import encode_pair, load_frequencies, solve_pair
+from engine.inspect.plan import encode_pair, solve_pair
 from engine.runs.execute import execute
 from engine.training.distillation.distillation import Distillation
 
@@ -87,8 +88,8 @@ def test_plans_of_a_run_are_solved_again_from_its_folder(tiny: Any, tmp_path: Pa
     student, teacher = encoders_of(run)
     pair = encode_pair(student, teacher, stored["source_text"], stored["target_text"], "passage")
     row = solve_pair(pair, config.transport, language="sw", idf=load_frequencies(run.path / "checkpoints"))
-    assert row["source_tokens"] == stored["source_tokens"]
-    np.testing.assert_allclose(row["plan"], stored["plan"], atol=2e-4)
+    assert row.source_tokens == stored["source_tokens"]
+    np.testing.assert_allclose(row.plan, stored["plan"], atol=2e-4)
     assert (student.mass_head is not None) == (name == "transport-contrast-learned")
     if student.mass_head is None:
         other = config.transport.model_copy(update={"marginals": "learned"})

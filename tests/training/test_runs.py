@@ -18,7 +18,8 @@ from engine.config import parse_config
 from engine.errors import DivergedError, InputError, OpticalError
 from engine.evaluation.finished_run import encoders_of
 from engine.evaluation.scores import Scores
-from engine.inspect.plan import encode_pair, solve_pair, transport_of
+from engine.inspect.explain import explain
+from engine.inspect.plan import encode_pair, solve_pair, transport_settings
 from engine.inspect.search import Searcher
 from engine.jobs.state import state_of
 from engine.reporting import Reporter
@@ -137,16 +138,14 @@ def test_a_plan_of_a_typed_pair_is_that_of_the_held_out_pair(finished: Executed)
     pair = encode_pair(student, teacher, **texts, target_role="passage")
     typed = solve_pair(pair, config.transport, language="sw")
     for name in ("source_tokens", "target_tokens", "solver"):
-        assert typed[name] == kept[name]
-    assert torch.allclose(
-        torch.tensor(typed["plan"]).flatten(), torch.tensor(kept["plan"]).flatten(), atol=1e-3
-    )
-    assert typed["value"] == pytest.approx(kept["value"], abs=1e-3)
+        assert getattr(typed, name) == kept[name]
+    assert torch.allclose(torch.tensor(typed.plan).flatten(), torch.tensor(kept["plan"]).flatten(), atol=1e-3)
+    assert typed.value == pytest.approx(kept["value"], abs=1e-3)
     for side in ("source", "target"):
         with pytest.raises(InputError, match=f"the {side} sentence is empty"):
             encode_pair(student, teacher, **{**texts, side: ""}, target_role="passage")
     with pytest.raises(InputError, match="kept no document frequencies"):
-        solve_pair(pair, transport_of(config, {"marginals": "idf"})[0], language="sw")
+        solve_pair(pair, transport_settings(config, {"marginals": "idf"}), language="sw")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +168,7 @@ def test_plans_name_whatever_tokens_count(carry_out: Execute, tiny: Any, setting
     texts = {"source": kept["source_text"], "target": kept["target_text"]}
     pair = encode_pair(student, teacher, **texts, target_role="passage")
     typed = solve_pair(pair, config.transport, language="sw")
-    assert typed["source_tokens"] == expected and typed["target_tokens"] == target
+    assert typed.source_tokens == expected and typed.target_tokens == target
 
 
 def test_one_seed_gives_one_result(carry_out: Execute) -> None:
@@ -195,7 +194,7 @@ def test_zero_shot_runs_repeat_themselves(zero_shot: Executed, tiny: Any, tmp_pa
 @pytest.mark.parametrize("documents", ["teacher", "student"])
 def test_search_finds_what_the_evaluation_found(carry_out: Execute, documents: str) -> None:
     run, (scores,) = carry_out(evaluation={"documents": documents})
-    searcher = Searcher(run, None, "sw", torch.float32)
+    searcher = Searcher(run, "sw", precision=torch.float32)
     for query in scores.collection.queries[:5]:
         hits = searcher.search(query.text, 5)
         place = scores.ranking.query_ids.index(query.id)
@@ -204,7 +203,7 @@ def test_search_finds_what_the_evaluation_found(carry_out: Execute, documents: s
         assert [hit.grade for hit in hits] == [
             scores.collection.judgements[query.id].get(hit.document) for hit in hits
         ]
-        matches = searcher.explain(query.text, hits[0].document)
+        matches = explain(searcher, query.text, hits[0].document)
         assert [match.query_token for match in matches] == query.text.split()
         assert {match.document_token for match in matches} <= set(hits[0].text.split())
         assert sum(m.score for m in matches) / len(matches) == pytest.approx(hits[0].score, abs=1e-3)
@@ -218,8 +217,8 @@ def test_search_finds_what_the_evaluation_found(carry_out: Execute, documents: s
         with pytest.raises(InputError, match=sentence):
             searcher.search(text)
     with pytest.raises(InputError, match="no document 'en:999'"):
-        searcher.explain("revir", "en:999")
-    assert searcher.too_long("revir " * 40) and not searcher.too_long("revir " * 10)
+        explain(searcher, "revir", "en:999")
+    assert searcher.is_cut("revir " * 40) and not searcher.is_cut("revir " * 10)
 
 
 def test_grades_are_those_of_the_query_in_its_own_language(
@@ -234,7 +233,7 @@ def test_grades_are_those_of_the_query_in_its_own_language(
     given = [{"name": "bitext", "bitext": collections}]
     run, _ = carry_out(training=QUICK, collections=given)
     for code, answer in (("sw", "river stone"), ("mr", "cloud horse")):
-        hits = Searcher(run, None, code, torch.float32).search("revir enots")
+        hits = Searcher(run, code, precision=torch.float32).search("revir enots")
         assert {hit.text for hit in hits if hit.grade} == {answer}
 
 
@@ -242,26 +241,26 @@ def test_a_document_without_tokens_is_never_found(carry_out: Execute, tiny: Any,
     (tmp_path / "lines.txt").write_text("...\n!!\nriver river river\n", "utf-8")
     given = tiny.settings()["collections"][0] | {"distractors": [str(tmp_path / "lines.txt")]}
     run, _ = carry_out(training=QUICK, teacher=tiny.encoder(punctuation=False), collections=[given])
-    searcher = Searcher(run, None, "sw", torch.float32)
+    searcher = Searcher(run, "sw", precision=torch.float32)
     hits = searcher.search("revir", 1000)
     assert len(searcher.collection.documents) == 28 and len(hits) == 26
     for hit in hits:
-        searcher.explain("revir", hit.document)
+        explain(searcher, "revir", hit.document)
 
 
 def test_unknown_collections_and_languages_are_named(finished: Executed) -> None:
     run, _ = finished
     with pytest.raises(InputError, match=r"no collection 'cipher' \(did you mean 'ciphers'\?\)"):
-        Searcher(run, "cipher", "sw", torch.float32)
+        Searcher(run, "sw", collection="cipher", precision=torch.float32)
     with pytest.raises(InputError, match="language"):
-        Searcher(run, None, "swahilii", torch.float32)
+        Searcher(run, "swahilii", precision=torch.float32)
 
 
 def test_a_run_without_encoders_or_collections_cannot_be_asked(carry_out: Execute, tmp_path: Path) -> None:
     run, scores = carry_out(training=QUICK, collections=[])
     assert scores == []
     with pytest.raises(InputError, match="evaluated on no collection"):
-        Searcher(run, None, "sw", torch.float32)
+        Searcher(run, "sw", precision=torch.float32)
     (run.path / "checkpoints" / "student" / "optical.safetensors").unlink()
     with pytest.raises(InputError, match="has no encoders"):
         encoders_of(run)
@@ -332,7 +331,7 @@ def test_a_full_disk_fails_the_run_in_one_sentence(
         "state": "engine.training.state.save_file",
         "weights": "transformers.BertModel.save_pretrained",
         "fitted": "safetensors.torch.save_file",
-        "frequencies": "engine.inspect.plan.save_file",
+        "frequencies": "engine.evaluation.document_frequencies.save_file",
     }[which]
     with monkeypatch.context() as patch:
         patch.setattr(place, write)

@@ -32,12 +32,12 @@ def test_figures_are_those_of_each_plan_alone(encoder: Encoder) -> None:
     for pair, one in zip(PAIRS, found, strict=False):
         row = solve_pair(encode_pair(encoder, encoder, *pair, "passage"), config, language="sw")
         assert one is not None
-        assert (one.source_tokens, one.target_tokens) == row["plan"].shape
-        shares = row["plan"] / row["plan"].sum(1, keepdims=True)
+        assert (one.source_tokens, one.target_tokens) == row.plan.shape
+        shares = row.plan / row.plan.sum(1, keepdims=True)
         entropy = float(np.mean(-(shares * np.log(np.maximum(shares, 1e-30))).sum(1)))
         assert one.entropy == pytest.approx(entropy, abs=1e-4)
-        assert one.cost == pytest.approx(float((row["plan"] * row["cost"]).sum()), abs=1e-4)
-        assert one.epsilon == pytest.approx(row["epsilon"], rel=1e-4)
+        assert one.cost == pytest.approx(float((row.plan * row.cost).sum()), abs=1e-4)
+        assert one.epsilon == pytest.approx(row.epsilon, rel=1e-4)
 
 
 def test_a_great_epsilon_spreads_over_all_tokens_and_a_sentence_meets_itself_at_no_cost(

@@ -136,19 +136,19 @@ def test_a_typed_query_is_translated_before_it_is_searched_for(
     import torch
 
     run, (scores,) = evaluate(collection, translation={"checkpoint": str(m2m), "max_length": 16})
-    searcher = Searcher(run, None, "mr", torch.float32)
+    searcher = Searcher(run, "mr", precision=torch.float32)
     query = next(query for query in scores.collection.queries if query.language == "mr")
     place = scores.ranking.query_ids.index(query.id)
     hits = searcher.search(query.text, 5)
     assert [hit.document for hit in hits] == list(scores.ranking.document_ids[place])[:5]
-    assert searcher.searched_for(query.text) == texts(run, "translation")[query.id]
-    assert not Searcher(run, None, "en", torch.float32).translates
+    assert searcher.translated(query.text) == texts(run, "translation")[query.id]
+    assert not Searcher(run, "en", precision=torch.float32).translates
 
     gold, _ = evaluate(collection, translation={"checkpoint": "gold"})
-    searcher = Searcher(gold, None, "mr", torch.float32)
+    searcher = Searcher(gold, "mr", precision=torch.float32)
     best = searcher.search(query.text, 1)[0]
-    assert best.grade == 1 and best.text == searcher.searched_for(query.text)
-    with pytest.raises(InputError, match="only the collection's own queries have"):
+    assert best.grade == 1 and best.text == searcher.translated(query.text)
+    with pytest.raises(InputError, match="only for the collection's own queries"):
         searcher.search("enots", 1)
 
 

@@ -130,7 +130,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold the clock, and show every colour."""
-    monkeypatch.setattr("workbench.widgets.text.now", lambda: NOW)
+    monkeypatch.setattr("engine.durations.current_time", lambda: NOW)
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -157,7 +157,9 @@ async def until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
 async def settled(pilot: Pilot[None]) -> None:
     """Wait for the runs and the curves."""
     app = pilot.app
-    await until(pilot, lambda: app.snapshot is not None and CATCHING_UP not in app.snapshot.problems)  # type: ignore[attr-defined]
+    await until(
+        pilot, lambda: app.context.snapshot is not None and CATCHING_UP not in app.context.snapshot.problems
+    )  # type: ignore[attr-defined]
     await until(pilot, lambda: app.screen.query("Plot"))
     await until(pilot, lambda: app.screen.curves)  # type: ignore[attr-defined]
 

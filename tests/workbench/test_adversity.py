@@ -87,7 +87,7 @@ async def test_a_damaged_record_is_named_and_the_other_runs_stay(home: Path, too
     (folder / "run.json").write_text('{"id": "x", ', "utf-8")
     app = Workbench(home / "results.duckdb")
     async with app.run_test(size=(120, 40)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         assert "run.json" in tools.status(pilot) and "not a run's record" in tools.status(pilot)
         assert names(app) == ["optical", "baseline"]
 
@@ -105,12 +105,12 @@ async def test_strange_values_in_a_record_do_not_hurt(home: Path, tools: Any) ->
     (folder / "run.json").write_text(json.dumps(record), "utf-8")
     app = Workbench(home / "results.duckdb")
     async with app.run_test(size=(120, 40)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         app.screen.query_one("#runs-table", Table).go_to(2)
         for key in ("v", "v", "space", "d"):
             await pilot.press(key)
         await pilot.pause()
-        assert len(app.snapshot.runs) == 3
+        assert len(app.context.snapshot.runs) == 3
 
 
 async def test_a_database_that_is_deleted_comes_back(home: Path, tools: Any) -> None:
@@ -145,10 +145,10 @@ async def test_runs_are_shown_while_a_large_database_is_read(
     home: Path, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, read = Workbench(home / "results.duckdb"), threading.Event()
-    refresh = app.store._refresh
-    monkeypatch.setattr(app.store, "_refresh", lambda: (read.wait(30), refresh()))
+    refresh = app.context.store._refresh
+    monkeypatch.setattr(app.context.store, "_refresh", lambda: (read.wait(30), refresh()))
     async with app.run_test(size=(120, 40)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         assert names(app) == ["newest", "optical", "baseline"]
         assert "being brought up to date" in tools.status(pilot)
         read.set()
@@ -166,7 +166,7 @@ async def test_what_was_seen_stays_when_looking_fails(
         def fail(early: Any) -> None:
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr(app.store, "poll", fail)
+        monkeypatch.setattr(app.context.store, "poll", fail)
         app.poll()
         await tools.until(pilot, lambda: "Input/output error" in tools.status(pilot))
         assert len(names(app)) == 3

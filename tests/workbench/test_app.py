@@ -22,7 +22,7 @@ from workbench import app as app_module
 from workbench.actions import ACTIONS
 from workbench.app import Workbench
 from workbench.themes import THEMES
-from workbench.widgets.bars import Drawing
+from workbench.widgets.bars import BarDrawing
 from workbench.widgets.table import Cell, Table
 
 FOLDER = Path(app_module.__file__).parent
@@ -30,7 +30,11 @@ FOLDER = Path(app_module.__file__).parent
 
 def words(table: Table) -> list[list[str]]:
     return [
-        [str(cell.text if isinstance(cell, Cell) else cell) for cell in row if not isinstance(cell, Drawing)]
+        [
+            str(cell.text if isinstance(cell, Cell) else cell)
+            for cell in row
+            if not isinstance(cell, BarDrawing)
+        ]
         for row in table.rows
     ]
 
@@ -72,7 +76,7 @@ def test_every_action_has_its_method_and_every_scope_its_own_keys() -> None:
 async def test_no_runs_yet_says_what_to_do(tmp_path: Path, tools: Any) -> None:
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         assert "optical-workbench demo" in str(app.screen.query_one("#greeting").render())
         for key in ("2", "3", "4", "5", "escape", "6", "f5"):
             await pilot.press(key)
@@ -89,7 +93,7 @@ async def test_database_of_a_newer_schema_is_a_sentence_and_runs_stay_visible(
         connection.execute("CREATE TABLE meta AS SELECT 999 AS schema_version, 'x' AS built_from")
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(120, 30)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         assert "newer Optical Workbench" in tools.status(pilot)
         assert words(app.screen.query_one("#runs-table"))[0][2] == "alone"
 
@@ -128,7 +132,7 @@ async def test_comparison_shows_the_figures_of_the_statistics(app: Workbench, ma
     expected = compare_languages(scores[base], scores[system])
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
-        app.show_results([system, base])
+        app.context.show_results([system, base])
         await tools.until(pilot, lambda: getattr(app.screen, "tests", None))
         table = app.screen.query_one("#results-table", Table)
         shown = dict(zip(table.keys or (), words(table), strict=True))
@@ -174,16 +178,16 @@ async def test_sql_refuses_to_write_exports_all_and_can_be_cancelled(
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
         await pilot.press("6")
-        editor, table = app.screen.query_one(TextArea), app.screen.query_one("#sql-answer", Table)
+        editor, table = app.screen.query_one(TextArea), app.screen.query_one("#sql-rows", Table)
 
         async def answer(sql: str) -> str:
             editor.load_text(sql)
             await pilot.press("f5")
-            await tools.until(pilot, lambda: app.screen.question is None)
+            await tools.until(pilot, lambda: app.screen.running is None)
             return str(tools.status(pilot))
 
         assert "read-only" in await answer("DELETE FROM runs")
-        assert "one question at a time" in await answer("SELECT 1; SELECT 2")
+        assert "give one SQL statement" in await answer("SELECT 1; SELECT 2")
         refusal = await answer("SELECT id,\nnam FROM runs")
         assert '"name"' in refusal and refusal.endswith("(line 2)")
         assert (await answer("SELECT * FROM query_scores")).startswith("320 rows")
@@ -194,15 +198,15 @@ async def test_sql_refuses_to_write_exports_all_and_can_be_cancelled(
             await pilot.pause()
             app.screen.query_one(Input).value = str(tmp_path / name)
             await pilot.press("enter")
-            await tools.until(pilot, lambda: "written" in tools.status(pilot) and not app.screen.question)
+            await tools.until(pilot, lambda: "written" in tools.status(pilot) and not app.screen.running)
             assert duckdb.sql(f"FROM '{tmp_path / name}'").count("*").fetchall() == [(320,)]
-            app.screen.say("")
+            app.screen.show_status("")
 
         editor.load_text("SELECT count(*) FROM range(1000000000000)")
         await pilot.press("f5")
-        await tools.until(pilot, lambda: app.screen.question and app.screen.question._connection)
+        await tools.until(pilot, lambda: app.screen.running and app.screen.running._connection)
         await pilot.press("escape")
-        await tools.until(pilot, lambda: app.screen.question is None)
+        await tools.until(pilot, lambda: app.screen.running is None)
         assert tools.status(pilot) == "cancelled"
 
 
@@ -214,7 +218,7 @@ async def test_a_run_is_renamed_and_deleted_but_not_while_it_runs(tmp_path: Path
     )
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(120, 40)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         assert words(app.screen.query_one("#runs-table"))[0][3] == "running"
         await pilot.press("delete")
         await pilot.pause()
@@ -250,16 +254,16 @@ async def test_a_mistake_of_ours_is_said_and_the_app_goes_on(
 ) -> None:
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await tools.settled(pilot)
-        poll = app.store.poll
-        monkeypatch.setattr(app.store, "poll", lambda early: 1 / 0)
+        poll = app.context.store.poll
+        monkeypatch.setattr(app.context.store, "poll", lambda early: 1 / 0)
         app.poll()
         await tools.until(
             pilot, lambda: any("ZeroDivisionError" in note.message for note in app._notifications)
         )
-        monkeypatch.setattr(app.store, "poll", poll)
-        app.snapshot = None
+        monkeypatch.setattr(app.context.store, "poll", poll)
+        app.context.snapshot = None
         app.poll()
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
 
 
 async def test_the_style_sheet_is_parsed_again_for_another_theme_alone(
@@ -283,14 +287,14 @@ async def test_the_style_sheet_is_parsed_again_for_another_theme_alone(
 async def test_the_oldest_run_is_the_baseline_until_another_is_chosen(app: Workbench, tools: Any) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await tools.settled(pilot)
-        ids = {run["name"]: run["id"] for run in app.snapshot.runs}
-        app.show_results([ids["optical"], ids["newest"]])
+        ids = {run["name"]: run["id"] for run in app.context.snapshot.runs}
+        app.context.show_results([ids["optical"], ids["newest"]])
         await tools.until(pilot, lambda: app.screen.query("#status") and "left out" in tools.status(pilot))
         assert tools.status(pilot) == "without scores, and left out: newest"
-        app.show_results([ids["optical"], ids["baseline"]])
+        app.context.show_results([ids["optical"], ids["baseline"]])
         await tools.until(pilot, lambda: app.screen.base == ids["baseline"])
         await pilot.press("b")
         assert app.screen.base == ids["optical"]
-        app.show_results([ids["baseline"], ids["optical"]])
+        app.context.show_results([ids["baseline"], ids["optical"]])
         await tools.until(pilot, lambda: app.screen.figures.runs == [ids["baseline"], ids["optical"]])
         assert app.screen.base == ids["optical"]

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.app import Workbench
-from workbench.widgets.bars import SHADES, Drawing, layers
+from workbench.widgets.bars import SHADES, BarDrawing, draw_bars
 from workbench.widgets.table import Table
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 RED, BLUE = "#ff0000", "#0000ff"
 
 
-def painted(drawing: Drawing) -> dict[str, int]:
+def painted(drawing: BarDrawing) -> dict[str, int]:
     """Return how many eighths of a cell each colour covers."""
     found: dict[str, int] = {}
     for text, colour, ground in drawing.parts:
@@ -29,13 +29,15 @@ def painted(drawing: Drawing) -> dict[str, int]:
 
 @given(st.floats(0, 1), st.integers(1, 60))
 def test_a_bar_is_as_long_as_its_value(value: float, width: int) -> None:
-    assert painted(layers((value, RED), [], width)).get(RED, 0) == pytest.approx(8 * width * value, abs=0.5)
+    assert painted(draw_bars((value, RED), [], width)).get(RED, 0) == pytest.approx(
+        8 * width * value, abs=0.5
+    )
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_gain_lies_beyond_the_baseline_s_end(first: float, second: float) -> None:
     low, high = sorted((first, second))
-    found = painted(layers((low, RED), [(high, BLUE)], 30))
+    found = painted(draw_bars((low, RED), [(high, BLUE)], 30))
     assert found.get(RED, 0) == pytest.approx(240 * low, abs=0.5)
     # in the cell where both end, the rest is the gain's or nobody's
     assert found.get(BLUE, 0) == pytest.approx(240 * (high - low), abs=8)
@@ -44,7 +46,7 @@ def test_a_gain_lies_beyond_the_baseline_s_end(first: float, second: float) -> N
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_loss_lies_in_the_lower_half_of_the_bar(first: float, second: float) -> None:
     low, high = sorted((first, second))
-    drawing = layers((high, RED), [(low, BLUE)], 30)
+    drawing = draw_bars((high, RED), [(low, BLUE)], 30)
     whole = [place for place, (text, _, _) in enumerate(drawing.parts) if text == "▄"]
     end = int(round(240 * high) / 8)
     if round(240 * low) < 8 * end:
@@ -56,7 +58,7 @@ def test_a_loss_lies_in_the_lower_half_of_the_bar(first: float, second: float) -
 
 def test_shades_stand_where_there_are_no_colours() -> None:
     def text(base: float, other: float) -> str:
-        return "".join(part[0] for part in layers((base, SHADES[0]), [(other, SHADES[1])], 8).parts)
+        return "".join(part[0] for part in draw_bars((base, SHADES[0]), [(other, SHADES[1])], 8).parts)
 
     assert text(0.5, 0.75) == SHADES[0] * 4 + SHADES[1] * 2 + "  "
     assert text(0.75, 0.5) == SHADES[0] * 4 + "▄" * 2 + "  "
@@ -65,11 +67,11 @@ def test_shades_stand_where_there_are_no_colours() -> None:
 async def test_bars_give_way_where_there_is_no_room(app: Workbench, tools: SimpleNamespace) -> None:
     def bars() -> int:
         table = app.screen.query_one(Table)
-        return sum(isinstance(cell, Drawing) for row in table.rows for cell in row)
+        return sum(isinstance(cell, BarDrawing) for row in table.rows for cell in row)
 
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
-        app.show_results([run["id"] for run in app.snapshot.runs if run["name"] != "newest"])
+        app.context.show_results([run["id"] for run in app.context.snapshot.runs if run["name"] != "newest"])
         await tools.until(pilot, lambda: getattr(app.screen, "tests", None))
         assert bars() == len(app.screen.query_one(Table).rows) > 4
         await pilot.resize_terminal(80, 24)

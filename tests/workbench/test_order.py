@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from workbench.app import Workbench
-from workbench.sql.screen import Editor
+from workbench.sql.screen import SqlEditor
 from workbench.widgets.table import Table
 
 
@@ -26,14 +26,14 @@ async def test_a_question_and_the_key_that_asks_it(app: Workbench, tools: Simple
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
         await pilot.press("6")
-        answer = app.screen.query_one("#sql-answer", Table)
-        await tools.until(pilot, lambda: app.screen.query_one(Editor).has_focus)
+        answer = app.screen.query_one("#sql-rows", Table)
+        await tools.until(pilot, lambda: app.screen.query_one(SqlEditor).has_focus)
         await pilot.press(*["down"] * 4, "end")
         cleared = ["ctrl+u", "backspace"] * 8
         burst(pilot, *cleared, *"SELECT 7 AS n", "f5", *"0")
         await tools.until(pilot, lambda: answer.rows)
         assert answer.rows == [(7,)]
-        assert app.screen.query_one(Editor).text == "SELECT 7 AS n0"
+        assert app.screen.query_one(SqlEditor).text == "SELECT 7 AS n0"
         assert tools.status(pilot).startswith("1 rows")
 
 

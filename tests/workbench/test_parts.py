@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
-from engine.cli.toml import dump
-from engine.config import (
-    BitextConfig,
-    CollectionConfig,
-    DistilConfig,
-    EvaluateConfig,
-    EvaluationConfig,
-    load_config,
-    presets,
-)
-from engine.errors import InputError
-from workbench.launch.form import Form
+from engine.durations import age_text, duration_text
 from workbench.runs.curves_model import Follower, smooth
 from workbench.themes import RAMPS, THEMES, ramp
 from workbench.widgets.table import Column, Table
-from workbench.widgets.text import age, duration, fit, p_value, plain, signed
+from workbench.widgets.text import fit, p_value, plain, signed
 
 TOKENS = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", "a\x1b[31m\nb", "x" * 40]
 
@@ -78,14 +66,14 @@ def test_short_words_for_numbers() -> None:
         "+1.500",
     ]
     assert [p_value(value) for value in (0.0001, 0.0437, 1.0)] == ["<.001", ".044", "1"]
-    assert [duration(seconds) for seconds in (5, 119, 600, 5400, 200_000)] == [
+    assert [duration_text(seconds) for seconds in (5, 119, 600, 5400, 200_000)] == [
         "5 s",
         "119 s",
         "10 min",
         "2 h",
         "2 d",
     ]
-    assert age(None) == ""
+    assert age_text(None) == ""
 
 
 def _luminance(colour: str) -> float:
@@ -149,73 +137,3 @@ async def test_half_a_million_rows_are_not_all_looked_at() -> None:
         assert table.key == 538_120
         assert "row 538120" in "".join(segment.text for segment in table.render_line(23))
         assert rows.looked < 2000
-
-
-def test_form_writes_the_configuration_that_the_command_line_reads(tmp_path: Path) -> None:
-    form = Form.start()
-    assert form.errors[("bitext", 0, "path")] == "field required"
-    form.put(("bitext", 0, "path"), 'a "b"\\c.tmx')
-    form.put(("bitext", 0, "language"), "so")
-    second = form.add(("bitext", 0, "language"))
-    assert second == ("bitext", 1)
-    form.put(("bitext", 1, "language"), "sw")
-    form.put(("training", "steps"), 7)
-    form.put(("loss", "pooled_mse"), 0.5)
-    form.put(("name",), "erste Übung")
-    path = tmp_path / "x.toml"
-    form.save(path)
-    read = load_config(path)
-    assert isinstance(read, DistilConfig)
-    assert read.name == "erste Übung" and read.training.steps == 7
-    assert [source.language for source in read.bitext] == ["so", "sw"]
-    # Setting one weight keeps the group's own default beside it.
-    assert (read.loss.transport, read.loss.pooled_mse) == (1.0, 0.5)
-
-
-@pytest.mark.parametrize("name", sorted(presets()))
-def test_a_preset_goes_through_the_form_unchanged(name: str, tmp_path: Path) -> None:
-    source = {"path": "x.tmx", "language": "so"}
-    form = Form.start(name)
-    if not form.recipe.get("bitext") and form.kind == "distil":
-        form.put(("bitext",), [source])
-    by_hand = tmp_path / "by-hand.toml"
-    given = "" if form.recipe.get("bitext") or form.kind != "distil" else dump({"bitext": [source]})
-    by_hand.write_text(f'preset = "{name}"\n{given}', "utf-8")
-    if form.validate() is None:  # other kinds lack data too; form and file are refused for the same setting
-        with pytest.raises(InputError) as refused:
-            load_config(by_hand)
-        with pytest.raises(InputError) as refusal:
-            form.save(tmp_path / "made.toml")
-        assert re.split(r"[.:]", str(refusal.value))[0] in str(refused.value)
-        return
-    form.save(tmp_path / "made.toml")
-    read = load_config(tmp_path / "made.toml")
-    expected = load_config(by_hand)
-    assert read.model_dump() == expected.model_dump()
-    # What a preset sets can be put back to the default.
-    if "learning_rate" in form.recipe.get("training", {}):
-        form.restore(("training", "learning_rate"))
-        form.save(tmp_path / "other.toml")
-        assert load_config(tmp_path / "other.toml").training.learning_rate == 2e-5  # type: ignore[union-attr]
-
-
-def test_form_takes_a_whole_configuration_and_gives_it_back() -> None:
-    config = EvaluateConfig(
-        collections=[CollectionConfig(name="bitext", bitext=[BitextConfig(path="x", language="so")])]
-    )
-    form = Form.of(config.model_dump(mode="json"))
-    assert form.kind == "evaluate" and not form.errors
-    assert form.validate() == config
-    lines = {line.path: line for line in form.lines()}
-    assert lines["evaluation", "depth"].meaning == EvaluationConfig.model_fields["depth"].description
-
-
-def test_form_shows_the_models_own_message_at_the_setting() -> None:
-    form = Form.start()
-    form.put(("training", "steps"), 0)
-    line = next(line for line in form.lines() if line.path == ("training", "steps"))
-    assert line.error == "input should be greater than or equal to 1"
-    form.restore(("training", "steps"))
-    assert ("training", "steps") not in form.errors
-    with pytest.raises(InputError, match=r"bitext\.0\.path: field required"):
-        form.toml()

@@ -16,7 +16,7 @@ from workbench.app import Workbench
 from workbench.launch.estimate import estimate
 from workbench.launch.pair_counts import DAMAGED, EARLIER, Counts, sources
 from workbench.launch.pickers import Picker, PickLanguage
-from workbench.widgets.dialogs import Choose
+from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Cell, Table
 
 
@@ -97,7 +97,7 @@ async def test_several_sources_are_picked_at_once(home: Path, tmp_path: Path, to
         await tools.until(pilot, lambda: form.rows)
         form.go_to(list(form.keys or ()).index(("bitext", 0, "path")))
         await pilot.press("enter")
-        await tools.until(pilot, lambda: isinstance(app.screen, Choose))
+        await tools.until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
         rows = app.screen.query_one(Table)
         await tools.until(pilot, lambda: len(rows.rows) == 2 and "…" not in str(words(rows)))
         assert [row[1:5] for row in words(rows)] == [
@@ -118,7 +118,7 @@ async def test_several_sources_are_picked_at_once(home: Path, tmp_path: Path, to
         await tools.until(pilot, lambda: app.screen.query_one(Table).key == "sw")
         await pilot.press("enter")
         await tools.until(pilot, lambda: not app.screen.is_modal)
-        assert app.screen.form.get(("bitext", 0)) == {
+        assert app.screen.form.get_value(("bitext", 0)) == {
             "path": "tico-19/all.en-sw.tmx.zip",
             "language": "sw",
             "target_language": "en",
@@ -128,7 +128,7 @@ async def test_several_sources_are_picked_at_once(home: Path, tmp_path: Path, to
 async def test_what_is_spelled_just_so_comes_first(home: Path, tmp_path: Path, tools: Any) -> None:
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         picker = PickLanguage([], [])
         app.push_screen(picker)
         await tools.until(pilot, lambda: app.screen is picker and picker.query(Table))

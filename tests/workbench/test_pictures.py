@@ -29,8 +29,8 @@ async def launch(pilot: Pilot[None], tools: Any) -> None:
 
 async def results(pilot: Pilot[None], tools: Any) -> None:
     await tools.settled(pilot)
-    ids = [run["id"] for run in pilot.app.snapshot.runs if run["name"] != "newest"]
-    pilot.app.show_results(ids)
+    ids = [run["id"] for run in pilot.app.context.snapshot.runs if run["name"] != "newest"]
+    pilot.app.context.show_results(ids)
     await tools.until(pilot, lambda: getattr(pilot.app.screen, "tests", None))
 
 
@@ -46,7 +46,7 @@ async def sql(pilot: Pilot[None], tools: Any) -> None:
     pilot.app.screen.query_one(TextArea).cursor_blink = False
     await tools.until(pilot, lambda: pilot.app.screen.tables)
     await pilot.press("f5")
-    await tools.until(pilot, lambda: pilot.app.screen.query_one("#sql-answer", Table).rows)
+    await tools.until(pilot, lambda: pilot.app.screen.query_one("#sql-rows", Table).rows)
 
 
 SCREENS = (runs, launch, results, plan, sql)

@@ -71,8 +71,8 @@ def problem(source: str, target: str, run: str, settings: dict[str, Any]) -> dic
 
 @pytest.fixture
 def solver(app: Workbench) -> Iterator[Solver]:
-    app.worker.close()
-    app.worker = solver = Solver()  # type: ignore[assignment]
+    app.context.warm.close()
+    app.context.warm = solver = Solver()  # type: ignore[assignment]
     yield solver
     solver.close()
 
@@ -292,7 +292,7 @@ async def test_a_tiny_terminal_still_tells_convergence_and_entropy(app: Workbenc
 async def test_without_runs_or_plans_it_says_what_to_do(tmp_path: Path, tools: Any) -> None:
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("4")
         await pilot.pause()
         for key in ("t", "w", "d", "e", "v", "s", "escape", "greater_than_sign", "o"):

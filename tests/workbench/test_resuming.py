@@ -69,7 +69,7 @@ async def test_a_stopped_run_is_resumed_and_others_are_not(tmp_path: Path, tools
     run = tools.make_run(tmp_path / "runs", 0, "cut")
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("r")
         await tools.until(pilot, lambda: "nothing to resume" in tools.status(pilot))
         assert not app.screen.is_modal and not noted.exists()
@@ -95,7 +95,7 @@ async def test_resume_says_that_it_goes_on_and_what_refuses(tmp_path: Path, tool
     RunFolder.open(run.path).finish("stopped", None)
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("r")
         await tools.until(pilot, lambda: app.screen.is_modal)
         assert shown(app, ".sentence").startswith("It goes on from its last saved state")
@@ -114,7 +114,7 @@ async def test_launch_starts_exactly_what_it_shows(
     monkeypatch.setattr("importlib.metadata.distributions", list)  # nothing at hand to pick from
     app = Workbench(Path("results.duckdb"))
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("2")
         table = app.screen.query_one(Table)
         await tools.until(pilot, lambda: table.rows)

@@ -29,8 +29,8 @@ async def test_a_study_among_the_runs_is_shown_by_its_own_view(
 ) -> None:
     app = Workbench(planted_study.results)
     async with app.run_test(size=(120, 40)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None and app.snapshot.revision)
-        app.show_results(["study"])
+        await tools.until(pilot, lambda: app.context.snapshot is not None and app.context.snapshot.revision)
+        app.context.show_results(["study"])
         await tools.until(pilot, lambda: isinstance(app.screen, StudyScreen) and app.screen.loaded)
         table = app.screen.query_one(Table)
         assert [row[0] for row in words(table)] == ["alpha-1", "alpha-0"]
@@ -56,7 +56,7 @@ async def test_a_first_start_shows_the_reference_study_and_says_so(
     empty.parent.mkdir()
     app = Workbench(empty)
     async with app.run_test(size=(100, 30)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None)
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("3")
         await tools.until(pilot, lambda: isinstance(app.screen, StudyScreen) and app.screen.loaded)
         assert REFERENCE in heading(app)
@@ -69,7 +69,7 @@ async def test_without_any_study_the_view_says_what_makes_one(
 ) -> None:
     monkeypatch.setattr(reference, "reference_folder", lambda: tmp_path / "nothing")
     async with app.run_test(size=(80, 24)) as pilot:
-        await tools.until(pilot, lambda: app.snapshot is not None and app.snapshot.revision)
+        await tools.until(pilot, lambda: app.context.snapshot is not None and app.context.snapshot.revision)
         await pilot.press("3")
         await tools.until(pilot, lambda: app.screen.query("#results-table"))
         await pilot.press("y")

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from workbench.app import Workbench
-from workbench.data.warm_process import COMMAND, Reply, Worker
+from workbench.data.warm_process import COMMAND, Reply, WarmProcess
 
 ECHO = """
     import json, sys, os
@@ -34,7 +34,7 @@ ECHO = """
         print(json.dumps({"id": asked["id"], "result": [os.getpid(), asked]}), flush=True)
 """
 
-Make = Callable[[str], Worker]
+Make = Callable[[str], WarmProcess]
 
 
 class Listener:
@@ -52,12 +52,12 @@ class Listener:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Worker] = []
+    made: list[WarmProcess] = []
 
-    def worker(program: str) -> Worker:
+    def worker(program: str) -> WarmProcess:
         path = tmp_path / f"{len(made)}.py"
         path.write_text(textwrap.dedent(program), "utf-8")
-        made.append(Worker([sys.executable, str(path)]))
+        made.append(WarmProcess([sys.executable, str(path)]))
         return made[-1]
 
     yield worker
@@ -110,7 +110,7 @@ def test_a_request_that_is_given_up_is_not_heard_of(make: Make) -> None:
 
 
 def test_what_cannot_be_started_is_a_sentence() -> None:
-    worker, listener = Worker(["/nowhere/python"]), Listener()
+    worker, listener = WarmProcess(["/nowhere/python"]), Listener()
     worker.request("say", listener)
     assert listener.next().error == "the search process cannot be started: No such file or directory"
     worker.close()
@@ -147,8 +147,8 @@ def test_an_app_that_ends_without_closing_leaves_no_process(tmp_path: Path) -> N
     echo.write_text(textwrap.dedent(ECHO), "utf-8")
     program = f"""
         import os, signal, sys, threading
-        from workbench.data.warm_process import Worker
-        worker, heard = Worker([sys.executable, {str(echo)!r}]), threading.Event()
+        from workbench.data.warm_process import WarmProcess
+        worker, heard = WarmProcess([sys.executable, {str(echo)!r}]), threading.Event()
         worker.request("say", lambda reply: heard.set())
         heard.wait(20)
         print(worker.pid, flush=True)
@@ -166,9 +166,9 @@ def test_an_app_that_ends_without_closing_leaves_no_process(tmp_path: Path) -> N
 
 
 async def test_the_app_closes_its_process(app: Workbench, make: Make) -> None:
-    app.worker, listener = make(ECHO), Listener()
+    app.context.warm, listener = make(ECHO), Listener()
     async with app.run_test():
-        app.worker.request("say", listener)
+        app.context.warm.request("say", listener)
         pid = listener.next().result[0]
         assert psutil.pid_exists(pid)
     assert not psutil.pid_exists(pid)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BusyError, OpticalError
+from engine.flatten import flatten
 from engine.paths import runs_folder
 
 Run = dict[str, Any]
@@ -40,7 +41,7 @@ class Snapshot:
     """Counts the changes of the database."""
 
 
-class Store:
+class RunStore:
     """Reads the runs beside one database, and ingests what changed. One thread at a time calls `poll`."""
 
     def __init__(self, results: Path) -> None:
@@ -57,7 +58,7 @@ class Store:
         self._database: tuple[float, int] | None = None
 
     def poll(self, early: Callable[[Snapshot], object] = lambda snapshot: None) -> Snapshot:
-        """Look at all run folders, bring the database up to date, and return the runs.
+        """TableDialog at all run folders, bring the database up to date, and return the runs.
 
         What the folders alone tell goes to `early` the first time, since a large database takes its time.
         """
@@ -177,23 +178,9 @@ def languages_of(run: Run) -> list[str]:
     return list(dict.fromkeys(str(source.get("language")) for source in sources if source.get("language")))
 
 
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Return a configuration as dotted keys and their values."""
-    if isinstance(value, dict) and value:
-        pairs = value.items()
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        pairs = {str(place + 1): item for place, item in enumerate(value)}.items()
-    else:
-        return {prefix: value}
-    found: dict[str, Any] = {}
-    for name, inner in pairs:
-        found.update(flat(inner, f"{prefix}.{name}" if prefix else str(name)))
-    return found
-
-
-def difference(runs: list[Run]) -> list[tuple[str, list[Any]]]:
+def differing_settings(runs: list[Run]) -> list[tuple[str, list[Any]]]:
     """Return the settings in which `runs` differ, and each run's value of them."""
-    flats = [flat(run.get("config") or {}) for run in runs]
+    flats = [flatten(run.get("config") or {}, first_item=1) for run in runs]
     names = dict.fromkeys(name for settings in flats for name in settings)
     table = [(name, [settings.get(name) for settings in flats]) for name in names]
     return [(name, values) for name, values in table if any(value != values[0] for value in values)]

@@ -14,9 +14,9 @@ Use, from a screen (one worker lives on the app, as `app.worker`)::
         if reply.id != self.asked:              # a stale one: something else was asked meanwhile
             return
         if not reply.last:
-            self.say(reply.progress)
+            self.show_status(reply.progress)
         elif reply.error:
-            self.say(reply.error, "bad")
+            self.show_status(reply.error, "bad")
         else:
             self.show(reply.result)
 
@@ -77,7 +77,7 @@ class _Waiting:
     process: subprocess.Popen[bytes] | None = None
 
 
-class Worker:
+class WarmProcess:
     """A process that is started at the first request, and anew at the first one after it died.
 
     Parameters

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from engine.durations import duration_text
 from workbench.data.runs import Run
-from workbench.widgets.text import duration
 
 #: Settings that change the speed; of several runs the one that shares most of them is asked.
 _SPEED = (
@@ -32,7 +32,9 @@ def estimate(settings: dict[str, Any], runs: Sequence[Run], host: str) -> str:
         return "no run of this encoder was timed on this machine, so how long it takes is not known"
     best = max(measured, key=lambda run: _alike(run["config"] or {}, settings))
     seconds = training["steps"] * training["batch_size"] / best["speed"]
-    return f"training takes about {duration(seconds)}, at the {best['speed']:.3g} pairs/s of {best['name']}"
+    return (
+        f"training takes about {duration_text(seconds)}, at the {best['speed']:.3g} pairs/s of {best['name']}"
+    )
 
 
 def _encoders(config: dict[str, Any] | None) -> tuple[Any, Any]:

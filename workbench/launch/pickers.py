@@ -12,14 +12,14 @@ from textual.worker import get_current_worker
 
 from engine.languages import LANGUAGES
 from workbench.launch.pair_counts import DAMAGED, Counts, Source, countable, sources
-from workbench.widgets.dialogs import Choose
+from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Cell, Column
 
 REDRAW_SECONDS = 0.4
 NAMES = {language.code: language for language in LANGUAGES}
 
 
-class Picker(Choose):
+class Picker(ChoiceDialog):
     """A list that is filled while data at hand is found and counted; Enter takes typed text if nothing fits.
 
     `wanted` are the languages whose pairs are counted first, `collection` the one dataset to look at instead
@@ -54,7 +54,7 @@ class Picker(Choose):
 
     def on_mount(self) -> None:
         """Show what is known at once, and begin to look."""
-        self.say("looking for data …")
+        self.show_status("looking for data …")
         self._arrange()
         self._look()
 
@@ -87,7 +87,7 @@ class Picker(Choose):
         """Take in what was found and counted."""
         self.found, self.counts = message.found, message.counts
         left = sum(countable(source) for source in self.found) - len(self.counts)
-        self.say("" if message.done else f"counting pairs, {left} sources to go …" if left else "")
+        self.show_status("" if message.done else f"counting pairs, {left} sources to go …" if left else "")
         self._arrange()
         self.refill()
 

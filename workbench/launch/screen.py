@@ -14,17 +14,19 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Static
 
+from engine.durations import age_text
 from engine.errors import OpticalError
 from workbench.actions import bindings
+from workbench.context import Context
 from workbench.data.runs import Snapshot
 from workbench.data.start import last_words, start
 from workbench.launch.editors import Filling
-from workbench.widgets.dialogs import Choose, Confirm
+from workbench.widgets.dialogs import ChoiceDialog, ConfirmDialog
 from workbench.widgets.table import Cell, Column, Table
-from workbench.widgets.text import age
 
 if TYPE_CHECKING:
-    from workbench.launch.form import Form, Line
+    from workbench.data.fields import SettingRow
+    from workbench.launch.form import Form
 
 FOLDER = "configs"
 
@@ -55,7 +57,7 @@ class LaunchScreen(Filling):
         *bindings("launch"),
         Binding("enter", "edit", "Change", tooltip="Change this setting"),
     ]
-    room = "launch"
+    scope = "launch"
 
     class Opened(Message):
         """A form was read."""
@@ -71,13 +73,13 @@ class LaunchScreen(Filling):
             super().__init__()
             self.sentence, self.failed = sentence, failed
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self.form: Form | None = None
-        self.lines: list[Line] = []
+        self.lines: list[SettingRow] = []
         self.only_changed = False
 
-    def body(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """The lines, the meaning of the one under the cursor, and the command."""
         yield FormTable(id="launch-table", empty="reading …")
         yield Static(id="meaning")
@@ -98,7 +100,7 @@ class LaunchScreen(Filling):
         from workbench.launch.form import Form
 
         try:
-            form = Form.of(source) if isinstance(source, dict) else Form.start(source)
+            form = Form.from_config(source) if isinstance(source, dict) else Form.from_preset(source)
             self.post_message(self.Opened(form))
         except OpticalError as error:
             self.post_message(self.Opened(None, str(error)))
@@ -106,18 +108,18 @@ class LaunchScreen(Filling):
     @on(Opened)
     def _opened(self, message: Opened) -> None:
         if message.form is None:
-            self.say(message.problem, "bad")
+            self.show_status(message.problem, "bad")
             return
         self.form = message.form
         self.fill()
 
     def fill(self) -> None:
         """Show the form, what it comes to and whether it will do."""
-        from workbench.launch.form import shown
+        from workbench.data.fields import value_text
 
         if self.form is None:
             return
-        self.lines = self.form.lines()
+        self.lines = self.form.rows()
         if self.only_changed:
             kept = [line.path for line in self.lines if line.changed or line.error]
             self.lines = [
@@ -143,7 +145,7 @@ class LaunchScreen(Filling):
                     )
                 )
                 continue
-            text = shown(line.value)
+            text = value_text(line.value)
             look = "marked" if line.changed else ""
             if line.choices and not self.size.width < 60:
                 text = f"‹ {text} ›"
@@ -156,9 +158,9 @@ class LaunchScreen(Filling):
         self._fill_command()
         errors = len(self.form.errors)
         if errors:
-            self.say(f"{errors} setting{'s' * (errors > 1)} will not do yet (✗)", "warn")
+            self.show_status(f"{errors} setting{'s' * (errors > 1)} will not do yet (✗)", "warn")
         else:
-            self.say("ready; Ctrl+S starts it, y copies the command")
+            self.show_status("ready; Ctrl+S starts it, y copies the command")
 
     def _fill_command(self) -> None:
         text = Text(f"$ {shlex.join(self._command())}")
@@ -169,14 +171,14 @@ class LaunchScreen(Filling):
 
     def _estimate(self) -> str:
         config = self.form.validate() if self.form else None
-        if config is None or self.bench.snapshot is None:
+        if config is None or self.context.snapshot is None:
             return ""
         from workbench.launch.estimate import estimate
 
-        return estimate(config.model_dump(mode="json"), self.bench.snapshot.runs, platform.node())
+        return estimate(config.model_dump(mode="json"), self.context.snapshot.runs, platform.node())
 
     @property
-    def line_here(self) -> Line | None:
+    def line_here(self) -> SettingRow | None:
         """The line under the cursor."""
         key = self.query_one(FormTable).key
         return next((line for line in self.lines if line.path == key), None)
@@ -200,7 +202,7 @@ class LaunchScreen(Filling):
 
         name = str((self.form.settings.get("name") if self.form else None) or "run")
         slug = new_run_id(name).split("-", 2)[2].rpartition("-")[0]
-        folder = self.bench.results.parent / FOLDER
+        folder = self.context.results.parent / FOLDER
         place = 1
         while (path := folder / f"{slug}{f'-{place}' if place > 1 else ''}.toml").exists():
             place += 1
@@ -213,7 +215,7 @@ class LaunchScreen(Filling):
             str(config or self._config_path()),
             "--detach",
             "--results",
-            str(self.bench.results),
+            str(self.context.results),
         ]
 
     def _step(self, way: int) -> None:
@@ -221,7 +223,7 @@ class LaunchScreen(Filling):
         if self.form is None or line is None or not line.choices:
             return
         place = line.choices.index(line.value) if line.value in line.choices else -way
-        self.form.put(line.path, line.choices[(place + way) % len(line.choices)])
+        self.form.set_value(line.path, line.choices[(place + way) % len(line.choices)])
         self.fill()
 
     def action_next_value(self) -> None:
@@ -244,9 +246,9 @@ class LaunchScreen(Filling):
         line = self.line_here
         if self.form is None or line is None:
             return
-        path = self.form.add(line.path)
+        path = self.form.add_item(line.path)
         if path is None:
-            self.say("put the cursor into [[bitext]] or [[collections]] to add one", "warn")
+            self.show_status("put the cursor into [[bitext]] or [[collections]] to add one", "warn")
             return
         self.fill()
         keys = [line.path for line in self.lines]
@@ -256,7 +258,7 @@ class LaunchScreen(Filling):
     def action_remove(self) -> None:
         """Remove the item under the cursor."""
         line = self.line_here
-        if self.form is not None and line is not None and self.form.remove(line.path):
+        if self.form is not None and line is not None and self.form.remove_item(line.path):
             self.fill()
 
     def action_changed(self) -> None:
@@ -273,9 +275,9 @@ class LaunchScreen(Filling):
         for name in presets():
             rows.append(("preset", name, ""))
             keys.append(name)
-        runs = self.bench.snapshot.runs if self.bench.snapshot else []
+        runs = self.context.runs
         for place, run in enumerate(runs):
-            rows.append(("run", run["name"], age(run["created"])))
+            rows.append(("run", run["name"], age_text(run["created"])))
             keys.append(place)
         rows.append(("empty", "an empty run", ""))
         keys.append("")
@@ -284,14 +286,14 @@ class LaunchScreen(Filling):
             if key is not None:
                 self._open((runs[key]["config"] or {}) if isinstance(key, int) else key or None)
 
-        self.app.push_screen(Choose("Start from", ("", "Name", "Age"), rows, keys), answered)
+        self.app.push_screen(ChoiceDialog("Start from", ("", "Name", "Age"), rows, keys), answered)
 
     def action_copy(self) -> None:
         """Copy the command line; the file it names is written first."""
         written = self._write()
         if written is not None:
             self.app.copy_to_clipboard(shlex.join(self._command(written)))
-            self.say(f"copied; {written} is written")
+            self.show_status(f"copied; {written} is written")
 
     def _write(self) -> Path | None:
         if self.form is None:
@@ -300,7 +302,7 @@ class LaunchScreen(Filling):
         try:
             self.form.save(path)
         except OpticalError as error:
-            self.say(str(error), "bad")
+            self.show_status(str(error), "bad")
             return None
         return path
 
@@ -318,10 +320,10 @@ class LaunchScreen(Filling):
 
         def answered(yes: bool | None) -> None:
             if yes and (path := self._write()) is not None:
-                self.say("starting …")
+                self.show_status("starting …")
                 self._start(self._command(path))
 
-        self.app.push_screen(Confirm("Start this run?", shlex.join(self._command())), answered)
+        self.app.push_screen(ConfirmDialog("Start this run?", shlex.join(self._command())), answered)
 
     @work(thread=True, group="start", exit_on_error=False)
     def _start(self, command: list[str]) -> None:
@@ -331,14 +333,14 @@ class LaunchScreen(Filling):
             self.post_message(self.Started(str(error), True))
             return
         self.post_message(self.Started(f"started as {identity}; it is among the runs (1)", False))
-        words = last_words(self.bench.store.folder / identity, None, lambda: self.app.is_running)
+        words = last_words(self.context.store.folder / identity, None, lambda: self.app.is_running)
         if words is not None:
             self.post_message(self.Started(f"{identity} ended: {words}", True))
 
     @on(Started)
     def _started(self, message: Started) -> None:
-        self.say(message.sentence, "bad" if message.failed else "")
+        self.show_status(message.sentence, "bad" if message.failed else "")
         severity = "error" if message.failed else "information"
         self.app.notify(message.sentence, severity=severity, markup=False)  # type: ignore[arg-type]
-        self.bench.poll()
+        self.context.poll()
         self._fill_command()

@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Any
 from textual import on
 from textual.message import Message
 
+from engine.durations import age_text
 from engine.errors import OpticalError
+from workbench.context import Context
 from workbench.plan import model as plans
 from workbench.plan.heatmap import Heatmap
 from workbench.plan.model import Pair, SolvedPlan
 from workbench.plan.pair_bar import PairBar, RunField
 from workbench.plan.side import Side
 from workbench.plan.solver_panel import SolverPanel, SolverTable
-from workbench.shell.screen import Room
-from workbench.widgets.dialogs import Choose
-from workbench.widgets.text import age
+from workbench.shell.screen import ModeScreen
+from workbench.widgets.dialogs import ChoiceDialog
 
 if TYPE_CHECKING:
     from workbench.data.runs import Run
     from workbench.data.warm_process import Reply
 
 
-class Solving(Room):
+class Solving(ModeScreen):
     """Sides whose plans can be solved anew, a bar to type pairs in, and a panel of settings."""
 
     class Heard(Message):
@@ -40,8 +41,8 @@ class Solving(Room):
             super().__init__()
             self.side, self.plan = side, plan
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self.active = "left"
 
     def side(self, name: str) -> Side:
@@ -60,7 +61,7 @@ class Solving(Room):
 
     def run_of(self, run: str) -> Run | None:
         """Return the record of a run."""
-        runs = self.bench.snapshot.runs if self.bench.snapshot else []
+        runs = self.context.runs
         return next((record for record in runs if record["id"] == run), None)
 
     def recorded(self, run: str) -> dict[str, Any]:
@@ -73,15 +74,15 @@ class Solving(Room):
         side = self.side(name)
         record = self.run_of(run)
         title = record["name"] if record is not None else run
-        self.bench.worker.cancel(side.asked)
+        self.context.warm.cancel(side.asked)
 
         def heard(reply: Reply) -> None:
             self.post_message(self.Heard(name, title, pair, run, reply))
 
-        side.asked = self.bench.worker.request(
+        side.asked = self.context.warm.request(
             "plan",
             heard,
-            results=str(self.bench.results),
+            results=str(self.context.results),
             run=run,
             source=pair.source,
             target=pair.target,
@@ -96,20 +97,20 @@ class Solving(Room):
             return
         if not reply.last:
             counted = f" {reply.done} of {reply.total}" if reply.total else ""
-            self.say(f"{message.name}: {reply.progress}{counted}")
+            self.show_status(f"{message.name}: {reply.progress}{counted}")
             return
         side.asked = None
         if reply.error:
-            self.say(reply.error, "warn")
+            self.show_status(reply.error, "warn")
             return
         try:
             plan = plans.taken(reply.result, message.run, message.name, message.pair, stored=False)
         except OpticalError as error:
-            self.say(str(error), "warn")
+            self.show_status(str(error), "warn")
             return
         if side.settings is not None:
             side.settings = dict(reply.result["transport"])  # annealing is dropped where it does not fit
-        self.say(f"{message.name}: {message.pair.id or 'typed pair'} solved")
+        self.show_status(f"{message.name}: {message.pair.id or 'typed pair'} solved")
         self.post_message(self.Solved(message.side, plan))
 
     # -- settings ---------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ class Solving(Room):
         other = self.side("right" if self.active == "left" else "left")
         plan = self.here.plan
         if plan is None or other.plan is None or not self.beside:
-            self.say("there is no other plan; w puts one beside this", "warn")
+            self.show_status("there is no other plan; w puts one beside this", "warn")
             return
         settings = self.here.settings if self.here.settings is not None else self.recorded(plan.run)
         other.settings = dict(settings)
@@ -162,9 +163,9 @@ class Solving(Room):
     def action_type_pair(self) -> None:
         """Open the bar to type a pair, beginning with the one that is shown."""
         bar, plan = self.query_one(PairBar), self.here.plan
-        runs = self.bench.snapshot.runs if self.bench.snapshot else []
+        runs = self.context.runs
         if not runs:
-            self.say(
+            self.show_status(
                 "there is no run yet whose encoders could read a pair; optical-workbench demo makes some",
                 "warn",
             )
@@ -184,8 +185,8 @@ class Solving(Room):
 
     @on(RunField.Asked)
     def _ask_run(self) -> None:
-        runs = self.bench.snapshot.runs if self.bench.snapshot else []
-        rows = [(run["name"], run["kind"], run["state"], age(run["created"])) for run in runs]
+        runs = self.context.runs
+        rows = [(run["name"], run["kind"], run["state"], age_text(run["created"])) for run in runs]
 
         def answered(run: str | None) -> None:
             if run is not None:
@@ -193,7 +194,7 @@ class Solving(Room):
                 self.query_one(PairBar).take_run(run, record["name"] if record else run)
 
         bar = self.query_one(PairBar)
-        dialog = Choose(
+        dialog = ChoiceDialog(
             "Encode with",
             ("Run", "Kind", "State", "Age"),
             rows,
@@ -208,7 +209,7 @@ class Solving(Room):
         here = self.here
         if here.plan is not None and here.plan.run != run:
             here.settings = None
-        self.say("encoding …")
+        self.show_status("encoding …")
         self.solve(self.active, run, message.pair)
         other = self.side("right" if self.active == "left" else "left")
         if self.beside and other.plan is not None:
@@ -216,7 +217,7 @@ class Solving(Room):
 
     @on(PairBar.Refused)
     def _refused(self, message: PairBar.Refused) -> None:
-        self.say(message.sentence, "warn")
+        self.show_status(message.sentence, "warn")
 
     @on(PairBar.Closed)
     def _bar_closed(self) -> None:

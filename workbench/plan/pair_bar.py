@@ -18,14 +18,14 @@ from engine.errors import InputError
 from engine.languages import language
 from workbench.actions import bindings
 from workbench.plan.model import Pair
-from workbench.widgets.entry import Entry
+from workbench.widgets.text_input import TextInput
 
 
 class RunField(Static, can_focus=True):
     """The run; Enter or a click asks for another."""
 
     HELP = "**Run.** Enter or Space chooses the run whose encoders read the two sentences."
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "ask", "Choose", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "ask", "ChoiceDialog", show=False)]
 
     class Asked(Message):
         """Another run is wanted."""
@@ -74,10 +74,10 @@ class PairBar(Vertical):
         with Horizontal():
             yield RunField(id="pair-run")
             yield Static("language", classes="name")
-            yield Entry(id="pair-language", placeholder="sw", max_length=20)
+            yield TextInput(id="pair-language", placeholder="sw", max_length=20)
             yield Static(id="pair-family")
-        yield Entry(id="pair-source", placeholder="a sentence in that language")
-        yield Entry(id="pair-target", placeholder="its English translation")
+        yield TextInput(id="pair-source", placeholder="a sentence in that language")
+        yield TextInput(id="pair-target", placeholder="its English translation")
 
     def take(self, run: str, name: str, pair: Pair | None, languages: list[str]) -> None:
         """Begin with a run (its id and name), the pair that is shown, and languages to suggest."""

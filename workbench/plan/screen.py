@@ -13,9 +13,11 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
 
+from engine.durations import age_text
 from engine.errors import OpticalError
 from engine.pictures.shading import Shading
 from workbench.actions import bindings
+from workbench.context import Context
 from workbench.data.runs import Snapshot
 from workbench.plan import model as plans
 from workbench.plan.controller import Solving
@@ -25,8 +27,7 @@ from workbench.plan.pair_bar import PairBar
 from workbench.plan.side import Side
 from workbench.plan.solver_panel import SolverPanel
 from workbench.themes import RAMPS
-from workbench.widgets.dialogs import Choose, Line
-from workbench.widgets.text import age
+from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 
 BESIDE = 110
 """Columns from which two plans stand side by side; with fewer, one is shown at a time."""
@@ -42,7 +43,7 @@ class PlanScreen(Solving):
         "again, `w` puts the same pair of another run beside it and `d` shows where the two differ."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("plan")
-    room = "plan"
+    scope = "plan"
 
     class Listed(Message):
         """The stored plans were listed."""
@@ -58,14 +59,14 @@ class PlanScreen(Solving):
             super().__init__()
             self.sentence, self.look = sentence, look
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self.found: list[dict[str, Any]] = []
         self.place = 0
         self.differing = False
         self.wanted: tuple[list[str], int] | None = None
 
-    def body(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """One side; the other, the bar to type in and the settings come when they are asked for."""
         bar, right, panel = PairBar(id="pair-bar"), Side("right"), SolverPanel(id="solver")
         bar.display = panel.display = False
@@ -92,7 +93,7 @@ class PlanScreen(Solving):
 
     def runs_changed(self, snapshot: Snapshot) -> None:
         """List the plans anew when the choice of runs or the database changed."""
-        wanted = (self.bench.chosen_runs, snapshot.revision)
+        wanted = (self.context.chosen_runs, snapshot.revision)
         if wanted != self.wanted:
             self.wanted = wanted
             self._list(wanted[0])
@@ -103,7 +104,7 @@ class PlanScreen(Solving):
 
         try:
             # Without a plan in the chosen runs, those of all others are better than an empty screen.
-            found = plans.list_plans(self.bench.results, runs) or plans.list_plans(self.bench.results, [])
+            found = plans.list_plans(self.context.results, runs) or plans.list_plans(self.context.results, [])
             self.post_message(self.Listed(found))
         except OpticalError as error:
             self.post_message(self.Listed([], str(error)))
@@ -115,7 +116,7 @@ class PlanScreen(Solving):
         keys = [_key(record) for record in self.found]
         if not self.found:
             if self.side("left").plan is None:
-                self.say(
+                self.show_status(
                     message.problem
                     or "no plan is stored yet; runs that distil store some when they end, and t types a pair",
                     "warn",
@@ -131,7 +132,7 @@ class PlanScreen(Solving):
         """Show stored plan number `place`, and the same pair on the other side."""
         self.place = place
         record = self.found[place]
-        self.say(f"plan {place + 1} of {len(self.found)}; o lists them, < and > go through them")
+        self.show_status(f"plan {place + 1} of {len(self.found)}; o lists them, < and > go through them")
         left, right = self.side("left"), self.side("right")
         if left.plan is not None and left.plan.run != record["run"]:
             left.settings = None
@@ -143,7 +144,7 @@ class PlanScreen(Solving):
         """Show `pair` by `run` on a side: as it is stored, unless it is not or its settings changed."""
         stored = [_key(r) for r in self.found if (r["run"], r["pair"]) == (run, pair.id)]
         if self.side(name).settings is None and (key is not None or stored):
-            self.bench.worker.cancel(self.side(name).asked)
+            self.context.warm.cancel(self.side(name).asked)
             self._read(key or stored[0], name)
         else:
             self.solve(name, run, pair)
@@ -151,7 +152,7 @@ class PlanScreen(Solving):
     @work(thread=True, group="read", exit_on_error=False)
     def _read(self, key: PlanKey, side: str) -> None:
         try:
-            self.post_message(self.Solved(side, plans.read_plan(self.bench.results, key)))
+            self.post_message(self.Solved(side, plans.read_plan(self.context.results, key)))
         except OpticalError as error:
             self.post_message(self.Said(str(error), "warn"))
 
@@ -162,13 +163,13 @@ class PlanScreen(Solving):
             self.query_one("#plan-body").add_class("beside")
             if self.query_one("#plan-body").has_class("in-turn"):
                 self.action_other_side()
-                self.say("there is room for one plan at a time; v goes to the other")
+                self.show_status("there is room for one plan at a time; v goes to the other")
         self._compare()
         self.show_settings()
 
     @on(Said)
     def _say(self, message: Said) -> None:
-        self.say(message.sentence, message.look)
+        self.show_status(message.sentence, message.look)
 
     def action_choose_plan(self) -> None:
         """Choose a plan from the list."""
@@ -176,7 +177,7 @@ class PlanScreen(Solving):
             rows = [_row(record) for record in self.found]
             self._choose("Stored plans", rows, range(len(rows)), self._go, chosen=self.place)
         else:
-            self.say("no run has stored a plan; t types a pair", "warn")
+            self.show_status("no run has stored a plan; t types a pair", "warn")
 
     def _choose(
         self,
@@ -192,7 +193,7 @@ class PlanScreen(Solving):
                 then(key)
 
         titles = ("Run", "", "Solver, ε", "Entropy", "Sentence", "English")
-        self.app.push_screen(Choose(title, titles, rows, keys, chosen=[chosen]), answered)
+        self.app.push_screen(ChoiceDialog(title, titles, rows, keys, chosen=[chosen]), answered)
 
     def action_next_plan(self) -> None:
         """Show the next plan."""
@@ -213,7 +214,7 @@ class PlanScreen(Solving):
         right, plan = self.side("right"), self.side("left").plan
         if self.beside:
             self.query_one("#plan-body").remove_class("beside")
-            self.bench.worker.cancel(right.asked)
+            self.context.warm.cancel(right.asked)
             self._compare()
             self.side("left").heatmap.focus()
             return
@@ -225,12 +226,10 @@ class PlanScreen(Solving):
             if record["pair"] == plan.pair.id and (record["run"], record["solver"]) != (plan.run, plan.solver)
         ]
         kept = {record["run"] for record in stored}
-        runs = (
-            [run for run in self.bench.snapshot.runs if run["id"] not in kept] if self.bench.snapshot else []
-        )
+        runs = [run for run in self.context.runs if run["id"] not in kept]
         rows = [_row(record) for record in stored]
         rows += [
-            (run["name"], "", "solve now", "", run["kind"], f"{age(run['created'])} old") for run in runs
+            (run["name"], "", "solve now", "", run["kind"], f"{age_text(run['created'])} old") for run in runs
         ]
         keys = [_key(record) for record in stored] + [run["id"] for run in runs]
 
@@ -239,7 +238,7 @@ class PlanScreen(Solving):
             if isinstance(key, PlanKey):
                 self._open("right", key.run, plan.pair, key)
             else:
-                self.say("encoding …")
+                self.show_status("encoding …")
                 self.solve("right", key, plan.pair)
 
         self._choose("Beside it", rows, keys, then)
@@ -264,15 +263,17 @@ class PlanScreen(Solving):
         """Show on the right where the two plans differ, or the plan itself."""
         left, right = self.side("left").plan, self.side("right").plan
         if not self.beside or left is None or right is None:
-            self.say("put another run's plan beside this one first: w", "warn")
+            self.show_status("put another run's plan beside this one first: w", "warn")
         elif not right.comparable(left):
-            self.say(
+            self.show_status(
                 "the two runs cut the sentences into different tokens, so cells cannot be compared", "warn"
             )
         else:
             self.differing = not self.differing
             self._compare()
-            self.say("right: the plan minus the left one" if self.differing else "right: the plan itself")
+            self.show_status(
+                "right: the plan minus the left one" if self.differing else "right: the plan itself"
+            )
 
     def action_other_side(self) -> None:
         """Go to the other plan."""
@@ -291,13 +292,13 @@ class PlanScreen(Solving):
 
         def answered(name: str | None) -> None:
             if name:
-                self.say(f"writing {name} …")
+                self.show_status(f"writing {name} …")
                 self._export(
                     plan, Path(name).expanduser(), heatmap.shading, RAMPS[heatmap.colours], heatmap.marked
                 )
 
         hint = "NPZ holds the numbers and tokens; PNG and SVG are pictures of what is shown, with labels."
-        dialog = Line("Export to", f"plan-{plan.pair.language}.npz", hint=hint, check=_check_name)
+        dialog = TextDialog("Export to", f"plan-{plan.pair.language}.npz", hint=hint, check=_check_name)
         self.app.push_screen(dialog, answered)
 
     @work(thread=True, group="export", exit_on_error=False)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.config import TransportConfig
-from workbench.launch.form import Line, choices, parse
+from workbench.data.fields import SettingRow, parse_value, setting_row
 
 #: Settings of the loss alone: what is solved here is the plan of the token vectors that retrieval uses.
 _OF_TRAINING = ("layers", "teacher_layers", "layer_weights")
@@ -34,22 +34,15 @@ class SolverForm:
         """Whether a setting is not the run's."""
         return self.settings != self.recorded
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[SettingRow]:
         """Return a line for each setting, in the model's order."""
         return [
-            Line(
-                (name,),
-                name,
-                self.settings[name],
-                self.recorded[name],
-                " ".join((info.description or "").split()),
-                choices(info.annotation),
-            )
+            setting_row((name,), info, self.settings[name], self.recorded[name])
             for name, info in TransportConfig.model_fields.items()
             if name not in _OF_TRAINING
         ]
 
-    def line(self, name: str) -> Line:
+    def line(self, name: str) -> SettingRow:
         """Return the line of one setting."""
         return next(line for line in self.lines() if line.name == name)
 
@@ -68,7 +61,7 @@ class SolverForm:
 
     def parsed(self, name: str, text: str) -> Any:
         """Return typed text as a value of `name`."""
-        return parse(text, self.line(name), TransportConfig)
+        return parse_value(text, (name,), TransportConfig)
 
     def restore(self, name: str) -> None:
         """Put a setting back to the run's."""

@@ -13,13 +13,12 @@ from textual.message import Message
 from textual.widgets import Static
 
 from workbench.actions import bindings
-from workbench.widgets.dialogs import Choose
-from workbench.widgets.dialogs import Line as Ask
+from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 from workbench.widgets.table import Cell, Column, Table
 from workbench.widgets.text import plain
 
 if TYPE_CHECKING:
-    from workbench.launch.form import Line
+    from workbench.data.fields import SettingRow
     from workbench.plan.solver_form import SolverForm
 
 
@@ -45,20 +44,20 @@ class SolverTable(Table):
 
     def take(self, form: SolverForm) -> None:
         """Show the settings of `form`."""
-        from workbench.launch.form import shown
+        from workbench.data.fields import value_text
 
         self.form = form
         lines = form.lines()
         rows = []
         for line in lines:
-            text = shown(line.value)
+            text = value_text(line.value)
             value = Cell(f"‹ {text} ›" if line.choices else text, "marked" if line.changed else "")
             rows.append((Cell("•" if line.changed else "", "marked"), line.name.replace("_", " "), value))
         columns = [Column("", 1), Column("Solver", 13), Column("Value")]
         self.show(columns, rows, [line.name for line in lines])
 
     @property
-    def line(self) -> Line | None:
+    def line(self) -> SettingRow | None:
         """The setting under the cursor."""
         return self.form.line(self.key) if self.form is not None and self.key is not None else None
 
@@ -89,7 +88,7 @@ class SolverTable(Table):
         form, line = self.form, self.line
         if form is None or line is None:
             return
-        from workbench.launch.form import shown
+        from workbench.data.fields import value_text
 
         name = line.name
 
@@ -102,11 +101,11 @@ class SolverTable(Table):
                 self._tell(form.put(name, form.parsed(name, text)))
 
         if line.choices:
-            rows = [(shown(value),) for value in line.choices]
-            self.app.push_screen(Choose(name, ("",), rows, line.choices, chosen=[line.value]), chosen)
+            rows = [(value_text(value),) for value in line.choices]
+            self.app.push_screen(ChoiceDialog(name, ("",), rows, line.choices, chosen=[line.value]), chosen)
             return
-        value = "" if line.value is None else shown(line.value)
-        dialog = Ask(name, value, hint=line.meaning, check=lambda text: form.check(name, text))
+        value = "" if line.value is None else value_text(line.value)
+        dialog = TextDialog(name, value, hint=line.meaning, check=lambda text: form.check(name, text))
         self.app.push_screen(dialog, typed)
 
 

@@ -12,24 +12,25 @@ from textual.message import Message
 from textual.widgets import Footer, Static
 
 from engine.errors import OpticalError
+from engine.languages import language_name
 from workbench.actions import bindings
+from workbench.context import Context
 from workbench.results.figures import (
     RankedDocument,
     Setting,
-    name_of,
     query_scores,
     query_texts,
     read_ranking,
 )
-from workbench.shell.screen import Watched
-from workbench.widgets.dialogs import Look
+from workbench.shell.screen import BaseScreen
+from workbench.widgets.dialogs import TableDialog
 from workbench.widgets.table import Cell, Column, Table, rank_change
 from workbench.widgets.text import plain, score, signed
 
 VIEWS = ("all queries", "improved", "worse", "changed nothing")
 
 
-class QueriesScreen(Watched):
+class QueriesScreen(BaseScreen):
     """The queries of one language in one run, or in a baseline and another run."""
 
     HELP = (
@@ -37,7 +38,7 @@ class QueriesScreen(Watched):
         "shows the rankings; ✓ marks relevant documents."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("queries")
-    room = "queries"
+    scope = "queries"
 
     class Loaded(Message):
         """The scores of the queries were read, one mapping a run, and what the queries say."""
@@ -53,8 +54,10 @@ class QueriesScreen(Watched):
             super().__init__()
             self.query_id, self.rankings = query, rankings
 
-    def __init__(self, setting: Setting, measure: str, code: str, runs: list[tuple[str, str]]) -> None:
-        super().__init__()
+    def __init__(
+        self, context: Context, setting: Setting, measure: str, code: str, runs: list[tuple[str, str]]
+    ) -> None:
+        super().__init__(context)
         self.setting, self.measure, self.code, self.runs = setting, measure, code, runs
         self.scores: list[dict[str, float]] = []
         self.texts: dict[str, str] = {}
@@ -74,7 +77,7 @@ class QueriesScreen(Watched):
 
     @work(thread=True, exclusive=True, group="queries", exit_on_error=False)
     def _load(self) -> None:
-        results = self.app.results  # type: ignore[attr-defined]
+        results = self.context.results
         try:
             scores = [
                 query_scores(results, self.setting, self.measure, run, self.code).get(self.code, {})
@@ -117,7 +120,7 @@ class QueriesScreen(Watched):
         columns = [Column("Query", max(room, 20)), *columns, *[Column("Id")] * bool(self.texts)]
         self.query_one(Table).show(columns, rows, kept)
         counts = [sum(test(value) for value in change.values()) for test in (_better, _worse)]
-        text = Text(f"{name_of(self.code)}: {self.setting.describe()}, {self.measure}\n")
+        text = Text(f"{language_name(self.code)}: {self.setting.describe()}, {self.measure}\n")
         text.append(" → ".join(name for _, name in self.runs), "bold")
         if both:
             same = len(queries) - sum(counts)
@@ -155,7 +158,7 @@ class QueriesScreen(Watched):
 
     @work(thread=True, exclusive=True, group="rankings", exit_on_error=False)
     def _rank(self, query: str) -> None:
-        results = self.app.results  # type: ignore[attr-defined]
+        results = self.context.results
         try:
             found = [read_ranking(results, self.setting, run, self.code, query) for run, _ in self.runs]
         except OpticalError as error:
@@ -168,7 +171,7 @@ class QueriesScreen(Watched):
         before = {hit.document: hit.rank for hit in message.rankings[0]}
         columns = [Column("Rank", 4, right=True)]
         taken = 5 + 11 * len(self.runs) + 7 * (len(self.runs) - 1)  # by ranks, marks, scores and moves
-        width = max((Look.room(self.app.size.width) - taken) // len(self.runs), 12)
+        width = max((TableDialog.table_width(self.app.size.width) - taken) // len(self.runs), 12)
         for place, (_, name) in enumerate(self.runs):
             columns += [Column("", 1), Column(name, width), Column("Score", 7, right=True)]
             columns += [Column("Move", 6, right=True)] * (place == 1)
@@ -188,7 +191,7 @@ class QueriesScreen(Watched):
         depth = max(map(len, message.rankings), default=0)
         ranks = " → ".join(str(rank or f"below {depth}") for rank in found)
         note = f"{message.query_id}: {self.measure} {values}, first relevant at rank {ranks}"
-        self.app.push_screen(Look(title, columns, rows, note))
+        self.app.push_screen(TableDialog(title, columns, rows, note))
 
 
 def _hit(hit: RankedDocument, before: dict[str, int] | None) -> list[Any]:

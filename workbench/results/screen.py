@@ -12,8 +12,10 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import Static
 
+from engine.durations import age_text
 from engine.errors import OpticalError
 from workbench.actions import bindings
+from workbench.context import Context
 from workbench.data.runs import Snapshot
 from workbench.results.figures import (
     GROUPS,
@@ -26,17 +28,16 @@ from workbench.results.figures import (
 )
 from workbench.results.study_screen import StudyScreen
 from workbench.results.table import TableBuilder
-from workbench.shell.screen import Room
+from workbench.shell.screen import ModeScreen
 from workbench.themes import curve_colours
 from workbench.widgets.bars import SHADES
-from workbench.widgets.dialogs import Choose
+from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Table
-from workbench.widgets.text import age
 
 Test = tuple[Setting, str, str, str]
 
 
-class ResultsScreen(Room):
+class ResultsScreen(ModeScreen):
     """The results."""
 
     HELP = (
@@ -48,7 +49,7 @@ class ResultsScreen(Room):
         "shows a language's queries."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("results")
-    room = "results"
+    scope = "results"
 
     class Loaded(Message):
         """The figures of the chosen runs were read."""
@@ -71,8 +72,8 @@ class ResultsScreen(Room):
             super().__init__()
             self.rows = rows
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self.figures = Figures()
         self.wanted: tuple[list[str], int] | None = None
         self.setting: Setting | None = None
@@ -83,7 +84,7 @@ class ResultsScreen(Room):
         self.tests: dict[Test, RunComparison] = {}
         self.testing: set[Test] = set()
 
-    def body(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """A heading and the table."""
         yield Static(id="heading")
         yield Table(id="results-table", fixed=1, empty="there are no scores to show yet")
@@ -96,7 +97,7 @@ class ResultsScreen(Room):
 
     def runs_changed(self, snapshot: Snapshot) -> None:
         """Read the figures anew when the choice of runs or the database changed."""
-        wanted = (self.bench.chosen_runs, snapshot.revision)
+        wanted = (self.context.chosen_runs, snapshot.revision)
         if wanted != self.wanted:
             before, self.wanted = self.wanted, wanted
             self._load(wanted[0])
@@ -106,14 +107,14 @@ class ResultsScreen(Room):
     @work(thread=True, exclusive=True, group="figures", exit_on_error=False)
     def _load(self, runs: list[str]) -> None:
         try:
-            self.post_message(self.Loaded(load_figures(self.bench.results, runs)))
+            self.post_message(self.Loaded(load_figures(self.context.results, runs)))
         except OpticalError as error:
             self.post_message(self.Loaded(None, str(error)))
 
     @on(Loaded)
     def _loaded(self, message: Loaded) -> None:
         if message.figures is None:
-            self.say(message.problem, "warn")
+            self.show_status(message.problem, "warn")
             return
         if message.figures.table != self.figures.table:
             self.tests.clear()
@@ -148,8 +149,8 @@ class ResultsScreen(Room):
         if self.setting is None:
             heading.update("")
             table.show([], [])
-            chosen = len(self.bench.chosen_runs)
-            self.say("the chosen runs have no scores yet; r chooses others" if chosen else "", "warn")
+            chosen = len(self.context.chosen_runs)
+            self.show_status("the chosen runs have no scores yet; r chooses others" if chosen else "", "warn")
             return
         runs = self.runs
         several = len(self.figures.runs) > 1
@@ -207,24 +208,24 @@ class ResultsScreen(Room):
 
     def _state(self, runs: Sequence[str]) -> None:
         missing = [self.figures.names[run] for run in self.figures.runs if run not in runs]
-        known = self.bench.snapshot.runs if self.bench.snapshot else []
+        known = self.context.runs
         unscored = [
             run["name"]
             for run in known
-            if run["id"] in self.bench.chosen_runs and run["id"] not in self.figures.runs
+            if run["id"] in self.context.chosen_runs and run["id"] not in self.figures.runs
         ]
         reasons = [self._tests(run).reason for run in runs if run != self.base]
         under_way = [run for run in runs if run != self.base and self._key(run) in self.testing]
         if missing and len(self.figures.runs) > 1:
-            self.say(f"not evaluated so, and left out: {', '.join(missing)}", "warn")
+            self.show_status(f"not evaluated so, and left out: {', '.join(missing)}", "warn")
         elif under_way:
-            self.say(f"testing {', '.join(self.figures.names[run] for run in under_way)} …")
+            self.show_status(f"testing {', '.join(self.figures.names[run] for run in under_way)} …")
         elif unscored:
-            self.say(f"without scores, and left out: {', '.join(unscored)}", "warn")
+            self.show_status(f"without scores, and left out: {', '.join(unscored)}", "warn")
         elif any(reasons):
-            self.say(next(reason for reason in reasons if reason), "warn")
+            self.show_status(next(reason for reason in reasons if reason), "warn")
         else:
-            self.say(
+            self.show_status(
                 "▲▼ differ from the baseline at p < .05 after Holm's correction" if len(runs) > 1 else ""
             )
 
@@ -245,7 +246,7 @@ class ResultsScreen(Room):
     def _run_test(self, test: Test) -> None:
         setting, measure, base, run = test
         try:
-            tests = compare_runs(self.bench.results, setting, measure, base, run)
+            tests = compare_runs(self.context.results, setting, measure, base, run)
         except OpticalError as error:
             tests = RunComparison(reason=str(error))
         self.post_message(self.Tested(test, tests))
@@ -258,15 +259,15 @@ class ResultsScreen(Room):
 
     def _open_study(self, snapshot: Snapshot) -> None:
         """Show the study that was chosen, and the reference study to who has no run at all."""
-        chosen = [run for run in snapshot.runs if run["id"] in self.bench.chosen_runs]
+        chosen = [run for run in snapshot.runs if run["id"] in self.context.chosen_runs]
         if not snapshot.runs and not snapshot.problems:
-            self.app.push_screen(StudyScreen(None))
+            self.app.push_screen(StudyScreen(self.context, None))
         elif len(chosen) == 1 and chosen[0].get("kind") == "study":
-            self.app.push_screen(StudyScreen(chosen[0]["id"]))
+            self.app.push_screen(StudyScreen(self.context, chosen[0]["id"]))
 
     def action_study(self) -> None:
         """Show the newest study."""
-        self.app.push_screen(StudyScreen(None))
+        self.app.push_screen(StudyScreen(self.context, None))
 
     def action_choose_runs(self) -> None:
         """Choose runs among those with scores."""
@@ -275,27 +276,28 @@ class ResultsScreen(Room):
     @work(thread=True, exclusive=True, group="list", exit_on_error=False)
     def _list(self) -> None:
         try:
-            self.post_message(self.Listed(runs_with_scores(self.bench.results)))
+            self.post_message(self.Listed(runs_with_scores(self.context.results)))
         except OpticalError as error:
             self.post_message(self.Loaded(None, str(error)))
 
     @on(Listed)
     def _listed(self, message: Listed) -> None:
         rows = [
-            (name, kind, collections, age(created)) for _, name, kind, created, collections in message.rows
+            (name, kind, collections, age_text(created))
+            for _, name, kind, created, collections in message.rows
         ]
         keys = [row[0] for row in message.rows]
 
         def answered(chosen: list[str] | None) -> None:
             if chosen:
-                self.bench.show_results([run for run in keys if run in chosen])
+                self.context.show_results([run for run in keys if run in chosen])
 
         titles = ("Run", "Kind", "Collections", "Age")
-        dialog = Choose("Runs to show", titles, rows, keys, chosen=self.figures.runs, several=True)
+        dialog = ChoiceDialog("Runs to show", titles, rows, keys, chosen=self.figures.runs, several=True)
         self.app.push_screen(dialog, answered)
 
     def action_choose_setting(self) -> None:
-        """Choose collection, protocol, direction and scoring."""
+        """ChoiceDialog collection, protocol, direction and scoring."""
         settings = list(self.figures.table)
         rows = [
             (
@@ -319,7 +321,7 @@ class ResultsScreen(Room):
 
         chosen = [self.setting] if self.setting else []
         self.app.push_screen(
-            Choose("Collection and protocol", titles, rows, settings, chosen=chosen), answered
+            ChoiceDialog("Collection and protocol", titles, rows, settings, chosen=chosen), answered
         )
 
     def action_choose_measure(self) -> None:
@@ -334,13 +336,15 @@ class ResultsScreen(Room):
                 self._fill()
 
         rows = [(name,) for name in measures]
-        self.app.push_screen(Choose("Measure", ("Measure",), rows, measures, chosen=[self.measure]), answered)
+        self.app.push_screen(
+            ChoiceDialog("Measure", ("Measure",), rows, measures, chosen=[self.measure]), answered
+        )
 
     def action_baseline(self) -> None:
         """Take the next run as the baseline."""
         runs = self.figures.runs
         if len(runs) < 2:
-            self.say("choose a second run with r; one of them is the baseline then", "warn")
+            self.show_status("choose a second run with r; one of them is the baseline then", "warn")
             return
         self.base, self.base_chosen = runs[(runs.index(self.base) + 1) % len(runs)], True
         self._fill()
@@ -356,7 +360,7 @@ class ResultsScreen(Room):
         if columns:
             self.sorted_by = (self.sorted_by + 1) % len(columns)
             self._fill()
-            self.say(f"sorted by {columns[self.sorted_by].title}")
+            self.show_status(f"sorted by {columns[self.sorted_by].title}")
 
     def action_reverse(self) -> None:
         """Reverse the order."""
@@ -373,7 +377,9 @@ class ResultsScreen(Room):
 
         if len(self.figures.runs) == 1:
             self.app.push_screen(
-                QueriesScreen(self.setting, self.measure, code, self._named(self.figures.runs[:1]))
+                QueriesScreen(
+                    self.context, self.setting, self.measure, code, self._named(self.figures.runs[:1])
+                )
             )
             return
         runs = [run for run in self.runs if run != self.base]
@@ -381,14 +387,14 @@ class ResultsScreen(Room):
         def show(run: str | None) -> None:
             if run is not None and self.setting is not None:
                 pair = self._named([self.base, run])
-                self.app.push_screen(QueriesScreen(self.setting, self.measure, code, pair))
+                self.app.push_screen(QueriesScreen(self.context, self.setting, self.measure, code, pair))
 
         if len(runs) == 1:
             show(runs[0])
         elif runs:
             rows = [(self.figures.names[run], run) for run in runs]
             title = f"Compare {self.figures.names[self.base]} with"
-            self.app.push_screen(Choose(title, ("Run", "Id"), rows, runs), show)
+            self.app.push_screen(ChoiceDialog(title, ("Run", "Id"), rows, runs), show)
 
     def _named(self, runs: Sequence[str]) -> list[tuple[str, str]]:
         return [(run, self.figures.names[run]) for run in runs]

@@ -14,8 +14,9 @@ from textual.widgets import Footer, Static
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
+from workbench.context import Context
 from workbench.results import study as studies
-from workbench.shell.screen import Watched
+from workbench.shell.screen import BaseScreen
 from workbench.widgets.table import Cell, Column, Table
 
 _TEXT = ("arm", "language", "of", "when")
@@ -23,7 +24,7 @@ OWN = "study"
 REFERENCE = "REFERENCE STUDY, shipped with Optical Workbench; none of it is your own"
 
 
-class StudyScreen(Watched):
+class StudyScreen(BaseScreen):
     """What a study found, one collection and one table at a time."""
 
     HELP = (
@@ -33,7 +34,7 @@ class StudyScreen(Watched):
         "v shows the next table, c the next collection, w what the figures allow to say."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("study")
-    room = "study"
+    scope = "study"
 
     class Loaded(Message):
         """The study was read, or why it was not."""
@@ -42,8 +43,8 @@ class StudyScreen(Watched):
             super().__init__()
             self.loaded, self.problem = loaded, problem
 
-    def __init__(self, run: str | None) -> None:
-        super().__init__()
+    def __init__(self, context: Context, run: str | None) -> None:
+        super().__init__(context)
         self.run = run
         self.loaded: studies.Loaded | None = None
         self.place, self.shown, self.speaking = 0, 0, False
@@ -67,7 +68,7 @@ class StudyScreen(Watched):
     @work(thread=True, exclusive=True, group="study", exit_on_error=False)
     def _load(self) -> None:
         try:
-            self.post_message(self.Loaded(studies.load(self.app.results, self.run)))  # type: ignore[attr-defined]
+            self.post_message(self.Loaded(studies.load(self.context.results, self.run)))
         except OpticalError as error:
             self.post_message(self.Loaded(None, str(error)))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.languages import language_name
 from workbench.results.figures import (
     Figure,
     Figures,
@@ -13,10 +14,9 @@ from workbench.results.figures import (
     Setting,
     group_languages,
     mean_of,
-    name_of,
     resource_gap,
 )
-from workbench.widgets.bars import Drawing, layers
+from workbench.widgets.bars import BarDrawing, draw_bars
 from workbench.widgets.table import Cell, Column
 from workbench.widgets.text import bar, p_value, score, signed
 
@@ -176,17 +176,17 @@ class TableBuilder:
 
     def _bars(
         self, runs: Sequence[str], table: dict[str, dict[str, Figure]], codes: Sequence[str]
-    ) -> Drawing:
+    ) -> BarDrawing:
         """Return the means of the runs over `codes` as one layered bar."""
         values = [(mean_of(table[run], codes), self.paints[run]) for run in runs]
         base, *others = [(value or 0.0, paint) for value, paint in values]
-        return layers(base, others, BARS)
+        return draw_bars(base, others, BARS)
 
     def _rows(
         self, codes: list[str], cells: Any, means: Any, gap_row: list[Any]
     ) -> tuple[list[Any], list[str]]:
         """Return the rows of all languages by group, the means first, and a key for each row."""
-        rows_of = {code: [f"{name_of(code)} {code}", *cells(code)] for code in codes}
+        rows_of = {code: [f"{language_name(code)} {code}", *cells(code)] for code in codes}
 
         def sort_key(code: str) -> Any:
             value = rows_of[code][self.sorted_by] if self.sorted_by < len(rows_of[code]) else ""

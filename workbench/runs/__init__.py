@@ -1,1 +1,1 @@
-"""The Runs screen: the table of runs, their curves, settings and log."""
+"""The Runs screen: a table of the runs, with curves, settings and log of the one under the cursor."""

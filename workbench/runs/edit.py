@@ -16,13 +16,13 @@ from textual.message import Message
 from engine.errors import InputError, OpticalError
 from workbench.data.runs import Run
 from workbench.data.start import last_words, start, started
-from workbench.shell.screen import Room
-from workbench.widgets.dialogs import Confirm, Line
+from workbench.shell.screen import ModeScreen
+from workbench.widgets.dialogs import ConfirmDialog, TextDialog
 
 STATE = "checkpoints/state.safetensors"
 
 
-class Editing(Room):
+class Editing(ModeScreen):
     """The part of the runs screen that changes runs; each change is done in a thread."""
 
     class Done(Message):
@@ -42,7 +42,7 @@ class Editing(Room):
     def refuse(self, sentence: str) -> None:
         """Say why something is not done, for as long as it takes to read."""
         self.refused = time.monotonic()
-        self.say(sentence, "warn")
+        self.show_status(sentence, "warn")
 
     def _ended(self) -> Run | None:
         """Return the run under the cursor if it has ended; a run under way owns its record."""
@@ -66,11 +66,11 @@ class Editing(Room):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.say(f"stopping {run['name']} …")
+                self.show_status(f"stopping {run['name']} …")
                 self._change(lambda: _stop(folder))
 
         consequence = "It is asked to save a checkpoint and end; after a minute it is ended by force."
-        self.app.push_screen(Confirm(f"Stop {run['name']}?", consequence), answered)
+        self.app.push_screen(ConfirmDialog(f"Stop {run['name']}?", consequence), answered)
 
     def action_resume(self) -> None:
         """Ask, then start the process that carries the run on."""
@@ -82,7 +82,7 @@ class Editing(Room):
             return
         folder = run["folder"]
         command = ["optical-workbench", "run", "--resume", run["id"], "--detach"]
-        command += ["--results", str(self.bench.results)]
+        command += ["--results", str(self.context.results)]
         whence = (
             "It goes on from its last saved state, as it was configured."
             if (folder / STATE).is_file()
@@ -93,10 +93,10 @@ class Editing(Room):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.say(f"resuming {run['name']} …")
+                self.show_status(f"resuming {run['name']} …")
                 self._resume(command, folder)
 
-        question = Confirm(f"Resume {run['name']}?", f"{whence}\n\n$ {shlex.join(command)}")
+        question = ConfirmDialog(f"Resume {run['name']}?", f"{whence}\n\n$ {shlex.join(command)}")
         self.app.push_screen(question, answered)
 
     @work(thread=True, group="resume", exit_on_error=False)
@@ -146,21 +146,21 @@ class Editing(Room):
             if line is not None:
                 self._change(lambda: _update(folder, fields(line)))
 
-        self.app.push_screen(Line(f"{what} of {run['name']}", value, hint=hint, check=check), answered)
+        self.app.push_screen(TextDialog(f"{what} of {run['name']}", value, hint=hint, check=check), answered)
 
     def action_delete(self) -> None:
         """Ask, then delete the run's folder."""
         run = self._ended()
         if run is None:
             return
-        folder, runs = run["folder"], self.bench.store.folder
+        folder, runs = run["folder"], self.context.store.folder
 
         def answered(yes: bool | None) -> None:
             if yes:
                 self._change(lambda: _delete(folder, runs))
 
         consequence = f"Its folder {folder} goes, with its checkpoints and scores. This cannot be undone."
-        self.app.push_screen(Confirm(f"Delete {run['name']}?", consequence), answered)
+        self.app.push_screen(ConfirmDialog(f"Delete {run['name']}?", consequence), answered)
 
     @work(thread=True, group="change", exit_on_error=False)
     def _change(self, change: Callable[[], str]) -> None:
@@ -171,7 +171,7 @@ class Editing(Room):
 
     @on(Done)
     def _done(self, message: Done) -> None:
-        self.bench.poll()
+        self.context.poll()
         look = "error" if message.failed else "information"
         self.app.notify(message.sentence, severity=look, markup=False)  # type: ignore[arg-type]
 

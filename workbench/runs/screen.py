@@ -15,17 +15,20 @@ from textual.containers import Container
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Input, Static
 
+from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
+from engine.flatten import flatten
 from workbench.actions import bindings
+from workbench.context import Context
 from workbench.data.log import last_lines
-from workbench.data.runs import Run, Snapshot, difference, encoder_of, flat, headline, languages_of
+from workbench.data.runs import Run, Snapshot, differing_settings, encoder_of, headline, languages_of
 from workbench.runs.curves_model import Curves, Follower
 from workbench.runs.edit import Editing
-from workbench.shell.screen import Room
+from workbench.shell.screen import ModeScreen
 from workbench.themes import curve_colours
-from workbench.widgets.entry import Entry
 from workbench.widgets.table import Cell, Column, Table
-from workbench.widgets.text import age, duration, number, score
+from workbench.widgets.text import number, score
+from workbench.widgets.text_input import TextInput
 
 LOOKS = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
 SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
@@ -43,7 +46,7 @@ Runs are looked for in [b]{folder}[/]; OPTICAL_RESULTS names another results dat
 """
 
 
-class RunsScreen(Editing, Room):
+class RunsScreen(Editing, ModeScreen):
     """The runs."""
 
     HELP = (
@@ -53,7 +56,7 @@ class RunsScreen(Editing, Room):
     )
     # The curves' keys work from the table too.
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs"), *bindings("curves")]
-    room = "runs"
+    scope = "runs"
 
     class Followed(Message):
         """The curves and the log of the shown runs were read."""
@@ -65,8 +68,8 @@ class RunsScreen(Editing, Room):
     class PlotsReady(Message):
         """The plotting library was imported."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self.runs: list[Run] = []
         self.shown: list[Run] = []
         self.marked: dict[str, int] = {}
@@ -74,9 +77,9 @@ class RunsScreen(Editing, Room):
         self.follower = Follower()
         self.curves: dict[str, Curves] = {}
 
-    def body(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """The filter, the table and the details."""
-        yield Entry(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
+        yield TextInput(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
         yield Static(id="greeting")
         with Container(id="runs-body"):
             yield Table(id="runs-table", fixed=3, empty="reading runs …")
@@ -90,8 +93,8 @@ class RunsScreen(Editing, Room):
         super().on_mount()
         self.query_one("#greeting").display = False
         self.query_one("#runs-table").focus()
-        if self.bench.snapshot is None:
-            self.say("reading runs …")
+        if self.context.snapshot is None:
+            self.show_status("reading runs …")
         self.call_after_refresh(self._import_plots)
 
     @work(thread=True, group="plots", exit_on_error=False)
@@ -114,7 +117,7 @@ class RunsScreen(Editing, Room):
         self.query_one("#greeting").display = not self.runs
         self.query_one("#runs-body").display = bool(self.runs)
         if not self.runs:
-            greeting = GREETING.format(folder=self.bench.store.folder)
+            greeting = GREETING.format(folder=self.context.store.folder)
             self.query_one("#greeting", Static).update(greeting)
         known = {run["id"] for run in self.runs}
         self.marked = {run: colour for run, colour in self.marked.items() if run in known}
@@ -142,7 +145,7 @@ class RunsScreen(Editing, Room):
                     run["name"],
                     Cell(run["state"], LOOKS.get(run["state"], "dim")),
                     f"{best[0]} {score(best[1])}" if best else "",
-                    Cell(age(run["created"]), "dim"),
+                    Cell(age_text(run["created"]), "dim"),
                     f"{len(languages)}: {' '.join(languages)}" if len(languages) > 6 else " ".join(languages),
                     run["kind"],
                     encoder_of(run),
@@ -168,25 +171,25 @@ class RunsScreen(Editing, Room):
         """Say what is wrong, else what is known of the run under the cursor."""
         if time.monotonic() - self.refused < READING_SECONDS:
             return
-        problems = self.bench.snapshot.problems if self.bench.snapshot else []
+        problems = self.context.snapshot.problems if self.context.snapshot else []
         if self.refusal:
-            self.say(self.refusal, "warn")
+            self.show_status(self.refusal, "warn")
             return
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            self.say(problems[0] + more, "warn")
+            self.show_status(problems[0] + more, "warn")
             return
         run = self.run_here
         if run is None:
-            self.say()
+            self.show_status()
             return
         way_out = " (r resumes it)" if run["state"] in ("stopped", "failed", "crashed") else ""
         if run["failure"]:
-            self.say(f"{run['id']}: {run['failure']}{way_out}", "bad")
+            self.show_status(f"{run['id']}: {run['failure']}{way_out}", "bad")
             return
         parts = [f"{run['state']}{way_out}"] if way_out else []
         if run["started"] and run["ended"]:
-            parts.append(f"took {duration((run['ended'] - run['started']).total_seconds())}")
+            parts.append(f"took {duration_text((run['ended'] - run['started']).total_seconds())}")
         shown = self.curves.get(run["id"])
         speed = shown.values.get("pairs_per_second") if shown else None
         if speed:
@@ -200,7 +203,7 @@ class RunsScreen(Editing, Room):
         hidden = len(self.runs) - len(self.shown)
         if hidden:
             parts.append(f"{hidden} runs filtered out")
-        self.say(" · ".join([*parts, run["id"]]))
+        self.show_status(" · ".join([*parts, run["id"]]))
 
     @property
     def run_here(self) -> Run | None:
@@ -229,7 +232,7 @@ class RunsScreen(Editing, Room):
     @on(Table.Chosen, "#runs-table")
     def action_results(self) -> None:
         """Go to the results of the marked runs, else of this one."""
-        self.bench.show_results([run["id"] for run in self.chosen()])
+        self.context.show_results([run["id"] for run in self.chosen()])
 
     def _follow(self) -> None:
         here = self.run_here
@@ -275,13 +278,13 @@ class RunsScreen(Editing, Room):
         if run is None:
             return
         rows: list[tuple[Any, Any]] = [
-            (name, _setting(value)) for name, value in flat(run["config"] or {}).items()
+            (name, _setting(value)) for name, value in flatten(run["config"] or {}, first_item=1).items()
         ]
         about = {name: run[name] for name in ("id", "host", "device", "commit", "argv")}
         for name, value in {
             **about,
-            **flat(run["summary"] or {}, "summary"),
-            **flat(run["versions"] or {}),
+            **flatten(run["summary"] or {}, "summary"),
+            **flatten(run["versions"] or {}),
         }.items():
             if value not in (None, {}, []):
                 rows.append((Cell(name, "dim"), _setting(value)))
@@ -364,23 +367,22 @@ class RunsScreen(Editing, Room):
 
     def action_diff(self) -> None:
         """Show the settings in which the marked runs differ."""
-        from workbench.widgets.dialogs import Look
+        from workbench.widgets.dialogs import TableDialog
 
         runs = self._drawn()
         if len(runs) < 2:
             self.refuse("mark a second run with Space; the difference of two or more is shown")
             return
         columns = [Column("Setting"), *(Column(run["name"]) for run in runs)]
-        rows = [(name, *(_setting(value) for value in values)) for name, values in difference(runs)]
+        rows = [(name, *(_setting(value) for value in values)) for name, values in differing_settings(runs)]
         note = "" if rows else "They have the same settings."
-        self.app.push_screen(Look("Settings that differ", columns, rows, note))
+        self.app.push_screen(TableDialog("Settings that differ", columns, rows, note))
 
     def action_plans(self) -> None:
         """Go to this run's plans."""
         run = self.run_here
         if run is not None:
-            self.bench.chosen_runs = [run["id"]]
-            self.bench.action_go("plan")
+            self.context.show_plans([run["id"]])
 
 
 def _setting(value: Any) -> Any:

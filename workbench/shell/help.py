@@ -30,7 +30,7 @@ class KeyMap(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Fill the table, the screen's own keys first."""
-        here = getattr(self.app.screen_stack[-2], "room", "")
+        here = getattr(self.app.screen_stack[-2], "scope", "")
         scopes = sorted(SCOPES, key=lambda scope: scope != here)
         rows: list[tuple[Cell | str, str]] = []
         for scope in scopes:

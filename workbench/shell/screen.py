@@ -1,21 +1,17 @@
-"""What every screen of the app has: the bar with all rooms, a line for sentences, and the footer."""
+"""The base screens: the bar with the modes, the status line, the footer, and reports of worker errors."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widget import Widget
 from textual.widgets import Footer, Static
 from textual.worker import Worker, WorkerState
 
-if TYPE_CHECKING:
-    from workbench.app import Workbench
-    from workbench.data.runs import Snapshot
+from workbench.context import Context
+from workbench.data.runs import Snapshot
 
-ROOMS = {
+MODES = {
     "runs": "Runs",
     "launch": "Launch",
     "results": "Results",
@@ -23,63 +19,68 @@ ROOMS = {
     "ask": "Ask",
     "sql": "SQL",
 }
+"""The modes of the app and their titles, in the order of their keys."""
 
 
-class Watched(Screen[None]):
-    """A screen whose workers never fail in silence: a mistake of ours is said, and the app goes on."""
+class BaseScreen(Screen[None]):
+    """A screen that has the context and reports the errors of its workers.
+
+    Attributes
+    ----------
+    scope : str
+        The screen's scope in `workbench.actions`.
+    """
+
+    scope = ""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Say what a worker failed of."""
+        """Report the error that ended a worker; the app continues."""
         if event.state == WorkerState.ERROR:
             error = event.worker.error
             self.app.notify(f"{type(error).__name__}: {error}", severity="error", markup=False)
 
 
-class Room(Watched):
-    """A mode of the app."""
+class ModeScreen(BaseScreen):
+    """The screen of a mode. A subclass yields its own widgets from `compose_body`."""
 
-    room = ""
-    _said = ("", "")
-
-    @property
-    def bench(self) -> Workbench:
-        """The app."""
-        return self.app  # type: ignore[return-value]
+    _status = ("", "")
 
     def compose(self) -> ComposeResult:
-        """Put the screen's own widgets between the bar and the footer."""
-        yield Static(self._bar(), id="rooms")
-        yield from self.body()
+        """Yield the bar, the screen's own widgets, the status line and the footer."""
+        yield Static(self._mode_bar(), id="modes")
+        yield from self.compose_body()
         yield Static(id="status")
         yield Footer(compact=True, show_command_palette=False)
 
-    def body(self) -> ComposeResult:
+    def compose_body(self) -> ComposeResult:
         """Yield the screen's own widgets."""
-        yield Widget()
+        yield from ()
 
     def on_mount(self) -> None:
-        """Listen for news of the runs."""
-        self.bench.news.subscribe(self, self.runs_changed)
-        if self.bench.snapshot is not None:
-            self.runs_changed(self.bench.snapshot)
+        """Subscribe to updates of the runs."""
+        self.context.subscribe(self, self.runs_changed)
 
     def runs_changed(self, snapshot: Snapshot) -> None:
-        """Take in the runs as they are now."""
+        """Show the runs as they are now. The base class shows none."""
 
-    def say(self, sentence: str = "", look: str = "") -> None:
-        """Put a sentence on the status line; `look` is "", "warn" or "bad"."""
-        if (sentence, look) == self._said:
+    def show_status(self, sentence: str = "", level: str = "") -> None:
+        """Show a sentence on the status line; `level` is "", "warn" or "bad"."""
+        if (sentence, level) == self._status:
             return
-        self._said = sentence, look
+        self._status = sentence, level
         status = self.query_one("#status", Static)
-        status.set_class(look == "warn", "warn")
-        status.set_class(look == "bad", "bad")
+        status.set_class(level == "warn", "warn")
+        status.set_class(level == "bad", "bad")
         status.update(Text(" ".join(sentence.split())))
         status.tooltip = Text(sentence) if sentence else None
 
-    def _bar(self) -> Text:
+    def _mode_bar(self) -> Text:
         bar = Text(no_wrap=True, overflow="ellipsis")
-        for place, (name, title) in enumerate(ROOMS.items(), 1):
-            style = "bold reverse" if name == self.room else ""
+        for place, (name, title) in enumerate(MODES.items(), 1):
+            style = "bold reverse" if name == self.scope else ""
             bar.append(f" {place} {title} ", style)
-        return bar.append(f"  {self.bench.results_name}", "dim")
+        return bar.append(f"  {self.context.results}", "dim")

@@ -1,82 +1,108 @@
-"""Rooms that ask the process with the encoders: replies come as messages, stale ones are ignored."""
+"""Requests of a screen to the warm process; replies are handled in the screen's message loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
-from textual import on
-from textual.message import Message
+from textual import events
+from textual.message_pump import MessagePump
 
+from engine.serving.records import Operation, RunRequest, to_json
+from workbench.context import Context
 from workbench.data.warm_process import Reply
-from workbench.shell.screen import Room
 
-Then = Callable[[Any], None]
+RequestT = TypeVar("RequestT", bound=RunRequest)
+ReplyT = TypeVar("ReplyT")
 
 
-class WarmRoom(Room):
-    """A room with requests to `app.worker`; progress and errors go to its status line."""
+@dataclass
+class _Pending:
+    """A request without its last reply."""
 
-    class Heard(Message):
-        """The process has replied."""
+    then: Callable[[Any], None]
+    quiet: bool
 
-        def __init__(self, reply: Reply) -> None:
-            super().__init__()
-            self.reply = reply
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._waits: dict[int, Then] = {}
-        self._quiet: set[int] = set()
+class WarmRequests:
+    """The requests that a screen has sent to the warm process and that are still unanswered.
 
-    def request(self, op: str, then: Then, *, quiet: bool = False, **parameters: Any) -> int:
-        """Ask for `op`, do `then` with its result, and return the request's number.
+    Parameters
+    ----------
+    screen : MessagePump
+        The screen; all callbacks are called in its message loop.
+    context : Context
+        The results database and the warm process.
+    on_progress : callable
+        Called with a request's number and a sentence on what is being done.
+    on_failure : callable
+        Called with a request's number and the sentence of the error.
+    """
 
-        The progress of a `quiet` one stays off the status line, which may have something to say.
-        """
-        results = str(self.bench.results.absolute())
-        identity = self.bench.worker.request(op, self._hear, results=results, **parameters)
-        self._waits[identity] = then
-        if quiet:
-            self._quiet.add(identity)
-        return identity
+    def __init__(
+        self,
+        screen: MessagePump,
+        context: Context,
+        on_progress: Callable[[int, str], None],
+        on_failure: Callable[[int, str], None],
+    ) -> None:
+        self._screen, self._context = screen, context
+        self._on_progress, self._on_failure = on_progress, on_failure
+        self._pending: dict[int, _Pending] = {}
 
     @property
     def waiting(self) -> bool:
         """Whether a request is unanswered."""
-        return bool(self._waits)
+        return bool(self._pending)
 
-    def give_up(self, identity: int | None) -> None:
-        """Give up a request; its reply will not be heard."""
-        if identity is not None and self._waits.pop(identity, None) is not None:
-            self.bench.worker.cancel(identity)
+    @property
+    def results(self) -> str:
+        """The results database, as requests name it."""
+        return str(self._context.results.absolute())
 
-    def give_up_all(self) -> None:
-        """Give up all requests."""
-        for identity in list(self._waits):
-            self.give_up(identity)
+    def send(
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        then: Callable[[ReplyT], None],
+        *,
+        quiet: bool = False,
+    ) -> int:
+        """Send a request and return its number; `then` is called with the reply.
 
-    def failed(self, identity: int, sentence: str) -> None:
-        """Take in that a request has failed."""
-        self.say(sentence, "bad")
+        The progress of a `quiet` request is not reported.
+        """
+        number = self._context.warm.request(operation.name, self._post, **to_json(request))
+        self._pending[number] = _Pending(lambda result: then(operation.read_reply(result)), quiet)
+        return number
 
-    def _hear(self, reply: Reply) -> None:
-        self.post_message(self.Heard(reply))  # in the worker's thread
+    def cancel(self, number: int | None) -> None:
+        """Cancel a request, if it is unanswered; none of its callbacks is called any more."""
+        if number is not None and self._pending.pop(number, None) is not None:
+            self._context.warm.cancel(number)
 
-    @on(Heard)
-    def _heard(self, message: Heard) -> None:
-        reply = message.reply
-        if reply.id not in self._waits:
-            return
-        if not reply.last and reply.id in self._quiet:
+    def cancel_all(self) -> None:
+        """Cancel all requests that are unanswered."""
+        for number in list(self._pending):
+            self.cancel(number)
+
+    def _post(self, reply: Reply) -> None:
+        """Hand a reply to the screen's message loop. Called in a thread of the warm process's client."""
+        self._screen.post_message(events.Callback(partial(self._receive, reply)))
+
+    def _receive(self, reply: Reply) -> None:
+        pending = self._pending.get(reply.id)
+        if pending is None:
             return
         if not reply.last:
-            counted = f" {reply.done:,} of {reply.total:,}" if reply.total else ""
-            self.say(f"{reply.progress}{counted}     Esc gives it up")
+            if not pending.quiet:
+                counted = f" {reply.done:,} of {reply.total:,}" if reply.total else ""
+                self._on_progress(reply.id, f"{reply.progress}{counted}")
             return
-        then = self._waits.pop(reply.id)
-        self._quiet.discard(reply.id)
+        del self._pending[reply.id]
         if reply.error:
-            self.failed(reply.id, reply.error)
+            self._on_failure(reply.id, reply.error)
         else:
-            then(reply.result)
+            pending.then(reply.result)

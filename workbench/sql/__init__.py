@@ -1,1 +1,1 @@
-"""The SQL screen: queries to the results database."""
+"""The SQL screen: SQL statements on the results database."""

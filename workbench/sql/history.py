@@ -1,15 +1,15 @@
-"""The questions asked before, kept in a file of the user's cache; the newest first, each once."""
+"""The history of SQL statements: a file in the user's cache folder, newest first, without repetitions."""
 
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
+from engine.errors import OpticalError
 from engine.paths import cache_home
 
-KEPT = 200
+MAX_STATEMENTS = 200
 
 
 def _file() -> Path:
@@ -17,7 +17,7 @@ def _file() -> Path:
 
 
 def read_history() -> list[str]:
-    """Return the questions; none when there is no readable file."""
+    """Return the statements, newest first; an empty list if there is no readable file."""
     try:
         found = json.loads(_file().read_text("utf-8"))
     except (OSError, ValueError):
@@ -25,12 +25,11 @@ def read_history() -> list[str]:
     return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
-def remember(sql: str) -> None:
-    """Put `sql` in front; a cache that cannot be written is no reason to complain."""
-    kept = [sql, *(text for text in read_history() if text != sql)][:KEPT]
-    file = _file()
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(kept, ensure_ascii=False, indent=1), "utf-8")
-        temporary.replace(file)
+def add_to_history(sql: str) -> None:
+    """Put `sql` first. Errors of writing are ignored, since the history is not essential."""
+    from engine.results.run_folder import write_atomically
+
+    kept = [sql, *(text for text in read_history() if text != sql)][:MAX_STATEMENTS]
+    with suppress(OSError, OpticalError):
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(_file(), json.dumps(kept, ensure_ascii=False, indent=1).encode())

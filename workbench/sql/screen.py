@@ -1,4 +1,4 @@
-"""SQL: an editor with the schema beside it, and the answer in a table that scrolls however long it is."""
+"""The SQL screen: an editor, the schema next to it, and the rows of the statement that ran last."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from textual.worker import Worker, WorkerState
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
+from workbench.context import Context
 from workbench.data.runs import Snapshot
-from workbench.shell.screen import Room
-from workbench.sql.history import read_history, remember
-from workbench.sql.query import MOST_ROWS, Answer, Question, schema
-from workbench.widgets.dialogs import Choose, Line
-from workbench.widgets.entry import in_order
+from workbench.shell.screen import ModeScreen
+from workbench.sql.history import add_to_history, read_history
+from workbench.sql.statement import MAX_ROWS, Statement, StatementResult, read_schema
+from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 from workbench.widgets.table import Column, Table
+from workbench.widgets.text_input import run_bound_action
 
-FIRST = """\
+FIRST_STATEMENT = """\
 SELECT name, collection, measure, value, languages
 FROM leaderboard
 WHERE measure = 'RR'
@@ -33,33 +34,36 @@ ORDER BY value DESC"""
 _NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "NUMBER")
 
 
-class Editor(TextArea):
-    """The question. F5 runs it from anywhere on the screen."""
+class SqlEditor(TextArea):
+    """The editor of the statement."""
 
-    HELP = "**Editor.** Write one SQL statement; F5 or Ctrl+J runs it, F8 brings earlier ones back."
+    HELP = "**Editor.** Write one SQL statement. F5 or Ctrl+J runs it, F8 lists statements that ran before."
 
     async def on_key(self, event: events.Key) -> None:
-        """Take keys in their order."""
-        await in_order(self, event)
+        """Handle keys in the order in which they were typed."""
+        await run_bound_action(self, event)
 
 
-class SqlScreen(Room):
-    """Questions to the database."""
+class SqlScreen(ModeScreen):
+    """Runs SQL statements on the results database."""
 
+    CSS_PATH = "sql.tcss"
     HELP = (
-        "**SQL.** The database is opened read-only for each question and closed again, so runs are never "
-        "kept waiting. Enter on a table or column of the schema puts its name into the editor. An answer "
-        "shows at most a million rows; an export has all."
+        "**SQL.** The database is opened read-only for each statement and closed again, so runs never wait "
+        "for it. Enter on a table or column of the schema inserts its name into the editor. At most a "
+        "million rows are shown; an export writes all rows."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("sql")
-    room = "sql"
+    scope = "sql"
 
-    class Answered(Message):
-        """The answer came, or why there is none."""
+    class Finished(Message):
+        """A statement finished: with rows, or with a sentence only."""
 
-        def __init__(self, question: Question, answer: Answer | None, sentence: str, failed: bool) -> None:
+        def __init__(
+            self, statement: Statement | None, result: StatementResult | None, sentence: str, failed: bool
+        ) -> None:
             super().__init__()
-            self.question, self.answer, self.sentence, self.failed = question, answer, sentence, failed
+            self.statement, self.result, self.sentence, self.failed = statement, result, sentence, failed
 
     class SchemaRead(Message):
         """The schema was read."""
@@ -68,44 +72,44 @@ class SqlScreen(Room):
             super().__init__()
             self.tables = tables
 
-    class Remembered(Message):
-        """The earlier questions were read."""
+    class HistoryRead(Message):
+        """The history was read."""
 
-        def __init__(self, texts: list[str]) -> None:
+        def __init__(self, statements: list[str]) -> None:
             super().__init__()
-            self.texts = texts
+            self.statements = statements
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.question: Question | None = None
-        self.answered = ""
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.running: Statement | None = None
+        self.shown_sql = ""
         self.tables: dict[str, list[tuple[str, str]]] = {}
 
-    def body(self) -> ComposeResult:
-        """Schema and editor above, the answer below."""
+    def compose_body(self) -> ComposeResult:
+        """Yield the schema and the editor, and the rows below them."""
         with Horizontal(id="sql-top"):
             tree: Tree[str] = Tree("schema", id="sql-schema")
             tree.show_root = False
             yield tree
-            yield Editor(FIRST, id="sql-editor", tab_behavior="focus", show_line_numbers=False)
-        yield Table(id="sql-answer", fixed=0, empty="F5 runs the question above")
+            yield SqlEditor(FIRST_STATEMENT, id="sql-editor", tab_behavior="focus", show_line_numbers=False)
+        yield Table(id="sql-rows", fixed=0, empty="F5 runs the statement above")
 
     def on_mount(self) -> None:
-        """Begin in the editor."""
+        """Focus the editor."""
         super().on_mount()
-        self.query_one(Editor).focus()
+        self.query_one(SqlEditor).focus()
 
     def runs_changed(self, snapshot: Snapshot) -> None:
-        """Read the schema once there is a database."""
+        """Read the schema as soon as there is a database."""
         if not self.tables:
             self._read_schema()
 
     @work(thread=True, exclusive=True, group="schema", exit_on_error=False)
     def _read_schema(self) -> None:
         try:
-            self.post_message(self.SchemaRead(schema(self.bench.results)))
+            self.post_message(self.SchemaRead(read_schema(self.context.results)))
         except OpticalError as error:
-            self.post_message(self.Answered(Question(self.bench.results, ""), None, str(error), True))
+            self.post_message(self.Finished(None, None, str(error), True))
 
     @on(SchemaRead)
     def _show_schema(self, message: SchemaRead) -> None:
@@ -120,115 +124,115 @@ class SqlScreen(Room):
     @on(Tree.NodeSelected)
     def _insert(self, message: Tree.NodeSelected[str]) -> None:
         if message.node.data and not message.node.children:
-            self.query_one(Editor).insert(message.node.data)
+            self.query_one(SqlEditor).insert(message.node.data)
 
-    def action_ask(self) -> None:
-        """Ask what stands in the editor."""
-        sql = self.query_one(Editor).text.strip()
-        if not sql or self.question is not None:
-            self.say(
-                "type a question first" if not sql else "a question is under way; Esc cancels it", "warn"
-            )
-            return
-        self.question = Question(self.bench.results, sql)
-        self.say("asking … Esc cancels")
-        self._ask(self.question, None)
+    def action_run(self) -> None:
+        """Run the statement in the editor."""
+        sql = self.query_one(SqlEditor).text.strip()
+        if not sql:
+            self.show_status("type a statement first", "warn")
+        elif self.running is not None:
+            self.show_status("a statement is running; Esc cancels it", "warn")
+        else:
+            self.running = Statement(self.context.results, sql)
+            self.show_status("running … Esc cancels")
+            self._run_statement(self.running, None)
 
-    @work(thread=True, group="ask", exit_on_error=False)
-    def _ask(self, question: Question, path: Path | None) -> None:
+    @work(thread=True, group="statement", exit_on_error=False)
+    def _run_statement(self, statement: Statement, path: Path | None) -> None:
+        """Run a statement, and write its rows to `path` or show them."""
         start = time.perf_counter()
         try:
             if path is not None:
-                count = question.export(path)
-                self.post_message(self.Answered(question, None, f"{count:,} rows written to {path}", False))
+                count = statement.export(path)
+                self.post_message(self.Finished(statement, None, f"{count:,} rows written to {path}", False))
                 return
-            answer = question.fetch()
-            remember(question.sql)
-            rows = f"the first {MOST_ROWS:,} rows" if answer.cut else f"{len(answer.rows):,} rows"
-            words = f"{rows}, {len(answer.columns)} columns, {time.perf_counter() - start:.2f} s"
-            self.post_message(self.Answered(question, answer, words, False))
+            result = statement.fetch()
+            add_to_history(statement.sql)
+            rows = f"the first {MAX_ROWS:,} rows" if result.cut else f"{len(result.rows):,} rows"
+            sentence = f"{rows}, {len(result.columns)} columns, {time.perf_counter() - start:.2f} s"
+            self.post_message(self.Finished(statement, result, sentence, False))
         except OpticalError as error:
-            self.post_message(self.Answered(question, None, str(error), True))
+            self.post_message(self.Finished(statement, None, str(error), True))
 
-    @on(Answered)
-    def _show(self, message: Answered) -> None:
-        if message.question is self.question:
-            self.question = None
-        if message.answer is not None:
-            answer = message.answer
-            self.answered = message.question.sql
+    @on(Finished)
+    def _show_result(self, message: Finished) -> None:
+        if message.statement is self.running:
+            self.running = None
+        if message.statement is not None and message.result is not None:
+            self.shown_sql = message.statement.sql
             columns = [
                 Column(name, right=kind.startswith(_NUMBERS) or "INT" in kind)
-                for name, kind in zip(answer.columns, answer.types, strict=True)
+                for name, kind in zip(message.result.columns, message.result.types, strict=True)
             ]
-            table = self.query_one("#sql-answer", Table)
+            table = self.query_one("#sql-rows", Table)
             table.cursor = 0
             table.empty = "no rows"
-            table.show(columns, answer.rows)
-            table.refresh()  # the cursor, should the answer be the same as before
+            table.show(columns, message.result.rows)
+            table.refresh()  # moves the cursor back even if the rows are the same as before
             table.scroll_home(animate=False)
-        self.say(message.sentence, "bad" if message.failed else "")
+        self.show_status(message.sentence, "bad" if message.failed else "")
 
     def action_cancel(self) -> None:
-        """Cancel the question under way."""
-        if self.question is not None:
-            self.question.cancel()
-            self.say("cancelling …")
+        """Cancel the statement that is running."""
+        if self.running is not None:
+            self.running.cancel()
+            self.show_status("cancelling …")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Let the next question be asked after one that failed of a mistake of ours."""
+        """Report the error that ended a worker, and allow the next statement to run."""
         super().on_worker_state_changed(event)
-        if event.state == WorkerState.ERROR and event.worker.group == "ask":
-            self.question = None
+        if event.state == WorkerState.ERROR and event.worker.group == "statement":
+            self.running = None
 
     @on(events.Unmount)
-    def _leave(self) -> None:
-        if self.question is not None:
-            self.question.cancel()
+    def _cancel_on_unmount(self) -> None:
+        if self.running is not None:
+            self.running.cancel()
 
     def action_history(self) -> None:
-        """Choose an earlier question."""
-        self._remember()
+        """Choose a statement that ran before."""
+        self._read_history()
 
     @work(thread=True, exclusive=True, group="history", exit_on_error=False)
-    def _remember(self) -> None:
-        self.post_message(self.Remembered(read_history()))
+    def _read_history(self) -> None:
+        self.post_message(self.HistoryRead(read_history()))
 
-    @on(Remembered)
-    def _choose(self, message: Remembered) -> None:
-        if not message.texts:
-            self.say("no question was asked before", "warn")
+    @on(HistoryRead)
+    def _choose_from_history(self, message: HistoryRead) -> None:
+        if not message.statements:
+            self.show_status("no statement ran before", "warn")
             return
 
-        def answered(place: int | None) -> None:
+        def load(place: int | None) -> None:
             if place is not None:
-                self.query_one(Editor).load_text(message.texts[place])
-                self.query_one(Editor).focus()
+                self.query_one(SqlEditor).load_text(message.statements[place])
+                self.query_one(SqlEditor).focus()
 
-        rows = [(" ".join(text.split())[:300],) for text in message.texts]
-        self.app.push_screen(Choose("Earlier questions", ("Question",), rows, range(len(rows))), answered)
+        rows = [(" ".join(text.split())[:300],) for text in message.statements]
+        dialog = ChoiceDialog("Earlier statements", ("Statement",), rows, range(len(rows)))
+        self.app.push_screen(dialog, load)
 
     def action_export(self) -> None:
-        """Ask for a file name, and write the whole answer there."""
-        if not self.answered or self.question is not None:
-            self.say("run a question first; its answer is what is written", "warn")
+        """Ask for a file name, and write all rows of the statement there."""
+        if not self.shown_sql or self.running is not None:
+            self.show_status("run a statement first; its rows are what is exported", "warn")
             return
 
-        def answered(name: str | None) -> None:
+        def export(name: str | None) -> None:
             if name:
-                self.question = Question(self.bench.results, self.answered)
-                self.say(f"writing {name} … Esc cancels")
-                self._ask(self.question, Path(name).expanduser())
+                self.running = Statement(self.context.results, self.shown_sql)
+                self.show_status(f"writing {name} … Esc cancels")
+                self._run_statement(self.running, Path(name).expanduser())
 
-        hint = "The question is asked again and all its rows are written, as CSV or Parquet."
-        self.app.push_screen(Line("Export to", "answer.csv", hint=hint, check=_check_name), answered)
+        hint = "The statement runs again, and all its rows are written as CSV or Parquet."
+        self.app.push_screen(TextDialog("Export to", "rows.csv", hint=hint, check=_check_name), export)
 
 
 def _check_name(name: str) -> str | None:
+    """Return why a file of this name cannot be written, or None."""
     if Path(name).suffix not in (".csv", ".parquet"):
         return "end the name with .csv or .parquet"
-    return (
-        f"{name} exists and would be replaced; choose another name"
-        if Path(name).expanduser().exists()
-        else None
-    )
+    if Path(name).expanduser().exists():
+        return f"{name} exists and would be replaced; choose another name"
+    return None

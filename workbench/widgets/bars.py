@@ -16,13 +16,13 @@ Bar = tuple[float, str]
 
 
 @dataclass(frozen=True)
-class Drawing:
+class BarDrawing:
     """Characters in colours for one cell of a table: text, its colour and its ground ("": as the line's)."""
 
     parts: tuple[tuple[str, str, str], ...]
 
 
-def layers(base: Bar, others: Sequence[Bar], width: int) -> Drawing:
+def draw_bars(base: Bar, others: Sequence[Bar], width: int) -> BarDrawing:
     """Draw the bar of `base` on `width` cells that stand for 1, and where the others end.
 
     Beyond the baseline's end, a stretch has the colour of the shortest bar that reaches it. Before that end,
@@ -48,7 +48,7 @@ def layers(base: Bar, others: Sequence[Bar], width: int) -> Drawing:
         count = len(list(takewhile(shown[0].__eq__, shown))) if shown[0] else 0
         return _BLOCKS[count], shown[0], "" if count == 8 else _most(shown[count:])
 
-    return Drawing(tuple(cell(range(8 * place, 8 * place + 8)) for place in range(width)))
+    return BarDrawing(tuple(cell(range(8 * place, 8 * place + 8)) for place in range(width)))
 
 
 def _first(ends: list[tuple[int, str]], place: int) -> str:

@@ -13,11 +13,11 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from workbench.widgets.entry import Entry
 from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.text_input import TextInput
 
 
-class Confirm(ModalScreen[bool]):
+class ConfirmDialog(ModalScreen[bool]):
     """Ask before something that cannot be undone."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,7 +37,7 @@ class Confirm(ModalScreen[bool]):
             yield Static("y  yes     n, Esc, Enter  no", classes="keys")
 
 
-class Line(ModalScreen[str | None]):
+class TextDialog(ModalScreen[str | None]):
     """Ask for one line of text; `check` returns a sentence when the text will not do."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
@@ -59,7 +59,7 @@ class Line(ModalScreen[str | None]):
             dialog.border_title = self.heading
             if self.hint:
                 yield Static(Text(self.hint), classes="sentence")
-            yield Entry(self.value, select_on_focus=False)
+            yield TextInput(self.value, select_on_focus=False)
             yield Static(classes="wrong")
             yield Static("Enter  take it     Esc  leave it", classes="keys")
 
@@ -73,7 +73,7 @@ class Line(ModalScreen[str | None]):
             self.dismiss(event.value)
 
 
-class Choose(ModalScreen[Any]):
+class ChoiceDialog(ModalScreen[Any]):
     """Choose one row of a list, or several with Space; typing narrows the list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -103,7 +103,7 @@ class Choose(ModalScreen[Any]):
         """Show the list."""
         with Vertical(classes="dialog tall-dialog") as dialog:
             dialog.border_title = self.heading
-            yield Entry(placeholder="type to narrow the list")
+            yield TextInput(placeholder="type to narrow the list")
             empty = "nothing listed fits; Enter takes what is typed" if self.typed else "nothing fits"
             yield Table(id="choices", fixed=0, empty=empty)
             yield Static(id="doing", classes="sentence")
@@ -128,7 +128,7 @@ class Choose(ModalScreen[Any]):
         """Show the rows as they are now; what was typed, marked and come to stays."""
         self._fill(self.query_one(Input).value)
 
-    def say(self, sentence: str) -> None:
+    def show_status(self, sentence: str) -> None:
         """Say what is being done."""
         self.query_one("#doing", Static).update(Text(sentence))
 
@@ -180,7 +180,7 @@ class Choose(ModalScreen[Any]):
             self.dismiss(key)
 
 
-class Look(ModalScreen[None]):
+class TableDialog(ModalScreen[None]):
     """Show a table and nothing else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "dismiss", "Close")]
@@ -192,7 +192,7 @@ class Look(ModalScreen[None]):
         self.heading, self.columns, self.rows, self.note = title, columns, rows, note
 
     @staticmethod
-    def room(width: int) -> int:
+    def table_width(width: int) -> int:
         """Return the cells that the table has on a screen of `width`."""
         return min(int(0.9 * width), 180) - 7  # less border, padding and scrollbar
 

@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from workbench.actions import bindings
-from workbench.widgets.bars import Drawing
+from workbench.widgets.bars import BarDrawing
 from workbench.widgets.text import fit, plain
 
 _SAMPLE = 200  # rows that are looked at for the width of a column
@@ -236,7 +236,7 @@ class Table(ScrollView, can_focus=True):
         return line
 
     def _segment(self, place: int, value: Any, style: Style) -> list[Segment]:
-        if isinstance(value, Drawing):
+        if isinstance(value, BarDrawing):
             drawn = [
                 Segment(text, style + Style(color=colour or None, bgcolor=ground or None))
                 for text, colour, ground in value.parts

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
 LEFT_TO_RIGHT = "\u200e"
-
-
-def now() -> datetime:
-    """Return the time in UTC, without a zone, as the database holds times."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def plain(value: Any) -> str:
@@ -91,19 +86,6 @@ def signed(value: float) -> str:
 def p_value(value: float) -> str:
     """Return a p value as papers print it."""
     return "<.001" if value < 0.001 else f"{value:.3f}".lstrip("0") if value < 1 else "1"
-
-
-def age(then: datetime | None, at: datetime | None = None) -> str:
-    """Return how long ago `then` (UTC, no zone) was: ``12 s``, ``5 min``, ``3 h``, ``9 d``."""
-    return "" if then is None else duration(((at or now()) - then).total_seconds())
-
-
-def duration(seconds: float) -> str:
-    """Return a stretch of time in its largest fitting unit."""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size or (unit != "min" and seconds >= 1.5 * size):
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def bar(value: float, width: int, low: float = 0.0, high: float = 1.0) -> str:

@@ -20,8 +20,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from engine.bitext.files import find
-from engine.collections.text_files import read_numbered, read_objects, read_rows, text_of
+from engine.bitext.files import find, numbered_lines, numbered_objects
+from engine.collections.text_files import read_rows, text_of
 from engine.collections.training_questions.question import TrainingQuestion
 from engine.collections.training_questions.text_tables import read_texts
 from engine.config.teacher import QuestionSource
@@ -69,7 +69,7 @@ def _triples(path: Path) -> Iterator[_Example]:
 
 
 def _colbert(path: Path) -> Iterator[_Example]:
-    for number, line in read_numbered(path):
+    for number, line in numbered_lines(path, blank=False):
         entry = _json(line, path, number)
         if not isinstance(entry, list) or len(entry) < 2:
             raise InputError("a line should be a list [qid, pid, ...]", path=path, line=number)
@@ -85,7 +85,7 @@ def _colbert(path: Path) -> Iterator[_Example]:
 
 
 def _pylate(path: Path) -> Iterator[_Example]:
-    for number, record in read_objects(path):
+    for number, record in numbered_objects(path):
         question = text_of(record, ("query_id",), path, number)
         names = _listed(record, "document_ids", path, number)
         scores = _scores(_listed(record, "scores", path, number), path, number)

@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from engine.bitext.files import find
-from engine.collections.text_files import read_objects, read_rows, text_of
+from engine.bitext.files import find, numbered_objects
+from engine.collections.text_files import read_rows, text_of
 from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import QuestionSource
 from engine.errors import InputError
@@ -55,7 +55,7 @@ def _triples(path: Path) -> Iterator[_Parts]:
 
 
 def _tevatron(path: Path) -> Iterator[_Parts]:
-    for number, record in read_objects(path):
+    for number, record in numbered_objects(path):
         text = text_of(record, ("query",), path, number).strip()
         topic = text_of(record, ("query_id", "query"), path, number)
         answers = _passages(record, "positive_passages", path, number)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from engine.bitext.files import find
-from engine.collections.text_files import read_numbered, read_objects, text_of
+from engine.bitext.files import find, numbered_lines, numbered_objects
+from engine.collections.text_files import text_of
 from engine.errors import InputError
 
 
@@ -56,11 +56,11 @@ def read_texts(name: str, wanted: Iterable[tuple[str, int]], examples: Path) -> 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
     if ".jsonl" in path.suffixes:
-        for number, record in read_objects(path):
+        for number, record in numbered_objects(path):
             identity = text_of(record, ("query_id", "document_id", "_id", "id"), path, number)
             yield number, identity, text_of(record, ("text",), path, number)
         return
-    for number, line in read_numbered(path):
+    for number, line in numbered_lines(path, blank=False):
         identity, tab, text = line.partition("\t")
         if not tab:
             raise InputError("a line should be an id, a tab and a text", path=path, line=number)

@@ -24,9 +24,7 @@ def _language_of(name: str) -> str | None:
 
 def _files() -> list[PublishedFile]:
     return [
-        published_file(
-            f"https://tico-19.github.io/data/TM/{name}", "tico-19", name, language(locale).code
-        )
+        published_file(f"https://tico-19.github.io/data/TM/{name}", "tico-19", name, language(locale).code)
         for locale in _LOCALES
         for name in (f"all.en-{locale}.tmx.zip",)
     ]

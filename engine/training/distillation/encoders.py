@@ -12,6 +12,7 @@ from engine.encoders.checkpoints import saved_config
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.errors import InputError
+from engine.extensions.scorings import SCORINGS
 
 #: The settings that decide in which space token vectors lie.
 _SPACE = ("checkpoint", "centring", "projection", "projection_dim")
@@ -50,11 +51,12 @@ def load_encoders(
                 f"loss.{name} compares sentence vectors, which have width {student.width} in the student and "
                 f"{teacher.width} in the teacher; set it to 0"
             )
-    asked = config.evaluation.documents == "teacher" and "dense" in config.evaluation.scoring
-    if asked and config.collections and student.width != teacher.width:
+    asked = [name for name in config.evaluation.scoring if SCORINGS[name].compares == "sentences"]
+    searched = config.collections and config.evaluation.documents == "teacher"
+    if asked and searched and student.width != teacher.width:
         raise InputError(
-            f"evaluation.scoring = 'dense' compares sentence vectors, which have width {student.width} in "
-            f"the student and {teacher.width} in the teacher; take 'maxsim'"
+            f"evaluation.scoring = '{asked[0]}' compares sentence vectors, which have width {student.width} "
+            f"in the student and {teacher.width} in the teacher; choose a scoring of token vectors"
         )
     if all(getattr(wanted, name) == getattr(config.teacher, name) for name in _SPACE):
         student.mean.copy_(teacher.mean)

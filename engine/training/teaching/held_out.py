@@ -11,6 +11,7 @@ from torch import Tensor
 from engine.bitext.split import sentence_key
 from engine.collections.training_questions.question import TrainingQuestion
 from engine.encoders.encoder import Encoder
+from engine.extensions.scorings import SCORINGS
 from engine.retrieval.blocks import dense_blocks, token_blocks
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import sentence_vectors, token_vectors
@@ -63,7 +64,8 @@ class HeldOutQuestions:
         return figures
 
     def _encode(self, encoder: Encoder, texts: Sequence[str], role: str) -> TokenStore | Tensor:
-        compute = token_vectors if self.scoring == "maxsim" else sentence_vectors
+        tokens = SCORINGS[self.scoring].compares == "tokens"
+        compute = token_vectors if tokens else sentence_vectors
         found: TokenStore | Tensor = compute(
             encoder, texts, "query" if role == "query" else "passage", batch_size=32, precision=self.precision
         )

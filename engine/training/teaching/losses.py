@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.config.teacher import TeacherLossConfig
 from engine.encoders.encoder import Encoded
-from engine.retrieval.maxsim import maxsim_scores
+from engine.extensions.scorings import SCORINGS
 from engine.training.losses.score_kl import score_divergence
 
 
@@ -41,14 +41,13 @@ class Scored:
 
 
 def scores_of(scoring: str, questions: Encoded, passages: Encoded) -> Tensor:
-    """Return the scores (B, N) of passages: MaxSim averaged over query tokens, or cosines.
+    """Return the scores (B, N) of passages under one of `engine.extensions.scorings.TRAINED_SCORINGS`.
 
     MaxSim is that of ColBERT (Khattab and Zaharia 2020, arXiv 2004.12832, equation 3), divided by the number
     of query tokens; with [MASK] expansion to 32 tokens that is a constant factor.
     """
-    if scoring == "dense":
-        return questions.sentences @ passages.sentences.T
-    return maxsim_scores(questions.tokens, questions.mask, passages.tokens, passages.mask)
+    scores: Tensor = SCORINGS[scoring].resolve_batch_scores()(questions, passages)
+    return scores
 
 
 class TeacherLoss:

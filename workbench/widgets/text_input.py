@@ -7,7 +7,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 
-async def in_order(widget: Widget, event: events.Key) -> None:
+async def run_bound_action(widget: Widget, event: events.Key) -> None:
     """Do at once what a key is bound to, if it is no letter; for the ``on_key`` of what takes text.
 
     Textual lets a key that is no letter travel from the widget up to the app before it is looked up, while
@@ -21,9 +21,9 @@ async def in_order(widget: Widget, event: events.Key) -> None:
         await widget.app.run_action(bound.binding.action, default_namespace=bound.node)
 
 
-class Entry(Input):
+class TextInput(Input):
     """A line for text."""
 
     async def on_key(self, event: events.Key) -> None:
         """Take keys in their order."""
-        await in_order(self, event)
+        await run_bound_action(self, event)

@@ -1,0 +1,21 @@
+"""The inverse document frequencies that a run's marginals were made from, kept with its checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+FREQUENCIES_FILE = "idf.safetensors"
+
+
+def save_frequencies(idf: Tensor, folder: Path) -> None:
+    """Write the inverse document frequencies (V,) of all pieces to `folder`."""
+    save_file({"idf": idf.contiguous()}, str(folder / FREQUENCIES_FILE))
+
+
+def load_frequencies(folder: Path) -> Tensor | None:
+    """Return what `save_frequencies` wrote to `folder`, or None."""
+    path = folder / FREQUENCIES_FILE
+    return load_file(str(path))["idf"] if path.is_file() else None

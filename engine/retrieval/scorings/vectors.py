@@ -1,0 +1,28 @@
+"""Scorings of an encoder's vectors."""
+
+from engine.extensions.scorings import Scoring
+
+MAXSIM = Scoring(
+    name="maxsim",
+    meaning="late interaction: the mean over query tokens of the largest product with a document token",
+    compares="tokens",
+    search="engine.retrieval.maxsim:find_maxsim",
+    batch_scores="engine.retrieval.maxsim:encoded_maxsim",
+)
+
+DENSE = Scoring(
+    name="dense",
+    meaning="cosine of sentence vectors",
+    compares="sentences",
+    search="engine.retrieval.dense:find_dense",
+    batch_scores="engine.retrieval.dense:encoded_products",
+)
+
+DENSE_IVF = Scoring(
+    name="dense-ivf",
+    meaning="cosine of sentence vectors, searched in FAISS's inverted lists: faster for pools of millions, "
+    "but documents outside the lists that are searched are not found",
+    compares="sentences",
+    search="engine.retrieval.inverted:find_in_lists",
+    settings=("probes",),
+)

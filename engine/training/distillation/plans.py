@@ -1,0 +1,37 @@
+"""Transport plans of a few held-out pairs, which are stored with the run."""
+
+from __future__ import annotations
+
+from engine.evaluation.plan_rows import PlanRow, plan_row
+from engine.training.distillation.distillation import Distillation
+
+#: Number of pairs of each language whose plans are stored.
+PLANS = 8
+
+
+def held_out_plans(distillation: Distillation) -> list[PlanRow]:
+    """Return the plans of the first held-out pairs of every language."""
+    rows = []
+    student = distillation.student
+    for language, examples in distillation.held_out.examples.items():
+        chosen = examples[:PLANS]
+        plan = distillation.held_out.plan(student, chosen)
+        for index, example in enumerate(chosen):
+            source = distillation.tokens[distillation.held_out.role][example.text].ids
+            if student.config.query_expansion:
+                source = source + [student.tokenizer.mask_token_id] * (plan.plan.shape[1] - len(source))
+            store = distillation.vectors
+            start, stop = (int(store.store.offsets[example.target + k]) for k in (0, 1))
+            rows.append(
+                plan_row(
+                    plan,
+                    index,
+                    pair=f"{language}:{example.target}",
+                    language=language,
+                    source_text=example.text,
+                    target_text=distillation.english[example.target],
+                    source_tokens=student.pieces(source),
+                    target_tokens=distillation.teacher.pieces(store.ids[start:stop].tolist()),
+                )
+            )
+    return rows

@@ -194,8 +194,8 @@ def _append(
             if here > (total if total is not None else published.limit):
                 _restart(file)
                 raise OpticalError(
-                    f"{published.address}: the server sends more than {total or published.limit:,} bytes, the most that "
-                    "the file should have; it is not kept"
+                    f"{published.address}: the server sends more than {total or published.limit:,} bytes, "
+                    "the largest size of the file; it is not kept"
                 )
             try:
                 file.write(chunk)

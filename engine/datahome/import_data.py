@@ -1,4 +1,4 @@
-"""Importing data into the data home: it is recognised, counted, and copied or linked completely or not at all."""
+"""Importing data into the data home: recognised, counted, and copied completely or not at all."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _TAR_MAGIC = 257  # position of "ustar" in a tar header
 
 
 def archive_kind(path: Path) -> str:
-    """Return ``zip``, ``tar`` (plain, or compressed by gzip or bzip2), or an empty string for another file."""
+    """Return ``zip`` or ``tar`` (plain, or compressed by gzip or bzip2); empty for another file."""
     with path.open("rb") as file:
         start = file.read(512)
     packing = next((name for magic, name in _PACKED.items() if start.startswith(magic)), "")
@@ -239,7 +239,7 @@ def _decompressed(path: Path, packing: str) -> IO[bytes]:
 
 
 class _Stream:
-    """A decompressed stream for tarfile: it reads forwards, or goes back by one byte; large reads are refused."""
+    """A decompressed stream for tarfile. It goes back by one byte at most, and refuses large reads."""
 
     def __init__(self, stream: IO[bytes], output: _Output) -> None:
         self.stream, self.output = stream, output

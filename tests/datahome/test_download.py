@@ -13,6 +13,7 @@ import pytest
 from engine.datahome import download as fetching
 from engine.datahome.download import fetch
 from engine.errors import BusyError, InputError, OpticalError
+from engine.extensions import published
 from engine.extensions.published import PublishedFile
 
 CONTENT = random.Random(1).randbytes(1_000_003)
@@ -55,7 +56,7 @@ def test_a_broken_connection_goes_on_where_it_broke(served, place):
 def test_what_one_call_left_the_next_goes_on_from(served, place):
     served.cut = [400_000] + [0] * fetching.ATTEMPTS
     remote = PublishedFile(served.address("/file.bin"), "file.bin")
-    with pytest.raises(OpticalError, match="400,000 bytes, which the next fetch goes on from"):
+    with pytest.raises(OpticalError, match="400,000 bytes, which the next fetch continues from"):
         fetch(remote, place)
     assert not place.exists() and (place.parent / "file.bin.part").stat().st_size == 400_000
     served.cut.clear()
@@ -108,7 +109,9 @@ def test_a_part_longer_than_the_file_is_thrown_away(served, place):
 
 def test_a_wrong_checksum_keeps_nothing(served, place):
     wrong = f"md5:{'0' * 32}"
-    with pytest.raises(OpticalError, match=r"MD5 checksum of what came is .* and not 0000") as caught:
+    with pytest.raises(
+        OpticalError, match=r"MD5 checksum of the received file is .* and not the published 0000"
+    ) as caught:
         fetch(PublishedFile(served.address("/file.bin"), "file.bin", checksum=wrong), place)
     assert caught.value.exit_code == 1 and left(place) == []
     right = f"md5:{hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()}"
@@ -164,11 +167,11 @@ def test_only_http_is_fetched_and_redirected_to(site, place, address):
 
 
 def test_a_file_larger_than_published_is_refused_before_it_comes(served, place, monkeypatch):
-    monkeypatch.setattr(fetching, "LARGEST", 500_000)
-    with pytest.raises(OpticalError, match="1,000,003 bytes and should have less"):
+    monkeypatch.setattr(published, "LARGEST_FILE", 500_000)
+    with pytest.raises(OpticalError, match="1,000,003 bytes, it should have fewer"):
         fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     served.files["/big.bin"] = CONTENT * 3
-    with pytest.raises(OpticalError, match="was published with 1,000"):
+    with pytest.raises(OpticalError, match="the published one 1,000"):
         fetch(PublishedFile(served.address("/big.bin"), "big.bin", size=1000), place)
     assert not place.exists()
 
@@ -178,8 +181,8 @@ def test_a_stream_without_a_length_is_cut_off_at_the_limit(served, place, monkey
     remote = PublishedFile(served.address("/file.bin"), "file.bin")
     fetch(remote, place)
     assert place.read_bytes() == CONTENT
-    monkeypatch.setattr(fetching, "LARGEST", 500_000)
-    with pytest.raises(OpticalError, match="more than the 500,000 bytes"):
+    monkeypatch.setattr(published, "LARGEST_FILE", 500_000)
+    with pytest.raises(OpticalError, match="more than 500,000 bytes"):
         fetch(remote, place.with_name("other.bin"))
     assert left(place) == ["file.bin"]
 

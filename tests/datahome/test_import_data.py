@@ -221,7 +221,7 @@ def test_what_a_dry_run_says_it_does_not_do(home, capsys):
     assert run(["data", "import", "pairs.jsonl"]) == 0
     assert "Somali" in capsys.readouterr().out
     assert run(["data", "import", "pairs.jsonl"]) == 2
-    assert "it is there already" in capsys.readouterr().err
+    assert "it exists already" in capsys.readouterr().err
 
 
 def test_languages_that_are_not_told_are_asked_for(home):

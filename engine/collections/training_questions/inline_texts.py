@@ -1,10 +1,10 @@
-r"""Examples that hold their texts: MS MARCO's triples of texts, and Tevatron's JSON Lines.
+r"""Training questions in files that contain the texts: MS MARCO's triples, and Tevatron's JSON Lines.
 
 - **text-triples**: a line ``question\tpassage\tother passage``, as ``triples.train.small.tsv`` of MS MARCO
   passage ranking.
 - **tevatron**: an object a line, ``{"query_id", "query", "positive_passages": [{"docid", "title", "text"}],
   "negative_passages": [...]}`` (Gao et al. 2022, arXiv 2203.05765; the data sets Tevatron/msmarco-passage,
-  Tevatron/bge-ir). A title stands in front of its text, with a space between.
+  Tevatron/bge-ir). The passage is the title, a space and the text.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 
 
-def read_texts_inside(source: QuestionSource) -> list[TrainingQuestion]:
-    """Read a source of the format ``text-triples`` or ``tevatron``.
+def read_inline_texts(source: QuestionSource) -> list[TrainingQuestion]:
+    """Read a source in the format ``text-triples`` or ``tevatron``.
 
     Raises
     ------
@@ -61,7 +61,9 @@ def _tevatron(path: Path) -> Iterator[_Parts]:
         answers = _passages(record, "positive_passages", path, number)
         if not text or not answers:
             raise InputError(
-                "it has no query or no positive passage; every line needs both", path=path, line=number
+                "the query or the positive passages are missing; every line needs both",
+                path=path,
+                line=number,
             )
         yield topic, text, answers, _passages(record, "negative_passages", path, number)
 

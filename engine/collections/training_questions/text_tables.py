@@ -1,7 +1,7 @@
 r"""Texts by id: MS MARCO's ``id\ttext`` lines, or PyLate's JSON Lines.
 
-MS MARCO's collection has 8.8 million passages, of which one run sees a few thousand, so only the texts that
-examples name are kept.
+MS MARCO's collection has 8.8 million passages, and one run uses a few thousand of them, so only the texts
+that examples refer to are kept.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from engine.errors import InputError
 
 
 def read_texts(name: str, wanted: Iterable[tuple[str, int]], examples: Path) -> dict[str, str]:
-    """Return the texts of the ids `wanted` from the file `name`.
+    """Return the texts of the ids in `wanted`, from the file `name`.
 
     Parameters
     ----------
     name : str
-        A file, inside the data home when relative: JSON Lines if it is called ``.jsonl`` (``.jsonl.gz``),
-        tab-separated lines if not.
+        A file, in the data home if relative: JSON Lines if its name ends in ``.jsonl`` or ``.jsonl.gz``,
+        otherwise tab-separated lines.
     wanted : iterable of (str, int)
-        Ids, each with the line of `examples` that names it.
+        Ids, each with the line of `examples` that refers to it.
     examples : path
-        The file that names them, for errors.
+        The file that refers to them, for messages.
 
     Raises
     ------
     InputError
-        If the file is missing or broken, or lacks an id or its text.
+        If the file is missing or broken, or an id or its text is missing.
     """
     path = find(name)
     lines: dict[str, int] = {}

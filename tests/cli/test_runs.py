@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from engine.cli.commands import run as run_command
-from engine.cli.figures import MEASURES
+from engine.cli.score_groups import MEASURES
 from engine.collections.bitext import make_bitext_collection
 from engine.extensions.bitext import SentencePair
 from engine.results import ingest as ingesting

@@ -59,7 +59,7 @@ class Source:
         return f"{self.origin}|{self.path}|{self.language}"
 
 
-def sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
+def find_sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
     """Return every language of every dataset at hand, and what the configurations of `runs` name besides."""
     from engine.datahome.datasets import datasets
 
@@ -79,7 +79,7 @@ def sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
     return list(found.values())
 
 
-def countable(source: Source) -> bool:
+def can_be_counted(source: Source) -> bool:
     """Tell whether a count is a matter of seconds; large collections have millions of documents."""
     from engine.extensions.collections import COLLECTIONS
 
@@ -89,7 +89,7 @@ def countable(source: Source) -> bool:
     return reader is not None and reader.layout.load_language is not None
 
 
-class Counts:
+class PairCounts:
     """The counts, by source; those of an earlier session are known at once."""
 
     def __init__(self) -> None:

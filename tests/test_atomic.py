@@ -21,7 +21,7 @@ def test_a_file_is_replaced_at_the_end(tmp_path: Path) -> None:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
-    assert os.listdir(tmp_path) == ["plan.svg"]
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.svg"]
 
 
 @pytest.mark.parametrize("written", [False, True])
@@ -33,7 +33,7 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path: Path, writt
             temporary.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["run.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
 @pytest.mark.parametrize("sync", [True, False])

@@ -315,6 +315,11 @@ def names_other_language(tag: str, code: str) -> bool:
     return _known(tag) not in (None, language(code))
 
 
+def looks_like_language(word: str) -> bool:
+    """Return whether a word in the name of a file, folder or column probably names a language."""
+    return _known(word) is not None
+
+
 @lru_cache(maxsize=4096)
 def _known(tag: str) -> Language | None:
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,23 +13,12 @@ from engine.config.encoders import EncoderConfig
 from engine.config.inputs import checkpoint_input
 from engine.config.optimisation import OptimiserConfig
 from engine.config.runs import RunConfig
+from engine.extensions.bitext import BITEXT_FORMATS
 from engine.extensions.runs import Input, RunKind, TrainedEncoder
+from engine.registry import OneOf
 
-TextFormat = Literal[
-    "auto",
-    "text",
-    "squad",
-    "tmx",
-    "xliff",
-    "gettext",
-    "moses",
-    "tsv",
-    "sentence-transformers",
-    "jsonl",
-    "parquet",
-    "huggingface",
-]
-"""Formats of text: lines, SQuAD's paragraphs, and one side of every bitext format."""
+PLAIN_TEXT_FORMATS = ("text", "squad")
+"""Formats of text in one language: lines, and the paragraphs of SQuAD."""
 
 
 class TextConfig(Settings):
@@ -37,7 +26,7 @@ class TextConfig(Settings):
 
     path: str
     """A file or folder (inside the data home when relative), or ``package:NAME`` for installed catalogues."""
-    format: TextFormat = "auto"
+    format: Annotated[str, OneOf(BITEXT_FORMATS, besides=("auto", *PLAIN_TEXT_FORMATS))] = "auto"
     """``text`` is a sentence or paragraph a line, ``squad`` the paragraphs of SQuAD-shaped JSON, the others
     are bitext; ``auto`` tells them from the name."""
     language: str
@@ -65,7 +54,7 @@ class TextConfig(Settings):
 
     @model_validator(mode="after")
     def _one_language(self) -> Self:
-        if self.format in ("text", "squad"):
+        if self.format in PLAIN_TEXT_FORMATS:
             for name, usual in (("side", "source"), ("min_score", None), ("identify", False)):
                 if getattr(self, name) != usual:
                     raise ValueError(f"{name} belongs to bitext; leave it out with format = '{self.format}'")

@@ -21,7 +21,7 @@ from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.losses import Masses
 from engine.training.losses.problem import COSTS, solve
-from engine.validation import validated
+from engine.validation import validate_settings
 
 
 class Planner:
@@ -183,7 +183,7 @@ def transport_settings(run: RunHeader, changes: Mapping[str, Any]) -> TransportC
         fits = isinstance(epsilon, int | float) and start >= epsilon
         if settings["solver"] != "sinkhorn" or not fits:
             settings["anneal_from"] = None
-    return validated(TransportConfig, settings, "transport")
+    return validate_settings(TransportConfig, settings, "transport")
 
 
 def target_role(run: RunHeader) -> Role:

@@ -29,11 +29,11 @@ import torch
 from torch import Tensor
 
 from engine import transport
-from engine.bitext.pairs import SentencePair
 from engine.bitext.split import sentence_key
 from engine.collections.load import load_collections
 from engine.config import CollectionConfig, DistilConfig, parse_config, preset_settings
 from engine.encoders.encoder import Encoded, Encoder, Role, Tokens
+from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.results.run_folder import RunFolder
 from engine.retrieval.maxsim import find_maxsim, maxsim_scores

@@ -26,7 +26,7 @@ from typing import Any
 from methods_table import BASELINE, TAG, markdown, put_between_marks
 
 from engine.cli.options import refreshed
-from engine.config import AnyConfig, parse_config, preset_settings, presets
+from engine.config import RunHeader, parse_config, preset_settings, presets
 from engine.errors import OpticalError
 from engine.paths import runs_folder
 from engine.results.queries import list_runs
@@ -60,7 +60,7 @@ def sources(start: int, stop: int) -> list[dict[str, Any]]:
     ]
 
 
-def settings_of(system: str, seed: int, steps: int, lareqa_limit: int | None) -> AnyConfig:
+def settings_of(system: str, seed: int, steps: int, lareqa_limit: int | None) -> RunHeader:
     """Return the configuration of one run."""
     lareqa: dict[str, Any] = {"name": "lareqa", **({"limit": lareqa_limit} if lareqa_limit else {})}
     header = {"name": f"{system}-{seed}", "seed": seed, "tags": [TAG, system]}
@@ -140,7 +140,7 @@ def main() -> None:
         sys.exit(str(error))
 
 
-def described(config: AnyConfig) -> str:
+def described(config: RunHeader) -> str:
     """Return what sets a configuration apart from the others."""
     if config.kind != "distil":
         return config.kind
@@ -150,7 +150,7 @@ def described(config: AnyConfig) -> str:
     return ", ".join(f"{key} {value}" for key, value in set_apart.items())
 
 
-def run_apart(config: AnyConfig, arguments: argparse.Namespace) -> None:
+def run_apart(config: RunHeader, arguments: argparse.Namespace) -> None:
     """Carry out one run in a process of its own, unless it is there."""
     if finished(arguments.results, config):
         return
@@ -161,7 +161,7 @@ def run_apart(config: AnyConfig, arguments: argparse.Namespace) -> None:
         print(f"{config.name} failed; the table goes without it", file=sys.stderr)
 
 
-def carry_out(config: AnyConfig, results: Path) -> None:
+def carry_out(config: RunHeader, results: Path) -> None:
     """Carry out a run here."""
     from engine.cli.console import ConsoleReporter
     from engine.runs.execute import execute
@@ -171,7 +171,7 @@ def carry_out(config: AnyConfig, results: Path) -> None:
         execute(config, runs_folder(results), sys.argv, reporter=reporter)
 
 
-def finished(results: Path, config: AnyConfig) -> bool:
+def finished(results: Path, config: RunHeader) -> bool:
     """Tell whether a finished run of that name is there; refuse one that was made with other settings."""
     if not runs_folder(results).is_dir():
         return False

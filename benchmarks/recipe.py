@@ -22,7 +22,7 @@ from typing import Any
 
 from engine.cli.console import ConsoleReporter
 from engine.cli.options import refreshed
-from engine.config import AnyConfig, parse_config, preset_settings
+from engine.config import RunHeader, parse_config, preset_settings
 from engine.evaluation.significance import compare_languages
 from engine.paths import runs_folder
 from engine.results.queries import list_runs, query_scores_of, scores_of
@@ -46,7 +46,7 @@ def sources(start: int, stop: int, **more: Any) -> list[dict[str, Any]]:
     ]
 
 
-def trained(system: str, seed: int, segments: int) -> AnyConfig:
+def trained(system: str, seed: int, segments: int) -> RunHeader:
     """Return the configuration of a run that trains `system`, or of the zero-shot run, on the small pool."""
     common = {
         "name": named(system, seed, segments),
@@ -62,7 +62,7 @@ def trained(system: str, seed: int, segments: int) -> AnyConfig:
     return parse_config({**preset, **common, "training": {**preset["training"], "held_out": held_out}})
 
 
-def asked(pool: str, base: AnyConfig, run: dict[str, Any], results: Path) -> AnyConfig:
+def asked(pool: str, base: RunHeader, run: dict[str, Any], results: Path) -> RunHeader:
     """Return the configuration of a run that asks the student of `run`, trained as `base`, in `pool`."""
     common = {
         "kind": "evaluate",
@@ -128,7 +128,7 @@ def main() -> None:
         table(arguments.results, segments)
 
 
-def carry_out(config: AnyConfig, results: Path) -> dict[str, Any]:
+def carry_out(config: RunHeader, results: Path) -> dict[str, Any]:
     """Carry out `config` and return the run."""
     with ConsoleReporter() as reporter:
         reporter.say(f"── {config.name} ──")

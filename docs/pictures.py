@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from workbench.app import Workbench
-from workbench.ask.answer import Hits, Why
+from workbench.ask.answer import HitTable, MatchTable
 from workbench.data.runs import CATCHING_UP
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
@@ -30,15 +30,15 @@ ROWS = range(16, 27)
 
 async def runs(pilot: Pilot[None], app: Any) -> None:
     """Mark the newest runs that learned, so that their curves lie over each other."""
-    for run in app.snapshot.runs:
+    for run in app.context.snapshot.runs:
         await pilot.press(*["space"] * (run["kind"] == "distil"), "down")
     await pilot.press("home")
-    await until(pilot, lambda: len(app.screen.curves) == len(app.snapshot.runs))
+    await until(pilot, lambda: len(app.screen.curves) == len(app.context.snapshot.runs))
 
 
 async def results(pilot: Pilot[None], app: Any) -> None:
     """Put the newest run beside the oldest, which is what it has to beat."""
-    app.show_results([app.snapshot.runs[-1]["id"], app.snapshot.runs[0]["id"]])
+    app.context.show_results([app.context.snapshot.runs[-1]["id"], app.context.snapshot.runs[0]["id"]])
     await until(pilot, lambda: getattr(app.screen, "tests", None))
 
 
@@ -58,15 +58,15 @@ async def plan(pilot: Pilot[None], app: Any) -> None:
 
 async def ask(pilot: Pilot[None], app: Any) -> None:
     """Ask the oldest and the newest run the same."""
-    app.chosen_runs = [app.snapshot.runs[-1]["id"], app.snapshot.runs[0]["id"]]
+    app.context.chosen_runs = [app.context.runs[-1]["id"], app.context.runs[0]["id"]]
     await pilot.press("5")
-    await until(pilot, lambda: app.screen.query("#question"))
-    app.screen.query_one("#question", Input).value = QUERY
+    await until(pilot, lambda: app.screen.query("#query"))
+    app.screen.query_one("#query", Input).value = QUERY
     await pilot.press("enter")
     answers = await until(pilot, lambda: app.screen.answers)
-    await until(pilot, lambda: all(answer.query_one(Hits).rows for answer in answers))
-    await until(pilot, lambda: all(answer.query_one(Why).rows for answer in answers))
-    await until(pilot, lambda: not app.screen.waiting)
+    await until(pilot, lambda: all(answer.query_one(HitTable).rows for answer in answers))
+    await until(pilot, lambda: all(answer.query_one(MatchTable).rows for answer in answers))
+    await until(pilot, lambda: not app.screen.requests.waiting)
 
 
 PICTURES: dict[str, Callable[[Pilot[None], Any], Awaitable[None]]] = {
@@ -91,7 +91,10 @@ async def draw(name: str) -> None:
     """Open the app on the database of the working folder, go to a picture and write it."""
     app = Workbench(Path("results.duckdb"))
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.snapshot is not None and CATCHING_UP not in app.snapshot.problems)
+        await until(
+            pilot,
+            lambda: app.context.snapshot is not None and CATCHING_UP not in app.context.snapshot.problems,
+        )
         await until(pilot, lambda: app.screen.query("Plot") and app.screen.curves)  # type: ignore[attr-defined]
         await PICTURES[name](pilot, app)
         await pilot.pause(0.5)

@@ -286,6 +286,14 @@ def language(code: str) -> Language:
     raise InputError(f"unknown language code {code!r}{nearest(spelling, list(_BY_SPELLING))}")
 
 
+def language_name(code: str) -> str:
+    """Return the English name of a language, or `code` itself where the language is unknown."""
+    try:
+        return language(code).name
+    except InputError:
+        return code
+
+
 def same_language(a: str, b: str) -> bool:
     """Tell whether two codes name one language, whatever their standard, script and region.
 
@@ -305,6 +313,11 @@ def names_language(tag: str, code: str) -> bool:
 def names_other_language(tag: str, code: str) -> bool:
     """Tell whether `tag` names a language, and another than that of `code`."""
     return _known(tag) not in (None, language(code))
+
+
+def looks_like_language(word: str) -> bool:
+    """Return whether a word in the name of a file, folder or column probably names a language."""
+    return _known(word) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -6,24 +6,24 @@ import json
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel
 
 from engine.cli import toml
 from engine.config import (
-    KINDS,
-    AnyConfig,
     DistilConfig,
     EvaluateConfig,
     Settings,
+    json_schema,
     load_config,
     parse_config,
     preset_settings,
     presets,
 )
 from engine.errors import InputError
+from engine.extensions.runs import RUN_KINDS
 
 BITEXT: dict[str, Any] = {"path": "pairs.tsv", "language": "sw"}
 COLLECTION: dict[str, Any] = {"name": "bitext", "bitext": [BITEXT]}
@@ -45,7 +45,9 @@ DATA: dict[str, list[dict[str, Any]]] = {
 def with_data(name: str) -> dict[str, Any]:
     """Return a preset's settings with all data that a run of its kind must have."""
     settings = preset_settings(name)
-    required = [key for key, field in KINDS[settings["kind"]].model_fields.items() if field.is_required()]
+    required = [
+        key for key, field in RUN_KINDS[settings["kind"]].settings.model_fields.items() if field.is_required()
+    ]
     return {**{key: DATA[key] for key in required if key not in settings}, **settings}
 
 
@@ -265,16 +267,17 @@ def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    for model in {found for kind in KINDS.values() for found in models(kind)}:
+    for model in {found for kind in RUN_KINDS.values() for found in models(kind.settings)}:
         assert model.__doc__, model
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
 
 
 def test_the_json_schema_describes_every_field_and_refuses_others() -> None:
-    adapter: TypeAdapter[AnyConfig] = TypeAdapter(Annotated[AnyConfig, Field(discriminator="kind")])
-    schema = json.loads(json.dumps(adapter.json_schema()))
-    assert len(schema["$defs"]) == len({found for kind in KINDS.values() for found in models(kind)})
+    schema = json.loads(json.dumps(json_schema()))
+    assert len(schema["$defs"]) == len(
+        {found for kind in RUN_KINDS.values() for found in models(kind.settings)}
+    )
     for name, part in schema["$defs"].items():
         assert part["additionalProperties"] is False
         assert part["description"], name

@@ -145,15 +145,17 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("previous_cell", "N", "Previous", "Go to the next larger cell"),
     ),
     "ask": (
-        Action("edit", "slash", "Query", "Write the query", True),
-        Action("choose_runs", "r", "Runs", "Choose the run to ask, or two to compare", True),
-        Action("choose_collection", "c", "Collection", "Choose what to search", True),
+        Action("edit", "slash", "Query", "Type a query", True),
+        Action("choose_runs", "r", "Runs", "Choose the run to search with, or two to compare", True),
+        Action("choose_collection", "c", "Collection", "Choose the documents to search", True),
         Action("choose_language", "l", "Language", "Choose the language of the query", True),
         Action("own", "number_sign", "Own", "Choose one of the collection's own queries", True),
-        Action("next_own(1)", "greater_than_sign", "Next own", "Ask the collection's next query"),
-        Action("next_own(-1)", "less_than_sign", "Previous own", "Ask the collection's query before"),
+        Action("next_own(1)", "greater_than_sign", "Next own", "Search for the collection's next query"),
+        Action(
+            "next_own(-1)", "less_than_sign", "Previous own", "Search for the collection's previous query"
+        ),
         Action("other_side", "v", "Other", "Go to the other of two lists"),
-        Action("leave", "escape", "Give up", "Give up what is under way, or go to the hits"),
+        Action("leave", "escape", "Cancel", "Cancel the search, or go to the hits"),
     ),
     "sql": (
         Action("run", "f5,ctrl+j", "Run", "Run the statement in the editor", True),

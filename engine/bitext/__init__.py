@@ -1,7 +1,8 @@
-"""Sentence pairs from the formats that bitext comes in."""
+"""Sentence pairs: the formats they are stored in, and cleaning, splitting and sampling them."""
 
-from engine.bitext.pairs import Drops, SentencePair
+from engine.bitext.drops import Drops
 from engine.bitext.reader import open_bitext
 from engine.bitext.split import held_out, sample
+from engine.extensions.bitext import SentencePair
 
 __all__ = ["Drops", "SentencePair", "held_out", "open_bitext", "sample"]

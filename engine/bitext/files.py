@@ -1,20 +1,23 @@
-"""Opening bitext files: where they lie, what packs them, and what is wrong with them.
+"""Find, open and read files of text, which may be compressed or members of an archive.
 
-Archives are read as streams and never unpacked to disk; what unpacks to implausibly much is refused.
+Archives are read as streams and never extracted to disk. A file that expands to more than `EXPANSION` times
+its size is refused.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
+import json
 import lzma
+import math
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from engine.errors import InputError
 from engine.paths import data_home
@@ -22,25 +25,25 @@ from engine.paths import data_home
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: Longest line, in bytes: no sentence and no document of any collection comes near it.
+#: Longest line, in bytes; sentences and documents of collections are much shorter.
 LONGEST_LINE = 64 * 1024**2
-#: What may be unpacked of any file, in bytes; above it the factor below decides.
+#: Bytes that any file may expand to; above this size `EXPANSION` is the limit.
 HARMLESS = 64 * 1024**2
-#: Most bytes that a packed byte may stand for. Text packs 3 to 10 times; bombs a thousand times.
+#: Largest ratio of expanded to compressed bytes. Text has 3 to 10, archive bombs have 1,000 and more.
 EXPANSION = 200
-#: Most members of an archive.
+#: Largest number of members of an archive.
 MEMBERS = 10_000
 
 
 def find(path: str | Path) -> Path:
-    """Return the file, folder, Moses prefix or split of a dataset that `path` names.
+    """Return the file, folder, Moses prefix or dataset split that `path` names.
 
-    A relative path is looked for in the working folder, then in the data home.
+    A relative path is looked up in the working folder, then in the data home.
 
     Raises
     ------
     InputError
-        If neither place has it.
+        If there is none in either place.
     """
     given = Path(path).expanduser()
     places = [given] if given.is_absolute() else [given, data_home() / given]
@@ -57,20 +60,20 @@ def find(path: str | Path) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Tell whether there is such a file or folder; a name that no file can have is none."""
+    """Return whether a file or folder exists; False for names that no file can have."""
     try:
         return path.exists()
-    except (OSError, ValueError):  # too long, or with a NUL in it
+    except (OSError, ValueError):  # the name is too long or contains a NUL
         return False
 
 
 def siblings(prefix: Path) -> dict[str, Path]:
-    """Return the files whose name is that of `prefix`, a dot and something more, by that something."""
+    """Return the files ``PREFIX.EXTENSION`` by their extensions (all that follows the prefix and the dot)."""
     return _starting(prefix, ".")
 
 
 def shards(prefix: Path) -> list[Path]:
-    """Return the Parquet and Arrow files ``PREFIX-...`` that a split of a dataset is cut into."""
+    """Return the Parquet and Arrow files ``PREFIX-...`` of one split of a dataset."""
     files = _starting(prefix, "-").values()
     return [file for file in files if file.suffix in (".parquet", ".arrow")]
 
@@ -86,22 +89,22 @@ def _starting(prefix: Path, separator: str) -> dict[str, Path]:
 
 @contextmanager
 def damage_named(path: str | Path) -> Iterator[None]:
-    """Turn a damaged archive's or an unreadable file's exception into an InputError."""
+    """Raise an InputError in place of the exceptions of damaged archives and unreadable files."""
     try:
         yield
     except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError) as error:
-        reason = str(error) or "it ends too early"
+        reason = str(error) or "unexpected end of file"
         raise InputError(
             f"the archive is damaged or cut short ({reason}); fetch it again", path=path
         ) from error
     except NotImplementedError as error:
-        raise InputError(f"cannot be unpacked ({error}); unpack it first", path=path) from error
+        raise InputError(f"cannot be decompressed ({error}); unpack it first", path=path) from error
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})", path=path) from error
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Open a file for reading bytes, unpacked if its name ends in ``.gz`` or ``.xz``."""
+    """Open a file for reading bytes; it is decompressed if its name ends in ``.gz`` or ``.xz``."""
     with damage_named(path):
         if path.suffix == ".gz":
             return _bounded(cast(BinaryIO, gzip.open(path)), path, path.stat().st_size)
@@ -111,18 +114,21 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip archive that holds nothing but plain files and folders inside it.
+    """Open a zip archive that contains only plain files and folders.
 
     Raises
     ------
     InputError
-        If the archive is damaged or encrypted, has too many members, or has one with an absolute path or
-        ``..`` in it, or a link.
+        If the archive is damaged or encrypted, or has too many members, a link, or a member whose path is
+        absolute or contains ``..``.
     """
     with damage_named(path):
         try:
             archive = zipfile.ZipFile(path)
-        except (UnicodeDecodeError, ValueError) as error:  # an undecodable name, an impossible offset
+        except (
+            UnicodeDecodeError,
+            ValueError,
+        ) as error:  # a name that cannot be decoded, or an impossible offset
             raise zipfile.BadZipFile("its list of members cannot be read") from error
     reason = _refusal(archive.infolist())
     if reason:
@@ -154,12 +160,12 @@ def open_member(archive: zipfile.ZipFile, name: str, path: Path) -> BinaryIO:
 
 
 def members(archive: zipfile.ZipFile) -> list[str]:
-    """Return the names of the files in an archive, folders left out."""
+    """Return the names of the files in an archive, without folders."""
     return sorted(member.filename for member in archive.infolist() if not member.is_dir())
 
 
 class _Bounded(io.RawIOBase):
-    """A stream of unpacked bytes that refuses to go on when they are too many for what was packed."""
+    """A stream of decompressed bytes that raises an error when they are too many for the compressed size."""
 
     def __init__(self, inner: IO[bytes], name: str | Path, packed: int) -> None:
         self.inner, self.place = inner, name
@@ -191,14 +197,22 @@ def _bounded(stream: IO[bytes], name: str | Path, packed: int) -> BinaryIO:
 
 
 def read_lines(stream: BinaryIO, name: str | Path) -> Iterator[str]:
-    r"""Yield the lines of a UTF-8 stream without their ends; only ``\n`` and ``\r\n`` end a line.
+    r"""Yield the lines of a UTF-8 stream without their line ends; only ``\n`` and ``\r\n`` end a line.
 
-    A byte order mark in front is no text.
+    A byte order mark at the beginning is removed.
+
+    Parameters
+    ----------
+    stream : binary file
+        The stream.
+    name : str or path
+        What error messages call it.
 
     Raises
     ------
     InputError
-        If a line is not UTF-8, holds a NUL or is longer than `LONGEST_LINE`, or the stream is damaged.
+        If a line is not UTF-8, contains a NUL character or is longer than `LONGEST_LINE`, or if the stream is
+        damaged.
     """
     with damage_named(name):
         number = 0
@@ -206,7 +220,7 @@ def read_lines(stream: BinaryIO, name: str | Path) -> Iterator[str]:
             number += 1
             if len(line) > LONGEST_LINE:
                 raise InputError(
-                    f"a line of more than {LONGEST_LINE:,} bytes, which no file of text has; fetch it again",
+                    f"a line of more than {LONGEST_LINE:,} bytes is not text; fetch the file again",
                     path=name,
                     line=number,
                 )
@@ -223,8 +237,53 @@ def read_lines(stream: BinaryIO, name: str | Path) -> Iterator[str]:
             yield text.removesuffix("\n").removesuffix("\r")
 
 
-def score_of(text: str, name: str | Path, line: int) -> float:
-    """Return the score that `text` spells.
+def numbered_lines(path: Path, *, blank: bool = True) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a UTF-8 file, which may be compressed, with their numbers from 1.
+
+    Parameters
+    ----------
+    path : path
+        The file; it is decompressed if its name ends in ``.gz`` or ``.xz``.
+    blank : bool
+        Whether to yield blank lines too.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be opened, or as in `read_lines`.
+    """
+    with open_bytes(path) as stream:
+        for number, line in enumerate(read_lines(stream, path), 1):
+            if blank or line.strip():
+                yield number, line
+
+
+def numbered_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a JSON Lines file with their line numbers; blank lines are skipped.
+
+    Raises
+    ------
+    InputError
+        If a line is not a JSON object, or as in `numbered_lines`.
+    """
+    for number, line in numbered_lines(path, blank=False):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(
+                f"not JSON ({error.msg}); correct the line or fetch the file again", path=path, line=number
+            ) from error
+        except RecursionError as error:
+            raise InputError("its JSON is nested too deeply", path=path, line=number) from error
+        except ValueError as error:  # Python does not convert numbers with thousands of digits
+            raise InputError("a number in it has too many digits", path=path, line=number) from error
+        if not isinstance(record, dict):
+            raise InputError("not a JSON object; every line must be one", path=path, line=number)
+        yield number, record
+
+
+def parse_score(text: str, name: str | Path, line: int) -> float:
+    """Return the score that `text` contains.
 
     Raises
     ------
@@ -235,7 +294,7 @@ def score_of(text: str, name: str | Path, line: int) -> float:
         score = float(text)
     except ValueError:
         score = float("nan")
-    if score - score != 0:  # neither infinite nor NaN
+    if not math.isfinite(score):
         raise InputError(
             f"{text[:40]!r} is not a score; every line needs a number there", path=name, line=line
         )

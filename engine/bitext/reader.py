@@ -1,57 +1,31 @@
-"""One way into every bitext format: find, read, clean and count."""
+"""Open a bitext source of any format: find it, read it, clean its pairs and count what is dropped."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import get_args
 
-from engine.bitext.columns import is_huggingface, is_parquet, read_huggingface, read_parquet
-from engine.bitext.files import find, members, open_bytes, open_zip, read_lines, shards
-from engine.bitext.gettext import package_folder, read_gettext
+from engine.bitext.drops import Drops, Reason
+from engine.bitext.files import find, members, numbered_lines, open_zip, shards
+from engine.bitext.formats.gettext import package_folder
 from engine.bitext.identification import Identifier
-from engine.bitext.jsonl import read_jsonl
-from engine.bitext.moses import read_moses
-from engine.bitext.pairs import Drops, Reason, SentencePair, Unmatched
-from engine.bitext.tmx import read_tmx
-from engine.bitext.tsv import read_parallel, read_tsv
-from engine.bitext.xliff import read_xliff
-from engine.config import BitextFormat
 from engine.errors import InputError, nearest
-from engine.languages import language as language_of
+from engine.extensions.bitext import BITEXT_FORMATS, BitextFormat, SentencePair, Unmatched
+from engine.languages import language as find_language
 
-Format = BitextFormat
+#: The format that is recognised from the name of the source.
+AUTO = "auto"
 _Units = Iterator[SentencePair | Unmatched]
-_READERS: dict[str, Callable[[Path, str, str], _Units]] = {
-    "tmx": read_tmx,
-    "xliff": read_xliff,
-    "gettext": read_gettext,
-    "moses": read_moses,
-    "tsv": read_tsv,
-    "sentence-transformers": read_parallel,
-    "jsonl": read_jsonl,
-    "parquet": read_parquet,
-    "huggingface": read_huggingface,
-}
-_ENDINGS = {
-    "tmx": (".tmx", ".tmx.gz", ".tmx.zip"),
-    "xliff": (".xlf", ".xliff", ".xlf.gz", ".xliff.gz"),
-    "gettext": (".po", ".mo"),
-    "tsv": (".tsv", ".tsv.gz", ".tsv.xz"),
-    "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.xz", ".ndjson", ".ndjson.gz", ".ndjson.xz"),
-    "parquet": (".parquet",),
-    "huggingface": (".arrow",),
-}
 
 
 def open_bitext(
     path: str | Path,
     *,
-    format: Format = "auto",
+    format: str = AUTO,
     language: str,
     target_language: str = "en",
     start: int = 0,
@@ -64,87 +38,89 @@ def open_bitext(
 ) -> Iterator[SentencePair]:
     """Open a bitext source and return its pairs one at a time, cleaned.
 
-    Sentences are put in Unicode's NFC with runs of white space made one space. Dropped are pairs with an
-    empty or overlong side, with sides too different in length, with too low a score, repeated pairs and, on
-    request, those in other languages; what is checked first counts as the reason, in the order of `Drops`'
-    fields. Nothing stays in memory but a 16-byte hash of each pair kept.
+    Sentences are converted to NFC, and white space is collapsed to single spaces. Pairs are dropped if a side
+    is empty or too long, if the sides differ too much in length, if the score is too low, if the pair
+    occurred before and, if requested, if a side is in another language. A pair counts under the first of
+    these reasons that applies, in the order of the fields of `Drops`. Only a 16-byte hash of each pair that
+    is kept stays in memory.
 
     Parameters
     ----------
     path : str or Path
         A file, a folder of gettext catalogues or of a dataset, the common prefix of two line-aligned files
-        or of a split's files, or ``package:NAME`` for an installed package's catalogues. Relative paths are
-        looked for in the working folder, then in the data home.
+        or of a split's files, or ``package:NAME`` for the catalogues of an installed package. A relative path
+        is looked up in the working folder, then in the data home.
     format : str
-        The file format; ``auto`` tells it from the name.
+        A name in `engine.extensions.bitext.BITEXT_FORMATS`, or ``auto`` to recognise the format from the
+        source's name.
     language, target_language : str
-        Codes of the two languages, in any spelling that `engine.languages.language` knows. Where they are
-        one, the source is a text file of a sentence a line, and every sentence is a pair of itself.
+        Codes of the two languages, in any spelling that `engine.languages.language` accepts. If they are the
+        same, the source is a text file with one sentence per line, and each sentence is paired with itself.
     start, stop : int
-        Half-open range of pairs to read, counted in the source's own order before anything is dropped.
+        Half-open range of pairs to read, counted in the order of the source before any pair is dropped.
     max_characters : int
-        Longest side kept, in characters.
+        Maximum length of a side, in characters.
     max_ratio : float
-        Largest ratio of the longer side's characters to the shorter's.
+        Maximum ratio of the longer to the shorter side, in characters.
     min_score : float, optional
-        Lowest score kept; pairs without a score pass.
+        Minimum score; pairs without a score are kept.
     identify : bool
-        Whether to drop pairs with a side that `engine.bitext.identification` takes for another language.
+        Whether to drop pairs with a side that `engine.bitext.identification` identifies as another language.
     drops : Drops, optional
         Counts to add to.
 
     Returns
     -------
     iterator of SentencePair
-        `source_language` and `target_language` are the languages' codes, however they were spelled.
+        `source_language` and `target_language` are the codes of the languages in their canonical spelling.
 
     Raises
     ------
     InputError
-        At once if there is no such source, language or format, or no identifier for the language; while
-        iterating if the source is damaged, and at its end if no pair was kept.
+        Immediately if there is no such source, language or format, or no identifier for the language; during
+        iteration if the source is damaged, and at its end if no pair was kept.
     """
-    source, target = language_of(language).code, language_of(target_language).code
+    source, target = find_language(language).code, find_language(target_language).code
     if start < 0 or (stop is not None and stop <= start):
         raise InputError(f"start={start} and stop={stop} leave no pairs; stop must be above start", path=path)
-    if format not in get_args(Format):
-        raise InputError(f"unknown bitext format {format!r}{nearest(format, get_args(Format))}", path=path)
+    if format != AUTO and format not in BITEXT_FORMATS:
+        known = [AUTO, *BITEXT_FORMATS]
+        raise InputError(f"unknown bitext format {format!r}{nearest(format, known)}", path=path)
     name = str(path)
     package = name.removeprefix("package:") if name.startswith("package:") else None
     place = find(path) if package is None else package_folder(package)
-    kind = format_of(place) if format == "auto" else format
     if source == target:
-        if format != "auto" or kind != "moses" or not place.is_file() or place.suffix == ".zip":
+        if format != AUTO or not is_plain_text(place):
             raise InputError(
-                f"both sides would be in {source!r}; give two languages, or a text file of a sentence a line",
+                f"both sides would be in {source!r}; give two languages, or a text file with one sentence "
+                "per line",
                 path=path,
             )
         units = _sentences(place, source)
     else:
-        # Gettext alone keeps variants of a language apart, a folder each, so it sees the user's spelling.
-        units = _READERS[kind](place, language if kind == "gettext" else source, target)
+        chosen = format_of(place) if format == AUTO else BITEXT_FORMATS[format]
+        units = chosen.read(place, language if chosen.keeps_variants else source, target)
     limits = _Limits(max_characters, max_ratio, min_score)
     identifiers = (Identifier(source), Identifier(target)) if identify else None
     return _clean(units, name, start, stop, limits, identifiers, Drops() if drops is None else drops)
 
 
 def _sentences(place: Path, language: str) -> _Units:
-    """Yield every line of a text file as a pair of itself."""
-    with open_bytes(place) as stream:
-        for number, line in enumerate(read_lines(stream, place), 1):
-            yield SentencePair(line, line, language, language, str(number))
+    """Yield every line of a text file, paired with itself."""
+    for number, line in numbered_lines(place):
+        yield SentencePair(line, line, language, language, str(number))
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """What a pair must keep to."""
+    """The limits that a pair must respect."""
 
     max_characters: int
     max_ratio: float
     min_score: float | None
 
     def broken_by(self, source: str, target: str, score: float | None) -> Reason | None:
-        """Return why a pair is dropped, None if it is not."""
+        """Return why a pair is dropped, or None if it is kept."""
         short, long = sorted((len(source), len(target)))
         if not short:
             return "empty"
@@ -166,7 +142,7 @@ def _clean(
     identifiers: tuple[Identifier, Identifier] | None,
     drops: Drops,
 ) -> Iterator[SentencePair]:
-    here = Drops()  # `drops` may count other sources too
+    here = Drops()  # `drops` may include other sources
     seen: set[bytes] = set()
     tags: dict[str, None] = {}
     for unit in islice(units, start, stop):
@@ -176,7 +152,7 @@ def _clean(
             reason, pair = "wrong_language", None
         else:
             if "\0" in unit.source or "\0" in unit.target:
-                raise InputError(f"there is a NUL character in pair {unit.id}; take it out", path=name)
+                raise InputError(f"there is a NUL character in pair {unit.id}; remove it", path=name)
             pair = replace(unit, source=normalise(unit.source), target=normalise(unit.target))
             reason = limits.broken_by(pair.source, pair.target, pair.score)
             if reason is None:
@@ -194,35 +170,68 @@ def _clean(
         raise InputError("there are no pairs" + (f" from number {start:,} on" if start else ""), path=name)
     if here.wrong_language == here.read:
         found = ", ".join(sorted(tags)) or "none"
-        raise InputError(f"no pair is in the two languages asked for; those in it are: {found}", path=name)
+        raise InputError(
+            f"no pair is in the two requested languages; the languages in it are: {found}", path=name
+        )
     if not here.kept:
         raise InputError(f"no pair is left to use: {here.sentence()}", path=name)
 
 
 def normalise(text: str) -> str:
-    """Return `text` in NFC with runs of white space made one space and none at the ends."""
+    """Return `text` in NFC with single spaces, without white space at its ends."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def format_of(place: Path) -> str:
-    """Return the format that a file's or folder's name and contents tell.
+def format_of(place: Path) -> BitextFormat:
+    """Return the format of a file, folder or prefix, recognised from names: its own and those inside it.
 
     Raises
     ------
     InputError
-        If it is an archive that cannot be read.
+        If it is an archive that cannot be read, or no format recognises it.
     """
+    formats = [*_recognisers(place.is_dir())]
     if place.is_dir():
-        if is_huggingface(place):
-            return "huggingface"
-        return "parquet" if is_parquet(place) else "gettext"
-    name = place.name.lower()
-    for kind, endings in _ENDINGS.items():
-        if name.endswith(endings):
-            return kind
-    if name.endswith(".zip"):
-        with open_zip(place) as archive:
-            return "tmx" if any(member.lower().endswith(".tmx") for member in members(archive)) else "moses"
-    for file in shards(place):
-        return "huggingface" if file.suffix == ".arrow" else "parquet"
-    return "moses"
+        found = (entry for entry in formats if entry.is_folder is not None and entry.is_folder(place))
+    elif not place.exists():
+        found = (entry for file in shards(place) for entry in formats if _named(entry, file.name))
+    else:
+        found = (entry for entry in formats if _named(entry, place.name))
+    chosen = next(found, None)
+    if chosen is None and place.suffix.lower() == ".zip":
+        chosen = _format_of_archive(place, formats)
+    chosen = chosen or next((entry for entry in formats if _is_assumed(entry, place.is_dir())), None)
+    if chosen is None:
+        raise InputError("its format is not recognised from its name; set format", path=place)
+    return chosen
+
+
+def _recognisers(folder: bool) -> Iterator[BitextFormat]:
+    """Yield all formats; those that are assumed when no other one recognises the source come last."""
+    yield from (entry for entry in BITEXT_FORMATS.values() if not _is_assumed(entry, folder))
+    yield from (entry for entry in BITEXT_FORMATS.values() if _is_assumed(entry, folder))
+
+
+def _is_assumed(entry: BitextFormat, folder: bool) -> bool:
+    return entry.assumed_for == ("folder" if folder else "file")
+
+
+def _named(entry: BitextFormat, name: str) -> bool:
+    return bool(entry.endings) and name.lower().endswith(entry.endings)
+
+
+def _format_of_archive(place: Path, formats: list[BitextFormat]) -> BitextFormat | None:
+    with open_zip(place) as archive:
+        names = members(archive)
+    readers = [entry for entry in formats if entry.holds is not None]
+    for entry in readers:
+        if entry.holds is not None and entry.holds(names):
+            return entry
+    # Its members' endings name a format, whose reader says what is wrong with the archive.
+    return next((entry for entry in readers for name in names if _named(entry, name)), None)
+
+
+def is_plain_text(place: Path) -> bool:
+    """Return whether a file has the ending of no bitext format, so that it is one sentence per line."""
+    named = any(_named(entry, place.name) for entry in BITEXT_FORMATS.values())
+    return place.is_file() and place.suffix.lower() != ".zip" and not named

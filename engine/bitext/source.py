@@ -1,4 +1,4 @@
-"""A bitext source read as its configuration says."""
+"""Read a bitext source with the settings of a run."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from engine.bitext.pairs import Drops, SentencePair
+from engine.bitext.drops import Drops
 from engine.bitext.reader import open_bitext
 from engine.bitext.split import in_part
 from engine.config import BitextConfig
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 
 
 def open_source(source: BitextConfig, drops: Drops | None = None) -> Iterator[SentencePair]:
-    """Open one source and return its cleaned pairs, one at a time, before its split and limit.
+    """Open one source and return its cleaned pairs, one at a time, before its split and limit are applied.
 
-    Of a monolingual source every distinct target sentence comes once, on both sides.
+    A monolingual source yields every distinct target sentence once, on both sides.
 
     Raises
     ------
     InputError
-        As `open_bitext`.
+        As in `open_bitext`.
     """
     pairs = open_bitext(
         source.path,
@@ -45,17 +46,26 @@ def _monolingual(pairs: Iterator[SentencePair], drops: Drops | None) -> Iterator
         if pair.target not in seen:
             seen.add(pair.target)
             yield replace(pair, source=pair.target, source_language=pair.target_language)
-        elif drops is not None:  # two translations of one sentence are no copies until now
+        elif drops is not None:  # two translations of one sentence become copies here
             drops.withdraw("duplicate")
 
 
 def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None) -> list[SentencePair]:
-    """Read one source whole: cleaned, cut to its part of the split, and to `limit` pairs drawn by `seed`.
+    """Read one source completely: its cleaned pairs in its part of the split, at most `limit` of them.
+
+    Parameters
+    ----------
+    source : BitextConfig
+        The source.
+    seed : int
+        Seed of the draw, if there are more than `source.limit` pairs.
+    drops : Drops, optional
+        Counts to add to.
 
     Raises
     ------
     InputError
-        If the source is missing, broken or empty.
+        If the source is missing, damaged or empty.
     """
     pairs = [
         pair for pair in open_source(source, drops) if in_part(pair.target, source.part, source.test_share)
@@ -66,9 +76,9 @@ def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None)
 
 
 def draw(pairs: Sequence[SentencePair], limit: int | None, seed: int) -> list[SentencePair]:
-    """Return at most `limit` of `pairs`, in their order, drawn by `seed`.
+    """Return at most `limit` of `pairs`, in their order, drawn with `seed`.
 
-    The choice hangs on the target sentence, so that languages with the same English side share it.
+    The draw depends on the target sentences, so that languages with the same English side get the same draw.
     """
     if limit is None or limit >= len(pairs):
         return list(pairs)

@@ -7,8 +7,8 @@ import html
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from engine.bitext.pairs import SentencePair
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 
 
 def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[list[SentencePair], list[SentencePair]]:

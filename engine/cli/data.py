@@ -153,7 +153,7 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
     What broke off is resumed by the next call; files that are here are left alone. A file may be a tenth
     larger than published, or 20 GB where no size is published, and its checksum must be right where one is.
     """
-    from engine.cli.fetch_display import FetchDisplay
+    from engine.cli.download_progress import FetchDisplay
     from engine.datahome.fetch import fetch_dataset
     from engine.datahome.resources import resources
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli.options import refreshed, results_option
-from engine.config import AnyConfig, parse_config, preset_settings
+from engine.config import RunHeader, parse_config, preset_settings
 from engine.languages import language
 from engine.paths import runs_folder
 from engine.results.queries import ask
@@ -25,7 +25,7 @@ CATALOGUES = "package:django"
 MEASURE = "RR"
 
 
-def systems() -> dict[str, AnyConfig]:
+def systems() -> dict[str, RunHeader]:
     """Return the demo's runs by the heading of their column, zero-shot transfer first."""
     recipe = preset_settings("demo")
     train = [{"path": CATALOGUES, "language": code, "part": "train"} for code in LANGUAGES]

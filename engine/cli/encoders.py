@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
-from engine.cli.figures import encoder_of, languages_of
 from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.score_groups import encoder_of, languages_of
 from engine.cli.tables import print_facts, print_table, size_text
 from engine.encoders.checkpoints import SETTINGS_FILE
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
 from engine.encoders.published import PUBLISHED
 from engine.errors import InputError, nearest
+from engine.extensions.runs import RUN_KINDS
 from engine.paths import runs_folder
 from engine.results.queries import list_runs
 
@@ -163,13 +164,15 @@ def _trained(results: Path) -> list[dict[str, Any]]:
         return []
     found = []
     for record in list_runs(results):
-        for name, kind in (("student", "student"), ("encoder", "pretrained")):
-            folder = runs_folder(results) / record["id"] / "checkpoints" / name
-            if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
-                origin = f"{encoder_of(record)}, distilled" if kind == "student" else "pre-training"
-                entry = _entry(record["id"], kind, folder, origin=origin)
-                languages = " ".join(languages_of(record, ()))
-                found.append({**entry, "languages": languages, "run_name": record["name"]})
+        kind = RUN_KINDS.get(record["kind"])
+        if kind is None or kind.trained is None:
+            continue
+        folder = runs_folder(results) / record["id"] / "checkpoints" / kind.trained.folder
+        if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
+            origin = ", ".join(filter(None, (encoder_of(record), kind.trained.method)))
+            entry = _entry(record["id"], kind.trained.label, folder, origin=origin)
+            languages = " ".join(languages_of(record, ()))
+            found.append({**entry, "languages": languages, "run_name": record["name"]})
     return found
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from engine.bitext.pairs import SentencePair
 from engine.bitext.split import sentence_key
 from engine.collections.base import Collection, Document, Query, revision_of
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 
 
 def make_bitext_collection(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.bitext.files import find
-from engine.bitext.pairs import SentencePair
 from engine.bitext.reader import normalise
 from engine.bitext.source import read_source
 from engine.collections.african import AFRICLIRMATRIX, CIRAL, load_african
@@ -20,6 +19,7 @@ from engine.collections.mewsli_x import load_mewsli_x
 from engine.collections.tatoeba import english_sentences, load_tatoeba, read_lines
 from engine.config import CollectionConfig
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 from engine.languages import language, same_language
 
 _FOLDERS = {"lareqa": "xquad-r"}

@@ -6,7 +6,7 @@ keys are refused with the nearest spelling.
 """
 
 from engine.config.base import Fraction, RunHeader, Settings
-from engine.config.bitext import BitextConfig, BitextFormat
+from engine.config.bitext import BitextConfig
 from engine.config.collections import (
     COLLECTIONS_WITH,
     CollectionConfig,
@@ -16,10 +16,10 @@ from engine.config.cross_encoder import CrossEncoderConfig
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
-from engine.config.lexical import FuseConfig, FusedSystem, LexicalConfig
+from engine.config.fuse import FuseConfig, FusedSystem
+from engine.config.lexical import LexicalConfig
 from engine.config.load import (
-    KINDS,
-    AnyConfig,
+    json_schema,
     load_config,
     merge_settings,
     over_preset,
@@ -36,10 +36,7 @@ from engine.config.translation import TranslationConfig
 
 __all__ = [
     "COLLECTIONS_WITH",
-    "KINDS",
-    "AnyConfig",
     "BitextConfig",
-    "BitextFormat",
     "CollectionConfig",
     "CollectionName",
     "CrossEncoderConfig",
@@ -63,6 +60,7 @@ __all__ = [
     "TrainingConfig",
     "TranslationConfig",
     "TransportConfig",
+    "json_schema",
     "load_config",
     "merge_settings",
     "over_preset",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,7 +16,13 @@ class Settings(BaseModel):
 
 
 class RunHeader(Settings):
-    """What every run has, whatever it does."""
+    """Settings that every run has.
+
+    The settings of each kind of run are a subclass with a field ``kind: Literal[NAME] = NAME``.
+    """
+
+    if TYPE_CHECKING:
+        kind: str
 
     name: str = Field("run", min_length=1, max_length=80)
     """A short name for people."""

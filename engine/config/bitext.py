@@ -2,61 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from engine.config.base import Fraction, Settings
-
-BitextFormat = Literal[
-    "auto",
-    "tmx",
-    "xliff",
-    "gettext",
-    "moses",
-    "tsv",
-    "sentence-transformers",
-    "jsonl",
-    "parquet",
-    "huggingface",
-]
-"""Formats of sentence pairs; ``auto`` tells one from the name."""
+from engine.extensions.bitext import BITEXT_FORMATS
+from engine.registry import OneOf
 
 
 class BitextConfig(Settings):
-    """One source of sentence pairs, the second language being English unless it says otherwise."""
+    """One source of sentence pairs; the second language is English by default."""
 
     path: str
-    """A file or folder (inside the data home when relative), or ``package:NAME`` for installed catalogues."""
-    format: BitextFormat = "auto"
-    """The file format; ``auto`` tells it from the name."""
+    """A file or folder (relative to the data home), or ``package:NAME`` for the gettext catalogues of an
+    installed package."""
+    format: Annotated[str, OneOf(BITEXT_FORMATS, besides=("auto",))] = "auto"
+    """The file format; ``auto`` recognises it from the name."""
     language: str
-    """ISO 639 code of the language that queries come in; that of the teacher reads plain text, a sentence a
-    line, and puts it on both sides."""
+    """Language of the queries, as an ISO 639 code. If it is the teacher's language, the source is plain text
+    with one sentence per line, which is used on both sides."""
     target_language: str = "en"
-    """ISO 639 code of the teacher's language."""
+    """Language of the teacher, as an ISO 639 code."""
     monolingual: bool = False
-    """Put the target side on both sides: text of the teacher's language, with which a student of another
-    checkpoint enters the teacher's space. `language` then only says which translations to pass over."""
+    """Use the target side on both sides: text in the teacher's language, which aligns a student of another
+    checkpoint with the teacher's vector space. `language` then only selects the translations to ignore."""
 
     start: int = Field(0, ge=0)
-    """First pair to use, counted in the source's order before anything is dropped."""
+    """First pair to use, counted in the order of the source before any pair is dropped."""
     stop: int | None = Field(None, ge=1)
     """Pair to stop before; none reads to the end."""
     limit: int | None = Field(None, ge=1)
     """Use at most this many pairs, drawn with the run's seed."""
     part: Literal["all", "train", "test"] = "all"
-    """All pairs, or one side of a split by a hash of the English sentence, the same in every language."""
+    """All pairs, or one part of a split by a hash of the English sentence, which is the same in every
+    language."""
     test_share: Fraction = 0.3
-    """Share of the English sentences on the test side of that split."""
+    """Share of the English sentences in the test part of that split."""
     max_characters: int = Field(1000, ge=1)
     """Drop pairs with a longer side."""
     max_ratio: float = Field(9.0, ge=1.0)
     """Drop pairs whose sides differ in length by more than this factor."""
     min_score: float | None = None
-    """Drop scored pairs below this score (1.04 is WikiMatrix's and CCMatrix's usual threshold)."""
+    """Drop scored pairs below this score (1.04 is the usual threshold for WikiMatrix and CCMatrix)."""
     identify: bool = False
-    """Drop pairs with a side that a language identifier takes for another language (4,000 pairs a second)."""
+    """Drop pairs with a side that is identified as another language (4,000 pairs per second)."""
 
     @property
     def one_language(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,7 +10,9 @@ from pydantic import Field, model_validator
 from engine.config.base import RunHeader, Settings
 from engine.config.bitext import BitextConfig
 from engine.config.encoders import EncoderConfig
+from engine.config.inputs import bitext_inputs, checkpoint_input, encoder_inputs
 from engine.config.optimisation import LoopConfig
+from engine.extensions.runs import Input, RunKind
 
 
 class FirstStageConfig(Settings):
@@ -79,3 +82,20 @@ class CrossEncoderConfig(RunHeader):
         if any(source.one_language for source in self.bitext):
             raise ValueError("bitext in one language has no queries to learn from; leave it out")
         return self
+
+
+def _read_by_cross_encoder(config: CrossEncoderConfig) -> Iterator[Input]:
+    yield from encoder_inputs(config, "teacher")
+    yield checkpoint_input("checkpoint", config.checkpoint)
+    yield from bitext_inputs(config.bitext)
+
+
+CROSS_ENCODER = RunKind(
+    settings=CrossEncoderConfig,
+    execute="engine.runs.cross_encoder:cross_encoder_run",
+    saves_state=True,
+    loop="training",
+    collections_of=lambda config: config.first_stage.run,
+    inputs=_read_by_cross_encoder,
+    placeholders={"first_stage": {"run": "any"}},
+)

@@ -1,4 +1,4 @@
-"""Settings of runs that train nothing: lexical search, and the fusion of finished runs."""
+"""Settings of a lexical search."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from engine.config.base import RunHeader, Settings
+from engine.config.base import RunHeader
 from engine.config.collections import CollectionConfig
+from engine.config.inputs import ANY_COLLECTION
+from engine.extensions.runs import RunKind
 from engine.extensions.scorings import LEXICAL_SCORINGS
 from engine.registry import OneOf, describe
 
@@ -51,32 +53,8 @@ class LexicalConfig(RunHeader):
         return self
 
 
-class FusedSystem(Settings):
-    """One of the rankings that are fused."""
-
-    run: str
-    """A finished run beside this one: its id, the beginning of one id, or a name (its newest run)."""
-    scoring: str | None = None
-    """Which of the run's rankings, such as ``maxsim`` or ``dense``; none takes the only one it has."""
-
-
-class FuseConfig(RunHeader):
-    """Fuse the stored rankings of finished runs by reciprocal rank (Cormack et al. 2009)."""
-
-    kind: Literal["fuse"] = "fuse"
-    """The kind of run."""
-    preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
-    systems: list[FusedSystem] = Field(min_length=2)
-    """What is fused; all that the systems have in common is: collection, revision, protocol, direction."""
-    k: int = Field(60, ge=0)
-    """Added to every rank: the larger, the less the first ranks stand out."""
-
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        seen = set()
-        for system in self.systems:
-            if (system.run, system.scoring) in seen:
-                raise ValueError(f"systems has {system.run!r} twice; name each ranking once")
-            seen.add((system.run, system.scoring))
-        return self
+LEXICAL = RunKind(
+    settings=LexicalConfig,
+    execute="engine.runs.lexical:lexical_run",
+    placeholders={"collections": ANY_COLLECTION},
+)

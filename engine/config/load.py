@@ -5,37 +5,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Union
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from engine.config.base import RunHeader
-from engine.config.cross_encoder import CrossEncoderConfig
-from engine.config.lexical import FuseConfig, LexicalConfig
-from engine.config.pretraining import PretrainConfig
-from engine.config.runs import DistilConfig, EvaluateConfig
-from engine.config.study import StudyConfig
-from engine.config.teacher import TeacherConfig
+from engine.config.runs import DISTIL, EVALUATE
 from engine.errors import InputError, nearest
+from engine.extensions.runs import RUN_KINDS
 from engine.paths import assets_folder
-from engine.validation import sentence
-
-AnyConfig = (
-    DistilConfig
-    | EvaluateConfig
-    | TeacherConfig
-    | PretrainConfig
-    | StudyConfig
-    | LexicalConfig
-    | FuseConfig
-    | CrossEncoderConfig
-)
-KINDS: dict[str, type[RunHeader]] = {
-    model.model_fields["kind"].default: model for model in get_args(AnyConfig)
-}
-"""The model of each kind of run."""
-
-_adapter: TypeAdapter[AnyConfig] = TypeAdapter(Annotated[AnyConfig, Field(discriminator="kind")])
+from engine.validation import describe_error
 
 
 def presets() -> dict[str, Path]:
@@ -52,7 +31,7 @@ def preset_settings(name: str) -> dict[str, Any]:
     return {**_read_toml(known[name]), "preset": name}
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> AnyConfig:
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunHeader:
     """Read a run configuration from TOML.
 
     Parameters
@@ -111,7 +90,7 @@ def merge_settings(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) -> AnyConfig:
+def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) -> RunHeader:
     """Validate `settings`; errors name `source`.
 
     Raises
@@ -120,12 +99,23 @@ def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) 
         As `load_config`.
     """
     settings = dict(settings)
-    settings.setdefault("kind", "evaluate" if "bitext" not in settings else "distil")
+    kind = str(settings.setdefault("kind", DISTIL.name if "bitext" in settings else EVALUATE.name))
     try:
-        return _adapter.validate_python(settings)
+        model = RUN_KINDS.get_entry(kind).settings
+    except InputError as error:
+        raise InputError(str(error), path=source) from error
+    try:
+        config: RunHeader = model.model_validate(settings)
     except ValidationError as error:
-        model = KINDS.get(str(settings["kind"]), DistilConfig)
-        raise InputError(sentence(error, model, skip=tuple(KINDS)), path=source) from error
+        raise InputError(describe_error(error, model), path=source) from error
+    return config
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of the configurations of all kinds of run."""
+    models = tuple(kind.settings for kind in RUN_KINDS.values())
+    any_kind: Any = Annotated[Union[models], Field(discriminator="kind")]  # noqa: UP007
+    return TypeAdapter(any_kind).json_schema()
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

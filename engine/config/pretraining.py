@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from engine.config.base import Fraction, Settings
+from engine.config.encoders import EncoderConfig
+from engine.config.inputs import checkpoint_input
 from engine.config.optimisation import OptimiserConfig
 from engine.config.runs import RunConfig
+from engine.extensions.bitext import BITEXT_FORMATS
+from engine.extensions.runs import Input, RunKind, TrainedEncoder
+from engine.registry import OneOf
 
-TextFormat = Literal[
-    "auto",
-    "text",
-    "squad",
-    "tmx",
-    "xliff",
-    "gettext",
-    "moses",
-    "tsv",
-    "sentence-transformers",
-    "jsonl",
-    "parquet",
-    "huggingface",
-]
-"""Formats of text: lines, SQuAD's paragraphs, and one side of every bitext format."""
+PLAIN_TEXT_FORMATS = ("text", "squad")
+"""Formats of text in one language: lines, and the paragraphs of SQuAD."""
 
 
 class TextConfig(Settings):
@@ -32,7 +26,7 @@ class TextConfig(Settings):
 
     path: str
     """A file or folder (inside the data home when relative), or ``package:NAME`` for installed catalogues."""
-    format: TextFormat = "auto"
+    format: Annotated[str, OneOf(BITEXT_FORMATS, besides=("auto", *PLAIN_TEXT_FORMATS))] = "auto"
     """``text`` is a sentence or paragraph a line, ``squad`` the paragraphs of SQuAD-shaped JSON, the others
     are bitext; ``auto`` tells them from the name."""
     language: str
@@ -60,7 +54,7 @@ class TextConfig(Settings):
 
     @model_validator(mode="after")
     def _one_language(self) -> Self:
-        if self.format in ("text", "squad"):
+        if self.format in PLAIN_TEXT_FORMATS:
             for name, usual in (("side", "source"), ("min_score", None), ("identify", False)):
                 if getattr(self, name) != usual:
                     raise ValueError(f"{name} belongs to bitext; leave it out with format = '{self.format}'")
@@ -194,3 +188,45 @@ class PretrainConfig(RunConfig):
                 f"model.positions = {positions} is less than pretraining.length = {self.pretraining.length}"
             )
         return self
+
+
+#: The folder in ``checkpoints/`` of the pre-trained encoder.
+PRETRAINED = "encoder"
+
+
+def pretrained_encoder(config: PretrainConfig, checkpoints: Path) -> EncoderConfig:
+    """Return how a pre-trained encoder is searched with: no prefixes, and at most its own length."""
+    longest = config.model.positions or config.pretraining.length
+    usual = EncoderConfig()
+    return EncoderConfig(
+        checkpoint=str(checkpoints / PRETRAINED),
+        query_prefix="",
+        passage_prefix="",
+        query_length=min(usual.query_length, longest),
+        passage_length=min(usual.passage_length, longest),
+    )
+
+
+def _encoders(config: PretrainConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:
+    encoder = pretrained_encoder(config, checkpoints)
+    return encoder, encoder
+
+
+def _read_by_pretrain(config: PretrainConfig) -> Iterator[Input]:
+    for key, checkpoint in (("model", config.model.checkpoint), ("tokenizer", config.tokenizer.checkpoint)):
+        if checkpoint is not None:
+            yield checkpoint_input(f"{key}.checkpoint", checkpoint)
+    for place, source in enumerate(config.text):
+        yield Input(f"text.{place}", "engine.runs.checks:check_text", source)
+
+
+PRETRAIN = RunKind(
+    settings=PretrainConfig,
+    execute="engine.runs.pretrain:pretrain_run",
+    saves_state=True,
+    loop="pretraining",
+    trained=TrainedEncoder(PRETRAINED, label="pretrained", method="pre-training"),
+    encoders=_encoders,
+    inputs=_read_by_pretrain,
+    placeholders={"text": [{"path": "any", "language": "any"}]},
+)

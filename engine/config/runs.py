@@ -1,8 +1,9 @@
-"""The run configurations, one model a kind of run."""
+"""Settings of runs that distil an encoder or evaluate encoders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,8 +14,10 @@ from engine.config.collections import CollectionConfig
 from engine.config.distillation import CurrentLosses, LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
-from engine.config.translation import TranslationConfig
+from engine.config.inputs import ANY_BITEXT, ANY_COLLECTION, bitext_inputs, checkpoint_input, encoder_inputs
+from engine.config.translation import GOLD, TranslationConfig
 from engine.extensions.losses import LOSSES
+from engine.extensions.runs import Input, RunKind, TrainedEncoder
 from engine.extensions.transport import SOLVERS
 
 
@@ -112,6 +115,28 @@ def _either(names: Iterable[str]) -> str:
     return " or ".join(names)
 
 
+def _distilled(config: DistilConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:
+    student = config.student or config.teacher
+    return student.model_copy(update={"checkpoint": str(checkpoints / "student")}), config.teacher
+
+
+def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
+    yield from encoder_inputs(config, "teacher", "student")
+    yield from bitext_inputs(config.bitext)
+
+
+DISTIL = RunKind(
+    settings=DistilConfig,
+    execute="engine.runs.distil:distil_run",
+    saves_state=True,
+    loop="training",
+    trained=TrainedEncoder("student", label="student", method="distilled"),
+    encoders=_distilled,
+    inputs=_read_by_distil,
+    placeholders={"bitext": ANY_BITEXT},
+)
+
+
 class EvaluateConfig(RunConfig):
     """Evaluate an encoder as it is (zero-shot transfer when nothing was distilled)."""
 
@@ -141,3 +166,24 @@ class EvaluateConfig(RunConfig):
                 "leave one of the two out"
             )
         return self
+
+
+def _evaluated(config: EvaluateConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:
+    if config.teacher is not None and config.evaluation.documents == "teacher":
+        return config.encoder, config.teacher
+    return config.encoder, config.encoder
+
+
+def _read_by_evaluate(config: EvaluateConfig) -> Iterator[Input]:
+    yield from encoder_inputs(config, "teacher", "encoder")
+    if config.translation is not None and config.translation.checkpoint != GOLD:
+        yield checkpoint_input("translation.checkpoint", config.translation.checkpoint)
+
+
+EVALUATE = RunKind(
+    settings=EvaluateConfig,
+    execute="engine.runs.evaluate:evaluate_run",
+    encoders=_evaluated,
+    inputs=_read_by_evaluate,
+    placeholders={"collections": ANY_COLLECTION},
+)

@@ -12,7 +12,8 @@ from engine.config.base import Settings
 from engine.config.encoders import EncoderConfig
 from engine.config.pretraining import PretrainConfig, SamplingConfig
 from engine.config.runs import DistilConfig, RunConfig
-from engine.validation import sentence
+from engine.extensions.runs import RunKind
+from engine.validation import describe_error
 
 StageName = Literal["pretrain", "transfer", "distil"]
 STAGES: tuple[StageName, ...] = ("pretrain", "transfer", "distil")
@@ -80,7 +81,7 @@ class StudyConfig(RunConfig):
             try:
                 pretraining(self, arm, 0)
             except ValidationError as error:
-                raise ValueError(sentence(error, PretrainConfig, key=f"arms.{place}")) from error
+                raise ValueError(describe_error(error, PretrainConfig, key=f"arms.{place}")) from error
         return self
 
     def _check_lengths(self, student: EncoderConfig) -> None:
@@ -94,6 +95,9 @@ class StudyConfig(RunConfig):
                     f"transfer.student.{name} = {getattr(student, name)} is more than the {positions} tokens "
                     "that the pre-trained encoders take; lower it, or raise pretrain.model.positions"
                 )
+
+
+STUDY = RunKind(settings=StudyConfig, execute="engine.runs.study:study_run")
 
 
 def _leave_to_the_study(stage: str, config: RunConfig) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,8 +11,10 @@ from pydantic import Field, model_validator
 from engine.config.base import Fraction, Settings
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
+from engine.config.inputs import encoder_inputs
 from engine.config.optimisation import LoopConfig
 from engine.config.runs import RunConfig
+from engine.extensions.runs import Input, RunKind, TrainedEncoder
 from engine.extensions.scorings import SCORINGS, TRAINED_SCORINGS
 from engine.registry import OneOf, describe
 
@@ -210,3 +214,32 @@ class TeacherConfig(RunConfig):
                 f"sampling.cross_lingual_share = {share:g} draws monolingual pairs too, and no source has "
                 "any; add one or set it to 1"
             )
+
+
+def _trained(config: TeacherConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:
+    encoder = config.encoder.model_copy(update={"checkpoint": str(checkpoints / "teacher")})
+    return encoder, encoder
+
+
+def _read_by_teacher(config: TeacherConfig) -> Iterator[Input]:
+    yield from encoder_inputs(config, "encoder")
+    for place, source in enumerate(config.sources):
+        yield Input(f"sources.{place}", "engine.runs.checks:check_questions", source)
+
+
+TEACHER = RunKind(
+    settings=TeacherConfig,
+    execute="engine.runs.teacher:teacher_run",
+    saves_state=True,
+    loop="training",
+    trained=TrainedEncoder("teacher", label="teacher", method="trained"),
+    encoders=_trained,
+    inputs=_read_by_teacher,
+    # two languages, for presets with cross-lingual batches
+    placeholders={
+        "sources": [
+            {"path": "any", "format": "squad"},
+            {"path": "any", "format": "squad", "question_language": "sw"},
+        ]
+    },
+)

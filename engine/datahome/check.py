@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.bitext.pairs import Drops
+from engine.bitext.drops import Drops
 from engine.collections.folder import load_folder
 from engine.collections.lareqa import load_lareqa
 from engine.collections.tatoeba import load_tatoeba

@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
+from engine.bitext.drops import Drops
 from engine.bitext.files import find
-from engine.bitext.pairs import Drops, SentencePair
-from engine.bitext.reader import Format, open_bitext
+from engine.bitext.reader import open_bitext
 from engine.datahome.manifest import MANIFEST, Manifest, manifests
 from engine.datahome.resource import Kind, Resource
 from engine.datahome.resources import resources
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 from engine.languages import LANGUAGES, language, names_language
 
 #: Packages with catalogues that are worth naming where they are not installed.
@@ -131,7 +131,7 @@ def open_pairs(dataset: Dataset, code: str, drops: Drops | None = None) -> Itera
         As `engine.bitext.reader.open_bitext`.
     """
     if dataset.manifest is not None:
-        reader = cast(Format, dataset.manifest.reader)
+        reader = dataset.manifest.reader
         target = dataset.manifest.languages[code].target_language
         path = dataset.manifest.folder / dataset.manifest.languages[code].path
         return open_bitext(path, format=reader, language=code, target_language=target, drops=drops)

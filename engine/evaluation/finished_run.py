@@ -7,24 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from engine.config import (
-    AnyConfig,
-    DistilConfig,
-    EncoderConfig,
-    EvaluateConfig,
-    PretrainConfig,
-    TeacherConfig,
-    parse_config,
-)
+from engine.config import EncoderConfig, RunConfig, RunHeader, parse_config
 from engine.encoders.checkpoints import FITTED_FILE, SETTINGS_FILE, resolve
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import load_fitted
 from engine.errors import InputError
+from engine.extensions.runs import RUN_KINDS
 from engine.paths import runs_folder
 from engine.results.run_folder import RunFolder
-
-#: Where in its ``checkpoints/`` a pre-training leaves its encoder.
-PRETRAINED = "encoder"
 
 
 def find_run(results: Path, name: str) -> RunFolder:
@@ -47,39 +37,27 @@ def find_run(results: Path, name: str) -> RunFolder:
     return RunFolder.open(folder)
 
 
-def config_of(run: RunFolder) -> AnyConfig:
+def config_of(run: RunFolder) -> RunHeader:
     """Return the configuration that a run recorded."""
     return parse_config(run.record["config"] or {}, run.path / "run.json")
 
 
-def encoders_config_of(run: RunFolder) -> DistilConfig | EvaluateConfig | TeacherConfig | PretrainConfig:
-    """Return the configuration of a run that has encoders to ask.
+def encoders_config_of(run: RunFolder) -> RunConfig:
+    """Return the configuration of a run whose kind leaves encoders.
 
     Raises
     ------
     InputError
-        If runs of its kind have none.
+        If runs of its kind leave none.
     """
     config = config_of(run)
-    if not isinstance(config, DistilConfig | EvaluateConfig | TeacherConfig | PretrainConfig):
+    if RUN_KINDS[config.kind].encoders is None or not isinstance(config, RunConfig):
+        *others, last = (repr(name) for name, kind in RUN_KINDS.items() if kind.encoders is not None)
         raise InputError(
-            f"run {run.id!r} is of kind {config.kind!r} and has no encoders to ask; choose a run of kind "
-            "'distil', 'evaluate', 'teacher' or 'pretrain'"
+            f"run {run.id!r} is of kind {config.kind!r} and has no encoders; choose a run of kind "
+            f"{', '.join(others)} or {last}"
         )
     return config
-
-
-def pretrained_encoder(config: PretrainConfig, run: RunFolder) -> EncoderConfig:
-    """Return how a pre-trained encoder is searched as it came out: no prefixes, the lengths it learnt."""
-    longest = config.model.positions or config.pretraining.length
-    usual = EncoderConfig()
-    return EncoderConfig(
-        checkpoint=str(run.path / "checkpoints" / PRETRAINED),
-        query_prefix="",
-        passage_prefix="",
-        query_length=min(usual.query_length, longest),
-        passage_length=min(usual.passage_length, longest),
-    )
 
 
 @dataclass(frozen=True)
@@ -140,17 +118,9 @@ def saved_encoders(run: RunFolder) -> tuple[SavedEncoder, SavedEncoder]:
         raise InputError(
             f"run {run.id!r} has no encoders in checkpoints/; it did not come so far", path=run.path
         )
-    if config.kind == "distil":
-        queries = (config.student or config.teacher).model_copy(update={"checkpoint": str(student)})
-        documents = config.teacher
-    elif config.kind == "teacher":
-        queries = documents = config.encoder.model_copy(update={"checkpoint": str(teacher)})
-    elif config.kind == "pretrain":
-        queries = documents = pretrained_encoder(config, run)
-    else:
-        queries = documents = config.encoder
-        if config.teacher is not None and config.evaluation.documents == "teacher":
-            documents = config.teacher
+    of_kind = RUN_KINDS[config.kind].encoders
+    assert of_kind is not None
+    queries, documents = of_kind(config, run.path / "checkpoints")
     name = run.record["name"] or run.id
     return (
         SavedEncoder(queries, student, f"{name}'s query encoder"),

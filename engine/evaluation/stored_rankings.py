@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
-from engine.config import CollectionConfig, FuseConfig
-from engine.config.cross_encoder import CrossEncoderConfig
+from engine.config import CollectionConfig
 from engine.errors import InputError, nearest
 from engine.evaluation.finished_run import config_of
+from engine.extensions.runs import RUN_KINDS
 from engine.results.run_folder import RunFolder, read_record, table_files
 from engine.retrieval.fusion import Ranks
 
@@ -206,10 +206,9 @@ def searched_by(run: RunFolder) -> dict[Pool, tuple[Collection, CollectionConfig
         If one is missing or broken, or runs of its kind search none.
     """
     config = config_of(run)
-    if isinstance(config, FuseConfig):
-        return searched_by(finished_beside(run, config.systems[0].run))
-    if isinstance(config, CrossEncoderConfig):
-        return searched_by(finished_beside(run, config.first_stage.run))
+    kind = RUN_KINDS[config.kind]
+    if kind.collections_of is not None:
+        return searched_by(finished_beside(run, kind.collections_of(config)))
     found = {}
     for entry in getattr(config, "collections", ()):
         for collection in load_collections(entry, config.seed):

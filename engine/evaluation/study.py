@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from engine.config.study import STAGES, Stage
+from engine.config.study import STAGES, STUDY, Stage
 from engine.errors import InputError
 from engine.evaluation.contrasts import Contrast, contrasts, corrected, sign_flip
 from engine.evaluation.study_facts import curves_of, facts_of, sizes_of
@@ -164,7 +164,7 @@ def load_study(results: Path, run: str, *, resamples: int = 9_999) -> Study:
     """
     record = run_record(results, run)
     config = record["config"]
-    if record["kind"] != "study":
+    if record["kind"] != STUDY.name:
         raise InputError(f"run {record['id']!r} is of kind {record['kind']!r}, not a study; name a study")
     arms = {arm["name"]: arm["sampling"] for arm in config["arms"]}
     finished = {

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.config import AnyConfig, DistilConfig, TransportConfig
+from engine.config import DistilConfig, RunHeader, TransportConfig
 from engine.encoders.encoder import Encoded, Encoder, Role
 from engine.errors import InputError
 from engine.evaluation.document_frequencies import load_frequencies
@@ -21,7 +21,7 @@ from engine.inspect.texts import clean_text
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
 from engine.transport import TokenTransport
-from engine.validation import validated
+from engine.validation import validate_settings
 
 
 class Planner:
@@ -159,7 +159,7 @@ def solve_pair(
     )
 
 
-def transport_settings(run: AnyConfig, changes: Mapping[str, Any]) -> TransportConfig:
+def transport_settings(run: RunHeader, changes: Mapping[str, Any]) -> TransportConfig:
     """Return the transport settings of a run's configuration, with `changes`.
 
     A run that distilled nothing has the default settings. Annealing is turned off where it does not fit the
@@ -178,9 +178,9 @@ def transport_settings(run: AnyConfig, changes: Mapping[str, Any]) -> TransportC
         solver = SOLVERS.get(settings["solver"])  # an unknown one is refused below
         if solver is None or "anneal_from" not in solver.settings or not fits:
             settings["anneal_from"] = None
-    return validated(TransportConfig, settings, "transport")
+    return validate_settings(TransportConfig, settings, "transport")
 
 
-def target_role(run: AnyConfig) -> Role:
+def target_role(run: RunHeader) -> Role:
     """Return the role in which the teacher of a run encodes its sentences."""
     return run.training.target_role if isinstance(run, DistilConfig) else "passage"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.collections.human_translations import human_translations
+from engine.config import EvaluateConfig
 from engine.config.translation import GOLD
 from engine.encoders.components import remove_components
 from engine.encoders.encoder import Encoder
@@ -102,11 +103,11 @@ class Searcher:
         self.precision = precision or precision_of(config, torch.device("cpu"))
         self.texts = document_texts(self.collection, context=self._entry.context)
         self._seed = config.seed
-        self._translation = config.translation if config.kind == "evaluate" else None
+        self._translation = config.translation if isinstance(config, EvaluateConfig) else None
         self._query_components: Tensor | None = None
         self._remove_components: Callable[[TokenStore], TokenStore] | None = None
         self._documents_key = ""
-        if config.kind == "evaluate" and config.language_components:
+        if isinstance(config, EvaluateConfig) and config.language_components:
             if "maxsim" not in config.evaluation.scoring:
                 raise InputError(
                     f"run {run.id!r} has language components of sentence vectors only, and a search needs "

@@ -1,4 +1,4 @@
-"""From a configuration to a finished run folder, whatever the kind of run."""
+"""Execute a run: from a configuration of any kind to a finished run folder."""
 
 from __future__ import annotations
 
@@ -8,61 +8,45 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from engine.config import (
-    AnyConfig,
-    CrossEncoderConfig,
-    DistilConfig,
-    EvaluateConfig,
-    FuseConfig,
-    LexicalConfig,
-    PretrainConfig,
-    StudyConfig,
-    TeacherConfig,
-)
+from engine.config import RunHeader
 from engine.errors import OpticalError
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.scores import Scores
+from engine.extensions.runs import RUN_KINDS
+from engine.registry import resolve_reference
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
-from engine.runs.cross_encoder import cross_encoder_run
-from engine.runs.distil import distil_run
-from engine.runs.evaluate import evaluate_run
-from engine.runs.fuse import fuse_run
-from engine.runs.lexical import lexical_run
-from engine.runs.pretrain import pretrain_run
-from engine.runs.study import study_run
-from engine.runs.teacher import teacher_run
 from engine.training.interrupts import terminable
 from engine.training.pretraining.speed import peak_memory
 from engine.training.state import STATE_FILE
 
 
 def execute(
-    config: AnyConfig,
+    config: RunHeader,
     runs: Path,
     argv: Sequence[str],
     *,
     run_id: str | None = None,
     reporter: Reporter = SILENT,
 ) -> tuple[RunFolder, list[Scores]]:
-    """Carry out `config` in a new run folder inside `runs`.
+    """Execute `config` in a new run folder inside `runs`.
 
     Raises
     ------
     OpticalError
-        If the run fails for a reason its user can understand; the folder keeps the sentence.
+        If the run fails for a reason that its user can understand. The run folder keeps the sentence.
     KeyboardInterrupt
-        If it was stopped; what it had reached is kept.
+        If it was stopped. The run folder keeps what it had reached.
     """
     run = RunFolder.create(runs, config, argv, run_id)
-    return run, _carry_out(config, run, reporter)
+    return run, execute_in(config, run, reporter)
 
 
 def resume(run: RunFolder, reporter: Reporter = SILENT) -> list[Scores]:
-    """Carry on `run` (see `engine.jobs.resume.reopen`) from its last saved state, or else from its start.
+    """Continue `run` (see `engine.jobs.resume.reopen`) from its last saved state, or else from its start.
 
-    A training ends as if it had never stopped. Collections that were searched already are not searched
-    again; the scores of the others are returned.
+    Training gives the same result as a run that was never stopped. Collections that were already searched are
+    not searched again; the scores of the others are returned.
 
     Raises
     ------
@@ -70,35 +54,22 @@ def resume(run: RunFolder, reporter: Reporter = SILENT) -> list[Scores]:
         As `execute`.
     """
     config = config_of(run)
-    if (
-        config.kind in ("distil", "teacher", "pretrain", "cross-encoder")
-        and not (run.path / "checkpoints" / STATE_FILE).is_file()
-    ):
+    if RUN_KINDS[config.kind].saves_state and not (run.path / "checkpoints" / STATE_FILE).is_file():
         reporter.say("the run had saved no state yet, so it starts over")
-    return _carry_out(config, run, reporter)
+    return execute_in(config, run, reporter)
 
 
-def _carry_out(config: AnyConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
+def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Scores]:
+    """Execute `config` in the run folder `run`, from its saved state if it has one.
+
+    Raises
+    ------
+    OpticalError, KeyboardInterrupt
+        As `execute`.
+    """
     try:
         with terminable():
-            match config:
-                case DistilConfig():
-                    scores = distil_run(config, run, reporter)
-                case EvaluateConfig():
-                    scores = evaluate_run(config, run, reporter)
-                case TeacherConfig():
-                    scores = teacher_run(config, run, reporter)
-                case PretrainConfig():
-                    scores = pretrain_run(config, run, reporter)
-                case StudyConfig():
-                    study_run(config, run, reporter, _carry_out)
-                    scores = []
-                case LexicalConfig():
-                    scores = lexical_run(config, run, reporter)
-                case CrossEncoderConfig():
-                    scores = cross_encoder_run(config, run, reporter)
-                case FuseConfig():
-                    scores = fuse_run(config, run, reporter)
+            scores: list[Scores] = resolve_reference(RUN_KINDS[config.kind].execute)(config, run, reporter)
     except KeyboardInterrupt:
         run.finish("stopped", "stopped by its user")
         raise

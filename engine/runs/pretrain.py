@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from engine.config.pretraining import PretrainConfig
+from engine.config.pretraining import PRETRAINED, PretrainConfig, pretrained_encoder
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.encoders.saving import save_fitted
-from engine.evaluation.finished_run import PRETRAINED, pretrained_encoder
 from engine.evaluation.runner import evaluate
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
@@ -33,7 +32,7 @@ def pretrain_run(config: PretrainConfig, run: RunFolder, reporter: Reporter) -> 
     finally:
         run.write_table("pretraining", pretraining.rows())
         save_model(pretraining.model, pretraining.tokenizer, run.checkpoints / PRETRAINED)
-    encoder = Encoder.load(pretrained_encoder(config, run))
+    encoder = Encoder.load(pretrained_encoder(config, run.checkpoints))
     sentences = [text for found in pretraining.texts.values() for text in some(found.training)]
     fit(encoder, some(sentences), "passage", precision=pretraining.precision)
     for name in ("student", "teacher"):  # both encoders of a run that is searched as it is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,18 +13,18 @@ from typing import Any
 
 from engine.bitext.source import open_source
 from engine.collections.load import load_collections
-from engine.config import AnyConfig, DistilConfig, PretrainConfig, StudyConfig
+from engine.config import DistilConfig, PretrainConfig, StudyConfig
+from engine.config.pretraining import PRETRAINED
 from engine.config.study import Stage, distillation, planned, pretraining
 from engine.encoders.checkpoints import resolve
 from engine.errors import InputError, OpticalError
+from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, read_record
-
-CarryOut = Callable[[AnyConfig, RunFolder, Reporter], object]
-"""Carries out what a run folder is configured as, from its saved state where it has one."""
+from engine.runs.execute import execute_in
 
 
-def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter, carry_out: CarryOut) -> None:
+def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
     """Carry out all stages that `run`'s study still lacks.
 
     Each stage is a run beside the study's, whose id follows from the study's (`Stage.run_id`): finished ones
@@ -56,12 +56,13 @@ def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter, carry_out
             stage_run = RunFolder.open(folder)
             stage_run.resume(run.record["argv"])
         try:
-            carry_out(settings, stage_run, reporter)
+            execute_in(settings, stage_run, reporter)
         except OpticalError as error:
             raise OpticalError(f"{label} failed: {error}") from error
         study.note(number, len(stages))
         gc.collect()  # encoders hang in cycles, and the next stage brings its own
     run.update(summary={"doing": "done", "seconds_left": 0.0})
+    return []
 
 
 @dataclass
@@ -87,10 +88,11 @@ class _Study:
         if stage.name == "pretrain":
             arm = next(arm for arm in self.config.arms if arm.name == stage.arm)
             first = next(planned(self.config))
-            shared = None if stage == first else str(self.folder(first) / "checkpoints" / "encoder")
+            shared = None if stage == first else str(self.folder(first) / "checkpoints" / PRETRAINED)
             return pretraining(self.config, arm, stage.seed, shared)
-        before, saved = ("pretrain", "encoder") if stage.name == "transfer" else ("transfer", "student")
-        earlier = self.folder(Stage(stage.arm, stage.seed, before))  # type: ignore[arg-type]
+        earliest = stage.name == "transfer"
+        earlier = self.folder(Stage(stage.arm, stage.seed, "pretrain" if earliest else "transfer"))
+        saved = PRETRAINED if earliest else "student"
         return distillation(self.config, stage, str(earlier / "checkpoints" / saved))
 
     def note(self, done: int, of: int) -> None:

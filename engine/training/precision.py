@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from engine.config import AnyConfig
+from engine.config import RunHeader
+from engine.extensions.runs import RUN_KINDS
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
@@ -24,7 +25,7 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def precision_of(config: AnyConfig, device: torch.device) -> torch.dtype:
+def precision_of(config: RunHeader, device: torch.device) -> torch.dtype:
     """Return the autocast type on `device` that a run with this configuration evaluates in."""
-    loop = getattr(config, "training", None) or getattr(config, "pretraining", None)
-    return autocast_dtype(getattr(loop, "precision", "auto"), device)
+    loop = RUN_KINDS[config.kind].loop
+    return autocast_dtype("auto" if loop is None else getattr(config, loop).precision, device)

@@ -11,12 +11,12 @@ import polib
 import pytest
 
 from engine.bitext import Drops, held_out, open_bitext
-from engine.bitext.gettext import package_folder, read_gettext
-from engine.bitext.moses import read_moses
-from engine.bitext.pairs import SentencePair
+from engine.bitext.formats.gettext import package_folder, read_gettext
+from engine.bitext.formats.moses import read_moses
+from engine.bitext.formats.tmx import read_tmx
 from engine.bitext.reader import normalise
-from engine.bitext.tmx import read_tmx
 from engine.collections.tatoeba import XTREME_R
+from engine.extensions.bitext import SentencePair
 from engine.languages import language
 
 TICO_19 = "ar bn es-LA fr hi id km mr my ne pt-BR ru so sw ta tl ur zh".split()  # noqa: SIM905

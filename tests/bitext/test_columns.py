@@ -140,16 +140,16 @@ def test_the_librarys_cache(tmp_path: Path) -> None:
 def test_a_list_of_files_elsewhere_is_refused(tmp_path: Path, name: object) -> None:
     folder = saved(tmp_path, table())
     folder.joinpath("state.json").write_text(json.dumps({"_data_files": [{"filename": name}]}))
-    refuse(folder, r"state\.json: it lists .*, which is no file beside it; do not trust it")
+    refuse(folder, r"state\.json: it lists .*, which is not a file next to it; do not trust it")
     folder.joinpath("dataset_dict.json").write_text(json.dumps({"splits": [name]}))
-    refuse(folder, r"dataset_dict\.json: 'splits' should be a list of folders beside it")
+    refuse(folder, r"dataset_dict\.json: 'splits' must be a list of folders next to it")
 
 
 @pytest.mark.parametrize("text", ["[]", "{", "[" * 100_000, "{}", '{"_data_files": []}'])
 def test_a_broken_list_of_files_is_refused(tmp_path: Path, text: str) -> None:
     folder = saved(tmp_path, table())
     folder.joinpath("state.json").write_text(text)
-    refuse(folder, r"state\.json: (not JSON|not a JSON object|'_data_files' should list)")
+    refuse(folder, r"state\.json: (not JSON|not a JSON object|'_data_files' must list)")
 
 
 def test_empty_cells_are_empty_sentences(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_empty_cells_are_empty_sentences(tmp_path: Path) -> None:
         ({"so": [1], "en": ["one"]}, r"column 'so' holds int64, not sentences"),
         ({"so": [["kow"]], "en": ["one"]}, r"column 'so' holds list<.*>, not sentences"),
         ({"so": ["kow"], "en": ["one"], "score": ["high"]}, r"column 'score' holds string, not numbers"),
-        ({"so": ["kow"], "en": ["one"], "score": [float("nan")]}, r"row 1: its score is no finite number"),
+        ({"so": ["kow"], "en": ["one"], "score": [float("nan")]}, r"row 1: its score is not a finite number"),
         ({"so": ["kow\0"], "en": ["one"]}, r"there is a NUL character in pair 1"),
         ({"translation": [{"de": "eins", "en": "one"}]}, r"its columns are: de, en"),
     ],

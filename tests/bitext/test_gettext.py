@@ -10,8 +10,8 @@ import polib
 import pytest
 
 from engine.bitext import SentencePair, open_bitext
-from engine.bitext.gettext import package_folder, read_gettext
-from engine.bitext.messages import plain
+from engine.bitext.formats.gettext import package_folder, read_gettext
+from engine.bitext.formats.messages import plain
 from engine.errors import InputError
 
 HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n{more}\n'

@@ -148,7 +148,7 @@ def test_quotes_and_blank_lines_in_tsv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("kow one\n", r"a\.tsv, line 1: 1 columns, where source and target"),
+        ("kow one\n", r"a\.tsv, line 1: 1 columns, where source, target"),
         ("1\tkow\ten\tone\n", r"a\.tsv, line 1: 4 columns"),
         ("kow\tone\nlaba\ttwo\t2\n", r"a\.tsv, line 2: 3 columns, where the lines before have 2"),
         ("1\tkow\tone\nx\tlaba\ttwo\n", r"a\.tsv, line 2: 'x' is not a score"),
@@ -200,16 +200,16 @@ def test_ids_scores_and_language_tags_of_jsonl(tmp_path: Path) -> None:
     [
         ('{"so": "kow"', r"a\.jsonl, line 1: not JSON \("),
         (["kow", "one"], r"line 1: not a JSON object"),
-        ({"translation": ["kow", "one"]}, r"'translation' should be an object"),
-        ({"so": 1, "en": "one"}, r"'so' should be a sentence"),
-        ({"so": "kow", "en": None}, r"'en' should be a sentence"),
-        ({"so": "kow", "en": "one", "score": "high"}, r"'score' should be a number"),
-        ({"so": "kow", "en": "one", "score": True}, r"'score' should be a number"),
-        ('{"so": "kow", "en": "one", "score": NaN}', r"'score' should be a number"),
-        ('{"so": "kow", "en": "one", "score": 1' + "0" * 400 + "}", r"'score' should be a number"),
+        ({"translation": ["kow", "one"]}, r"'translation' must be an object"),
+        ({"so": 1, "en": "one"}, r"'so' must be a sentence"),
+        ({"so": "kow", "en": None}, r"'en' must be a sentence"),
+        ({"so": "kow", "en": "one", "score": "high"}, r"'score' must be a number"),
+        ({"so": "kow", "en": "one", "score": True}, r"'score' must be a number"),
+        ('{"so": "kow", "en": "one", "score": NaN}', r"'score' must be a number"),
+        ('{"so": "kow", "en": "one", "score": 1' + "0" * 400 + "}", r"'score' must be a number"),
         ({"so": "\ud83d", "en": "one"}, r"'so' has half a surrogate pair"),
-        ("[" * 100_000, r"line 1: (not a pair: nested too deeply|not JSON)"),
-        ({"fr": "un", "en": "one"}, r"a\.jsonl: no pair is in the two languages .*: en, fr$"),
+        ("[" * 100_000, r"line 1: (its JSON is nested too deeply|not JSON)"),
+        ({"fr": "un", "en": "one"}, r"a\.jsonl: no pair is in the two requested languages.*: en, fr$"),
     ],
 )
 def test_bad_jsonl_is_refused(tmp_path: Path, record: Any, sentence: str) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.bitext import Drops, SentencePair, open_bitext
-from engine.bitext.pairs import Unmatched
-from engine.bitext.tmx import read_tmx
+from engine.bitext.formats.tmx import read_tmx
 from engine.errors import InputError
+from engine.extensions.bitext import Unmatched
 
 UNIT = '<tu><tuv xml:lang="en"><seg>{en}</seg></tuv><tuv xml:lang="so"><seg>{so}</seg></tuv></tu>'
 
@@ -73,7 +73,7 @@ def test_units_without_the_language_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_file_without_the_language_names_those_it_has(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"those in it are: en, so$"):
+    with pytest.raises(InputError, match=r"the languages in it are: en, so$"):
         read(tmp_path, document(UNIT.format(en="one", so="kow"), "<tu/>"), language="sw")
 
 

@@ -32,7 +32,7 @@ def test_ccaligned_sentences_are_english_first_by_their_name(tmp_path: Path) -> 
 def test_ccaligned_documents(tmp_path: Path) -> None:
     row = "a.org\thttp://a.org/en\tone|two\thttp://a.org/so\tkow|laba\n"
     assert read(tmp_path / "en_XX-so_SO.tsv.xz", row) == [("kow|laba", "one|two", None)]
-    with pytest.raises(InputError, match=r"b\.tsv, line 1: 5 columns, where source and target"):
+    with pytest.raises(InputError, match=r"b\.tsv, line 1: 5 columns, where source, target"):
         read(tmp_path / "b.tsv", "a.org\tone\ttwo\tkow\tlaba\n")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.bitext import Drops, SentencePair, open_bitext
-from engine.bitext.xliff import read_xliff
+from engine.bitext.formats.xliff import read_xliff
 from engine.errors import InputError
 
 ONE = """<?xml version="1.0"?>
@@ -89,7 +89,7 @@ def test_either_language_may_be_the_original(tmp_path: Path) -> None:
 
 def test_other_languages_are_counted_and_named(tmp_path: Path) -> None:
     body = '<trans-unit id="1"><source>one</source><target>kow</target></trans-unit>'
-    with pytest.raises(InputError, match=r"a\.xlf: no pair is in the two languages .*: en-US, so$"):
+    with pytest.raises(InputError, match=r"a\.xlf: no pair is in the two requested languages.*: en-US, so$"):
         pairs(tmp_path, ONE.format(body), language="fr")
 
 

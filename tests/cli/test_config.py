@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cli import toml
-from engine.config import KINDS, load_config, parse_config, presets
+from engine.config import load_config, parse_config, presets
+from engine.extensions.runs import RUN_KINDS
 
 CONFIG = """
 name = "trial"
@@ -66,7 +67,7 @@ def test_presets(call):
         assert (code, err) == (0, "")
         settings = tomllib.loads(out)
         # A recipe lacks nothing but its data.
-        fields = KINDS[entry["kind"]].model_fields
+        fields = RUN_KINDS[entry["kind"]].settings.model_fields
         lacking = [key for key, field in fields.items() if field.is_required() and key not in settings]
         assert (entry["preset"] == "recipe") == bool(lacking)
         settings |= {key: DATA[key] for key in lacking}
@@ -77,7 +78,7 @@ def test_presets(call):
 def test_the_schema_describes_every_setting(call):
     schema = json.loads(call("config", "schema").out)
     kinds = schema["discriminator"]["mapping"]
-    assert kinds.keys() == KINDS.keys() >= {"distil", "evaluate"}
+    assert kinds.keys() == RUN_KINDS.keys() >= {"distil", "evaluate"}
     for name, definition in schema["$defs"].items():
         for key, setting in definition["properties"].items():
             assert setting.get("description"), f"{name}.{key}"

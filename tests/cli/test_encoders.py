@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from engine.config import EncoderConfig
+from engine.config import EncoderConfig, parse_config
 from engine.encoders.checkpoints import resolve
+from engine.results.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -76,12 +77,20 @@ def test_published_encoders_say_how_languages_were_balanced(call):
     assert "sampling UniMax" in lines and any("fetched from the hub" in line for line in lines)
 
 
-def test_what_a_run_pretrained_is_listed(call, make_run):
-    run = make_run("pretrained")
-    folder = run.checkpoints / "encoder"
-    folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "bert", "num_hidden_layers": 4}')
-    (folder / "model.safetensors").write_bytes(bytes(10))
+@pytest.mark.parametrize(
+    ("settings", "folder", "listed_as"),
+    [
+        ({"kind": "pretrain", "text": [{"path": "x.txt", "language": "so"}]}, "encoder", "pretrained"),
+        ({"kind": "teacher", "sources": [{"path": "x.json", "format": "squad"}]}, "teacher", "teacher"),
+    ],
+)
+def test_what_a_run_trained_is_listed(call, results, settings, folder, listed_as):
+    run = RunFolder.create(results.parent / "runs", parse_config({"name": "learned", **settings}), ["x"])
+    run.finish("finished")
+    trained = run.checkpoints / folder
+    trained.mkdir(parents=True)
+    (trained / "config.json").write_text('{"model_type": "bert", "num_hidden_layers": 4}')
+    (trained / "model.safetensors").write_bytes(bytes(10))
     listed = {entry["name"]: entry for entry in json.loads(call("encoders", "list", "--json").out)}
-    assert listed[run.id]["kind"] == "pretrained" and listed[run.id]["folder"] == str(folder)
-    assert json.loads(call("encoders", "show", "pretrained", "--json").out)["model"]["num_hidden_layers"] == 4
+    assert listed[run.id]["kind"] == listed_as and listed[run.id]["folder"] == str(trained)
+    assert json.loads(call("encoders", "show", "learned", "--json").out)["model"]["num_hidden_layers"] == 4

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.bitext.pairs import SentencePair
 from engine.cli.commands import run as run_command
-from engine.cli.figures import MEASURES
+from engine.cli.score_groups import MEASURES
 from engine.collections.bitext import make_bitext_collection
+from engine.extensions.bitext import SentencePair
 from engine.results import ingest as ingesting
 from engine.results.database import exclusive
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine.cli.figures import MEASURES
+from engine.cli.score_groups import MEASURES
 from engine.collections import folder
 from engine.collections.african import AFRICLIRMATRIX, CIRAL
 from engine.collections.ir_datasets_families import FAMILIES

@@ -243,7 +243,7 @@ def test_languages_that_are_not_told_are_asked_for(home):
         (b"1\tfirst topic\n2\tsecond topic\n", "not recognised"),
         (b'{"docid": "1", "text": "a"}\n', "not recognised"),
         (TMX.encode()[:150], "well-formed"),
-        (b"<tmx><header/><body/></tmx>", "not told"),
+        (b"<tmx><header/><body/></tmx>", "are unknown"),
         (b"PK\x03\x04 no archive", "damaged"),
         (b"PAR1 no table", "cannot be read"),
     ],

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engine.bitext.pairs import SentencePair
 from engine.bitext.reader import open_bitext
+from engine.extensions.bitext import SentencePair
 from engine.training.data.alignment import REACH, realign, shifts
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel
 
-from engine.bitext.pairs import Drops
+from engine.bitext.drops import Drops
 from engine.bitext.source import read_source
 from engine.config import BitextConfig, load_config, parse_config
 from engine.encoders.encoder import Encoder

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from engine.bitext.pairs import SentencePair
 from engine.config import DistilConfig, parse_config
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.data.bitext import read_sources

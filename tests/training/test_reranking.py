@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from engine.bitext.pairs import SentencePair
 from engine.config import parse_config
 from engine.encoders.cross import CrossEncoder
 from engine.errors import InputError
 from engine.evaluation.reranking import rerank, to_score
 from engine.evaluation.scores import Scores
+from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, tail
 from engine.retrieval.fusion import Ranks

@@ -186,7 +186,7 @@ def test_an_evaluation_of_an_encoder_goes_on_too(tiny: Any, tmp_path: Path) -> N
 
 
 def test_what_cannot_be_resumed_says_why(tiny: Any, whole: RunFolder, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is finished, there is nothing to resume"):
+    with pytest.raises(InputError, match="is finished, so there is nothing to resume"):
         reopen(whole.path, [])
     with pytest.raises(InputError, match=r"no run\.json"):
         reopen(tmp_path, [])

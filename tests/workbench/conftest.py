@@ -161,7 +161,7 @@ async def settled(pilot: Pilot[None]) -> None:
         pilot, lambda: app.context.snapshot is not None and CATCHING_UP not in app.context.snapshot.problems
     )  # type: ignore[attr-defined]
     await until(pilot, lambda: app.screen.query("Plot"))
-    await until(pilot, lambda: app.screen.curves)  # type: ignore[attr-defined]
+    await until(pilot, lambda: app.screen.details.curves)  # type: ignore[attr-defined]
 
 
 def status(pilot: Pilot[None]) -> str:

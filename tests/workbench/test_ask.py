@@ -14,7 +14,7 @@ from textual.widgets import Input
 
 from engine.results.ingest import ingest
 from workbench.app import Workbench
-from workbench.ask.answer import Answer, Hits, Why
+from workbench.ask.answer import Answer, HitTable, MatchTable
 from workbench.data.warm_process import Reply
 from workbench.widgets.table import Cell, Table, rank_change
 from workbench.widgets.text import plain
@@ -138,7 +138,7 @@ def finder(app: Workbench) -> Iterator[Finder]:
 async def opened(app: Workbench, pilot: Pilot[None], tools: Any) -> None:
     await tools.until(pilot, lambda: app.context.snapshot is not None)
     await pilot.press("5")
-    await tools.until(pilot, lambda: getattr(app.screen, "pool", None))
+    await tools.until(pilot, lambda: getattr(app.screen, "ask_scope", None) and app.screen.ask_scope.pool)
 
 
 async def asked(app: Workbench, pilot: Pilot[None], tools: Any, text: str) -> None:
@@ -151,7 +151,7 @@ async def asked(app: Workbench, pilot: Pilot[None], tools: Any, text: str) -> No
 async def explained(app: Workbench, pilot: Pilot[None], tools: Any) -> None:
     def done() -> bool:
         answers = app.screen.answers  # type: ignore[attr-defined]
-        return all(answer.result and answer.query_one(Why).rows for answer in answers) and not (
+        return all(answer.result and answer.query_one(MatchTable).rows for answer in answers) and not (
             app.screen.requests.waiting  # type: ignore[attr-defined]
         )
 
@@ -164,7 +164,7 @@ async def both(app: Workbench, pilot: Pilot[None], tools: Any) -> None:
     await tools.until(pilot, lambda: app.screen.is_modal and app.screen.query_one(Table).rows)
     await pilot.press("down", "tab", "enter")
     await tools.until(pilot, lambda: not app.screen.is_modal and len(app.screen.answers) == 2)  # type: ignore[attr-defined]
-    await tools.until(pilot, lambda: app.screen.pool)  # type: ignore[attr-defined]
+    await tools.until(pilot, lambda: app.screen.ask_scope.pool)  # type: ignore[attr-defined]
 
 
 def words(table: Table) -> list[list[str]]:
@@ -184,7 +184,7 @@ async def test_a_query_is_answered_and_explained(app: Workbench, finder: Finder,
         assert search["run"].endswith("-optical")  # the newest that has encoders and a collection
         assert (search["text"], search["language"], search["collection"]) == ("wapi", "sw", "tico")
         assert Path(search["results"]).is_absolute()
-        rows = words(side(app, "first").query_one(Hits))
+        rows = words(side(app, "first").query_one(HitTable))
         assert [row[-1] for row in rows] == [DOCUMENTS[name][1] for name in ORDERS["optical"].split()]
         assert [row[1] for row in rows] == [" "] * 5  # nobody judged what was typed
         assert "rank 1" in str(side(app, "first").query_one(".document").render())
@@ -192,7 +192,7 @@ async def test_a_query_is_answered_and_explained(app: Workbench, finder: Finder,
         await tools.until(pilot, lambda: finder.asked("explain")[-1]["document"] == "d0")
         await explained(app, pilot, tools)
         assert "rank 3" in str(side(app, "first").query_one(".document").render())
-        why = words(side(app, "first").query_one(Why))
+        why = words(side(app, "first").query_one(MatchTable))
         assert [row[0] for row in why][:2] == ["▁", "ที่"] and why[0][2:] == ["0.98", "the"]
         lengths = [len(row[1]) for row in why]
         assert lengths == sorted(lengths, reverse=True) and lengths[0] == 8 and lengths[-1] == 0
@@ -212,12 +212,12 @@ async def test_two_runs_side_by_side(app: Workbench, finder: Finder, tools: Any)
         await both(app, pilot, tools)
         await asked(app, pilot, tools, "maktaba iko wapi")
         assert [answer.run_name for answer in app.screen.answers] == ["optical", "baseline"]  # type: ignore[attr-defined]
-        right = words(side(app, "second").query_one(Hits))
+        right = words(side(app, "second").query_one(HitTable))
         # d0 was third and is first, d3 was nowhere, d4 was first and is fifth.
         assert [row[3] for row in right] == ["↑2", "=", "↑2", "new", "↓4"]
         assert [row[1] for row in right] == [" ", "✓", " ", "✓", " "]
-        assert "✓ 1 of 2" in str(side(app, "first").query_one(".who").render())
-        assert "✓ 2 of 2" in str(side(app, "second").query_one(".who").render())
+        assert "✓ 1 of 2" in str(side(app, "first").query_one(".run").render())
+        assert "✓ 2 of 2" in str(side(app, "second").query_one(".run").render())
         await pilot.press("down", "down")  # d0 in both lists
         await explained(app, pilot, tools)
         assert side(app, "second").document == side(app, "first").document == "d0"
@@ -253,7 +253,7 @@ async def test_a_new_query_takes_the_place_of_the_one_under_way(
         await tools.until(pilot, lambda: len(finder.asked("search")) == 3)
         await pilot.press("escape")
         await pilot.pause()
-        assert tools.status(pilot) == "given up" and len(finder.cancelled) == 2
+        assert tools.status(pilot) == "cancelled" and len(finder.cancelled) == 2
 
 
 async def test_what_fails_is_a_sentence_and_the_next_query_is_answered(
@@ -268,8 +268,8 @@ async def test_what_fails_is_a_sentence_and_the_next_query_is_answered(
         app.screen.query_one(Input).focus()
         await pilot.press("enter")
         await tools.until(pilot, lambda: "no token that counts" in tools.status(pilot))
-        assert words(side(app, "first").query_one(Hits)) == []
-        assert words(side(app, "first").query_one(Why)) == []
+        assert words(side(app, "first").query_one(HitTable)) == []
+        assert words(side(app, "first").query_one(MatchTable)) == []
         await asked(app, pilot, tools, "x" * 101)
         assert "the end of the query is cut off" in tools.status(pilot)
 
@@ -283,7 +283,7 @@ async def test_the_collections_own_queries(app: Workbench, finder: Finder, tools
         await tools.until(pilot, lambda: finder.asked("search"))
         await explained(app, pilot, tools)
         assert app.screen.query_one(Input).value == app.screen.text == "saa ngapi"  # type: ignore[attr-defined]
-        assert [row[1] for row in words(side(app, "first").query_one(Hits))] == [" ", "✓", " ", " ", " "]
+        assert [row[1] for row in words(side(app, "first").query_one(HitTable))] == [" ", "✓", " ", " ", " "]
         await pilot.press("greater_than_sign")
         await tools.until(pilot, lambda: app.screen.text == "maktaba iko wapi")  # type: ignore[attr-defined]
         await explained(app, pilot, tools)
@@ -315,7 +315,7 @@ async def test_a_language_brings_its_pool_and_any_language_will_do(
             await explained(app, pilot, tools)
             search = finder.asked("search")[-1]
             assert (search["collection"], search["pool"], search["language"]) == expected
-        assert "Somali (so) → tatoeba, 1,000 documents" in str(app.screen.query_one("#asked").render())
+        assert "Somali (so) → tatoeba, 1,000 documents" in str(app.screen.query_one("#ask-scope").render())
         await pilot.press("number_sign")
         await tools.until(pilot, lambda: "no queries of its own in Somali" in tools.status(pilot))
 
@@ -326,10 +326,10 @@ async def test_nothing_to_ask(tmp_path: Path, tools: Any) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("5")
-        await tools.until(pilot, lambda: "no run can be asked yet" in tools.status(pilot))
+        await tools.until(pilot, lambda: "no run can be searched yet" in tools.status(pilot))
         await pilot.press(*"maji", "enter", "escape", "r", "c", "l", "number_sign", "v")
         await pilot.pause()
-        assert "no run can be asked yet" in tools.status(pilot)
+        assert "no run can be searched yet" in tools.status(pilot)
         assert app.context.warm.pid is None
 
 
@@ -382,18 +382,18 @@ async def test_with_a_real_run_and_the_real_process(
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(app, pilot, tools)
-        assert app.screen.pool["queries"] == ["sw", "mr"]  # type: ignore[attr-defined]
+        assert app.screen.ask_scope.pool.queries == ["sw", "mr"]  # type: ignore[attr-defined]
         await pilot.press("escape", "greater_than_sign")
         await explained(app, pilot, tools)
         text = app.screen.text  # type: ignore[attr-defined]
         assert text == searcher.collection.queries[0].text
         hits = searcher.search(text, 20)
         answer = side(app, "first")
-        assert [row[-1] for row in words(answer.query_one(Hits))] == [hit.text for hit in hits]
-        assert [row[1] for row in words(answer.query_one(Hits))].count("✓") == sum(
+        assert [row[-1] for row in words(answer.query_one(HitTable))] == [hit.text for hit in hits]
+        assert [row[1] for row in words(answer.query_one(HitTable))].count("✓") == sum(
             bool(h.grade) for h in hits
         )
-        why = words(answer.query_one(Why))
+        why = words(answer.query_one(MatchTable))
         assert [(row[0], row[3]) for row in why] == [
             (match.query_token, match.document_token) for match in explain(searcher, text, hits[0].document)
         ]

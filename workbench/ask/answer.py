@@ -1,4 +1,4 @@
-"""One run's answer to a query: its hits, and which tokens brought up the one under the cursor."""
+"""The answer of one run to a query: its hits, and the token matches of the hit under the cursor."""
 
 from __future__ import annotations
 
@@ -10,162 +10,174 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from engine.serving.records import ExplainReply, SearchReply
 from workbench.widgets.table import Cell, Column, Table, rank_change
 from workbench.widgets.text import bar, plain
 
-_BAR = 8
-_LEAST = 16  # cells that a document's text is given however narrow the screen
+_BAR_WIDTH = 8
+_MIN_TEXT_WIDTH = 16
+NO_RUN = "no run can be searched yet"
 
 
-class Hits(Table):
+class HitTable(Table):
     """The documents that a run found."""
 
     HELP = (
-        "**Hits.** ✓ marks relevant documents, where the query is one of the collection's own; below is why "
-        "the one under the cursor was found. With two runs, ↑ and ↓ say how far a document moved from the "
-        "first run's list to the second's; v goes to the other list."
+        "**Hits.** ✓ marks relevant documents, if the query is one of the collection's own. The table below "
+        "explains the score of the hit under the cursor. With two runs, ↑ and ↓ show how far a document "
+        "moved from the first run's list to the second's; v goes to the other list."
     )
 
 
-class Why(Table):
-    """The tokens of the query, and those of the document that they met."""
+class MatchTable(Table):
+    """The tokens of the query, each with the document token that it matches best."""
 
     HELP = (
-        "**Why.** Each token of the query meets the token of the document that is most like it. The bar is "
-        "their similarity, and the mean of all is the document's score."
+        "**Matches.** Each token of the query is matched with the most similar token of the document. The "
+        "bar shows their similarity. The mean of the similarities is the document's score."
     )
 
 
 class Answer(Vertical):
-    """What one run found.
+    """The hits of one run and the explanation of one of them.
 
-    `run` is its id; `asked` and `explaining` are the requests under way, the latter for `why_document`.
+    Attributes
+    ----------
+    run, run_name : str
+        Id and name of the run; empty if the widget has no run.
+    search, explanation : int or None
+        Numbers of the unanswered requests.
+    explained : str or None
+        The document that is explained, or that `explanation` asks about.
+    result : SearchReply or None
+        What the run found.
+    before : dict or None
+        Ranks that the hits are compared with, by document.
     """
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id, classes="answer")
         self.run, self.run_name = "", ""
-        self.asked: int | None = None
-        self.explaining: int | None = None
-        self.why_document: str | None = None
-        self.result: dict[str, Any] | None = None
+        self.search: int | None = None
+        self.explanation: int | None = None
+        self.explained: str | None = None
+        self.result: SearchReply | None = None
         self.before: dict[str, int] | None = None
 
     def compose(self) -> ComposeResult:
-        """The run, its hits, the hit under the cursor, and its tokens."""
-        yield Static(classes="who")
-        yield Hits(fixed=3, empty="no run can be asked yet")
+        """Yield the run, its hits, the hit under the cursor, and its token matches."""
+        yield Static(classes="run")
+        yield HitTable(fixed=3, empty=NO_RUN)
         yield Static(classes="document")
-        yield Why()
+        yield MatchTable()
 
-    def of(self, run: str, name: str) -> None:
-        """Belong to a run, and have no answer yet."""
+    def set_run(self, run: str, name: str) -> None:
+        """Belong to another run, and have no result yet."""
         self.run, self.run_name = run, name
         self.clear()
 
     def clear(self) -> None:
-        """Forget the answer."""
+        """Remove the result."""
         self.result = self.before = None
-        empty = "type a query above and press Enter"
-        self.query_one(Hits).empty = empty if self.run else "no run can be asked yet"
+        self.query_one(HitTable).empty = "type a query above and press Enter" if self.run else NO_RUN
         self._fill()
-        self.clear_why()
-        self._title()
+        self.clear_explanation()
+        self._show_title()
 
-    def wait(self) -> None:
-        """Say that an answer is on its way; the old one stays until it comes."""
-        self.query_one(Hits).empty = "asking …"
-        self.query_one(Hits).refresh()
+    def show_waiting(self) -> None:
+        """Show that a search is running; an old result stays until the new one comes."""
+        self.query_one(HitTable).empty = "searching …"
+        self.query_one(HitTable).refresh()
 
-    def clear_why(self) -> None:
-        """Forget the explanation."""
-        self.query_one(Why).show([], [])
+    def clear_explanation(self) -> None:
+        """Remove the explanation."""
+        self.query_one(MatchTable).show([], [])
         self.query_one(".document", Static).update("")
 
-    def show(self, result: dict[str, Any]) -> None:
-        """Show what was found."""
+    def show_result(self, result: SearchReply) -> None:
+        """Show what the run found."""
         self.result = result
-        hits = self.query_one(Hits)
+        hits = self.query_one(HitTable)
         hits.cursor = 0
         hits.empty = "no document has a token in common with the query"
         self._fill()
         hits.scroll_home(animate=False)
-        self._title()
+        self._show_title()
 
     def compare(self, before: dict[str, int] | None) -> None:
-        """Show how far documents moved from the ranks `before`; None shows no moves."""
+        """Show how far documents moved from the ranks `before`; None shows no changes of rank."""
         self.before = before
         self._fill()
 
     @property
     def document(self) -> str | None:
-        """The document under the cursor."""
-        key = self.query_one(Hits).key
+        """Id of the document under the cursor."""
+        key = self.query_one(HitTable).key
         return None if key is None else str(key)
 
     def ranks(self) -> dict[str, int]:
         """Return the ranks of the documents that were found."""
-        return {hit["document"]: hit["rank"] for hit in (self.result or {}).get("hits", ())}
+        return {hit.document: hit.rank for hit in (self.result.hits if self.result else ())}
 
     def go_to(self, document: str | None) -> None:
-        """Put the cursor on a document, if it is among the hits."""
+        """Move the cursor to a document, if it is among the hits."""
         rank = self.ranks().get(document or "")
         if rank is not None:
-            self.query_one(Hits).go_to(rank - 1)
+            self.query_one(HitTable).go_to(rank - 1)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Give the texts the room there is."""
+        """Fit the texts into the new width."""
         self._fill()
 
-    def _title(self) -> None:
+    def _show_title(self) -> None:
         text = Text(plain(self.run_name), style="bold", no_wrap=True, overflow="ellipsis")
         if self.result is not None:
-            found, relevant = self.result["hits"], self.result["relevant"]
-            if relevant is not None:
-                good = sum(bool(hit["grade"]) for hit in found)
-                text.append(f"  ✓ {good} of {relevant}", "not bold")
-            text.append(f"  {self.result['seconds'] * 1000:.0f} ms", "not bold dim")
-        self.query_one(".who", Static).update(text)
+            if self.result.relevant is not None:
+                found = sum(bool(hit.grade) for hit in self.result.hits)
+                text.append(f"  ✓ {found} of {self.result.relevant}", "not bold")
+            text.append(f"  {self.result.seconds * 1000:.0f} ms", "not bold dim")
+        self.query_one(".run", Static).update(text)
 
     def _fill(self) -> None:
-        found = (self.result or {}).get("hits", [])
-        languages = {hit["language"] for hit in found}
+        hits = self.result.hits if self.result else []
+        several_languages = len({hit.language for hit in hits}) > 1
         columns = [Column("", 3, right=True), Column("", 1), Column("Score", 6, right=True)]
         columns += [Column("Move", 4, right=True)] * (self.before is not None)
-        columns += [Column("", 3)] * (len(languages) > 1)
+        columns += [Column("", 3)] * several_languages
         used = sum((column.width or 0) + 1 for column in columns)
-        hits = self.query_one(Hits)
-        columns.append(Column("Document", max(_LEAST, hits.scrollable_content_region.width - used - 1)))
+        table = self.query_one(HitTable)
+        width = table.scrollable_content_region.width - used - 1
+        columns.append(Column("Document", max(_MIN_TEXT_WIDTH, width)))
         rows = []
-        for hit in found:
-            relevant = bool(hit["grade"])
-            row: list[Any] = [hit["rank"], Cell("✓" if relevant else " ", "good"), f"{hit['score']:.4f}"]
+        for hit in hits:
+            relevant = bool(hit.grade)
+            row: list[Any] = [hit.rank, Cell("✓" if relevant else " ", "good"), f"{hit.score:.4f}"]
             if self.before is not None:
-                row.append(rank_change(hit["rank"], self.before.get(hit["document"])))
-            if len(languages) > 1:
-                row.append(Cell(hit["language"], "dim"))
-            rows.append([*row, Cell(hit["text"], "good" if relevant else "")])
-        hits.show(columns, rows, [hit["document"] for hit in found])
+                row.append(rank_change(hit.rank, self.before.get(hit.document)))
+            if several_languages:
+                row.append(Cell(hit.language, "dim"))
+            rows.append([*row, Cell(hit.text, "good" if relevant else "")])
+        table.show(columns, rows, [hit.document for hit in hits])
 
-    def explain(self, result: dict[str, Any]) -> None:
-        """Show which tokens of a document the query met, be the document among the hits or not."""
-        rank = self.ranks().get(result["document"])
+    def show_explanation(self, explanation: ExplainReply) -> None:
+        """Show the token matches of a document, which need not be among the hits."""
+        rank = self.ranks().get(explanation.document)
         head = f"rank {rank}" if rank else f"not among the {len(self.ranks())}"
-        text = Text(f"{head}, {result['score']:.4f}  ", "bold").append(plain(result["text"]), "not bold")
+        text = Text(f"{head}, {explanation.score:.4f}  ", "bold").append(plain(explanation.text), "not bold")
         self.query_one(".document", Static).update(text)
         rows = [
             (
-                match["query_token"],
-                Cell(bar(match["score"], _BAR), "head"),
-                f"{match['score']:.2f}".replace("-", "−"),
-                match["document_token"],
+                match.query_token,
+                Cell(bar(match.score, _BAR_WIDTH), "head"),
+                f"{match.score:.2f}".replace("-", "−"),
+                match.document_token,
             )
-            for match in result["matches"]
+            for match in explanation.matches
         ]
         columns = [
             Column("Query"),
-            Column("meets", _BAR),
+            Column("matches", _BAR_WIDTH),
             Column("", 5, right=True),
             Column("Document"),
         ]
-        self.query_one(Why).show(columns, rows)
+        self.query_one(MatchTable).show(columns, rows)

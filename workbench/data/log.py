@@ -10,7 +10,7 @@ LOG_BYTES = 64_000
 LOG_LINES = 500
 
 
-def last_lines(path: Path) -> list[str]:
+def read_log_end(path: Path) -> list[str]:
     """Return the last lines of the log `path`, as a terminal would show them; none when there is no log."""
     try:
         with path.open("rb") as stream:

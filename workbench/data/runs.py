@@ -178,6 +178,11 @@ def languages_of(run: Run) -> list[str]:
     return list(dict.fromkeys(str(source.get("language")) for source in sources if source.get("language")))
 
 
+def saves_state(kind: str) -> bool:
+    """Return whether runs of `kind` save their state while they train, from which they can be resumed."""
+    return kind in ("distil", "teacher", "pretrain", "cross-encoder")
+
+
 def differing_settings(runs: list[Run]) -> list[tuple[str, list[Any]]]:
     """Return the settings in which `runs` differ, and each run's value of them."""
     flats = [flatten(run.get("config") or {}, first_item=1) for run in runs]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import InputError, OpticalError
 from engine.jobs.child import child_environment, python_command
-from workbench.data.log import last_lines
+from workbench.data.log import read_log_end
 
 WATCH_SECONDS = 20.0
 """A run that cannot begin says so within this time."""
@@ -42,7 +42,7 @@ def start(command: Sequence[str]) -> str:
     return printed[-1]
 
 
-def started(folder: Path) -> str | None:
+def start_time(folder: Path) -> str | None:
     """Return when the run in `folder` was last started, or None if it was not."""
     from engine.results.run_folder import read_record
 
@@ -52,7 +52,7 @@ def started(folder: Path) -> str | None:
         return None
 
 
-def last_words(folder: Path, before: str | None, wanted: Callable[[], bool]) -> str | None:
+def start_failure(folder: Path, before: str | None, wanted: Callable[[], bool]) -> str | None:
     """Watch a run that begins; return why it ended, or None if it is well after `WATCH_SECONDS`.
 
     `before` is when it was started the last time, if it was. It stops watching when `wanted` no longer holds.
@@ -62,16 +62,16 @@ def last_words(folder: Path, before: str | None, wanted: Callable[[], bool]) -> 
 
     deadline = time.monotonic() + WATCH_SECONDS
     while wanted() and time.monotonic() < deadline:
-        if started(folder) not in (None, before):
+        if start_time(folder) not in (None, before):
             state = state_of(folder)
             if state in ("failed", "crashed"):
                 return str(read_record(folder)["failure"] or _last_line(folder))
             if state != "running":
                 return None
         time.sleep(0.5)
-    return _last_line(folder) if wanted() and started(folder) in (None, before) else None
+    return _last_line(folder) if wanted() and start_time(folder) in (None, before) else None
 
 
 def _last_line(folder: Path) -> str:
-    lines = [line for line in last_lines(folder / "log.txt") if line.strip()]
+    lines = [line for line in read_log_end(folder / "log.txt") if line.strip()]
     return lines[-1].removeprefix("optical-workbench: ") if lines else "it ended without a word"

@@ -14,8 +14,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from engine.cli.toml import dump
-from engine.config import KINDS, BitextConfig, RunHeader, load_config, presets
+from engine.config import BitextConfig, RunHeader, load_config, presets
+from engine.config.runs import DISTIL
 from engine.errors import InputError
+from engine.extensions.runs import RUN_KINDS
 from engine.validation import settings_model
 from workbench.data.fields import (
     SettingPath,
@@ -47,7 +49,7 @@ class Form:
         What that preset sets.
     """
 
-    kind: str = "distil"
+    kind: str = DISTIL.name
     settings: dict[str, Any] = field(default_factory=dict)
     errors: dict[SettingPath, str] = field(default_factory=dict)
     preset: str | None = None
@@ -70,9 +72,9 @@ class Form:
             except (OSError, ValueError) as error:
                 raise InputError(f"cannot be read: {error}", path=source) from error
         settings = copy.deepcopy(preset_settings)
-        kind = settings.pop("kind", "distil")
+        kind = settings.pop("kind", DISTIL.name)
         # A preset does not name its data.
-        for name, info in KINDS[kind].model_fields.items():
+        for name, info in RUN_KINDS[kind].settings.model_fields.items():
             if info.is_required() and name not in settings and is_list(info):
                 settings[name] = [_blank(settings_model(info.annotation))]
         form = cls(kind, settings, preset=str(source) if source else None, preset_settings=preset_settings)
@@ -84,15 +86,15 @@ class Form:
         """Return the form of `settings`, a whole configuration such as the record of a run holds."""
         settings = copy.deepcopy(settings)
         settings.pop("preset", None)
-        kind = settings.pop("kind", "distil")
-        form = cls(kind if kind in KINDS else "distil", settings)
+        kind = settings.pop("kind", DISTIL.name)
+        form = cls(kind if kind in RUN_KINDS else DISTIL.name, settings)
         form.validate()
         return form
 
     @property
     def model(self) -> type[RunHeader]:
         """The configuration's model."""
-        return KINDS[self.kind]
+        return RUN_KINDS[self.kind].settings
 
     def validate(self) -> RunHeader | None:
         """Return the configuration if it is valid; if not, set `errors` and return None."""
@@ -107,7 +109,7 @@ class Form:
 
     def rows(self) -> list[SettingRow]:
         """Return the rows of all settings, in the order of the models."""
-        first = SettingRow(("kind",), "kind", self.kind, "distil", _doc(self.model), tuple(KINDS))
+        first = SettingRow(("kind",), "kind", self.kind, DISTIL.name, _doc(self.model), tuple(RUN_KINDS))
         return [first, *self._group(self.model, self.settings, (), {})]
 
     def _group(
@@ -188,7 +190,7 @@ class Form:
     def restore(self, path: SettingPath) -> None:
         """Set a setting to its default."""
         if path == ("kind",):
-            self.set_value(path, "distil")
+            self.set_value(path, DISTIL.name)
             return
         target = self.get_value(path[:-1]) if path[:-1] else self.settings
         if isinstance(target, dict):
@@ -239,7 +241,7 @@ class Form:
             path, message = next(iter(self.errors.items()))
             raise InputError(f"{'.'.join(map(str, path)) or 'the configuration'}: {message}")
         settings = config.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        preset_kind = self.preset_settings.get("kind", "distil")
+        preset_kind = self.preset_settings.get("kind", DISTIL.name)
         if self.preset and self.kind == preset_kind and "preset" in self.model.model_fields:
             # The file is read over the preset, so it must repeat each setting of the preset that was put
             # back to its default.

@@ -114,7 +114,7 @@ class Counts:
 
 
 def _pairs(source: Source) -> int:
-    from engine.bitext.pairs import Drops
+    from engine.bitext.drops import Drops
     from engine.bitext.reader import open_bitext
 
     drops = Drops()

@@ -19,7 +19,7 @@ from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
 from workbench.data.runs import Snapshot
-from workbench.data.start import last_words, start
+from workbench.data.start import start, start_failure
 from workbench.launch.editors import Filling
 from workbench.widgets.dialogs import ChoiceDialog, ConfirmDialog
 from workbench.widgets.table import Cell, Column, Table
@@ -333,7 +333,7 @@ class LaunchScreen(Filling):
             self.post_message(self.Started(str(error), True))
             return
         self.post_message(self.Started(f"started as {identity}; it is among the runs (1)", False))
-        words = last_words(self.context.store.folder / identity, None, lambda: self.app.is_running)
+        words = start_failure(self.context.store.folder / identity, None, lambda: self.app.is_running)
         if words is not None:
             self.post_message(self.Started(f"{identity} ended: {words}", True))
 

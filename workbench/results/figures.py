@@ -236,14 +236,6 @@ def group_of(code: str, by: str) -> str:
     return str({"script": entry.script, "resource": entry.resource}.get(by) or "unknown")
 
 
-def name_of(code: str) -> str:
-    """Return the English name of a language, or its code if it is unknown."""
-    try:
-        return language(code).name
-    except OpticalError:
-        return code
-
-
 def group_languages(codes: Sequence[str], by: str) -> dict[str, list[str]]:
     """Return languages by group: resource levels from high to low, other groups by name."""
     if by == "none":

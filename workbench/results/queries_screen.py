@@ -12,12 +12,12 @@ from textual.message import Message
 from textual.widgets import Footer, Static
 
 from engine.errors import OpticalError
+from engine.languages import language_name
 from workbench.actions import bindings
 from workbench.context import Context
 from workbench.results.figures import (
     RankedDocument,
     Setting,
-    name_of,
     query_scores,
     query_texts,
     read_ranking,
@@ -120,7 +120,7 @@ class QueriesScreen(BaseScreen):
         columns = [Column("Query", max(room, 20)), *columns, *[Column("Id")] * bool(self.texts)]
         self.query_one(Table).show(columns, rows, kept)
         counts = [sum(test(value) for value in change.values()) for test in (_better, _worse)]
-        text = Text(f"{name_of(self.code)}: {self.setting.describe()}, {self.measure}\n")
+        text = Text(f"{language_name(self.code)}: {self.setting.describe()}, {self.measure}\n")
         text.append(" → ".join(name for _, name in self.runs), "bold")
         if both:
             same = len(queries) - sum(counts)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.languages import language_name
 from workbench.results.figures import (
     Figure,
     Figures,
@@ -13,7 +14,6 @@ from workbench.results.figures import (
     Setting,
     group_languages,
     mean_of,
-    name_of,
     resource_gap,
 )
 from workbench.widgets.bars import BarDrawing, draw_bars
@@ -186,7 +186,7 @@ class TableBuilder:
         self, codes: list[str], cells: Any, means: Any, gap_row: list[Any]
     ) -> tuple[list[Any], list[str]]:
         """Return the rows of all languages by group, the means first, and a key for each row."""
-        rows_of = {code: [f"{name_of(code)} {code}", *cells(code)] for code in codes}
+        rows_of = {code: [f"{language_name(code)} {code}", *cells(code)] for code in codes}
 
         def sort_key(code: str) -> Any:
             value = rows_of[code][self.sorted_by] if self.sorted_by < len(rows_of[code]) else ""

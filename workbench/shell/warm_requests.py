@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from textual import events
 from textual.message_pump import MessagePump
 
+from engine.serving.records import Operation, RunRequest, to_json
 from workbench.context import Context
 from workbench.data.warm_process import Reply
+
+RequestT = TypeVar("RequestT", bound=RunRequest)
+ReplyT = TypeVar("ReplyT")
 
 
 @dataclass
@@ -53,14 +57,25 @@ class WarmRequests:
         """Whether a request is unanswered."""
         return bool(self._pending)
 
-    def request(self, op: str, then: Callable[[Any], None], *, quiet: bool = False, **parameters: Any) -> int:
-        """Send a request and return its number; `then` is called with its result.
+    @property
+    def results(self) -> str:
+        """The results database, as requests name it."""
+        return str(self._context.results.absolute())
+
+    def send(
+        self,
+        operation: Operation[RequestT, ReplyT],
+        request: RequestT,
+        then: Callable[[ReplyT], None],
+        *,
+        quiet: bool = False,
+    ) -> int:
+        """Send a request and return its number; `then` is called with the reply.
 
         The progress of a `quiet` request is not reported.
         """
-        results = str(self._context.results.absolute())
-        number = self._context.warm.request(op, self._post, results=results, **parameters)
-        self._pending[number] = _Pending(then, quiet)
+        number = self._context.warm.request(operation.name, self._post, **to_json(request))
+        self._pending[number] = _Pending(lambda result: then(operation.read_reply(result)), quiet)
         return number
 
     def cancel(self, number: int | None) -> None:

@@ -1,88 +1,96 @@
-"""Recognising bitext: translation memories, catalogues, line-aligned files, tables of pairs."""
+"""Recognise bitext by its content: translation memories, catalogues, line-aligned files, tables of pairs."""
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
-from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
-from engine.bitext.columns import is_huggingface
-from engine.bitext.files import damage_named, members, open_bytes, open_zip, siblings
-from engine.bitext.gettext import read_gettext
-from engine.bitext.jsonl import read_jsonl
-from engine.bitext.pairs import Drops, SentencePair, Unmatched
-from engine.bitext.reader import Format, open_bitext
-from engine.bitext.tmx import read_tmx
-from engine.bitext.xml import parse
+from engine.bitext.drops import Drops
+from engine.bitext.files import damage_named, members, open_bytes, open_zip
+from engine.bitext.reader import open_bitext
 from engine.datahome.formats.seen import Seen, inside
 from engine.datahome.manifest import Part
 from engine.errors import InputError
-from engine.languages import language, names_language
+from engine.extensions.bitext import BITEXT_FORMATS, BitextFormat, Sample, SentencePair
+from engine.languages import language, looks_like_language
 
-_TITLES: dict[Format, str] = {
-    "tmx": "a translation memory (TMX)",
-    "xliff": "an XLIFF file",
-    "gettext": "a gettext catalogue",
-    "moses": "line-aligned files (Moses)",
-    "tsv": "tab-separated pairs",
-    "jsonl": "pairs in JSON Lines",
-    "parquet": "a Parquet file of pairs",
-    "huggingface": "a saved Hugging Face dataset",
-}
-_MO = (b"\xde\x12\x04\x95", b"\x95\x04\x12\xde")
-_SAMPLE = 200
 _TICO = re.compile(r"all\.en-[\w-]+\.tmx\.zip")
-
-#: Two languages that no data has side by side: asked for them, a reader names the languages that there are.
-_NEITHER = ("tzl", "nov")
+#: Bytes and lines at the beginning of a file from which its format is recognised.
+_SAMPLE_BYTES, _SAMPLE_LINES = 1 << 16, 200
 
 
 def bitext_file(path: Path, code: str | None = None) -> Seen | None:
-    """Recognise one file of bitext; `code` names its language where the file does not tell.
+    """Recognise one file of bitext, or return None if it is something else.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    code : str, optional
+        Its language, if the file does not name it.
 
     Raises
     ------
     InputError
-        If it is bitext and broken, or its languages are not told.
+        If it is bitext that is damaged or whose languages are unknown.
     """
-    kind = _format(path)
-    if kind is None:
+    form = _format_of(path)
+    if form is None:
         return None
-    files = [path.name]
-    if kind == "moses" and path.suffix != ".zip":
-        prefix, names = _moses_files(path)
-        files = [f"{prefix}.{name}" for name in names]
-    sources, target = _languages(path, kind, files, code)
-    parts = {source: Part(files, files[0], _count(path, kind, source, target), target) for source in sources}
+    files = list(form.files(path))
+    sources, target = _languages(path, form, files, code)
+    parts = {source: Part(files, files[0], _count(path, form, source, target), target) for source in sources}
     known = ""
-    if (
-        kind == "tmx"
-        and _TICO.fullmatch(path.name)
-        and all(p.counts["pairs"] == 3071 for p in parts.values())
-    ):
+    if _TICO.fullmatch(path.name) and all(part.counts["pairs"] == 3071 for part in parts.values()):
         known = "tico-19"
     packed = " in a zip archive" if zipfile.is_zipfile(path) else ""
-    return Seen(f"{_TITLES[kind]}{packed}", "bitext", kind, path.parent, parts, known)
+    return Seen(f"{form.title}{packed}", "bitext", form.name, path.parent, parts, known)
 
 
 def bitext_folder(folder: Path, code: str | None = None) -> Seen | None:
-    """Recognise a folder of bitext: catalogues by locale, a saved dataset, or files of one language each."""
-    if is_huggingface(folder):
-        names = [file.relative_to(folder).as_posix() for file in inside(folder)]
-        sources, target = _languages(folder, "huggingface", names, code)
-        parts = {
-            source: Part(names, "", _count(folder, "huggingface", source, target), target)
-            for source in sources
-        }
-        return Seen(_TITLES["huggingface"], "bitext", "huggingface", folder, parts)
+    """Recognise a folder of bitext: a saved dataset, catalogues by locale, or files of one language each.
+
+    Parameters
+    ----------
+    folder : path
+        The folder.
+    code : str, optional
+        Its language, if the files do not name it.
+
+    Raises
+    ------
+    InputError
+        If it is bitext that is damaged or whose languages are unknown, or the files cannot be imported
+        together.
+    """
     files = inside(folder)
-    catalogues = [file for file in files if file.suffix in (".po", ".mo")]
-    if catalogues:
-        return _catalogues(folder, catalogues, len(files))
-    parts, seen = {}, None
+    for form in _by_certainty("folder"):
+        # Files of formats that are recognised one by one are imported one by one.
+        whole = form.folder_files is not None or form.matches is None
+        if whole and form.is_folder is not None and form.is_folder(folder):
+            return _whole_folder(folder, form, [file.relative_to(folder).as_posix() for file in files], code)
+    return _files_in(folder, files, code)
+
+
+def _whole_folder(folder: Path, form: BitextFormat, names: list[str], code: str | None) -> Seen:
+    if form.folder_files is not None:
+        by_code = form.folder_files(folder, names)
+        parts = {
+            source: Part(list(own), "", _count_all(folder, form, source), "en")
+            for source, own in by_code.items()
+        }
+        used = sum(len(own) for own in by_code.values())
+        title = f"a folder of {form.title.removeprefix('a ')}s"
+        return Seen(title, "catalogues", form.name, folder, parts, left_out=len(names) - used)
+    sources, target = _languages(folder, form, names, code)
+    parts = {source: Part(names, "", _count(folder, form, source, target), target) for source in sources}
+    return Seen(form.title, "bitext", form.name, folder, parts)
+
+
+def _files_in(folder: Path, files: list[Path], code: str | None) -> Seen | None:
+    parts: dict[str, Part] = {}
+    seen: Seen | None = None
     done: set[str] = set()
     known = set()
     for file in files:
@@ -111,85 +119,42 @@ def bitext_folder(folder: Path, code: str | None = None) -> Seen | None:
     return Seen(seen.format, "bitext", seen.reader, folder, parts, whole, left_out=len(files) - len(done))
 
 
-def _format(path: Path) -> Format | None:
-    """Tell a file's format from its first bytes; text without marks is looked at line by line."""
+def _by_certainty(kind: str) -> list[BitextFormat]:
+    """Return all formats, those that are assumed for a file or folder last."""
+    return sorted(BITEXT_FORMATS.values(), key=lambda form: form.assumed_for == kind)
+
+
+def _format_of(path: Path) -> BitextFormat | None:
+    """Return the format of a file, recognised from the members of an archive or its first lines."""
     with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(b"PK"):
+        head = file.read(4)
+    if head.startswith(b"PK"):
         with open_zip(path) as archive:
-            names = [name.lower() for name in members(archive)]
-        if sum(name.endswith(".tmx") for name in names) == 1:
-            return "tmx"
-        extensions = [name.rpartition(".")[2] for name in names]
-        return "moses" if sum(_is_language(name) for name in extensions) >= 2 else None
-    if start == b"PAR1":
-        return "parquet"
-    if start in _MO:
-        return "gettext"
+            names = members(archive)
+        archives = (form for form in _by_certainty("file") if form.holds is not None and form.holds(names))
+        return next(archives, None)
+    sample = _sample(path, head)
+    matching = (form for form in _by_certainty("file") if form.matches is not None and form.matches(sample))
+    return next(matching, None)
+
+
+def _sample(path: Path, head: bytes) -> Sample:
     try:
         with damage_named(path), open_bytes(path) as stream:
-            head = stream.read(1 << 16)
+            start = stream.read(_SAMPLE_BYTES)
     except InputError:
-        return None
-    text = _text(head)
-    if text is None:
-        return None
-    if found := re.search(r"<(tmx|xliff)[\s>]", text[:5000]):
-        return "tmx" if found[1] == "tmx" else "xliff"
-    if re.search(r'^msgid\s+"', text, re.MULTILINE) and re.search(r'^msgstr(\[0\])?\s+"', text, re.MULTILINE):
-        return "gettext"
-    lines = [line for line in text.split("\n")[:_SAMPLE] if line.strip()]
-    if len(head) == 1 << 16 and len(lines) > 1:
+        start = b""
+    text = _text(start)
+    lines = [line for line in (text or "").split("\n")[:_SAMPLE_LINES] if line.strip()]
+    if len(start) == _SAMPLE_BYTES and len(lines) > 1:
         lines.pop()  # it may be cut
-    return _format_of_lines(path, lines)
+    return Sample(path, head, text, tuple(lines))
 
 
-def _format_of_lines(path: Path, lines: list[str]) -> Format | None:
-    if not lines:
-        return None
-    if lines[0].lstrip().startswith("{"):
-        try:
-            record = json.loads(lines[0])
-        except ValueError:
-            return None
-        texts = record.get("translation", record)
-        if not isinstance(texts, dict):
-            return None
-        pair = {"source", "target"} <= texts.keys() or {"english", "non_english"} <= texts.keys()
-        return "jsonl" if pair or sum(map(_is_language, texts)) >= 2 else None
-    widths = {line.count("\t") + 1 for line in lines}
-    if widths in ({2}, {3}) and not _are_records(lines):
-        return "tsv"
-    return "moses" if _moses_files(path)[1] else None
-
-
-def _are_records(lines: list[str]) -> bool:
-    """Tell whether lines are topics or judgements, whose first cell is an id and never a sentence."""
-    first = [line.split("\t")[0] for line in lines]
-    return all(re.fullmatch(r"[\w.#:-]*\d[\w.#:-]*", cell) for cell in first) and not all(
-        re.fullmatch(r"\d+\.\d+", cell)
-        for cell in first  # the scores of WikiMatrix
-    )
-
-
-def _moses_files(path: Path) -> tuple[str, list[str]]:
-    """Return the prefix of a line-aligned file and the extensions of it, its partner and their scores."""
-    bare = path.name.removesuffix(".gz").removesuffix(".xz")
-    prefix, _, extension = bare.rpartition(".")
-    if not prefix or not _is_language(extension):
-        return "", []
-    others = {name: name.removesuffix(".gz").removesuffix(".xz") for name in siblings(path.parent / prefix)}
-    chosen = [name for name, bare_name in others.items() if _is_language(bare_name) or bare_name == "scores"]
-    return (prefix, chosen) if sum(_is_language(others[name]) for name in chosen) == 2 else ("", [])
-
-
-# -- languages ---------------------------------------------------------------------------------------
-
-
-def _languages(path: Path, kind: Format, files: list[str], code: str | None) -> tuple[list[str], str]:
-    """Return the codes of the source languages, and that of the target, which is English where it can be."""
-    tags = list(dict.fromkeys(_TAGS[kind](path, files)))
-    codes = list(dict.fromkeys(language(tag).code for tag in tags if _is_language(tag)))
+def _languages(path: Path, form: BitextFormat, files: list[str], code: str | None) -> tuple[list[str], str]:
+    """Return the codes of the source languages and of the target language, which is English if possible."""
+    tags = list(dict.fromkeys(form.languages(path, files) if form.languages is not None else ()))
+    codes = list(dict.fromkeys(language(tag).code for tag in tags if looks_like_language(tag)))
     if code is not None:
         wanted = language(code).code
         if len(codes) >= 2 and wanted not in codes:
@@ -199,7 +164,7 @@ def _languages(path: Path, kind: Format, files: list[str], code: str | None) -> 
     if len(codes) < 2:
         unknown = f" ({', '.join(tags)} names no known language)" if tags and not codes else ""
         raise InputError(
-            f"{_TITLES[kind]}, whose languages are not told{unknown}; name one with --language (the other is "
+            f"{form.title}, whose languages are unknown{unknown}; name one with --language (the other is "
             "English)",
             path=path,
         )
@@ -207,143 +172,29 @@ def _languages(path: Path, kind: Format, files: list[str], code: str | None) -> 
     return [one for one in codes if one != target], target
 
 
-def _memory_tags(path: Path, files: list[str]) -> Iterator[str]:
-    return _asked(read_tmx(path, *_NEITHER))
-
-
-def _object_tags(path: Path, files: list[str]) -> Iterator[str]:
-    return _asked(read_jsonl(path, *_NEITHER))
-
-
-def _asked(units: Iterator[SentencePair | Unmatched]) -> Iterator[str]:
-    for unit in units:
-        if isinstance(unit, Unmatched):
-            yield from unit.languages
-
-
-def _xliff_tags(path: Path, files: list[str]) -> Iterator[str]:
-    with damage_named(path), open_bytes(path) as stream:
-        for event, element in parse(stream, path, "xliff"):
-            if event == "start":
-                for name in ("source-language", "target-language", "srcLang", "trgLang"):
-                    if tag := element.get(name):
-                        yield tag
-            else:
-                element.clear()
-
-
-def _catalogue_tags(path: Path, files: list[str]) -> Iterator[str]:
-    import polib
-
-    try:
-        entries = polib.mofile(str(path)) if path.suffix == ".mo" else polib.pofile(str(path))
-    except (OSError, ValueError, LookupError) as error:
-        raise InputError("not a well-formed gettext catalogue", path=path) from error
-    parts = path.with_suffix("").parts
-    folder = parts[parts.index("LC_MESSAGES") - 1] if "LC_MESSAGES" in parts[1:] else ""
-    named = [tag for tag in (entries.metadata.get("Language", ""), folder, path.stem) if _is_language(tag)]
-    return iter(["en", *named[:1]])
-
-
-def _named_tags(path: Path, files: list[str]) -> Iterator[str]:
-    """Yield the codes in a file's name: ``WikiMatrix.en-so.tsv.gz``."""
-    codes = [part for part in re.split(r"[^A-Za-z]+", path.name) if 2 <= len(part) <= 3]
-    pairs = [pair for pair in pairwise(codes) if all(map(_is_language, pair))]
-    return iter(pairs[0] if pairs else ())
-
-
-def _extension_tags(path: Path, files: list[str]) -> Iterator[str]:
-    names = files
-    if path.suffix == ".zip":
-        with open_zip(path) as archive:
-            names = members(archive)
-    bare = (name.removesuffix(".gz").removesuffix(".xz").rpartition(".")[2] for name in names)
-    return (name for name in bare if _is_language(name))
-
-
-def _column_tags(path: Path, files: list[str]) -> Iterator[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        if path.is_dir():
-            first = min(path.rglob("*.arrow"))
-            with pa.OSFile(str(first)) as file:
-                schema = pa.ipc.open_stream(file).schema
-        else:
-            schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError("its columns cannot be read; fetch it again", path=path) from error
-    for field in schema:
-        nested = [inner.name for inner in field.type] if pa.types.is_struct(field.type) else [field.name]
-        yield from (name for name in nested if name != "id")
-
-
-_TAGS: dict[Format, Callable[[Path, list[str]], Iterator[str]]] = {
-    "tmx": _memory_tags,
-    "xliff": _xliff_tags,
-    "gettext": _catalogue_tags,
-    "moses": _extension_tags,
-    "tsv": _named_tags,
-    "jsonl": _object_tags,
-    "parquet": _column_tags,
-    "huggingface": _column_tags,
-}
-
-
-def _count(path: Path, kind: Format, source: str, target: str) -> dict[str, int]:
-    """Count the pairs of two languages by reading them as a run would."""
+def _count(path: Path, form: BitextFormat, source: str, target: str) -> dict[str, int]:
+    """Count the pairs of two languages by reading them as a run does."""
     drops = Drops()
-    for _ in open_bitext(path, format=kind, language=source, target_language=target, drops=drops):
+    for _ in open_bitext(path, format=form.name, language=source, target_language=target, drops=drops):
         pass
     return {"pairs": drops.read - drops.wrong_language}
 
 
-# -- catalogues --------------------------------------------------------------------------------------
-
-
-def _catalogues(folder: Path, catalogues: list[Path], total: int) -> Seen:
-    """Recognise a folder of gettext catalogues, whose languages are those of its locales."""
-    by_code: dict[str, list[str]] = {}
-    for file in catalogues:
-        parts = file.relative_to(folder).with_suffix("").parts
-        locale = parts[parts.index("LC_MESSAGES") - 1] if "LC_MESSAGES" in parts[1:] else parts[-1]
-        if _is_language(locale) and not names_language(locale, "en"):
-            by_code.setdefault(language(locale).code, []).append(file.relative_to(folder).as_posix())
-    if not by_code:
-        raise InputError(
-            "its catalogues do not tell their languages; call them <locale>.po or put them into "
-            "<locale>/LC_MESSAGES",
-            path=folder,
-        )
-    parts_of = {
-        code: Part(names, "", {"pairs": sum(1 for _ in read_gettext(folder, code, "en"))}, "en")
-        for code, names in by_code.items()
-    }
-    used = sum(len(names) for names in by_code.values())
-    return Seen(
-        "a folder of gettext catalogues", "catalogues", "gettext", folder, parts_of, left_out=total - used
-    )
+def _count_all(folder: Path, form: BitextFormat, source: str) -> dict[str, int]:
+    """Count the pairs of a language and English before they are cleaned; there may be none."""
+    return {"pairs": sum(isinstance(unit, SentencePair) for unit in form.read(folder, source, "en"))}
 
 
 def _text(head: bytes) -> str | None:
-    """Return the beginning of a file as text, None if it is none."""
+    """Return the beginning of a file as text, or None if it is not text."""
     for encoding in ("utf-8-sig", "utf-16"):
         if encoding == "utf-16" and head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
             return None
         try:
             text = head.decode(encoding)
         except UnicodeDecodeError as error:
-            # The head may end inside a character.
+            # The last character may be cut.
             text = head[: error.start].decode(encoding, "ignore") if error.start > len(head) - 4 else ""
         if text and "\0" not in text:
             return text
     return None
-
-
-def _is_language(tag: str) -> bool:
-    try:
-        language(tag)
-    except InputError:
-        return False
-    return bool(tag)

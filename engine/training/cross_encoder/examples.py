@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from engine.bitext.pairs import SentencePair
 from engine.bitext.split import sentence_key
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 from engine.training.distillation.batches import nearest_neighbours
 
 #: Sentences that a held-out query ranks: its translation and what lies nearest to it.

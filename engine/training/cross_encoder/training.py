@@ -22,13 +22,13 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.bitext.pairs import SentencePair
 from engine.bitext.source import draw
 from engine.config import BitextConfig, CollectionConfig
 from engine.config.cross_encoder import CrossEncoderConfig, CrossTrainingConfig
 from engine.encoders.cross import CrossEncoder
 from engine.encoders.encoder import Encoder
 from engine.encoders.trimming import trim, untrim
+from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder

@@ -13,8 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from engine.bitext.pairs import SentencePair
 from engine.encoders.encoder import Encoder, Role
+from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.bitext.pairs import Drops, SentencePair
+from engine.bitext.drops import Drops
 from engine.bitext.source import read_source
 from engine.bitext.split import held_out
 from engine.config import BitextConfig
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 
 
 @dataclass(frozen=True)

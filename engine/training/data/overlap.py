@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from engine.bitext.drops import Drops
 from engine.bitext.overlap import Match, Sentences
-from engine.bitext.pairs import Drops, SentencePair
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
 from engine.config import BitextConfig, CollectionConfig
 from engine.config.optimisation import LoopConfig
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 
 

@@ -1,4 +1,4 @@
-"""Streaming over an XML file without trusting it."""
+"""Stream the elements of an XML file from an untrusted source."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def parse(stream: BinaryIO, path: Path, kind: str) -> Iterator[tuple[str, Element]]:
-    """Yield the events ``start`` and ``end`` of every element of a file whose root should be `kind`.
+    """Yield the events ``start`` and ``end`` of every element of a file whose root element is `kind`.
 
-    A document type that declares no entity is passed over unread.
+    A document type declaration without entities is ignored.
 
     Raises
     ------
     InputError
-        If the root is another one, the file declares entities, is not well-formed XML, or is in an encoding
+        If the file has another root element, declares entities, is not well-formed XML, or has an encoding
         that cannot be read.
     """
     checked = False
-    with _named(path):
+    with _readable_errors(path):
         for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=False):
             if not checked:
                 checked = True
@@ -41,12 +41,12 @@ def parse(stream: BinaryIO, path: Path, kind: str) -> Iterator[tuple[str, Elemen
 
 
 def local(element: Element) -> str:
-    """Return an element's name without its namespace, in lower case."""
+    """Return the name of an element without its namespace, in lower case."""
     return element.tag.rpartition("}")[2].lower()
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _readable_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except DefusedXmlException as error:
@@ -64,7 +64,7 @@ def _named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def deep_refused(path: Path) -> Iterator[None]:
-    """Turn the end of the stack, met in text nested in itself many times, into an InputError."""
+    """Raise an InputError in place of the RecursionError of elements that are nested too deeply."""
     try:
         yield
     except RecursionError as error:

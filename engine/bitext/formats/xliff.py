@@ -1,33 +1,34 @@
-"""XLIFF 1.2 and 2.0: what translators' tools exchange."""
+"""XLIFF 1.2 and 2.0, the exchange format of translation tools."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from engine.bitext.files import damage_named, open_bytes
-from engine.bitext.pairs import SentencePair, Unmatched
-from engine.bitext.xml import LANGUAGE, deep_refused, local, parse
+from engine.bitext.formats.xml import LANGUAGE, deep_refused, local, parse
 from engine.errors import InputError
+from engine.extensions.bitext import BitextFormat, Sample, SentencePair, Unmatched
 from engine.languages import names_language
 
-# Native codes go with what they hold; of these one that stands alone (x, ph) leaves a space, since it often
-# is a line break. Text between them stays: <g> and <mrk> of 1.2, <pc> and <mrk> of 2.0.
+# Inline codes are removed with their content. An empty one (x, ph) becomes a space, because it often is a
+# line break. Text between codes is kept: <g> and <mrk> of 1.2, <pc> and <mrk> of 2.0.
 _CODES = frozenset({"bpt", "ept", "it", "bx", "ex", "sub", "sc", "ec", "sm", "em"})
 _SPACES = frozenset({"x", "ph"})
-#: States of a target that nobody has translated yet.
+#: States of a target that is not translated yet.
 _UNTRANSLATED = frozenset({"new", "needs-translation", "initial"})
 
 
 def read_xliff(path: Path, source: str, target: str) -> Iterator[SentencePair | Unmatched]:
     """Yield the translation units of an XLIFF 1.2 file, or the segments of a 2.0 file, one at a time.
 
-    Either language may be the one that was translated from. A unit without a target, or with one in the
-    state ``new``, ``needs-translation`` (1.2) or ``initial`` (2.0), is a pair with an empty side. Suggestions
-    (``alt-trans``, ``matches``) are no pairs. A pair's id is the unit's, and in 2.0 the segment's or its
-    number behind it, if the unit has several.
+    Either of the two languages may be the file's source language. A unit without a target, or with a target
+    in the state ``new``, ``needs-translation`` (1.2) or ``initial`` (2.0), is a pair with an empty side.
+    Suggestions (``alt-trans``, ``matches``) are skipped. A pair's id is the id of its unit. In 2.0, if the
+    unit has several segments, the segment's id or number follows.
 
     Raises
     ------
@@ -62,18 +63,20 @@ def read_xliff(path: Path, source: str, target: str) -> Iterator[SentencePair | 
             for unit, texts in pairs:
                 yield _in_order(unit, texts, languages or ("", ""), source, target)
             for parent in open_elements[1:]:
-                parent.clear()  # forget the units read, so that memory stays flat
+                parent.clear()  # remove the units that were read, so that memory use stays constant
 
 
 def _version(root: Element, path: Path) -> str:
     version = root.get("version", "").partition(".")[0]
     if version not in ("1", "2"):
-        raise InputError(f"XLIFF of version {root.get('version')!r}, where 1.2 or 2.0 is expected", path=path)
+        raise InputError(
+            f"XLIFF of version {root.get('version')!r}, where 1.2 or 2.0 is expected; convert it", path=path
+        )
     return version
 
 
 def _languages(element: Element, original: str, translated: str, path: Path) -> tuple[str, str]:
-    """Return the tags of the languages translated from and into; the latter may be left to the targets."""
+    """Return the tags of the source and target language; the latter is empty if only the targets name it."""
     first, second = element.get(original), element.get(translated, "")
     if not first:
         raise InputError(f"<{local(element)}> does not name its language in {original!r}; add it", path=path)
@@ -81,7 +84,7 @@ def _languages(element: Element, original: str, translated: str, path: Path) -> 
 
 
 def _pairs(unit: Element, version: str, number: str) -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
-    """Yield the name, and the tag and text of ``source`` and ``target``, of each pair in a unit."""
+    """Yield the id of each pair in a unit, and the tag and text of its ``source`` and ``target``."""
     name = unit.get("id") or number
     if version == "1":
         yield name, _sides(unit, "")
@@ -105,7 +108,7 @@ def _sides(parent: Element, state: str) -> dict[str, tuple[str, str]]:
 def _in_order(
     name: str, sides: dict[str, tuple[str, str]], languages: tuple[str, str], source: str, target: str
 ) -> SentencePair | Unmatched:
-    """Return the two texts as a pair from `source` to `target`, whichever was the original."""
+    """Return the two texts as a pair from `source` to `target`, whichever of them was translated."""
     (tag, original), (other, translation) = sides["source"], sides["target"]
     first, second = tag or languages[0], other or languages[1]
     if names_language(first, target) and names_language(second, source):
@@ -130,9 +133,35 @@ def _text(element: Element) -> str:
 
 
 def _character(code: str) -> str:
-    """Return what stands for a character that XML cannot hold: controls are no text."""
+    """Return the character of a ``cp`` element, or a space if it is a control character."""
     try:
         character = chr(int(code, 16))
     except (ValueError, OverflowError):
         return " "
     return character if character.isprintable() else " "
+
+
+def _matches(sample: Sample) -> bool:
+    return sample.text is not None and re.search(r"<xliff[\s>]", sample.text[:5000]) is not None
+
+
+def _file_languages(path: Path, names: Sequence[str]) -> Iterator[str]:
+    with damage_named(path), open_bytes(path) as stream:
+        for event, element in parse(stream, path, "xliff"):
+            if event == "start":
+                for name in ("source-language", "target-language", "srcLang", "trgLang"):
+                    if tag := element.get(name):
+                        yield tag
+            else:
+                element.clear()
+
+
+XLIFF = BitextFormat(
+    name="xliff",
+    meaning="XLIFF 1.2 or 2.0, the exchange format of translation tools",
+    title="an XLIFF file",
+    read=read_xliff,
+    endings=(".xlf", ".xliff", ".xlf.gz", ".xliff.gz"),
+    matches=_matches,
+    languages=_file_languages,
+)

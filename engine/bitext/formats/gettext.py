@@ -1,4 +1,4 @@
-"""Gettext catalogues (PO, MO): a file, a folder of locales, or an installed package's."""
+"""Gettext catalogues (PO, MO): a file, a folder of locales, or the catalogues of an installed package."""
 
 from __future__ import annotations
 
@@ -8,39 +8,44 @@ import importlib.metadata
 import importlib.util
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polib
-
-from engine.bitext.messages import plain
-from engine.bitext.pairs import SentencePair
+from engine.bitext.formats.messages import plain
 from engine.errors import InputError
-from engine.languages import language, names_language, names_other_language
+from engine.extensions.bitext import BitextFormat, Sample, SentencePair
+from engine.languages import language, looks_like_language, names_language, names_other_language
+
+if TYPE_CHECKING:
+    import polib
+
+#: The first bytes of a compiled catalogue, in either byte order.
+_COMPILED = (b"\xde\x12\x04\x95", b"\x95\x04\x12\xde")
 
 
 def read_gettext(path: Path, source: str, target: str) -> Iterator[SentencePair]:
-    """Yield translated messages, each with its English original, catalogue by catalogue in path order.
+    """Yield translated messages with their English originals, catalogues in the order of their paths.
 
-    Untranslated, fuzzy and obsolete messages are no pairs. A message with plural forms is one pair: its
-    English singular, and the translation's form for the number one. `engine.bitext.messages.plain` says what
-    becomes of placeholders and markup. A pair's id is the catalogue's path without its locale, a hash of the
-    message (the same in every language), and the message's context if it has one.
+    Untranslated, fuzzy and obsolete messages are skipped. A message with plural forms is one pair: its
+    English singular, and the translation's form for the number one. Placeholders and markup are removed
+    (`engine.bitext.formats.messages.plain`). A pair's id consists of the catalogue's path without its
+    locale, a hash of the message (the same in every language), and the message's context if it has one.
 
     Parameters
     ----------
     path : Path
-        A catalogue, or a folder with ``<locale>/LC_MESSAGES/*.po`` or ``<locale>.po`` anywhere in it. Of an
-        original with several locales of one language (es, es_MX) one is read: the locale spelled as
-        `source`, else the bare code, else the one in the language's usual script. A ``.mo`` beside a ``.po``
-        of the same name is passed over.
+        A catalogue, or a folder that contains ``<locale>/LC_MESSAGES/*.po`` or ``<locale>.po`` at any depth.
+        If a catalogue has several locales of one language (es, es_MX), one is read: the locale that is
+        spelled like `source`, otherwise the bare code, otherwise the one in the language's usual script. A
+        ``.mo`` file next to a ``.po`` file of the same name is skipped.
     source, target : str
-        The catalogue's language, and English, which messages are written in.
+        The language of the translations, and English, the language of the messages.
 
     Raises
     ------
     InputError
-        If there is no catalogue of the language, or one cannot be read.
+        If there is no catalogue in the language, or a catalogue cannot be read.
     """
     code = language(source).code
     if language(target).code != "en":
@@ -64,7 +69,7 @@ def read_gettext(path: Path, source: str, target: str) -> Iterator[SentencePair]
 
 
 def package_folder(name: str) -> Path:
-    """Return the folder of an installed package, by its import or distribution name, without importing it.
+    """Return the folder of an installed package, given its import or distribution name, without importing it.
 
     Raises
     ------
@@ -80,7 +85,7 @@ def package_folder(name: str) -> Path:
         tops = {Path(file).parts[0] for file in distribution.files or () if len(Path(file).parts) > 1}
         names += sorted(top for top in tops if top.isidentifier())
     for candidate in names:
-        # A name with a dot would make find_spec import what is before the dot.
+        # find_spec would import the parent package of a name with a dot.
         spec = importlib.util.find_spec(candidate) if candidate.isidentifier() else None
         if spec is not None and spec.submodule_search_locations:
             return Path(next(iter(spec.submodule_search_locations)))
@@ -88,6 +93,8 @@ def package_folder(name: str) -> Path:
 
 
 def _parse(file: Path) -> polib.POFile | polib.MOFile:
+    import polib
+
     try:
         return polib.mofile(str(file)) if file.suffix == ".mo" else polib.pofile(str(file))
     except UnicodeDecodeError as error:
@@ -103,7 +110,7 @@ def _parse(file: Path) -> polib.POFile | polib.MOFile:
 
 
 def _translation(entry: polib.POEntry | polib.MOEntry, form: int) -> str:
-    """Return the translation of a message that has a finished one, else an empty string."""
+    """Return the finished translation of a message, or an empty string if it has none."""
     forms = entry.msgstr_plural if entry.msgid_plural else {0: entry.msgstr}
     unfinished = entry.obsolete or "fuzzy" in getattr(entry, "flags", ()) or not all(forms.values())
     if unfinished or not forms or not entry.msgid:
@@ -112,16 +119,16 @@ def _translation(entry: polib.POEntry | polib.MOEntry, form: int) -> str:
 
 
 def _form_of_one(metadata: dict[str, str]) -> int:
-    """Return the plural form of the number one by the header's rule (Arabic's is its second)."""
+    """Return the index of the plural form for the number one, by the rule in the header (1 for Arabic)."""
     rule = re.search(r"plural\s*=\s*([^;]+)", metadata.get("Plural-Forms", ""))
     try:
         return int(gettext.c2py(rule[1])(1)) if rule else 0
-    except (ValueError, ArithmeticError):  # a malformed rule; the first form is right in most languages
+    except (ValueError, ArithmeticError):  # the rule is malformed; the first form is right in most languages
         return 0
 
 
 def _catalogues(root: Path, source: str) -> dict[Path, str]:
-    """Return the catalogues of a language in a folder, with their paths without the locale."""
+    """Return the catalogues of a language in a folder, each with its path without the locale."""
     best: dict[str, tuple[tuple[int, str], Path]] = {}
     for file in sorted(root.rglob("*.[pm]o"), key=lambda file: file.relative_to(root).as_posix()):
         if file.suffix == ".mo" and file.with_suffix(".po").is_file():
@@ -143,7 +150,7 @@ def _catalogues(root: Path, source: str) -> dict[Path, str]:
 
 
 def _rank(locale: str, source: str) -> int:
-    """Order the locales of one language: as asked for, bare, in the usual script, others."""
+    """Return the rank of a locale: as requested, bare code, in the usual script, other."""
     tag, wanted = _tag(locale), _tag(source)
     if tag == wanted:
         return 0
@@ -153,6 +160,64 @@ def _rank(locale: str, source: str) -> int:
 
 
 def _tag(locale: str) -> str:
-    """Return a locale's name in one spelling, gettext's script modifiers as ISO 15924 codes."""
+    """Return the name of a locale in a uniform spelling, with ISO 15924 codes for gettext's script names."""
     tag = re.sub(r"[-@]", "_", locale.casefold())
     return tag.replace("_latin", "_latn").replace("_cyrillic", "_cyrl")
+
+
+def _is_folder(folder: Path) -> bool:
+    return any(folder.rglob("*.[pm]o"))
+
+
+def _matches(sample: Sample) -> bool:
+    if sample.head in _COMPILED:
+        return True
+    text = sample.text or ""
+    patterns = (r'^msgid\s+"', r'^msgstr(\[0\])?\s+"')
+    return all(re.search(pattern, text, re.MULTILINE) for pattern in patterns)
+
+
+def _languages(path: Path, names: Sequence[str]) -> Sequence[str]:
+    own = _parse(path).metadata.get("Language", "")
+    named = (tag for tag in (own, _locale_folder(path), path.stem) if looks_like_language(tag))
+    return ["en", *([first] if (first := next(named, "")) else [])]
+
+
+def _folder_files(folder: Path, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """Return the catalogues by the languages of their locales, without the English ones."""
+    by_code: dict[str, list[str]] = {}
+    for name in names:
+        path = Path(name)
+        if path.suffix not in (".po", ".mo"):
+            continue
+        locale = _locale_folder(path) or path.stem
+        if looks_like_language(locale) and not names_language(locale, "en"):
+            by_code.setdefault(language(locale).code, []).append(name)
+    if not by_code:
+        raise InputError(
+            "the languages of its catalogues are unknown; name them <locale>.po or put them into "
+            "<locale>/LC_MESSAGES",
+            path=folder,
+        )
+    return by_code
+
+
+def _locale_folder(path: Path) -> str:
+    """Return the name of the folder above a catalogue's folder ``LC_MESSAGES``, or an empty string."""
+    parts = path.parts
+    return parts[parts.index("LC_MESSAGES") - 1] if "LC_MESSAGES" in parts[1:] else ""
+
+
+GETTEXT = BitextFormat(
+    name="gettext",
+    meaning="gettext catalogues (PO, MO): a file, a folder of locales or an installed package",
+    title="a gettext catalogue",
+    read=read_gettext,
+    endings=(".po", ".mo"),
+    is_folder=_is_folder,
+    assumed_for="folder",
+    matches=_matches,
+    languages=_languages,
+    folder_files=_folder_files,
+    keeps_variants=True,
+)

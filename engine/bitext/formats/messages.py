@@ -1,4 +1,4 @@
-"""From a program's message to the sentence in it."""
+"""Remove what is not text from the messages of programs: placeholders, markup and keyboard mnemonics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BREAK = re.compile(r"</?(?:br|p|li|ul|ol|div|table|tr|td|th|h\d)\b[^<>]*>", re.
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _MNEMONIC = re.compile(
     r"""
-    \s?\([&_]\w\)                       # after a word in a script without cases: (&F)
+    \s?\([&_]\w\)                       # after a word in a script without upper case: (&F)
     | &(?!\w+;)(?=\w)(?!(?<=\w&)[A-Z])  # &File and E&xit, but neither &nbsp; nor R&D
     | (?<!\w)_(?=[^\W_])                # _File, but not snake_case
     """,
@@ -29,13 +29,12 @@ _MNEMONIC = re.compile(
 
 
 def plain(message: str) -> str:
-    """Return what a reader sees of a message: no placeholders, mark-up or mnemonics.
+    """Return the text of a message without placeholders, markup and mnemonics.
 
-    Placeholders are cut out. They are the same characters on both sides, so left in they would teach an
-    encoder to match ``%(name)s`` and let retrieval succeed without any language; and no query has them.
-    HTML tags are cut out and character references resolved, tags that break a line leaving a space. The
-    marks of keyboard mnemonics (``&File``, ``_File``) are cut out. A message without a letter left is
-    empty.
+    Placeholders are removed because they are identical in both languages: an encoder would learn to match
+    ``%(name)s``, and retrieval would succeed without any translation. Queries do not contain them. HTML tags
+    are removed (those that break a line become a space) and character references are resolved. The marks of
+    keyboard mnemonics (``&File``, ``_File``) are removed. If no letter remains, the result is empty.
     """
     text = _PLACEHOLDER.sub(lambda match: "%" if match["percent"] else "", message)
     text = html.unescape(_MNEMONIC.sub("", _TAG.sub("", _BREAK.sub(" ", text))))

@@ -1,4 +1,4 @@
-"""Which fields of a record are a pair: JSON objects, table columns and header lines name them alike."""
+"""Which keys of a record hold the pair: JSON objects, table columns and header lines use the same names."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 from engine.languages import names_language
 
-#: Names of the field with the pair's score.
+#: Names of the key that holds the pair's score.
 SCORES = ("score", "laser_score", "LASER_similarity")
 
 
 def pair_of_keys(keys: Iterable[str], source: str, target: str) -> tuple[str, str] | None:
-    """Return the keys of the source and of the target sentence, None if they do not say which is which.
+    """Return the keys of the source and the target sentence, or None if there are none.
 
-    Keys may be the codes of the two languages, ``source`` and ``target``, or, where one language is English,
-    ``english`` and ``non_english`` (the datasets of sentence-transformers).
+    The keys are language tags, or ``source`` and ``target``, or, if one language is English, ``english`` and
+    ``non_english`` (as in the datasets of sentence-transformers).
     """
     names = list(keys)
     first = next((name for name in names if names_language(name, source)), None)
@@ -32,6 +32,6 @@ def pair_of_keys(keys: Iterable[str], source: str, target: str) -> tuple[str, st
 
 
 def score_key(keys: Iterable[str]) -> str | None:
-    """Return the key of the pair's score, None if there is none."""
+    """Return the key of the pair's score, or None if there is none."""
     names = set(keys)
     return next((name for name in SCORES if name in names), None)

@@ -1,35 +1,35 @@
-"""Line-aligned pairs: two files, or the zip archive that OPUS packs them in."""
+"""Line-aligned files (Moses): two files whose lines correspond, or a zip archive of OPUS with both."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import zip_longest
 from pathlib import Path
 
-from engine.bitext.files import members, open_bytes, open_member, open_zip, read_lines, score_of, siblings
-from engine.bitext.pairs import SentencePair
+from engine.bitext.files import members, open_bytes, open_member, open_zip, parse_score, read_lines, siblings
 from engine.errors import InputError
-from engine.languages import names_language
+from engine.extensions.bitext import BitextFormat, Sample, SentencePair
+from engine.languages import looks_like_language, names_language
 
 _Lines = dict[str, Iterator[str]]
 
 
 def read_moses(path: Path, source: str, target: str) -> Iterator[SentencePair]:
-    """Yield the line pairs of ``PREFIX.source`` and ``PREFIX.target``; a pair's id is its line.
+    """Yield the line pairs of ``PREFIX.source`` and ``PREFIX.target``; the id of a pair is its line number.
 
     Parameters
     ----------
     path : Path
-        The prefix, one of the two files, or a zip archive that holds both. A file ``PREFIX.scores``, as
-        OPUS adds to mined corpora, gives the pairs' scores. Either file may be gzipped (``.gz``).
+        The prefix, one of the two files, or a zip archive that holds both. A file ``PREFIX.scores``, which
+        OPUS adds to mined corpora, contains the scores of the pairs. All files may be gzipped (``.gz``).
     source, target : str
         Language codes; the extensions may be any spelling of them (``so``, ``som``).
 
     Raises
     ------
     InputError
-        If a file is missing or ambiguous, is not UTF-8, or the files differ in length.
+        If a file is missing, ambiguous or not UTF-8, or the files differ in length.
     """
     with ExitStack() as stack:
         lines: _Lines = {}
@@ -48,10 +48,10 @@ def read_moses(path: Path, source: str, target: str) -> Iterator[SentencePair]:
 
 
 def _choose(names: list[str], path: Path, source: str, target: str) -> dict[str, str]:
-    """Return the name of the source, the target and, if there is one, the score file."""
+    """Return the names of the source file, the target file and the score file, which is optional."""
     roles: dict[str, list[str]] = {"source": [], "target": [], "scores": []}
     for name in names:
-        # What follows a prefix is the whole extension; in an archive it is what follows the last dot.
+        # With a prefix, the rest of the name is the extension; in an archive, what follows the last dot.
         extension = name.removesuffix(".gz")
         extension = extension.rpartition(".")[2] if path.suffix == ".zip" else extension
         if extension == "scores":
@@ -69,7 +69,7 @@ def _choose(names: list[str], path: Path, source: str, target: str) -> dict[str,
                 path=path,
             )
     if len(roles["scores"]) > 1:
-        raise InputError(f"there are {len(roles['scores'])} .scores files, where one is enough", path=path)
+        raise InputError(f"there are {len(roles['scores'])} .scores files, where one is expected", path=path)
     return {role: found[0] for role, found in roles.items() if found}
 
 
@@ -86,5 +86,49 @@ def _pairs(lines: _Lines, path: Path, source: str, target: str) -> Iterator[Sent
             raise InputError(
                 f"the files are not aligned line by line: their numbers of lines differ ({sizes})", path=path
             )
-        score = score_of(texts["scores"], f"{path} (scores)", number) if "scores" in texts else None
+        score = parse_score(texts["scores"], f"{path} (scores)", number) if "scores" in texts else None
         yield SentencePair(texts["source"], texts["target"], source, target, str(number), score)
+
+
+def _holds(names: Sequence[str]) -> bool:
+    return sum(looks_like_language(name.lower().rpartition(".")[2]) for name in names) >= 2
+
+
+def _matches(sample: Sample) -> bool:
+    return bool(sample.lines) and len(_files(sample.path)) > 1
+
+
+def _files(path: Path) -> tuple[str, ...]:
+    """Return the names of a line-aligned file, its partner and their scores; its own name if it has none."""
+    prefix, _, extension = _unpacked(path.name).rpartition(".")
+    if path.suffix == ".zip" or not prefix or not looks_like_language(extension):
+        return (path.name,)
+    found = {name: _unpacked(name) for name in siblings(path.parent / prefix)}
+    texts = [name for name, bare in found.items() if looks_like_language(bare)]
+    if len(texts) != 2:
+        return (path.name,)
+    return tuple(f"{prefix}.{name}" for name, bare in found.items() if name in texts or bare == "scores")
+
+
+def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:
+    if path.suffix == ".zip":
+        with open_zip(path) as archive:
+            names = members(archive)
+    return (_unpacked(name).rpartition(".")[2] for name in names)
+
+
+def _unpacked(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".xz")
+
+
+MOSES = BitextFormat(
+    name="moses",
+    meaning="two files whose lines correspond (PREFIX.so and PREFIX.en), or a zip archive of them",
+    title="line-aligned files (Moses)",
+    read=read_moses,
+    holds=_holds,
+    assumed_for="file",
+    matches=_matches,
+    languages=_languages,
+    files=_files,
+)

@@ -1,0 +1,183 @@
+"""Sentence pairs in the columns of Arrow tables, and the files of one split of a dataset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.bitext.files import damage_named, shards
+from engine.bitext.formats.keys import pair_of_keys, score_key
+from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Rows that are decoded at once.
+ROWS = 512
+#: File name of a shard: split, number, and number of shards.
+_SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<of>\d{5})(-[0-9a-f]+)?\.(parquet|arrow)")
+#: Name of a split in the name of a file that is not a shard.
+_SPLIT = re.compile(r"(?:^|[-_.])(train|test|validation|valid|val|dev|eval)(?=[-_.])")
+
+
+def split_files(path: Path, ending: str) -> list[Path]:
+    """Return the files of one split, in their order.
+
+    Parameters
+    ----------
+    path : Path
+        A file, a folder with the files of one split in it or in its folder ``data``, or the prefix of the
+        shards (``FOLDER/data/train``).
+    ending : str
+        Ending of the files' names.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, there are several splits, or a shard is missing.
+    """
+    if path.is_file():
+        return [path]
+    found = [file for file in shards(path) if file.suffix == ending]
+    if path.is_dir():
+        found = sorted(path.glob(f"*{ending}")) or sorted(path.glob(f"data/*{ending}"))
+    # Hugging Face's library stores what it computes from a dataset next to it, under this name.
+    found = [file for file in found if not file.name.startswith("cache-")]
+    if not found:
+        raise InputError(f"there is no {ending} file in it", path=path)
+    splits: dict[str, list[Path]] = {}
+    for file in found:
+        splits.setdefault(_split_of(file), []).append(file)
+    if len(splits) > 1:
+        names = ", ".join(sorted(split or "others" for split in splits))
+        raise InputError(
+            f"it holds several splits ({names}); give the path of one's file, without its number if there "
+            "are several files (data/train)",
+            path=path,
+        )
+    shard = _SHARD.fullmatch(found[0].name)
+    if shard is not None and len(found) != int(shard["of"]):
+        raise InputError(f"{len(found)} of its {int(shard['of'])} files are there; fetch the rest", path=path)
+    return found
+
+
+def _split_of(file: Path) -> str:
+    shard = _SHARD.fullmatch(file.name)
+    if shard is not None:
+        return shard["split"]
+    named = _SPLIT.search(file.name)
+    return "" if named is None else named[1]
+
+
+@contextmanager
+def table_errors(path: Path) -> Iterator[None]:
+    """Raise an InputError in place of Arrow's exceptions for damaged files."""
+    import pyarrow as pa
+
+    try:
+        with damage_named(path):
+            try:
+                yield
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                raise pa.ArrowException(str(error)) from error  # raised by Arrow, not by the system
+    except (pa.ArrowException, MemoryError, OverflowError) as error:
+        raise InputError(
+            f"the file is damaged or of another format ({_first_line(error)}); fetch it again", path=path
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().split("\n")[0] or type(error).__name__)[:200].rstrip(".")
+
+
+def checked(batches: Iterable[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield batches of at most `ROWS` rows, after a check that buffers are valid and texts are UTF-8."""
+    remaining = iter(batches)
+    while True:
+        with table_errors(path):
+            batch = next(remaining, None)
+            if batch is None:
+                return
+            batch.validate(full=True)
+        for start in range(0, len(batch), ROWS):
+            yield batch.slice(start, ROWS)
+
+
+def pairs_in(
+    files: list[Path],
+    open_batches: Callable[[Path], Iterator[pa.RecordBatch]],
+    source: str,
+    target: str,
+) -> Iterator[SentencePair]:
+    """Yield the rows of files as pairs; the default id of a pair is its row number over all files."""
+    row = 0
+    for path in files:
+        for batch in open_batches(path):
+            names, texts, scores = _columns(batch, path, source, target)
+            sides = [[text or "" for text in column.to_pylist()] for column in texts]
+            named = names.to_pylist() if names is not None else [None] * len(batch)
+            scored = scores.to_pylist() if scores is not None else [None] * len(batch)
+            for name, first, second, score in zip(named, *sides, scored, strict=True):
+                row += 1
+                if score is not None and score - score != 0:  # infinite or NaN
+                    raise InputError(f"row {row:,}: its score is not a finite number", path=path)
+                yield SentencePair(first, second, source, target, str(row if name is None else name), score)
+
+
+def _columns(
+    batch: pa.RecordBatch, path: Path, source: str, target: str
+) -> tuple[pa.Array | None, list[pa.Array], pa.Array | None]:
+    """Return a batch's ids, its source and target sentences, and its scores."""
+    import pyarrow as pa
+
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    texts = columns
+    inner = columns.get("translation")
+    if inner is not None and pa.types.is_struct(inner.type):
+        texts = dict(zip((field.name for field in inner.type), inner.flatten(), strict=True))
+    keys = pair_of_keys(texts, source, target)
+    if keys is None:
+        raise InputError(
+            f"no columns for {source!r} and {target!r}; its columns are: {', '.join(texts) or 'none'}",
+            path=path,
+        )
+    for key in keys:
+        if not _is_text(texts[key].type):
+            raise InputError(f"column {key!r} holds {texts[key].type}, not sentences", path=path)
+    scored = score_key(columns)
+    if scored is not None and not _is_number(columns[scored].type):
+        raise InputError(f"column {scored!r} holds {columns[scored].type}, not numbers", path=path)
+    # "id" is also the code of Indonesian
+    named = columns.get("id") if texts is not columns or "id" not in keys else None
+    if named is not None and not (_is_text(named.type) or pa.types.is_integer(named.type)):
+        named = None
+    return named, [texts[key] for key in keys], None if scored is None else columns[scored]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def column_names(schema: pa.Schema) -> Iterator[str]:
+    """Yield the names of the columns that may be sentences: those of a struct are its fields' names."""
+    import pyarrow as pa
+
+    for field in schema:
+        nested = [inner.name for inner in field.type] if pa.types.is_struct(field.type) else [field.name]
+        yield from (name for name in nested if name != "id")

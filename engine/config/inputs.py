@@ -1,0 +1,33 @@
+"""What kinds of run read: the inputs that ``config check`` tries, and placeholders for a user's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine.config.base import RunHeader
+from engine.config.bitext import BitextConfig
+from engine.config.encoders import EncoderConfig
+from engine.extensions.runs import Input
+
+#: Values of required settings that a preset leaves to its user.
+ANY_BITEXT = [{"path": "any", "language": "any"}]
+ANY_COLLECTION = [{"name": "bitext", "bitext": ANY_BITEXT}]
+
+
+def checkpoint_input(key: str, checkpoint: str) -> Input:
+    """Return a checkpoint as an input."""
+    return Input(key, "engine.runs.checks:check_checkpoint", checkpoint)
+
+
+def encoder_inputs(config: RunHeader, *names: str) -> Iterator[Input]:
+    """Yield the checkpoints of the encoders that the settings `names` of `config` describe, if any."""
+    for name in names:
+        encoder: EncoderConfig | None = getattr(config, name)
+        if encoder is not None:
+            yield checkpoint_input(f"{name}.checkpoint", encoder.checkpoint)
+
+
+def bitext_inputs(sources: Sequence[BitextConfig]) -> Iterator[Input]:
+    """Yield the sources of bitext."""
+    for place, source in enumerate(sources):
+        yield Input(f"bitext.{place}", "engine.runs.checks:check_bitext", source)

@@ -34,7 +34,7 @@ CHECKPOINT = "cross-encoder"
 
 
 def cross_encoder_run(config: CrossEncoderConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
-    """Train on the bitext if there is any, then re-rank the first stage's best documents and score the result.
+    """Train on the bitext if there is any, then re-rank the first stage's best documents and score them.
 
     Only the ranks that the first stage stored are known, so documents below them count as not found.
 
@@ -103,7 +103,7 @@ def _rerank(
 ) -> list[Scores]:
     depth = config.first_stage.depth
     collections = [
-        known[pool][0].noted(
+        known[pool][0].with_notes(
             [
                 f"{pool.collection}: the first {depth} of {first.depth(pool):,} ranks stored by {first.name} "
                 "are ranked anew; what is below the stored ones is not found"

@@ -31,8 +31,8 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
     def save() -> None:
         save_encoder(task.finish(), run.checkpoints / "student")
         save_fitted(task.teacher, run.checkpoints / "teacher")
-        if task.masses.idf is not None:
-            save_frequencies(task.masses.idf, run.checkpoints)
+        if task.transport.idf is not None:
+            save_frequencies(task.transport.idf, run.checkpoints)
 
     train_and_save(Trainer(config.training, runtime, run, reporter), task, save)
     run.write_table("plans", [plan.columns() for plan in held_out_plans(task)])

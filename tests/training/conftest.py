@@ -43,6 +43,11 @@ class Prepared:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
 
+    def trained_weights(self) -> dict[str, torch.Tensor]:
+        """Return the student's weights that are trained."""
+        named = self.task.student.named_parameters()
+        return {name: value.detach() for name, value in named if value.requires_grad}
+
     def step(self, step: int, batch: Any) -> dict[str, float]:
         """Train on a batch and return the figures."""
         return self.trainer.train_step(self.task, step, batch)

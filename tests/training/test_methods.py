@@ -51,13 +51,13 @@ def test_every_preset_trains_two_steps(prepare: Prepare, name: str) -> None:
     loss = preset_settings(name)["loss"]
     wanted = {key for key, weight in loss.items() if key not in ("negatives", "hardest") and weight}
     assert len(distillation.weighted_loss.parts) == len(wanted)
-    before = {key: value.clone() for key, value in distillation._weights().items()}
+    before = {key: value.clone() for key, value in distillation.trained_weights().items()}
     for step in (1, 2):
         figures = distillation.step(step, distillation.examples["sw"][6 * step : 6 * step + 6])
         assert all(math.isfinite(value) for value in figures.values())
         assert figures["gradient_norm"] > 0 and figures["loss"] > 0
-    assert any(not torch.equal(before[key], value) for key, value in distillation._weights().items())
-    assert math.isfinite(distillation._judge(2, 0.0))
+    assert any(not torch.equal(before[key], value) for key, value in distillation.trained_weights().items())
+    assert math.isfinite(distillation.measure()["held_out_rr"])
 
 
 def test_presets_of_a_comparison_differ_in_loss_and_transport_alone() -> None:
@@ -117,7 +117,7 @@ def test_masses_are_learnt_at_a_rate_of_their_own(prepare: Prepare) -> None:
     distillation = prepare("sw", **settings)
     head = distillation.student.mass_head
     assert head is not None and not head.weight.any()
-    assert distillation.masses.head is head
+    assert distillation.transport.head is head
     distillation.step(1, next(iter(distillation.examples.values()))[:6])
     rates = {group["rate"]: group["lr"] for group in distillation.optimiser.param_groups}
     assert rates[100.0] == pytest.approx(100 * rates[1.0])

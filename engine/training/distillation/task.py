@@ -22,11 +22,11 @@ from engine.training.distillation.batches import Example, draw_batches, nearest_
 from engine.training.distillation.encoders import load_encoders
 from engine.training.distillation.held_out import HeldOut
 from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
-from engine.training.losses import Batch, Layers, Masses, WeightedLoss, build, layers_of
-from engine.training.losses.problem import document_frequencies
+from engine.training.losses import Batch, Layers, WeightedLoss, build_loss, compared_layers
 from engine.training.optimiser import freeze, make_optimiser
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
 from engine.training.trainer import TaskInfo, describe_retrieval
+from engine.transport import TokenTransport, inverse_document_frequencies
 
 #: The roles in which the student encodes, one after the other.
 ROLES: dict[str, tuple[Role, ...]] = {
@@ -53,7 +53,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         reporter=reporter,
     )
     teacher, student = load_encoders(config, *bitext.texts(), runtime.precision)
-    layers = layers_of(config.transport, student, teacher)
+    layers = compared_layers(config.transport, student, teacher)
     teacher.to(runtime.device)
     student.to(runtime.device)
     repair = config.training.alignment == "repair"
@@ -70,7 +70,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         prepared.english,
         config.training.target_role,
         precision=runtime.precision,
-        attention=config.transport.marginals == "attention",
+        attention=config.transport.needs("attention"),
         layers=layers.teacher,
         cache=cache_home() / "vectors",
         progress=reporter.advance,
@@ -128,9 +128,9 @@ class Distillation:
         self.roles = ROLES[config.training.student_role]
         self.tokens = self._tokenize()
         self.examples, held = self._examples()
-        self.masses = Masses(config.transport, self._frequencies(), student.mass_head)
-        self.weighted_loss: WeightedLoss = build(config.loss, self.masses, layers)
-        self.held_out = HeldOut(held, vectors, self.masses, runtime.precision, self.roles[0])
+        self.transport = TokenTransport(config.transport, self._frequencies(), student.mass_head)
+        self.weighted_loss: WeightedLoss = build_loss(config.loss, self.transport, layers)
+        self.held_out = HeldOut(held, vectors, self.transport, runtime.precision, self.roles[0])
         if config.training.trim_vocabulary:
             trim(student, {i for known in self.tokens.values() for t in known.values() for i in t.ids})
         freeze(student, config.training)
@@ -177,10 +177,10 @@ class Distillation:
         return training, held
 
     def _frequencies(self) -> Tensor | None:
-        if self.config.transport.marginals != "idf":
+        if not self.config.transport.needs("document_frequencies"):
             return None
         known = self.tokens[self.roles[0]].values()
-        return document_frequencies([item.ids for item in known], len(self.student.tokenizer))
+        return inverse_document_frequencies([item.ids for item in known], len(self.student.tokenizer))
 
     # -- the task ---------------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Distillation:
         """Return the weighted loss of a batch, and the figures of its parts."""
         self.student.train()
         role = self.roles[step % len(self.roles)]
-        attention = self.config.transport.marginals == "attention"
+        attention = self.config.transport.needs("attention")
         rows, excluded = with_negatives(
             batch, self.negatives, self.spellings, self.config.loss.negatives, generator, self.neighbours
         )

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from engine.cli.score_groups import MEASURES
 from engine.collections import folder
 from engine.collections.africlirmatrix import AFRICLIRMATRIX
 from engine.collections.ciral import CIRAL
@@ -20,7 +19,7 @@ from engine.collections.ir_datasets_reader import load_dataset, load_family
 from engine.collections.load import load_collections
 from engine.config import CollectionConfig
 from engine.errors import InputError
-from engine.extensions.collections import COLLECTIONS
+from engine.extensions.collections import COLLECTIONS, protocol_measures
 
 #: Writes the collections into ``IR_DATASETS_HOME`` and prints what the readers make of them. ir_datasets
 #: learns its home when it is first imported, so this needs a process of its own.
@@ -305,4 +304,4 @@ def test_tables_show_a_protocols_measures_in_its_own_order() -> None:
     readers["trec"] = folder.MEASURES
     for protocol, measures in readers.items():
         if len(measures) > 1:
-            assert MEASURES[protocol] == measures
+            assert protocol_measures(protocol) == measures

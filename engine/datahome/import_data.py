@@ -189,6 +189,8 @@ def _check_name(name: str, folder: Path, path: Path) -> None:
     published = published_data().values()
     taken = {data.name for data in published} | {data.folder for data in published if not data.shared}
     if name in taken:
-        raise InputError(f"{path}: {name!r} is the name of a published data set; give another one with --name")
+        raise InputError(
+            f"{path}: {name!r} is the name of a published data set; give another one with --name"
+        )
     if folder.exists() or folder.is_symlink():
         raise InputError("it exists already; delete it or give another --name", path=folder)

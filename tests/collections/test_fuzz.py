@@ -1,4 +1,4 @@
-"""Every reader on randomly damaged files: it returns a collection, or raises one sentence that names the file."""
+"""Every reader on randomly damaged files: a collection, or one sentence that names the file."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ READERS: dict[str, tuple[Files, Callable[[Path], Collection]]] = {
 
 @st.composite
 def damage(draw: st.DrawFn, content: bytes) -> bytes:
-    """Return `content` truncated, with bytes inserted, removed, replaced or repeated, or with other line ends."""
+    """Return `content` truncated, with bytes inserted, removed or replaced, or with other line ends."""
     place = draw(st.integers(0, len(content)))
     end = draw(st.integers(place, min(len(content), place + 12)))
     kind = draw(st.integers(0, 6))

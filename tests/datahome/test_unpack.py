@@ -1,4 +1,4 @@
-"""Untrusted archives: unpacked completely and inside the folder, or refused in one sentence without a trace."""
+"""Untrusted archives: unpacked completely and inside the folder, or refused in one sentence."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Bitext mining: which pairs of sentences does a system accept as translations?
 
 Retrieval returns the best partner of each sentence, although it may have none. Mining also decides which
-pairs are good enough. Pairs are scored by the ratio margin of Artetxe and Schwenk (2019, arXiv 1811.01136, eq. 4)::
+pairs are good enough. Pairs are scored by the ratio margin of Artetxe and Schwenk (2019, arXiv 1811.01136,
+eq. 4)::
 
     margin(x, y) = s(x, y) / (mean of s(x, z) over the k nearest z + mean of s(z, y) over the k nearest z) * 2
 

@@ -17,7 +17,6 @@ from engine.extensions.collections import COLLECTIONS
 from engine.languages import language
 from engine.paths import data_home
 
-
 #: What the pool of a collection is, in words.
 _POOLS = {"all": "one pool of the documents of all languages", "own": "a pool for each document language"}
 

@@ -30,9 +30,9 @@ class StudyScreen(BaseScreen):
     HELP = (
         "**Study.** Each arm was pre-trained, transferred and distilled with every seed; scores are means "
         "over seeds. *Before* is after the transfer from English, *after* is after distillation too. A gap "
-        "is the mean of languages with much data minus the mean of languages with little, by resource level or "
-        "by the amount of text in the study. v shows the next sheet, c the next collection, w the findings "
-        "in sentences."
+        "is the mean of languages with much data minus the mean of languages with little, by resource level "
+        "or by the amount of text in the study. v shows the next sheet, c the next collection, w the "
+        "findings in sentences."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("study")
     scope = "study"

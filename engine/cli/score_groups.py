@@ -12,27 +12,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from engine.extensions.collections import protocol_measures
 from engine.results.queries import ask
 
 Row = Mapping[str, Any]
 
-#: Measures of each protocol, the one it is judged by first.
-MEASURES = {
-    "bitext": ("RR", "R@1", "R@10", "Success@1"),
-    "xtreme-r": ("mAP@20", "AP", "Success@1", "RR"),
-    "monolingual": ("mAP@20", "AP"),
-    "trec": ("nDCG@10", "AP", "RR", "R@100", "Judged@10"),
-    "ir-datasets": ("nDCG@10", "AP", "RR", "R@100", "Judged@10"),
-    "mmarco": ("RR@10", "R@1000"),
-    "miracl": ("nDCG@10", "R@100"),
-    "wikiclir": ("AP", "nDCG@10", "P@1"),
-    "ciral": ("nDCG@20", "R@100", "Judged@20"),
-    "africlirmatrix": ("nDCG@10", "R@100"),
-    "neuclir": ("nDCG@20", "AP", "R@100", "Judged@20"),
-    "hc4": ("nDCG@20", "AP", "R@100", "Judged@20"),
-    "bitext/mining": ("MarginF1", "MarginP", "MarginR", "F1"),
-    "xtreme-r/mining": ("MarginF1", "MarginP", "MarginR", "F1"),
-}
+#: Measures of mining, a protocol that is added to that of the collection.
+_MINING = ("MarginF1", "MarginP", "MarginR", "F1")
 
 
 class Key(NamedTuple):
@@ -58,7 +44,8 @@ class Group:
     @property
     def measures(self) -> list[str]:
         """The measures, in the protocol's order, others behind by name."""
-        order = MEASURES.get(self.key.protocol, MEASURES["bitext"])
+        mined = self.key.protocol.endswith("/mining")
+        order = _MINING if mined else protocol_measures(self.key.protocol)
         found = {row["measure"] for row in self.rows}
         return [name for name in order if name in found] + sorted(found - set(order))
 

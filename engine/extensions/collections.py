@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from engine.extensions.published import Counts, PublishedData, RecognisedData
 from engine.registry import Registry
@@ -108,7 +108,11 @@ class CollectionReader:
 
 
 COLLECTIONS: Registry[CollectionReader] = Registry(
-    "collection", CollectionReader, "engine.collections", "optical_workbench.collections"
+    "collection",
+    CollectionReader,
+    "engine.collections",
+    "optical_workbench.collections",
+    first=("bitext",),
 )
 """All collections by name."""
 
@@ -122,12 +126,3 @@ def protocol_measures(protocol: str) -> tuple[str, ...]:
 def readers_by_generality() -> Iterator[CollectionReader]:
     """Yield the collections in the order in which a folder or file is tried, general layouts last."""
     yield from sorted(COLLECTIONS.values(), key=lambda reader: reader.layout.general)
-
-
-def own_settings_fields() -> dict[str, dict[str, Any]]:
-    """Return the fields of the collections' own settings: by collection, then by name."""
-    return {
-        reader.name: dict(reader.settings.model_fields)
-        for reader in COLLECTIONS.values()
-        if reader.settings is not None
-    }

@@ -7,13 +7,13 @@ Counting reads a source to its end, so counts are remembered with the state of t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.atomic import replacing
 from engine.errors import InputError, OpticalError
 from engine.paths import cache_home
 
@@ -116,11 +116,10 @@ class PairCounts:
     def save(self) -> None:
         """Remember the counts; a cache that cannot be written is no reason to complain."""
         file = _remembered()
-        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
         with suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._known, ensure_ascii=False), "utf-8")
-            temporary.replace(file)
+            with replacing(file, sync=False) as temporary:
+                temporary.write_text(json.dumps(self._known, ensure_ascii=False), "utf-8")
 
 
 def _pairs(source: Source) -> int:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import entry_points
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -153,7 +152,7 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
                     yield item
 
     def _installed(self) -> Iterator[EntryT]:
-        for point in _installed_entry_points().select(group=self.group):
+        for point in entry_points(group=self.group):
             try:
                 value = point.load()
             except Exception as error:  # another distribution may raise anything while it is imported
@@ -168,12 +167,6 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
                 )
                 continue
             yield from items
-
-
-@cache
-def _installed_entry_points() -> EntryPoints:
-    """Return the entry points of all distributions; each is read once a process."""
-    return entry_points()
 
 
 class Selection(Mapping[str, EntryT], Generic[EntryT]):

@@ -312,7 +312,9 @@ def _given(model: type[BaseModel], values: Any) -> Any:
 def _write_out_losses(settings: dict[str, Any]) -> None:
     """Write losses with settings of their own as tables; in TOML a number may stand for their weight."""
     losses = settings.get("loss")
-    for name, value in losses.items() if isinstance(losses, dict) else ():
+    if not isinstance(losses, dict):
+        return
+    for name, value in losses.items():
         declared = LOSSES.get(name)
         if declared is not None and declared.settings is not None and not isinstance(value, dict):
             losses[name] = {"weight": value}

@@ -194,7 +194,9 @@ def _paragraphs(content: bytes, path: Path) -> list[dict[str, Any]]:
         line = getattr(error, "lineno", None)
         if isinstance(error, UnicodeDecodeError):
             line = content.count(b"\n", 0, error.start) + 1
-        raise InputError("this is not JSON in LAReQA's format; fetch the file again", path=path, line=line) from error
+        raise InputError(
+            "this is not JSON in LAReQA's format; fetch the file again", path=path, line=line
+        ) from error
 
 
 def _text(value: Any) -> str:

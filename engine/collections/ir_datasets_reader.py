@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from engine.collections.base import Collection, Direction, Document, Query, language_code
+from engine.collections.base import Collection, Direction, Document, Query
 from engine.collections.build import CollectionFacts, build_collection
 from engine.collections.ir_datasets_families import FAMILIES, Family
 from engine.collections.trec import Judgement
 from engine.errors import InputError, nearest
-from engine.languages import language
+from engine.languages import known_code, language
 
 _ANY = ("nDCG@10", "AP", "RR", "R@100", "Judged@10")
 
@@ -191,7 +191,7 @@ def _documents(dataset: str, target: str, counted: dict[str, int]) -> Iterator[D
     counted[dataset] = 0
     for record in _records(dataset, "docs"):
         counted[dataset] += 1
-        yield Document(f"{target}:{record.doc_id}", record.default_text().strip(), language_code(target))
+        yield Document(f"{target}:{record.doc_id}", record.default_text().strip(), known_code(target))
 
 
 def _records(dataset: str, what: Literal["queries", "qrels", "docs"]) -> Iterator[Any]:
@@ -267,10 +267,10 @@ def _why(error: Exception) -> str:
 
 
 def _codes(languages: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(language_code(code) for code in languages))
+    return list(dict.fromkeys(known_code(code) for code in languages))
 
 
 def _said(given: Sequence[str], known: str | None, setting: str, dataset: str) -> str:
     if len(given) > 1 or (not given and known is None):
         raise InputError(f"name the one language of {dataset} in {setting}")
-    return language(given[0]).code if given else language_code(str(known))
+    return language(given[0]).code if given else known_code(str(known))

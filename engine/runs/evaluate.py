@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 
-from engine.collections.base import language_code
 from engine.collections.load import load_collections
 from engine.config import EvaluateConfig
 from engine.encoders.encoder import Encoder
@@ -71,8 +70,8 @@ def _by_language(config: EvaluateConfig) -> dict[str, Sequence[str]]:
     if config.bitext:
         sources, _ = read_sources(config.bitext)
         for pair in (pair for pairs in sources for pair in pairs):
-            texts.setdefault(language_code(pair.source_language), {})[pair.source] = None
-            texts.setdefault(language_code(pair.target_language), {})[pair.target] = None
+            texts.setdefault(pair.source_language, {})[pair.source] = None
+            texts.setdefault(pair.target_language, {})[pair.target] = None
     return {code: some(list(found)) for code, found in texts.items()}
 
 

@@ -10,13 +10,12 @@ from textual import work
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from engine.languages import LANGUAGES
+from engine.languages import LANGUAGES, language, language_name
 from workbench.launch.pair_counts import DAMAGED, Counts, Source, countable, sources
 from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Cell, Column
 
 REDRAW_SECONDS = 0.4
-NAMES = {language.code: language for language in LANGUAGES}
 
 
 class Picker(ChoiceDialog):
@@ -111,14 +110,14 @@ class PickBitext(Picker):
             self.found,
             key=lambda source: (
                 source.language not in self.wanted,
-                _name(source.language),
+                language_name(source.language),
                 -self.counts.get(source.key, 0),
             ),
         )
         self.rows = [
             (
                 source.language,
-                _name(source.language),
+                language_name(source.language),
                 _count(self.counts.get(source.key)),
                 source.origin,
                 Cell(source.path, "dim"),
@@ -155,15 +154,17 @@ class PickLanguage(Picker):
         having: dict[str, list[Source]] = {}
         for source in self.found:
             having.setdefault(source.language, []).append(source)
-        codes = [code for code in NAMES if not self.collection or code in having or not self.found]
-        codes.sort(key=lambda code: (code not in having, _name(code)))
+        codes = [entry.code for entry in LANGUAGES]
+        codes += sorted(having.keys() - set(codes))
+        codes = [code for code in codes if not self.collection or code in having or not self.found]
+        codes.sort(key=lambda code: (code not in having, language_name(code)))
         self.rows = [
             (
                 code,
-                _name(code),
+                language_name(code),
                 self._total(having.get(code, [])),
-                NAMES[code].script,
-                "yes" if NAMES[code].xlmr else Cell("no", "warn"),
+                language(code).script,
+                "yes" if language(code).xlmr else Cell("no", "warn"),
                 Cell(" ".join(dict.fromkeys(source.origin for source in having.get(code, ()))), "dim"),
             )
             for code in codes
@@ -183,10 +184,6 @@ class PickLanguage(Picker):
             (s.path for s in self.found if s.origin in origins and s.language == language),
             None,
         )
-
-
-def _name(code: str) -> str:
-    return NAMES[code].name if code in NAMES else code
 
 
 def _count(count: int | None) -> Any:

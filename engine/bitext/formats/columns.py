@@ -141,7 +141,7 @@ def _columns(
     inner = columns.get("translation")
     if inner is not None and pa.types.is_struct(inner.type):
         texts = dict(zip((field.name for field in inner.type), inner.flatten(), strict=True))
-    keys = pair_of_keys(texts, source, target)
+    keys = pair_of_keys(texts, source, target, path=path)
     if keys is None:
         raise InputError(
             f"no columns for {source!r} and {target!r}; its columns are: {', '.join(texts) or 'none'}",

@@ -13,7 +13,7 @@ from engine.datahome.formats.seen import Seen, inside
 from engine.datahome.manifest import Part
 from engine.errors import InputError
 from engine.extensions.bitext import BITEXT_FORMATS, BitextFormat, Sample, SentencePair
-from engine.languages import language, looks_like_language
+from engine.languages import Tag, looks_like_language, names_language
 
 _TICO = re.compile(r"all\.en-[\w-]+\.tmx\.zip")
 #: Bytes and lines at the beginning of a file from which its format is recognised.
@@ -154,13 +154,14 @@ def _sample(path: Path, head: bytes) -> Sample:
 def _languages(path: Path, form: BitextFormat, files: list[str], code: str | None) -> tuple[list[str], str]:
     """Return the codes of the source languages and of the target language, which is English if possible."""
     tags = list(dict.fromkeys(form.languages(path, files) if form.languages is not None else ()))
-    codes = list(dict.fromkeys(language(tag).code for tag in tags if looks_like_language(tag)))
+    codes = _codes(tags)
     if code is not None:
-        wanted = language(code).code
-        if len(codes) >= 2 and wanted not in codes:
-            raise InputError(f"it is in {', '.join(codes)} and not in {wanted!r}", path=path)
-        target = "en" if "en" in codes or len(codes) < 2 else next(c for c in codes if c != wanted)
-        return [wanted], target
+        wanted = Tag.parse(code)
+        if len(codes) >= 2 and not any(names_language(one, code) for one in codes):
+            raise InputError(f"it is in {', '.join(codes)} and not in {wanted.language.code!r}", path=path)
+        others = [one for one in codes if not names_language(one, code)]
+        target = "en" if "en" in codes or len(codes) < 2 or not others else others[0]
+        return [str(wanted)], target
     if len(codes) < 2:
         unknown = f" ({', '.join(tags)} names no known language)" if tags and not codes else ""
         raise InputError(
@@ -170,6 +171,20 @@ def _languages(path: Path, form: BitextFormat, files: list[str], code: str | Non
         )
     target = "en" if "en" in codes else codes[0]
     return [one for one in codes if one != target], target
+
+
+def _codes(tags: list[str]) -> list[str]:
+    """Return the languages of tags: by their codes, but by tags (zh-Hant) if a language has several."""
+    by_language: dict[str, dict[Tag, None]] = {}
+    for word in tags:
+        if looks_like_language(word):
+            tag = Tag.parse(word)
+            by_language.setdefault(tag.language.code, {})[tag] = None
+    return [
+        name
+        for code, variants in by_language.items()
+        for name in ([code] if len(variants) == 1 else map(str, variants))
+    ]
 
 
 def _count(path: Path, form: BitextFormat, source: str, target: str) -> dict[str, int]:

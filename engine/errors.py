@@ -1,7 +1,7 @@
-"""Errors a user can act on. Each is one sentence that names a file, line or key, and what to do.
+"""Errors that a user can act on. The message is one sentence that names a file, line or key, and what to do.
 
-The command line prints the sentence to stderr and leaves with ``exit_code``; the app shows it.
-A traceback is for our mistakes only.
+The command line prints the sentence on stderr and exits with the status ``exit_code``; the app shows it. A
+traceback means an error in this program.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from pathlib import Path
 
 
 class OpticalError(Exception):
-    """A run or a query failed for a reason its user can understand (exit code 1)."""
+    """A run or a query failed for a reason that its user can act on (exit status 1)."""
 
     exit_code = 1
 
 
 class InputError(OpticalError):
-    """Wrong usage, configuration or input data (exit code 2).
+    """The usage, the configuration or the input data is wrong (exit status 2).
 
     Parameters
     ----------
     message : str
-        What is wrong and what to do about it, one sentence.
+        What is wrong and what to do about it, in one sentence.
     path : path, optional
-        The file at fault; it is put in front of the message.
+        The file that is wrong; the message begins with it.
     line : int, optional
-        The line of ``path`` at fault, counted from one.
+        The line of ``path`` that is wrong, from 1.
     """
 
     exit_code = 2
@@ -37,17 +37,17 @@ class InputError(OpticalError):
 
 
 class BusyError(OpticalError):
-    """Another process holds what is needed; the same call may work in a moment (exit code 3)."""
+    """Another process uses what is needed; the same call may work in a moment (exit status 3)."""
 
     exit_code = 3
 
 
 class DivergedError(OpticalError):
-    """Training left the region where its numbers mean anything (exit code 1)."""
+    """Training diverged: its loss is not finite or became far too large (exit status 1)."""
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return `` (did you mean 'x'?)`` for the known spelling nearest to `word`, or an empty string."""
+    """Return `` (did you mean 'x'?)`` for the known name most similar to `word`, or an empty string."""
     import difflib
 
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)

@@ -1,7 +1,7 @@
-"""Registries: what is chosen by name, from this distribution or from another one.
+"""Registries: objects that are chosen by name, from this distribution or from another one.
 
-A registry collects the entries of one type. Built-in entries are the module-level objects of that type in
-the modules of one package, so that a new one is a new file. Other distributions add entries with an entry
+A registry collects the entries of one type. The built-in entries are the module-level objects of that type in
+the modules of one package, so that a new file adds an entry. Another distribution adds entries with an entry
 point in the registry's group, and a script adds one with `Registry.register`.
 """
 
@@ -20,23 +20,23 @@ from engine.errors import InputError, OpticalError, nearest
 
 
 class Entry(Protocol):
-    """What a registry holds: anything with a name."""
+    """An entry of a registry: any object with a name."""
 
     @property
     def name(self) -> str:
-        """The name by which it is chosen."""
+        """The name by which the entry is chosen."""
 
 
 EntryT = TypeVar("EntryT", bound=Entry)
 
 
 class Registry(Mapping[str, EntryT], Generic[EntryT]):
-    """Entries of one type, by name. They are imported when the first of them is needed.
+    """Entries of one type by name. All are imported when the first of them is needed.
 
     Parameters
     ----------
     title : str
-        What an entry is, for messages, such as ``loss``.
+        What an entry is called in messages, such as ``loss``.
     entry : type
         The type of the entries.
     package : str
@@ -60,7 +60,7 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
         """A sentence for each entry point that could not be loaded."""
 
     def register(self, entry: EntryT) -> EntryT:
-        """Add an entry, for this process.
+        """Add an entry in this process and return it.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
         Raises
         ------
         InputError
-            If there is none; the sentence names the nearest spelling.
+            If there is none; the message names the most similar one.
         """
         if name not in self:
             raise InputError(f"there is no {self.title} {name!r}{nearest(name, list(self))}")
@@ -155,7 +155,7 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
         for point in entry_points(group=self.group):
             try:
                 value = point.load()
-            except Exception as error:  # whatever another distribution raises while it is imported
+            except Exception as error:  # another distribution may raise anything while it is imported
                 self.problems.append(f"the {self.title} {point.name!r} ({point.value}) failed: {error}")
                 continue
             items = value if isinstance(value, tuple | list) else (value,)
@@ -198,7 +198,7 @@ class Selection(Mapping[str, EntryT], Generic[EntryT]):
 class OneOf:
     """Annotation of a setting whose value is a name in a registry: ``Annotated[str, OneOf(COSTS)]``.
 
-    The JSON schema lists the names that are known when it is made, and so does the launch form.
+    The JSON schema and the launch form list the names that are registered when they are made.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ class OneOf:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values that are allowed now."""
+        """The allowed values."""
         return (*self.besides, *self.registry)
 
     def check(self, value: str) -> str:
@@ -242,7 +242,7 @@ def describe(text: str, entries: Mapping[str, Any]) -> str:
 
 
 def resolve_reference(reference: str) -> Any:
-    """Return the object that ``module:attribute`` names; entries refer so to code that is slow to import.
+    """Import the object that ``module:attribute`` names. Entries refer in this way to slow modules.
 
     Raises
     ------

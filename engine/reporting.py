@@ -1,4 +1,4 @@
-"""What long work tells whoever is watching; the command line draws it, tests ignore it."""
+"""The interface through which long work reports its progress; front ends show it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping
 
 
 class Reporter:
-    """Hears of progress and does nothing with it; front ends override what they show."""
+    """Receives the progress of long work and ignores it. Front ends override the methods that they show."""
 
     def say(self, sentence: str) -> None:
-        """Hear one sentence worth a line of the log."""
+        """Receive a sentence that belongs in the log."""
 
     def stage(self, name: str, total: int) -> None:
-        """Hear that a stage of `total` equal parts begins."""
+        """Receive the start of a stage that has `total` equal parts."""
 
     def advance(self, parts: int = 1) -> None:
-        """Hear that `parts` of the stage are done."""
+        """Receive that `parts` more parts of the stage are done."""
 
     def figures(self, values: Mapping[str, float]) -> None:
-        """Hear the newest figures of the stage."""
+        """Receive the latest metrics of the stage."""
 
 
 SILENT = Reporter()

@@ -1,4 +1,4 @@
-"""Settings checked against a model, and what is wrong with them as one sentence."""
+"""Validate settings against a model, and describe what is wrong with them in one sentence."""
 
 from __future__ import annotations
 
@@ -14,37 +14,58 @@ from engine.errors import InputError, nearest
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def validated(model: type[Model], settings: Mapping[str, Any], key: str = "") -> Model:
-    """Return `settings` as a `model`; `key` is put in front of the names in errors.
+def validate_settings(model: type[Model], settings: Mapping[str, Any], key: str = "") -> Model:
+    """Return `settings` as an instance of `model`.
+
+    Parameters
+    ----------
+    model : type
+        The settings model.
+    settings : mapping
+        The values by name.
+    key : str
+        The key of the table that holds the settings; names in errors begin with it.
 
     Raises
     ------
     InputError
-        If a name is unknown, missing, or its value is not what the model declares.
+        If a name is unknown or missing, or a value is not what the model declares.
     """
     try:
         return model.model_validate(dict(settings))
     except ValidationError as error:
-        raise InputError(sentence(error, model, key=key)) from error
+        raise InputError(describe_error(error, model, key=key)) from error
 
 
-def sentence(
+def describe_error(
     error: ValidationError, model: type[BaseModel], *, key: str = "", skip: Sequence[str] = ()
 ) -> str:
-    """Return the first of the errors that `model` found; one of `skip` at the place's begin stays out."""
+    """Return the first of the errors that `model` found, as a sentence.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What pydantic raised.
+    model : type
+        The settings model; the names of its fields are suggested for an unknown one.
+    key : str
+        The key of the table that holds the settings.
+    skip : sequence of str
+        Names that are left out where a location begins with them, such as the tags of a union.
+    """
     first, more = error.errors()[0], error.error_count() - 1
     location = list(first["loc"][1:] if first["loc"] and first["loc"][0] in skip else first["loc"])
     name = ".".join(str(part) for part in ([key] if key else []) + location) or "the configuration"
     if first["type"] == "extra_forbidden":
-        said = f"{name} is not a setting{nearest(str(location[-1]), _fields(model, location[:-1]))}"
+        text = f"{name} is not a setting{nearest(str(location[-1]), _fields(model, location[:-1]))}"
     elif first["type"] == "missing":
-        said = f"{name} is missing"
+        text = f"{name} is missing"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        said = f"{name}: {message[:1].lower()}{message[1:]}"
+        text = f"{name}: {message[:1].lower()}{message[1:]}"
         if not isinstance(first["input"], dict | list):
-            said += f", not {first['input']!r}"
-    return said + (f" (and {more} more)" if more else "")
+            text += f", not {first['input']!r}"
+    return text + (f" (and {more} more)" if more else "")
 
 
 def _fields(model: Any, location: Sequence[str | int]) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from engine.cli.figures import Group, Key, language_of, read_groups
 from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.score_groups import Group, Key, language_of, read_groups
 from engine.cli.tables import interval_text, print_facts, print_line, print_table, score_text
 from engine.errors import InputError, nearest
 from engine.results.alignment import align_scorings

@@ -13,8 +13,12 @@ from engine.cli.tables import print_facts, print_line, print_table, size_text
 from engine.datahome.check import Checked, check
 from engine.datahome.datasets import Dataset, datasets
 from engine.errors import InputError, OpticalError, nearest
+from engine.extensions.collections import COLLECTIONS
 from engine.languages import language
 from engine.paths import data_home
+
+#: What the pool of a collection is, in words.
+_POOLS = {"all": "one pool of the documents of all languages", "own": "a pool for each document language"}
 
 
 @click.group()
@@ -73,17 +77,26 @@ def show(name: str, as_json: bool) -> None:
         }
         for code, found in sorted(dataset.files.items())
     ]
-    published = dict(dataset.resource.counts) if dataset.resource else {}
+    published = dict(dataset.published.published_counts) if dataset.published else {}
+    reader = COLLECTIONS.get(dataset.collection)
     use = usage(dataset)
     if as_json:
         print_json(
-            {**entry, "files": files, "other_locales": dataset.others, "published": published, "use": use}
+            {
+                **entry,
+                "files": files,
+                "other_locales": dataset.unknown_locales,
+                "published": published,
+                "use": use,
+            }
         )
         return
     print_facts(
         [
             ("data", entry["name"]),
             ("kind", entry["kind"]),
+            ("meaning", reader.meaning if reader else ""),
+            ("pool", _POOLS[reader.pool] if reader else ""),
             ("at hand", _presence(entry) if entry["at_hand"] else f"no: {entry['advice']}"),
             ("licence", entry["licence"]),
             ("from", entry["source"]),
@@ -91,7 +104,7 @@ def show(name: str, as_json: bool) -> None:
             ("size", size_text(size) if (size := entry["size"] or entry["published_size"]) else ""),
             ("published", _totals(published)),
             ("remark", entry["remark"]),
-            ("not known", " ".join(dataset.others)),
+            ("not known", " ".join(dataset.unknown_locales)),
         ]
     )
     if files:
@@ -124,18 +137,18 @@ def import_command(
 
     click.echo(f"reading {path}", err=True)
     imported = import_data(path, name=name, language=code, link=link, dry_run=dry_run)
-    seen = imported.seen
+    recognised = imported.data
     if as_json:
         print_json(imported.record())
         return
     counted = "counted" if dry_run else "imported"
-    click.echo(f"{path} is {seen.format}; {counted} as {imported.name} in {imported.folder}", err=True)
-    whats = list(dict.fromkeys(what for part in seen.languages.values() for what in part.counts))
+    click.echo(f"{path} is {recognised.format}; {counted} as {imported.name} in {imported.folder}", err=True)
+    whats = list(dict.fromkeys(what for part in recognised.languages.values() for what in part.counts))
     print_table(
         ("", "language", *whats),
         [
             (key, language(key).name, *(f"{part.counts.get(what, 0):,}" for what in whats))
-            for key, part in sorted(seen.languages.items())
+            for key, part in sorted(recognised.languages.items())
         ],
         right=whats,
     )
@@ -153,11 +166,11 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
     What broke off is resumed by the next call; files that are here are left alone. A file may be a tenth
     larger than published, or 20 GB where no size is published, and its checksum must be right where one is.
     """
-    from engine.cli.fetch_display import FetchDisplay
+    from engine.cli.download_progress import FetchDisplay
     from engine.datahome.fetch import fetch_dataset
-    from engine.datahome.resources import resources
+    from engine.datahome.published import published_data
 
-    known = resources()
+    known = published_data()
     if name not in known:
         if name.startswith("package:"):
             raise InputError(f"{name} is a package; pip install {name.partition(':')[2]}")
@@ -165,13 +178,13 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
             f"there is no dataset {name!r} to fetch{nearest(name, list(known))}; it is one of "
             f"{', '.join(known)}"
         )
-    resource = known[name]
+    published = known[name]
     codes = [language(code).code for code in languages]
     with FetchDisplay() as display:
-        count = fetch_dataset(resource, codes, display)
-    click.echo(f"{count} new files of {name} in {resource.place}; licence: {resource.licence}", err=True)
-    if resource.remark:
-        click.echo(f"mind: {resource.remark}", err=True)
+        count = fetch_dataset(published, codes, display)
+    click.echo(f"{count} new files of {name} in {published.place}; licence: {published.licence}", err=True)
+    if published.remark:
+        click.echo(f"note: {published.remark}", err=True)
 
 
 @data.command("check")
@@ -234,20 +247,20 @@ def _find(names: Sequence[str]) -> list[Dataset]:
 
 
 def _entry(dataset: Dataset) -> dict[str, Any]:
-    resource = dataset.resource
+    published = dataset.published
     return {
         "name": dataset.name,
         "kind": dataset.kind,
         "at_hand": bool(dataset.files),
-        "whole": dataset.whole,
+        "whole": dataset.complete,
         "languages": sorted(dataset.files),
         "size": sum(_size(files) for files in _distinct(dataset)),
         "licence": dataset.licence,
         "source": dataset.source,
         "advice": dataset.advice,
-        "published_languages": resource.languages if resource else [],
-        "published_size": resource.size if resource else 0,
-        "remark": resource.remark if resource else "",
+        "published_languages": published.languages if published else [],
+        "published_size": published.size if published else 0,
+        "remark": published.remark if published else "",
     }
 
 
@@ -270,7 +283,7 @@ def _distinct(dataset: Dataset) -> list[list[Path]]:
 def _place(dataset: Dataset) -> str:
     if dataset.files and dataset.folder:
         return str(dataset.place())
-    return str(dataset.resource.place) if dataset.resource else ""
+    return str(dataset.published.place) if dataset.published else ""
 
 
 def _totals(published: dict[str, Any]) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from engine.cli.figures import encoder_of, languages_of
 from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.score_groups import encoder_of, languages_of
 from engine.cli.tables import print_facts, print_table, size_text
 from engine.encoders.checkpoints import SETTINGS_FILE
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder

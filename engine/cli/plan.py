@@ -9,9 +9,9 @@ import click
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.tables import print_facts, print_table
 from engine.errors import InputError
+from engine.extensions.transport import SOLVERS
 
 FORMATS = (".png", ".svg", ".npz")
-SOLVERS = ("sinkhorn", "ipot", "exact", "unbalanced", "partial")
 
 
 @click.command()
@@ -20,7 +20,7 @@ SOLVERS = ("sinkhorn", "ipot", "exact", "unbalanced", "partial")
 @click.option("--target", required=True, help="The English sentence that the teacher encodes.")
 @click.option("--language", default="und", help="ISO code of the source's language, for the record.")
 @click.option("--epsilon", type=float, help="Another ε than the run's.")
-@click.option("--solver", type=click.Choice(SOLVERS), help="Another solver.")
+@click.option("--solver", type=click.Choice(list(SOLVERS)), help="Another solver.")
 @click.option("--iterations", type=int, help="Another limit of iterations than the run's.")
 @click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="A .png, .svg or .npz file.")
 @results_option

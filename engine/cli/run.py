@@ -11,7 +11,7 @@ import click
 from engine.cli.options import data_option, json_option, print_json, refreshed, results_option
 from engine.config import load_config
 from engine.errors import InputError
-from engine.paths import runs_folder
+from engine.paths import run_log, runs_folder
 
 
 @click.command()
@@ -68,7 +68,7 @@ def run(
             argv += [config, "--run-id", identity]
             for override in overrides:
                 argv += ["--set", override]
-        pid = launch(argv, runs_folder(results) / identity / "log.txt")
+        pid = launch(argv, run_log(runs_folder(results) / identity))
         if as_json:
             print_json({"run": identity, "pid": pid})
         else:

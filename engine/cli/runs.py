@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from engine.cli.figures import Group, encoder_of, headline, languages_of, read_groups
 from engine.cli.options import aware, json_option, print_json, refreshed, results_option
+from engine.cli.score_groups import Group, encoder_of, headline, languages_of, read_groups
 from engine.cli.tables import (
     interval_text,
     print_facts,

@@ -14,7 +14,7 @@ from engine.config.runs import DISTIL, EVALUATE
 from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
 from engine.paths import assets_folder
-from engine.validation import sentence
+from engine.validation import describe_error
 
 
 def presets() -> dict[str, Path]:
@@ -107,7 +107,7 @@ def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) 
     try:
         config: RunHeader = model.model_validate(settings)
     except ValidationError as error:
-        raise InputError(sentence(error, model), path=source) from error
+        raise InputError(describe_error(error, model), path=source) from error
     return config
 
 

@@ -13,7 +13,7 @@ from engine.config.encoders import EncoderConfig
 from engine.config.pretraining import PretrainConfig, SamplingConfig
 from engine.config.runs import DistilConfig, RunConfig
 from engine.extensions.runs import RunKind
-from engine.validation import sentence
+from engine.validation import describe_error
 
 StageName = Literal["pretrain", "transfer", "distil"]
 STAGES: tuple[StageName, ...] = ("pretrain", "transfer", "distil")
@@ -81,7 +81,7 @@ class StudyConfig(RunConfig):
             try:
                 pretraining(self, arm, 0)
             except ValidationError as error:
-                raise ValueError(sentence(error, PretrainConfig, key=f"arms.{place}")) from error
+                raise ValueError(describe_error(error, PretrainConfig, key=f"arms.{place}")) from error
         return self
 
     def _check_lengths(self, student: EncoderConfig) -> None:

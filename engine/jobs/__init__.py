@@ -1,1 +1,1 @@
-"""Jobs: runs as processes of their own, their state, and stopping them."""
+"""Jobs: runs in processes of their own, their state, and how they are stopped and resumed."""

@@ -32,8 +32,8 @@ def child_environment() -> dict[str, str]:
     """Return a copy of this process's environment in which a child imports the same packages.
 
     ``PYTHONPATH`` changes in two ways. The folder that holds this program's packages comes first, unless it
-    is a folder of installed packages. Entries that name the working folder are left out (an empty entry does
-    so), because modules there could hide ours.
+    is a folder of installed packages. Entries that name the working folder, as an empty entry does, are left
+    out, because modules there could hide ours.
     """
     here = _working_folder()
     folders = [here / entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)]

@@ -1,4 +1,4 @@
-"""Starting a run as a process that outlives the terminal, and stopping it."""
+"""Start a run as a process that outlives the terminal, and stop it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,22 @@ from engine.results.run_folder import RunFolder
 
 
 def launch(argv: Sequence[str], log: Path) -> int:
-    """Start `argv` as a detached process and return its number.
+    """Start a detached process and return its process id.
 
-    It has its own session, so closing the terminal does not end it; it reads nothing, and its output is
-    appended to `log`.
+    The process has its own session, so it does not end when the terminal is closed. Its standard input is
+    empty, and its output is appended to `log`.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The program and its arguments.
+    log : Path
+        The log file; its folder is made if it is missing.
 
     Raises
     ------
     InputError
-        If there is no such program.
+        If the program does not exist.
     OpticalError
         If the log cannot be written or the process cannot be started.
     """
@@ -44,32 +51,39 @@ def launch(argv: Sequence[str], log: Path) -> int:
         raise InputError(f"{argv[0]}: there is no such program") from error
     except OSError as error:
         raise OpticalError(f"{argv[0]}: cannot be started with log {log}: {error.strerror}") from error
-    # Without someone waiting for it, a run that ends would stay a zombie for as long as the app is open.
+    # A finished run would stay a zombie process until the app closes if nothing waited for it.
     threading.Thread(target=process.wait, daemon=True).start()
     return process.pid
 
 
 def stop(folder: Path, kill_after: float = 60.0) -> RunState:
-    """Ask the run in `folder` to stop, wait for it, and return its state afterwards.
+    """Ask the run in `folder` to stop, wait until it has stopped, and return its state.
 
-    The run is sent SIGTERM, on which it saves a checkpoint and ends. After `kill_after` seconds it and the
-    processes it started are killed. A run that ended without a word is recorded as ``stopped``. No signal
-    ever goes to another process that came to have the same number.
+    The run receives SIGTERM, saves a checkpoint and ends. After `kill_after` seconds the run and the
+    processes that it started are killed. A run that did not record its end is recorded as ``stopped``.
+    Another process that has the same process id by now is never signalled.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    kill_after : float
+        The time in seconds after which the run is killed.
 
     Raises
     ------
     InputError
-        If the run is not running, or runs on another machine.
+        If the run is not running, or if it runs on another machine.
     OpticalError
         If its process belongs to another user.
     """
     run = RunFolder.open(folder)
     if run.record["state"] == "running" and run.record["host"] != platform.node():
-        raise InputError(f"it runs on {run.record['host']!r}; stop it there", path=folder)
+        raise InputError(f"the run runs on {run.record['host']!r}; stop it there", path=folder)
     state = state_of(folder)
     process = process_of(run.record)
     if state != "running" or process is None:
-        raise InputError(f"it is {state}, there is nothing to stop", path=folder)
+        raise InputError(f"the run is {state}; there is nothing to stop", path=folder)
     failure = "it was stopped before it could save"
     try:
         children = process.children(recursive=True)

@@ -1,4 +1,4 @@
-"""Which runs can go on, and taking one over."""
+"""Which runs can be resumed, and how this process takes one over."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ from engine.results.run_folder import RunFolder
 
 
 def resumable(folder: Path) -> RunFolder:
-    """Open the run in `folder` if it was stopped, crashed or failed, and so can go on.
+    """Open the run in `folder` if it can be resumed, because it was stopped, crashed or failed.
 
     Raises
     ------
     InputError
-        If it is finished, is running, or its state cannot be told.
+        If it is finished or running, or its state is unknown.
     """
     run, state = RunFolder.open(folder), state_of(folder)
     if state == "finished":
-        raise InputError(f"run {run.id!r} is finished, there is nothing to resume; start a new run")
+        raise InputError(f"run {run.id!r} is finished, so there is nothing to resume; start a new run")
     if state == "running":
         raise InputError(f"run {run.id!r} is running already; `optical-workbench stop {run.id}` stops it")
     if state == "unknown":
-        raise InputError("the run's state cannot be told from its run.json; start a new run", path=folder)
+        raise InputError("run.json does not determine the state of the run; start a new run", path=folder)
     return run
 
 
 def check_unchanged(run: RunFolder, config: RunHeader, source: str) -> None:
-    """Compare `config`, read from `source`, with what `run` was configured as.
+    """Check that `config`, read from `source`, is the configuration of `run`.
 
     Raises
     ------
     InputError
-        If a setting differs: what comes out would belong to neither configuration.
+        If a setting differs, because the results would belong to neither configuration.
     """
     recorded = parse_config(run.record["config"] or {}, run.path / "run.json")
     before, now = (flatten(found.model_dump(mode="json")) for found in (recorded, config))
     for name in dict.fromkeys([*before, *now]):
         if before.get(name) != now.get(name):
             raise InputError(
-                f"{name} is {now.get(name)!r} here and {before.get(name)!r} in run {run.id!r}, which resumes "
-                "only as it was configured; undo the change, or start a new run",
+                f"{name} is {now.get(name)!r} here and {before.get(name)!r} in run {run.id!r}, and a run is "
+                "resumed with its own settings; undo the change, or start a new run",
                 path=source,
             )
 
 
 def reopen(folder: Path, argv: Sequence[str]) -> RunFolder:
-    """Make the calling process, started as `argv`, the one that carries on the run in `folder`.
+    """Make the calling process, which was started with `argv`, the process of the run in `folder`.
 
-    Of two processes that try at once, one gets it.
+    If two processes try this at the same time, one of them succeeds.
 
     Raises
     ------
     InputError
-        As `resumable`.
+        If the run cannot be resumed (see `resumable`).
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)

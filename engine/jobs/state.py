@@ -1,4 +1,4 @@
-"""What became of a run, told from its folder and the process it names."""
+"""The state of a run, from its folder and the process that it names."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ RunState = Literal["running", "finished", "failed", "stopped", "crashed", "unkno
 SILENCE_SECONDS = 600.0
 """A run on another machine has crashed when its heartbeat is older than this."""
 
-_SAME_START = 2.0  # s; the clock that start times are told by may be corrected while a run lives
+_SAME_START = 2.0  # s; the clock by which start times are measured may be corrected during a run
 
 
 def state_of(folder: Path) -> RunState:
     """Return the state of the run in `folder`.
 
-    A run that says it is running has ``crashed`` if, on this machine, its process is gone or its number
-    now belongs to another; on another machine, if its heartbeat is older than `SILENCE_SECONDS`. It is
-    ``unknown`` when the folder does not say enough.
+    A run that is recorded as running has ``crashed`` if its process does not exist any more, or, for a run on
+    another machine, if its heartbeat is older than `SILENCE_SECONDS`. The state is ``unknown`` if the folder
+    does not determine it.
     """
     try:
         record = read_record(folder)
@@ -48,9 +48,9 @@ def state_of(folder: Path) -> RunState:
 
 
 def process_of(record: dict[str, Any]) -> psutil.Process | None:
-    """Return the living process that `record` (a ``run.json``) names, or None.
+    """Return the process that `record` (a ``run.json``) names, or None if it does not exist any more.
 
-    A process of that number that started at another time is another process, and a zombie is dead.
+    A process with the same id and another start time is another process, and a zombie process has ended.
     """
     try:
         process = psutil.Process(int(record["pid"]))

@@ -76,7 +76,9 @@ def ask(
         return Result([column[0] for column in described], types, rows)
 
 
-def ask_arrow(results: Path, sql: str, *, wait: float = database.WAIT_SECONDS) -> pa.Table:
+def ask_arrow(
+    results: Path, sql: str, parameters: Sequence[Any] = (), *, wait: float = database.WAIT_SECONDS
+) -> pa.Table:
     """Ask one question as `ask` does and return the answer as an Arrow table, which keeps its types.
 
     Raises
@@ -85,7 +87,8 @@ def ask_arrow(results: Path, sql: str, *, wait: float = database.WAIT_SECONDS) -
         As `ask`; also InputError if the statement gives no table.
     """
     with open_statement(results, sql, wait) as (connection, _):
-        answer = connection.cursor().sql(sql)  # the connection itself has an unread answer
+        cursor = connection.cursor()  # the connection itself has an unread answer
+        answer = cursor.sql(sql, params=list(parameters))
         if answer is None:
             raise InputError("the statement gives no table")
         return answer.to_arrow_table()

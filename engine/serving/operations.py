@@ -37,7 +37,7 @@ from engine.serving.records import (
     SearchRequest,
     to_json,
 )
-from engine.validation import validated
+from engine.validation import validate_settings
 
 if TYPE_CHECKING:
     from engine.inspect.cache import Cache
@@ -181,7 +181,7 @@ def _over_json(
     model = _settings(operation.request)
 
     def answered(parameters: Mapping[str, Any], reporter: Reporter) -> Any:
-        settings = validated(model, parameters)
+        settings = validate_settings(model, parameters)
         return to_json(answer(operation.request(**dict(settings)), reporter))
 
     return answered

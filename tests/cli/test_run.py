@@ -201,7 +201,7 @@ def test_a_run_that_failed_at_its_end_is_resumed_there(
     (folder,) = (tmp_path / "runs").iterdir()
     assert out.splitlines()[-1] == folder.name and state_of(folder) == "finished"
     code, out, err = call("run", "--resume", folder.name, "--detach")
-    assert (code, out) == (2, "") and "is finished, there is nothing to resume" in err
+    assert (code, out) == (2, "") and "is finished, so there is nothing to resume" in err
     assert call("run")[0] == 2
 
 

@@ -1,4 +1,4 @@
-"""Mewsli-X: files of the release's shape, restored and not."""
+"""Mewsli-X: files in the format of the release, with and without the text of the articles."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_mentions_and_candidates_field_by_field(folder: Path) -> None:
     ]
     assert collection.judgements == {"en:m1": {"Q1757": 1}, "en:m2": {"Q47034": 1}, "de:m3": {"Q1757": 1}}
     assert collection.measures[0] == "mAP@20" and collection.protocol == "xtreme-r"
-    assert "not compare with the paper's" in collection.notes[0]
+    assert "cannot be compared with the paper's" in collection.notes[0]
 
 
 def test_languages_of_mentions_and_of_descriptions_can_be_chosen(folder: Path) -> None:
@@ -100,7 +100,7 @@ def test_languages_of_mentions_and_of_descriptions_can_be_chosen(folder: Path) -
         load_mewsli_x(folder, ["sw"], split="dev")
 
 
-def test_text_that_is_not_restored_is_refused_with_what_to_run(folder: Path) -> None:
+def test_files_without_text_are_refused_with_the_script_to_run(folder: Path) -> None:
     bare = {"context": context("en", ""), "mentions": [mention("m1", "Helsinki", 23, "Q1757")]}
     write(folder / "wikinews_mentions-dev.jsonl", bare)
     with pytest.raises(InputError, match=r"dev\.jsonl, line 1: .*not restored; run get-mewsli-x\.sh"):
@@ -108,13 +108,13 @@ def test_text_that_is_not_restored_is_refused_with_what_to_run(folder: Path) -> 
     write(folder / "wikinews_mentions_no_text-test.jsonl", bare)
     with pytest.raises(InputError, match=r"no_text-test\.jsonl: .*not restored; run get-mewsli-x\.sh"):
         load_mewsli_x(folder)
-    with pytest.raises(InputError, match=r"wikipedia_pairs-dev\.jsonl is not here; run get-mewsli-x\.sh"):
+    with pytest.raises(InputError, match=r"wikipedia_pairs-dev\.jsonl is missing; run get-mewsli-x\.sh"):
         load_mewsli_x(folder, split="wikipedia-dev")
     with pytest.raises(InputError, match="no split 'train'; it has test, dev, wikipedia-dev"):
         load_mewsli_x(folder, split="train")
 
 
-def test_wikipedia_pairs_are_read_and_their_dev_part_asks_the_same_candidates(folder: Path) -> None:
+def test_wikipedia_pairs_are_read_and_their_dev_part_searches_the_same_candidates(folder: Path) -> None:
     pair = {
         "contextual_mention": {"context": context("en"), "mention": mention("w1", "Espoo", ESPOO, "Q47034")},
         "entity": entity("Q47034", "Espoo is a city.", "en"),
@@ -137,17 +137,15 @@ def test_wikipedia_pairs_are_read_and_their_dev_part_asks_the_same_candidates(fo
             {"mention_span": {"start": 24, "end": 32, "text": "Helsinki"}},
             "is 'Helsinki' and its article has 'elsinki,'",
         ),
-        ({"mention_span": {"start": 24, "end": 999, "text": "Helsinki"}}, "no start and end within"),
-        ({"mention_span": {"start": -8, "end": -1, "text": "Helsinki"}}, "no start and end within"),
-        ({"mention_span": {"start": True, "end": 3, "text": "tri"}}, "no start and end within"),
-        ({"mention_span": None}, "no start and end within"),
+        ({"mention_span": {"start": 24, "end": 999, "text": "Helsinki"}}, "not a start and an end within"),
+        ({"mention_span": {"start": -8, "end": -1, "text": "Helsinki"}}, "not a start and an end within"),
+        ({"mention_span": {"start": True, "end": 3, "text": "tri"}}, "not a start and an end within"),
+        ({"mention_span": None}, "not a start and an end within"),
         ({"mention_span": {"start": 18, "end": 20, "text": "\n\n"}}, "a mention is in no sentence"),
         ({"example_id": None}, "'example_id' should be a text"),
     ],
 )
-def test_a_mention_that_is_not_what_it_says_is_refused(
-    folder: Path, change: dict[str, Any], words: str
-) -> None:
+def test_an_inconsistent_mention_is_refused(folder: Path, change: dict[str, Any], words: str) -> None:
     record = {**mention("m1", "Helsinki", 23, "Q1757"), **change}
     write(folder / "wikinews_mentions-dev.jsonl", {"context": context("en"), "mentions": [record]})
     with pytest.raises(InputError) as caught:
@@ -158,13 +156,13 @@ def test_a_mention_that_is_not_what_it_says_is_refused(
 @pytest.mark.parametrize(
     ("records", "words"),
     [
-        ([entity("Q1", "Eins", "de"), entity("Q1", "Zwei", "de")], "line 2: entity 'Q1' comes twice"),
+        ([entity("Q1", "Eins", "de"), entity("Q1", "Zwei", "de")], "line 2: entity 'Q1' occurs twice"),
         ([entity("Q1", "Eins", "qqq")], "line 1: unknown language code 'qqq'"),
         ([entity("Q1", " x", "de") | {"description": " "}], "line 1: entity 'Q1' has an empty description"),
-        ([{"entity_id": "Q1"}], "line 1: it has no 'description'"),
+        ([{"entity_id": "Q1"}], "line 1: this line has no 'description'"),
     ],
 )
-def test_broken_candidates_are_refused_by_line(
+def test_broken_candidates_are_refused_with_their_line(
     folder: Path, records: list[dict[str, Any]], words: str
 ) -> None:
     write(folder / "candidate_set_entities.jsonl", *records)

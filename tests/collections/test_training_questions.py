@@ -1,4 +1,4 @@
-"""Readers of training questions: every format's shape, and what is wrong with a file."""
+"""Readers of training questions: every format, and messages about broken files."""
 
 from __future__ import annotations
 
@@ -99,24 +99,28 @@ def test_texts_as_json_lines_and_a_part_of_the_examples(files: Path) -> None:
         ("triples", "7\t1\t3\n8\t2\t99\n", r"examples, line 2: id '99' is not in .*collection\.tsv\.gz"),
         ("triples", "9\t1\t3\n", r"examples, line 1: id '9' is not in .*queries\.tsv"),
         ("triples", "7\t1\n", r"examples, line 1: 2 columns where 3 are expected"),
-        ("colbert", "[7, 1, 3]\n[7, [1, 2], 3]\n", r"line 2: either every passage is \[pid, score\]"),
-        ("colbert", '[7, [1, "x"]]\n', r"line 1: 'x' is no score"),
-        ("colbert", "[7\n", r"line 1: it is not JSON"),
+        ("colbert", "[7, 1, 3]\n[7, [1, 2], 3]\n", r"line 2: either all passages should be \[pid, score\]"),
+        ("colbert", '[7, [1, "x"]]\n', r"line 1: 'x' is not a score"),
+        ("colbert", "[7\n", r"line 1: this line is not JSON"),
         ("pylate", '{"query_id": 7, "document_ids": [1, 2], "scores": [1]}', r"2 document_ids and 1 scores"),
-        ("pylate", '{"query_id": 7, "document_ids": [1], "scores": [NaN]}', r"'nan' is no score"),
-        ("tevatron", '{"query": "a", "positive_passages": []}', r"no query or no positive passage"),
+        ("pylate", '{"query_id": 7, "document_ids": [1], "scores": [NaN]}', r"'nan' is not a score"),
+        (
+            "tevatron",
+            '{"query": "a", "positive_passages": []}',
+            r"the query or the positive passages are missing",
+        ),
         ("tevatron", '{"query": "a", "positive_passages": ["b"]}', r"should be a list of objects"),
         ("text-triples", "a\t\tb\n", r"line 1: one of the three texts is empty"),
-        ("text-triples", "", r"holds no example"),
-        ("squad", "{}", r"not SQuAD's JSON"),
+        ("text-triples", "", r"contains no question"),
+        ("squad", "{}", r"not JSON in SQuAD's format"),
         (
             "squad",
             '{"data": [{"paragraphs": [{"context": "Ab. Cd.", "qas": [{"id": 1}]}]}]}',
-            r"paragraph 0 is not SQuAD's \(KeyError: 'question'\)",
+            r"paragraph 0 is not in SQuAD's format \(KeyError: 'question'\)",
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(files: Path, form: str, content: str, said: str) -> None:
+def test_errors_are_one_sentence(files: Path, form: str, content: str, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         read_questions(source(files, form, content))
     assert "\n" not in str(caught.value)
@@ -152,7 +156,7 @@ def test_squad_takes_the_sentence_of_the_answer_and_its_neighbours_as_negatives(
     assert read_questions(made)[0].passages == ("二在那里。", "一在这里。")
 
 
-def test_questions_are_crossed_where_languages_share_them(tmp_path: Path) -> None:
+def test_shared_questions_are_combined_across_languages(tmp_path: Path) -> None:
     english = squad(tmp_path, "en", [("It is one.", [("a", "one?", 0), ("b", "alone?", 0)])])
     german = squad(tmp_path, "de", [("Es ist eins.", [("a", "eins?", 0)])])
     read = [
@@ -184,4 +188,6 @@ def test_answers_of_xquad_r_are_those_of_the_benchmark(data_home: Path) -> None:
     )
     read = read_questions(made)
     assert len(read) == len(collection.queries) == 1190
-    assert sum(gold[question.text] == question.passages[0] for question in read) > 1180  # a text asked twice
+    assert (
+        sum(gold[question.text] == question.passages[0] for question in read) > 1180
+    )  # one text occurs twice

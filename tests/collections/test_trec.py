@@ -1,4 +1,4 @@
-"""Readers of TREC's, MS MARCO's and BEIR's files: field by field, odd lines, and what they refuse."""
+"""Readers of TREC's, MS MARCO's and BEIR's files: fields, unusual lines, and refused files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-def test_tab_separated_topics_with_mark_windows_ends_and_blank_lines(tmp_path: Path) -> None:
+def test_tab_separated_topics_with_a_byte_order_mark_windows_line_ends_and_blank_lines(
+    tmp_path: Path,
+) -> None:
     content = '\ufeff1\tfaye hudson\r\n\r\n27\tslice "preparation\n'
     for name in ("topics.tsv", "topics.tsv.gz"):
         assert list(read_topics(written(tmp_path, name, content))) == [
@@ -29,7 +31,7 @@ def test_tab_separated_topics_with_mark_windows_ends_and_blank_lines(tmp_path: P
         ]
 
 
-def test_objects_by_beirs_pyserinis_and_cirals_names(tmp_path: Path) -> None:
+def test_objects_with_the_field_names_of_beir_pyserini_and_ciral(tmp_path: Path) -> None:
     content = "".join(
         json.dumps(record) + "\n"
         for record in (
@@ -72,7 +74,7 @@ def test_trecs_topics_and_documents(tmp_path: Path) -> None:
         "1632100\t18092\t4\r\n27\t33405\t-1",
     ],
 )
-def test_judgements_of_every_shape(tmp_path: Path, content: str) -> None:
+def test_judgements_in_every_format(tmp_path: Path, content: str) -> None:
     path = written(tmp_path, "qrels.txt", content)
     assert [(j.topic, j.document, j.grade) for j in read_judgements(path)] == [
         ("1632100", "18092", 4),
@@ -84,44 +86,42 @@ def test_judgements_of_every_shape(tmp_path: Path, content: str) -> None:
     ("name", "content", "words"),
     [
         ("qrels", "1 0 d\tx\n", "line 1: 2 columns"),
-        ("qrels", "1 0 d high\n", "line 1: 'high' is no grade"),
-        ("qrels", "1 0 d 1.5\n", "line 1: '1.5' is no grade"),
+        ("qrels", "1 0 d high\n", "line 1: 'high' is not a grade"),
+        ("qrels", "1 0 d 1.5\n", "line 1: '1.5' is not a grade"),
         (
             "qrels",
             "1 0 d 1\n2 0 d 1\n1 0 d 0\n",
             "line 3: document 'd' is judged twice for topic '1', first in line 1",
         ),
-        ("qrels", "", "holds no judgement"),
-        ("topics.tsv", "1\tone\n1\tagain\n", "line 2: topic '1' comes twice, first in line 1"),
+        ("qrels", "", "contains no judgement"),
+        ("topics.tsv", "1\tone\n1\tagain\n", "line 2: topic '1' occurs twice, first in line 1"),
         ("topics.tsv", "1\tone\textra\n", "line 1: 3 columns where 2"),
         ("topics.tsv", "one\n", "line 1: 1 columns where 2"),
         ("topics.tsv", "\tone\n", "line 1: this topic has no id"),
         ("topics.tsv", b"1\tone\n2\tt\xff\n", "line 2: byte 4 is not UTF-8"),
         ("topics.tsv", "1\tone\n2\tt\0\n", "line 2: there is a NUL character in it"),
-        ("topics.tsv", "\n \n", "holds no topic"),
+        ("topics.tsv", "\n \n", "contains no topic"),
         ("topics.txt", "<top><num>1<title>x\n", "line 1: this <top> has no </top>"),
         ("topics.txt", "<top>\n<title>x</top>\n", "line 1: it has no number"),
         ("topics.txt", "<top><num>1<title>x</top>\n</top>\n", "line 2: </top> without <top>"),
         ("topics.txt", "<top><num>1\n<top><num>2</top>\n", "line 2: <top> again"),
-        ("topics.jsonl", '{"_id": "1", "text": "one"}\n{"_id": "2", "te', "line 2: it is not JSON"),
-        ("topics.jsonl", "[1]\n", "line 1: every line should be a JSON object"),
-        ("topics.jsonl", '{"text": "one"}\n', "line 1: it has no '_id'"),
-        ("topics.jsonl", '{"_id": "1"}\n', "line 1: it has no 'text'"),
+        ("topics.jsonl", '{"_id": "1", "text": "one"}\n{"_id": "2", "te', "line 2: not JSON"),
+        ("topics.jsonl", "[1]\n", "line 1: not a JSON object"),
+        ("topics.jsonl", '{"text": "one"}\n', "line 1: this line has no '_id'"),
+        ("topics.jsonl", '{"_id": "1"}\n', "line 1: this line has no 'text'"),
         ("topics.jsonl", '{"_id": "1", "text": ["one"]}\n', "line 1: 'text' should be a text"),
         ("topics.jsonl", '{"_id": "1", "text": "\\ud800"}\n', "line 1: 'text' has half a surrogate"),
-        ("topics.jsonl", "[" * 100_000, "line 1: it is not JSON"),
+        ("topics.jsonl", "[" * 100_000, "line 1: its JSON is nested too deeply"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(
-    tmp_path: Path, name: str, content: str | bytes, words: str
-) -> None:
+def test_errors_name_the_line(tmp_path: Path, name: str, content: str | bytes, words: str) -> None:
     path = written(tmp_path, name, content)
     with pytest.raises(InputError) as caught:
         list(read_judgements(path) if name == "qrels" else read_topics(path))
     assert str(path) in str(caught.value) and words in str(caught.value)
 
 
-def test_a_gzip_that_was_cut_short_and_a_missing_file_are_named(tmp_path: Path) -> None:
+def test_a_truncated_gzip_file_and_a_missing_file_are_named(tmp_path: Path) -> None:
     path = written(tmp_path, "docs.tsv.gz", "1\tone\n" * 1000)
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError, match=r"docs\.tsv\.gz: the archive is damaged or cut short"):

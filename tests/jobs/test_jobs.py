@@ -111,7 +111,7 @@ def test_a_killed_process_has_crashed_even_as_a_zombie(run, started):
     assert state_of(run.path) == "crashed"
     process.wait()
     assert state_of(run.path) == "crashed"
-    with pytest.raises(InputError, match="it is crashed, there is nothing to stop"):
+    with pytest.raises(InputError, match="the run is crashed; there is nothing to stop"):
         stop(run.path)
 
 
@@ -124,7 +124,7 @@ def test_on_another_machine_the_heartbeat_tells(run):
     assert state_of(run.path) == "crashed"
     heartbeat.unlink()
     assert state_of(run.path) == "unknown"
-    with pytest.raises(InputError, match="it runs on 'not-"):
+    with pytest.raises(InputError, match="the run runs on 'not-"):
         stop(run.path)
 
 
@@ -164,6 +164,6 @@ def test_a_reused_number_is_never_hit(run, started):
 def test_a_finished_run_is_not_stopped(run, started):
     process = started("dies")
     RunFolder.open(run.path).finish("finished")
-    with pytest.raises(InputError, match="it is finished, there is nothing to stop"):
+    with pytest.raises(InputError, match="the run is finished; there is nothing to stop"):
         stop(run.path)
     assert process.poll() is None

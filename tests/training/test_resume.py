@@ -186,7 +186,7 @@ def test_an_evaluation_of_an_encoder_goes_on_too(tiny: Any, tmp_path: Path) -> N
 
 
 def test_what_cannot_be_resumed_says_why(tiny: Any, whole: RunFolder, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is finished, there is nothing to resume"):
+    with pytest.raises(InputError, match="is finished, so there is nothing to resume"):
         reopen(whole.path, [])
     with pytest.raises(InputError, match=r"no run\.json"):
         reopen(tmp_path, [])
@@ -209,7 +209,7 @@ def test_other_bitext_and_a_damaged_state_are_refused(tiny: Any, tmp_path: Path)
     folder = interrupted(tiny, tmp_path / "runs", AtStep("training", 5, told_to_stop), **settings)
     lines = bitext.read_text("utf-8").splitlines(keepends=True)
     bitext.write_text("".join(lines[:-1]), "utf-8")
-    with pytest.raises(InputError, match=r"the bitext has changed since the run began"):
+    with pytest.raises(InputError, match=r"the training data has changed since the run began"):
         carry_on(folder)
     assert state_of(folder) == "failed"
     bitext.write_text("".join(lines), "utf-8")

@@ -16,10 +16,11 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.config import BitextConfig, DistilConfig
+from engine.paths import run_log
 from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
-from workbench.data.runs import CATCHING_UP
+from workbench.data.runs import UPDATING
 
 LANGUAGES = ("ar", "de", "so", "th")
 NOW = datetime(2026, 5, 4, 12, 0, 0)
@@ -54,7 +55,7 @@ def make_run(runs: Path, number: int, name: str, *, scored: bool = True, **setti
             run.log(step, held_out, elapsed=step * 3.0)
     if scored:
         _write_scores(run, number)
-    run.log_path.write_text("reading bitext\nstep 40 of 40\n", "utf-8")
+    run_log(run.path).write_text("reading bitext\nstep 40 of 40\n", "utf-8")
     run.update(summary={"held_out_rr": 0.9})
     run.finish("finished")
     record = json.loads((run.path / "run.json").read_text("utf-8"))
@@ -158,10 +159,10 @@ async def settled(pilot: Pilot[None]) -> None:
     """Wait for the runs and the curves."""
     app = pilot.app
     await until(
-        pilot, lambda: app.context.snapshot is not None and CATCHING_UP not in app.context.snapshot.problems
+        pilot, lambda: app.context.snapshot is not None and UPDATING not in app.context.snapshot.problems
     )  # type: ignore[attr-defined]
     await until(pilot, lambda: app.screen.query("Plot"))
-    await until(pilot, lambda: app.screen.curves)  # type: ignore[attr-defined]
+    await until(pilot, lambda: app.screen.details.curves)  # type: ignore[attr-defined]
 
 
 def status(pilot: Pilot[None]) -> str:

@@ -78,7 +78,7 @@ async def test_corrupt_lines_of_metrics_are_counted_and_the_others_drawn(home: P
         assert app.screen.run_here["name"] == "newest"
         await tools.until(pilot, lambda: "corrupt" in tools.status(pilot))
         assert "3" in tools.status(pilot) and "metrics.jsonl" in tools.status(pilot)
-        curves = app.screen.curves[app.screen.run_here["id"]]
+        curves = app.screen.details.curves[app.screen.run_here["id"]]
         assert curves.values["loss"][0] == list(range(0, 41, 2))
 
 
@@ -179,7 +179,7 @@ async def test_a_terminal_of_40_by_12_shows_one_thing_at_a_time(home: Path, tool
         screen = app.screen
 
         def seen() -> list[str]:
-            parts = ("runs-table", "curves-place", "settings", "log")
+            parts = ("runs-table", "curves-pane", "settings", "log")
             return [name for name in parts if screen.query_one(f"#{name}").region.height >= 5]
 
         stations = [seen()]
@@ -187,7 +187,7 @@ async def test_a_terminal_of_40_by_12_shows_one_thing_at_a_time(home: Path, tool
             await pilot.press("v")
             await pilot.pause()
             stations.append(seen())
-        assert stations == [["runs-table"], ["curves-place"], ["settings"], ["log"], ["runs-table"]]
+        assert stations == [["runs-table"], ["curves-pane"], ["settings"], ["log"], ["runs-table"]]
         assert app.focused is screen.query_one("#runs-table")
         await pilot.press("2")
         form = app.screen.query_one(Table)

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from engine.durations import age_text, duration_text
-from workbench.runs.curves_model import Follower, smooth
+from workbench.runs.curves_model import CurvesReader, smooth
 from workbench.themes import RAMPS, THEMES, ramp
 from workbench.widgets.table import Column, Table
 from workbench.widgets.text import fit, p_value, plain, signed
@@ -30,7 +30,7 @@ def test_curves_grow_wait_for_torn_lines_and_take_a_resumed_steps_last_word(tmp_
     def line(step: int, value: float) -> str:
         return json.dumps({"step": step, "elapsed": float(step), "metrics": {"loss": value}})
 
-    follower = Follower()
+    follower = CurvesReader()
     file.write_text(line(1, 1.0) + "\n" + line(2, 2.0) + "\n" + line(3, 3.0)[:9])
     first = follower.read(tmp_path)
     assert first.values["loss"][2] == [1.0, 2.0]

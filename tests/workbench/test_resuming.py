@@ -14,7 +14,7 @@ from engine.config import BitextConfig, load_config
 from engine.errors import OpticalError
 from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
-from workbench.data.start import last_words, start, started
+from workbench.data.start import start, start_failure, start_time
 from workbench.widgets.table import Table
 
 #: Notes its arguments, then does to the run what DOES says, as the process it stands for would.
@@ -98,7 +98,7 @@ async def test_resume_says_that_it_goes_on_and_what_refuses(tmp_path: Path, tool
         await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("r")
         await tools.until(pilot, lambda: app.screen.is_modal)
-        assert shown(app, ".sentence").startswith("It goes on from its last saved state")
+        assert shown(app, ".sentence").startswith("It continues from its last saved state")
         await pilot.press("y")
         await tools.until(
             pilot, lambda: [note.message for note in app._notifications][:1] == ["the bitext is gone"]
@@ -145,7 +145,7 @@ def test_what_the_program_says_is_the_sentence(tmp_path: Path, program: Any) -> 
     with pytest.raises(OpticalError, match=r"^the bitext is gone$"):
         start(["optical-workbench", "run", "x"])
     program("")
-    with pytest.raises(OpticalError, match="without a word"):
+    with pytest.raises(OpticalError, match="without a message"):
         start(["optical-workbench", "run", "x"])
 
 
@@ -153,7 +153,7 @@ def test_last_words_of_a_run_that_never_began(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("workbench.data.start.WATCH_SECONDS", 0.01)
     folder = tmp_path / "runs" / "x"
     folder.mkdir(parents=True)
-    assert started(folder) is None
+    assert start_time(folder) is None
     (folder / "log.txt").write_text("loading\noptical-workbench: out of memory\n\n", "utf-8")
-    assert last_words(folder, None, lambda: True) == "out of memory"
-    assert last_words(folder, None, lambda: False) is None
+    assert start_failure(folder, None, lambda: True) == "out of memory"
+    assert start_failure(folder, None, lambda: False) is None

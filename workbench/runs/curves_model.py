@@ -20,7 +20,7 @@ class Curves:
     corrupt: int = 0
 
 
-class Follower:
+class CurvesReader:
     """Follows ``metrics.jsonl`` of any number of runs; each call reads only what is new."""
 
     def __init__(self) -> None:

@@ -2,134 +2,105 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import shutil
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from textual import on, work
-from textual.message import Message
-
 from engine.errors import InputError, OpticalError
-from workbench.data.runs import Run
-from workbench.data.start import last_words, start, started
+from workbench.context import Context
+from workbench.data.runs import Run, saves_state
+from workbench.data.start import start, start_failure, start_time
 from workbench.shell.screen import ModeScreen
 from workbench.widgets.dialogs import ConfirmDialog, TextDialog
 
 STATE = "checkpoints/state.safetensors"
 
 
-class Editing(ModeScreen):
-    """The part of the runs screen that changes runs; each change is done in a thread."""
+class RunEditor:
+    """Asks for a change to a run and makes it in a thread.
 
-    class Done(Message):
-        """A change was made, or why it was not."""
+    Parameters
+    ----------
+    screen : ModeScreen
+        The screen that shows the dialogs and whose thread workers make the changes.
+    context : Context
+        Names the results database and reads the runs after a change.
+    refuse : callable
+        Called with a sentence that says why a change is not possible.
+    """
 
-        def __init__(self, sentence: str, failed: bool) -> None:
-            super().__init__()
-            self.sentence, self.failed = sentence, failed
+    def __init__(self, screen: ModeScreen, context: Context, refuse: Callable[[str], None]) -> None:
+        self._screen, self._context, self._refuse = screen, context, refuse
 
-    refused = -math.inf
-
-    @property
-    def run_here(self) -> Run | None:
-        """The run under the cursor."""
-        raise NotImplementedError
-
-    def refuse(self, sentence: str) -> None:
-        """Say why something is not done, for as long as it takes to read."""
-        self.refused = time.monotonic()
-        self.show_status(sentence, "warn")
-
-    def _ended(self) -> Run | None:
-        """Return the run under the cursor if it has ended; a run under way owns its record."""
-        run = self.run_here
-        if run is not None and run["state"] == "running":
-            self.refuse(
-                f"{run['name']} is running and would overwrite the change; wait for its end, or stop it"
-            )
-            return None
-        return run
-
-    def action_stop(self) -> None:
+    def stop(self, run: Run) -> None:
         """Ask, then stop the run."""
-        run = self.run_here
-        if run is None:
-            return
         if run["state"] != "running":
-            self.refuse(f"{run['name']} is {run['state']}; there is nothing to stop")
+            self._refuse(f"{run['name']} is {run['state']}; there is nothing to stop")
             return
-        folder = run["folder"]
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.show_status(f"stopping {run['name']} …")
-                self._change(lambda: _stop(folder))
+                self._screen.show_status(f"stopping {run['name']} …")
+                self._change(partial(_stop, run["folder"]))
 
-        consequence = "It is asked to save a checkpoint and end; after a minute it is ended by force."
-        self.app.push_screen(ConfirmDialog(f"Stop {run['name']}?", consequence), answered)
+        consequence = "It saves a checkpoint and ends. If it has not ended after a minute, it is killed."
+        self._screen.app.push_screen(ConfirmDialog(f"Stop {run['name']}?", consequence), answered)
 
-    def action_resume(self) -> None:
-        """Ask, then start the process that carries the run on."""
-        run = self.run_here
-        if run is None:
-            return
+    def resume(self, run: Run) -> None:
+        """Ask, then start a process that resumes the run."""
         if run["state"] in ("running", "finished"):
-            self.refuse(f"{run['name']} is {run['state']}; there is nothing to resume")
+            self._refuse(f"{run['name']} is {run['state']}; there is nothing to resume")
             return
-        folder = run["folder"]
         command = ["optical-workbench", "run", "--resume", run["id"], "--detach"]
-        command += ["--results", str(self.context.results)]
-        whence = (
-            "It goes on from its last saved state, as it was configured."
-            if (folder / STATE).is_file()
-            else "It saved no state, so it starts over, as it was configured."
-        )
-        if run["kind"] != "distil":
-            whence = "It goes on with the searches that lack."
+        command += ["--results", str(self._context.results)]
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.show_status(f"resuming {run['name']} …")
-                self._resume(command, folder)
+                self._screen.show_status(f"resuming {run['name']} …")
+                work = partial(self._resume, command, run["folder"])
+                self._screen.run_worker(work, thread=True, group="resume", exit_on_error=False)
 
-        question = ConfirmDialog(f"Resume {run['name']}?", f"{whence}\n\n$ {shlex.join(command)}")
-        self.app.push_screen(question, answered)
+        question = f"{_resume_point(run)}\n\n$ {shlex.join(command)}"
+        self._screen.app.push_screen(ConfirmDialog(f"Resume {run['name']}?", question), answered)
 
-    @work(thread=True, group="resume", exit_on_error=False)
-    def _resume(self, command: list[str], folder: Path) -> None:
-        before = started(folder)
-        try:
-            start(command)
-        except OpticalError as error:
-            self.post_message(self.Done(str(error), True))
+    def edit_tags(self, run: Run) -> None:
+        """Ask for the run's tags."""
+        text, hint = " ".join(run["tags"] or ()), "Words, separated by spaces."
+        self._edit(run, "Tags", text, lambda line: {"tags": line.split()}, hint)
+
+    def edit_note(self, run: Run) -> None:
+        """Ask for the run's note."""
+        self._edit(run, "Note", run["note"] or "", lambda line: {"note": line.strip()})
+
+    def rename(self, run: Run) -> None:
+        """Ask for the run's name; its id does not change."""
+        self._edit(run, "Name", run["name"], lambda line: {"name": line.strip()}, check=_check_name)
+
+    def delete(self, run: Run) -> None:
+        """Ask, then delete the run's folder."""
+        if not self._has_ended(run):
             return
-        self.post_message(self.Done(f"{folder.name} goes on", False))
-        words = last_words(folder, before, lambda: self.app.is_running)
-        if words is not None:
-            self.post_message(self.Done(f"{folder.name} ended: {words}", True))
 
-    def action_tag(self) -> None:
-        """Type the run's tags."""
-        run = self._ended()
-        if run is not None:
-            text = " ".join(run["tags"] or ())
-            self._edit(run, "Tags", text, lambda line: {"tags": line.split()}, "Words, separated by spaces.")
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._change(partial(_delete, run["folder"], self._context.store.folder))
 
-    def action_note(self) -> None:
-        """Type the run's note."""
-        run = self._ended()
-        if run is not None:
-            self._edit(run, "Note", run["note"] or "", lambda line: {"note": line.strip()})
+        consequence = (
+            f"Its folder {run['folder']} is deleted, with its checkpoints and scores. This cannot be undone."
+        )
+        self._screen.app.push_screen(ConfirmDialog(f"Delete {run['name']}?", consequence), answered)
 
-    def action_rename(self) -> None:
-        """Type the run's name; its id stays."""
-        run = self._ended()
-        if run is not None:
-            self._edit(run, "Name", run["name"], lambda line: {"name": line.strip()}, check=_check_name)
+    def _has_ended(self, run: Run) -> bool:
+        """Return whether the run has ended; a run that is running writes its record itself."""
+        if run["state"] == "running":
+            self._refuse(
+                f"{run['name']} is running and would overwrite the change; stop it or wait for its end"
+            )
+            return False
+        return True
 
     def _edit(
         self,
@@ -140,40 +111,57 @@ class Editing(ModeScreen):
         hint: str = "",
         check: Callable[[str], str | None] = lambda text: None,
     ) -> None:
-        folder = run["folder"]
+        if not self._has_ended(run):
+            return
 
         def answered(line: str | None) -> None:
             if line is not None:
-                self._change(lambda: _update(folder, fields(line)))
+                self._change(partial(_update, run["folder"], fields(line)))
 
-        self.app.push_screen(TextDialog(f"{what} of {run['name']}", value, hint=hint, check=check), answered)
+        dialog = TextDialog(f"{what} of {run['name']}", value, hint=hint, check=check)
+        self._screen.app.push_screen(dialog, answered)
 
-    def action_delete(self) -> None:
-        """Ask, then delete the run's folder."""
-        run = self._ended()
-        if run is None:
-            return
-        folder, runs = run["folder"], self.context.store.folder
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._change(lambda: _delete(folder, runs))
-
-        consequence = f"Its folder {folder} goes, with its checkpoints and scores. This cannot be undone."
-        self.app.push_screen(ConfirmDialog(f"Delete {run['name']}?", consequence), answered)
-
-    @work(thread=True, group="change", exit_on_error=False)
     def _change(self, change: Callable[[], str]) -> None:
-        try:
-            self.post_message(self.Done(change(), False))
-        except (OpticalError, OSError) as error:
-            self.post_message(self.Done(str(error), True))
+        """Make a change in a thread and report the sentence that it returns, or its error."""
 
-    @on(Done)
-    def _done(self, message: Done) -> None:
-        self.context.poll()
-        look = "error" if message.failed else "information"
-        self.app.notify(message.sentence, severity=look, markup=False)  # type: ignore[arg-type]
+        def work() -> None:
+            try:
+                self._report(change())
+            except (OpticalError, OSError) as error:
+                self._report(str(error), failed=True)
+
+        self._screen.run_worker(work, thread=True, group="change", exit_on_error=False)
+
+    def _resume(self, command: list[str], folder: Path) -> None:
+        """Start the process that resumes the run in `folder`, and watch its start. Called in a thread."""
+        before = start_time(folder)
+        try:
+            start(command)
+        except OpticalError as error:
+            self._report(str(error), failed=True)
+            return
+        self._report(f"{folder.name} is resumed")
+        failure = start_failure(folder, before, lambda: self._screen.app.is_running)
+        if failure is not None:
+            self._report(f"{folder.name} ended: {failure}", failed=True)
+
+    def _report(self, sentence: str, *, failed: bool = False) -> None:
+        """Show what came of a change and read the runs again. Called in threads."""
+        self._screen.call_later(self._show_report, sentence, failed)
+
+    def _show_report(self, sentence: str, failed: bool) -> None:
+        self._context.poll()
+        severity = "error" if failed else "information"
+        self._screen.app.notify(sentence, severity=severity, markup=False)  # type: ignore[arg-type]
+
+
+def _resume_point(run: Run) -> str:
+    """Return a sentence that says from where a run continues."""
+    if (run["folder"] / STATE).is_file():
+        return "It continues from its last saved state, with the same configuration."
+    if saves_state(run["kind"]):
+        return "It saved no state, so it starts over, with the same configuration."
+    return "It continues with the searches that are not done yet."
 
 
 def _check_name(text: str) -> str | None:
@@ -200,10 +188,10 @@ def _delete(folder: Path, runs: Path) -> str:
     from engine.jobs.state import state_of
 
     if folder.parent != runs or folder.is_symlink() or not (folder / "run.json").is_file():
-        raise InputError("it is not a run folder among the runs, so it is left alone", path=folder)
+        raise InputError(f"it is not a run folder in {runs}, so it is not deleted", path=folder)
     if state_of(folder) == "running":
         raise InputError("it is running; stop it first", path=folder)
-    # Out of the ingest's sight at once, however long the deletion takes.
+    # A hidden folder is no run: ingest ignores it at once, even if the deletion takes long.
     hidden = folder.with_name(f".deleted-{folder.name}")
     folder.rename(hidden)
     shutil.rmtree(hidden)

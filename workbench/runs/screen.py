@@ -1,43 +1,42 @@
-"""Runs: what runs and ran, and the curves, settings and log of the run under the cursor."""
+"""The Runs screen: a table of the runs, and curves, settings and log of the run under the cursor."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.message import Message
-from textual.widgets import ContentSwitcher, Input, Static
+from textual.widgets import Input, Static
 
 from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
-from engine.flatten import flatten
 from workbench.actions import bindings
 from workbench.context import Context
-from workbench.data.log import last_lines
 from workbench.data.runs import Run, Snapshot, differing_settings, encoder_of, headline, languages_of
-from workbench.runs.curves_model import Curves, Follower
-from workbench.runs.edit import Editing
+from workbench.runs.details import PANES, RunDetails, setting_cell
+from workbench.runs.edit import RunEditor
 from workbench.shell.screen import ModeScreen
 from workbench.themes import curve_colours
+from workbench.widgets.dialogs import TableDialog
 from workbench.widgets.table import Cell, Column, Table
 from workbench.widgets.text import number, score
 from workbench.widgets.text_input import TextInput
 
-LOOKS = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
+STYLES = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
 SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
-PANES = ("curves-place", "settings", "log")
-READING_SECONDS = 4.0
-GREETING = """\
+REFUSAL_SECONDS = 4.0
+"""How long the reason why something is not possible stays on the status line."""
+
+_TITLES = ("", "", "Run", "State", "Measure", "Age", "Languages", "Kind", "Encoder", "Tags", "Note")
+_GREETING = """\
 [b]There are no runs here yet.[/]
 
-  [b]optical-workbench demo[/]        runs the main job on packaged encoders; no network, a few minutes
+  [b]optical-workbench demo[/]        runs a distillation on packaged encoders; no network, a few minutes
   [b]optical-workbench run FILE[/]    starts a run of your own; its name appears here at once
   key [b]2[/]                         opens a form that starts one
   key [b]3[/]                         shows a study that ships with Optical Workbench
@@ -46,115 +45,74 @@ Runs are looked for in [b]{folder}[/]; OPTICAL_RESULTS names another results dat
 """
 
 
-class RunsScreen(Editing, ModeScreen):
+class RunsScreen(ModeScreen):
     """The runs."""
 
     HELP = (
-        "**Runs.** Each row is a run; ▶ marks one under way. Space marks runs, whose curves are then "
-        "drawn over each other and whose settings can be compared. The filter takes words, `field=value`, "
+        "**Runs.** Each row is a run; ▶ marks one that is running. Space marks runs: their curves are drawn "
+        "in the same plots and their settings can be compared. The filter takes words, `field=value`, "
         "comparisons such as `RR>0.8` or `training.steps<200`, and AND, OR, NOT."
     )
     # The curves' keys work from the table too.
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("runs"), *bindings("curves")]
+    CSS_PATH = "runs.tcss"
     scope = "runs"
-
-    class Followed(Message):
-        """The curves and the log of the shown runs were read."""
-
-        def __init__(self, curves: dict[str, Curves], log: list[str]) -> None:
-            super().__init__()
-            self.curves, self.log_lines = curves, log
-
-    class PlotsReady(Message):
-        """The plotting library was imported."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        self.editor = RunEditor(self, context, self.refuse)
         self.runs: list[Run] = []
         self.shown: list[Run] = []
         self.marked: dict[str, int] = {}
-        self.expression = self.refusal = ""
-        self.follower = Follower()
-        self.curves: dict[str, Curves] = {}
+        self.expression = self.filter_error = ""
+        self._refused_at = -math.inf
 
     def compose_body(self) -> ComposeResult:
-        """The filter, the table and the details."""
+        """Yield the filter, the table and the details."""
         yield TextInput(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
         yield Static(id="greeting")
         with Container(id="runs-body"):
             yield Table(id="runs-table", fixed=3, empty="reading runs …")
-            with ContentSwitcher(id="detail", initial=PANES[0]):
-                yield Container(id="curves-place")
-                yield Table(id="settings", empty="no settings are recorded")
-                yield Table(id="log", fixed=0, empty="no log.txt: what it said went to its terminal")
+            yield RunDetails(id="detail")
 
     def on_mount(self) -> None:
-        """Begin with the table; plots come when their library is there."""
+        """Focus the table."""
         super().on_mount()
         self.query_one("#greeting").display = False
         self.query_one("#runs-table").focus()
         if self.context.snapshot is None:
             self.show_status("reading runs …")
-        self.call_after_refresh(self._import_plots)
 
-    @work(thread=True, group="plots", exit_on_error=False)
-    def _import_plots(self) -> None:
-        import workbench.runs.curves  # noqa: F401
-
-        self.post_message(self.PlotsReady())
-
-    @on(PlotsReady)
-    async def _mount_plots(self) -> None:
-        from workbench.runs.curves import CurveGrid
-
-        await self.query_one("#curves-place").mount(CurveGrid())
-        self._draw()
+    @property
+    def details(self) -> RunDetails:
+        """The details of the run under the cursor."""
+        return self.query_one(RunDetails)
 
     def runs_changed(self, snapshot: Snapshot) -> None:
-        """Show the runs anew."""
+        """Show the runs as they are now."""
         self.runs = snapshot.runs
-        self.query_one("#runs-table", Table).empty = "no run fits the filter; Esc in it clears it"
+        self.query_one("#runs-table", Table).empty = "no run matches the filter; Esc in the filter clears it"
         self.query_one("#greeting").display = not self.runs
         self.query_one("#runs-body").display = bool(self.runs)
         if not self.runs:
-            greeting = GREETING.format(folder=self.context.store.folder)
+            greeting = _GREETING.format(folder=self.context.store.folder)
             self.query_one("#greeting", Static).update(greeting)
         known = {run["id"] for run in self.runs}
         self.marked = {run: colour for run, colour in self.marked.items() if run in known}
         self._fill()
-        self._follow()
+        self._read_details()
 
     def _fill(self) -> None:
         try:
             self.shown = self._filtered()
-            self.refusal = ""
+            self.filter_error = ""
         except OpticalError as error:
-            self.refusal = str(error)
+            self.filter_error = str(error)
             self._describe()
             return
         palette = curve_colours(self.app.current_theme.dark)
-        rows = []
-        for run in self.shown:
-            colour = self.marked.get(run["id"])
-            best = headline(run)
-            languages = languages_of(run)
-            rows.append(
-                (
-                    Cell("●", palette[colour % len(palette)]) if colour is not None else "",
-                    Cell(SIGNS.get(run["state"], "?"), LOOKS.get(run["state"], "dim")),
-                    run["name"],
-                    Cell(run["state"], LOOKS.get(run["state"], "dim")),
-                    f"{best[0]} {score(best[1])}" if best else "",
-                    Cell(age_text(run["created"]), "dim"),
-                    f"{len(languages)}: {' '.join(languages)}" if len(languages) > 6 else " ".join(languages),
-                    run["kind"],
-                    encoder_of(run),
-                    Cell(" ".join(run["tags"] or ()), "warn"),
-                    Cell(run["note"] or "", "dim"),
-                )
-            )
-        titles = ("", "", "Run", "State", "Measure", "Age", "Languages", "Kind", "Encoder", "Tags", "Note")
-        columns = [Column(title, 1 if not title else None) for title in titles]
+        rows = [_row(run, self.marked.get(run["id"]), palette) for run in self.shown]
+        columns = [Column(title, 1 if not title else None) for title in _TITLES]
         self.query_one("#runs-table", Table).show(columns, rows, [run["id"] for run in self.shown])
         self._describe()
 
@@ -168,12 +126,12 @@ class RunsScreen(Editing, ModeScreen):
         return [run for run in self.runs if selected.matches(run)]
 
     def _describe(self) -> None:
-        """Say what is wrong, else what is known of the run under the cursor."""
-        if time.monotonic() - self.refused < READING_SECONDS:
+        """Show what is wrong on the status line, or facts on the run under the cursor."""
+        if time.monotonic() - self._refused_at < REFUSAL_SECONDS:
             return
         problems = self.context.snapshot.problems if self.context.snapshot else []
-        if self.refusal:
-            self.show_status(self.refusal, "warn")
+        if self.filter_error:
+            self.show_status(self.filter_error, "warn")
             return
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -183,23 +141,23 @@ class RunsScreen(Editing, ModeScreen):
         if run is None:
             self.show_status()
             return
-        way_out = " (r resumes it)" if run["state"] in ("stopped", "failed", "crashed") else ""
+        hint = " (r resumes it)" if run["state"] in ("stopped", "failed", "crashed") else ""
         if run["failure"]:
-            self.show_status(f"{run['id']}: {run['failure']}{way_out}", "bad")
+            self.show_status(f"{run['id']}: {run['failure']}{hint}", "bad")
             return
-        parts = [f"{run['state']}{way_out}"] if way_out else []
+        parts = [f"{run['state']}{hint}"] if hint else []
         if run["started"] and run["ended"]:
             parts.append(f"took {duration_text((run['ended'] - run['started']).total_seconds())}")
-        shown = self.curves.get(run["id"])
-        speed = shown.values.get("pairs_per_second") if shown else None
+        curves = self.details.curves.get(run["id"])
+        speed = curves.values.get("pairs_per_second") if curves else None
         if speed:
             parts.append(f"{number(speed[2][-1], 3)} pairs/s")
         steps = (run["config"] or {}).get("training", {}).get("steps")
-        loss = shown.values.get("loss") if shown else None
+        loss = curves.values.get("loss") if curves else None
         if steps and loss:
             parts.append(f"step {loss[0][-1]} of {steps}")
-        if shown and shown.corrupt:
-            parts.append(f"{shown.corrupt} corrupt lines in metrics.jsonl were left out")
+        if curves and curves.corrupt:
+            parts.append(f"{curves.corrupt} corrupt lines in metrics.jsonl were skipped")
         hidden = len(self.runs) - len(self.shown)
         if hidden:
             parts.append(f"{hidden} runs filtered out")
@@ -212,89 +170,49 @@ class RunsScreen(Editing, ModeScreen):
         return next((run for run in self.shown if run["id"] == key), None)
 
     def chosen(self) -> list[Run]:
-        """Return the marked runs, else the one under the cursor."""
+        """Return the marked runs; without any, the one under the cursor."""
         marked = [run for run in self.runs if run["id"] in self.marked]
         here = self.run_here
         return marked or ([here] if here else [])
 
     def _drawn(self) -> list[Run]:
+        """Return the marked runs and the one under the cursor."""
         here = self.run_here
         return [run for run in self.runs if run["id"] in self.marked or run is here]
 
     @on(Table.Moved, "#runs-table")
     def _moved(self) -> None:
-        self.refused = -math.inf
+        self._refused_at = -math.inf
         self._describe()
-        self._show_settings()
+        run = self.run_here
+        if run is not None:
+            self.details.show_settings(run)
         self._draw()
-        self._follow()
+        self._read_details()
 
     @on(Table.Chosen, "#runs-table")
     def action_results(self) -> None:
-        """Go to the results of the marked runs, else of this one."""
+        """Show the results of the marked runs; without any, of the one under the cursor."""
         self.context.show_results([run["id"] for run in self.chosen()])
 
-    def _follow(self) -> None:
+    def _read_details(self) -> None:
+        """Read the curves of the runs that are drawn, and the log of the run under the cursor."""
         here = self.run_here
         if here is not None:
-            self._read({run["id"]: run["folder"] for run in self._drawn()}, here["folder"])
+            self.details.read(here, self._drawn(), self.marked)
 
-    @work(thread=True, exclusive=True, group="follow", exit_on_error=False)
-    def _read(self, folders: dict[str, Path], here: Path) -> None:
-        curves: dict[str, Curves] = {}
-        for run, folder in folders.items():
-            try:
-                curves[run] = self.follower.read(folder)
-            except OSError:
-                continue
-        self.post_message(self.Followed(curves, last_lines(here / "log.txt")))
-
-    @on(Followed)
-    def _followed(self, message: Followed) -> None:
-        changed = message.curves != {run: self.curves.get(run) for run in message.curves}
-        self.curves.update(message.curves)
-        if changed:
-            self._draw()
-        table = self.query_one("#log", Table)
-        if [row[0] for row in table.rows] != message.log_lines:
-            width = max(map(len, message.log_lines), default=10)
-            table.show([Column("log.txt", min(width, 500))], [(line,) for line in message.log_lines])
-            table.go_to(len(message.log_lines) - 1)
+    @on(RunDetails.Read)
+    def _details_read(self) -> None:
         self._describe()
 
     def _draw(self) -> None:
-        grids = self.query("CurveGrid")
-        if not grids:
-            return
-        runs = [
-            (run["name"], self.marked.get(run["id"], 7), self.curves[run["id"]])
-            for run in self._drawn()
-            if run["id"] in self.curves
-        ]
-        grids.first().show(runs)  # type: ignore[attr-defined]
-
-    def _show_settings(self) -> None:
-        run = self.run_here
-        if run is None:
-            return
-        rows: list[tuple[Any, Any]] = [
-            (name, _setting(value)) for name, value in flatten(run["config"] or {}, first_item=1).items()
-        ]
-        about = {name: run[name] for name in ("id", "host", "device", "commit", "argv")}
-        for name, value in {
-            **about,
-            **flatten(run["summary"] or {}, "summary"),
-            **flatten(run["versions"] or {}),
-        }.items():
-            if value not in (None, {}, []):
-                rows.append((Cell(name, "dim"), _setting(value)))
-        self.query_one("#settings", Table).show([Column("Setting"), Column("Value", 120)], rows)
+        self.details.show_curves(self._drawn(), self.marked)
 
     def action_filter(self) -> None:
-        """Type a filter."""
-        entry = self.query_one("#filter", Input)
-        entry.add_class("open")
-        entry.focus()
+        """Open the filter."""
+        field = self.query_one("#filter", Input)
+        field.add_class("open")
+        field.focus()
 
     @on(Input.Changed, "#filter")
     def _preview(self, event: Input.Changed) -> None:
@@ -308,13 +226,13 @@ class RunsScreen(Editing, ModeScreen):
 
     def key_escape(self) -> None:
         """Clear the filter."""
-        entry = self.query_one("#filter", Input)
-        entry.value = ""
-        entry.remove_class("open")
+        field = self.query_one("#filter", Input)
+        field.value = ""
+        field.remove_class("open")
         self.query_one("#runs-table").focus()
 
     def action_mark(self) -> None:
-        """Mark this run, or unmark it; its colour is the first that is free."""
+        """Mark the run under the cursor with the first free colour, or unmark it."""
         run = self.run_here
         if run is None:
             return
@@ -325,69 +243,110 @@ class RunsScreen(Editing, ModeScreen):
         self._draw()
 
     def action_unmark(self) -> None:
-        """Unmark all."""
+        """Unmark all runs."""
         self.marked.clear()
         self._fill()
         self._draw()
 
     def action_pane(self) -> None:
         """Show the next of curves, settings and log."""
-        switcher, body = self.query_one("#detail", ContentSwitcher), self.query_one("#runs-body")
-        place = PANES.index(switcher.current or PANES[0]) + 1
+        details, body = self.details, self.query_one("#runs-body")
         if self.has_class("-tiny"):
-            # There is room for one thing: the runs, then each pane, then the runs again.
+            # Only one thing fits: the runs, then each pane, then the runs again.
             if not body.has_class("details"):
-                place = 0
-            body.set_class(place < len(PANES), "details")
-            if place == len(PANES):
+                body.add_class("details")
+                details.current = PANES[0]
+                return
+            if details.pane == len(PANES) - 1:
+                body.remove_class("details")
                 self.query_one("#runs-table").focus()
-        switcher.current = PANES[place % len(PANES)]
+        details.next_pane()
 
-    def _curves(self, action: str) -> None:
-        switcher = self.query_one("#detail", ContentSwitcher)
-        switcher.current = PANES[0]
-        for grid in self.query("CurveGrid"):
-            getattr(grid, f"action_{action}")()
+    def refuse(self, sentence: str) -> None:
+        """Show why something is not possible, for as long as it takes to read."""
+        self._refused_at = time.monotonic()
+        self.show_status(sentence, "warn")
+
+    def _edit(self, change: Callable[[Run], None]) -> None:
+        """Make a change to the run under the cursor, if there is one."""
+        run = self.run_here
+        if run is not None:
+            change(run)
+
+    def action_stop(self) -> None:
+        """Ask, then stop the run under the cursor."""
+        self._edit(self.editor.stop)
+
+    def action_resume(self) -> None:
+        """Ask, then resume the run under the cursor."""
+        self._edit(self.editor.resume)
+
+    def action_tag(self) -> None:
+        """Ask for the tags of the run under the cursor."""
+        self._edit(self.editor.edit_tags)
+
+    def action_note(self) -> None:
+        """Ask for the note of the run under the cursor."""
+        self._edit(self.editor.edit_note)
+
+    def action_rename(self) -> None:
+        """Ask for the name of the run under the cursor."""
+        self._edit(self.editor.rename)
+
+    def action_delete(self) -> None:
+        """Ask, then delete the folder of the run under the cursor."""
+        self._edit(self.editor.delete)
 
     def action_next_curve(self) -> None:
         """Show the next plot."""
-        self._curves("next_curve")
+        self.details.run_curves_action("next_curve")
 
     def action_log_axis(self) -> None:
-        """Switch the loss's axis."""
-        self._curves("log_axis")
+        """Switch the axis of the loss between linear and logarithmic."""
+        self.details.run_curves_action("log_axis")
 
     def action_smooth(self) -> None:
         """Smooth the curves more, then not at all."""
-        self._curves("smooth")
+        self.details.run_curves_action("smooth")
 
     def action_x_axis(self) -> None:
         """Switch between steps and minutes."""
-        self._curves("x_axis")
+        self.details.run_curves_action("x_axis")
 
     def action_diff(self) -> None:
         """Show the settings in which the marked runs differ."""
-        from workbench.widgets.dialogs import TableDialog
-
         runs = self._drawn()
         if len(runs) < 2:
-            self.refuse("mark a second run with Space; the difference of two or more is shown")
+            self.refuse("mark a second run with Space to compare the settings of two runs or more")
             return
         columns = [Column("Setting"), *(Column(run["name"]) for run in runs)]
-        rows = [(name, *(_setting(value) for value in values)) for name, values in differing_settings(runs)]
+        rows = [
+            (name, *(setting_cell(value) for value in values)) for name, values in differing_settings(runs)
+        ]
         note = "" if rows else "They have the same settings."
         self.app.push_screen(TableDialog("Settings that differ", columns, rows, note))
 
     def action_plans(self) -> None:
-        """Go to this run's plans."""
+        """Show the transport plans of the run under the cursor."""
         run = self.run_here
         if run is not None:
             self.context.show_plans([run["id"]])
 
 
-def _setting(value: Any) -> Any:
+def _row(run: Run, colour: int | None, palette: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the row of a run; `colour` is the number of its colour if it is marked."""
+    measure, languages = headline(run), languages_of(run)
+    style = STYLES.get(run["state"], "dim")
     return (
-        Cell("none", "dim")
-        if value is None
-        else json.dumps(value, ensure_ascii=False, default=str).strip('"')
+        Cell("●", palette[colour % len(palette)]) if colour is not None else "",
+        Cell(SIGNS.get(run["state"], "?"), style),
+        run["name"],
+        Cell(run["state"], style),
+        f"{measure[0]} {score(measure[1])}" if measure else "",
+        Cell(age_text(run["created"]), "dim"),
+        f"{len(languages)}: {' '.join(languages)}" if len(languages) > 6 else " ".join(languages),
+        run["kind"],
+        encoder_of(run),
+        Cell(" ".join(run["tags"] or ()), "warn"),
+        Cell(run["note"] or "", "dim"),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.text import Text
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 from textual.worker import Worker, WorkerState
@@ -20,6 +22,13 @@ MODES = {
     "sql": "SQL",
 }
 """The modes of the app and their titles, in the order of their keys."""
+
+
+def report_worker_error(app: App[Any], event: Worker.StateChanged) -> None:
+    """Show the error that ended a worker, if one did, as a notification; the app continues."""
+    if event.state == WorkerState.ERROR:
+        error = event.worker.error
+        app.notify(f"{type(error).__name__}: {error}", severity="error", markup=False)
 
 
 class BaseScreen(Screen[None]):
@@ -39,9 +48,7 @@ class BaseScreen(Screen[None]):
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Report the error that ended a worker; the app continues."""
-        if event.state == WorkerState.ERROR:
-            error = event.worker.error
-            self.app.notify(f"{type(error).__name__}: {error}", severity="error", markup=False)
+        report_worker_error(self.app, event)
 
 
 class ModeScreen(BaseScreen):

@@ -72,9 +72,7 @@ class StudyConfig(RunConfig):
                 "its projection to the teacher's width"
             )
         if self.transfer.student.checkpoint != EncoderConfig().checkpoint:
-            raise ValueError(
-                "transfer.student.checkpoint is what the study pre-trains; leave it out"
-            )
+            raise ValueError("transfer.student.checkpoint is what the study pre-trains; leave it out")
         self._check_lengths(self.transfer.student)
         if self.transfer.teacher != self.distil.teacher:
             raise ValueError("transfer.teacher and distil.teacher differ; give both the same teacher")

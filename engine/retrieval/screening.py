@@ -49,7 +49,7 @@ def screened(
 def settle(
     queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, coarse: Tensor, error: Tensor
 ) -> Found:
-    """Return the exact result of n queries, from scores `coarse` (n, M) with errors of at most `error` (n,)."""
+    """Return the exact result of n queries from scores `coarse` (n, M) with errors up to `error` (n,)."""
     k = min(k, len(documents))
     scores = coarse.new_empty(len(coarse), k)
     indices = torch.empty(len(coarse), k, dtype=torch.int64, device=coarse.device)

@@ -109,7 +109,7 @@ def load_cached(path: Path | None) -> dict[str, Tensor] | None:
 
 
 def save_cached(tensors: dict[str, Tensor], path: Path | None) -> None:
-    """Write `tensors` to `path` completely or not at all; failures are ignored, since this is only a cache."""
+    """Write `tensors` to `path` completely or not at all. Errors are ignored: this is only a cache."""
     if path is None:
         return
     with suppress(OSError, SafetensorError):

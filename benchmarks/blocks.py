@@ -41,11 +41,10 @@ from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import token_vectors
 from engine.training.data.bitext import Pairs
 from engine.training.distillation import distillation as distil
-from engine.training.losses import Batch, build
+from engine.training.losses import Batch, build_loss
 from engine.training.losses.contrast import info_nce
-from engine.training.losses.masses import Masses
-from engine.training.losses.problem import COSTS, solve
 from engine.training.optimiser import make_optimiser
+from engine.transport import TokenTransport
 
 BLOCKS, MARGIN = ((130, 230), (800, 900), (1500, 1600)), 15
 BEST, AGAIN = 100, 20
@@ -147,8 +146,10 @@ def keep_frozen_states(student: Encoder, texts: list[Tokens], frozen: int) -> No
 class Guided:
     """Contrast, with transport before it, weighed by how hard a pair is, or as a contrast's alignment."""
 
-    def __init__(self, config: DistilConfig, masses: Masses, way: str, temperature: float = 0.1) -> None:
-        self.config, self.masses, self.way, self.temperature = config, masses, way, temperature
+    def __init__(
+        self, config: DistilConfig, transport: TokenTransport, way: str, temperature: float = 0.1
+    ) -> None:
+        self.config, self.transport, self.way, self.temperature = config, transport, way, temperature
         self.done = 0
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -171,17 +172,16 @@ class Guided:
         scores = maxsim_scores(batch.tokens, batch.mask, targets.tokens, targets.mask)
         contrast, _ = info_nce(scores, targets.excluded, loss.temperature)
         own_targets = targets.first(size)
-        cost = COSTS[transport.cost](batch.tokens, own_targets.tokens)
-        plan = solve(transport, cost, self.masses(batch), self.masses(own_targets))
+        plan = self.transport.plan(batch, own_targets)
         if self.way == "first":
             # transport fades over the first half of the steps, and contrast comes in as it goes
             self.done += 1
             share = max(0.0, 1 - 2 * self.done / self.config.training.steps)
-            return (1 - share) * contrast + loss.transport * share * plan.value.mean(), {}
+            return (1 - share) * contrast + loss.weight("transport") * share * plan.value.mean(), {}
         if self.way == "hard":
             logits = scores.masked_fill(targets.excluded, -torch.inf) / loss.temperature
             hard = 1 - logits.softmax(1).diagonal().detach()
-            return contrast + loss.transport * (hard * plan.value).mean(), {}
+            return contrast + loss.weight("transport") * (hard * plan.value).mean(), {}
         own = torch.arange(size)[:, None].expand_as(batch.mask)[batch.mask]
         width = targets.tokens.shape[1]
         documents = torch.arange(len(targets.tokens)).repeat_interleave(width)
@@ -190,7 +190,7 @@ class Guided:
         logs = products.masked_fill(left_out, -torch.inf).log_softmax(1)
         mass = plan.plan[batch.mask]
         met = logs.gather(1, own[:, None] * width + torch.arange(width))
-        return contrast - loss.transport * (mass * met).where(mass > 0, 0.0).sum() / size, {}
+        return contrast - loss.weight("transport") * (mass * met).where(mass > 0, 0.0).sum() / size, {}
 
 
 class Judge:
@@ -275,9 +275,9 @@ def main() -> None:
             np.random.default_rng(seed),
             make_optimiser(run.student, run.config.training),
         )
-        masses = Masses(run.config.transport, run._frequencies(), run.student.mass_head)
-        summed = build(run.config.loss, masses)
-        run.loss = summed if way == "sum" else Guided(run.config, masses, way)  # type: ignore[assignment]
+        problem = TokenTransport(run.config.transport, run._frequencies(), run.student.mass_head)
+        summed = build_loss(run.config.loss, problem)
+        run.loss = summed if way == "sum" else Guided(run.config, problem, way)  # type: ignore[assignment]
         examples = distil.draw_batches(
             run.examples, batch_size=run.config.training.batch_size, alpha=1.0, anchor=0.0, seed=seed
         )

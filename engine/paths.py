@@ -21,6 +21,11 @@ def runs_folder(results: Path | None = None) -> Path:
     return (results or results_path()).parent / "runs"
 
 
+def run_log(folder: Path) -> Path:
+    """Return the log of the run in `folder`, with what it printed."""
+    return folder / "log.txt"
+
+
 def cache_home() -> Path:
     """Return the cache (converted checkpoints, document vectors): ``$OPTICAL_CACHE`` or the user's cache."""
     return Path(os.environ.get("OPTICAL_CACHE") or platformdirs.user_cache_path("optical-workbench"))

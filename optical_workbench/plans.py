@@ -159,7 +159,7 @@ def solve(
         batch,
         marginal(a, batch.shape[1]),
         marginal(b, batch.shape[2]),
-        solver=solver,  # type: ignore[arg-type]
+        solver=solver,
         epsilon=epsilon,
         **settings,
     )

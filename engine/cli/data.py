@@ -36,7 +36,7 @@ def list_command(as_json: bool) -> None:
         print_json(listed)
         return
     print_table(
-        ("data", "kind", "available", "languages", "size", "licence"),
+        ("data", "kind", "local", "languages", "size", "licence"),
         [
             (
                 entry["name"],
@@ -73,11 +73,17 @@ def show(name: str, as_json: bool) -> None:
         }
         for code, found in sorted(dataset.files.items())
     ]
-    published = dict(dataset.resource.counts) if dataset.resource else {}
+    published = dict(dataset.published.published_counts) if dataset.published else {}
     use = usage(dataset)
     if as_json:
         print_json(
-            {**entry, "files": files, "other_locales": dataset.others, "published": published, "use": use}
+            {
+                **entry,
+                "files": files,
+                "other_locales": dataset.unknown_locales,
+                "published": published,
+                "use": use,
+            }
         )
         return
     print_facts(
@@ -91,7 +97,11 @@ def show(name: str, as_json: bool) -> None:
             ("size", size_text(size) if (size := entry["size"] or entry["published_size"]) else ""),
             ("published", _totals(published)),
             ("remark", entry["remark"]),
+<<<<<<< HEAD
             ("unknown", " ".join(dataset.others)),
+=======
+            ("not known", " ".join(dataset.unknown_locales)),
+>>>>>>> main
         ]
     )
     if files:
@@ -124,18 +134,18 @@ def import_command(
 
     click.echo(f"reading {path}", err=True)
     imported = import_data(path, name=name, language=code, link=link, dry_run=dry_run)
-    seen = imported.seen
+    recognised = imported.data
     if as_json:
         print_json(imported.record())
         return
     counted = "counted" if dry_run else "imported"
-    click.echo(f"{path} is {seen.format}; {counted} as {imported.name} in {imported.folder}", err=True)
-    whats = list(dict.fromkeys(what for part in seen.languages.values() for what in part.counts))
+    click.echo(f"{path} is {recognised.format}; {counted} as {imported.name} in {imported.folder}", err=True)
+    whats = list(dict.fromkeys(what for part in recognised.languages.values() for what in part.counts))
     print_table(
         ("", "language", *whats),
         [
             (key, language(key).name, *(f"{part.counts.get(what, 0):,}" for what in whats))
-            for key, part in sorted(seen.languages.items())
+            for key, part in sorted(recognised.languages.items())
         ],
         right=whats,
     )
@@ -155,9 +165,9 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
     """
     from engine.cli.download_progress import DownloadProgress
     from engine.datahome.fetch import fetch_dataset
-    from engine.datahome.resources import resources
+    from engine.datahome.published import published_data
 
-    known = resources()
+    known = published_data()
     if name not in known:
         if name.startswith("package:"):
             raise InputError(f"{name} is a package; install it with: pip install {name.partition(':')[2]}")
@@ -165,13 +175,21 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
             f"there is no dataset {name!r} to fetch{nearest(name, list(known))}; choose one of "
             f"{', '.join(known)}"
         )
-    resource = known[name]
+    published = known[name]
     codes = [language(code).code for code in languages]
+<<<<<<< HEAD
     with DownloadProgress() as display:
         count = fetch_dataset(resource, codes, display)
     click.echo(f"{count} new files of {name} in {resource.place}; licence: {resource.licence}", err=True)
     if resource.remark:
         click.echo(f"note: {resource.remark}", err=True)
+=======
+    with FetchDisplay() as display:
+        count = fetch_dataset(published, codes, display)
+    click.echo(f"{count} new files of {name} in {published.place}; licence: {published.licence}", err=True)
+    if published.remark:
+        click.echo(f"note: {published.remark}", err=True)
+>>>>>>> main
 
 
 @data.command("check")
@@ -234,20 +252,25 @@ def _find(names: Sequence[str]) -> list[Dataset]:
 
 
 def _entry(dataset: Dataset) -> dict[str, Any]:
-    resource = dataset.resource
+    published = dataset.published
     return {
         "name": dataset.name,
         "kind": dataset.kind,
+<<<<<<< HEAD
         "available": bool(dataset.files),
         "whole": dataset.whole,
+=======
+        "at_hand": bool(dataset.files),
+        "whole": dataset.complete,
+>>>>>>> main
         "languages": sorted(dataset.files),
         "size": sum(_size(files) for files in _distinct(dataset)),
         "licence": dataset.licence,
         "source": dataset.source,
         "advice": dataset.advice,
-        "published_languages": resource.languages if resource else [],
-        "published_size": resource.size if resource else 0,
-        "remark": resource.remark if resource else "",
+        "published_languages": published.languages if published else [],
+        "published_size": published.size if published else 0,
+        "remark": published.remark if published else "",
     }
 
 
@@ -270,7 +293,7 @@ def _distinct(dataset: Dataset) -> list[list[Path]]:
 def _place(dataset: Dataset) -> str:
     if dataset.files and dataset.folder:
         return str(dataset.place())
-    return str(dataset.resource.place) if dataset.resource else ""
+    return str(dataset.published.place) if dataset.published else ""
 
 
 def _totals(published: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from engine.cli.options import data_option, json_option, print_json, refreshed, 
 from engine.cli.tables import print_table
 from engine.config import load_config
 from engine.errors import InputError
-from engine.paths import runs_folder
+from engine.paths import run_log, runs_folder
 
 if TYPE_CHECKING:
     from engine.evaluation.scores import Scores
@@ -73,7 +73,7 @@ def run(
             argv += [config, "--run-id", identity]
             for override in overrides:
                 argv += ["--set", override]
-        pid = launch(argv, runs_folder(results) / identity / "log.txt")
+        pid = launch(argv, run_log(runs_folder(results) / identity))
         if as_json:
             print_json({"run": identity, "pid": pid})
         else:

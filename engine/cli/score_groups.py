@@ -12,10 +12,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from engine.extensions.collections import protocol_measures
 from engine.results.queries import ask
 
 Row = Mapping[str, Any]
 
+<<<<<<< HEAD
 #: The measures of each protocol, its main measure first.
 MEASURES = {
     "bitext": ("RR", "R@1", "R@10", "Success@1"),
@@ -33,6 +35,10 @@ MEASURES = {
     "bitext/mining": ("MarginF1", "MarginP", "MarginR", "F1"),
     "xtreme-r/mining": ("MarginF1", "MarginP", "MarginR", "F1"),
 }
+=======
+#: Measures of mining, a protocol that is added to that of the collection.
+_MINING = ("MarginF1", "MarginP", "MarginR", "F1")
+>>>>>>> main
 
 
 class Key(NamedTuple):
@@ -57,8 +63,14 @@ class Group:
 
     @property
     def measures(self) -> list[str]:
+<<<<<<< HEAD
         """The measures in the protocol's order, then all others by name."""
         order = MEASURES.get(self.key.protocol, MEASURES["bitext"])
+=======
+        """The measures, in the protocol's order, others behind by name."""
+        mined = self.key.protocol.endswith("/mining")
+        order = _MINING if mined else protocol_measures(self.key.protocol)
+>>>>>>> main
         found = {row["measure"] for row in self.rows}
         return [name for name in order if name in found] + sorted(found - set(order))
 

@@ -59,7 +59,7 @@ def export(what: str, file: Path, results: Path) -> None:
 
     FILE is written atomically.
     """
-    from engine.results.run_folder import write_atomically
+    from engine.atomic import write_file
 
     ending = file.suffix.removeprefix(".").lower()
     if ending not in _FORMATS:
@@ -75,7 +75,7 @@ def export(what: str, file: Path, results: Path) -> None:
         answer = ask(refreshed(results), query)
         text = _csv(answer) if ending == "csv" else json_text(_records(answer))
         count, content = len(answer.rows), text.encode()
-    write_atomically(file, content)
+    write_file(file, content)
     click.echo(f"{file}: {count:,} rows", err=True)
 
 

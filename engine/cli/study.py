@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from engine.atomic import write_file
 from engine.cli.options import json_option, json_text, print_json, refreshed, results_option
 from engine.cli.tables import print_facts, print_line, print_table
 from engine.errors import InputError, OpticalError
-from engine.results.run_folder import write_atomically
 
 if TYPE_CHECKING:
     from engine.evaluation.study import Study
@@ -146,5 +146,5 @@ def _document(found: Study, path: Path) -> None:
     before, _, rest = text.partition(_BEGIN)
     after = rest.partition(_END)[2]
     whole = f"{before}{_BEGIN}\n\n{markdown(found)}\n\n{_END}{after}"
-    write_atomically(path, whole.encode())
+    write_file(path, whole.encode())
     click.echo(f"the report is in {path}", err=True)

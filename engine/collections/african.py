@@ -1,9 +1,7 @@
-"""CIRAL (Adeyemi et al. 2024) and AfriCLIRMatrix (Ogundepo et al. 2022): English queries, African documents.
+"""Reading collections with English queries and a pool of documents for each African language.
 
-CIRAL's documents are passages of news; people judged them relevant (1) or not (0), and nDCG@20 and R@100
-are reported. AfriCLIRMatrix's are Wikipedia articles; its grades, 1 to 6, are classes of BM25 scores that an
-article's English counterpart had, 6 for the query's own article, and nDCG@10 and R@100 are reported. Both
-give each language its own pool. Their files may lie anywhere below the folder under their published names.
+`engine.collections.ciral` and `engine.collections.africlirmatrix` describe the two collections of this kind.
+Their files may be in any subfolder of the collection's folder, under their published names.
 """
 
 from __future__ import annotations
@@ -11,20 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from engine.bitext.files import find
 from engine.collections.base import Collection, Document, Query
 from engine.collections.build import CollectionFacts, build_collection
 from engine.collections.trec import Judgement, read_documents, read_judgements, read_topics
 from engine.errors import InputError, nearest
 from engine.languages import language
 
+if TYPE_CHECKING:
+    from engine.config import CollectionConfig
+
 
 @dataclass(frozen=True)
-class African:
-    """How one of the two was published.
+class AfricanCollection:
+    """How such a collection is published.
 
-    `languages` gives for each language's code the one in file names and the corpus's name; the names of
-    files hold them as ``{code}`` and ``{name}``, and ``{split}`` where there are several.
+    Attributes
+    ----------
+    title : str
+        Its name, in messages.
+    facts : CollectionFacts
+    languages : mapping of str to (str, str)
+        For each language code, the code in the names of files and the language's name in them.
+    splits : tuple of str
+        Its splits; the first one is the default.
+    topics, judgements, documents : str
+        Names of the files, with ``{code}``, ``{name}`` and ``{split}``.
     """
 
     title: str
@@ -35,74 +47,40 @@ class African:
     judgements: str
     documents: str
 
+    def load(self, config: CollectionConfig, seed: int) -> list[Collection]:
+        """Read the collections that `config` describes.
 
-CIRAL = African(
-    "CIRAL",
-    CollectionFacts(
-        "ciral",
-        "ciral",
-        "en-xx",
-        ("nDCG@20", "R@100", "Judged@20"),
-        "CIRAL v1.0, huggingface.co/datasets/CIRAL, Apache 2.0",
-    ),
-    {"ha": ("ha", "hausa"), "so": ("so", "somali"), "sw": ("sw", "swahili"), "yo": ("yo", "yoruba")},
-    ("test-a", "test-b", "dev"),
-    "topics.ciral-v1.0-{code}-{split}.tsv",
-    "qrels.ciral-v1.0-{code}-{split}.tsv",
-    "{name}_passages.jsonl",
-)
-
-AFRICLIRMATRIX = African(
-    "AfriCLIRMatrix",
-    CollectionFacts(
-        "africlirmatrix",
-        "africlirmatrix",
-        "en-xx",
-        ("nDCG@10", "R@100"),
-        "AfriCLIRMatrix v1.0, github.com/castorini/africlirmatrix, Apache 2.0",
-    ),
-    {
-        "af": ("afr", "afrikaans"),
-        "am": ("amh", "amharic"),
-        "ary": ("ary", "moroccan_arabic"),
-        "arz": ("arz", "egyptian_arabic"),
-        "ha": ("hau", "hausa"),
-        "ig": ("ibo", "igbo"),
-        "nso": ("nso", "northern_sotho"),
-        "sn": ("sna", "shona"),
-        "so": ("som", "somali"),
-        "sw": ("swa", "swahili"),
-        "ti": ("tir", "tigrinya"),
-        "tw": ("twi", "twi"),
-        "wo": ("wol", "wolof"),
-        "yo": ("yor", "yoruba"),
-        "zu": ("zul", "zulu"),
-    },
-    ("test",),
-    "topics.africlirmatrix-v1.0.en.{code}.tsv",
-    "qrels.africlirmatrix-v1.0.en.{code}.txt",
-    "africlirmatrix-v1.0-{name}/corpus.jsonl",
-)
+        Raises
+        ------
+        InputError
+            If the queries should be in another language than English, or as `load_african`.
+        """
+        if any(language(code).code != "en" for code in config.languages):
+            raise InputError(
+                f"{self.title} has English queries; name the languages of the documents in document_languages"
+            )
+        return load_african(
+            self, find(config.folder), config.document_languages, config.split, config.pool_limit
+        )
 
 
 def load_african(
-    published: African,
+    published: AfricanCollection,
     folder: Path,
     document_languages: Sequence[str] = (),
     split: str | None = None,
     pool_limit: int | None = None,
 ) -> list[Collection]:
-    """Read CIRAL or AfriCLIRMatrix, one collection for each language of documents.
+    """Read one collection for each language of documents.
 
     Parameters
     ----------
-    published : African
-        `CIRAL` or `AFRICLIRMATRIX`.
+    published : AfricanCollection
     folder : path
     document_languages : sequence of str
-        None takes those whose topics are there.
+        Without any, those languages whose topics are in `folder`.
     split : str, optional
-        None takes the first of its splits.
+        Without it, the first split.
     pool_limit : int, optional
         As in `build_collection`.
 
@@ -121,11 +99,14 @@ def load_african(
         codes = list(dict.fromkeys(language(code).code for code in document_languages))
     else:
         codes = [
-            code for code in published.languages if _look(folder, _name(published, "topics", code, chosen))
+            code
+            for code in published.languages
+            if _find_file(folder, _file_name(published, "topics", code, chosen))
         ]
         if not codes:
             raise InputError(
-                f"no topics of {published.title} are here; put its files, {published.topics} first, below it",
+                f"no topics of {published.title} are in this folder; put its files into it, "
+                f"{published.topics} first",
                 path=folder,
             )
     collections = []
@@ -138,12 +119,14 @@ def load_african(
     return collections
 
 
-def _load(published: African, folder: Path, code: str, split: str, pool_limit: int | None) -> Collection:
+def _load(
+    published: AfricanCollection, folder: Path, code: str, split: str, pool_limit: int | None
+) -> Collection:
     topics, judged, corpus = (
-        _find(folder, _name(published, what, code, split), published.title)
+        _need_file(folder, _file_name(published, what, code, split), published.title)
         for what in ("topics", "judgements", "documents")
     )
-    # Queries are named by the documents' language too: other languages' collections ask other questions.
+    # The ids of queries contain the language of the documents, because each language has its own topics.
     queries = [Query(f"en:{code}-{text.id}", text.text, "en") for text in read_topics(topics)]
     known = {query.id for query in queries}
     by_query: dict[str, list[Judgement]] = {}
@@ -165,20 +148,20 @@ def _documents(corpus: Path, code: str) -> Iterator[Document]:
     return (Document(f"{code}:{text.id}", text.text, code) for text in read_documents(corpus))
 
 
-def _name(published: African, what: str, code: str, split: str) -> str:
+def _file_name(published: AfricanCollection, what: str, code: str, split: str) -> str:
     short, name = published.languages[code]
     return str(getattr(published, what)).format(code=short, name=name, split=split)
 
 
-def _look(folder: Path, name: str) -> Path | None:
-    """Return the file called `name`, or that with ``.gz`` behind, anywhere below `folder`."""
+def _find_file(folder: Path, name: str) -> Path | None:
+    """Return the file called `name`, or `name` with ``.gz``, in any subfolder of `folder`."""
     return next((path for end in ("", ".gz") for path in sorted(folder.rglob(f"{name}{end}"))), None)
 
 
-def _find(folder: Path, name: str, title: str) -> Path:
-    path = _look(folder, name)
+def _need_file(folder: Path, name: str, title: str) -> Path:
+    path = _find_file(folder, name)
     if path is None:
         raise InputError(
-            f"{title}'s file {name} is not here; fetch it and put it below this folder", path=folder
+            f"{title}'s file {name} is not here; fetch it and put it into this folder", path=folder
         )
     return path

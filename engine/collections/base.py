@@ -1,4 +1,4 @@
-"""`Collection`: queries, documents and which of them belong together."""
+"""`Collection`: queries, documents, and judgements of which documents are relevant to which query."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Direction = Literal["xx-en", "en-xx", "xx-xx"]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query; `id` is ``<language>:<topic>``, the topic being the same in every language that has it."""
+    """A query. Its `id` is ``<language>:<topic>``; a topic is the same question in every language."""
 
     id: str
     text: str
@@ -25,7 +25,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document; `context` is the paragraph around it, where the collection has one."""
+    """A document. `context` is the paragraph around it, for collections that have one."""
 
     id: str
     text: str
@@ -35,31 +35,31 @@ class Document:
 
 @dataclass(frozen=True)
 class Collection:
-    """A test collection: what is searched, for what, and what should be found.
+    """A test collection with one pool of documents.
 
     Attributes
     ----------
     name : str
-        Name under which its figures are stored.
+        Name under which its scores are stored.
     revision : str
-        Short hash of the contents it was made from; figures of different revisions do not compare.
+        Short hash of its contents; scores of different revisions cannot be compared.
     protocol : str
-        How queries meet documents, such as ``xtreme-r`` or ``bitext``.
+        How it is evaluated, such as ``xtreme-r`` or ``bitext``.
     direction : {"xx-en", "en-xx", "xx-xx"}
-        Language of the queries, then of the documents; ``xx`` is any.
+        Language of the queries, then of the documents; ``xx`` stands for any language.
     queries, documents : tuple
         All ids are unique.
     judgements : mapping of query id to mapping of document id to grade
-        Every query has an entry. Grades above zero are relevant; a document that is not in the pool is
-        relevant and never found, as trec_eval has it.
+        Every query has an entry. Grades above zero are relevant. A relevant document that is not in the pool
+        counts as not found, as in trec_eval.
     measures : tuple of str
         Measures of its protocol, as ir-measures spells them.
     reference : str
-        A line to print beside its figures, if there is one.
+        A line to print with its scores; empty if there is none.
     source : str
         Where it comes from, and its licence.
     notes : tuple of str
-        What was left out or counts otherwise than one may think, to be said when it is evaluated.
+        What was left out or counts in an unexpected way; reported when it is evaluated.
     """
 
     name: str
@@ -80,25 +80,25 @@ class Collection:
         return tuple(dict.fromkeys(query.language for query in self.queries))
 
     @cached_property
-    def pool(self) -> tuple[str, ...]:
+    def document_languages(self) -> tuple[str, ...]:
         """Languages of the documents, in the order of the documents."""
         return tuple(dict.fromkeys(document.language for document in self.documents))
 
     @property
     def document_language(self) -> str:
-        """The documents' language, or ``all`` where they have several."""
-        return self.pool[0] if len(self.pool) == 1 else "all"
+        """Language of the documents, or ``all`` if they have several."""
+        return self.document_languages[0] if len(self.document_languages) == 1 else "all"
 
     def named(self, name: str) -> Collection:
         """Return the collection under another name."""
         return replace(self, name=name)
 
-    def noted(self, notes: Iterable[str]) -> Collection:
-        """Return the collection with more notes."""
+    def with_notes(self, notes: Iterable[str]) -> Collection:
+        """Return the collection with `notes` added."""
         return replace(self, notes=(*self.notes, *notes))
 
     def first(self, count: int) -> Collection:
-        """Return the collection with the first `count` queries of each language; `revision` says so."""
+        """Return the collection with the first `count` queries of each language; `revision` tells so."""
         seen: dict[str, int] = {}
         kept = []
         for query in self.queries:
@@ -109,7 +109,7 @@ class Collection:
 
 
 def revision_of(contents: Iterable[bytes]) -> str:
-    """Return a short hash of contents in their order: BLAKE2b, 12 hexadecimal digits."""
+    """Return a short hash of `contents` in their order: BLAKE2b, 12 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=6)
     for content in contents:
         digest.update(len(content).to_bytes(8))
@@ -120,16 +120,16 @@ def revision_of(contents: Iterable[bytes]) -> str:
 def contents_revision(
     queries: Iterable[Query], documents: Iterable[Document], judgements: Mapping[str, Mapping[str, int]]
 ) -> str:
-    """Return a short hash of what a collection holds, however its files were packed."""
+    """Return a short hash of what a collection contains, independent of how its files are packed."""
     lines = [f"{query.id}\t{query.text}\t{sorted(judgements[query.id].items())}" for query in queries]
     texts = (f"{document.id}\t{document.text}\t{document.context}" for document in documents)
     return revision_of(line.encode() for part in (lines, texts) for line in part)
 
 
 def language_code(tag: str) -> str:
-    """Return the code of the language that a benchmark's `tag` names, or `tag` where the table has none.
+    """Return the code of the language that a benchmark's `tag` means, or `tag` if it is not known.
 
-    CLIRMatrix has languages that the table of languages leaves out, such as Venetian.
+    CLIRMatrix has languages that the table of languages does not have, such as Venetian.
     """
     try:
         return language(tag).code

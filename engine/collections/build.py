@@ -1,4 +1,4 @@
-"""From topics, judgements and documents as published to a `Collection`, with what trec_eval would say."""
+"""Building a `Collection` from topics, judgements and documents as published, as trec_eval treats them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.errors import InputError
 
 @dataclass(frozen=True)
 class CollectionFacts:
-    """What is said of a collection: its name, protocol, direction, measures, origin and licence."""
+    """Facts about a collection: its name, protocol, direction, measures, and source with licence."""
 
     name: str
     protocol: str
@@ -33,11 +33,11 @@ def build_collection(
     strict: bool = True,
     notes: Sequence[str] = (),
 ) -> Collection:
-    """Make a collection.
+    """Build a collection.
 
-    Topics without any judgement are left out, and topics with judgements but without a relevant document
-    stay and score zero: both are what trec_eval does, and the collection's notes say how many there are.
-    Documents that nobody judged are searched like all others and count as not relevant.
+    Topics without any judgement are left out. Topics with judgements but without a relevant document are kept
+    and score zero. trec_eval does both; the notes of the collection report how many topics there are of each.
+    Documents without a judgement are searched like all others and count as not relevant.
 
     Parameters
     ----------
@@ -45,22 +45,23 @@ def build_collection(
     topics : iterable of Query
         Their ids are those of the collection.
     judgements : mapping of query id to iterable of Judgement
-        The documents in them have the ids of the collection.
+        The ids of their documents are those of the collection.
     documents : iterable of Document
         The whole pool.
     pool_limit : int, optional
-        Keep the judged documents and at most this many others, drawn by a hash of their ids; the revision
-        and a note say so, since figures on a smaller pool compare with no other.
+        Keep the judged documents and at most this many others, chosen by a hash of their ids. The revision
+        and a note report it, because scores on a smaller pool cannot be compared with others.
     strict : bool
-        Refuse judgements of documents that are not in the pool; otherwise they count as relevant and never
-        found, as in trec_eval, and a note says how many.
+        Whether a judgement of a document that is not in the pool is an error. Otherwise a relevant document
+        that is missing counts as not found, as in trec_eval, and a note reports how many there are.
     notes : sequence of str
-        More to be said.
+        Further notes.
 
     Raises
     ------
     InputError
-        If no topic is judged, the pool is empty, or, with `strict`, a judged document is missing.
+        If no topic is judged, the pool is empty, two ids are equal, or, with `strict`, a judged document is
+        missing.
     """
     every = list(topics)
     queries = tuple(query for query in every if query.id in judgements)
@@ -69,27 +70,27 @@ def build_collection(
             f"{facts.name}: no topic is judged; check that topics and judgements belong together"
         )
     if len({query.id for query in every}) < len(every):
-        raise InputError(f"{facts.name}: some topics share an id; give each its own")
+        raise InputError(f"{facts.name}: some topics share an id; give each topic an id of its own")
     grades: dict[str, dict[str, int]] = {}
-    wanted: dict[str, Judgement] = {}
+    judged: dict[str, Judgement] = {}
     for query in queries:
         grades[query.id] = {}
         for judgement in judgements[query.id]:
             grades[query.id][judgement.document] = judgement.grade
-            wanted.setdefault(judgement.document, judgement)
-    pool, dropped = _pool(documents, wanted, pool_limit)
+            judged.setdefault(judgement.document, judgement)
+    pool, dropped = _limit_pool(documents, judged, pool_limit)
     if not pool:
         raise InputError(f"{facts.name}: there is no document to search")
     ids = {document.id for document in pool}
     if len(ids) < len(pool):
-        raise InputError(f"{facts.name}: some documents share an id; give each its own")
-    missing = wanted.keys() - ids
+        raise InputError(f"{facts.name}: some documents share an id; give each document an id of its own")
+    missing = judged.keys() - ids
     if missing and strict:
-        first = min((wanted[document] for document in missing), key=lambda one: one.line or 0)
+        first = min((judged[document] for document in missing), key=lambda judgement: judgement.line or 0)
         name = first.document.partition(":")[2] or first.document
         raise InputError(
             f"document {name!r} is judged and not among the documents; "
-            "fetch the file that has it, or remove the judgement",
+            "fetch the file that contains it, or remove the judgement",
             path=first.path,
             line=first.line,
         )
@@ -108,25 +109,26 @@ def build_collection(
     )
 
 
-def _pool(
-    documents: Iterable[Document], wanted: Mapping[str, Judgement], limit: int | None
+def _limit_pool(
+    documents: Iterable[Document], judged: Mapping[str, Judgement], limit: int | None
 ) -> tuple[list[Document], int]:
-    """Return the documents to search, in their order, and how many were left out."""
+    """Return the documents to search, in their order, and the number of those that are left out."""
     if limit is None:
         return list(documents), 0
-    judged: list[tuple[int, Document]] = []
-    others: list[tuple[int, int, Document]] = []  # a heap with the largest hash on top, as its negative
+    kept: list[tuple[int, Document]] = []
+    others: list[tuple[int, int, Document]] = []  # a heap of negative hashes, so the largest hash is on top
     count = 0
     for count, document in enumerate(documents, 1):
-        if document.id in wanted:
-            judged.append((count, document))
+        if document.id in judged:
+            kept.append((count, document))
             continue
         key = -int.from_bytes(hashlib.blake2b(document.id.encode(), digest_size=8).digest())
         if len(others) < limit:
             heapq.heappush(others, (key, count, document))
         else:
             heapq.heappushpop(others, (key, count, document))
-    kept = sorted([*judged, *((place, document) for _, place, document in others)], key=lambda pair: pair[0])
+    kept += ((place, document) for _, place, document in others)
+    kept.sort(key=lambda numbered: numbered[0])
     return [document for _, document in kept], count - len(kept)
 
 
@@ -146,7 +148,7 @@ def _notes(
         )
     if dropped:
         notes.append(
-            f"{name}: the pool is cut to {pool:,} of {pool + dropped:,} documents; "
-            "compare its figures with no other pool's"
+            f"{name}: the pool is reduced to {pool:,} of {pool + dropped:,} documents; "
+            "its scores cannot be compared with those on another pool"
         )
     return notes

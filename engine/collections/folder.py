@@ -1,29 +1,42 @@
-"""Collections of one's own: a folder in BEIR's or TREC's shape.
+"""Collections in a folder of the user, with files in BEIR's or TREC's format.
 
-BEIR's has ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/<split>.tsv``. TREC's has documents, topics and
-judgements, in files called ``documents``, ``topics`` and ``qrels`` (or ``corpus``, ``collection``, ``docs``,
-``queries``), in any format that `engine.collections.trec` reads, gzipped or not. A file's name may carry
-its language before the ending (``documents.sw.tsv``, ``topics.so.tsv``), and an object in JSON Lines its
-own under ``language``; several languages of documents make one multilingual pool. Topics of one id in
-several languages are translations, judged by the one ``qrels`` unless that too is given by language, and
-so are documents of one id: all of them are what the judgement says.
+BEIR's format is ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/<split>.tsv``. TREC's format is documents,
+topics and judgements in files called ``documents``, ``topics`` and ``qrels`` (or ``corpus``, ``collection``,
+``docs``, ``queries``), each in any format that `engine.collections.trec` reads, compressed by gzip or not.
+
+The name of a file may contain its language (``documents.sw.tsv``, ``topics.so.tsv``), and an object in JSON
+Lines may have its own under ``language``. Documents in several languages form one multilingual pool. Topics
+with the same id in several languages are translations of each other. They share the judgements of ``qrels``,
+unless that file too is given by language. Documents with the same id in several languages share a judgement
+too.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from engine.bitext.files import find
 from engine.collections.base import Collection, Direction, Document, Query
 from engine.collections.build import CollectionFacts, build_collection
+from engine.collections.text_files import language_code_at
 from engine.collections.trec import Judgement, read_documents, read_judgements, read_topics
 from engine.errors import InputError
+from engine.extensions.collections import CollectionReader, FolderLayout
+from engine.extensions.published import Counts, LanguageFiles, RecognisedData
 from engine.languages import language
+
+if TYPE_CHECKING:
+    from engine.config import CollectionConfig
 
 _DOCUMENTS = ("documents", "corpus", "collection", "docs")
 _TOPICS = ("topics", "queries")
 _ENDINGS = (".jsonl", ".tsv", ".txt", ".trec", ".xml", ".sgml")
 
+_PROTOCOL = "trec"
 MEASURES = ("nDCG@10", "AP", "RR", "R@100", "Judged@10")
 
 
@@ -34,15 +47,16 @@ def load_folder(
     document_languages: Sequence[str] = (),
     pool_limit: int | None = None,
 ) -> Collection:
-    """Read a collection of one's own.
+    """Read the collection in a folder of the user.
 
     Parameters
     ----------
     folder : path
     split : str, optional
-        Which file of a ``qrels`` folder judges; none takes ``test``, or the only one.
+        Name of the file with the judgements in a folder ``qrels``; without it ``test``, or the only file.
     languages, document_languages : sequence of str
-        Languages to take, all without any. Where files do not say theirs, the one that is given here is it.
+        Languages of the queries and documents to use; empty takes all. A single language here is also the
+        language of files that do not give theirs.
     pool_limit : int, optional
         As in `build_collection`.
 
@@ -54,9 +68,9 @@ def load_folder(
     """
     if not folder.is_dir():
         raise InputError(
-            "it is no folder; give one with documents, topics and qrels (or BEIR's files)", path=folder
+            "it is not a folder; give one with documents, topics and qrels (or BEIR's files)", path=folder
         )
-    asked, chosen = _codes(languages), _codes(document_languages)
+    query_codes, document_codes = _codes(languages), _codes(document_languages)
     documents = [
         document
         for path, tag in _files(folder, _DOCUMENTS, "documents")
@@ -65,26 +79,28 @@ def load_folder(
     topics = [
         query for path, tag in _files(folder, _TOPICS, "topics") for query in _queries(path, tag, languages)
     ]
-    judgements = _judged(_qrels(folder, split), topics, documents)
-    topics = [query for query in topics if not asked or query.language in asked]
-    documents = [document for document in documents if not chosen or document.language in chosen]
-    if chosen:
+    judgements = _judgements(_qrels_files(folder, split), topics, documents)
+    topics = [query for query in topics if not query_codes or query.language in query_codes]
+    documents = [
+        document for document in documents if not document_codes or document.language in document_codes
+    ]
+    if document_codes:
         kept = {document.id for document in documents}
         judgements = {
             query: left
             for query, some in judgements.items()
-            if (left := [j for j in some if j.document in kept])
+            if (left := [judgement for judgement in some if judgement.document in kept])
         }
     queried = list(dict.fromkeys(query.language for query in topics))
     pool = list(dict.fromkeys(document.language for document in documents))
-    facts = CollectionFacts("folder", "trec", _direction(queried, pool), MEASURES, str(folder))
+    facts = CollectionFacts("folder", _PROTOCOL, _direction(queried, pool), MEASURES, str(folder))
     return build_collection(facts, topics, judgements, documents, pool_limit=pool_limit)
 
 
-def _judged(
+def _judgements(
     files: Sequence[tuple[Path, str | None]], topics: Sequence[Query], documents: Sequence[Document]
 ) -> dict[str, list[Judgement]]:
-    """Return the judgements by query; ids that stand in several languages are judged in all of them."""
+    """Return the judgements by query; an id that occurs in several languages is judged in all of them."""
     queries, pool = _by_published_id(topics), _by_published_id(documents)
     found: dict[str, list[Judgement]] = {}
     for path, tag in files:
@@ -97,8 +113,8 @@ def _judged(
             ):
                 if not known:
                     raise InputError(
-                        f"{what} {name!r} is judged and not among the {what}s; fetch the file that has it, "
-                        "or remove the judgement",
+                        f"{what} {name!r} is judged and not among the {what}s; fetch the file that "
+                        "contains it, or remove the judgement",
                         path=path,
                         line=judgement.line,
                     )
@@ -110,7 +126,7 @@ def _judged(
 
 
 def _files(folder: Path, stems: Sequence[str], what: str) -> list[tuple[Path, str | None]]:
-    """Return the files of the first of `stems` that there is, each with the language in its name."""
+    """Return the files of the first of `stems` that has any, each with the language in its name."""
     for stem in stems:
         found = []
         for path in sorted(folder.iterdir()):
@@ -121,15 +137,18 @@ def _files(folder: Path, stems: Sequence[str], what: str) -> list[tuple[Path, st
         if found:
             return found
     raise InputError(
-        f"it has no {what}; put them into a file such as {stems[0]}.jsonl or {stems[0]}.tsv", path=folder
+        f"this folder has no {what}; put them into a file such as {stems[0]}.jsonl or {stems[0]}.tsv",
+        path=folder,
     )
 
 
-def _qrels(folder: Path, split: str | None) -> list[tuple[Path, str | None]]:
+def _qrels_files(folder: Path, split: str | None) -> list[tuple[Path, str | None]]:
     inner = folder / "qrels"
     if not inner.is_dir():
         if split is not None:
-            raise InputError(f"it has no folder qrels, so there is no split {split!r}; drop it", path=folder)
+            raise InputError(
+                f"this folder has no folder qrels, so it has no split {split!r}; leave split out", path=folder
+            )
         return _files(folder, ("qrels",), "judgements")
     files = {
         path.name.removesuffix(".gz").rpartition(".")[0]: path
@@ -139,7 +158,7 @@ def _qrels(folder: Path, split: str | None) -> list[tuple[Path, str | None]]:
     chosen = split or ("test" if "test" in files else next(iter(files), "") if len(files) == 1 else "")
     if chosen not in files:
         raise InputError(
-            f"qrels has no {chosen or 'test'!r}; name a split, one of {', '.join(files) or 'none'}",
+            f"qrels has no {chosen or 'test'!r}; set split to one of {', '.join(files) or 'none'}",
             path=folder,
         )
     return [(files[chosen], None)]
@@ -157,20 +176,17 @@ def _pool(path: Path, tag: str | None, languages: Sequence[str]) -> Iterator[Doc
         yield Document(f"{code}:{text.id}", text.text, code)
 
 
-def _language(spoken: str | None, given: Sequence[str], setting: str, path: Path, line: int) -> str:
-    if spoken is None and len(given) == 1:
-        spoken = given[0]
-    if spoken is None:
+def _language(tag: str | None, given: Sequence[str], setting: str, path: Path, line: int) -> str:
+    if tag is None and len(given) == 1:
+        tag = given[0]
+    if tag is None:
         raise InputError(
-            f"its language is not said; call the file {path.name.partition('.')[0]}.<language>… or give "
-            f"one in {setting}",
+            f"its language is not given; call the file {path.name.partition('.')[0]}.<language>… or name one "
+            f"language in {setting}",
             path=path,
             line=line,
         )
-    try:
-        return language(spoken).code
-    except InputError as error:
-        raise InputError(str(error), path=path, line=line) from error
+    return language_code_at(tag, path, line)
 
 
 def _codes(languages: Sequence[str]) -> list[str]:
@@ -178,7 +194,7 @@ def _codes(languages: Sequence[str]) -> list[str]:
 
 
 def _by_published_id(texts: Sequence[Query] | Sequence[Document]) -> dict[str, list[str]]:
-    """Return the ids of the collection by published id; several languages may share one."""
+    """Return the ids of the collection by published id, which several languages may share."""
     found: dict[str, list[str]] = {}
     for text in texts:
         found.setdefault(text.id.partition(":")[2], []).append(text.id)
@@ -189,3 +205,77 @@ def _direction(queries: Sequence[str], pool: Sequence[str]) -> Direction:
     if list(pool) == ["en"]:
         return "xx-en"
     return "en-xx" if list(queries) == ["en"] and len(pool) == 1 else "xx-xx"
+
+
+def _load(config: CollectionConfig, seed: int) -> list[Collection]:
+    folder = find(config.folder)
+    return [load_folder(folder, config.split, config.languages, config.document_languages, config.pool_limit)]
+
+
+def _check(config: CollectionConfig) -> None:
+    if not config.path:
+        raise ValueError("a folder collection needs its path")
+
+
+# -- data in a folder --------------------------------------------------------------------------------
+
+_FILE_NAME = re.compile(rf"({'|'.join((*_DOCUMENTS, *_TOPICS, 'qrels'))})\b")
+_QRELS_LINE = re.compile(rb"\S+[ \t]+(0|Q0)[ \t]+\S+[ \t]+-?\d+\s*")
+
+
+def _count(folder: Path) -> Counts:
+    collection = load_folder(folder)
+    return {
+        "topics": Counter(query.language for query in collection.queries),
+        "documents": {"all": len(collection.documents)},
+    }
+
+
+def _recognise(folder: Path, names: Sequence[str], code: str | None) -> RecognisedData | None:
+    """Recognise a folder by the names of its files: documents, topics and judgements."""
+    files = [name for name in names if _FILE_NAME.match(name)]
+    if len({found[1] for name in files if (found := _FILE_NAME.match(name))}) < 3:
+        return None
+    try:
+        collection = load_folder(folder, languages=[code] if code else [])
+    except InputError as error:
+        if "language" in str(error) and not code:
+            raise InputError(f"{error} (--language here)") from error
+        raise
+    topics = Counter(query.language for query in collection.queries)
+    languages = {
+        one: LanguageFiles(files, "", {"topics": count, "documents": len(collection.documents)})
+        for one, count in topics.items()
+    }
+    return RecognisedData(
+        "a folder of documents, topics and judgements",
+        "collection",
+        READER.name,
+        folder,
+        languages,
+        left_out=len(names) - len(files),
+    )
+
+
+def _recognise_file(path: Path) -> RecognisedData | None:
+    with path.open("rb") as file:
+        lines = [line for line in file.readlines(1 << 16) if line.strip()][:100]
+    if len(lines) > 1 and all(_QRELS_LINE.fullmatch(line) for line in lines[:-1]):
+        raise InputError(
+            "these are relevance judgements; import the folder that also contains the topics and documents "
+            "(documents.*, topics.*, qrels.*)",
+            path=path,
+        )
+    return None
+
+
+READER = CollectionReader(
+    name="folder",
+    meaning="A folder of documents, topics and judgements in BEIR's or TREC's format.",
+    load=_load,
+    measures={_PROTOCOL: MEASURES},
+    optional_settings=("split", "document_languages", "pool_limit"),
+    check=_check,
+    pool="all",
+    layout=FolderLayout(recognise=_recognise, recognise_file=_recognise_file, general=True, count=_count),
+)

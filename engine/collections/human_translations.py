@@ -1,48 +1,48 @@
-"""Human translations of a collection's queries, where it has them: what translating queries can reach."""
+"""Human translations of a collection's queries: the upper bound for translating queries by a model."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
-from engine.config import CollectionConfig
 from engine.errors import InputError
 from engine.languages import same_language
 
-#: Collections whose topics are the same questions in every language.
-_PARALLEL = ("lareqa", "mlqa-r")
-#: Collections that pair every query with its translation.
-_PAIRED = ("bitext", "tatoeba")
+if TYPE_CHECKING:
+    from engine.config import CollectionConfig
 
 
 def human_translations(collection: Collection, config: CollectionConfig, target: str, seed: int) -> list[str]:
     """Return every query of `collection` in the language `target`, as people translated it.
 
-    XQuAD-R and MLQA-R put one question in several languages, so that of the same id is taken. Bitext and
-    Tatoeba pair a query with its translation, which is also the document to be found (spelled as the pool
-    has it): query and document are then equal, and retrieval fails only where two documents are.
+    Where the topics are the same questions in several languages, the translation is the query of the same
+    topic. Where each query has a sentence pair, the translation is also the document to find, as the pool
+    spells it: query and document are then equal, and retrieval fails only where two documents are equal.
 
     Parameters
     ----------
     collection : Collection
-        One that `config` loads.
+        One of the collections that `config` loads.
     config : CollectionConfig
-        Its configuration.
+        Its settings.
     target : str
         ISO 639 code.
     seed : int
-        The run's, with which the collection was loaded.
+        Seed of the run, with which the collection was loaded.
 
     Raises
     ------
     InputError
-        If the collection has no translations in that language.
+        If the collection has no translations into that language.
     """
     foreign = [query for query in collection.queries if not same_language(query.language, target)]
     if not foreign:
         return [query.text for query in collection.queries]
-    if config.name in _PARALLEL:
-        known = _questions(collection, config, target, seed)
-    elif config.name in _PAIRED and same_language(collection.document_language, target):
+    source = config.reader.translations
+    if source == "topics":
+        known = _same_topics(collection, config, target, seed)
+    elif source == "documents" and same_language(collection.document_language, target):
         texts = {document.id: document.text for document in collection.documents}
         known = {query.id: texts[next(iter(collection.judgements[query.id]))] for query in foreign}
     else:
@@ -53,10 +53,10 @@ def human_translations(collection: Collection, config: CollectionConfig, target:
     return [known.get(query.id, query.text) for query in collection.queries]
 
 
-def _questions(collection: Collection, config: CollectionConfig, target: str, seed: int) -> dict[str, str]:
-    """Return the same questions as a parallel collection has them in `target`, by the id of the query."""
+def _same_topics(collection: Collection, config: CollectionConfig, target: str, seed: int) -> dict[str, str]:
+    """Return the queries of the same topics in `target`, by the id of the foreign query."""
     plain = config.model_copy(update={"languages": [target], "limit": None, "label": None})
-    questions = {
+    translations = {
         query.id.partition(":")[2]: query.text
         for loaded in load_collections(plain, seed)
         for query in loaded.queries
@@ -65,10 +65,10 @@ def _questions(collection: Collection, config: CollectionConfig, target: str, se
     for query in collection.queries:
         topic = query.id.partition(":")[2]
         if not same_language(query.language, target):
-            if topic not in questions:
+            if topic not in translations:
                 raise InputError(
-                    f"the collection {collection.name!r} has question {topic!r} in {query.language!r} and "
-                    f"not in {target!r}, so there is no gold translation of it; leave that language out"
+                    f"the collection {collection.name!r} has query {topic!r} in {query.language!r} but not "
+                    f"in {target!r}, so it has no human translation; leave that language out"
                 )
-            known[query.id] = questions[topic]
+            known[query.id] = translations[topic]
     return known

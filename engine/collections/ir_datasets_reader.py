@@ -1,78 +1,133 @@
-"""Collections that the library ir_datasets reads: the families, and any data set by its id.
+"""Reading collections with the library ir_datasets: families of data sets, or any data set by its id.
 
-ir_datasets keeps its files in its own home, ``$IR_DATASETS_HOME`` or ``~/.ir_datasets``, and fetches what
-is missing there. It is read without the document stores it may have built, since those are pickles.
+`engine.collections.ir_datasets_families` describes the families. ir_datasets keeps its files in its own home,
+``$IR_DATASETS_HOME`` or ``~/.ir_datasets``, and fetches what is missing there. Document stores that it may
+have built there are not used, because they are pickles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.collections.base import Collection, Direction, Document, Query, language_code
 from engine.collections.build import CollectionFacts, build_collection
-from engine.collections.ir_datasets_families import FAMILIES, Family
 from engine.collections.trec import Judgement
 from engine.errors import InputError, nearest
+from engine.extensions.collections import CollectionReader
 from engine.languages import language
 
-_ANY = ("nDCG@10", "AP", "RR", "R@100", "Judged@10")
+if TYPE_CHECKING:
+    from engine.config import CollectionConfig
+
+_MEASURES = ("nDCG@10", "AP", "RR", "R@100", "Judged@10")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A collection that consists of several data sets of ir_datasets, and its protocol.
+
+    Attributes
+    ----------
+    name : str
+        Its name, which is also that of its protocol.
+    dataset : str
+        Id of the queries and judgements, with ``{query}``, ``{document}`` and ``{split}``.
+    documents : str
+        Id of the documents, with ``{document}``.
+    query_languages : tuple of str
+        Languages of the queries; empty if the queries are in the language of the documents.
+    document_languages : tuple of str
+        Languages of the documents that are used when none are named; empty if some have to be named.
+    splits : tuple of str
+        Its splits; the first one is the default.
+    measures : tuple of str
+        Its measures, as ir-measures spells them.
+    licence : str
+        Its terms.
+    spelling : mapping
+        Codes that ir_datasets spells otherwise, by ours.
+    instead : mapping
+        Ids to use instead of those that the templates give.
+    one_pool : bool
+        Whether its protocol searches the documents of all languages in one pool.
+    shared_topics : bool
+        Whether topics with the same id in several languages are translations of each other.
+    """
+
+    name: str
+    dataset: str
+    documents: str
+    query_languages: tuple[str, ...] = ()
+    document_languages: tuple[str, ...] = ()
+    splits: tuple[str, ...]
+    measures: tuple[str, ...]
+    licence: str
+    spelling: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
+    one_pool: bool = False
+    shared_topics: bool = True
 
 
 def load_family(
-    name: str,
+    family: Family,
     languages: Sequence[str] = (),
     document_languages: Sequence[str] = (),
     split: str | None = None,
     pool: Literal["all", "own"] = "all",
     pool_limit: int | None = None,
 ) -> list[Collection]:
-    """Read one of `FAMILIES`.
+    """Read the collections of a family.
 
     Parameters
     ----------
-    name : str
+    family : Family
     languages : sequence of str
-        Of the queries; none takes the family's own. With NeuCLIR and HC4 a document language takes the
-        topics' human translation into it.
+        Languages of the queries; empty takes those of the family. In NeuCLIR and HC4 the language of the
+        documents selects the human translation of the topics into it.
     document_languages : sequence of str
-        None takes the family's own, which are the queries' where it has no others.
+        Empty takes those of the family, or the languages of the queries if it has no others.
     split : str, optional
-        None takes the family's first.
+        Without it, the first split of the family.
     pool : {"all", "own"}
-        Where the protocol puts all languages of documents into one pool, whether to do so.
+        Whether to search the documents of all languages in one pool, if the protocol does so.
     pool_limit : int, optional
         As in `build_collection`, for each pool.
 
     Returns
     -------
     list of Collection
-        One for each pool: every pair of languages, or every language of queries with one pool of documents.
+        One for each pool: one for every pair of languages, or one for every language of queries if all its
+        documents form one pool.
 
     Raises
     ------
     InputError
-        If a language or split is not the family's, or ir_datasets cannot read or fetch a file.
+        If the family has no such language or split, or ir_datasets cannot read or fetch a file.
     """
-    family = FAMILIES[name]
     chosen = split or family.splits[0]
     if chosen not in family.splits:
-        has = f"; it has {', '.join(family.splits)}"
-        raise InputError(f"{name} has no split {chosen!r}{nearest(chosen, family.splits)}{has}")
-    asked, targets = _codes(languages), _codes(document_languages)
-    if family.queries:
-        asked, targets = asked or list(family.queries), targets or list(family.pool)
-        if not targets:
-            raise InputError(f"{name} has all pairs of languages; name some in document_languages")
-        pairs = [(query, targets) for query in asked]
+        raise InputError(
+            f"{family.name} has no split {chosen!r}{nearest(chosen, family.splits)}; "
+            f"it has {', '.join(family.splits)}"
+        )
+    query_codes, document_codes = _codes(languages), _codes(document_languages)
+    if family.query_languages:
+        query_codes = query_codes or list(family.query_languages)
+        document_codes = document_codes or list(family.document_languages)
+        if not document_codes:
+            raise InputError(f"{family.name} has all pairs of languages; name some in document_languages")
+        pairs = [(query, document_codes) for query in query_codes]
     else:
-        # Queries are in the documents' language, unless other documents are asked for.
-        pairs = [(query, targets or [query]) for query in asked or targets or family.pool]
-    together = family.pools_together and pool == "all"
+        # Queries are in the language of the documents, unless other documents are asked for.
+        codes = query_codes or document_codes or family.document_languages
+        pairs = [(query, document_codes or [query]) for query in codes]
+    one_pool = family.one_pool and pool == "all"
     return [
-        _collection(name, family, query, group, chosen, pool_limit)
-        for query, group_of in pairs
-        for group in ([group_of] if together else [[target] for target in group_of])
+        _collection(family, query, group, chosen, pool_limit)
+        for query, documents in pairs
+        for group in ([documents] if one_pool else [[document] for document in documents])
     ]
 
 
@@ -82,40 +137,48 @@ def load_dataset(
     document_languages: Sequence[str] = (),
     pool_limit: int | None = None,
 ) -> Collection:
-    """Read any dataset of ir_datasets that has documents, queries and judgements, by its id.
+    """Read any data set of ir_datasets that has documents, queries and judgements.
 
     Parameters
     ----------
     dataset : str
-        Such as ``beir/scifact/test``.
+        Its id, such as ``beir/scifact/test``.
     languages, document_languages : sequence of str
-        The language of the queries and of the documents, where ir_datasets does not say it.
+        The language of the queries and that of the documents, if ir_datasets does not give it.
     pool_limit : int, optional
         As in `build_collection`.
 
     Raises
     ------
     InputError
-        If there is no such dataset, it lacks one of the three, a language is unknown, or a file cannot be
-        read or fetched.
+        If there is no such data set, it lacks documents, queries or judgements, a language is not known, or a
+        file cannot be read or fetched.
     """
     opened = _open(dataset)
     if not (opened.has_docs() and opened.has_queries() and opened.has_qrels()):
         raise InputError(
             f"ir_datasets' {dataset!r} has no documents, queries or judgements; name a split of it"
         )
-    query = _said(languages, opened.queries_lang(), "languages", dataset)
-    document = _said(document_languages, opened.docs_lang(), "document_languages", dataset)
+    query = _one_language(languages, opened.queries_lang(), "languages", dataset)
+    document = _one_language(document_languages, opened.docs_lang(), "document_languages", dataset)
     family = Family(
-        dataset, dataset, (query,), (document,), ("all",), _ANY, "ir-datasets.com names its terms"
+        name=READER.name,
+        dataset=dataset,
+        documents=dataset,
+        query_languages=(query,),
+        document_languages=(document,),
+        splits=("all",),
+        measures=_MEASURES,
+        licence="ir-datasets.com names its terms",
     )
-    return _collection("ir-datasets", family, query, [document], "all", pool_limit)
+    return _collection(family, query, [document], "all", pool_limit)
 
 
 def _collection(
-    name: str, family: Family, query: str, targets: Sequence[str], split: str, pool_limit: int | None
+    family: Family, query: str, targets: Sequence[str], split: str, pool_limit: int | None
 ) -> Collection:
-    """Read the queries of one language and one pool of documents."""
+    """Read the collection of one query language and one pool of documents."""
+    name = family.name
     label = targets[0] if len(targets) == 1 else "all"
     direction: Direction = (
         "xx-en" if label == "en" else "en-xx" if (query == "en" and label != "all") else "xx-xx"
@@ -161,11 +224,11 @@ def _collection(
         strict=False,
         notes=notes,
     )
-    return collection.noted(_published(counted))
+    return collection.with_notes(_count_notes(counted))
 
 
 def _topics(dataset: str, query: str, target: str) -> Iterator[tuple[str, str]]:
-    """Yield the ids and texts of topics; news topics in the documents' language are their translations."""
+    """Yield the ids and texts of topics, translated by people if they are in the documents' language."""
     for record in _records(dataset, "queries"):
         translated = query == target and query != "en" and hasattr(record, "ht_title")
         yield record.query_id, str(record.ht_title if translated else record.default_text()).strip()
@@ -178,7 +241,7 @@ def _judgements(dataset: str, target: str) -> Iterator[Judgement]:
         if key in grades:
             if grades[key] != record.relevance:
                 raise InputError(
-                    f"ir_datasets' {dataset} judges document {key[1]!r} twice for topic {key[0]!r}, as "
+                    f"ir_datasets' {dataset} judges document {key[1]!r} twice for topic {key[0]!r}, with "
                     f"{grades[key]} and {record.relevance}; fetch its files again"
                 )
             continue
@@ -187,7 +250,7 @@ def _judgements(dataset: str, target: str) -> Iterator[Judgement]:
 
 
 def _documents(dataset: str, target: str, counted: dict[str, int]) -> Iterator[Document]:
-    """Yield the documents and keep their number in `counted`."""
+    """Yield the documents of a data set and count them in `counted`."""
     counted[dataset] = 0
     for record in _records(dataset, "docs"):
         counted[dataset] += 1
@@ -195,13 +258,13 @@ def _documents(dataset: str, target: str, counted: dict[str, int]) -> Iterator[D
 
 
 def _records(dataset: str, what: Literal["queries", "qrels", "docs"]) -> Iterator[Any]:
-    """Yield records of a dataset; whatever ir_datasets says is wrong becomes one sentence."""
+    """Yield the records of a data set. Any error of ir_datasets becomes an InputError of one sentence."""
     count = 0
     try:
         if what == "docs":
             handler = _open(dataset).docs_handler()
-            # The function behind the decorator reads the files even where a document store was built: that
-            # is made of pickles, and who may write it may run code here.
+            # The undecorated function reads the files even if a document store was built. The store consists
+            # of pickles, and whoever can write them could run code here.
             iterate = type(handler).docs_iter
             records = getattr(iterate, "__wrapped__", iterate)(handler)
         else:
@@ -211,7 +274,7 @@ def _records(dataset: str, what: Literal["queries", "qrels", "docs"]) -> Iterato
             yield record
     except InputError:
         raise
-    except Exception as error:  # the library and its downloads raise exceptions of many kinds
+    except Exception as error:  # the library and its downloads raise many types of exceptions
         after = f" after {count:,} {what}" if count else ""
         raise InputError(f"ir_datasets cannot read {dataset}{after}{_why(error)}") from error
 
@@ -224,7 +287,7 @@ def _open(dataset: str) -> Any:
     except KeyError:
         known = [name for name in ir_datasets.registry if name.partition("/")[0] == dataset.partition("/")[0]]
         raise InputError(f"ir_datasets has no {dataset!r}{nearest(dataset, known)}") from None
-    except Exception as error:  # CLIRMatrix fetches a list of its files first
+    except Exception as error:  # opening CLIRMatrix fetches a list of its files
         raise InputError(f"ir_datasets cannot open {dataset}{_why(error)}") from error
 
 
@@ -238,8 +301,8 @@ def _exists(dataset: str) -> bool:
     return True
 
 
-def _published(counted: Mapping[str, int]) -> list[str]:
-    """Return a note for each dataset with another number of documents than ir_datasets knows of."""
+def _count_notes(counted: Mapping[str, int]) -> list[str]:
+    """Return a note for each data set whose number of documents is not the published one."""
     notes = []
     for dataset, count in counted.items():
         expected = published_documents(dataset)
@@ -249,9 +312,9 @@ def _published(counted: Mapping[str, int]) -> list[str]:
 
 
 def published_documents(dataset: str) -> int | None:
-    """Return how many documents a dataset of ir_datasets was published with, None where it does not say."""
+    """Return the published number of documents of a data set; None if ir_datasets does not give it."""
     if dataset.startswith("clirmatrix/"):
-        return None  # these are on a server, not in the package
+        return None  # its counts are on a server and not in the package
     metadata = _open(dataset).metadata()
     count = metadata.get("docs", {}).get("count")
     return None if count is None else int(count)
@@ -261,8 +324,8 @@ def _why(error: Exception) -> str:
     from ir_datasets.util import home_path
 
     address = getattr(getattr(error, "request", None), "url", None)
-    said = f"it gets nothing from {address}" if address else f"{type(error).__name__}: {error}"
-    text = " ".join(said.split())[:240]
+    reason = f"it gets nothing from {address}" if address else f"{type(error).__name__}: {error}"
+    text = " ".join(reason.split())[:240]
     return f" ({text}); it keeps its files in {home_path()} and what it cannot fetch must be put there"
 
 
@@ -270,7 +333,27 @@ def _codes(languages: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(language_code(code) for code in languages))
 
 
-def _said(given: Sequence[str], known: str | None, setting: str, dataset: str) -> str:
+def _one_language(given: Sequence[str], known: str | None, setting: str, dataset: str) -> str:
     if len(given) > 1 or (not given and known is None):
         raise InputError(f"name the one language of {dataset} in {setting}")
     return language(given[0]).code if given else language_code(str(known))
+
+
+def _load(config: CollectionConfig, seed: int) -> list[Collection]:
+    dataset = str(config.dataset)
+    return [load_dataset(dataset, config.languages, config.document_languages, config.pool_limit)]
+
+
+def _check(config: CollectionConfig) -> None:
+    if not config.dataset:
+        raise ValueError("an ir-datasets collection needs the id of a data set in dataset")
+
+
+READER = CollectionReader(
+    name="ir-datasets",
+    meaning="Any data set of the library ir_datasets with documents, queries and judgements.",
+    load=_load,
+    measures={"ir-datasets": _MEASURES},
+    optional_settings=("dataset", "document_languages", "pool_limit"),
+    check=_check,
+)

@@ -1,4 +1,4 @@
-"""Topics, judgements and documents in the formats that TREC, MS MARCO and BEIR made common."""
+"""Topics, judgements and documents in the formats of TREC, MS MARCO and BEIR."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.collections.text_files import read_numbered, read_objects, read_rows, text_of
+from engine.bitext.files import numbered_lines, numbered_objects
+from engine.collections.text_files import read_rows, text_of
 from engine.errors import InputError
 
 #: Names of a record's id and text in published JSON Lines files.
 _ID = ("_id", "id", "docid", "doc_id", "query_id", "qid")
 _TEXT = ("text", "contents", "query")
 
-#: Elements of a TREC document that are read, or end what is read; others are marks inside a text.
+#: Elements of a TREC document that are read, or that end an element; other tags are markup inside a text.
 _FIELDS = ("docno", "title", "headline", "text", "date", "docid")
 
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)[^>]*>")
 
 
 class Text(NamedTuple):
-    """A topic or document: its published id, text, language where the file says one, and its line."""
+    """A topic or document: its published id, its text, its language if the file gives one, and its line."""
 
     id: str
     text: str
@@ -30,7 +31,7 @@ class Text(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The grade of a document for a topic, and the file and line that say so."""
+    """The grade of a document for a topic, and the file and line of the judgement."""
 
     topic: str
     document: str
@@ -42,12 +43,12 @@ class Judgement(NamedTuple):
 def read_topics(path: Path) -> Iterator[Text]:
     """Yield the topics of a file: ``id<TAB>text`` lines, JSON objects (``.jsonl``), or TREC's ``<top>``.
 
-    Of a TREC topic the title is the query.
+    The query of a TREC topic is its title.
 
     Raises
     ------
     InputError
-        If the file is none of these, or an id comes twice.
+        If the file has another format, or an id occurs twice.
     """
     return _unique(_texts(path, "top"), path, "topic")
 
@@ -55,27 +56,27 @@ def read_topics(path: Path) -> Iterator[Text]:
 def read_documents(path: Path) -> Iterator[Text]:
     """Yield the documents of a file: ``id<TAB>text`` lines, JSON objects (``.jsonl``), or TREC's ``<DOC>``.
 
-    A title stands in front of the text, a space between them.
+    The text of a document with a title is the title, a space and the text.
 
     Raises
     ------
     InputError
-        If the file is none of these, or an id comes twice.
+        If the file has another format, or an id occurs twice.
     """
     return _unique(_texts(path, "doc"), path, "document")
 
 
 def read_judgements(path: Path) -> list[Judgement]:
-    """Read judgements: TREC's ``topic 0 document grade``, or ``topic document grade``, BEIR's header or none.
+    """Read judgements: ``topic 0 document grade`` as in TREC, or ``topic document grade``, header or not.
 
     Raises
     ------
     InputError
-        If a line has other columns, a grade is no whole number, or a document is judged twice for one topic,
-        which trec_eval refuses too.
+        If a line has other columns, a grade is not a whole number, or a document is judged twice for one
+        topic, which trec_eval refuses too.
     """
     found: dict[tuple[str, str], Judgement] = {}
-    for number, line in read_numbered(path):
+    for number, line in numbered_lines(path, blank=False):
         cells = line.split("\t") if "\t" in line else line.split()
         cells = [cell.strip() for cell in cells]
         if len(cells) not in (3, 4) or not all(cells):
@@ -89,28 +90,28 @@ def read_judgements(path: Path) -> list[Judgement]:
             continue
         if not re.fullmatch(r"[+-]?[0-9]{1,9}", grade):
             raise InputError(
-                f"{grade[:40]!r} is no grade; it should be a whole number", path=path, line=number
+                f"{grade[:40]!r} is not a grade; it should be a whole number", path=path, line=number
             )
         if (before := found.get((topic, document))) is not None:
             raise InputError(
                 f"document {document!r} is judged twice for topic {topic!r}, first in line {before.line}; "
-                "remove one, as trec_eval asks too",
+                "remove one, as trec_eval requires too",
                 path=path,
                 line=number,
             )
         found[topic, document] = Judgement(topic, document, int(grade), path, number)
     if not found:
-        raise InputError("it holds no judgement; fetch the file again", path=path)
+        raise InputError("it contains no judgement; fetch the file again", path=path)
     return list(found.values())
 
 
 def _texts(path: Path, tag: str) -> Iterator[Text]:
     names = path.name.removesuffix(".gz")
     if names.endswith((".jsonl", ".json")):
-        for number, record in read_objects(path):
+        for number, record in numbered_objects(path):
             yield _from_record(record, path, number)
         return
-    lines = read_numbered(path)
+    lines = numbered_lines(path, blank=False)
     first = next(lines, None)
     if first is not None and first[1].lstrip().casefold().startswith(f"<{tag}>"):
         yield from _tagged(path, tag)
@@ -123,15 +124,15 @@ def _from_record(record: dict[str, Any], path: Path, number: int) -> Text:
     name = text_of(record, _ID, path, number).strip()
     text = text_of(record, _TEXT, path, number)
     title = text_of(record, ("title",), path, number) if record.get("title") is not None else ""
-    spoken = text_of(record, ("language",), path, number) if record.get("language") is not None else None
-    return Text(name, f"{title} {text}".strip(), spoken, number)
+    tag = text_of(record, ("language",), path, number) if record.get("language") is not None else None
+    return Text(name, f"{title} {text}".strip(), tag, number)
 
 
 def _tagged(path: Path, tag: str) -> Iterator[Text]:
-    """Yield TREC's tagged texts; an element without an end tag lasts until the next tag."""
+    """Yield TREC's tagged texts; an element without an end tag ends at the next tag."""
     start, current = 0, ""
     fields: dict[str, str] = {}
-    for number, line in read_numbered(path):
+    for number, line in numbered_lines(path, blank=False):
         place = 0
         for found in [*_TAG.finditer(line), None]:
             if current:
@@ -156,7 +157,7 @@ def _tagged(path: Path, tag: str) -> Iterator[Text]:
             elif start and (tag == "top" or name in _FIELDS):
                 current = "" if closing else name
     if start:
-        raise InputError(f"this <{tag}> has no </{tag}>; the file is cut short", path=path, line=start)
+        raise InputError(f"this <{tag}> has no </{tag}>; the file is incomplete", path=path, line=start)
 
 
 def _from_fields(fields: dict[str, str], path: Path, line: int) -> Text:
@@ -175,11 +176,11 @@ def _unique(texts: Iterator[Text], path: Path, kind: str) -> Iterator[Text]:
             raise InputError(f"this {kind} has no id", path=path, line=text.line)
         if text.id in lines:
             raise InputError(
-                f"{kind} {text.id!r} comes twice, first in line {lines[text.id]}; remove one",
+                f"{kind} {text.id!r} occurs twice, first in line {lines[text.id]}; remove one",
                 path=path,
                 line=text.line,
             )
         lines[text.id] = text.line
         yield text
     if not lines:
-        raise InputError(f"it holds no {kind}; fetch the file again", path=path)
+        raise InputError(f"it contains no {kind}; fetch the file again", path=path)

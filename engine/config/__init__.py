@@ -8,9 +8,7 @@ keys are refused with the nearest spelling.
 from engine.config.base import Fraction, RunHeader, Settings
 from engine.config.bitext import BitextConfig
 from engine.config.collections import (
-    COLLECTIONS_WITH,
     CollectionConfig,
-    CollectionName,
 )
 from engine.config.cross_encoder import CrossEncoderConfig
 from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
@@ -35,10 +33,8 @@ from engine.config.teacher import QuestionSource, TeacherConfig
 from engine.config.translation import TranslationConfig
 
 __all__ = [
-    "COLLECTIONS_WITH",
     "BitextConfig",
     "CollectionConfig",
-    "CollectionName",
     "CrossEncoderConfig",
     "DistilConfig",
     "EncoderConfig",

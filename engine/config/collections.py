@@ -1,104 +1,132 @@
-"""Settings of a collection."""
+"""Settings of a collection to evaluate on."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, core_schema
 
 from engine.config.base import Settings
 from engine.config.bitext import BitextConfig
-
-CollectionName = Literal[
-    "bitext",
-    "lareqa",
-    "mlqa-r",
-    "tatoeba",
-    "mewsli-x",
-    "mmarco",
-    "miracl",
-    "bi-139",
-    "multi-8",
-    "wikiclir",
-    "ciral",
-    "africlirmatrix",
-    "neuclir",
-    "hc4",
-    "folder",
-    "ir-datasets",
-]
-
-_POOLED = ("mewsli-x", "mmarco", "bi-139", "multi-8", "wikiclir", "ciral", "africlirmatrix", "neuclir", "hc4")
-
-#: Settings that only some collections have.
-COLLECTIONS_WITH: dict[str, tuple[str, ...]] = {
-    "dataset": ("ir-datasets",),
-    "split": ("mewsli-x", "miracl", "bi-139", "multi-8", "ciral", "neuclir", "hc4", "folder"),
-    "document_languages": (*_POOLED, "lareqa", "mlqa-r", "folder", "ir-datasets"),
-    "pool_limit": (*_POOLED, "miracl", "folder", "ir-datasets"),
-    "mining": ("bitext", "tatoeba"),
-}
+from engine.extensions.collections import COLLECTIONS, OPTIONAL_SETTINGS, CollectionReader
+from engine.registry import OneOf
 
 
 class CollectionConfig(Settings):
     """One collection to evaluate on."""
 
-    name: CollectionName
-    """Bitext retrieval on sources named in `bitext`, a benchmark, a ``folder`` of one's own in BEIR's or
-    TREC's shape, or any dataset that the library ir_datasets reads."""
+    # Keys that are no fields are settings of the collection's own, or errors: see `_check_own_settings`.
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[str, OneOf(COLLECTIONS)]
+    """Bitext retrieval on the sources in `bitext`, a benchmark, a ``folder`` with files in BEIR's or TREC's
+    format, or any data set that the library ir_datasets reads."""
     path: str | None = None
-    """Its folder; none takes that of its name in the data home (``xquad-r`` for LAReQA)."""
+    """Its folder; without it, the collection's own folder in the data home."""
     dataset: str | None = None
-    """Id of ir_datasets, such as ``beir/scifact/test``, when `name` is ``ir-datasets``."""
+    """Id of a data set of ir_datasets, such as ``beir/scifact/test``, when `name` is ``ir-datasets``."""
     split: str | None = None
-    """Which of the collection's parts asks, such as ``dev``; none takes the one that papers report."""
+    """Which part of the collection the queries come from, such as ``dev``; without it, the part that papers
+    report."""
     languages: list[str] = Field(default_factory=list)
     """Query languages; empty takes all that the collection has. Tatoeba's (of the side that is not English)
-    may be ``xtreme`` (36), ``xtreme-r`` (41) or ``all`` (112) together."""
+    may be the sets ``xtreme`` (36), ``xtreme-r`` (41) or ``all`` (112)."""
     document_languages: list[str] = Field(default_factory=list)
-    """Document languages, of collections that have several; empty takes the collection's own."""
+    """Document languages, for collections that have several; empty takes the collection's own."""
     bitext: list[BitextConfig] = Field(default_factory=list)
-    """The pairs of a bitext collection: queries on one side, their translations relevant."""
+    """The sentence pairs of a bitext collection: one side gives the queries, their translations are
+    relevant."""
     distractors: list[str] = Field(default_factory=list)
-    """English sentences that join the pool: files of one a line, or Tatoeba's folder."""
+    """English sentences to add to the pool: files with one sentence a line, or Tatoeba's folder."""
     distractor_bitext: list[BitextConfig] = Field(default_factory=list)
-    """Bitext sources whose English sides join the pool (of direction xx-en)."""
+    """Bitext sources whose English sides are added to the pool (direction xx-en only)."""
     upper_line: bool = False
-    """Also ask for bitext's English sentences in English, as another collection: what transfer can reach."""
+    """Also query a bitext collection with its English sentences, as a further collection: an upper bound of
+    cross-lingual transfer."""
     pool: Literal["all", "own"] = "all"
-    """One pool of all document languages (LAReQA, MLQA-R, MULTI-8, NeuCLIR), or one for each alone."""
+    """Whether the documents of all languages form one pool, where the protocol of the collection says so, or
+    each language has a pool of its own."""
     pool_limit: int | None = Field(None, ge=0)
-    """Search the judged documents and at most this many others, drawn by hash, to fit a small machine;
-    figures then compare with no other pool's (recorded with the scores)."""
+    """Search the judged documents and at most this many others, chosen by a hash, to fit a small machine.
+    Scores on such a pool cannot be compared with those on another one (recorded with the scores)."""
     context: bool = False
-    """Encode LAReQA's sentences with their paragraph behind them, as XTREME does (slower)."""
+    """Encode LAReQA's sentences together with their paragraph, as XTREME does (slower)."""
     label: str | None = None
-    """Name under which the scores are stored; none takes `name`."""
+    """Name under which the scores are stored; without it, `name`."""
     directions: list[Literal["xx-en", "en-xx"]] = ["xx-en"]
     """Retrieval directions of bitext and Tatoeba."""
     mining: bool = False
-    """Also mine the pairs of bitext and Tatoeba out of all sentences: F1 with margin scores, as LASER does,
-    and of nearest neighbours, as MTEB does (searches once more)."""
+    """Also mine the sentence pairs of bitext and Tatoeba from all sentences: F1 with margin scores, as LASER
+    does, and of nearest neighbours, as MTEB does (searches once more)."""
     limit: int | None = Field(None, ge=1)
     """Use only the first queries of each language (a quick look; recorded with the scores)."""
 
+    @property
+    def reader(self) -> CollectionReader:
+        """The collection that `name` chooses."""
+        return COLLECTIONS[self.name]
+
+    @property
+    def folder(self) -> str:
+        """Its folder: `path`, or the collection's own folder in the data home."""
+        return self.path or self.reader.folder or self.name
+
+    @property
+    def own_settings(self) -> BaseModel:
+        """The settings that only this collection has, as its own settings model.
+
+        Raises
+        ------
+        TypeError
+            If the collection declares no settings model.
+        """
+        if self.reader.settings is None:
+            raise TypeError(f"the collection {self.name!r} declares no settings of its own")
+        return self.reader.settings.model_validate(self.model_extra or {})
+
     @model_validator(mode="after")
-    def _pairs(self) -> Self:
-        if self.name == "bitext" and not self.bitext:
-            raise ValueError("a bitext collection needs at least one [[bitext]] source")
-        if self.pool == "own" and self.document_languages and self.name in ("lareqa", "mlqa-r"):
-            raise ValueError("with pool = 'own' each language searches its own; leave out document_languages")
-        if self.name == "folder" and not self.path:
-            raise ValueError("a folder collection needs its path")
-        if self.name == "ir-datasets" and not self.dataset:
-            raise ValueError("an ir-datasets collection needs the dataset's id")
-        for setting, value in (
-            ("dataset", self.dataset),
-            ("split", self.split),
-            ("document_languages", self.document_languages),
-            ("pool_limit", self.pool_limit),
-            ("mining", self.mining or None),
-        ):
-            if value not in (None, []) and self.name not in COLLECTIONS_WITH[setting]:
+    def _check_own_settings(self) -> Self:
+        given = self.model_extra or {}
+        model = self.reader.settings
+        unknown = [name for name in given if model is None or name not in model.model_fields]
+        if unknown:
+            raise ValidationError.from_exception_data(
+                type(self).__name__,
+                [
+                    InitErrorDetails(type="extra_forbidden", loc=(name,), input=given[name])
+                    for name in unknown
+                ],
+            )
+        if model is not None:
+            # Defaults are recorded with the run like those of all other settings.
+            self.__pydantic_extra__ = model.model_validate(given).model_dump()
+        return self
+
+    @model_validator(mode="after")
+    def _check_collection(self) -> Self:
+        if self.reader.check is not None:
+            self.reader.check(self)
+        for setting in OPTIONAL_SETTINGS:
+            value = getattr(self, setting)
+            given = value is not None and value is not False and value != []
+            if given and setting not in self.reader.optional_settings:
                 raise ValueError(f"the collection {self.name!r} has no {setting}; leave it out")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        made = handler(schema)
+        own = handler.resolve_ref_schema(made)
+        own["additionalProperties"] = False
+        for reader in COLLECTIONS.values():
+            if reader.settings is None:
+                continue
+            settings = handler.resolve_ref_schema(handler(reader.settings.__pydantic_core_schema__))
+            for name, entry in settings.get("properties", {}).items():
+                entry = {**entry, "description": f"{reader.name}: {entry.get('description', name)}"}
+                before = own["properties"].get(name)
+                own["properties"][name] = entry if before is None else {"anyOf": [before, entry]}
+        return made

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from engine.config.base import RunHeader
 from engine.config.bitext import BitextConfig
 from engine.config.collections import CollectionConfig
-from engine.config.distillation import LossConfig, TrainingConfig, TransportConfig
+from engine.config.distillation import CurrentLosses, LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
 from engine.config.inputs import ANY_BITEXT, ANY_COLLECTION, bitext_inputs, checkpoint_input, encoder_inputs
 from engine.config.translation import GOLD, TranslationConfig
+from engine.extensions.losses import LOSSES
 from engine.extensions.runs import Input, RunKind, TrainedEncoder
+from engine.extensions.transport import SOLVERS
 
 
 class RunConfig(RunHeader):
@@ -41,7 +43,9 @@ class DistilConfig(RunConfig):
     """The student query encoder; none starts from the teacher."""
     bitext: list[BitextConfig] = Field(min_length=1)
     """Sentence pairs to learn from."""
-    loss: LossConfig = Field(default_factory=lambda: LossConfig(transport=1.0))
+    loss: Annotated[LossConfig, CurrentLosses()] = Field(
+        default_factory=lambda: LossConfig.model_validate({"transport": 1.0})
+    )
     """What is minimised."""
     transport: TransportConfig = Field(default_factory=TransportConfig)
     """The transport problem inside the loss."""
@@ -51,31 +55,22 @@ class DistilConfig(RunConfig):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse settings that contradict each other before anything is loaded."""
-        transport, loss, training = self.transport, self.loss, self.training
-        if transport.marginals == "learned" and not (
-            transport.solver == "sinkhorn" and loss.transport_contrast
+        training = self.training
+        self._check_masses()
+        self._check_annealing()
+        used = [entry for name, entry in LOSSES.items() if self.loss.weight(name)]
+        if (
+            training.batch_size == 1
+            and not self.loss.negatives
+            and any(entry.compares == "batches" for entry in used)
         ):
-            raise ValueError(
-                "transport.marginals = 'learned' needs the solver 'sinkhorn', which alone gives masses a "
-                "gradient, and a weight of loss.transport_contrast, which trains them"
-            )
-        if transport.anneal_from is not None and transport.solver != "sinkhorn":
-            raise ValueError(
-                f"transport.anneal_from belongs to the solver 'sinkhorn'; leave it out with "
-                f"'{transport.solver}'"
-            )
-        if transport.anneal_from is not None and transport.anneal_from < transport.epsilon:
-            raise ValueError(
-                f"transport.anneal_from must be at least transport.epsilon ({transport.epsilon:g}), "
-                f"not {transport.anneal_from:g}"
-            )
-        if any(loss.of_batches()) and training.batch_size == 1 and not loss.negatives:
             raise ValueError(
                 "a contrast needs several sentences to compare, so raise training.batch_size above 1 or set "
                 "loss.negatives"
             )
-        if transport.layers and not loss.transport:
-            raise ValueError("transport.layers belongs to loss.transport, which has weight 0; leave it out")
+        if self.transport.layers and not any(entry.layers for entry in used):
+            able = _either(f"loss.{name}" for name, entry in LOSSES.items() if entry.layers)
+            raise ValueError(f"transport.layers belongs to {able}, which has weight 0; leave it out")
         if training.anchor and any(source.one_language for source in self.bitext):
             raise ValueError(
                 "training.anchor puts English on both sides, as a source in one language does; set it to 0"
@@ -86,6 +81,38 @@ class DistilConfig(RunConfig):
                 "evaluation.documents = 'teacher' never asks it for; set that to 'student'"
             )
         return self
+
+    def _check_masses(self) -> None:
+        """Refuse masses that nothing trains."""
+        solvers = [name for name, entry in SOLVERS.items() if entry.mass_gradient]
+        losses = [name for name, entry in LOSSES.items() if entry.trains_masses]
+        trained = self.transport.solver in solvers and any(self.loss.weight(name) for name in losses)
+        if self.transport.needs("mass_head") and not trained:
+            raise ValueError(
+                f"transport.marginals = '{self.transport.marginals}' needs the solver "
+                f"{_either(map(repr, solvers))}, which gives masses a gradient, and a weight of "
+                f"{_either(f'loss.{name}' for name in losses)}, which trains them"
+            )
+
+    def _check_annealing(self) -> None:
+        """Refuse annealing with a solver that has none, or in the wrong direction."""
+        transport = self.transport
+        if transport.anneal_from is None:
+            return
+        if "anneal_from" not in SOLVERS[transport.solver].settings:
+            able = _either(repr(name) for name, entry in SOLVERS.items() if "anneal_from" in entry.settings)
+            raise ValueError(
+                f"transport.anneal_from belongs to the solver {able}; leave it out with '{transport.solver}'"
+            )
+        if transport.anneal_from < transport.epsilon:
+            raise ValueError(
+                f"transport.anneal_from must be at least transport.epsilon ({transport.epsilon:g}), "
+                f"not {transport.anneal_from:g}"
+            )
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(names)
 
 
 def _distilled(config: DistilConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:

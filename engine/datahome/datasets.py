@@ -1,4 +1,4 @@
-"""Which data is at hand: what is published, what people imported, and what installed packages carry."""
+"""The data sets that are known: published ones, imported ones, and catalogues in installed packages."""
 
 from __future__ import annotations
 
@@ -12,102 +12,86 @@ from engine.bitext.drops import Drops
 from engine.bitext.files import find
 from engine.bitext.reader import open_bitext
 from engine.datahome.manifest import MANIFEST, Manifest, manifests
-from engine.datahome.resource import Kind, Resource
-from engine.datahome.resources import resources
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
-from engine.languages import LANGUAGES, language, names_language
+from engine.extensions.collections import COLLECTIONS
+from engine.extensions.published import PUBLISHED_BITEXT, DataKind, PublishedData
+from engine.languages import language, names_language
 
-#: Packages with catalogues that are worth naming where they are not installed.
-_CATALOGUES = ("django", "pycountry")
-
-_TATOEBA = {entry.tatoeba: entry.code for entry in LANGUAGES if entry.tatoeba}
-
-#: How the languages of the files in a folder are told where more than the published ones may lie there.
-_NAMES = {
-    "lareqa": r"(?P<language>[\w-]+)\.json",
-    "mlqa-r": r"(?P<language>[\w-]+)\.json",
-    "tatoeba": r"tatoeba\.(?P<language>\w+)-eng\.((?P=language)|eng)",
-    "tico-19": r"all\.en-(?P<language>[\w-]+)\.tmx\.zip",
-}
+#: Packages with catalogues that are listed even if they are not installed.
+_PACKAGES = ("django", "pycountry")
 
 
 @dataclass
 class Dataset:
-    """One set of data.
+    """A data set.
 
     Attributes
     ----------
     name : str
-        Its name in the commands; that of catalogues is also what a [[bitext]] source's `path` takes.
+        Its name in the commands; for catalogues also the value of `path` in a ``[[bitext]]`` table.
     kind : {"collection", "bitext", "catalogues"}
         What it is for.
     folder : str
-        Its folder in the working folder or the data home; empty for a package's catalogues.
+        Its folder in the working folder or the data home; empty for the catalogues of a package.
     licence, source : str
         Its terms, and where it comes from.
     advice : str
         How to get it.
+    collection : str
+        Value of ``name`` in ``[[collections]]``; empty if it is no collection.
     files : dict
-        Its files by language code; empty when it is not at hand.
-    others : list of str
-        Locales in it that no known language has.
-    resource : Resource, optional
-        What is known of it as published.
+        Its local files by language code; empty if it is not available locally.
+    unknown_locales : list of str
+        Locales in it that are no known language.
+    published : PublishedData, optional
+        What is published of it.
     manifest : Manifest, optional
         What was recorded when it was imported.
     """
 
     name: str
-    kind: Kind
+    kind: DataKind
     folder: str
     licence: str
     source: str
     advice: str
+    collection: str = ""
     files: dict[str, list[Path]] = field(default_factory=dict)
-    others: list[str] = field(default_factory=list)
-    resource: Resource | None = None
+    unknown_locales: list[str] = field(default_factory=list)
+    published: PublishedData | None = None
     manifest: Manifest | None = None
 
     def add(self, locale: str, file: Path) -> None:
-        """Count `file` among those of the language that `locale` names."""
+        """Add `file` to those of the language that `locale` means."""
         try:
             self.files.setdefault(language(locale).code, []).append(file)
         except InputError:
-            if locale not in self.others:
-                self.others.append(locale)
-
-    @property
-    def reader(self) -> str:
-        """What ``name`` in ``[[collections]]`` is for it; empty for what is no collection."""
-        if self.kind != "collection":
-            return ""
-        if self.manifest is not None:
-            return self.manifest.reader
-        return self.resource.collection if self.resource else ""
+            if locale not in self.unknown_locales:
+                self.unknown_locales.append(locale)
 
     def place(self) -> Path:
-        """Return the folder that it lies in.
+        """Return its folder.
 
         Raises
         ------
         InputError
-            If it is not at hand.
+            If it is not available locally.
         """
         if self.manifest is not None:
             return self.manifest.folder
-        if self.resource is not None and self.resource.shared:
-            return self.resource.place
+        if self.published is not None and self.published.shared:
+            return self.published.place
         return find(self.folder)
 
     @property
-    def whole(self) -> bool:
-        """Whether there is more of it at hand than topics and judgements."""
-        documents = self.resource.documents if self.resource else ""
+    def complete(self) -> bool:
+        """Whether documents that are published separately are available locally too."""
+        documents = self.published.documents if self.published else ""
         return bool(self.files) and (not documents or any(self.place().glob(documents)))
 
     def path(self, code: str) -> str:
-        """Return what `path` in a configuration is for one language of it."""
+        """Return the value of `path` in a configuration for the language `code`."""
         if self.manifest is not None:
             return self.manifest.path(code)
         if self.kind == "bitext":
@@ -116,14 +100,25 @@ class Dataset:
 
 
 def datasets(*, catalogues: bool = True) -> list[Dataset]:
-    """Return every dataset known, at hand or not, with its files; all installed packages only if asked."""
-    known = [_published(resource) for resource in resources().values()]
+    """Return every known data set with its local files.
+
+    Parameters
+    ----------
+    catalogues : bool
+        Whether to look for catalogues in all installed packages, which takes a second.
+    """
+    known = [
+        _published(reader.published, "collection", reader.name)
+        for reader in COLLECTIONS.values()
+        if reader.published is not None
+    ]
+    known += [_published(data, "bitext") for data in PUBLISHED_BITEXT.values()]
     known += [_imported(manifest) for manifest in manifests()]
     return known + (_packages() if catalogues else [])
 
 
 def open_pairs(dataset: Dataset, code: str, drops: Drops | None = None) -> Iterator[SentencePair]:
-    """Open one language of bitext or catalogues at hand as a run would read it.
+    """Open one language of local bitext or catalogues, as a run reads it.
 
     Raises
     ------
@@ -139,16 +134,10 @@ def open_pairs(dataset: Dataset, code: str, drops: Drops | None = None) -> Itera
     return open_bitext(whole, language=code, drops=drops)
 
 
-def _published(resource: Resource) -> Dataset:
-    advice = f"optical-workbench data fetch {resource.name}" if resource.remotes else resource.remark
+def _published(data: PublishedData, kind: DataKind, collection: str = "") -> Dataset:
+    advice = f"optical-workbench data fetch {data.name}" if data.published_files else data.remark
     dataset = Dataset(
-        resource.name,
-        resource.kind,
-        resource.folder,
-        resource.licence,
-        resource.source,
-        advice,
-        resource=resource,
+        data.name, kind, data.folder, data.licence, data.source, advice, collection, published=data
     )
     try:
         place = dataset.place()
@@ -156,20 +145,19 @@ def _published(resource: Resource) -> Dataset:
         return dataset
     if not place.is_dir() or (place / MANIFEST).exists():
         return dataset
-    if pattern := _NAMES.get(resource.name):
+    if data.language_of is not None:
         for file in sorted(place.iterdir()):
-            if found := re.fullmatch(pattern, file.name):
-                locale = found["language"]
-                dataset.add(_TATOEBA.get(locale, locale) if resource.name == "tatoeba" else locale, file)
+            if locale := data.language_of(file.name):
+                dataset.add(locale, file)
         return dataset
-    for remote in resource.remotes:
-        here = place / remote.path
-        if remote.archive and here.is_dir():
-            inside = sorted(file for file in here.rglob("*") if file.is_file())
-            for code in resource.languages if inside else ():
-                dataset.files[code] = inside
-        elif remote.language and here.is_file():
-            dataset.files.setdefault(remote.language, []).append(here)
+    for published in data.published_files:
+        local = place / published.path
+        if published.archive and local.is_dir():
+            unpacked = sorted(file for file in local.rglob("*") if file.is_file())
+            for code in data.languages if unpacked else ():
+                dataset.files[code] = unpacked
+        elif published.language and local.is_file():
+            dataset.files.setdefault(published.language, []).append(local)
     return dataset
 
 
@@ -181,6 +169,7 @@ def _imported(manifest: Manifest) -> Dataset:
         "",
         f"imported, {manifest.format}",
         "optical-workbench data import",
+        manifest.reader if manifest.kind == "collection" else "",
         manifest=manifest,
     )
     for code, part in manifest.languages.items():
@@ -189,14 +178,14 @@ def _imported(manifest: Manifest) -> Dataset:
 
 
 def _packages() -> list[Dataset]:
-    """Return the installed packages that carry catalogues, by name, and those worth installing for them."""
+    """Return the installed packages with catalogues, by name, and `_PACKAGES`."""
     found: dict[str, Dataset] = {}
     for distribution in importlib.metadata.distributions():
         name = re.sub(r"[-_.]+", "-", str(distribution.metadata["Name"])).lower()
         for locale, file in _catalogue_files(distribution):
             dataset = found.setdefault(name, _package(name, distribution))
             dataset.add(locale, file)
-    for name in _CATALOGUES:
+    for name in _PACKAGES:
         found.setdefault(name, _package(name, None))
     return [found[name] for name in sorted(found)]
 
@@ -205,11 +194,11 @@ def _catalogue_files(distribution: importlib.metadata.Distribution) -> Iterator[
     """Yield the catalogues of a package, each with its locale."""
     record = distribution.read_text("RECORD")
     if record is not None and "LC_MESSAGES" not in record:
-        return  # most packages: parsing their lists of files takes a second in all
+        return  # parsing the lists of files of all packages would take a second
     catalogues = [file for file in distribution.files or () if file.suffix in (".po", ".mo")]
     translated = {str(file) for file in catalogues if file.suffix == ".po"}
     for file in catalogues:
-        # Catalogues lie in <locale>/LC_MESSAGES; a compiled one beside its source is the same again.
+        # Catalogues are in <locale>/LC_MESSAGES. A compiled one next to its source has the same contents.
         parts = file.parts
         if "LC_MESSAGES" not in parts[1:] or str(file.with_suffix(".po")) in translated - {str(file)}:
             continue
@@ -225,7 +214,7 @@ def _package(name: str, distribution: importlib.metadata.Distribution | None) ->
         classifiers = [text for text in facts.get_all("Classifier") or () if text.startswith("License ::")]
         given = [*(facts.get_all("License-Expression") or ()), *(facts.get_all("License") or ()), ""]
         written = given[0].strip()
-        # Some packages put the licence's whole text there.
+        # Some packages have the whole text of the licence there.
         brief = written if written and "\n" not in written and len(written) < 60 else ""
         licence = brief or ", ".join(text.rpartition(" :: ")[2] for text in classifiers)
         source = f"{facts['Name']} {distribution.version}, PyPI"

@@ -1,8 +1,8 @@
-"""Fetching published files over HTTP: resumed, verified, bounded, and in place only when complete.
+"""Downloading files over HTTP: resumed, verified, limited in size, and in place only when complete.
 
-A file grows as ``NAME.part`` beside its place, with what the server said of it in ``NAME.part.json``. A
-broken connection is taken up again where it broke, by the same call and by the next one, if the server still
-has the same file; a checksum decides in the end where one is published.
+A file is written as ``NAME.part`` next to its final path, together with ``NAME.part.json``, which holds the
+version that the server gave. An interrupted download continues where it stopped, in the same call or in the
+next one, if the server still has the same version. Finally the checksum is verified, if one is published.
 """
 
 from __future__ import annotations
@@ -19,87 +19,63 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
 from engine.errors import BusyError, InputError, OpticalError
-
-LARGEST = 20_000_000_000
-"""Bytes that a file whose size is not published may have."""
+from engine.extensions.published import PublishedFile
 
 ATTEMPTS = 4
-"""Connections made for one file before giving up, each going on where the last one broke."""
+"""Number of connections for one file before giving up. Each continues where the previous one stopped."""
 
 REDIRECTS = 5
-"""Redirections followed for one connection."""
+"""Number of redirections that are followed for one connection."""
 
 TIMEOUT = 30.0
-"""Seconds without a byte after which a connection counts as broken."""
+"""Seconds without data after which a connection counts as broken."""
 
 PAUSE = 1.0
-"""Seconds before the second connection; the pause doubles each time."""
+"""Seconds before the second connection; the pause doubles with each further one."""
 
 _CHUNK = 1 << 18
 _USER_AGENT = "optical-workbench"
 
 Progress = Callable[[int, int | None], None]
-"""Hears how many bytes of a file are here, and how many it has in all if that is known."""
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A published file.
-
-    Attributes
-    ----------
-    address : str
-        Where it is published, by https or http.
-    path : str
-        Its place in its dataset's folder; for an archive the folder that it is unpacked to, empty for the
-        dataset's own.
-    language : str
-        The code of the language it belongs to; empty if it belongs to all.
-    size : int
-        Its bytes as published; 0 if that is not known.
-    checksum : str
-        ``sha256:`` or ``md5:`` and the digest in hexadecimal digits; empty if none is published.
-    archive : bool
-        Whether it is an archive to unpack.
-    """
-
-    address: str
-    path: str
-    language: str = ""
-    size: int = 0
-    checksum: str = ""
-    archive: bool = False
-
-    @property
-    def limit(self) -> int:
-        """Bytes that it may have: a tenth more than published, since people mend files, or `LARGEST`."""
-        return self.size + self.size // 10 + 1_000_000 if self.size else LARGEST
+"""Called with the number of bytes received, and the total number of bytes if it is known."""
 
 
 class _Broken(Exception):
-    """A connection that ended early; trying again may help."""
+    """A connection ended early; another attempt may succeed."""
 
 
-def fetch(remote: RemoteFile, place: Path, progress: Progress | None = None) -> Path:
-    """Fetch a file to `place`, unless it is there already.
+def fetch(published: PublishedFile, place: Path, progress: Progress | None = None) -> Path:
+    """Download a file to `place`, unless it exists there already.
+
+    Parameters
+    ----------
+    published : PublishedFile
+    place : path
+        Path of the file after the download.
+    progress : callable, optional
+        Called with the number of bytes received and the total, if known.
+
+    Returns
+    -------
+    path
+        `place`.
 
     Raises
     ------
     OpticalError
-        If the server cannot be reached, does not have the file, or sends another than was published. What
-        came of it so far is kept for the next call, unless it is wrong.
+        If the server cannot be reached, does not have the file, or sends another file than the published one.
+        The part that was received is kept for the next call, unless it is wrong.
     InputError
-        If the address is neither https nor http.
+        If the address is neither https nor http, or `place` cannot be written.
     BusyError
-        If another process is fetching the same file.
+        If another process is downloading the same file.
     """
-    _check_scheme(remote.address)
+    _check_scheme(published.address)
     if place.exists():
         return place
     part = place.with_name(place.name + ".part")
@@ -115,22 +91,22 @@ def fetch(remote: RemoteFile, place: Path, progress: Progress | None = None) -> 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BusyError(f"{part}: another process is fetching this file; wait for it") from error
-        if place.exists():  # by a process that has just finished
+        if place.exists():  # another process has just finished it
             part.unlink(missing_ok=True)
             return place
         try:
-            _download(remote, file, part, progress or (lambda here, total: None))
-            _verify(remote, part)
+            _download(published, file, part, progress or (lambda here, total: None))
+            _verify(published, part)
             part.rename(place)
-            _memory(part).unlink(missing_ok=True)
+            _version_file(part).unlink(missing_ok=True)
         finally:
-            if part.exists() and not part.stat().st_size:  # nothing to go on from
-                _forget(part)
+            if part.exists() and not part.stat().st_size:  # there is nothing to continue from
+                _delete(part)
     return place
 
 
-def _download(remote: RemoteFile, file: IO[bytes], part: Path, progress: Progress) -> None:
-    """Bring the part file to its full length, over several connections if need be."""
+def _download(published: PublishedFile, file: IO[bytes], part: Path, progress: Progress) -> None:
+    """Complete the partial file, with several connections if necessary."""
     reason = ""
     attempt = 0
     while attempt < ATTEMPTS:
@@ -138,47 +114,47 @@ def _download(remote: RemoteFile, file: IO[bytes], part: Path, progress: Progres
             time.sleep(PAUSE * 2 ** (attempt - 1))
         before = file.tell()
         try:
-            _connect(remote, file, part, progress)
+            _connect(published, file, part, progress)
             return
         except urllib.error.HTTPError as error:
             error.close()
             if 300 <= error.code < 400:
                 raise OpticalError(
-                    f"{remote.address}: it redirects more than {REDIRECTS} times; {_by_hand(part)}"
+                    f"{published.address}: it redirects more than {REDIRECTS} times; {_by_hand(part)}"
                 ) from error
             if error.code < 500 and error.code not in (408, 429):
                 raise OpticalError(
-                    f"{remote.address}: the server answers {error.code} ({error.reason}); "
-                    f"it may have moved: {_by_hand(part)}"
+                    f"{published.address}: the server answers {error.code} ({error.reason}); "
+                    f"the file may have moved: {_by_hand(part)}"
                 ) from error
             reason = f"it answers {error.code} ({error.reason})"
         except urllib.error.URLError as error:
-            reason = _why(error.reason)
+            reason = _reason(error.reason)
         except (_Broken, http.client.HTTPException, OSError) as error:
-            reason = _why(error)
-        # A connection that brought something is no failed attempt: slow lines break often.
+            reason = _reason(error)
+        # A connection that received data is not a failed attempt, since slow connections break often.
         attempt = 1 if file.tell() > before else attempt + 1
-    host = urllib.parse.urlsplit(remote.address).hostname
-    got = f" after {file.tell():,} bytes, which the next fetch goes on from" if file.tell() else ""
-    what = "breaks off" if got else "cannot be reached"
-    raise OpticalError(f"{remote.address}: {host} {what}{got} ({reason}); {_by_hand(part)}")
+    host = urllib.parse.urlsplit(published.address).hostname
+    got = f" after {file.tell():,} bytes, which the next fetch continues from" if file.tell() else ""
+    what = "closes the connection" if got else "cannot be reached"
+    raise OpticalError(f"{published.address}: {host} {what}{got} ({reason}); {_by_hand(part)}")
 
 
 def _by_hand(part: Path) -> str:
     place = part.with_suffix("")
-    return f"get {place.name} by other means and put it into {place.parent}"
+    return f"download {place.name} by other means and put it into {place.parent}"
 
 
-def _connect(remote: RemoteFile, file: IO[bytes], part: Path, progress: Progress) -> None:
-    """Make one connection and append what it brings."""
+def _connect(published: PublishedFile, file: IO[bytes], part: Path, progress: Progress) -> None:
+    """Make one connection and append what it sends."""
     file.seek(0, 2)
     start = file.tell()
-    known = _remembered(part)
+    known = _recorded_version(part)
     validator = known.get("validator", "")
-    if start and not (validator or remote.checksum):
-        start = _restart(file)  # nothing would tell a changed file from this one
-    request = urllib.request.Request(remote.address, headers={"User-Agent": _USER_AGENT})
-    request.add_header("Accept-Encoding", "identity")  # a packed stream has no ranges and no length
+    if start and not (validator or published.checksum):
+        start = _restart(file)  # a changed file could not be detected
+    request = urllib.request.Request(published.address, headers={"User-Agent": _USER_AGENT})
+    request.add_header("Accept-Encoding", "identity")  # a compressed response has neither ranges nor a length
     if start:
         request.add_header("Range", f"bytes={start}-")
         if validator:
@@ -192,34 +168,34 @@ def _connect(remote: RemoteFile, file: IO[bytes], part: Path, progress: Progress
                 error.close()
                 return
             _restart(file)
-            raise _Broken("what is here already does not fit the server's file") from error
+            raise _Broken("the part that was received does not belong to the server's file") from error
         raise
     with answer:
-        total = _total(remote, answer.status, answer.headers, start)
+        total = _total(published, answer.status, answer.headers, start)
         if answer.status == 206:
             begin = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
             if not start or begin is None or int(begin[1]) != start:
                 _restart(file)
-                raise _Broken("the server sends another part than was asked for")
+                raise _Broken("the server sends another part than the requested one")
         elif start:
             start = _restart(file)
-        _remember(part, answer.headers)
-        _check_room(part, total, start)
+        _record_version(part, answer.headers)
+        _check_disk_space(part, total, start)
         progress(start, total)
-        _append(remote, answer, file, start, total, progress)
+        _append(published, answer, file, start, total, progress)
 
 
 def _append(
-    remote: RemoteFile, answer: Any, file: IO[bytes], here: int, total: int | None, progress: Progress
+    published: PublishedFile, answer: Any, file: IO[bytes], here: int, total: int | None, progress: Progress
 ) -> None:
     try:
         while chunk := answer.read(_CHUNK):
             here += len(chunk)
-            if here > (total if total is not None else remote.limit):
+            if here > (total if total is not None else published.limit):
                 _restart(file)
                 raise OpticalError(
-                    f"{remote.address}: the server sends more than the {total or remote.limit:,} bytes that "
-                    "the file should have at most; it is not kept"
+                    f"{published.address}: the server sends more than {total or published.limit:,} bytes, "
+                    "the largest size of the file; it is not kept"
                 )
             try:
                 file.write(chunk)
@@ -230,44 +206,44 @@ def _append(
     finally:
         answer.close()
     if total is not None and here < total:
-        raise _Broken(f"the connection broke off after {here:,} of {total:,} bytes")
+        raise _Broken(f"the connection ended after {here:,} of {total:,} bytes")
 
 
-def _total(remote: RemoteFile, status: int, headers: Message, start: int) -> int | None:
-    """Return how many bytes the file has in all, if the server says so."""
+def _total(published: PublishedFile, status: int, headers: Message, start: int) -> int | None:
+    """Return the total number of bytes of the file, if the server gives it."""
     length = headers.get("Content-Length", "")
     if headers.get("Content-Encoding", "identity") != "identity" or not length.isdecimal():
         return None
     total = int(length) + (start if status == 206 else 0)
-    if total > remote.limit:
-        stated = f"was published with {remote.size:,}" if remote.size else "should have less"
+    if total > published.limit:
+        expected = f"the published one {published.size:,}" if published.size else "it should have fewer"
         raise OpticalError(
-            f"{remote.address}: the server's file has {total:,} bytes and {stated} (the limit is "
-            f"{remote.limit:,}); it is not fetched"
+            f"{published.address}: the server's file has {total:,} bytes, {expected} (the limit is "
+            f"{published.limit:,}); it is not fetched"
         )
     return total
 
 
-def _verify(remote: RemoteFile, part: Path) -> None:
-    """Raise if the finished file is not the published one, and forget it."""
-    if not remote.checksum:
+def _verify(published: PublishedFile, part: Path) -> None:
+    """Raise an error if the complete file is not the published one, and delete it."""
+    if not published.checksum:
         return
-    method, _, digest = remote.checksum.partition(":")
+    method, _, digest = published.checksum.partition(":")
     with part.open("rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.new(method, usedforsecurity=False)).hexdigest()
     if found != digest:
-        _forget(part)
+        _delete(part)
         raise OpticalError(
-            f"{remote.address}: the {method.upper()} checksum of what came is {found} and not {digest} as "
-            "published, so it is not kept; fetch it again, or get it by other means if that does not help"
+            f"{published.address}: the {method.upper()} checksum of the received file is {found} and not the "
+            f"published {digest}, so it is not kept; fetch it again, or download it by other means"
         )
 
 
-def _check_room(part: Path, total: int | None, start: int) -> None:
+def _check_disk_space(part: Path, total: int | None, start: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if total is not None and total - start > free:
         raise OpticalError(
-            f"{part.parent}: the disk has {free:,} bytes left and {total - start:,} are to come"
+            f"{part.parent}: the disk has {free:,} bytes left and the file needs {total - start:,} more"
         )
 
 
@@ -277,35 +253,35 @@ def _restart(file: IO[bytes]) -> int:
     return 0
 
 
-def _forget(part: Path) -> None:
+def _delete(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _memory(part).unlink(missing_ok=True)
+    _version_file(part).unlink(missing_ok=True)
 
 
-def _memory(part: Path) -> Path:
+def _version_file(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
-def _remember(part: Path, headers: Message) -> None:
-    """Note what tells the server's file from another of the same name; weak tags may not."""
+def _record_version(part: Path, headers: Message) -> None:
+    """Record the version of the server's file; a weak ETag does not identify it."""
     tag = headers.get("ETag", "")
     validator = tag if tag.startswith('"') else headers.get("Last-Modified", "")
-    _memory(part).write_text(json.dumps({"validator": validator}), "utf-8")
+    _version_file(part).write_text(json.dumps({"validator": validator}), "utf-8")
 
 
-def _remembered(part: Path) -> dict[str, str]:
+def _recorded_version(part: Path) -> dict[str, str]:
     try:
-        known = json.loads(_memory(part).read_text("utf-8"))
+        known = json.loads(_version_file(part).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     text = known.get("validator") if isinstance(known, dict) else None
-    # It goes into a header, so it is one line or nothing.
+    # It becomes a header, so it must be a single line.
     return {"validator": text} if isinstance(text, str) and text.isprintable() else {}
 
 
-def _why(reason: object) -> str:
+def _reason(reason: object) -> str:
     if isinstance(reason, TimeoutError | socket.timeout):
-        return f"nothing came for {TIMEOUT:.0f} seconds"
+        return f"no data for {TIMEOUT:.0f} seconds"
     return str(getattr(reason, "strerror", None) or reason or type(reason).__name__)
 
 
@@ -319,14 +295,14 @@ def _check_scheme(address: str) -> None:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a few redirections, by https or http, and never from https down to http."""
+    """Follows a few redirections to https or http addresses, and none from https to http."""
 
     max_redirections = REDIRECTS
 
     def http_error_302(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any
     ) -> Any:
-        """Open the address that the server names instead."""
+        """Open the address that the server redirects to."""
         address = urllib.parse.urljoin(req.full_url, headers.get("Location", ""))
         _check_scheme(address)
         if req.type == "https" and urllib.parse.urlsplit(address).scheme != "https":
@@ -339,7 +315,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Return what opens https and http, through the proxies of the environment, and nothing else."""
+    """Return an opener for https and http only, with the proxies of the environment."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

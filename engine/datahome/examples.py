@@ -1,37 +1,34 @@
-"""How a run's file names a dataset, and what is in it."""
+"""How a configuration names a data set, and an example of what is in it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import get_args
 
 from engine.collections.base import Collection
-from engine.collections.lareqa import load_lareqa
-from engine.collections.tatoeba import load_tatoeba
-from engine.config import CollectionConfig
 from engine.datahome.datasets import Dataset, open_pairs
 from engine.errors import InputError
+from engine.extensions.collections import COLLECTIONS
 
 _WIDTH = 200
 
 
 def usage(dataset: Dataset) -> str:
-    """Return the lines of a run's TOML file that use a dataset; nothing if no run can.
+    """Return the lines of a run's TOML file that use a data set; empty if no run can use it.
 
-    The language is the first at hand, or published.
+    The language is the first one that is available locally, or else the first published one.
     """
-    codes = sorted(dataset.files) or (dataset.resource.languages if dataset.resource else [])
+    codes = sorted(dataset.files) or (dataset.published.languages if dataset.published else [])
     if dataset.kind == "collection":
-        return _collection_usage(dataset, codes)
+        return _collection_usage(dataset)
     if not codes:
         return ""
     code = codes[0]
     if dataset.files:
         path = dataset.path(code)
-    elif dataset.resource and dataset.resource.remotes:
-        remote = next(remote for remote in dataset.resource.remotes if remote.language == code)
-        path = f"{dataset.folder}/{remote.path}"
+    elif dataset.published and dataset.published.published_files:
+        published = next(file for file in dataset.published.published_files if file.language == code)
+        path = f"{dataset.folder}/{published.path}"
     else:
         path = dataset.name
     lines = ["[[bitext]]", f"path = {_quoted(path)}", f'language = "{code}"']
@@ -43,25 +40,25 @@ def usage(dataset: Dataset) -> str:
     return "\n".join(lines)
 
 
-def _collection_usage(dataset: Dataset, codes: list[str]) -> str:
-    if dataset.reader not in get_args(CollectionConfig.model_fields["name"].annotation):
+def _collection_usage(dataset: Dataset) -> str:
+    if dataset.collection not in COLLECTIONS:
         return ""
-    lines = ["[[collections]]", f'name = "{dataset.reader}"']
-    if dataset.manifest is not None or dataset.name == "mlqa-r":
+    lines = ["[[collections]]", f'name = "{dataset.collection}"']
+    if dataset.manifest is not None:
         lines.append(f"path = {_quoted(dataset.folder)}")
-    if dataset.name == "clirmatrix":
-        lines += ['languages = ["en"]', 'document_languages = ["sw"]']
+    if dataset.published is not None:
+        lines += [f"{name} = {json.dumps(list(value))}" for name, value in dataset.published.usage.items()]
     return "\n".join(lines)
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # what JSON quotes, TOML reads
+    return json.dumps(text, ensure_ascii=False)  # a JSON string is a TOML string
 
 
 def example(dataset: Dataset) -> str:
-    """Return an entry of a dataset at hand: its first pair, or first query and what answers it.
+    """Return an entry of a local data set: its first pair, or its first query and a relevant document.
 
-    What cannot be read has no example; `check` says why.
+    A data set that cannot be read has no example; `engine.datahome.check.check` tells why.
     """
     if not dataset.files:
         return ""
@@ -69,11 +66,9 @@ def example(dataset: Dataset) -> str:
     try:
         if dataset.kind != "collection":
             return _pair(dataset, code)
-        place = dataset.place()
-        if dataset.reader == "lareqa":
-            return _answered(load_lareqa(place, [code]))
-        if dataset.reader == "tatoeba":
-            return _answered(load_tatoeba(place, [code])[0])
+        reader = COLLECTIONS.get(dataset.collection)
+        if reader is not None and reader.layout.load_language is not None:
+            return _query(reader.layout.load_language(dataset.place(), code))
         topics = [file for file in dataset.files[code] if "topics" in file.name]
         return f"topic: {_first_line(topics[0])}" if topics else ""
     except (InputError, OSError):
@@ -85,10 +80,10 @@ def _pair(dataset: Dataset, code: str) -> str:
     return f"{code}: {_short(pair.source)}\n{pair.target_language}: {_short(pair.target)}"
 
 
-def _answered(collection: Collection) -> str:
+def _query(collection: Collection) -> str:
     query = collection.queries[0]
     relevant = collection.judgements[query.id]
-    # One in another language shows best what is asked for.
+    # A document in another language is the better example of a cross-lingual collection.
     found = [document for document in collection.documents if relevant.get(document.id)]
     document = next((one for one in found if one.language != query.language), found[0])
     return f"{query.language}: {_short(query.text)}\n{document.language}: {_short(document.text)}"

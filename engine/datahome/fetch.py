@@ -1,4 +1,4 @@
-"""Fetching a whole dataset into its folder."""
+"""Fetching the files of a published data set into its folder."""
 
 from __future__ import annotations
 
@@ -7,49 +7,57 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from engine.datahome.download import Progress, RemoteFile, fetch
-from engine.datahome.resource import Resource
+from engine.datahome.download import Progress, fetch
 from engine.datahome.unpack import unpack
 from engine.errors import InputError
+from engine.extensions.published import PublishedData, PublishedFile
 
 
 class Display(Protocol):
-    """Shows how far a fetch has come."""
+    """Shows the progress of fetching."""
 
     def file(self, name: str, number: int, count: int) -> Progress:
-        """Begin a file, the `number`-th of `count`, and return what hears of its bytes."""
+        """Start file `number` of `count` and return the function that is called with its progress."""
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""
 
 
-def fetch_dataset(resource: Resource, codes: list[str], display: Display) -> int:
-    """Fetch a dataset's files, those of some languages only if `codes` names any; return how many are new.
+def fetch_dataset(published: PublishedData, codes: list[str], display: Display) -> int:
+    """Fetch the files of a data set, and return the number of new files.
+
+    Parameters
+    ----------
+    published : PublishedData
+    codes : list of str
+        Codes of the languages whose files are fetched; empty fetches all.
+    display : Display
+        Shows the progress.
 
     Raises
     ------
     InputError
-        If it has no such language, cannot be fetched, or its archive is unsafe.
+        If it has no such language, has no files to fetch, or its archive is unsafe.
     OpticalError
-        If a file cannot be fetched; those fetched before stay, and the next call goes on.
+        If a file cannot be fetched. The files that were fetched before are kept, and the next call continues.
     """
-    if not resource.remotes:
-        raise InputError(f"{resource.name} has no files to fetch by itself: {resource.remark}")
-    remotes = resource.chosen(codes)
-    missing = [remote for remote in remotes if not (resource.place / remote.path).exists()]
-    for number, remote in enumerate(missing, 1):
-        target = resource.place / remote.path
-        if remote.archive:
-            _fetch_archive(remote, target, display, number, len(missing))
+    if not published.published_files:
+        raise InputError(f"{published.name} has no files that can be fetched: {published.remark}")
+    files = published.files_in(codes)
+    missing = [file for file in files if not (published.place / file.path).exists()]
+    for number, file in enumerate(missing, 1):
+        target = published.place / file.path
+        if file.archive:
+            _fetch_archive(file, target, display, number, len(missing))
         else:
-            fetch(remote, target, display.file(remote.path, number, len(missing)))
+            fetch(file, target, display.file(file.path, number, len(missing)))
     return len(missing)
 
 
-def _fetch_archive(remote: RemoteFile, target: Path, display: Display, number: int, count: int) -> None:
-    name = unquote(urlsplit(remote.address).path.rpartition("/")[2])
-    archive = fetch(remote, target.parent / name, display.file(name, number, count))
+def _fetch_archive(published: PublishedFile, target: Path, display: Display, number: int, count: int) -> None:
+    name = unquote(urlsplit(published.address).path.rpartition("/")[2])
+    archive = fetch(published, target.parent / name, display.file(name, number, count))
     display.say(f"unpacking {name}")
     unpack(archive, target)
-    with suppress(OSError):  # what it held is in place; a copy too many is no failure
+    with suppress(OSError):  # its contents are in place, so a remaining archive is no error
         archive.unlink()

@@ -1,8 +1,8 @@
-"""Unpacking archives of strangers: whole and inside the target folder, or not at all.
+"""Unpacking archives that are not trusted: completely and inside the target folder, or not at all.
 
-Refused are members that point outside, links, devices, encrypted and doubled members, and archives that
-unpack to far more than they hold. Everything is written into a new folder beside the target, which is renamed
-in the end, so that neither a failure nor Ctrl-C leaves half of it.
+Refused are members that point outside, links, devices, encrypted members, two members of the same name, and
+archives that unpack to far more than their size. Everything is written into a temporary folder next to the
+target and renamed at the end, so neither an error nor Ctrl-C leaves a part of it.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from typing import IO, BinaryIO, cast
 from engine.errors import InputError
 
 LARGEST = 100_000_000_000
-"""Bytes that one archive may unpack to."""
+"""Largest unpacked size of an archive in bytes."""
 
 RATIO = 100
-"""Times its own size that an archive may unpack to; text packs to a tenth, tables to a fiftieth at best."""
+"""Largest ratio of unpacked to packed size. Text is compressed to a tenth, tables to a fiftieth at best."""
 
 SMALL = 10_000_000
-"""Bytes that any archive may unpack to, whatever its ratio."""
+"""Unpacked size in bytes that is accepted at any ratio."""
 
 MEMBERS = 100_000
-"""Members that one archive may have."""
+"""Largest number of members of an archive."""
 
 _CHUNK = 1 << 20
 _DEPTH = 32
 _PACKED = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\x1f\x8b": "gzip", b"BZh": "bzip2"}
-_TAR_MAGIC = 257  # where a tar header says "ustar"
+_TAR_MAGIC = 257  # position of "ustar" in a tar header
 
 
 def archive_kind(path: Path) -> str:
-    """Return ``zip`` or ``tar`` (plain or packed by gzip or bzip2), or nothing for any other file."""
+    """Return ``zip`` or ``tar`` (plain, or compressed by gzip or bzip2); empty for another file."""
     with path.open("rb") as file:
         start = file.read(512)
     packing = next((name for magic, name in _PACKED.items() if start.startswith(magic)), "")
@@ -51,7 +51,7 @@ def archive_kind(path: Path) -> str:
         return "zip"
     if packing:
         try:
-            with _unpacking(path, packing) as stream:
+            with _decompressed(path, packing) as stream:
                 start = stream.read(512)
         except (OSError, EOFError, zlib.error):
             return ""
@@ -64,30 +64,29 @@ def unpack(archive: Path, target: Path, *, largest: int = LARGEST) -> list[Path]
     Parameters
     ----------
     archive : path
-        A zip, or a tar that is plain or packed by gzip or bzip2; told by its content.
+        A zip archive, or a tar archive that is plain or compressed by gzip or bzip2. Its content decides.
     target : path
-        The folder to make.
+        The folder to create.
     largest : int
-        Bytes that it may unpack to; less where `RATIO` says so.
+        Largest unpacked size in bytes; `RATIO` may set a lower limit.
 
     Returns
     -------
     list of path
-        The files, in the archive's order.
+        The files, in the order of the archive.
 
     Raises
     ------
     InputError
-        If there is something at `target`, or the archive is damaged, unsafe, or no archive. Nothing is left
-        behind then.
+        If `target` exists, or the archive is damaged, unsafe, or not an archive. No file is left then.
     """
     if target.exists() or target.is_symlink():
-        raise InputError("it is there already; delete it or give another name", path=target)
+        raise InputError("it exists already; delete it or give another name", path=target)
     with damage_named(archive):
         kind = archive_kind(archive)
         size = archive.stat().st_size
     if not kind:
-        raise InputError("it is no zip and no tar archive; unpack it first", path=archive)
+        raise InputError("it is neither a zip nor a tar archive; unpack it first", path=archive)
     target.parent.mkdir(parents=True, exist_ok=True)
     limit = min(largest, max(SMALL, RATIO * size))
     room = shutil.disk_usage(target.parent).free
@@ -103,29 +102,29 @@ def unpack(archive: Path, target: Path, *, largest: int = LARGEST) -> list[Path]
 
 @contextmanager
 def damage_named(archive: Path) -> Iterator[None]:
-    """Turn what reading a damaged archive or writing its files raises into an InputError."""
+    """Turn errors of reading a damaged archive and of writing its files into an InputError."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and not error.errno:  # bz2 has no exception of its own
+        if error.filename is None and not error.errno:  # bz2 has no exception class of its own
             raise _damaged(archive, error) from error
         where = f" {error.filename}" if error.filename else ""
         raise InputError(f"it cannot be unpacked ({error.strerror or error}{where})", path=archive) from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RecursionError) as error:
         raise _damaged(archive, error) from error
     except (ValueError, OverflowError, NotImplementedError, KeyError, IndexError) as error:
-        # zipfile and tarfile let headers made to hurt them end in any of these.
+        # Malformed headers make zipfile and tarfile raise any of these.
         raise _damaged(archive, error) from error
 
 
 def _damaged(archive: Path, error: Exception) -> InputError:
     reason = str(error).strip().split("\n")[0] or type(error).__name__
-    return InputError(f"the archive is damaged or cut short ({reason}); fetch it again", path=archive)
+    return InputError(f"the archive is damaged or incomplete ({reason}); fetch it again", path=archive)
 
 
 @dataclass
 class _Output:
-    """The folder being filled, and what was put there so far."""
+    """The folder that is being filled, and what was written so far."""
 
     archive: Path
     folder: Path
@@ -134,7 +133,7 @@ class _Output:
     written: int = 0
     files: list[Path] = field(default_factory=list)
     members: int = 0
-    taken: dict[str, bool] = field(default_factory=dict)  # folded name, and whether it is a file
+    taken: dict[str, bool] = field(default_factory=dict)  # case-folded name, and whether it is a file
 
     def add(self, name: str, content: IO[bytes] | None) -> None:
         """Add a file, or a folder if there is no content."""
@@ -145,7 +144,7 @@ class _Output:
         for depth in range(1, len(parts) + 1):
             last = depth == len(parts)
             is_file = last and content is not None
-            # Names that differ in case or in composed characters are one file on some disks.
+            # On some file systems, names that differ in case or in composed characters are one file.
             folded = unicodedata.normalize("NFC", "/".join(parts[:depth])).casefold()
             if folded in self.taken and (is_file or self.taken[folded]):
                 raise self.refusal(f"the member {name!r} would overwrite another")
@@ -163,16 +162,16 @@ class _Output:
                 if self.written > self.limit:
                     raise self.refusal(f"it unpacks to more than {self.limit:,} bytes")
                 if self.written > self.room:
-                    raise InputError("the disk has no room for what it unpacks to", path=self.archive)
+                    raise InputError("the disk has no space for its contents", path=self.archive)
                 file.write(chunk)
         self.files.append(relative)
 
     def refusal(self, what: str) -> InputError:
-        """Return the error for an archive that is not to be trusted."""
+        """Return the error for an unsafe archive."""
         return InputError(f"{what}, so it is not unpacked; do not trust it", path=self.archive)
 
     def _parts(self, name: str) -> list[str]:
-        """Return the parts of a member's name, which leads nowhere but into the folder."""
+        """Return the parts of a member's name, which is inside the folder."""
         parts = [part for part in name.split("/") if part not in ("", ".")]
         outside = name.startswith("/") or ".." in parts or "\\" in name or any(":" in part for part in parts)
         if outside:
@@ -180,7 +179,7 @@ class _Output:
         if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
             raise self.refusal(f"the member {name!r} has control characters in its name")
         if len(parts) > _DEPTH:
-            raise self.refusal(f"the member {name[:80]!r}... lies {len(parts)} folders deep")
+            raise self.refusal(f"the member {name[:80]!r}... is {len(parts)} folders deep")
         return parts
 
 
@@ -190,7 +189,7 @@ class _Output:
 def _unpack_zip(path: Path, output: _Output) -> None:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            # zipfile cuts names at a NUL and turns the separators; what was written counts.
+            # zipfile cuts names at a NUL and replaces separators; this is the name as stored.
             name = member.orig_filename
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -198,8 +197,8 @@ def _unpack_zip(path: Path, output: _Output) -> None:
             if member.flag_bits & 1:
                 raise InputError("the archive is encrypted; unpack it first", path=path)
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                # The others unpack a whole block at a time, into as much memory as it asks for.
-                raise InputError("the archive is packed in an unusual way; unpack it first", path=path)
+                # Other methods unpack a whole block at once, with as much memory as the block requires.
+                raise InputError("the archive uses an unusual compression; unpack it first", path=path)
             if name.endswith("/"):
                 output.add(name, None)
             else:
@@ -214,9 +213,9 @@ def _unpack_tar(path: Path, output: _Output) -> None:
     with path.open("rb") as file:
         start = file.read(3)
     packing = next((name for magic, name in _PACKED.items() if start.startswith(magic)), "")
-    with _unpacking(path, packing) as stream:
-        tape = _Tape(stream, output)
-        with tarfile.open(fileobj=cast(BinaryIO, tape), mode="r:") as archive:
+    with _decompressed(path, packing) as stream:
+        reader = _Stream(stream, output)
+        with tarfile.open(fileobj=cast(BinaryIO, reader), mode="r:") as archive:
             for member in archive:
                 name = member.name
                 if member.isdir():
@@ -228,24 +227,24 @@ def _unpack_tar(path: Path, output: _Output) -> None:
                     if content is None:
                         raise output.refusal(f"the member {name!r} has no content")
                     output.add(name, content)
-                archive.members = []  # type: ignore[attr-defined]  # every header would stay in memory
+                archive.members = []  # type: ignore[attr-defined]  # otherwise every header stays in memory
         if not output.members:
             raise InputError("the archive is damaged or empty; fetch it again", path=path)
 
 
-def _unpacking(path: Path, packing: str) -> IO[bytes]:
+def _decompressed(path: Path, packing: str) -> IO[bytes]:
     if packing == "gzip":
         return cast(IO[bytes], gzip.open(path))
     return cast(IO[bytes], bz2.open(path)) if packing == "bzip2" else path.open("rb")
 
 
-class _Tape:
-    """A packed stream as tarfile reads it: onwards, or back by a byte; no header may ask for much memory."""
+class _Stream:
+    """A decompressed stream for tarfile. It goes back by one byte at most, and refuses large reads."""
 
     def __init__(self, stream: IO[bytes], output: _Output) -> None:
         self.stream, self.output = stream, output
         self.position = 0
-        self.ahead = b""  # what was stepped back over
+        self.ahead = b""  # data to read again after a step back
         self.last = b""
 
     def tell(self) -> int:
@@ -253,7 +252,7 @@ class _Tape:
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= 2 * _CHUNK:
-            raise self.output.refusal("a header in it asks for too much memory")
+            raise self.output.refusal("a header in it requires too much memory")
         taken, self.ahead = self.ahead[:size], self.ahead[size:]
         data = taken + self.stream.read(size - len(taken))
         self.position += len(data)

@@ -56,7 +56,7 @@ def language_bias(collection: Collection, found: Found, relevant: Integers) -> l
         Shares and reciprocal ranks for each pair of languages, distance and preference for each language
         of queries. The latter two keep their queries' values.
     """
-    number = {code: index for index, code in enumerate(collection.pool)}
+    number = {code: index for index, code in enumerate(collection.document_languages)}
     languages = np.array([number[document.language] for document in collection.documents])
     ranks = found.ranks.cpu().numpy()
     held = np.where(relevant >= 0, languages[relevant], -1)
@@ -66,8 +66,8 @@ def language_bias(collection: Collection, found: Found, relevant: Integers) -> l
     figures: list[Aside] = []
     for code in collection.query_languages:
         rows = np.flatnonzero(asked == code)
-        figures += _shares(code, collection.pool, seen[rows])
-        figures += _best_ranks(code, collection.pool, ranks[rows], held[rows])
+        figures += _shares(code, collection.document_languages, seen[rows])
+        figures += _best_ranks(code, collection.document_languages, ranks[rows], held[rows])
         distances: dict[str, float] = {}
         preferences: dict[str, float] = {}
         for row in rows.tolist():

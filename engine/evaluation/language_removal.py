@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.atomic import replacing
 from engine.collections.base import Collection
 from engine.encoders.components import principal_components, remove_components
 from engine.encoders.encoder import Role
@@ -61,15 +61,12 @@ class LanguageComponents:
                 self._fitted[f"{place} {language}"] = principal_components(rows, self.count)
             except InputError as error:
                 raise InputError(f"{error} or give more text in {language!r} as [[bitext]]") from error
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(self._fitted, str(part))
-            part.replace(self.path)
+            with replacing(self.path) as part:
+                save_file(self._fitted, str(part))
         except (OSError, SafetensorError) as error:
             raise OpticalError(f"{self.path}: the components could not be written ({error})") from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def remove(self, place: str, vectors: Vectors, languages: Sequence[str]) -> Vectors:
         """Return `vectors`, one entry for each of `languages`, without their languages' components.

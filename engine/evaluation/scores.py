@@ -274,7 +274,7 @@ def score_found(
         for query, value in zip(ids, measure_from_ranks(name, ranks, relevant).tolist(), strict=True):
             values[name][language[query]][query] = value
     beside = []
-    if len(collection.pool) > 1:
+    if len(collection.document_languages) > 1:
         beside = language_bias(collection, found, relevant_documents(collection).numpy())
     return Scores(collection, scoring, ranking, values, beside)
 

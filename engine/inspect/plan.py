@@ -15,12 +15,12 @@ from engine.errors import InputError
 from engine.evaluation.document_frequencies import load_frequencies
 from engine.evaluation.finished_run import config_of, saved_encoders
 from engine.evaluation.plan_rows import PlanRow, plan_row
+from engine.extensions.transport import SOLVERS
 from engine.inspect.cache import Cache, Recent
 from engine.inspect.texts import clean_text
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
-from engine.training.losses import Masses
-from engine.training.losses.problem import COSTS, solve
+from engine.transport import TokenTransport
 from engine.validation import validate_settings
 
 
@@ -141,18 +141,12 @@ def solve_pair(
     InputError
         If what the marginals are made from is not available.
     """
-    if config.marginals == "idf" and idf is None:
+    if config.needs("document_frequencies") and idf is None:
         raise InputError(
-            "transport.marginals: the run kept no document frequencies, so 'idf' cannot be used; "
-            "choose other marginals"
+            f"transport.marginals: the run kept no document frequencies, so '{config.marginals}' cannot be "
+            "used; choose other marginals"
         )
-    masses = Masses(config, idf, pair.head)
-    plan = solve(
-        config,
-        COSTS[config.cost](pair.query.tokens, pair.document.tokens),
-        masses(pair.query),
-        masses(pair.document),
-    )
+    plan = TokenTransport(config, idf, pair.head).plan(pair.query, pair.document)
     return plan_row(
         plan,
         0,
@@ -181,7 +175,8 @@ def transport_settings(run: RunHeader, changes: Mapping[str, Any]) -> TransportC
     if "anneal_from" not in changes:
         start, epsilon = settings["anneal_from"] or 0.0, settings["epsilon"]
         fits = isinstance(epsilon, int | float) and start >= epsilon
-        if settings["solver"] != "sinkhorn" or not fits:
+        solver = SOLVERS.get(settings["solver"])  # an unknown one is refused below
+        if solver is None or "anneal_from" not in solver.settings or not fits:
             settings["anneal_from"] = None
     return validate_settings(TransportConfig, settings, "transport")
 

@@ -40,8 +40,8 @@ def fonts_for(text: str) -> list[str]:
 def installed_fonts() -> Sequence[tuple[str, str]]:
     """Return the family and file of every upright font of normal weight, the plainest first.
 
-    They come from matplotlib, the system and installed packages. The list of the system's fonts is read again,
-    because matplotlib's copy of it may be out of date.
+    They come from matplotlib, the system and installed packages. The list of the system's fonts is read
+    again, because matplotlib's copy of it may be out of date.
     """
     manager = font_manager.fontManager
     known = {font.fname for font in manager.ttflist}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from engine.atomic import replacing
 from engine.errors import InputError, OpticalError
 from engine.pictures.shading import Shading
 
@@ -28,8 +28,8 @@ def export_plan(
 ) -> str:
     """Write a transport plan to a file, atomically.
 
-    An NPZ file contains ``plan`` and ``cost`` (Q, D), the two token lists, and all other values as JSON. In an
-    SVG file labels are text, so the program that shows it chooses the fonts.
+    An NPZ file contains ``plan`` and ``cost`` (Q, D), the two token lists, and all other values as JSON. In
+    an SVG file labels are text, so the program that shows it chooses the fonts.
 
     Parameters
     ----------
@@ -60,27 +60,24 @@ def export_plan(
     kind = path.suffix.lower()
     if kind not in FORMATS:
         raise InputError(f"a plan is exported as {', '.join(FORMATS)}", path=path)
-    building = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     note = ""
     try:
-        if kind == ".npz":
-            others = {key: value for key, value in row.items() if key not in ARRAYS}
-            with building.open("wb") as stream:  # given a name, numpy would append .npz to .NPZ
-                np.savez_compressed(
-                    stream,
-                    plan=row["plan"],
-                    cost=row["cost"],
-                    source_tokens=np.array(row["source_tokens"]),
-                    target_tokens=np.array(row["target_tokens"]),
-                    record=np.array(json.dumps(others, ensure_ascii=False)),
-                )
-        else:
-            note = _draw(row, building, shading, colours, marks)
-        building.replace(path)
+        with replacing(path) as building:
+            if kind == ".npz":
+                others = {key: value for key, value in row.items() if key not in ARRAYS}
+                with building.open("wb") as stream:  # numpy would add .npz to a name that ends in .NPZ
+                    np.savez_compressed(
+                        stream,
+                        plan=row["plan"],
+                        cost=row["cost"],
+                        source_tokens=np.array(row["source_tokens"]),
+                        target_tokens=np.array(row["target_tokens"]),
+                        record=np.array(json.dumps(others, ensure_ascii=False)),
+                    )
+            else:
+                note = _draw(row, building, shading, colours, marks)
     except OSError as error:
         raise OpticalError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        building.unlink(missing_ok=True)
     return note
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 
+from engine.atomic import flush
 from engine.errors import BusyError
 from engine.results import database
 
@@ -60,7 +61,7 @@ def drafted(path: Path, *, copy: bool, wait: float) -> Iterator[duckdb.DuckDBPyC
             connection.close()
         if path.exists():
             shutil.copymode(path, draft)
-        _flush(draft)
+        flush(draft)
         with ExitStack() as held:
             if path.exists():
                 held.enter_context(closing(database.connect(path, alone=True, wait=wait)))
@@ -107,11 +108,3 @@ def _copy(source: Path, target: Path) -> None:
                 left -= copied
     if left:
         shutil.copyfile(source, target)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

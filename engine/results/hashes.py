@@ -13,9 +13,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from engine.atomic import write_file
 from engine.errors import OpticalError
 from engine.paths import cache_home
-from engine.results.run_folder import write_atomically
 
 SETTLED_SECONDS = 1.0
 """A file that changed less long ago is hashed again: two changes at one tick of the clock look alike."""
@@ -60,7 +60,7 @@ class Hashes:
         if self._now != self._before:
             with suppress(OSError, OpticalError):
                 self._place.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(self._place, json.dumps(self._now).encode())
+                write_file(self._place, json.dumps(self._now).encode())
 
 
 def stamp_of(file: Path) -> str | None:

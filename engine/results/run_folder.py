@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import secrets
 import time
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from engine.atomic import write_file
 from engine.config import RunHeader
 from engine.errors import InputError, OpticalError, nearest
 from engine.results.metrics_log import Record, append, tail, to_json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["FIELDS", "HEARTBEAT_SECONDS", "Record", "RunFolder", "State", "new_run_id", "parse_record"]
-__all__ += ["read_record", "table_files", "tail", "write_atomically"]
+__all__ += ["read_record", "table_files", "tail"]
 
 HEARTBEAT_SECONDS = 5.0
 """Least time between two touches of a run's heartbeat file."""
@@ -132,11 +132,6 @@ class RunFolder:
         return self.path.name
 
     @property
-    def log_path(self) -> Path:
-        """Where the run's output goes, ``log.txt``."""
-        return self.path / "log.txt"
-
-    @property
     def metrics_path(self) -> Path:
         """The curves, ``metrics.jsonl``, for `tail`."""
         return self.path / "metrics.jsonl"
@@ -226,7 +221,7 @@ class RunFolder:
             target = self.path / f"{name}-{_part(parts[-1]) + 1}.parquet"
         else:
             target = self.path / f"{name}.parquet"
-        write_atomically(target, content)
+        write_file(target, content)
         if not append:
             for part in parts:
                 if part != target:
@@ -239,7 +234,7 @@ class RunFolder:
 
     def _save(self) -> None:
         text = json.dumps(to_json(self.record), ensure_ascii=False, indent=1, allow_nan=False)
-        write_atomically(self.path / "run.json", text.encode() + b"\n")
+        write_file(self.path / "run.json", text.encode() + b"\n")
 
 
 def new_run_id(name: str) -> str:
@@ -287,26 +282,6 @@ def table_files(path: Path, name: str) -> list[Path]:
     """Return the Parquet files of table `name` in the run folder `path`, in the order they were written."""
     found = [file for file in path.glob(f"{name}*.parquet") if re.fullmatch(rf"{name}(-\d+)?", file.stem)]
     return sorted(found, key=_part)
-
-
-def write_atomically(path: Path, content: Any) -> None:
-    """Write the bytes `content` to `path` so that a reader sees the old file or the new one, never a part.
-
-    Raises
-    ------
-    OpticalError
-        If it cannot be written; nothing is left behind then.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OpticalError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _now() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.atomic import replacing
 from engine.encoders.encoder import Encoder, Role
 from engine.encoders.fingerprint import fingerprint
 from engine.retrieval.tokens import TokenStore
@@ -112,11 +112,7 @@ def save_cached(tensors: dict[str, Tensor], path: Path | None) -> None:
     """Write `tensors` to `path`, whole or not at all; a cache that cannot be written costs time only."""
     if path is None:
         return
-    building = path.with_suffix(f".{os.getpid()}.part")
-    try:
+    with suppress(OSError, SafetensorError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, str(building))
-        building.replace(path)
-    except (OSError, SafetensorError):
-        with suppress(OSError):
-            building.unlink()
+        with replacing(path, sync=False) as building:
+            save_file(tensors, str(building))

@@ -97,7 +97,7 @@ def _rank_anew(
 ) -> list[Scores]:
     depth = config.first_stage.depth
     collections = [
-        known[pool][0].noted(
+        known[pool][0].with_notes(
             [
                 f"{pool.collection}: the first {depth} of {first.depth(pool):,} ranks stored by {first.name} "
                 "are ranked anew; what is below the stored ones is not found"

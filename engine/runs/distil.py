@@ -30,8 +30,8 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
         interrupted, result = error, distillation.finish()
     save_encoder(result.student, run.checkpoints / "student")
     save_fitted(result.teacher, run.checkpoints / "teacher")
-    if distillation.masses.idf is not None:
-        save_frequencies(distillation.masses.idf, run.checkpoints)
+    if distillation.transport.idf is not None:
+        save_frequencies(distillation.transport.idf, run.checkpoints)
     if interrupted is not None:
         raise interrupted
     run.write_table("plans", [plan.columns() for plan in held_out_plans(distillation)])

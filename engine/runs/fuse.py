@@ -57,7 +57,7 @@ def fuse_run(config: FuseConfig, run: RunFolder, reporter: Reporter) -> list[Sco
         told_depths = (
             f"{pool.collection}: fused from the first {ranks} ranks stored; what is below is not found"
         )
-        collections.append(known[pool].noted([*notes, told_depths]))
+        collections.append(known[pool].with_notes([*notes, told_depths]))
     announce(collections, min(max(found) for found in depths.values()), run, reporter)
     done = searched(run)
     results = []

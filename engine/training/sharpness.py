@@ -10,8 +10,7 @@ from torch import Tensor
 
 from engine.config import TransportConfig
 from engine.encoders.encoder import Encoder, Role
-from engine.training.losses import Masses
-from engine.training.losses.problem import COSTS, solve
+from engine.transport import TokenTransport
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,8 @@ def sharpness(
     InputError
         If what the masses are made from is not at hand.
     """
-    masses = Masses(config, idf, student.mass_head)
-    attention = config.marginals == "attention"
+    transport = TokenTransport(config, idf, student.mass_head)
+    attention = config.needs("attention")
     student.eval()
     teacher.eval()
     found: list[Sharpness | None] = [None] * len(pairs)
@@ -69,8 +68,7 @@ def sharpness(
         rows = full[start : start + batch_size]
         query = student([queries[i] for i in rows], "query", attention=attention)
         document = teacher([sentences[i] for i in rows], target_role, attention=attention)
-        cost = COSTS[config.cost](query.tokens, document.tokens)
-        plan = solve(config, cost, masses(query), masses(document))
+        plan = transport.plan(query, document)
         entropy = plan.row_entropy().sum(1) / (plan.source_marginal > 0).sum(1)
         columns = (query.mask.sum(1), document.mask.sum(1), plan.value, entropy, plan.epsilon)
         for i, *figures in zip(rows, *(column.tolist() for column in columns), strict=True):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Parameter
 
+from engine.atomic import replacing
 from engine.errors import DivergedError, InputError, OpticalError
 
 STATE_FILE = "state.safetensors"
@@ -96,16 +96,13 @@ def save_state(
         "bitext": list(bitext),
         "generator": generator.bit_generator.state,
     }
-    building = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(exist_ok=True)
-        save_file(tensors, str(building), metadata={_HEADER: json.dumps(header)})
-        building.replace(path)
+        with replacing(path) as building:
+            save_file(tensors, str(building), metadata={_HEADER: json.dumps(header)})
     except (OSError, SafetensorError) as error:  # safetensors tells of a full disk by its own error
         reason = getattr(error, "strerror", None) or error
         raise OpticalError(f"{path}: the state could not be saved: {reason}") from error
-    finally:
-        building.unlink(missing_ok=True)
 
 
 def load_state(

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+from engine.extensions.transport import Cost
+from engine.lazy import LazyModule
 from engine.transport.problem import working_dtype
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 def cosine_cost(x: Tensor, y: Tensor) -> Tensor:
@@ -58,3 +65,13 @@ def _unit(x: Tensor) -> Tensor:
     norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     # a zero vector would otherwise be divided by a tiny number and get a huge gradient
     return x / norm.masked_fill(norm == 0, torch.inf)
+
+
+COSINE = Cost("cosine", "1 - cosine", cosine_cost, of_similarity=lambda similarity: 1 - similarity)
+
+SQUARED_EUCLIDEAN = Cost(
+    "squared_euclidean",
+    "squared Euclidean distance",
+    squared_euclidean_cost,
+    of_similarity=lambda similarity: 2 - 2 * similarity,
+)

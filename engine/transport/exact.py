@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.errors import OpticalError
-from engine.transport.problem import Problem
+from engine.extensions.transport import Problem, Solution, Solver, SolverOptions
+from engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 MOST_PIVOTS = 10_000_000
 
@@ -23,7 +28,8 @@ def exact(problem: Problem) -> Tensor:
     OpticalError
         When the network simplex gives up.
     """
-    import ot  # loads every array library it finds, which only this solver should pay for
+    import numpy as np
+    import ot  # imports every array library that is installed
 
     costs, sources, targets = (
         tensor.double().cpu().numpy() for tensor in (problem.cost, problem.source, problem.target)
@@ -37,3 +43,15 @@ def exact(problem: Problem) -> Tensor:
             raise OpticalError(f"the exact transport solver gave up: {log['warning']}")
         plan[cells] = solution
     return torch.from_numpy(plans).to(problem.cost)
+
+
+def _solve(problem: Problem, _: SolverOptions) -> Solution:
+    return Solution(exact(problem), epsilon=torch.zeros_like(problem.epsilon))
+
+
+EXACT = Solver(
+    name="exact",
+    meaning="exact transport by POT's network simplex",
+    function=_solve,
+    settings=("tolerance",),
+)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from engine.transport.problem import Problem
+from engine.extensions.transport import Problem, Solution, Solver, SolverOptions
+from engine.lazy import LazyModule
 from engine.transport.scaling import scale
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 def ipot(problem: Problem, *, iterations: int) -> Tensor:
@@ -37,3 +42,16 @@ def ipot(problem: Problem, *, iterations: int) -> Tensor:
         u, v, plan = scale(step * step_kernel, u, before + change, source, target, 1)
         change = (v - before).masked_fill_(target == 0, 0.0)
     return plan
+
+
+def _solve(problem: Problem, options: SolverOptions) -> Solution:
+    plan = ipot(problem, iterations=options.iterations)
+    done = torch.full_like(problem.epsilon, options.iterations, dtype=torch.long)
+    return Solution(plan, done, epsilon=problem.epsilon / options.iterations)
+
+
+IPOT = Solver(
+    name="ipot",
+    meaning="inexact proximal point method, whose step β is `epsilon`",
+    function=_solve,
+)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from engine.extensions.transport import Marginal, MassInputs, Side
+from engine.lazy import LazyModule
 from engine.transport.problem import TransportError, working_dtype
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 def uniform_marginal(mask: Tensor) -> Tensor:
@@ -153,3 +161,56 @@ def _normalised(weights: Tensor, mask: Tensor) -> Tensor:
             raise TransportError(f"all tokens of row {row} have weight zero, so none can carry mass; drop it")
         raise _no_token(row)
     return weights / totals
+
+
+def inverse_document_frequencies(texts: Sequence[Sequence[int]], vocabulary: int) -> Tensor:
+    """Return the smoothed inverse document frequency ln(1 + n / (1 + df)) of every token (V,).
+
+    Parameters
+    ----------
+    texts : sequence of sequence of int
+        Token ids of n texts; df counts the texts that contain a token.
+    vocabulary : int
+        V, the number of tokens in the vocabulary.
+    """
+    counts = torch.zeros(vocabulary)
+    for ids in texts:
+        counts[torch.tensor(sorted(set(ids)))] += 1
+    return torch.log1p(len(texts) / (1 + counts))
+
+
+def _uniform(side: Side, _: MassInputs) -> Tensor:
+    return uniform_marginal(side.mask)
+
+
+def _norm(side: Side, _: MassInputs) -> Tensor:
+    return norm_marginal(side.norms.detach().unsqueeze(-1), side.mask)
+
+
+def _idf(side: Side, inputs: MassInputs) -> Tensor:
+    assert inputs.idf is not None
+    return idf_marginal(inputs.idf.to(side.ids.device)[side.ids], side.mask)
+
+
+def _attention(side: Side, _: MassInputs) -> Tensor:
+    assert side.attention is not None
+    return attention_marginal(side.attention, side.mask)
+
+
+def _learned(side: Side, inputs: MassInputs) -> Tensor:
+    assert inputs.head is not None
+    return learned_marginal(inputs.head(side.tokens).squeeze(-1), side.mask)
+
+
+BUILT_IN = (
+    Marginal("uniform", "equal masses", _uniform),
+    Marginal("norm", "by the length of the token vector before normalisation", _norm),
+    Marginal("idf", "by inverse document frequency", _idf, needs=("document_frequencies",)),
+    Marginal(
+        "attention",
+        "by the attention that the token receives in the last layer",
+        _attention,
+        needs=("attention",),
+    ),
+    Marginal("learned", "by a linear layer that is trained", _learned, needs=("mass_head",)),
+)

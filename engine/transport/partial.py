@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from engine.extensions.transport import Problem, Solution, Solver, SolverOptions
+from engine.lazy import LazyModule
+from engine.transport.problem import CHECK_EVERY
+from engine.transport.relaxed import Relaxed
 
-from engine.transport.problem import CHECK_EVERY, Problem, Relaxed
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 def partial(problem: Problem, *, mass: float, iterations: int, tolerance: float) -> Relaxed:
@@ -78,3 +85,17 @@ def _fill(log_mass: Tensor, log_demand: Tensor, share: float) -> tuple[Tensor, T
 def _wanted(sums: Tensor, mass: Tensor, multiplier: Tensor) -> Tensor:
     """Return the marginal that a plan of such row `sums` should have: all mass where it is used up."""
     return torch.where(multiplier < 0, mass, torch.minimum(sums, mass))
+
+
+def _solve(problem: Problem, options: SolverOptions) -> Solution:
+    found = partial(problem, mass=options.mass, iterations=options.iterations, tolerance=options.tolerance)
+    return Solution(found.plan, found.iterations, rows=found.rows, columns=found.columns)
+
+
+PARTIAL = Solver(
+    name="partial",
+    meaning="entropic transport that moves only the share `mass` of the mass",
+    function=_solve,
+    settings=("epsilon", "iterations", "tolerance", "mass"),
+    meets_marginals=False,
+)

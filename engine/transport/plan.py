@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +94,3 @@ class Plan:
         mass = self.plan.sum(-1)
         total = mass.sum(-1)
         return ((mass * self.row_entropy()).sum(-1) / total.masked_fill(total == 0, 1.0)).exp()
-
-    def row_argmax(self) -> Tensor:
-        """Return the target token that takes most of each source token's mass (B, Q); -1 if it moves none."""
-        return self.plan.argmax(-1).masked_fill(self.plan.sum(-1) == 0, -1)

@@ -1,13 +1,17 @@
-"""The checked form of a batch of transport problems, which every solver takes."""
+"""Checks and transformations of a batch of transport problems, before it is solved."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from engine.errors import InputError
+from engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 TOTALS_AGREE = 1e-3  # largest relative difference between the two total masses of a problem
 CHECK_EVERY = 10  # iterations between two looks at the marginals
@@ -15,63 +19,6 @@ CHECK_EVERY = 10  # iterations between two looks at the marginals
 
 class TransportError(InputError, ValueError):
     """A transport problem that has no meaning: shapes, masses or settings that contradict each other."""
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """A batch of transport problems, detached from autograd and free of masked garbage.
-
-    Parameters
-    ----------
-    cost : Tensor (B, Q, D)
-        Costs, 0 where masked; as `reduced` leaves them where both marginals are to be met.
-    source : Tensor (B, Q)
-        Mass of each source token, summing to one; 0 marks a masked position.
-    target : Tensor (B, D)
-        Mass of each target token, summing to one; 0 marks a masked position.
-    epsilon : Tensor (B,)
-        Entropic regularisation of each problem, in the unit of its costs.
-    """
-
-    cost: Tensor
-    source: Tensor
-    target: Tensor
-    epsilon: Tensor
-
-    def log_kernel(self) -> Tensor:
-        """Return -C/ε (B, Q, D)."""
-        return self.cost / -self.epsilon.view(-1, 1, 1)
-
-
-@dataclass(eq=False)
-class Relaxed:
-    """Solutions of problems whose plans need not meet the marginals, filled in as they converge.
-
-    Parameters
-    ----------
-    plan : Tensor (B, Q, D)
-    rows, columns : Tensor (B, Q), (B, D)
-        Marginals that the optimal plan would have, by the multipliers found.
-    iterations : Tensor (B,)
-        Iterations done on each problem.
-    """
-
-    plan: Tensor
-    rows: Tensor
-    columns: Tensor
-    iterations: Tensor
-
-    @classmethod
-    def empty(cls, problem: Problem, iterations: int) -> Relaxed:
-        """Return room for the solutions of `problem`."""
-        done = torch.full_like(problem.epsilon, iterations, dtype=torch.long)
-        plan, rows, columns = map(torch.zeros_like, (problem.cost, problem.source, problem.target))
-        return cls(plan, rows, columns, done)
-
-    def put(self, where: Tensor, plan: Tensor, rows: Tensor, columns: Tensor, iterations: int) -> None:
-        """Take the solutions of the problems `where`."""
-        self.plan[where], self.rows[where], self.columns[where] = plan, rows, columns
-        self.iterations[where] = iterations
 
 
 def working_dtype(tensor: Tensor) -> torch.dtype:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 SAFE_DRIFT = 15.0  # largest |log| of a scaling factor for which the kernel it scales is still exact enough
 NEGLIGIBLE = 28.0  # kernel entries within this |log| of the smallest normal number count as zero

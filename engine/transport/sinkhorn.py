@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from engine.transport.problem import CHECK_EVERY, Problem, TransportError
+from engine.extensions.transport import Problem, Solution, Solver, SolverOptions
+from engine.lazy import LazyModule
+from engine.transport.problem import CHECK_EVERY, TransportError
 from engine.transport.scaling import scale
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 STAGE = 5  # most iterations at each ε of the annealing
 
@@ -80,3 +86,19 @@ def sinkhorn(
             if not len(active):
                 break
     return plan, done, (rows, columns)
+
+
+def _solve(problem: Problem, options: SolverOptions) -> Solution:
+    plan, done, scaling = sinkhorn(
+        problem, anneal=options.anneal, iterations=options.iterations, tolerance=options.tolerance
+    )
+    return Solution(plan, done, scaling=scaling)
+
+
+SINKHORN = Solver(
+    name="sinkhorn",
+    meaning="entropic transport by Sinkhorn's algorithm in the log domain",
+    function=_solve,
+    settings=("epsilon", "anneal_from", "iterations", "tolerance"),
+    mass_gradient=True,
+)

@@ -1,21 +1,15 @@
-"""One door to all solvers."""
+"""`solve`: check a batch of transport problems and solve it with one of the solvers."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, get_args
 
 from engine.errors import nearest
-from engine.transport.exact import exact
-from engine.transport.ipot import ipot
-from engine.transport.partial import partial
+from engine.extensions.transport import SOLVERS, Problem, SolverOptions
+from engine.lazy import LazyModule
 from engine.transport.plan import Plan
 from engine.transport.problem import (
-    Problem,
-    Relaxed,
     TransportError,
     balanced_marginals,
     reduced,
@@ -23,10 +17,13 @@ from engine.transport.problem import (
     support_of,
     working_dtype,
 )
-from engine.transport.sinkhorn import sinkhorn
-from engine.transport.unbalanced import price, unbalanced
 
-Solver = Literal["sinkhorn", "ipot", "exact", "unbalanced", "partial"]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
+
 EpsilonScale = Literal["absolute", "spread"]
 
 
@@ -35,7 +32,7 @@ def solve(
     source_marginal: Tensor,
     target_marginal: Tensor,
     *,
-    solver: Solver = "sinkhorn",
+    solver: str = "sinkhorn",
     epsilon: float = 0.05,
     epsilon_scale: EpsilonScale = "absolute",
     anneal_from: float | None = None,
@@ -57,9 +54,8 @@ def solve(
     source_marginal, target_marginal : Tensor (B, Q), (B, D)
         Mass of each token, >= 0; 0 marks a masked position. A problem's two totals must agree to 1e-3, and
         the target's is then made equal to the source's.
-    solver : {"sinkhorn", "ipot", "exact", "unbalanced", "partial"}
-        Entropic transport, the inexact proximal point method, the network simplex, or entropic transport
-        whose marginals are relaxed or whose plan moves a share of the mass only.
+    solver : str
+        One of `engine.extensions.transport.SOLVERS`.
     epsilon : float
         Entropic regularisation; IPOT's step β. The exact solver has none and ignores it.
     epsilon_scale : {"absolute", "spread"}
@@ -91,9 +87,11 @@ def solve(
     """
     anneal = _check_settings(solver, epsilon, epsilon_scale, anneal_from, iterations, tolerance)
     _check_relaxation(penalty, mass)
+    entry = SOLVERS[solver]
     learned = torch.is_grad_enabled() and (source_marginal.requires_grad or target_marginal.requires_grad)
-    if learned and solver != "sinkhorn":
-        raise TransportError(f"marginals get no gradient from the solver {solver}; take sinkhorn")
+    if learned and not entry.mass_gradient:
+        able = " or ".join(name for name, other in SOLVERS.items() if other.mass_gradient)
+        raise TransportError(f"marginals get no gradient from the solver {solver}; use {able}")
     source, target = balanced_marginals(cost, source_marginal, target_marginal)
     with torch.autocast(cost.device.type, enabled=False):
         support = support_of(source, target)
@@ -108,41 +106,26 @@ def solve(
             unit = constant.new_ones(len(constant))
             if epsilon_scale == "spread":
                 unit = spread(constant, source, target)
-            regularisation = (epsilon * unit).clamp_min_(torch.finfo(unit.dtype).tiny)
             total = source.sum(1, keepdim=True)
-            meets = solver not in ("unbalanced", "partial")
             problem = Problem(
-                reduced(constant, support) if meets else constant,
+                reduced(constant, support) if entry.meets_marginals else constant,
                 source / total,
                 target / total,
-                regularisation,
+                (epsilon * unit).clamp_min_(torch.finfo(unit.dtype).tiny),
             )
-            done = torch.zeros_like(unit, dtype=torch.long)
+            found = entry.function(problem, SolverOptions(iterations, tolerance, anneal, penalty, mass))
+            rows = found.plan.sum(2) - (problem.source if found.rows is None else found.rows)
+            columns = found.plan.sum(1) - (problem.target if found.columns is None else found.columns)
+            error = torch.maximum(rows.abs().sum(1), columns.abs().sum(1))
+            plan = found.plan * total.unsqueeze(2)
+            done = torch.zeros_like(unit, dtype=torch.long) if found.iterations is None else found.iterations
             surplus = torch.zeros_like(unit)
-            relaxed: Relaxed | None = None
-            if solver == "sinkhorn":
-                plan, done, scaling = sinkhorn(
-                    problem, anneal=anneal, iterations=iterations, tolerance=tolerance
-                )
-            elif solver == "ipot":
-                plan, done = ipot(problem, iterations=iterations), done + iterations
-                regularisation = regularisation / iterations
-            elif solver == "exact":
-                plan, regularisation = exact(problem), torch.zeros_like(unit)
-            elif solver == "unbalanced":
-                relaxed = unbalanced(problem, penalty=penalty, iterations=iterations, tolerance=tolerance)
-                surplus = price(relaxed, problem, penalty) * total.squeeze(1)
-            else:
-                relaxed = partial(problem, mass=mass, iterations=iterations, tolerance=tolerance)
-            wanted = (problem.source, problem.target)
-            if relaxed is not None:
-                plan, done, wanted = relaxed.plan, relaxed.iterations, (relaxed.rows, relaxed.columns)
-            rows = (plan.sum(2) - wanted[0]).abs().sum(1)
-            columns = (plan.sum(1) - wanted[1]).abs().sum(1)
-            error = torch.maximum(rows, columns)
-            plan = plan * total.unsqueeze(2)
+            if found.surplus is not None:
+                surplus = found.surplus * total.squeeze(1)
+            regularisation = problem.epsilon if found.epsilon is None else found.epsilon
         if learned:
-            potentials = _potentials(problem, constant, scaling)
+            assert found.scaling is not None
+            potentials = _potentials(problem, constant, found.scaling)
             for marginal, potential in zip((source_marginal, target_marginal), potentials, strict=True):
                 surplus = surplus + (potential * (marginal - marginal.detach())).sum(1)
     return Plan(plan, cost, source, target, regularisation, done, surplus, error, error <= tolerance, solver)
@@ -173,14 +156,8 @@ def _check_settings(
     tolerance: float,
 ) -> float:
     """Return the multiple of ε to anneal from; raise TransportError for a setting that makes no sense."""
-    for key, value, known in (
-        ("solver", solver, get_args(Solver)),
-        ("epsilon_scale", epsilon_scale, get_args(EpsilonScale)),
-    ):
-        if value not in known:
-            raise TransportError(
-                f"{key} must be one of {', '.join(known)}, not {value!r}{nearest(value, known)}"
-            )
+    _check_choice("solver", solver, tuple(SOLVERS))
+    _check_choice("epsilon_scale", epsilon_scale, get_args(EpsilonScale))
     for key, number in (("epsilon", epsilon), ("tolerance", tolerance)):
         if not (number > 0 and math.isfinite(number)):
             raise TransportError(f"{key} must be a number above zero, not {number}")
@@ -188,11 +165,17 @@ def _check_settings(
         raise TransportError(f"iterations must be at least 1, not {iterations}")
     if anneal_from is None:
         return 1.0
-    if solver != "sinkhorn":
-        raise TransportError(f"anneal_from belongs to the solver sinkhorn, so leave it out with {solver}")
+    if "anneal_from" not in SOLVERS[solver].settings:
+        able = " or ".join(name for name, entry in SOLVERS.items() if "anneal_from" in entry.settings)
+        raise TransportError(f"anneal_from belongs to the solver {able}, so leave it out with {solver}")
     if not (anneal_from >= epsilon and math.isfinite(anneal_from / epsilon)):
         raise TransportError(f"anneal_from must be at least epsilon ({epsilon}), not {anneal_from}")
     return anneal_from / epsilon
+
+
+def _check_choice(key: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise TransportError(f"{key} must be one of {', '.join(known)}, not {value!r}{nearest(value, known)}")
 
 
 def _check_relaxation(penalty: float, mass: float) -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from engine.transport.problem import CHECK_EVERY, Problem, Relaxed
+from engine.extensions.transport import Problem, Solution, Solver, SolverOptions
+from engine.lazy import LazyModule
+from engine.transport.problem import CHECK_EVERY
+from engine.transport.relaxed import Relaxed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 def unbalanced(problem: Problem, *, penalty: float, iterations: int, tolerance: float) -> Relaxed:
@@ -77,3 +85,26 @@ def _translation(potential: Tensor, log_mass: Tensor, ratio: Tensor) -> Tensor:
     wide = ratio.double()
     logarithm = (log_mass.double() - potential.double() / wide).logsumexp(1, keepdim=True)
     return (0.5 * wide * logarithm).to(potential.dtype)
+
+
+def _solve(problem: Problem, options: SolverOptions) -> Solution:
+    found = unbalanced(
+        problem, penalty=options.penalty, iterations=options.iterations, tolerance=options.tolerance
+    )
+    return Solution(
+        found.plan,
+        found.iterations,
+        rows=found.rows,
+        columns=found.columns,
+        surplus=price(found, problem, options.penalty),
+    )
+
+
+UNBALANCED = Solver(
+    name="unbalanced",
+    meaning="entropic transport that may leave mass at the price `penalty`",
+    function=_solve,
+    settings=("epsilon", "iterations", "tolerance", "penalty"),
+    meets_marginals=False,
+    mass_varies=True,
+)

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from engine.cli.commands import run as run_command
-from engine.cli.score_groups import MEASURES
 from engine.collections.bitext import make_bitext_collection
 from engine.extensions.bitext import SentencePair
+from engine.extensions.collections import protocol_measures
 from engine.results import ingest as ingesting
 from engine.results.database import exclusive
 
@@ -70,7 +70,7 @@ def test_the_headline_is_of_the_first_collection_and_its_main_measure(call, make
 
 def test_the_order_of_measures_is_the_collections_own():
     pairs = [SentencePair("a b", "c d", "so", "en", "1")]
-    assert make_bitext_collection("bitext", pairs).measures == MEASURES["bitext"]
+    assert make_bitext_collection("bitext", pairs).measures == protocol_measures("bitext")
 
 
 def test_a_run_whose_process_is_gone_has_crashed(call, make_run):

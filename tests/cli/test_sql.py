@@ -135,7 +135,7 @@ def test_an_export_that_fails_leaves_what_was_there(call, stored, tmp_path):
         found, _, err = call("export", question, str(target))
         assert found == code and err.count("\n") == 1
     assert target.read_text() == "mine"
-    for name, words in (("x.xlsx", "must end in"), ("x", "must end in"), ("no/x.csv", "folder does not exist")):
+    for name, words in (("x.xlsx", "must end in"), ("x", "must end in"), ("no/x.csv", "does not exist")):
         code, _, err = call("export", "runs", str(tmp_path / name))
         assert code == 2 and words in err
     assert sorted(file.name for file in tmp_path.iterdir() if "kept" in file.name) == ["kept.parquet"]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.collections.african import AFRICLIRMATRIX, CIRAL, load_african
+from engine.collections.african import load_african
+from engine.collections.africlirmatrix import AFRICLIRMATRIX
+from engine.collections.ciral import CIRAL
 from engine.collections.load import load_collections
 from engine.collections.trec import read_judgements, read_topics
 from engine.config import CollectionConfig
@@ -68,7 +70,7 @@ def test_what_ciral_has_not_is_refused(ciral: Path) -> None:
         load_african(CIRAL, ciral, ["mr"])
     with pytest.raises(InputError, match=r"file topics\.ciral-v1\.0-ha-test-a\.tsv is not here"):
         load_african(CIRAL, ciral, ["ha"])
-    with pytest.raises(InputError, match="asks in English"):
+    with pytest.raises(InputError, match="has English queries"):
         load_collections(CollectionConfig(name="ciral", path=str(ciral), languages=["sw"]))
     with pytest.raises(InputError, match="no topics of AfriCLIRMatrix"):
         load_african(AFRICLIRMATRIX, ciral)

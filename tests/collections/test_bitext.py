@@ -126,7 +126,7 @@ def test_languages_and_limit_choose_queries(sources: Path) -> None:
     )
     (collection,) = load_collections(config)
     assert [query.language for query in collection.queries] == ["so"]
-    with pytest.raises(InputError, match="is in hi"):
+    with pytest.raises(InputError, match="source in hi"):
         load_collections(CollectionConfig(name="bitext", bitext=[source(sources, "sw")], languages=["hi"]))
 
 

@@ -70,7 +70,7 @@ def test_trecs_shape_in_several_languages_is_one_multilingual_pool(tmp_path: Pat
     (tmp_path / "topics.de.tsv").write_text("t1\teins\nt2\tzwei\n")
     (tmp_path / "qrels.txt").write_text("t1 0 1 1\nt2 0 2 1\nt2 0 9 0\n")
     collection = load_folder(tmp_path)
-    assert collection.pool == ("so", "sw") and collection.direction == "xx-xx"
+    assert collection.document_languages == ("so", "sw") and collection.direction == "xx-xx"
     # document 1 is there in both languages: they say the same
     assert collection.judgements == {
         "de:t1": {"so:1": 1, "sw:1": 1},
@@ -90,14 +90,14 @@ def test_a_language_may_stand_in_every_record(tmp_path: Path) -> None:
     )
     objects(tmp_path / "queries.jsonl", {"_id": "q", "text": "one", "language": "en"})
     (tmp_path / "qrels.tsv").write_text("q\t1\t1\n")
-    assert load_folder(tmp_path).pool == ("sw", "so")
+    assert load_folder(tmp_path).document_languages == ("sw", "so")
 
 
 def test_a_smaller_pool_keeps_what_is_judged_and_says_so(beir: Path) -> None:
     full = load_folder(beir, None, ["sw"], ["en"])
     small = load_folder(beir, "dev", ["sw"], ["en"], pool_limit=1)
     assert len(small.documents) == 2 and "en:d3" in {document.id for document in small.documents}
-    assert small.revision.endswith("-pool1") and "cut to 2 of 3 documents" in small.notes[-1]
+    assert small.revision.endswith("-pool1") and "reduced to 2 of 3 documents" in small.notes[-1]
     assert load_folder(beir, None, ["sw"], ["en"], pool_limit=5).revision == full.revision
 
 
@@ -111,7 +111,7 @@ def test_a_smaller_pool_keeps_what_is_judged_and_says_so(beir: Path) -> None:
             '{"_id": "d1", "text": "x", "language": "xx"}\n',
             "line 1: unknown language code 'xx'",
         ),
-        ("queries.jsonl", "", "queries.jsonl: it holds no topic"),
+        ("queries.jsonl", "", "queries.jsonl: it contains no topic"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(beir: Path, name: str, content: str, words: str) -> None:
@@ -122,12 +122,12 @@ def test_what_does_not_fit_together_is_refused(beir: Path, name: str, content: s
 
 
 def test_what_is_missing_is_named(beir: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"corpus\.jsonl, line 1: its language is not said"):
+    with pytest.raises(InputError, match=r"corpus\.jsonl, line 1: its language is not given"):
         load_folder(beir, None, ["sw"])
-    with pytest.raises(InputError, match="no 'train'; name a split, one of dev, test"):
+    with pytest.raises(InputError, match="no 'train'; set split to one of dev, test"):
         load_folder(beir, "train", ["sw"], ["en"])
     with pytest.raises(InputError, match="no topics"):
         (beir / "queries.jsonl").unlink()
         load_folder(beir, None, ["sw"], ["en"])
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         load_folder(tmp_path / "nowhere")

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.collections.african import CIRAL, load_african
+from engine.collections.african import load_african
 from engine.collections.base import Collection
+from engine.collections.ciral import CIRAL
 from engine.collections.folder import load_folder
 from engine.collections.lareqa import load_lareqa, load_lareqa_monolingual
 from engine.collections.mewsli_x import load_mewsli_x

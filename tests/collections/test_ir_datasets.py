@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from engine.cli.score_groups import MEASURES
 from engine.collections import folder
-from engine.collections.african import AFRICLIRMATRIX, CIRAL
+from engine.collections.africlirmatrix import AFRICLIRMATRIX
+from engine.collections.ciral import CIRAL
 from engine.collections.ir_datasets_families import FAMILIES
 from engine.collections.ir_datasets_reader import load_dataset, load_family
 from engine.collections.load import load_collections
-from engine.config import COLLECTIONS_WITH, CollectionConfig
+from engine.config import CollectionConfig
 from engine.errors import InputError
+from engine.extensions.collections import COLLECTIONS, protocol_measures
 
 #: Writes the collections into ``IR_DATASETS_HOME`` and prints what the readers make of them. ir_datasets
 #: learns its home when it is first imported, so this needs a process of its own.
@@ -100,8 +101,11 @@ for code3, count in (("fas", 2), ("rus", 1)):
         {"id": f"{code3}-{n}", "cc_file": "f", "time": "t", "title": "A", "text": "b", "url": "u"}
         for n in range(1, count + 1))))
 
+from engine.collections.ir_datasets_families import FAMILIES
 from engine.collections.ir_datasets_reader import load_dataset, load_family
 from engine.errors import InputError
+
+families = {family.name: family for family in FAMILIES}
 
 def told(collections):
     return [{
@@ -122,22 +126,22 @@ put("miracl/v1.0/yo/dev/topics.tsv", "0\tt\n")
 put("miracl/v1.0/yo/dev/qrels.tsv", "0\tQ0\t1\t1\n")
 put("miracl/v1.0/te/dev/topics.tsv", "0\tt\textra\n")
 print(json.dumps({
-    "miracl": told(load_family("miracl", ["sw"])),
-    "mmarco": told(load_family("mmarco", ["ar", "nl"])),
-    "mmarco across": told(load_family("mmarco", ["ar"], ["nl"])),
-    "bi-139": told(load_family("bi-139", ["de"], ["sw"])),
-    "multi-8": told(load_family("multi-8", ["de"], ["de", "en"])),
-    "multi-8 own": told(load_family("multi-8", ["en"], ["de", "en"], pool="own")),
-    "multi-8 both": told(load_family("multi-8", ["en"], ["de", "en"])),
-    "wikiclir": told(load_family("wikiclir", (), ["sw"])),
-    "hc4": told(load_family("hc4", (), ["fa", "ru"])),
-    "hc4 translated": told(load_family("hc4", ["fa"], ["fa"])),
-    "neuclir": told(load_family("neuclir", (), ["fa", "ru"])),
+    "miracl": told(load_family(families["miracl"], ["sw"])),
+    "mmarco": told(load_family(families["mmarco"], ["ar", "nl"])),
+    "mmarco across": told(load_family(families["mmarco"], ["ar"], ["nl"])),
+    "bi-139": told(load_family(families["bi-139"], ["de"], ["sw"])),
+    "multi-8": told(load_family(families["multi-8"], ["de"], ["de", "en"])),
+    "multi-8 own": told(load_family(families["multi-8"], ["en"], ["de", "en"], pool="own")),
+    "multi-8 both": told(load_family(families["multi-8"], ["en"], ["de", "en"])),
+    "wikiclir": told(load_family(families["wikiclir"], (), ["sw"])),
+    "hc4": told(load_family(families["hc4"], (), ["fa", "ru"])),
+    "hc4 translated": told(load_family(families["hc4"], ["fa"], ["fa"])),
+    "neuclir": told(load_family(families["neuclir"], (), ["fa", "ru"])),
     "by id": told([load_dataset("miracl/sw/dev")]),
-    "truncated": refused(lambda: load_family("miracl", ["yo"])),
-    "columns": refused(lambda: load_family("miracl", ["te"])),
-    "missing": refused(lambda: load_family("hc4", (), ["zh"])),
-    "unreachable": refused(lambda: load_family("miracl", ["bn"])),
+    "truncated": refused(lambda: load_family(families["miracl"], ["yo"])),
+    "columns": refused(lambda: load_family(families["miracl"], ["te"])),
+    "missing": refused(lambda: load_family(families["hc4"], (), ["zh"])),
+    "unreachable": refused(lambda: load_family(families["miracl"], ["bn"])),
 }, ensure_ascii=False))
 """
 
@@ -261,7 +265,8 @@ def test_what_ir_datasets_stumbles_over_is_one_sentence(read: dict[str, Any]) ->
 )
 def test_languages_and_splits_that_are_not_there(arguments: tuple[Any, ...], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        load_family(*arguments)
+        name, *others = arguments
+        load_family(next(family for family in FAMILIES if family.name == name), *others)
 
 
 def test_ids_that_are_not_there_or_judge_nothing() -> None:
@@ -282,10 +287,10 @@ def test_settings_that_a_collection_has_not_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=f"'lareqa' has no {setting}"):
             CollectionConfig(name="lareqa", **{setting: value})  # type: ignore[arg-type]
-        named = {name for name in COLLECTIONS_WITH[setting] if name in FAMILIES}
-        for name in named:
+        families = (COLLECTIONS[family.name] for family in FAMILIES)
+        for name in (reader.name for reader in families if setting in reader.optional_settings):
             CollectionConfig(name=name, **{setting: value})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="needs the dataset's id"):
+    with pytest.raises(ValueError, match="needs the id of a data set"):
         CollectionConfig(name="ir-datasets")
     with pytest.raises(ValueError, match="needs its path"):
         CollectionConfig(name="folder")
@@ -294,9 +299,9 @@ def test_settings_that_a_collection_has_not_are_refused() -> None:
 
 
 def test_tables_show_a_protocols_measures_in_its_own_order() -> None:
-    readers = {name: family.measures for name, family in FAMILIES.items()}
+    readers = {family.name: family.measures for family in FAMILIES}
     readers |= {one.facts.protocol: one.facts.measures for one in (CIRAL, AFRICLIRMATRIX)}
     readers["trec"] = folder.MEASURES
     for protocol, measures in readers.items():
         if len(measures) > 1:
-            assert MEASURES[protocol] == measures
+            assert protocol_measures(protocol) == measures

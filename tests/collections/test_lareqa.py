@@ -52,7 +52,7 @@ def test_the_sentence_with_the_answer_is_relevant_in_every_language(folder: Path
     assert {texts[document] for document in collection.judgements["en:q2"]} == {"Bob sat.", "Bob saß."}
     assert all(document.context == CONTEXT[document.language] for document in collection.documents)
     assert "1/2 = 0.5000" in collection.reference
-    assert collection.document_language == "all" and collection.pool == ("de", "en")
+    assert collection.document_language == "all" and collection.document_languages == ("de", "en")
 
 
 def test_a_pool_of_chosen_languages_has_their_answers_alone(folder: Path) -> None:
@@ -82,7 +82,7 @@ def test_fewer_query_languages_leave_the_pool_whole(folder: Path) -> None:
 
 def test_a_monolingual_pool_holds_its_own_language_alone(folder: Path) -> None:
     for collection in load_lareqa_monolingual(folder):
-        assert collection.pool == collection.query_languages
+        assert collection.document_languages == collection.query_languages
         assert all(len(grades) == 1 for grades in collection.judgements.values())
 
 

@@ -89,7 +89,7 @@ def test_mentions_and_candidates_field_by_field(folder: Path) -> None:
     ]
     assert collection.judgements == {"en:m1": {"Q1757": 1}, "en:m2": {"Q47034": 1}, "de:m3": {"Q1757": 1}}
     assert collection.measures[0] == "mAP@20" and collection.protocol == "xtreme-r"
-    assert "not compare with the paper's" in collection.notes[0]
+    assert "cannot be compared with the paper's" in collection.notes[0]
 
 
 def test_languages_of_mentions_and_of_descriptions_can_be_chosen(folder: Path) -> None:
@@ -108,7 +108,7 @@ def test_text_that_is_not_restored_is_refused_with_what_to_run(folder: Path) -> 
     write(folder / "wikinews_mentions_no_text-test.jsonl", bare)
     with pytest.raises(InputError, match=r"no_text-test\.jsonl: .*not restored; run get-mewsli-x\.sh"):
         load_mewsli_x(folder)
-    with pytest.raises(InputError, match=r"wikipedia_pairs-dev\.jsonl is not here; run get-mewsli-x\.sh"):
+    with pytest.raises(InputError, match=r"wikipedia_pairs-dev\.jsonl is missing; run get-mewsli-x\.sh"):
         load_mewsli_x(folder, split="wikipedia-dev")
     with pytest.raises(InputError, match="no split 'train'; it has test, dev, wikipedia-dev"):
         load_mewsli_x(folder, split="train")
@@ -137,10 +137,10 @@ def test_wikipedia_pairs_are_read_and_their_dev_part_asks_the_same_candidates(fo
             {"mention_span": {"start": 24, "end": 32, "text": "Helsinki"}},
             "is 'Helsinki' and its article has 'elsinki,'",
         ),
-        ({"mention_span": {"start": 24, "end": 999, "text": "Helsinki"}}, "no start and end within"),
-        ({"mention_span": {"start": -8, "end": -1, "text": "Helsinki"}}, "no start and end within"),
-        ({"mention_span": {"start": True, "end": 3, "text": "tri"}}, "no start and end within"),
-        ({"mention_span": None}, "no start and end within"),
+        ({"mention_span": {"start": 24, "end": 999, "text": "Helsinki"}}, "not a start and an end within"),
+        ({"mention_span": {"start": -8, "end": -1, "text": "Helsinki"}}, "not a start and an end within"),
+        ({"mention_span": {"start": True, "end": 3, "text": "tri"}}, "not a start and an end within"),
+        ({"mention_span": None}, "not a start and an end within"),
         ({"mention_span": {"start": 18, "end": 20, "text": "\n\n"}}, "a mention is in no sentence"),
         ({"example_id": None}, "'example_id' should be a text"),
     ],
@@ -158,10 +158,10 @@ def test_a_mention_that_is_not_what_it_says_is_refused(
 @pytest.mark.parametrize(
     ("records", "words"),
     [
-        ([entity("Q1", "Eins", "de"), entity("Q1", "Zwei", "de")], "line 2: entity 'Q1' comes twice"),
+        ([entity("Q1", "Eins", "de"), entity("Q1", "Zwei", "de")], "line 2: entity 'Q1' occurs twice"),
         ([entity("Q1", "Eins", "qqq")], "line 1: unknown language code 'qqq'"),
         ([entity("Q1", " x", "de") | {"description": " "}], "line 1: entity 'Q1' has an empty description"),
-        ([{"entity_id": "Q1"}], "line 1: it has no 'description'"),
+        ([{"entity_id": "Q1"}], "line 1: this line has no 'description'"),
     ],
 )
 def test_broken_candidates_are_refused_by_line(

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from engine.datahome import download as fetching
-from engine.datahome.download import RemoteFile, fetch
+from engine.datahome.download import fetch
 from engine.errors import BusyError, InputError, OpticalError
+from engine.extensions import published
+from engine.extensions.published import PublishedFile
 
 CONTENT = random.Random(1).randbytes(1_000_003)
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -35,7 +37,7 @@ def left(place: Path) -> list[str]:
 
 def test_a_file_comes_whole_and_leaves_nothing_beside_it(served, place):
     heard = []
-    remote = RemoteFile(served.address("/file.bin"), "file.bin", checksum=SHA256)
+    remote = PublishedFile(served.address("/file.bin"), "file.bin", checksum=SHA256)
     assert fetch(remote, place, lambda here, total: heard.append((here, total))) == place
     assert place.read_bytes() == CONTENT and left(place) == ["file.bin"]
     assert heard[0] == (0, len(CONTENT)) and heard[-1] == (len(CONTENT), len(CONTENT))
@@ -46,15 +48,15 @@ def test_a_file_comes_whole_and_leaves_nothing_beside_it(served, place):
 
 def test_a_broken_connection_goes_on_where_it_broke(served, place):
     served.cut = [300_000, 200_000]
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
+    fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     assert place.read_bytes() == CONTENT
     assert [asked for _, asked in served.requests] == [None, "bytes=300000-", "bytes=500000-"]
 
 
 def test_what_one_call_left_the_next_goes_on_from(served, place):
     served.cut = [400_000] + [0] * fetching.ATTEMPTS
-    remote = RemoteFile(served.address("/file.bin"), "file.bin")
-    with pytest.raises(OpticalError, match="400,000 bytes, which the next fetch goes on from"):
+    remote = PublishedFile(served.address("/file.bin"), "file.bin")
+    with pytest.raises(OpticalError, match="400,000 bytes, which the next fetch continues from"):
         fetch(remote, place)
     assert not place.exists() and (place.parent / "file.bin.part").stat().st_size == 400_000
     served.cut.clear()
@@ -66,7 +68,7 @@ def test_what_one_call_left_the_next_goes_on_from(served, place):
 
 def test_a_file_that_changed_meanwhile_starts_anew(served, place):
     served.cut = [400_000] + [0] * fetching.ATTEMPTS
-    remote = RemoteFile(served.address("/file.bin"), "file.bin")
+    remote = PublishedFile(served.address("/file.bin"), "file.bin")
     with pytest.raises(OpticalError):
         fetch(remote, place)
     served.cut.clear()
@@ -79,7 +81,7 @@ def test_a_file_that_changed_meanwhile_starts_anew(served, place):
 def test_without_a_validator_only_a_checksum_lets_a_file_go_on(served, place, checksum, asked):
     served.validator = False
     served.cut = [400_000]
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=checksum), place)
+    fetch(PublishedFile(served.address("/file.bin"), "file.bin", checksum=checksum), place)
     assert [one for _, one in served.requests] == [None, asked]
     assert place.read_bytes() == CONTENT
 
@@ -87,36 +89,38 @@ def test_without_a_validator_only_a_checksum_lets_a_file_go_on(served, place, ch
 def test_a_server_without_ranges_starts_anew(served, place):
     served.ranges = False
     served.cut = [400_000]
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
+    fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     assert place.read_bytes() == CONTENT
 
 
 def test_a_part_that_is_whole_already_is_taken(served, place):
     place.parent.mkdir(parents=True)
     (place.parent / "file.bin.part").write_bytes(CONTENT)
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=SHA256), place)
+    fetch(PublishedFile(served.address("/file.bin"), "file.bin", checksum=SHA256), place)
     assert place.read_bytes() == CONTENT and served.requests == [("/file.bin", f"bytes={len(CONTENT)}-")]
 
 
 def test_a_part_longer_than_the_file_is_thrown_away(served, place):
     place.parent.mkdir(parents=True)
     (place.parent / "file.bin.part").write_bytes(CONTENT + b"more")
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=SHA256), place)
+    fetch(PublishedFile(served.address("/file.bin"), "file.bin", checksum=SHA256), place)
     assert place.read_bytes() == CONTENT
 
 
 def test_a_wrong_checksum_keeps_nothing(served, place):
     wrong = f"md5:{'0' * 32}"
-    with pytest.raises(OpticalError, match=r"MD5 checksum of what came is .* and not 0000") as caught:
-        fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=wrong), place)
+    with pytest.raises(
+        OpticalError, match=r"MD5 checksum of the received file is .* and not the published 0000"
+    ) as caught:
+        fetch(PublishedFile(served.address("/file.bin"), "file.bin", checksum=wrong), place)
     assert caught.value.exit_code == 1 and left(place) == []
     right = f"md5:{hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()}"
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin", checksum=right), place)
+    fetch(PublishedFile(served.address("/file.bin"), "file.bin", checksum=right), place)
     assert place.read_bytes() == CONTENT
 
 
 def test_a_missing_file_is_one_sentence_with_the_address_and_the_folder(site, place):
-    remote = RemoteFile(site.address("/gone.bin"), "file.bin")
+    remote = PublishedFile(site.address("/gone.bin"), "file.bin")
     with pytest.raises(OpticalError) as caught:
         fetch(remote, place)
     sentence = str(caught.value)
@@ -126,7 +130,7 @@ def test_a_missing_file_is_one_sentence_with_the_address_and_the_folder(site, pl
 
 def test_a_server_in_trouble_is_asked_again(served, place):
     served.statuses = [503, 429]
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
+    fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     assert place.read_bytes() == CONTENT and len(served.requests) == 3
 
 
@@ -134,7 +138,7 @@ def test_without_a_network_the_sentence_says_what_to_do(place, site):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    remote = RemoteFile(f"http://127.0.0.1:{port}/file.bin", "file.bin")
+    remote = PublishedFile(f"http://127.0.0.1:{port}/file.bin", "file.bin")
     with pytest.raises(OpticalError, match=r"127\.0\.0\.1 cannot be reached") as caught:
         fetch(remote, place)
     assert remote.address in str(caught.value) and f"put it into {place.parent}" in str(caught.value)
@@ -145,40 +149,40 @@ def test_redirections_are_followed_and_bounded(served, place):
     for step in range(9):
         served.redirects[f"/{step}"] = f"/{step + 1}"
     served.redirects["/one"] = "/file.bin"
-    fetch(RemoteFile(served.address("/one"), "file.bin"), place)
+    fetch(PublishedFile(served.address("/one"), "file.bin"), place)
     assert place.read_bytes() == CONTENT
     with pytest.raises(OpticalError, match=f"redirects more than {fetching.REDIRECTS} times"):
-        fetch(RemoteFile(served.address("/0"), "other.bin"), place.with_name("other.bin"))
+        fetch(PublishedFile(served.address("/0"), "other.bin"), place.with_name("other.bin"))
 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "/etc/passwd"])
 def test_only_http_is_fetched_and_redirected_to(site, place, address):
     with pytest.raises(InputError, match="only https and http"):
-        fetch(RemoteFile(address, "file.bin"), place)
+        fetch(PublishedFile(address, "file.bin"), place)
     if ":" in address:
         site.redirects["/away"] = address
         with pytest.raises(InputError, match="only https and http"):
-            fetch(RemoteFile(site.address("/away"), "file.bin"), place)
+            fetch(PublishedFile(site.address("/away"), "file.bin"), place)
     assert not place.parent.exists() or left(place) == []
 
 
 def test_a_file_larger_than_published_is_refused_before_it_comes(served, place, monkeypatch):
-    monkeypatch.setattr(fetching, "LARGEST", 500_000)
-    with pytest.raises(OpticalError, match="1,000,003 bytes and should have less"):
-        fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
+    monkeypatch.setattr(published, "LARGEST_FILE", 500_000)
+    with pytest.raises(OpticalError, match="1,000,003 bytes, it should have fewer"):
+        fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     served.files["/big.bin"] = CONTENT * 3
-    with pytest.raises(OpticalError, match="was published with 1,000"):
-        fetch(RemoteFile(served.address("/big.bin"), "big.bin", size=1000), place)
+    with pytest.raises(OpticalError, match="the published one 1,000"):
+        fetch(PublishedFile(served.address("/big.bin"), "big.bin", size=1000), place)
     assert not place.exists()
 
 
 def test_a_stream_without_a_length_is_cut_off_at_the_limit(served, place, monkeypatch):
     served.length = False
-    remote = RemoteFile(served.address("/file.bin"), "file.bin")
+    remote = PublishedFile(served.address("/file.bin"), "file.bin")
     fetch(remote, place)
     assert place.read_bytes() == CONTENT
-    monkeypatch.setattr(fetching, "LARGEST", 500_000)
-    with pytest.raises(OpticalError, match="more than the 500,000 bytes"):
+    monkeypatch.setattr(published, "LARGEST_FILE", 500_000)
+    with pytest.raises(OpticalError, match="more than 500,000 bytes"):
         fetch(remote, place.with_name("other.bin"))
     assert left(place) == ["file.bin"]
 
@@ -188,20 +192,20 @@ def test_one_process_fetches_a_file_at_a_time(served, place):
     with (place.parent / "file.bin.part").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(BusyError, match="another process"):
-            fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
+            fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
+    fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     assert place.read_bytes() == CONTENT
 
 
 def test_a_place_that_cannot_be_written_is_named(served, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot be written"):
-        fetch(RemoteFile(served.address("/file.bin"), "file.bin"), tmp_path / "file" / "file.bin")
+        fetch(PublishedFile(served.address("/file.bin"), "file.bin"), tmp_path / "file" / "file.bin")
 
 
 def test_a_forged_memory_of_the_server_is_no_header(served, place):
     place.parent.mkdir(parents=True)
     (place.parent / "file.bin.part").write_bytes(b"other bytes")
     (place.parent / "file.bin.part.json").write_text('{"validator": "a\\r\\nX-Evil: 1"}')
-    fetch(RemoteFile(served.address("/file.bin"), "file.bin"), place)
+    fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     assert place.read_bytes() == CONTENT

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from engine.cli.commands import run
-from engine.datahome import resources as published
+from engine.collections.checksums import checksums
+from engine.datahome import published as catalogue
 from engine.datahome.datasets import datasets
-from engine.datahome.download import RemoteFile
-from engine.datahome.resource import Resource
-from engine.datahome.resources import checksums, resources
+from engine.datahome.published import published_data
+from engine.extensions.published import PublishedData, PublishedFile
 
 
 @pytest.fixture
@@ -29,10 +29,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def publish(monkeypatch):
     """A function that puts other files in the place of all that is published."""
 
-    def publish(*remotes: RemoteFile, **changes) -> None:
+    def publish(*files: PublishedFile, **changes) -> None:
         facts = {"licence": "none", "source": "here", **changes}
-        resource = Resource("trial", "collection", "trial", remotes=remotes, **facts)
-        monkeypatch.setattr(published, "resources", lambda: {"trial": resource})
+        data = PublishedData("trial", "trial", files=files, **facts)
+        monkeypatch.setattr(catalogue, "published_data", lambda: {"trial": data})
 
     return publish
 
@@ -40,7 +40,7 @@ def publish(monkeypatch):
 def test_the_files_of_a_language_and_those_of_all(site, home, publish, capsys):
     names = {"so.tsv": "so", "sw.tsv": "sw", "all/topics.tsv": ""}
     site.files = {f"/{name}": name.encode() for name in names}
-    publish(*(RemoteFile(site.address(f"/{name}"), name, code) for name, code in names.items()))
+    publish(*(PublishedFile(site.address(f"/{name}"), name, code) for name, code in names.items()))
     assert run(["data", "fetch", "trial", "--language", "som"]) == 0
     assert "2 new files of trial" in capsys.readouterr().err
     assert (home / "trial" / "all" / "topics.tsv").read_bytes() == b"all/topics.tsv"
@@ -56,7 +56,7 @@ def test_an_archive_is_unpacked_and_thrown_away(site, home, publish, capsys):
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("a/b.txt", "content")
     site.files["/pack_1.zip"] = stream.getvalue()
-    publish(RemoteFile(site.address("/pack_1.zip?download=1"), "", archive=True))
+    publish(PublishedFile(site.address("/pack_1.zip?download=1"), "", archive=True))
     site.files["/pack_1.zip?download=1"] = stream.getvalue()
     site.cut = [40]
     assert run(["data", "fetch", "trial"]) == 0
@@ -69,14 +69,14 @@ def test_an_archive_that_is_unsafe_changes_nothing(site, home, publish, capsys):
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("../b.txt", "content")
     site.files["/pack.zip"] = stream.getvalue()
-    publish(RemoteFile(site.address("/pack.zip"), "", archive=True))
+    publish(PublishedFile(site.address("/pack.zip"), "", archive=True))
     assert run(["data", "fetch", "trial"]) == 2
     assert "points outside" in capsys.readouterr().err
     assert [entry.name for entry in home.iterdir()] == ["pack.zip"]
 
 
 def test_what_failed_is_said_in_one_line(site, home, publish, capsys):
-    publish(RemoteFile(site.address("/gone"), "gone.tsv"))
+    publish(PublishedFile(site.address("/gone"), "gone.tsv"))
     assert run(["data", "fetch", "trial"]) == 1
     *_, line = capsys.readouterr().err.strip().split("\n")
     assert site.address("/gone") in line and f"put it into {home / 'trial'}" in line
@@ -90,33 +90,37 @@ def test_what_failed_is_said_in_one_line(site, home, publish, capsys):
 
 
 def test_every_address_is_https_and_has_a_place_of_its_own():
-    for resource in resources().values():
-        places = [remote.path for remote in resource.remotes]
+    for resource in published_data().values():
+        places = [remote.path for remote in resource.published_files]
         assert len(set(places)) == len(places)
-        for remote in resource.remotes:
+        for remote in resource.published_files:
             assert remote.address.startswith("https://"), remote
             assert not Path(remote.path).is_absolute() and ".." not in Path(remote.path).parts
             assert remote.checksum == "" or remote.checksum.partition(":")[0] in ("md5", "sha256")
 
 
 def test_what_is_published_covers_what_xtreme_r_and_the_papers_say():
-    known = resources()
-    lareqa, tatoeba, mewsli = known["lareqa"].counts, known["tatoeba"].counts, known["mewsli-x"].counts
+    known = published_data()
+    lareqa, tatoeba, mewsli = (
+        known["lareqa"].published_counts,
+        known["tatoeba"].published_counts,
+        known["mewsli-x"].published_counts,
+    )
     assert (sum(lareqa["questions"].values()), sum(lareqa["sentences"].values())) == (13_090, 13_014)
     small = {"jv": 205, "te": 234, "ta": 307, "sw": 390, "th": 548, "kk": 575, "ml": 687, "ka": 746}
     assert len(tatoeba["pairs"]) == 112 and small.items() <= tatoeba["pairs"].items()
     assert mewsli["candidates"] == {"all": 1_003_893}
     assert (sum(mewsli["mentions (dev)"].values()), sum(mewsli["mentions (test)"].values())) == (2991, 14_624)
-    assert set(known["mmarco"].counts["documents"].values()) == {8_841_823}
-    assert known["mmarco"].counts["topics (dev/small)"]["hi"] == 6980
-    assert len(known["wikiclir"].counts["documents"]) == 25 and len(known["miracl"].languages) == 18
+    assert set(known["mmarco"].published_counts["documents"].values()) == {8_841_823}
+    assert known["mmarco"].published_counts["topics (dev/small)"]["hi"] == 6980
+    assert len(known["wikiclir"].published_counts["documents"]) == 25 and len(known["miracl"].languages) == 18
 
 
 def test_what_is_fetched_for_ir_datasets_lies_where_it_looks(home, tmp_path):
     import ir_datasets
 
-    resource = resources()["miracl"]
-    topics = next(remote for remote in resource.remotes if remote.path.endswith("sw/dev/topics.tsv"))
+    resource = published_data()["miracl"]
+    topics = next(remote for remote in resource.published_files if remote.path.endswith("sw/dev/topics.tsv"))
     download = ir_datasets.util.DownloadConfig.context("miracl", tmp_path / "shared" / "miracl")
     expected = download["v1.0/sw/dev/topics"]
     assert str(resource.place / topics.path) == str(expected.path(force=False))

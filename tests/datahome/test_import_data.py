@@ -77,8 +77,8 @@ def test_bitext_is_told_by_content_counted_and_usable(home, name):
     content, reader, counts = FILES[name]
     Path(name).write_text(content, "utf-8")
     imported = import_data(Path(name))
-    assert imported.seen.reader == reader
-    assert {code: part.counts["pairs"] for code, part in imported.seen.languages.items()} == counts
+    assert imported.data.reader == reader
+    assert {code: part.counts["pairs"] for code, part in imported.data.languages.items()} == counts
     assert (imported.folder / name).read_text("utf-8") == content
     # What is shown for a run's file reads the same pairs from another folder.
     dataset = named(imported.name)
@@ -104,7 +104,7 @@ def test_line_aligned_files_come_with_their_partner(home):
         Path(f"corpus.{end}").write_text(text)
     Path("other.txt").write_text("no part of it\n")
     imported = import_data(Path("corpus.en"))
-    assert imported.name == "corpus" and imported.seen.languages["so"].counts == {"pairs": 2}
+    assert imported.name == "corpus" and imported.data.languages["so"].counts == {"pairs": 2}
     here = sorted(file.name for file in imported.folder.iterdir())
     assert here == ["corpus.en", "corpus.scores", "corpus.so", "imported.record"]
     Path("corpus.so").write_text("biyo\n")
@@ -144,7 +144,7 @@ def test_a_gettext_tree_is_known_by_its_locales(home):
         folder.mkdir(parents=True)
         (folder / "app.po").write_text(PO.replace("Language: so", f"Language: {locale}"))
     imported = import_data(Path("app"))
-    assert imported.seen.kind == "catalogues" and sorted(imported.seen.languages) == ["pt", "so"]
+    assert imported.data.kind == "catalogues" and sorted(imported.data.languages) == ["pt", "so"]
     assert named("app").kind == "catalogues"
     assert run(["data", "check", "app"]) == 0
 
@@ -159,7 +159,7 @@ def test_a_compiled_catalogue(home):
             data += message[side] + b"\0"
     head = struct.pack("<7I", 0x950412DE, 0, len(messages), 28, 28 + 8 * len(messages), 0, 0)
     Path("x.mo").write_bytes(head + b"".join(tables) + data)
-    assert import_data(Path("x.mo")).seen.languages["so"].counts == {"pairs": 1}
+    assert import_data(Path("x.mo")).data.languages["so"].counts == {"pairs": 1}
 
 
 def test_parquet_by_its_columns(home):
@@ -167,7 +167,7 @@ def test_parquet_by_its_columns(home):
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"en": ["water", "house"], "sw": ["maji", "nyumba"]}), "p.parquet")
-    assert import_data(Path("p.parquet")).seen.languages["sw"].counts == {"pairs": 2}
+    assert import_data(Path("p.parquet")).data.languages["sw"].counts == {"pairs": 2}
 
 
 def test_a_folder_of_ones_own_collection_can_be_evaluated_on(home):
@@ -176,7 +176,7 @@ def test_a_folder_of_ones_own_collection_can_be_evaluated_on(home):
     Path("mine/queries.jsonl").write_text('{"_id": "q1", "text": "water", "language": "en"}\n')
     Path("mine/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\n")
     imported = import_data(Path("mine"))
-    assert imported.seen.languages["en"].counts == {"topics": 1, "documents": 1}
+    assert imported.data.languages["en"].counts == {"topics": 1, "documents": 1}
     shutil.rmtree("mine")
     config = parse_config({"kind": "evaluate", "encoder": {}, "collections": [_table(usage(named("mine")))]})
     (collection,) = load_collections(config.collections[0])
@@ -189,8 +189,8 @@ def test_data_of_laraqas_shape_is_one_of_its_own(home):
     for code in ("so", "en"):
         Path("ours", f"{code}.json").write_text(lareqa(3))
     imported = import_data(Path("ours"))
-    assert imported.seen.known == "" and imported.name == "ours"
-    assert imported.seen.languages["so"].counts == {"questions": 3, "sentences": 2}
+    assert imported.data.known == "" and imported.name == "ours"
+    assert imported.data.languages["so"].counts == {"questions": 3, "sentences": 2}
     assert 'path = "ours"' in usage(named("ours")) and run(["data", "check", "ours"]) == 0
     with pytest.raises(InputError, match="import the folder with all its languages"):
         import_data(Path("ours/so.json"), name="single")
@@ -221,14 +221,14 @@ def test_what_a_dry_run_says_it_does_not_do(home, capsys):
     assert run(["data", "import", "pairs.jsonl"]) == 0
     assert "Somali" in capsys.readouterr().out
     assert run(["data", "import", "pairs.jsonl"]) == 2
-    assert "it is there already" in capsys.readouterr().err
+    assert "it exists already" in capsys.readouterr().err
 
 
 def test_languages_that_are_not_told_are_asked_for(home):
     Path("plain.tsv").write_text("biyo\twater\nguri\thouse\n")
     with pytest.raises(InputError, match="--language"):
         import_data(Path("plain.tsv"))
-    assert import_data(Path("plain.tsv"), language="som").seen.languages["so"].counts == {"pairs": 2}
+    assert import_data(Path("plain.tsv"), language="som").data.languages["so"].counts == {"pairs": 2}
     with pytest.raises(InputError, match="unknown language"):
         import_data(Path("plain.tsv"), name="b", language="xxxx")
 
@@ -289,8 +289,8 @@ def test_the_real_data_is_recognised_and_joins_what_is_there(home, data_home):
         import_data(data_home / "tico-19" / "all.en-sw.tmx.zip")
     assert import_data(data_home / "xquad-r" / "th.json").name == "lareqa"
     africa = import_data(data_home / "africlirmatrix")
-    assert africa.seen.languages["so"].counts == {"topics": 1000, "judgements": 1049}
-    assert import_data(data_home / "tatoeba", dry_run=True).seen.known == "tatoeba"
+    assert africa.data.languages["so"].counts == {"topics": 1000, "judgements": 1049}
+    assert import_data(data_home / "tatoeba", dry_run=True).data.known == "tatoeba"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

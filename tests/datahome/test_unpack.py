@@ -95,7 +95,7 @@ def test_kinds_are_told_by_content(tmp_path):
         assert archive_kind(tmp_path / "file") == kind
     (tmp_path / "file").write_bytes(gzip.compress(b"a packed text is no archive"))
     assert archive_kind(tmp_path / "file") == ""
-    refused(gzip.compress(b"a packed text"), "no zip and no tar")
+    refused(gzip.compress(b"a packed text"), "neither a zip nor a tar")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_unusual_packing_is_refused():
 def test_what_is_there_is_not_touched(tmp_path):
     (tmp_path / "archive").write_bytes(zipped(FILES))
     (tmp_path / "target").mkdir()
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="exists already"):
         unpack(tmp_path / "archive", tmp_path / "target")
     assert list((tmp_path / "target").iterdir()) == []
 

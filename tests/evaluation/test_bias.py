@@ -36,7 +36,7 @@ def parallel(topics: int = 6, languages: tuple[str, ...] = ("de", "en", "sw")) -
 def searched(topic: float, language: float, topics: int = 6) -> Scores:
     """Search with vectors that hold the topic and the language, weighted."""
     collection = parallel(topics)
-    codes = list(collection.pool)
+    codes = list(collection.document_languages)
 
     def vectors(texts: tuple[Query, ...] | tuple[Document, ...]) -> torch.Tensor:
         rows = torch.zeros(len(texts), topics + len(codes))

@@ -467,7 +467,7 @@ ingest.ingest(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 @pytest.mark.parametrize(
-    "after", ["draft._copy", "ingest._write", "draft._flush", "Path.unlink", "Path.replace"]
+    "after", ["draft._copy", "ingest._write", "draft.flush", "Path.unlink", "Path.replace"]
 )
 def test_an_ingest_killed_at_any_step_leaves_a_whole_database(make_run, results, runs, after):
     run = make_run()

@@ -19,11 +19,12 @@ from engine.errors import InputError
 from engine.results.run_folder import tail
 from engine.training.distillation.distillation import Distillation
 from engine.training.distillation.teacher_vectors import encode_targets
-from engine.training.losses import Batch, Layers, Masses, Targets, layers_of
+from engine.training.losses import Batch, Layers, Targets, compared_layers
 from engine.training.losses.transport import TransportLoss
+from engine.transport import TokenTransport
 
 Prepare = Callable[..., Distillation]
-EXACT = Masses(TransportConfig(solver="exact"))
+EXACT = TokenTransport(TransportConfig(solver="exact"))
 
 
 def unit(*shape: int, seed: int) -> Tensor:
@@ -99,7 +100,7 @@ def fake(depth: int, width: int) -> Any:
     ],
 )
 def test_which_layers_are_meant(settings: Any, depths: tuple[int, int], expected: Layers) -> None:
-    assert layers_of(TransportConfig(**settings), *(fake(depth, 8) for depth in depths)) == expected
+    assert compared_layers(TransportConfig(**settings), *(fake(depth, 8) for depth in depths)) == expected
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_layers_that_are_not_there_are_refused(
     settings: Any, student: Any, teacher: Any, sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        layers_of(TransportConfig(**settings), student, teacher)
+        compared_layers(TransportConfig(**settings), student, teacher)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from engine.config import LossConfig, TransportConfig
 from engine.errors import InputError
-from engine.training.losses import Batch, Masses, Targets, build
+from engine.training.losses import Batch, Targets, build_loss
 from engine.training.losses.contrast import MaxSimContrastLoss, TransportContrastLoss, info_nce
 from engine.training.losses.pooled_mse import PooledMSELoss
-from engine.training.losses.problem import document_frequencies
 from engine.training.losses.transport import TransportLoss
+from engine.transport import TokenTransport, inverse_document_frequencies
 
-EXACT = Masses(TransportConfig(solver="exact"))
-SQUARED = Masses(TransportConfig(solver="exact", cost="squared_euclidean", marginals="norm"))
+EXACT = TokenTransport(TransportConfig(solver="exact"))
+SQUARED = TokenTransport(TransportConfig(solver="exact", cost="squared_euclidean", marginals="norm"))
 
 
 def unit(*shape: int, seed: int) -> Tensor:
@@ -152,7 +152,7 @@ def test_gradients_against_finite_differences(loss: Any) -> None:
 def test_transport_loss_is_pots_exact_cost(squared: bool) -> None:
     batch = make_batch()
     config = TransportConfig(solver="exact", cost="squared_euclidean" if squared else "cosine")
-    loss, figures = TransportLoss(Masses(config))(batch)
+    loss, figures = TransportLoss(TokenTransport(config))(batch)
     expected = np.mean([emd(batch, row, row, squared) for row in range(3)])
     assert float(loss) == pytest.approx(expected)
     assert figures["converged"] == 1.0
@@ -171,7 +171,7 @@ def test_pooled_mse_is_two_minus_two_cosines() -> None:
 def test_a_weighted_sum_leaves_out_what_weighs_nothing() -> None:
     batch = make_batch()
     config = LossConfig(transport=0.5, pooled_mse=2.0)
-    loss = build(config, EXACT)
+    loss = build_loss(config, EXACT)
     value, figures = loss(batch)
     parts = TransportLoss(EXACT)(batch)[0], PooledMSELoss()(batch)[0]
     assert float(value) == pytest.approx(0.5 * float(parts[0]) + 2.0 * float(parts[1]))
@@ -181,15 +181,15 @@ def test_a_weighted_sum_leaves_out_what_weighs_nothing() -> None:
 
 def test_masses_by_norm_and_by_document_frequency() -> None:
     batch = make_batch()
-    norm = Masses(TransportConfig(marginals="norm"))(batch)
+    norm = TokenTransport(TransportConfig(marginals="norm")).masses(batch)
     assert norm[1].tolist() == pytest.approx(
         [*(batch.norms[1, :2] / batch.norms[1, :2].sum()).tolist(), 0, 0]
     )
     idf = torch.arange(25, dtype=torch.float64) + 1
-    by_idf = Masses(TransportConfig(marginals="idf"), idf)
-    assert by_idf(batch)[2].tolist() == pytest.approx([9 / 30, 10 / 30, 11 / 30, 0])
-    assert by_idf(batch.targets)[2].tolist() == pytest.approx([1, 0, 0, 0, 0])
-    uniform = Masses(TransportConfig())(batch)
+    by_idf = TokenTransport(TransportConfig(marginals="idf"), idf)
+    assert by_idf.masses(batch)[2].tolist() == pytest.approx([9 / 30, 10 / 30, 11 / 30, 0])
+    assert by_idf.masses(batch.targets)[2].tolist() == pytest.approx([1, 0, 0, 0, 0])
+    uniform = TokenTransport(TransportConfig()).masses(batch)
     assert uniform[2].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
 
 
@@ -199,24 +199,26 @@ def test_masses_by_norm_and_by_document_frequency() -> None:
 )
 def test_masses_without_what_they_are_made_from_are_refused(kind: Any, why: str) -> None:
     with pytest.raises(InputError, match=f"transport.marginals = '{kind}' cannot be used, since .*{why}"):
-        Masses(TransportConfig(marginals=kind))(make_batch())
+        TokenTransport(TransportConfig(marginals=kind)).masses(make_batch())
 
 
 def test_masses_by_attention_and_by_a_head_that_begins_uniform() -> None:
     batch = make_batch()
     attention = torch.rand(3, 4, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
-    by_attention = Masses(TransportConfig(marginals="attention"))
-    masses = by_attention(replace(batch, attention=attention))
+    by_attention = TokenTransport(TransportConfig(marginals="attention"))
+    masses = by_attention.masses(replace(batch, attention=attention))
     kept = attention[1, :2] / attention[1, :2].sum()
     assert masses[1].tolist() == pytest.approx([*kept.tolist(), 0, 0])
 
     head = torch.nn.Linear(8, 1, bias=False, dtype=torch.float64)
     torch.nn.init.zeros_(head.weight)
-    learned = Masses(TransportConfig(marginals="learned"), head=head)
-    assert torch.allclose(learned(batch), Masses(TransportConfig())(batch).double())
+    learned = TokenTransport(TransportConfig(marginals="learned"), head=head)
+    assert torch.allclose(learned.masses(batch), TokenTransport(TransportConfig()).masses(batch).double())
     head.weight.data[0, 3] = 2.0
     logits = 2.0 * batch.tokens[2, :3, 3].numpy()
-    assert learned(batch)[2, :3].tolist() == pytest.approx((np.exp(logits) / np.exp(logits).sum()).tolist())
+    assert learned.masses(batch)[2, :3].tolist() == pytest.approx(
+        (np.exp(logits) / np.exp(logits).sum()).tolist()
+    )
 
 
 def test_the_contrast_teaches_the_head_and_the_cost_of_pairs_does_not() -> None:
@@ -227,7 +229,7 @@ def test_the_contrast_teaches_the_head_and_the_cost_of_pairs_does_not() -> None:
     config = TransportConfig(
         marginals="learned", epsilon=0.002, epsilon_scale="absolute", iterations=4000, tolerance=1e-9
     )
-    masses, batch = Masses(config, head=head), make_batch()
+    masses, batch = TokenTransport(config, head=head), make_batch()
     assert not TransportLoss(masses)(batch)[0].requires_grad
     loss = TransportContrastLoss(0.5, masses)
     loss(batch)[0].backward()
@@ -246,6 +248,6 @@ def test_the_contrast_teaches_the_head_and_the_cost_of_pairs_does_not() -> None:
 
 
 def test_document_frequencies_count_texts_not_occurrences() -> None:
-    idf = document_frequencies([[1, 1, 2], [1], [3, 2, 2]], 5)
+    idf = inverse_document_frequencies([[1, 1, 2], [1], [3, 2, 2]], 5)
     expected = [math.log(1 + 3 / (1 + df)) for df in (0, 2, 2, 1, 0)]
     assert idf.tolist() == pytest.approx(expected)

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from engine.config import LossConfig, TransportConfig
-from engine.training.losses import Batch, Masses, Targets, build
+from engine.training.losses import Batch, Targets, build_loss
 from engine.training.losses.contrast import PooledContrastLoss, TransportContrastLoss
 from engine.training.losses.matching import GreedyMSELoss, greedy_matching
 from engine.training.losses.maxsim_alignment import MaxSimAlignmentLoss
 from engine.training.losses.score_kl import ScoreKLLoss, score_divergence
 from engine.training.losses.transport import TransportLoss
+from engine.transport import TokenTransport
 
 QUERIES, SENTENCES = [4, 2, 3], [3, 5, 1, 2, 4]
 
@@ -179,7 +180,7 @@ PARTIAL = TransportConfig(
 def test_unbalanced_transport_loss_is_pots_and_counts_the_price() -> None:
     batch = make_batch()
     config = UNBALANCED.model_copy(update={"epsilon": 0.05})
-    loss, figures = TransportLoss(Masses(config))(batch)
+    loss, figures = TransportLoss(TokenTransport(config))(batch)
     expected, moved = [], []
     for row in range(3):
         query, sentence = batch.tokens[row, : QUERIES[row]], batch.targets.tokens[row, : SENTENCES[row]]
@@ -192,7 +193,7 @@ def test_unbalanced_transport_loss_is_pots_and_counts_the_price() -> None:
         moved.append(plan.sum())
     assert float(loss) == pytest.approx(np.mean(expected), abs=1e-7)
     assert figures["mass_moved"] == pytest.approx(np.mean(moved), abs=1e-7)
-    assert "mass_moved" not in TransportLoss(Masses(PARTIAL))(batch)[1]
+    assert "mass_moved" not in TransportLoss(TokenTransport(PARTIAL))(batch)[1]
 
 
 def test_a_sentence_too_far_to_be_matched_is_not_the_best_of_an_unbalanced_contrast() -> None:
@@ -209,7 +210,7 @@ def test_a_sentence_too_far_to_be_matched_is_not_the_best_of_an_unbalanced_contr
         excluded=torch.zeros(1, 2, dtype=torch.bool),
     )
     batch = Batch(near[:1], masks[:1], torch.zeros(1, 1), torch.ones(1, 2), targets.ids[:1], targets)
-    _, figures = TransportContrastLoss(0.1, Masses(UNBALANCED))(batch)
+    _, figures = TransportContrastLoss(0.1, TokenTransport(UNBALANCED))(batch)
     assert figures["in_batch_accuracy_transport"] == 1.0
 
 
@@ -217,8 +218,8 @@ LOSSES: dict[str, Any] = {
     "greedy mse": GreedyMSELoss(),
     "maxsim alignment": MaxSimAlignmentLoss(),
     "score kl": ScoreKLLoss(0.5),
-    "unbalanced": TransportLoss(Masses(UNBALANCED)),
-    "partial": TransportLoss(Masses(PARTIAL)),
+    "unbalanced": TransportLoss(TokenTransport(UNBALANCED)),
+    "partial": TransportLoss(TokenTransport(PARTIAL)),
 }
 
 
@@ -266,9 +267,9 @@ def test_the_order_of_tokens_changes_no_loss(name: str) -> None:
 )
 def test_a_weight_turns_its_loss_on_and_scales_it(setting: str, figure: str) -> None:
     batch = make_batch()
-    masses = Masses(TransportConfig())
-    once, figures = build(LossConfig(**{setting: 1.0}), masses)(batch)
-    twice, _ = build(LossConfig(**{setting: 2.0}), masses)(batch)
+    masses = TokenTransport(TransportConfig())
+    once, figures = build_loss(LossConfig(**{setting: 1.0}), masses)(batch)
+    twice, _ = build_loss(LossConfig(**{setting: 2.0}), masses)(batch)
     assert float(twice) == pytest.approx(2 * float(once)) and float(once) > 0
     assert figures[figure] == pytest.approx(float(once))
     others = {"transport_cost", "pooled_mse", "greedy_mse", "maxsim_alignment", "score_kl"} - {figure}

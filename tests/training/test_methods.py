@@ -119,7 +119,7 @@ def test_masses_are_learnt_at_a_rate_of_their_own(prepare: Prepare) -> None:
     distillation = prepare("sw", **settings)
     head = distillation.student.mass_head
     assert head is not None and not head.weight.any()
-    assert distillation.masses.head is head
+    assert distillation.transport.head is head
     distillation._step(1, next(iter(distillation.examples.values()))[:6])
     rates = {group["rate"]: group["lr"] for group in distillation.optimiser.param_groups}
     assert rates[100.0] == pytest.approx(100 * rates[1.0])

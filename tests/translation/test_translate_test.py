@@ -95,7 +95,7 @@ def test_gold_of_parallel_questions_equals_asking_in_english(evaluate: Evaluate,
         assert gold.ranking.document_ids[rows] == english.ranking.document_ids
         assert gold.ranking.scores[rows] == english.ranking.scores
     assert texts(run, "translation")["sw:q2"] == "cloud river"
-    with pytest.raises(InputError, match=r"has question 'q2' in 'sw' and not in 'de'"):
+    with pytest.raises(InputError, match=r"has query 'q2' in 'sw' but not in 'de'"):
         data = json.loads((folder / "de.json").read_text())
         del data["data"][0]["paragraphs"][0]["qas"][1]
         (folder / "de.json").write_text(json.dumps(data))

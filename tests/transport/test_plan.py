@@ -80,7 +80,6 @@ def test_a_permutation_is_one_hard_match() -> None:
     plan = given_plan([[0.0, 0.5, 0.0], [0.0, 0.0, 0.25], [0.25, 0.0, 0.0]])
     assert (plan.row_entropy() == 0).all()
     assert float(plan.effective_matches()) == 1.0
-    assert plan.row_argmax().tolist() == [[1, 2, 0]]
 
 
 def test_the_independent_coupling_matches_everything() -> None:
@@ -94,7 +93,6 @@ def test_entropy_is_weighted_by_mass_and_masked_rows_count_for_nothing() -> None
     plan = given_plan([[0.375, 0.375, 0.0], [0.0, 0.0, 0.25], [0.0, 0.0, 0.0]])
     torch.testing.assert_close(plan.row_entropy(), torch.tensor([[math.log(2), 0.0, 0.0]]))
     assert float(plan.effective_matches()) == pytest.approx(2**0.75)
-    assert plan.row_argmax().tolist() == [[0, 2, -1]]
 
 
 def test_sharper_epsilon_means_fewer_matches_and_a_lower_value() -> None:
@@ -105,4 +103,4 @@ def test_sharper_epsilon_means_fewer_matches_and_a_lower_value() -> None:
         assert (sharp.value < blunt.value).all()
     exact = solve(cost, a, b, solver="exact")
     torch.testing.assert_close(plans[-1].value, exact.value, atol=5e-3, rtol=0.0)
-    assert (plans[-1].row_argmax() == exact.row_argmax())[a > 0].float().mean() > 0.8
+    assert (plans[-1].plan.argmax(-1) == exact.plan.argmax(-1))[a > 0].float().mean() > 0.8

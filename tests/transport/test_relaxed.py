@@ -189,7 +189,7 @@ def test_a_plan_that_moves_nothing_says_so() -> None:
     cost, a, b = problem(0, 3, 4)
     plan = solved(1e4 + cost, a, b, torch.float32, solver="unbalanced", epsilon=0.1, penalty=0.5)
     assert float(plan.mass) == 0.0 and float(plan.effective_matches()) == 1.0
-    assert plan.row_argmax().tolist() == [[-1, -1, -1]]
+    assert (plan.plan == 0).all()
     assert float(plan.objective) == pytest.approx(2 * 0.5)  # all mass of both sides is left at its price
 
 
@@ -251,7 +251,7 @@ def test_marginals_get_the_gradient_of_the_entropic_optimum(scale: str) -> None:
 @pytest.mark.parametrize("solver", ["ipot", "exact", "unbalanced", "partial"])
 def test_other_solvers_refuse_marginals_that_want_a_gradient(solver: str) -> None:
     source = torch.full((1, 3), 1 / 3, requires_grad=True)
-    with pytest.raises(ValueError, match=f"no gradient from the solver {solver}; take sinkhorn"):
+    with pytest.raises(ValueError, match=f"no gradient from the solver {solver}; use sinkhorn"):
         solve(torch.rand(1, 3, 3), source, uniform_marginal(torch.ones(1, 3)), solver=solver)
     with torch.no_grad():  # nobody wants one
         solve(torch.rand(1, 3, 3), source, uniform_marginal(torch.ones(1, 3)), solver=solver)

@@ -16,6 +16,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.config import BitextConfig, DistilConfig
+from engine.paths import run_log
 from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
@@ -54,7 +55,7 @@ def make_run(runs: Path, number: int, name: str, *, scored: bool = True, **setti
             run.log(step, held_out, elapsed=step * 3.0)
     if scored:
         _write_scores(run, number)
-    run.log_path.write_text("reading bitext\nstep 40 of 40\n", "utf-8")
+    run_log(run.path).write_text("reading bitext\nstep 40 of 40\n", "utf-8")
     run.update(summary={"held_out_rr": 0.9})
     run.finish("finished")
     record = json.loads((run.path / "run.json").read_text("utf-8"))

@@ -14,8 +14,8 @@ from engine.bitext.source import read_source
 from engine.config import BitextConfig
 from workbench.app import Workbench
 from workbench.launch.estimate import estimate
-from workbench.launch.pair_counts import DAMAGED, EARLIER, Counts, sources
-from workbench.launch.pickers import Picker, PickLanguage
+from workbench.launch.pair_counts import DAMAGED, EARLIER, PairCounts, find_sources
+from workbench.launch.pickers import SourcePicker, language_picker
 from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Cell, Table
 
@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             archive.writestr(f"all.en-{code}.tmx", text)
     monkeypatch.setenv("OPTICAL_DATA", str(home))
     monkeypatch.setattr("importlib.metadata.distributions", list)
-    monkeypatch.setattr(Picker, "last", [])
+    monkeypatch.setattr(SourcePicker, "last_sources", [])
     return home
 
 
@@ -48,13 +48,13 @@ def test_counts_are_those_of_the_reader_and_remembered(home: Path) -> None:
     mine = home / "mine.tsv"
     mine.write_text("kow\tone\nlaba\ttwo\nlaba\ttwo\n\tthree\n", "utf-8")
     run = {"config": {"bitext": [{"path": "mine.tsv", "language": "so"}, {"path": "gone.tsv"}]}}
-    found = {(s.origin, s.path, s.language): s for s in sources([run, {"config": None}])}
+    found = {(s.origin, s.path, s.language): s for s in find_sources([run, {"config": None}])}
     assert list(found) == [
         ("tico-19", "tico-19/all.en-so.tmx.zip", "so"),
         ("tico-19", "tico-19/all.en-sw.tmx.zip", "sw"),
         (EARLIER, "mine.tsv", "so"),
     ]
-    counts = Counts()
+    counts = PairCounts()
     for source in found.values():
         assert counts.known(source) is None
         if source.origin == EARLIER:
@@ -63,19 +63,21 @@ def test_counts_are_those_of_the_reader_and_remembered(home: Path) -> None:
         else:
             counts.count(source)
     counts.save()
-    again = Counts()
+    again = PairCounts()
     assert again.known(found[EARLIER, "mine.tsv", "so"]) == 2
     mine.write_text("kow\tone\n", "utf-8")
-    (changed,) = [s for s in sources([run]) if s.origin == EARLIER]
+    (changed,) = [s for s in find_sources([run]) if s.origin == EARLIER]
     assert again.known(changed) is None and again.count(changed) == 1
 
 
 @pytest.mark.data
 def test_counts_of_real_files(data_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.metadata.distributions", list)
-    source = next(s for s in sources() if (s.origin, s.language) == ("tico-19", "so"))
+    source = next(s for s in find_sources() if (s.origin, s.language) == ("tico-19", "so"))
     assert source.path == "tico-19/all.en-so.tmx.zip"
-    assert Counts().count(source) == len(read_source(BitextConfig(path=source.path, language="so"))) > 3000
+    assert (
+        PairCounts().count(source) == len(read_source(BitextConfig(path=source.path, language="so"))) > 3000
+    )
 
 
 def test_damage_and_an_unreadable_memory_are_no_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +87,8 @@ def test_damage_and_an_unreadable_memory_are_no_error(home: Path, monkeypatch: p
     (cache / "pair-counts.json").write_text('{"a": 1, "b": ["x"', "utf-8")
     file = home / "tico-19" / "all.en-so.tmx.zip"
     file.write_bytes(file.read_bytes()[:200])
-    source = next(s for s in sources() if s.language == "so")
-    assert Counts().count(source) == DAMAGED
+    source = next(s for s in find_sources() if s.language == "so")
+    assert PairCounts().count(source) == DAMAGED
 
 
 async def test_several_sources_are_picked_at_once(home: Path, tmp_path: Path, tools: Any) -> None:
@@ -113,7 +115,7 @@ async def test_several_sources_are_picked_at_once(home: Path, tmp_path: Path, to
         # Another language takes the file of that language with it.
         form.go_to(list(form.keys or ()).index(("bitext", 0, "language")))
         await pilot.press("enter")
-        await tools.until(pilot, lambda: isinstance(app.screen, PickLanguage) and app.screen.counts)
+        await tools.until(pilot, lambda: isinstance(app.screen, SourcePicker) and app.screen.counts)
         app.screen.query_one(Input).value = "sw"
         await tools.until(pilot, lambda: app.screen.query_one(Table).key == "sw")
         await pilot.press("enter")
@@ -129,7 +131,7 @@ async def test_what_is_spelled_just_so_comes_first(home: Path, tmp_path: Path, t
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
         await tools.until(pilot, lambda: app.context.snapshot is not None)
-        picker = PickLanguage([], [])
+        picker = language_picker([], [])
         app.push_screen(picker)
         await tools.until(pilot, lambda: app.screen is picker and picker.query(Table))
         for code in ("so", "tr", "hsb"):

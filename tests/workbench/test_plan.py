@@ -63,6 +63,7 @@ def problem(source: str, target: str, run: str, settings: dict[str, Any]) -> dic
     exact = settings["solver"] == "exact"
     mass = ot.emd(a, b, cost) if exact else ot.sinkhorn(a, b, cost, settings["epsilon"], numItermax=5000)
     return {
+        "run": run, "pair": "typed", "source_language": "und", "source_text": source, "target_text": target,
         "source_tokens": rows, "target_tokens": columns, "plan": mass.tolist(), "cost": cost.tolist(),
         "solver": settings["solver"], "epsilon": settings["epsilon"], "iterations": 7, "marginal_error": 1e-9,
         "converged": True, "value": float((mass * cost).sum()), "entropy": 0.5, "transport": settings,
@@ -105,7 +106,7 @@ async def test_inspector_tells_the_numbers_of_the_stored_matrix(
         assert f"{row + 1} " in shown and f"→ {column + 1} {side.plan.target_tokens[column]}" in shown
         assert f"{share:.0%} of the row, rank {rank}, cost {cost[row, column]:.3f}" in shown
         assert f"contribution {product:.3g} ({product / (mass * cost).sum():.0%})" in shown
-        assert "converged, marginal error 1e-05 · entropy 0.70" in text(app, "#left .facts")
+        assert "converged, marginal error 1e-05 · entropy 0.70" in text(app, "#left .summary")
         await pilot.press("n")
         order = np.argsort(-mass, axis=None, kind="stable")
         place = list(order).index(row * 5 + column)
@@ -131,8 +132,8 @@ async def test_changed_settings_solve_again_at_once(app: Workbench, solver: Solv
         assert asked["transport"] == {"solver": "exact"}
         expected = ot.emd2([1 / 6] * 6, [1 / 5] * 5, side.plan.cost)
         assert (side.plan.mass * side.plan.cost).sum() == pytest.approx(expected)
-        assert "solved now: exact" in text(app, "#left .facts") and "marginal error" in text(
-            app, "#left .facts"
+        assert "solved now: exact" in text(app, "#left .summary") and "marginal error" in text(
+            app, "#left .summary"
         )
         assert (side.heatmap.row, side.heatmap.column) == cursor
 
@@ -169,7 +170,7 @@ async def test_only_the_last_of_many_changes_is_shown(app: Workbench, solver: So
         await pilot.press("right", "right", "right")
         await tools.until(pilot, lambda: "loading the query encoder" in tools.status(pilot))
         solver.go_on.set()
-        await tools.until(pilot, lambda: side.asked is None)
+        await tools.until(pilot, lambda: side.request is None)
         assert shown == [0.5] and set(solver.cancelled) >= {1, 2}
 
 
@@ -211,7 +212,7 @@ async def test_two_runs_side_by_side(app: Workbench, solver: Solver, tools: Any)
         left = await opened(app, pilot, tools)
         right = app.screen.query_one("#right", Side)
         await pilot.press("d")
-        assert "put another run's plan beside" in tools.status(pilot)
+        assert "there is no other plan" in tools.status(pilot)
         await pilot.press("w")
         await pilot.pause()
         rows = [[str(value) for value in row] for row in app.screen.query_one(Table).rows]
@@ -240,8 +241,8 @@ async def test_two_runs_side_by_side(app: Workbench, solver: Solver, tools: Any)
         assert right.heatmap.values() == pytest.approx(difference)
         row, column = right.heatmap.row, right.heatmap.column
         change = f"{difference[row, column]:+.2g}".replace("-", "−")
-        assert f"{change} against the left" in text(app, "#right .cell")
-        assert f"{abs(difference).sum() / 2:.0%} of the mass moved" in text(app, "#right .facts")
+        assert f"{change} relative to the left" in text(app, "#right .cell")
+        assert f"{abs(difference).sum() / 2:.0%} of the mass moved" in text(app, "#right .summary")
         await pilot.press("equals_sign")
         await tools.until(pilot, lambda: left.plan.epsilon == 0.1)  # type: ignore[union-attr]
         assert right.heatmap.values() == pytest.approx(right.plan.mass - left.plan.mass)
@@ -266,7 +267,7 @@ async def test_where_one_fits_two_plans_take_turns(app: Workbench, solver: Solve
         # Another stored plan takes its pair with it to the other side.
         requests = len(solver.requests)
         await pilot.press("greater_than_sign")
-        await tools.until(pilot, lambda: len(solver.requests) > requests and right.asked is None)
+        await tools.until(pilot, lambda: len(solver.requests) > requests and right.request is None)
         assert left.plan is not None and left.plan.name == "baseline"
         await pilot.resize_terminal(120, 40)
         await pilot.pause()
@@ -279,7 +280,7 @@ async def test_a_tiny_terminal_still_tells_convergence_and_entropy(app: Workbenc
         for key in ("", "s"):
             await pilot.press(*key)
             await pilot.pause()
-            facts = app.screen.query_one("#left .facts")
+            facts = app.screen.query_one("#left .summary")
             assert facts.region.height == 2 and facts.region.bottom <= 12
             told = "\n".join(strip.text for strip in facts.render_lines(facts.size.region))
             assert "converged, marginal error 1e-05" in told and "entropy 0.70" in told
@@ -314,8 +315,8 @@ async def test_the_warm_process_solves_what_the_run_stored(tmp_path: Path, tiny:
         side = await opened(app, pilot, tools)
         stored = side.plan
         assert stored is not None and stored.stored
-        app.screen.solve("left", stored.run, stored.pair)  # type: ignore[attr-defined]
-        await tools.until(pilot, lambda: side.asked is None)
+        app.screen.controller.solve(side, stored.run, stored.pair)  # type: ignore[attr-defined]
+        await tools.until(pilot, lambda: side.request is None)
         again = side.plan
         assert again is not None and not again.stored, tools.status(pilot)
         assert (again.source_tokens, again.target_tokens) == (stored.source_tokens, stored.target_tokens)
@@ -328,7 +329,7 @@ async def test_the_warm_process_solves_what_the_run_stored(tmp_path: Path, tiny:
             **TransportConfig(**tiny.settings("sw")["transport"]).model_dump(),
             "solver": "exact",
         }
-        app.screen.solve("left", stored.run, stored.pair)  # type: ignore[attr-defined]
+        app.screen.controller.solve(side, stored.run, stored.pair)  # type: ignore[attr-defined]
         await tools.until(pilot, lambda: side.plan.solver == "exact")  # type: ignore[union-attr]
         exact = side.plan
         assert exact is not None and exact.converged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +15,9 @@ from textual.widgets import Input
 
 from engine.config import TransportConfig
 from engine.errors import InputError
+from engine.extensions.transport import SOLVERS
 from workbench.plan.heatmap import GUTTER, Heatmap
-from workbench.plan.model import Pair, SolvedPlan, taken
+from workbench.plan.model import Pair, SolvedPlan, plan_from_record
 from workbench.plan.pair_bar import PairBar
 from workbench.plan.solver_form import SolverForm, neighbour
 
@@ -38,26 +39,28 @@ def test_cell_facts_are_those_of_the_matrix() -> None:
     mass = np.array([[0.1, 0.3], [0.6, 0.0]])
     plan = solved(mass)
     # 0.1 x 0.9 of 0.1 x 0.9 + 0.3 x 0.7 + 0.6 x 0.4 = 0.54
-    assert plan.cell(0, 0) == ("mass 0.1, 25% of the row, rank 2, cost 0.900, contribution 0.09 (17%)")
-    assert "rank 1" in plan.cell(0, 1) and "0% of the row" in plan.cell(1, 1)
-    assert "an empty row" in solved(np.zeros((2, 2))).cell(0, 0)
-    assert "3.0 matches" in plan.facts() and plan.facts().startswith("converged, marginal error 1e-06")
-    assert solved(mass, converged=False).facts().startswith("NOT CONVERGED")
+    assert plan.describe_cell(0, 0) == (
+        "mass 0.1, 25% of the row, rank 2, cost 0.900, contribution 0.09 (17%)"
+    )
+    assert "rank 1" in plan.describe_cell(0, 1) and "0% of the row" in plan.describe_cell(1, 1)
+    assert "an empty row" in solved(np.zeros((2, 2))).describe_cell(0, 0)
+    assert "3.0 matches" in plan.summary() and plan.summary().startswith("converged, marginal error 1e-06")
+    assert solved(mass, converged=False).summary().startswith("NOT CONVERGED")
 
 
 def test_difference_is_the_total_variation() -> None:
     one, other = solved(np.array([[0.5, 0.0], [0.0, 0.5]])), solved(np.array([[0.25, 0.25], [0.0, 0.5]]))
-    assert other.difference(one) == "25% of the mass moved, 2 of 2 rows peak at the same token"
-    assert one.comparable(other) and not one.comparable(solved(np.ones((2, 3))))
+    assert other.describe_difference(one) == "25% of the mass moved, 2 of 2 rows peak at the same token"
+    assert one.has_same_tokens(other) and not one.has_same_tokens(solved(np.ones((2, 3))))
 
 
 def test_an_answer_whose_matrix_does_not_fit_its_tokens_is_refused() -> None:
     plan = solved(np.full((2, 3), 1 / 6))
-    assert (taken(plan.record(), "r", "one", plan.pair, stored=True).mass == plan.mass).all()
+    assert (plan_from_record(plan.to_record(), "r", "one", plan.pair, stored=True).mass == plan.mass).all()
     with pytest.raises(InputError, match="do not fit its tokens"):
-        taken({**plan.record(), "target_tokens": ["a"]}, "r", "one", plan.pair, stored=True)
+        plan_from_record({**plan.to_record(), "target_tokens": ["a"]}, "r", "one", plan.pair, stored=True)
     with pytest.raises(InputError, match="do not fit its tokens"):
-        taken({**plan.record(), "plan": [[1], [2, 3]]}, "r", "one", plan.pair, stored=True)
+        plan_from_record({**plan.to_record(), "plan": [[1], [2, 3]]}, "r", "one", plan.pair, stored=True)
 
 
 # -- settings -------------------------------------------------------------------------------------
@@ -66,20 +69,20 @@ def test_an_answer_whose_matrix_does_not_fit_its_tokens_is_refused() -> None:
 def test_every_setting_of_a_problem_has_its_line_and_nothing_else() -> None:
     form = SolverForm({"solver": "ipot", "epsilon": 0.5})
     of_losses = ["layers", "teacher_layers", "layer_weights"]
-    assert [line.name for line in form.lines()] + of_losses == list(TransportConfig.model_fields)
-    assert [line.value for line in form.lines()][:1] == ["ipot"] and not form.changed
-    assert form.line("epsilon").meaning == TransportConfig.model_fields["epsilon"].description
+    assert [row.name for row in form.rows()] + of_losses == list(TransportConfig.model_fields)
+    assert [row.value for row in form.rows()][:1] == ["ipot"] and not form.changed
+    assert form.row("epsilon").meaning == TransportConfig.model_fields["epsilon"].description
 
 
 def test_settings_step_through_choices_and_round_numbers() -> None:
     form = SolverForm({})
     for expected in (0.1, 0.2, 0.5, 1.0):
         assert form.step("epsilon", 1) == "" and form.settings["epsilon"] == expected
-    assert form.line("epsilon").changed
+    assert form.row("epsilon").changed
     form.restore("epsilon")
     assert form.settings["epsilon"] == TransportConfig().epsilon
     assert form.step("solver", -1) == ""
-    assert form.settings["solver"] == get_args(TransportConfig.model_fields["solver"].annotation)[-1]
+    assert form.settings["solver"] == list(SOLVERS)[-1]
     form.settings["iterations"] = 1
     assert "greater than or equal to 1" in form.step("iterations", -1)
     assert form.settings["iterations"] == 1
@@ -90,7 +93,7 @@ def test_settings_step_through_choices_and_round_numbers() -> None:
         and form.check("epsilon", "-1")
         and not form.check("epsilon", "3e-2")
     )
-    assert form.put("anneal_from", form.parsed("anneal_from", "")) == ""
+    assert form.set_value("anneal_from", form.parse("anneal_from", "")) == ""
     assert form.settings["anneal_from"] is None
 
 
@@ -130,8 +133,8 @@ async def test_heatmap_lines_have_the_views_width_and_the_cursor_its_cell(
             width = heatmap.scrollable_content_region.width
             for line in range(size[1]):
                 assert sum(cell_len(segment.text) for segment in heatmap.render_line(line)) == width
-            heatmap.differ((mass / 2, 1 - mass / 2))
-        heatmap.differ(None)
+            heatmap.subtract((mass / 2, 1 - mass / 2))
+        heatmap.subtract(None)
         await pilot.press("n", "n")
         order = np.argsort(-mass, axis=None)
         assert heatmap.row * shape[1] + heatmap.column == order[2]
@@ -192,7 +195,7 @@ async def test_larger_is_brighter_and_argmax_is_marked() -> None:
         assert all(a < b for a, b in itertools.pairwise(shades)) and len(shades) == 5
         assert [("•" in cell.text) for cell in cells] == [False] * 4 + [True]
         await pilot.pause()
-        heatmap.differ((mass[:, ::-1], mass))
+        heatmap.subtract((mass[:, ::-1], mass))
         cells = list(heatmap.render_line(line))[1:6]
         assert [cell.text.strip(" ◆") for cell in cells] == ["−", "−", "", "+", "+"]
 
@@ -221,8 +224,8 @@ async def test_pair_bar_refuses_half_a_pair_and_unknown_languages() -> None:
             heard.append(message.sentence)
 
     async with Listening(bar).run_test(size=(80, 24)) as pilot:
-        bar.take("r", "one", Pair("p", "sw", "a\x1b[31m\n b", "c"), ["sw"])
-        bar.begin()
+        bar.show("r", "one", Pair("p", "sw", "a\x1b[31m\n b", "c"), ["sw"])
+        bar.focus_source()
         source = bar.query_one("#pair-source", Input)
         assert source.value == "a[31m b"
         await pilot.press("enter")

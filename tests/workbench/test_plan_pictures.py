@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from engine.results.ingest import ingest
 from workbench.app import Workbench
-from workbench.plan.side import SLIM, Side
+from workbench.plan.side import NARROW, Side
 from workbench.plan.solver_panel import SolverTable
 
 SOURCES = ["المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", *(f"erey{n}" for n in range(1, 12))]
@@ -40,7 +40,7 @@ async def laid_out(pilot: Pilot[None], tools: Any) -> None:
     def done() -> bool:
         sides = [side for side in pilot.app.screen.query(Side) if side.size.width]
         lines = [side.query_one(".cell").size.height for side in sides]
-        return lines == [3 if side.size.width < SLIM else 2 for side in sides]
+        return lines == [3 if side.size.width < NARROW else 2 for side in sides]
 
     await tools.until(pilot, done)
 

@@ -180,7 +180,9 @@ def languages_of(run: Run) -> list[str]:
 
 def saves_state(kind: str) -> bool:
     """Return whether runs of `kind` save their state while they train, from which they can be resumed."""
-    return kind in ("distil", "teacher", "pretrain", "cross-encoder")
+    from engine.extensions.runs import RUN_KINDS
+
+    return kind in RUN_KINDS and RUN_KINDS[kind].saves_state
 
 
 def differing_settings(runs: list[Run]) -> list[tuple[str, list[Any]]]:

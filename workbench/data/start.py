@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import InputError, OpticalError
 from engine.jobs.child import child_environment, python_command
+from engine.paths import run_log
 from workbench.data.log import read_log_end
 
 WATCH_SECONDS = 20.0
@@ -73,5 +74,5 @@ def start_failure(folder: Path, before: str | None, wanted: Callable[[], bool]) 
 
 
 def _last_line(folder: Path) -> str:
-    lines = [line for line in read_log_end(folder / "log.txt") if line.strip()]
+    lines = [line for line in read_log_end(run_log(folder)) if line.strip()]
     return lines[-1].removeprefix("optical-workbench: ") if lines else "it ended without a word"

@@ -1,144 +1,136 @@
-"""Changes to the settings of the launch form: typed, chosen from a list, or picked from data at hand."""
+"""Dialogs that change a setting of the launch form: typed, chosen from a list, or picked from local data."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from textual import on
-
+from workbench.context import Context
 from workbench.shell.screen import ModeScreen
 from workbench.widgets.dialogs import ChoiceDialog, TextDialog
-from workbench.widgets.table import Table
 
 if TYPE_CHECKING:
     from workbench.data.fields import SettingRow
     from workbench.launch.form import Form
 
+_LANGUAGE_SETTINGS = ("language", "languages", "target_language", "document_languages")
 
-class Filling(ModeScreen):
-    """The part of the launch screen that changes settings."""
 
-    form: Form | None = None
+class SettingEditor:
+    """Asks for the value of a setting and sets it in the form.
 
-    @property
-    def line_here(self) -> SettingRow | None:
-        """The line under the cursor."""
-        raise NotImplementedError
+    Parameters
+    ----------
+    screen : ModeScreen
+        The screen that shows the dialogs.
+    context : Context
+        Names earlier runs, whose bitext can be picked.
+    changed : callable
+        Called after the form has changed.
+    """
 
-    def fill(self) -> None:
-        """Show the form anew."""
-        raise NotImplementedError
+    def __init__(self, screen: ModeScreen, context: Context, changed: Callable[[], None]) -> None:
+        self._screen, self._context, self._changed = screen, context, changed
 
-    @on(Table.Chosen)
-    def action_edit(self) -> None:
-        """Change the setting under the cursor."""
-        line, form = self.line_here, self.form
-        if line is None or form is None:
-            return
-        if line.heading:
-            if line.item:
-                self.action_add()
-            elif line.value is not None:
-                form.set_value(line.path, {})
-                self.fill()
-        elif line.choices:
-            self._choose(line)
-        elif line.name in ("path", "language") and form.is_bitext(line.path[:-1]):
-            self._pick_bitext(line, form)
-        elif line.name in ("language", "languages", "target_language", "document_languages"):
-            self._pick_languages(line, form)
-        else:
-            self._type(line, form)
-
-    def action_add(self) -> None:
-        """Add an item to the list under the cursor."""
-        raise NotImplementedError
-
-    def _type(self, line: SettingRow, form: Form) -> None:
-        from workbench.data.fields import parse_value, value_text
-
-        def check(text: str) -> str | None:
-            before = form.get_value(line.path)
-            held = (form.get_value(line.path[:-1]) if line.path[:-1] else form.settings) or {}
-            had = line.path[-1] in held if isinstance(held, dict) else True
-            form.set_value(line.path, parse_value(text, line.path, form.model))
-            message = form.error(line.path)
-            if had:
-                form.set_value(line.path, before)
+    def edit(self, form: Form, row: SettingRow) -> None:
+        """Ask for the value of the setting in `row`."""
+        if row.choices:
+            self._choose(form, row)
+        elif row.name in ("path", "language") and form.is_bitext(row.path[:-1]):
+            if row.name == "path":
+                self._pick_bitext(form, row)
             else:
-                form.restore(line.path)
-            return message or None
+                self._pick_bitext_language(form, row)
+        elif row.name in _LANGUAGE_SETTINGS:
+            self._pick_languages(form, row)
+        else:
+            self._type(form, row)
+
+    def _set(self, form: Form, path: tuple[str | int, ...], value: Any) -> None:
+        form.set_value(path, value)
+        self._changed()
+
+    def _type(self, form: Form, row: SettingRow) -> None:
+        from workbench.data.fields import parse_value, value_text
 
         def answered(text: str | None) -> None:
             if text is not None:
-                form.set_value(line.path, parse_value(text, line.path, form.model))
-                self.fill()
+                self._set(form, row.path, parse_value(text, row.path, form.model))
 
-        value = "" if line.value is None or line.value == [] else value_text(line.value)
-        value = line.value if isinstance(line.value, str) else value
-        self.app.push_screen(TextDialog(line.name, value, hint=line.meaning, check=check), answered)
+        value = "" if row.value is None or row.value == [] else value_text(row.value)
+        value = row.value if isinstance(row.value, str) else value
+        hint = row.meaning
+        if row.allowed:
+            hint += f" ({', '.join(map(str, row.allowed))})"
+        dialog = TextDialog(row.name, value, hint=hint, check=lambda text: form.check_text(row.path, text))
+        self._screen.app.push_screen(dialog, answered)
 
-    def _choose(self, line: SettingRow) -> None:
+    def _choose(self, form: Form, row: SettingRow) -> None:
         from workbench.data.fields import value_text
 
-        def answered(value: Any) -> None:
-            if value is not None and self.form is not None:
-                self.form.set_value(line.path, value)
-                self.fill()
+        def answered(place: int | None) -> None:
+            if place is not None:
+                self._set(form, row.path, row.choices[place])
 
-        rows = [(value_text(value),) for value in line.choices]
-        self.app.push_screen(
-            ChoiceDialog(line.name, ("",), rows, line.choices, chosen=[line.value]), answered
-        )
+        rows, places = [(value_text(value),) for value in row.choices], range(len(row.choices))
+        chosen = [place for place in places if row.choices[place] == row.value]
+        self._screen.app.push_screen(ChoiceDialog(row.name, ("",), rows, places, chosen=chosen), answered)
 
-    def _pick_bitext(self, line: SettingRow, form: Form) -> None:
-        """Pick a source, or its language alone; of several sources picked, each gets an item of its own."""
-        from workbench.launch.pickers import PickBitext, PickLanguage
+    def _pick_bitext(self, form: Form, row: SettingRow) -> None:
+        """Pick sources of sentence pairs; each one after the first becomes a new item of the list."""
+        from workbench.launch.pickers import bitext_picker
 
-        item = line.path[:-1]
-        held = form.get_value(item) or {}
-        path, language = str(held.get("path") or ""), str(held.get("language") or "")
-        if line.name == "language":
-            picker = PickLanguage([language] * bool(language), self._runs())
-
-            def took(answer: Any) -> None:
-                if answer is not None:
-                    form.set_value((*item, "language"), answer)
-                    other = picker.path_for(answer, path)
-                    if other is not None:
-                        form.set_value((*item, "path"), other)
-                    self.fill()
-
-            self.app.push_screen(picker, took)
-            return
+        item = row.path[:-1]
+        current = form.get_value(item) or {}
 
         def answered(answer: Any) -> None:
+            if answer is None:
+                return
             if isinstance(answer, str):
-                form.set_value(line.path, answer)
-            place = item
-            for number, picked in enumerate([] if isinstance(answer, str) else answer or []):
-                if number:
-                    place = form.add_item(place) or place
-                for name, value in zip(("path", "language", "target_language"), picked, strict=True):
-                    form.set_value((*place, name), value)
-            self.fill()
+                form.set_value(row.path, answer)
+            else:
+                place = item
+                for number, picked in enumerate(answer):
+                    if number:
+                        place = form.add_item(place) or place
+                    for name, value in zip(("path", "language", "target_language"), picked, strict=True):
+                        form.set_value((*place, name), value)
+            self._changed()
 
-        self.app.push_screen(PickBitext(path, language, self._runs()), answered)
+        path, language = str(current.get("path") or ""), str(current.get("language") or "")
+        self._screen.app.push_screen(bitext_picker(path, language, self._context.runs), answered)
 
-    def _pick_languages(self, line: SettingRow, form: Form) -> None:
-        from workbench.launch.pickers import PickLanguage
+    def _pick_bitext_language(self, form: Form, row: SettingRow) -> None:
+        """Pick the language of a source; the path follows if its dataset has one for that language."""
+        from workbench.launch.pickers import language_picker, path_of_language
 
-        several = isinstance(line.default, list)
-        collection = str((form.get_value(line.path[:-1]) or {}).get("name") or "") if several else ""
-        chosen = line.value if several else [line.value] * bool(line.value)
+        item = row.path[:-1]
+        current = form.get_value(item) or {}
+        path, language = str(current.get("path") or ""), str(current.get("language") or "")
+        picker = language_picker([language] * bool(language), self._context.runs)
+
+        def answered(answer: Any) -> None:
+            if answer is None:
+                return
+            form.set_value((*item, "language"), answer)
+            other = path_of_language(picker.sources, path, answer)
+            if other is not None:
+                form.set_value((*item, "path"), other)
+            self._changed()
+
+        self._screen.app.push_screen(picker, answered)
+
+    def _pick_languages(self, form: Form, row: SettingRow) -> None:
+        from workbench.launch.pickers import language_picker
+
+        several = isinstance(row.default, list)
+        group = form.get_value(row.path[:-1]) or {}
+        collection = str(group.get("name") or "") if several else ""
+        chosen = row.value if several else [row.value] * bool(row.value)
 
         def answered(answer: Any) -> None:
             if answer is not None:
-                form.set_value(line.path, answer.split() if several and isinstance(answer, str) else answer)
-                self.fill()
+                self._set(form, row.path, answer.split() if several and isinstance(answer, str) else answer)
 
-        picker = PickLanguage(chosen or [], self._runs(), collection=collection, several=several)
-        self.app.push_screen(picker, answered)
-
-    def _runs(self) -> list[dict[str, Any]]:
-        return self.context.runs
+        picker = language_picker(chosen or [], self._context.runs, collection=collection, several=several)
+        self._screen.app.push_screen(picker, answered)

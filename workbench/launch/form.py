@@ -27,6 +27,7 @@ from workbench.data.fields import (
     field_default,
     is_list,
     meaning,
+    parse_value,
     setting_row,
 )
 
@@ -180,6 +181,12 @@ class Form:
             target = target[part]
         target[path[-1]] = value
         self.validate()
+
+    def check_text(self, path: SettingPath, text: str) -> str | None:
+        """Return why typed text is not a valid value of the setting at `path`, or None if it is valid."""
+        other = Form(self.kind, copy.deepcopy(self.settings))
+        other.set_value(path, parse_value(text, path, self.model))
+        return other.error(path) or None
 
     def _group_default(self, path: SettingPath) -> Any:
         """Return what a group holds before a setting in it is changed: the group's default."""

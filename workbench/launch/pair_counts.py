@@ -7,13 +7,13 @@ Counting reads a source to its end, so counts are remembered with the state of t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.atomic import replacing
 from engine.errors import InputError, OpticalError
 from engine.paths import cache_home
 
@@ -41,6 +41,8 @@ class Source:
         Changes when the files do.
     target : str
         The language of the other side.
+    collection : str
+        The collection that reads it; empty for bitext and catalogues.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Source:
     kind: str
     stamp: str
     target: str = "en"
+    collection: str = ""
 
     @property
     def key(self) -> str:
@@ -56,7 +59,7 @@ class Source:
         return f"{self.origin}|{self.path}|{self.language}"
 
 
-def sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
+def find_sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
     """Return every language of every dataset at hand, and what the configurations of `runs` name besides."""
     from engine.datahome.datasets import datasets
 
@@ -65,7 +68,9 @@ def sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
         for code, files in dataset.files.items():
             target = dataset.manifest.languages[code].target_language if dataset.manifest else "en"
             path = dataset.path(code)
-            found[path, code] = Source(path, code, dataset.name, dataset.kind, _stamp(files), target)
+            found[path, code] = Source(
+                path, code, dataset.name, dataset.kind, _stamp(files), target, dataset.collection
+            )
     for run in runs:
         for settings in (run.get("config") or {}).get("bitext") or ():
             source_key = (str(settings.get("path")), str(settings.get("language")))
@@ -74,12 +79,17 @@ def sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
     return list(found.values())
 
 
-def countable(source: Source) -> bool:
+def can_be_counted(source: Source) -> bool:
     """Tell whether a count is a matter of seconds; large collections have millions of documents."""
-    return source.kind != "collection" or source.origin in ("lareqa", "tatoeba")
+    from engine.extensions.collections import COLLECTIONS
+
+    if source.kind != "collection":
+        return True
+    reader = COLLECTIONS.get(source.collection)
+    return reader is not None and reader.layout.load_language is not None
 
 
-class Counts:
+class PairCounts:
     """The counts, by source; those of an earlier session are known at once."""
 
     def __init__(self) -> None:
@@ -106,11 +116,10 @@ class Counts:
     def save(self) -> None:
         """Remember the counts; a cache that cannot be written is no reason to complain."""
         file = _remembered()
-        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
         with suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._known, ensure_ascii=False), "utf-8")
-            temporary.replace(file)
+            with replacing(file, sync=False) as temporary:
+                temporary.write_text(json.dumps(self._known, ensure_ascii=False), "utf-8")
 
 
 def _pairs(source: Source) -> int:
@@ -125,12 +134,11 @@ def _pairs(source: Source) -> int:
 
 def _queries(source: Source) -> int:
     from engine.bitext.files import find
-    from engine.collections.lareqa import load_lareqa
-    from engine.collections.tatoeba import load_tatoeba
+    from engine.extensions.collections import COLLECTIONS
 
-    if source.origin == "tatoeba":
-        return len(load_tatoeba(find(source.path), [source.language])[0].queries)
-    return len(load_lareqa(find(source.path), [source.language]).queries)
+    load_language = COLLECTIONS[source.collection].layout.load_language
+    assert load_language is not None  # `countable` says so
+    return len(load_language(find(source.path), source.language).queries)
 
 
 def _remembered() -> Path:

@@ -1,4 +1,4 @@
-"""Launch: a form made from the run configurations, the command it comes to, and a start that outlives us."""
+"""The Launch screen: a form of the settings of a run, the command that starts it, and its start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from workbench.actions import bindings
 from workbench.context import Context
 from workbench.data.runs import Snapshot
 from workbench.data.start import start, start_failure
-from workbench.launch.editors import Filling
+from workbench.launch.editors import SettingEditor
+from workbench.shell.screen import ModeScreen
 from workbench.widgets.dialogs import ChoiceDialog, ConfirmDialog
 from workbench.widgets.table import Cell, Column, Table
 
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
     from workbench.data.fields import SettingRow
     from workbench.launch.form import Form
 
-FOLDER = "configs"
+CONFIG_FOLDER = "configs"
+"""Configurations are written to this folder next to the results database."""
 
 
 class FormTable(Table):
-    """The lines of the form; left and right change a choice."""
+    """The rows of the form; the left and right keys change a choice."""
 
     HELP = (
         "**Form.** Enter changes the setting under the cursor, Space and arrows go through choices, "
-        "Backspace restores the default. • marks what differs from the default, ✗ what will not do, with "
-        "the reason."
+        "Backspace restores the default. • marks settings that differ from the default, ✗ settings that are "
+        "not valid, with the reason."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "screen.previous_value", show=False),
@@ -45,29 +47,30 @@ class FormTable(Table):
     ]
 
 
-class LaunchScreen(Filling):
-    """The form of a run to be."""
+class LaunchScreen(ModeScreen):
+    """The form of a run that is being configured."""
 
     HELP = (
-        "**Launch.** The settings are those of the TOML files and of `optical-workbench run`; their "
-        "meaning stands below. Ctrl+S writes the file and starts exactly the command that is shown. The "
-        "run goes on when the app or the terminal is closed; it appears among the runs."
+        "**Launch.** The settings are those of the TOML files and of `optical-workbench run`; the meaning of "
+        "the one under the cursor is shown below. Ctrl+S writes the file and starts exactly the command that "
+        "is shown. The run appears in the table of runs; it continues when the app or the terminal is closed."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("launch"),
         Binding("enter", "edit", "Change", tooltip="Change this setting"),
     ]
+    CSS_PATH = "launch.tcss"
     scope = "launch"
 
     class Opened(Message):
-        """A form was read."""
+        """A form was read, or could not be read."""
 
         def __init__(self, form: Form | None, problem: str = "") -> None:
             super().__init__()
             self.form, self.problem = form, problem
 
     class Started(Message):
-        """A run was started, or why it was not."""
+        """A run was started, or could not be started."""
 
         def __init__(self, sentence: str, failed: bool) -> None:
             super().__init__()
@@ -75,24 +78,25 @@ class LaunchScreen(Filling):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        self.editor = SettingEditor(self, context, self._fill)
         self.form: Form | None = None
-        self.lines: list[SettingRow] = []
+        self.rows: list[SettingRow] = []
         self.only_changed = False
 
     def compose_body(self) -> ComposeResult:
-        """The lines, the meaning of the one under the cursor, and the command."""
+        """Yield the form, the meaning of the setting under the cursor, and the command."""
         yield FormTable(id="launch-table", empty="reading …")
         yield Static(id="meaning")
         yield Static(id="command")
 
     def on_mount(self) -> None:
-        """Begin with an empty run."""
+        """Open the form of an empty run."""
         super().on_mount()
         self.query_one(FormTable).focus()
         self._open(None)
 
     def runs_changed(self, snapshot: Snapshot) -> None:
-        """Estimate anew how long it will take."""
+        """Estimate again how long the run will take."""
         self._fill_command()
 
     @work(thread=True, exclusive=True, group="form", exit_on_error=False)
@@ -111,54 +115,30 @@ class LaunchScreen(Filling):
             self.show_status(message.problem, "bad")
             return
         self.form = message.form
-        self.fill()
+        self._fill()
 
-    def fill(self) -> None:
-        """Show the form, what it comes to and whether it will do."""
-        from workbench.data.fields import value_text
-
+    def _fill(self) -> None:
+        """Show the form, the command, and whether the settings are valid."""
         if self.form is None:
             return
-        self.lines = self.form.rows()
+        self.rows = self.form.rows()
         if self.only_changed:
-            kept = [line.path for line in self.lines if line.changed or line.error]
-            self.lines = [
-                line
-                for line in self.lines
-                if line.item or any(path[: len(line.path)] == line.path for path in kept)
+            kept = [row.path for row in self.rows if row.changed or row.error]
+            self.rows = [
+                row
+                for row in self.rows
+                if row.item or any(path[: len(row.path)] == row.path for path in kept)
             ]
-        rows: list[Any] = []
-        for line in self.lines:
-            depth = (
-                len([part for part in line.path if isinstance(part, str)]) - 1 + (line.heading and line.item)
-            )
-            indent = "  " * max(depth, 0) if not line.heading else "  " * max(depth - line.item, 0)
-            sign = Cell("✗", "bad") if line.error else Cell("•" if line.changed else "", "marked")
-            if line.heading:
-                value = "" if line.value is None else Cell(str(line.value), "dim")
-                rows.append(
-                    (
-                        sign,
-                        Cell(indent + line.name, "head"),
-                        value,
-                        Cell(line.error or line.meaning, "bad" if line.error else "dim"),
-                    )
-                )
-                continue
-            text = value_text(line.value)
-            look = "marked" if line.changed else ""
-            if line.choices and not self.size.width < 60:
-                text = f"‹ {text} ›"
-            note = Cell(line.error, "bad") if line.error else Cell(line.meaning, "dim")
-            rows.append((sign, indent + line.name, Cell(text, look), note))
         width = 24 if self.size.width < 100 else 36
         columns = [Column("", 1), Column("Setting", 24), Column("Value", width), Column("Meaning", 120)]
-        self.query_one(FormTable).show(columns, rows, [line.path for line in self.lines])
+        cells = [_cells(row, narrow=self.size.width < 60) for row in self.rows]
+        self.query_one(FormTable).show(columns, cells, [row.path for row in self.rows])
         self._explain()
         self._fill_command()
         errors = len(self.form.errors)
         if errors:
-            self.show_status(f"{errors} setting{'s' * (errors > 1)} will not do yet (✗)", "warn")
+            settings = "1 setting is" if errors == 1 else f"{errors} settings are"
+            self.show_status(f"{settings} not valid yet (✗)", "warn")
         else:
             self.show_status("ready; Ctrl+S starts it, y copies the command")
 
@@ -178,23 +158,24 @@ class LaunchScreen(Filling):
         return estimate(config.model_dump(mode="json"), self.context.snapshot.runs, platform.node())
 
     @property
-    def line_here(self) -> SettingRow | None:
-        """The line under the cursor."""
+    def row_here(self) -> SettingRow | None:
+        """The row under the cursor."""
         key = self.query_one(FormTable).key
-        return next((line for line in self.lines if line.path == key), None)
+        return next((row for row in self.rows if row.path == key), None)
 
     @on(Table.Moved)
     def _explain(self) -> None:
-        line = self.line_here
+        row = self.row_here
         meaning = self.query_one("#meaning", Static)
-        if line is None:
+        if row is None:
             meaning.update("")
             return
-        meaning.set_class(bool(line.error), "wrong")
-        text = Text(".".join(str(part + 1 if isinstance(part, int) else part) for part in line.path), "bold")
-        text.append(f"  {line.error or line.meaning}", "not bold")
-        if line.choices and not line.error:
-            text.append(f"  ({', '.join(map(str, line.choices))})", "dim")
+        meaning.set_class(bool(row.error), "wrong")
+        text = Text(".".join(str(part + 1 if isinstance(part, int) else part) for part in row.path), "bold")
+        text.append(f"  {row.error or row.meaning}", "not bold")
+        values = row.choices or row.allowed
+        if values and not row.error:
+            text.append(f"  ({', '.join(map(str, values))})", "dim")
         meaning.update(text)
 
     def _config_path(self) -> Path:
@@ -202,7 +183,7 @@ class LaunchScreen(Filling):
 
         name = str((self.form.settings.get("name") if self.form else None) or "run")
         slug = new_run_id(name).split("-", 2)[2].rpartition("-")[0]
-        folder = self.context.results.parent / FOLDER
+        folder = self.context.results.parent / CONFIG_FOLDER
         place = 1
         while (path := folder / f"{slug}{f'-{place}' if place > 1 else ''}.toml").exists():
             place += 1
@@ -219,52 +200,66 @@ class LaunchScreen(Filling):
         ]
 
     def _step(self, way: int) -> None:
-        line = self.line_here
-        if self.form is None or line is None or not line.choices:
+        row = self.row_here
+        if self.form is None or row is None or not row.choices:
             return
-        place = line.choices.index(line.value) if line.value in line.choices else -way
-        self.form.set_value(line.path, line.choices[(place + way) % len(line.choices)])
-        self.fill()
+        place = row.choices.index(row.value) if row.value in row.choices else -way
+        self.form.set_value(row.path, row.choices[(place + way) % len(row.choices)])
+        self._fill()
+
+    @on(Table.Chosen)
+    def action_edit(self) -> None:
+        """Change the setting under the cursor."""
+        row, form = self.row_here, self.form
+        if row is None or form is None:
+            return
+        if not row.heading:
+            self.editor.edit(form, row)
+        elif row.item:
+            self.action_add()
+        elif row.value is not None:  # a group that is not set
+            form.set_value(row.path, {})
+            self._fill()
 
     def action_next_value(self) -> None:
-        """Take the next value."""
+        """Take the next value of the choice under the cursor."""
         self._step(1)
 
     def action_previous_value(self) -> None:
-        """Take the previous value."""
+        """Take the previous value of the choice under the cursor."""
         self._step(-1)
 
     def action_restore(self) -> None:
-        """Put the setting back to its default."""
-        line = self.line_here
-        if self.form is not None and line is not None and not (line.heading and line.item):
-            self.form.restore(line.path)
-            self.fill()
+        """Restore the default of the setting under the cursor."""
+        row = self.row_here
+        if self.form is not None and row is not None and not (row.heading and row.item):
+            self.form.restore(row.path)
+            self._fill()
 
     def action_add(self) -> None:
         """Add an item to the list under the cursor."""
-        line = self.line_here
-        if self.form is None or line is None:
+        row = self.row_here
+        if self.form is None or row is None:
             return
-        path = self.form.add_item(line.path)
+        path = self.form.add_item(row.path)
         if path is None:
-            self.show_status("put the cursor into [[bitext]] or [[collections]] to add one", "warn")
+            self.show_status("move the cursor into [[bitext]] or [[collections]] to add one", "warn")
             return
-        self.fill()
-        keys = [line.path for line in self.lines]
+        self._fill()
+        keys = [row.path for row in self.rows]
         if path in keys:
             self.query_one(FormTable).go_to(keys.index(path))
 
     def action_remove(self) -> None:
         """Remove the item under the cursor."""
-        line = self.line_here
-        if self.form is not None and line is not None and self.form.remove_item(line.path):
-            self.fill()
+        row = self.row_here
+        if self.form is not None and row is not None and self.form.remove_item(row.path):
+            self._fill()
 
     def action_changed(self) -> None:
-        """Show all settings, or those that differ."""
+        """Show all settings, or only those that differ from the default."""
         self.only_changed = not self.only_changed
-        self.fill()
+        self._fill()
 
     def action_preset(self) -> None:
         """Choose a preset or an earlier run to start from."""
@@ -289,11 +284,11 @@ class LaunchScreen(Filling):
         self.app.push_screen(ChoiceDialog("Start from", ("", "Name", "Age"), rows, keys), answered)
 
     def action_copy(self) -> None:
-        """Copy the command line; the file it names is written first."""
+        """Write the configuration and copy the command that runs it."""
         written = self._write()
         if written is not None:
             self.app.copy_to_clipboard(shlex.join(self._command(written)))
-            self.show_status(f"copied; {written} is written")
+            self.show_status(f"the command is copied; {written} is written")
 
     def _write(self) -> Path | None:
         if self.form is None:
@@ -307,15 +302,15 @@ class LaunchScreen(Filling):
         return path
 
     def action_start(self) -> None:
-        """Ask, then write the file and start the run."""
+        """Ask, then write the configuration and start the run."""
         form = self.form
         if form is None:
             return
         if form.validate() is None:
-            self.fill()
-            wrong = [line.path for line in self.lines if line.error and not line.heading]
+            self._fill()
+            wrong = [row.path for row in self.rows if row.error and not row.heading]
             if wrong:
-                self.query_one(FormTable).go_to([line.path for line in self.lines].index(wrong[0]))
+                self.query_one(FormTable).go_to([row.path for row in self.rows].index(wrong[0]))
             return
 
         def answered(yes: bool | None) -> None:
@@ -332,10 +327,10 @@ class LaunchScreen(Filling):
         except OpticalError as error:
             self.post_message(self.Started(str(error), True))
             return
-        self.post_message(self.Started(f"started as {identity}; it is among the runs (1)", False))
-        words = start_failure(self.context.store.folder / identity, None, lambda: self.app.is_running)
-        if words is not None:
-            self.post_message(self.Started(f"{identity} ended: {words}", True))
+        self.post_message(self.Started(f"started as {identity}; key 1 shows it among the runs", False))
+        failure = start_failure(self.context.store.folder / identity, None, lambda: self.app.is_running)
+        if failure is not None:
+            self.post_message(self.Started(f"{identity} ended: {failure}", True))
 
     @on(Started)
     def _started(self, message: Started) -> None:
@@ -344,3 +339,19 @@ class LaunchScreen(Filling):
         self.app.notify(message.sentence, severity=severity, markup=False)  # type: ignore[arg-type]
         self.context.poll()
         self._fill_command()
+
+
+def _cells(row: SettingRow, *, narrow: bool) -> tuple[Any, ...]:
+    """Return the cells of a row of the form."""
+    from workbench.data.fields import value_text
+
+    depth = sum(isinstance(part, str) for part in row.path) - 1
+    note = Cell(row.error, "bad") if row.error else Cell(row.meaning, "dim")
+    sign = Cell("✗", "bad") if row.error else Cell("•" if row.changed else "", "marked")
+    if row.heading:
+        value = "" if row.value is None else Cell(str(row.value), "dim")
+        return sign, Cell("  " * depth + row.name, "head"), value, note
+    text = value_text(row.value)
+    if row.choices and not narrow:
+        text = f"‹ {text} ›"
+    return sign, "  " * depth + row.name, Cell(text, "marked" if row.changed else ""), note

@@ -1,4 +1,4 @@
-"""A heatmap's cell as characters: in its colour, as half of one, or as a shade without colours."""
+"""Cells of a heatmap as characters: a colour, two colours in one character, or a shade without colours."""
 
 from __future__ import annotations
 
@@ -11,42 +11,45 @@ from workbench.themes import BINS, GLYPHS, ramp
 
 
 def ramp_of(name: str, dark: bool, system: str | None) -> tuple[str, ...]:
-    """Return the colours of a ramp; with 256 colours only grey is monotone, so grey is what they get."""
+    """Return the colours of a ramp; the grey ramp if there are 256 colours, where only grey is monotone."""
     return ramp(name if system == "truecolor" else "grey", dark)
 
 
-def whole(colour: str, width: int, mark: str, cursor: bool) -> Segment:
-    """Return a cell in its colour with its mark in the middle."""
+def full_cell(colour: str, width: int, mark: str, cursor: bool) -> Segment:
+    """Return a cell in its colour with its mark in the middle; ◆ shows the cursor."""
     text = ("◆" * cursor + mark)[:width].center(width)
-    return Segment(text, _painted(_contrast(colour), colour, cursor))
+    return Segment(text, _style(_contrast(colour), colour, cursor))
 
 
-def shade(value: int, width: int, mark: str, cursor: bool, base: Style) -> Segment:
-    """Return a cell without colours: a character as dark as its value (−1: hidden), the cursor reversed."""
+def glyph_cell(value: int, width: int, mark: str, cursor: bool, base: Style) -> Segment:
+    """Return a cell without colours: characters as dense as its value; −1 is a hidden cell.
+
+    The cursor is shown in reverse video.
+    """
     text = GLYPHS[max(0, -(-value * (len(GLYPHS) - 1) // (BINS - 1)))] * width
     if mark:
         text = text[: width - 1] + mark[0]
     return Segment(text, base + Style(reverse=True) if cursor else base)
 
 
-def halves(upper: str, lower: str, marks: tuple[bool, bool], cursor: int | None) -> Segment:
-    """Return the cells of two rows in one character.
+def half_cells(upper: str, lower: str, marks: tuple[bool, bool], cursor: int | None) -> Segment:
+    """Return the cells of two rows as one character.
 
-    A mark takes the whole character, since it has one ground only: ``'`` the upper row's, ``.`` the lower's,
-    ``:`` both. `cursor` is 0 on the upper row, 1 on the lower, None elsewhere.
+    A mark replaces the half blocks: ``'`` marks the upper row, ``.`` the lower row and ``:`` both. `cursor`
+    is 0 if the cursor is on the upper row, 1 if it is on the lower row, and None elsewhere.
     """
     if cursor is not None:
         under = lower if cursor else upper
-        return Segment("▼" if cursor else "▲", _painted(_contrast(under), under, True))
+        return Segment("▼" if cursor else "▲", _style(_contrast(under), under, True))
     if any(marks):
         under = upper if marks[0] else lower
         text = ":" if all(marks) else "'" if marks[0] else "."
-        return Segment(text, _painted(_contrast(under), under, True))
-    return Segment("▀", _painted(upper, lower))
+        return Segment(text, _style(_contrast(under), under, True))
+    return Segment("▀", _style(upper, lower))
 
 
 @lru_cache(maxsize=4096)
-def _painted(colour: str, ground: str, bold: bool = False) -> Style:
+def _style(colour: str, ground: str, bold: bool = False) -> Style:
     return Style(color=colour, bgcolor=ground, bold=bold)
 
 

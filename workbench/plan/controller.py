@@ -1,244 +1,112 @@
-"""The part of the plan screen that has plans solved by the warm process, and shows the solver's settings."""
+"""Solves the plans of the Plan screen in the warm process."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from textual import on
-from textual.message import Message
+from textual.message_pump import MessagePump
 
-from engine.durations import age_text
 from engine.errors import OpticalError
+from engine.serving.records import PLAN, PlanReply, PlanRequest
 from workbench.context import Context
-from workbench.plan import model as plans
-from workbench.plan.heatmap import Heatmap
-from workbench.plan.model import Pair, SolvedPlan
-from workbench.plan.pair_bar import PairBar, RunField
+from workbench.data.runs import Run
+from workbench.plan.model import Pair, SolvedPlan, plan_from_record
 from workbench.plan.side import Side
-from workbench.plan.solver_panel import SolverPanel, SolverTable
-from workbench.shell.screen import ModeScreen
-from workbench.widgets.dialogs import ChoiceDialog
-
-if TYPE_CHECKING:
-    from workbench.data.runs import Run
-    from workbench.data.warm_process import Reply
+from workbench.shell.warm_requests import WarmRequests
 
 
-class Solving(ModeScreen):
-    """Sides whose plans can be solved anew, a bar to type pairs in, and a panel of settings."""
+class PlanController:
+    """Sends the pairs of the sides to the warm process, one request a side at a time.
 
-    class Heard(Message):
-        """The warm process replied to what a side asked."""
+    Parameters
+    ----------
+    screen : MessagePump
+        The screen; callbacks are called in its message loop.
+    context : Context
+        The runs, the results database and the warm process.
+    on_solved : callable
+        Called with a side and the plan that was solved for it.
+    report : callable
+        Called with a sentence for the status line and its level.
+    """
 
-        def __init__(self, side: str, name: str, pair: Pair, run: str, reply: Reply) -> None:
-            super().__init__()
-            self.side, self.name, self.pair, self.run, self.reply = side, name, pair, run, reply
+    def __init__(
+        self,
+        screen: MessagePump,
+        context: Context,
+        on_solved: Callable[[Side, SolvedPlan], None],
+        report: Callable[[str, str], None],
+    ) -> None:
+        self._context = context
+        self._on_solved, self._report = on_solved, report
+        self._requests = WarmRequests(
+            screen, context, on_progress=self._show_progress, on_failure=self._request_failed
+        )
+        self._pending: dict[int, tuple[Side, str]] = {}
 
-    class Solved(Message):
-        """A plan is there for one side."""
+    def find_run(self, run: str) -> Run | None:
+        """Return the record of a run (id), or None if it is not known any more."""
+        return next((record for record in self._context.runs if record["id"] == run), None)
 
-        def __init__(self, side: str, plan: SolvedPlan) -> None:
-            super().__init__()
-            self.side, self.plan = side, plan
+    def run_name(self, run: str) -> str:
+        """Return the name of a run, or its id if the run is not known any more."""
+        record = self.find_run(run)
+        return str(record["name"]) if record is not None else run
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self.active = "left"
-
-    def side(self, name: str) -> Side:
-        """Return a side by its name."""
-        return self.query_one(f"#{name}", Side)
-
-    @property
-    def beside(self) -> bool:
-        """Whether a second plan was put beside the first."""
-        return self.query_one("#plan-body").has_class("beside")
-
-    @property
-    def here(self) -> Side:
-        """The side that the user is at."""
-        return self.side(self.active)
-
-    def run_of(self, run: str) -> Run | None:
-        """Return the record of a run."""
-        runs = self.context.runs
-        return next((record for record in runs if record["id"] == run), None)
-
-    def recorded(self, run: str) -> dict[str, Any]:
-        """Return the solver's settings that a run recorded; one that only evaluated has none."""
-        config = (self.run_of(run) or {}).get("config") or {}
+    def recorded_settings(self, run: str) -> dict[str, Any]:
+        """Return the solver settings that a run recorded; empty for a run that has none."""
+        config = (self.find_run(run) or {}).get("config") or {}
         return dict(config.get("transport") or {})
 
-    def solve(self, name: str, run: str, pair: Pair) -> None:
-        """Have `pair` encoded by `run` and solved with the settings of side `name`."""
-        side = self.side(name)
-        record = self.run_of(run)
-        title = record["name"] if record is not None else run
-        self.context.warm.cancel(side.asked)
-
-        def heard(reply: Reply) -> None:
-            self.post_message(self.Heard(name, title, pair, run, reply))
-
-        side.asked = self.context.warm.request(
-            "plan",
-            heard,
-            results=str(self.context.results),
+    def solve(self, side: Side, run: str, pair: Pair) -> None:
+        """Encode `pair` with `run`, and solve its plan with the settings of `side`."""
+        self.cancel(side)
+        request = PlanRequest(
+            results=self._requests.results,
             run=run,
             source=pair.source,
             target=pair.target,
             language=pair.language,
-            transport=_changes(side.settings, self.recorded(run)),
+            transport=_changes(side.settings, self.recorded_settings(run)),
         )
+        name = self.run_name(run)
+        side.request = self._requests.send(PLAN, request, partial(self._show_plan, side, run, name, pair))
+        self._pending[side.request] = side, name
 
-    @on(Heard)
-    def _heard(self, message: Heard) -> None:
-        side, reply = self.side(message.side), message.reply
-        if reply.id != side.asked:
-            return
-        if not reply.last:
-            counted = f" {reply.done} of {reply.total}" if reply.total else ""
-            self.show_status(f"{message.name}: {reply.progress}{counted}")
-            return
-        side.asked = None
-        if reply.error:
-            self.show_status(reply.error, "warn")
-            return
+    def cancel(self, side: Side) -> None:
+        """Cancel the request of `side`, if it is unanswered."""
+        if side.request is not None:
+            self._requests.cancel(side.request)
+            self._pending.pop(side.request, None)
+            side.request = None
+
+    def _show_progress(self, number: int, sentence: str) -> None:
+        _, name = self._pending[number]
+        self._report(f"{name}: {sentence}", "")
+
+    def _request_failed(self, number: int, sentence: str) -> None:
+        side, _ = self._pending.pop(number)
+        side.request = None
+        self._report(sentence, "warn")
+
+    def _show_plan(self, side: Side, run: str, name: str, pair: Pair, reply: PlanReply) -> None:
+        if side.request is not None:
+            self._pending.pop(side.request, None)
+        side.request = None
         try:
-            plan = plans.taken(reply.result, message.run, message.name, message.pair, stored=False)
+            plan = plan_from_record(vars(reply), run, name, pair, stored=False)
         except OpticalError as error:
-            self.show_status(str(error), "warn")
+            self._report(str(error), "warn")
             return
         if side.settings is not None:
-            side.settings = dict(reply.result["transport"])  # annealing is dropped where it does not fit
-        self.show_status(f"{message.name}: {message.pair.id or 'typed pair'} solved")
-        self.post_message(self.Solved(message.side, plan))
-
-    # -- settings ---------------------------------------------------------------------------------
-
-    def action_solver(self) -> None:
-        """Show the solver's settings, or hide them."""
-        panel = self.query_one(SolverPanel)
-        panel.display = not panel.display
-        self.query_one("#plan-body").set_class(panel.display, "settings")
-        if panel.display:
-            self.show_settings()
-            self.query_one(SolverTable).focus()
-        else:
-            self.here.heatmap.focus()
-
-    def show_settings(self) -> None:
-        """Show the settings of the side that the user is at."""
-        panel, plan = self.query_one(SolverPanel), self.here.plan
-        if not panel.display or plan is None:
-            return
-        from workbench.plan.solver_form import SolverForm
-
-        panel.take(plan.name, SolverForm(self.recorded(plan.run), self.here.settings))
-
-    @on(SolverTable.Changed)
-    def _changed(self, message: SolverTable.Changed) -> None:
-        plan = self.here.plan
-        if plan is None or message.problem:
-            return
-        self.here.settings = message.settings
-        self.solve(self.active, plan.run, plan.pair)
-
-    @on(SolverPanel.Left)
-    def _panel_left(self) -> None:
-        self.action_solver()
-
-    def action_same_solver(self) -> None:
-        """Give the other side the settings of this one."""
-        other = self.side("right" if self.active == "left" else "left")
-        plan = self.here.plan
-        if plan is None or other.plan is None or not self.beside:
-            self.show_status("there is no other plan; w puts one beside this", "warn")
-            return
-        settings = self.here.settings if self.here.settings is not None else self.recorded(plan.run)
-        other.settings = dict(settings)
-        self.solve(other.id or "", other.plan.run, other.plan.pair)
-
-    # -- typed pairs ------------------------------------------------------------------------------
-
-    def action_type_pair(self) -> None:
-        """Open the bar to type a pair, beginning with the one that is shown."""
-        bar, plan = self.query_one(PairBar), self.here.plan
-        runs = self.context.runs
-        if not runs:
-            self.show_status(
-                "there is no run yet whose encoders could read a pair; optical-workbench demo makes some",
-                "warn",
-            )
-            return
-        run = (
-            plan.run
-            if plan is not None
-            else next((r for r in runs if r["state"] == "finished"), runs[0])["id"]
-        )
-        from workbench.data.runs import languages_of
-
-        record = self.run_of(run)
-        name = record["name"] if record is not None else run
-        bar.take(run, name, plan.pair if plan else None, languages_of(record) if record else [])
-        bar.display = True
-        bar.begin()
-
-    @on(RunField.Asked)
-    def _ask_run(self) -> None:
-        runs = self.context.runs
-        rows = [(run["name"], run["kind"], run["state"], age_text(run["created"])) for run in runs]
-
-        def answered(run: str | None) -> None:
-            if run is not None:
-                record = self.run_of(run)
-                self.query_one(PairBar).take_run(run, record["name"] if record else run)
-
-        bar = self.query_one(PairBar)
-        dialog = ChoiceDialog(
-            "Encode with",
-            ("Run", "Kind", "State", "Age"),
-            rows,
-            [run["id"] for run in runs],
-            chosen=[bar.run],
-        )
-        self.app.push_screen(dialog, answered)
-
-    @on(PairBar.Typed)
-    def _typed(self, message: PairBar.Typed) -> None:
-        run = self.query_one(PairBar).run
-        here = self.here
-        if here.plan is not None and here.plan.run != run:
-            here.settings = None
-        self.show_status("encoding …")
-        self.solve(self.active, run, message.pair)
-        other = self.side("right" if self.active == "left" else "left")
-        if self.beside and other.plan is not None:
-            self.solve(other.id or "", other.plan.run, message.pair)
-
-    @on(PairBar.Refused)
-    def _refused(self, message: PairBar.Refused) -> None:
-        self.show_status(message.sentence, "warn")
-
-    @on(PairBar.Closed)
-    def _bar_closed(self) -> None:
-        self.query_one(PairBar).display = False
-        self.here.heatmap.focus()
-
-    def on_descendant_focus(self) -> None:
-        """Remember the side that the user is at."""
-        focused = self.focused
-        if isinstance(focused, Heatmap) and isinstance(focused.parent, Side):
-            self.active = focused.parent.id or "left"
-            self.at(self.active)
-            self.show_settings()
-
-    def at(self, name: str) -> None:
-        """Show side `name`, where only one of two fits."""
-        for side in ("left", "right"):
-            self.query_one("#plan-body").set_class(side == name, f"at-{side}")
+            side.settings = dict(reply.transport)  # the solver may ignore some, such as annealing
+        self._report(f"{name}: {pair.id or 'typed pair'} solved", "")
+        self._on_solved(side, plan)
 
 
 def _changes(settings: dict[str, Any] | None, recorded: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that are not the run's."""
+    """Return those of `settings` that differ from the run's recorded settings."""
     unknown = object()
     return {name: value for name, value in (settings or {}).items() if recorded.get(name, unknown) != value}

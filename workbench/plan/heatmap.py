@@ -1,4 +1,4 @@
-"""A matrix with a label for each row: as large as fits, in half blocks where there is little room."""
+"""The heatmap of a transport plan: cells as large as fit, two rows a line where there is little room."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from textual.strip import Strip
 
 from engine.pictures.shading import LAYERS, By, Shading
 from workbench.actions import bindings
-from workbench.plan.cells import halves, ramp_of, shade, whole
+from workbench.plan.cells import full_cell, glyph_cell, half_cells, ramp_of
 from workbench.themes import BINS, RAMPS
 from workbench.widgets.text import fit, plain, right_to_left
 
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 GUTTER = 14
+"""Width of the labels of the rows."""
 RULER = 1
-MAGNIFIED = 4
-WORD = 6  # columns that a cell needs before tokens are written above it
+"""Height of the ruler above the columns."""
+MAX_CELL_HEIGHT = 4
+TOKEN_WIDTH = 6
+"""Width of a cell from which the target tokens are written above the columns."""
 THRESHOLDS = (0.0, 0.01, 0.05, 0.1)
 
 
@@ -35,10 +38,11 @@ class Heatmap(ScrollView, can_focus=True):
     """A transport plan and its cost, with a cursor. Rows are source tokens, columns target tokens."""
 
     HELP = (
-        "**Heatmap.** Arrows or a click move the cursor, n and N go through the cells from the largest on. "
-        "The line below tells the two tokens, their mass and its share of the row, rank, cost and what the "
-        "cell contributes to the transport cost. • marks each row's largest mass; where two rows share a "
-        "line, ' marks the upper one's and . the lower one's. Among differences, + and − are their signs."
+        "**Heatmap.** Arrows or a click move the cursor; n and N go through the cells in the order of their "
+        "values. The line below shows the two tokens, their mass and its share of the row, rank, cost, and "
+        "the contribution of the cell to the transport cost. • marks the largest mass of each row. Where two "
+        "rows share a line, ' marks that of the upper row and . that of the lower row. + and − are the signs "
+        "of differences."
     )
     COMPONENT_CLASSES: ClassVar[set[str]] = {"heatmap--label", "heatmap--here", "heatmap--ruler"}
     DEFAULT_CSS = """
@@ -58,7 +62,7 @@ class Heatmap(ScrollView, can_focus=True):
     ]
 
     class Inspected(Message):
-        """The cursor or the way of showing changed."""
+        """The cursor, the plan or the way of showing it changed."""
 
         def __init__(self, heatmap: Heatmap) -> None:
             super().__init__()
@@ -70,10 +74,10 @@ class Heatmap(ScrollView, can_focus=True):
         self.cost: npt.NDArray[np.float64] | None = None
         self.sources: list[str] = []
         self.targets: list[str] = []
-        self.against: tuple[Any, Any] | None = None
-        """Mass and cost of the plan that this one is shown as a difference from."""
-        self.listener: Callable[[], None] | None = None
-        """Called before `Inspected` is sent: what it changes is painted in the same frame as the cursor."""
+        self.subtracted: tuple[Any, Any] | None = None
+        """Mass and cost of the plan that is subtracted from this one."""
+        self.on_inspect: Callable[[], None] | None = None
+        """Called before `Inspected` is sent; what it changes is painted in the same frame as the cursor."""
         self.row = self.column = 0
         self.shading, self.marked, self.colours = Shading(), True, 0
         self._bins: Any = None
@@ -88,57 +92,63 @@ class Heatmap(ScrollView, can_focus=True):
     ) -> None:
         """Show a plan of shape (Q, D) with the tokens of its rows and columns.
 
-        Among the same tokens the cursor stays; else it goes to the largest mass.
+        The cursor stays if the tokens are the same; else it moves to the largest mass.
         """
         same = self.mass is not None and (sources, targets) == (self.sources, self.targets)
         self.mass, self.cost, self.sources, self.targets = mass, cost, sources, targets
-        if self.against is not None and self.against[0].shape != mass.shape:
-            self.against = None
+        if self.subtracted is not None and self.subtracted[0].shape != mass.shape:
+            self.subtracted = None
         if not same:
             self.row = self.column = 0
             if mass.size:
                 self.row, self.column = divmod(int(mass.argmax()), mass.shape[1])
         self._changed()
-        self.call_after_refresh(self._reveal)  # once there is a layout to scroll in
+        self.call_after_refresh(self._reveal)  # scrolling needs a layout
 
-    def differ(self, against: tuple[Any, Any] | None) -> None:
-        """Show the difference from another plan of the same shape (its mass and cost), or the plan itself."""
-        self.against = against
+    def subtract(self, subtracted: tuple[Any, Any] | None) -> None:
+        """Show the difference from another plan of the same shape, or the plan itself.
+
+        Parameters
+        ----------
+        subtracted : tuple of ndarray of shape (Q, D), optional
+            Mass and cost of the other plan; None shows the plan itself.
+        """
+        self.subtracted = subtracted
         self._changed()
 
     @property
     def magnified(self) -> int:
-        """Lines of a cell, which is twice as many columns wide; 0 where not all cells fit even so."""
+        """Height of a cell if all cells fit, else 0. A cell is twice as wide as it is high."""
         rows, columns = self.mass.shape if self.mass is not None else (1, 1)
         fit_across = (self.size.width - GUTTER - 1) // (2 * max(columns, 1))
         fit_down = (self.size.height - RULER) // max(rows, 1)
-        return int(max(min(fit_across, fit_down, MAGNIFIED), 0))
+        return int(max(min(fit_across, fit_down, MAX_CELL_HEIGHT), 0))
 
     @property
-    def half(self) -> bool:
-        """Whether two rows share a line."""
+    def two_rows_a_line(self) -> bool:
+        """Whether a line shows two rows, as half blocks."""
         roomy = self.magnified or self.size.width >= 100
-        return not roomy and not self.glyphs and self.against is None
+        return not roomy and not self.glyphs and self.subtracted is None
 
     @property
     def glyphs(self) -> bool:
-        """Whether shades of characters stand for values, since there are no colours."""
+        """Whether values are shown as characters, because the terminal has no colours."""
         return self.app.no_color or self.app.console.color_system not in ("truecolor", "256")
 
     @property
     def cell_width(self) -> int:
-        """Columns of a cell."""
+        """Width of a cell."""
         return 2 * self.magnified or (1 if self.size.width < 100 else 2)
 
     @property
     def cell_height(self) -> int:
-        """Lines of a cell, where it has whole ones."""
+        """Height of a cell in whole lines."""
         return max(self.magnified, 1)
 
-    def like(self, other: Heatmap) -> None:
-        """Show values in the way `other` does, with the cursor on the same cell."""
-        ways = ("shading", "marked", "colours")
-        changed = [name for name in ways if getattr(self, name) != getattr(other, name)]
+    def follow(self, other: Heatmap) -> None:
+        """Show values in the same way as `other`, with the cursor on the same cell."""
+        names = ("shading", "marked", "colours")
+        changed = [name for name in names if getattr(self, name) != getattr(other, name)]
         for name in changed:
             setattr(self, name, getattr(other, name))
         if changed:
@@ -147,51 +157,51 @@ class Heatmap(ScrollView, can_focus=True):
             self.go_to(other.row, other.column)
 
     def values(self) -> npt.NDArray[np.float64]:
-        """Return what is shown, (Q, D), before it is scaled: mass, cost, product, or a difference of them."""
+        """Return the values before scaling, (Q, D): mass, cost or their product, or differences of them."""
         assert self.mass is not None and self.cost is not None
         values: npt.NDArray[np.float64] = self.shading.values(self.mass, self.cost)
-        if self.against is not None:
-            values = values - self.shading.values(*self.against)
+        if self.subtracted is not None:
+            values = values - self.shading.values(*self.subtracted)
         return values
 
-    def scale(self) -> str:
-        """Return in words how values became colours."""
+    def describe_scale(self) -> str:
+        """Return in words how values are mapped to colours."""
         if self.mass is None or not self.mass.size:
             return ""
         values = self.values()
-        what = self.shading.layer + " difference" * (self.against is not None)
+        what = self.shading.layer + " difference" * (self.subtracted is not None)
         parts = [f"{what} {values.min():.3g} to {values.max():.3g}", f"per {self.shading.by}"]
         parts += ["log"] * self.shading.logarithmic
         parts += [f"≥ {self.shading.threshold:.0%}"] * bool(self.shading.threshold)
         return ", ".join(parts).replace("per all", "whole")
 
     def on_resize(self) -> None:
-        """Take in the new size."""
+        """Adapt to the new size."""
         self.fit()
 
     def fit(self) -> None:
-        """Choose the geometry that fits, and keep the cursor in view."""
+        """Choose the cell size that fits, and keep the cursor in view."""
         self._measure()
         self._reveal()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Draw all anew: the ruler does not scroll."""
+        """Draw everything again, because the ruler does not scroll."""
         super().watch_scroll_y(old_value, new_value)
         self.refresh()
 
     def watch_scroll_x(self, old_value: float, new_value: float) -> None:
-        """Draw all anew: the labels do not scroll."""
+        """Draw everything again, because the labels do not scroll."""
         super().watch_scroll_x(old_value, new_value)
         self.refresh()
 
     def _changed(self) -> None:
         self._bins = self._binned()
         self._measure()
-        self._tell()
+        self._notify()
 
     def _measure(self) -> None:
         rows, columns = (0, 0) if self.mass is None else self.mass.shape
-        lines = -(-rows // 2) if self.half else rows * self.cell_height
+        lines = -(-rows // 2) if self.two_rows_a_line else rows * self.cell_height
         self.virtual_size = Size(GUTTER + columns * self.cell_width, lines + RULER)
         self.refresh()
 
@@ -203,8 +213,8 @@ class Heatmap(ScrollView, can_focus=True):
             return None
         values = self.values()
         shading = self.shading
-        if self.against is not None:
-            # A difference of costs begins at nothing, unlike costs.
+        if self.subtracted is not None:
+            # Differences are shaded by magnitude from zero, as masses are; costs are not.
             shading = replace(shading, layer="mass")
             self._signs = np.sign(values).astype(int)
         shares = shading.shares(values)
@@ -213,12 +223,12 @@ class Heatmap(ScrollView, can_focus=True):
         return bins
 
     def render_line(self, y: int) -> Strip:
-        """Draw the ruler, or a line of one row or two."""
+        """Draw the ruler, or a line with one row or two."""
         width = self.scrollable_content_region.width
         base = self.rich_style
         if self._bins is None:
             return Strip.blank(width, base)
-        cells, half, glyphs = self.cell_width, self.half, self.glyphs
+        cells, half, glyphs = self.cell_width, self.two_rows_a_line, self.glyphs
         first = self.scroll_offset.x // cells
         count = min((width - GUTTER) // cells, self._bins.shape[1] - first)
         if y == 0:
@@ -237,7 +247,7 @@ class Heatmap(ScrollView, can_focus=True):
         label = fit(label if middle else "", GUTTER - 2, right=True)
         segments = [Segment(label + ("▸ " if here and middle else "  "), style)]
         best = {}
-        if self.marked and self.mass is not None and middle and self.against is None:
+        if self.marked and self.mass is not None and middle and self.subtracted is None:
             best = {row: int(self.mass[row].argmax()) for row in rows}
         ground = self.background_colors[1].hex
         colours = ramp_of(RAMPS[self.colours], self.app.current_theme.dark, self.app.console.color_system)
@@ -248,22 +258,22 @@ class Heatmap(ScrollView, can_focus=True):
             if half:
                 marks = (best.get(rows[0]) == column, best.get(rows[-1], -1) == column and len(rows) > 1)
                 lower = shown[1] if len(rows) > 1 else ground
-                segments.append(halves(shown[0], lower, marks, rows.index(self.row) if cursor else None))
+                segments.append(half_cells(shown[0], lower, marks, rows.index(self.row) if cursor else None))
                 continue
             mark = "•" * (best.get(rows[0]) == column)
             if self._signs is not None and middle and bins[0] >= BINS // 8:
                 mark = "+" if self._signs[rows[0], column] > 0 else "−"
             if glyphs:
-                segments.append(shade(bins[0], cells, mark, cursor, base))
+                segments.append(glyph_cell(bins[0], cells, mark, cursor, base))
             else:
-                segments.append(whole(shown[0], cells, mark, cursor))
+                segments.append(full_cell(shown[0], cells, mark, cursor))
         return Strip(segments).crop_extend(0, width, base)
 
     def _ruler(self, first: int, count: int) -> Strip:
-        """Return the target tokens where they fit, else every fifth column's number; and the cursor."""
+        """Return the target tokens if they fit, else the number of every fifth column; ▾ shows the cursor."""
         cells = self.cell_width
-        if cells >= WORD and not any(map(right_to_left, self.targets)):
-            return self._words(first, count)
+        if cells >= TOKEN_WIDTH and not any(map(right_to_left, self.targets)):
+            return self._token_ruler(first, count)
         marks = [" "] * (count * cells)
         for column in range(first, first + count):
             text = str(column + 1)
@@ -284,7 +294,7 @@ class Heatmap(ScrollView, can_focus=True):
             ]
         )
 
-    def _words(self, first: int, count: int) -> Strip:
+    def _token_ruler(self, first: int, count: int) -> Strip:
         segments = [Segment(" " * GUTTER, self.rich_style)]
         for column in range(first, first + count):
             look = "heatmap--here" if column == self.column else "heatmap--ruler"
@@ -293,31 +303,31 @@ class Heatmap(ScrollView, can_focus=True):
         return Strip(segments)
 
     def go_to(self, row: int, column: int) -> None:
-        """Put the cursor on a cell and bring it into view."""
+        """Move the cursor to a cell and scroll it into view."""
         if self.mass is None or not self.mass.size:
             return
         rows, columns = self.mass.shape
         before = self._line
         self.row, self.column = min(max(row, 0), rows - 1), min(max(column, 0), columns - 1)
         self._reveal()
-        self._tell()
+        self._notify()
         self._repaint(before, self._line)
 
-    def _tell(self) -> None:
-        if self.listener is not None:
-            self.listener()
+    def _notify(self) -> None:
+        if self.on_inspect is not None:
+            self.on_inspect()
         self.post_message(self.Inspected(self))
 
     def _repaint(self, *lines: int) -> None:
-        """Draw the ruler and the rows that begin on `lines` anew."""
-        height, width = 1 if self.half else self.cell_height, self.size.width
+        """Draw the ruler and the rows that begin on `lines` again."""
+        height, width = 1 if self.two_rows_a_line else self.cell_height, self.size.width
         top = RULER - self.scroll_offset.y
         self.refresh(Region(0, 0, width, RULER), *(Region(0, line + top, width, height) for line in lines))
 
     @property
     def _line(self) -> int:
         """The first line of the cursor's row, counted from below the ruler."""
-        return self.row // 2 if self.half else self.row * self.cell_height
+        return self.row // 2 if self.two_rows_a_line else self.row * self.cell_height
 
     def _reveal(self) -> None:
         """Scroll until the cursor is in view."""
@@ -332,68 +342,68 @@ class Heatmap(ScrollView, can_focus=True):
             self.scroll_to(y=max(line - view.height // 2, 0), animate=False, immediate=True)
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor on the cell under the mouse."""
-        self._follow(event)
+        """Move the cursor to the cell under the mouse."""
+        self._go_to_mouse(event)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Inspect the cell under a dragged mouse."""
+        """Move the cursor to the cell under the mouse while a button is pressed."""
         if event.button:
-            self._follow(event)
+            self._go_to_mouse(event)
 
-    def _follow(self, event: events.MouseEvent) -> None:
+    def _go_to_mouse(self, event: events.MouseEvent) -> None:
         if event.x < GUTTER or event.y < RULER:
             return
         line = event.y - RULER + self.scroll_offset.y
         column = (event.x - GUTTER) // self.cell_width + self.scroll_offset.x // self.cell_width
-        self.go_to(line * 2 if self.half else line // self.cell_height, column)
+        self.go_to(line * 2 if self.two_rows_a_line else line // self.cell_height, column)
 
     def action_step(self, down: int, right: int) -> None:
         """Move the cursor by one cell."""
         self.go_to(self.row + down, self.column + right)
 
-    def _shaded(self, **changes: Any) -> None:
+    def _change_shading(self, **changes: Any) -> None:
         self.shading = replace(self.shading, **changes)
         self._changed()
 
     def action_normalise(self, by: By) -> None:
-        """Divide by the largest of the row, the column or all."""
-        self._shaded(by=by)
+        """Divide values by the largest of their row, of their column, or of all."""
+        self._change_shading(by=by)
 
     def action_log_scale(self) -> None:
         """Switch the logarithmic scale."""
-        self._shaded(logarithmic=not self.shading.logarithmic)
+        self._change_shading(logarithmic=not self.shading.logarithmic)
 
     def action_threshold(self) -> None:
-        """Take the next threshold."""
+        """Use the next threshold."""
         place = THRESHOLDS.index(self.shading.threshold)
-        self._shaded(threshold=THRESHOLDS[(place + 1) % len(THRESHOLDS)])
+        self._change_shading(threshold=THRESHOLDS[(place + 1) % len(THRESHOLDS)])
 
     def action_layer(self) -> None:
-        """Show the next of mass, cost and product."""
-        self._shaded(layer=LAYERS[(LAYERS.index(self.shading.layer) + 1) % len(LAYERS)])
+        """Show the next of mass, cost and their product."""
+        self._change_shading(layer=LAYERS[(LAYERS.index(self.shading.layer) + 1) % len(LAYERS)])
 
     def action_marks(self) -> None:
-        """Mark each row's largest mass, or not."""
+        """Mark the largest mass of each row, or do not."""
         self.marked = not self.marked
         self._changed()
 
     def action_ramp(self) -> None:
-        """Take the next colours."""
+        """Use the next palette."""
         self.colours = (self.colours + 1) % len(RAMPS)
         self._changed()
 
-    def action_next_cell(self, way: int = 1) -> None:
-        """Go to the cell that comes next when cells are sorted from the largest on."""
+    def action_next_cell(self, step: int = 1) -> None:
+        """Move the cursor to the cell with the next smaller value."""
         if self.mass is None or not self.mass.size:
             return
         import numpy as np
 
-        values = self.values() if self.against is None else np.abs(self.values())
+        values = self.values() if self.subtracted is None else np.abs(self.values())
         order = np.argsort(-values, axis=None, kind="stable")
-        place = int(np.flatnonzero(order == self.row * self.mass.shape[1] + self.column)[0]) + way
+        place = int(np.flatnonzero(order == self.row * self.mass.shape[1] + self.column)[0]) + step
         row, column = divmod(int(order[place % len(order)]), self.mass.shape[1])
         self.go_to(row, column)
 
     def action_previous_cell(self) -> None:
-        """Go to the cell that comes before."""
+        """Move the cursor to the cell with the next larger value."""
         self.action_next_cell(-1)

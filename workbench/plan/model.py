@@ -1,8 +1,9 @@
-"""Transport plans: reading a stored one, taking in a solved one, and what can be said of them."""
+"""Transport plans of the Plan screen: reading stored ones, and describing plans and their cells."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PlanKey(NamedTuple):
-    """What names a stored plan."""
+    """What identifies a stored plan."""
 
     run: str
     pair: str
@@ -25,7 +26,7 @@ class PlanKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sentences; `id` is that of a stored pair, empty for typed ones."""
+    """Two sentences. `id` is the id of a stored pair; it is empty for a typed pair."""
 
     id: str
     language: str
@@ -35,7 +36,26 @@ class Pair:
 
 @dataclass(frozen=True)
 class SolvedPlan:
-    """A plan and its cost, both (Q, D), with the tokens of both sides and how it was solved."""
+    """A transport plan and how it was solved.
+
+    Attributes
+    ----------
+    run, name : str
+        Id and name of the run that encoded the pair.
+    pair : Pair
+    source_tokens, target_tokens : list of str
+        The Q tokens of the rows and the D tokens of the columns.
+    mass, cost : ndarray of shape (Q, D)
+        The plan and the cost matrix.
+    solver, epsilon, iterations, marginal_error, converged
+        How it was solved, and how far the solver came.
+    value : float
+        The transport cost <mass, cost>.
+    entropy : float
+        Mean entropy of the rows, in nats.
+    stored : bool
+        Whether the plan was read from the results database.
+    """
 
     run: str
     name: str
@@ -53,8 +73,8 @@ class SolvedPlan:
     entropy: float
     stored: bool = True
 
-    def facts(self) -> str:
-        """Return how far it came, how spread it is, and how it was solved."""
+    def summary(self) -> str:
+        """Return in two lines how far the solver came, how spread the mass is, and which solver it was."""
         rows, columns = self.mass.shape
         return (
             f"{'converged' if self.converged else 'NOT CONVERGED'}, marginal error {self.marginal_error:.0e} "
@@ -64,8 +84,8 @@ class SolvedPlan:
             f"{self.iterations} iterations"
         )
 
-    def cell(self, row: int, column: int) -> str:
-        """Return what is known of one cell, in one line."""
+    def describe_cell(self, row: int, column: int) -> str:
+        """Return the figures of one cell in one line."""
         mass, whole = float(self.mass[row, column]), float(self.mass[row].sum())
         rank = int((self.mass[row] > self.mass[row, column]).sum()) + 1
         cost, total = float(self.cost[row, column]), float((self.mass * self.cost).sum())
@@ -73,18 +93,18 @@ class SolvedPlan:
         part = f" ({mass * cost / total:.0%})" if total > 0 else ""
         return f"mass {mass:.4g}, {share}, rank {rank}, cost {cost:.3f}, contribution {mass * cost:.3g}{part}"
 
-    def comparable(self, other: SolvedPlan) -> bool:
-        """Tell whether both have the same tokens, so that their cells can be compared one by one."""
+    def has_same_tokens(self, other: SolvedPlan) -> bool:
+        """Return whether both plans have the same tokens, so that their cells can be compared."""
         return (self.source_tokens, self.target_tokens) == (other.source_tokens, other.target_tokens)
 
-    def difference(self, other: SolvedPlan) -> str:
-        """Return how far this plan is from `other`, which has the same tokens."""
+    def describe_difference(self, other: SolvedPlan) -> str:
+        """Return how far this plan is from `other`, which has the same tokens, in one line."""
         moved = float(abs(self.mass - other.mass).sum()) / 2 / max(float(self.mass.sum()), 1e-30)
         same = int((self.mass.argmax(1) == other.mass.argmax(1)).sum())
         return f"{moved:.0%} of the mass moved, {same} of {len(self.mass)} rows peak at the same token"
 
-    def record(self) -> dict[str, Any]:
-        """Return it as a row of the ``plans`` table, with its run."""
+    def to_record(self) -> dict[str, Any]:
+        """Return the plan as a row of the table ``plans``."""
         names = ("solver", "epsilon", "iterations", "marginal_error", "converged", "value", "entropy")
         return {
             "run": self.run,
@@ -101,7 +121,10 @@ class SolvedPlan:
 
 
 def list_plans(results: Path, runs: list[str]) -> list[dict[str, Any]]:
-    """Return what names each stored plan, of `runs` (ids) or of all, newest run first."""
+    """Return keys, texts and entropies of the stored plans of `runs` (ids), newest run first.
+
+    If `runs` is empty, the plans of all runs are returned.
+    """
     from engine.results.queries import ask
 
     where = "WHERE list_contains(?::VARCHAR[], plans.run)" if runs else ""
@@ -122,7 +145,7 @@ def read_plan(results: Path, key: PlanKey) -> SolvedPlan:
     Raises
     ------
     InputError
-        If it is not there any more, or its matrices do not fit its tokens.
+        If the plan is not in the database any more, or its matrices do not fit its tokens.
     """
     from engine.results.queries import ask
 
@@ -135,27 +158,29 @@ def read_plan(results: Path, key: PlanKey) -> SolvedPlan:
     if not answer.rows:
         raise InputError(f"plan {key.pair!r} of run {key.run} is not in the database any more")
     row = answer.records()[0]
-    return taken(row, key.run, row["name"], pair_of(row), stored=True)
+    return plan_from_record(row, key.run, row["name"], pair_of(row), stored=True)
 
 
 def pair_of(record: dict[str, Any]) -> Pair:
-    """Return the pair of a row of the ``plans`` table."""
+    """Return the pair of a row of the table ``plans``."""
     return Pair(record["pair"], record["source_language"], record["source_text"], record["target_text"])
 
 
-def taken(row: dict[str, Any], run: str, name: str, pair: Pair, *, stored: bool) -> SolvedPlan:
-    """Return the plan of a row of the ``plans`` table, or of the search process's answer, which is like one.
+def plan_from_record(
+    record: Mapping[str, Any], run: str, name: str, pair: Pair, *, stored: bool
+) -> SolvedPlan:
+    """Return the plan of a row of the table ``plans``, or of a `PlanReply`, which has the same fields.
 
     Raises
     ------
     InputError
-        If its matrices do not fit its tokens.
+        If the matrices do not fit the tokens.
     """
     import numpy as np
 
-    shape = (len(row["source_tokens"]), len(row["target_tokens"]))
+    shape = (len(record["source_tokens"]), len(record["target_tokens"]))
     try:
-        matrices = [np.array(row[part], dtype=np.float64) for part in ("plan", "cost")]
+        matrices = [np.array(record[part], dtype=np.float64) for part in ("plan", "cost")]
     except ValueError:
         matrices = []
     if len(matrices) != 2 or any(matrix.shape != shape for matrix in matrices) or 0 in shape:
@@ -164,16 +189,16 @@ def taken(row: dict[str, Any], run: str, name: str, pair: Pair, *, stored: bool)
         run=run,
         name=name,
         pair=pair,
-        source_tokens=list(row["source_tokens"]),
-        target_tokens=list(row["target_tokens"]),
+        source_tokens=list(record["source_tokens"]),
+        target_tokens=list(record["target_tokens"]),
         mass=matrices[0],
         cost=matrices[1],
-        solver=row["solver"],
-        epsilon=row["epsilon"],
-        iterations=row["iterations"],
-        marginal_error=row["marginal_error"],
-        converged=row["converged"],
-        value=row["value"],
-        entropy=row["entropy"],
+        solver=record["solver"],
+        epsilon=record["epsilon"],
+        iterations=record["iterations"],
+        marginal_error=record["marginal_error"],
+        converged=record["converged"],
+        value=record["value"],
+        entropy=record["entropy"],
         stored=stored,
     )

@@ -1,4 +1,4 @@
-"""Where a sentence pair is typed: the run that encodes it, its language, and the two sentences."""
+"""The bar in which a sentence pair is typed: the run that encodes it, its language, and two sentences."""
 
 from __future__ import annotations
 
@@ -22,88 +22,92 @@ from workbench.widgets.text_input import TextInput
 
 
 class RunField(Static, can_focus=True):
-    """The run; Enter or a click asks for another."""
+    """The run that encodes the pair; Enter or a click chooses another."""
 
-    HELP = "**Run.** Enter or Space chooses the run whose encoders read the two sentences."
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "ask", "ChoiceDialog", show=False)]
+    HELP = "**Run.** Enter or Space chooses the run whose encoders encode the two sentences."
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "press", "ChoiceDialog", show=False)]
 
-    class Asked(Message):
-        """Another run is wanted."""
+    class Pressed(Message):
+        """The user wants to choose another run."""
 
-    def action_ask(self) -> None:
-        """Ask for another run."""
-        self.post_message(self.Asked())
+    def action_press(self) -> None:
+        """Report that the user wants to choose another run."""
+        self.post_message(self.Pressed())
 
     def on_click(self) -> None:
-        """Ask for another run."""
-        self.action_ask()
+        """Report that the user wants to choose another run."""
+        self.action_press()
 
 
 class PairBar(Vertical):
-    """Two lines to type in, and above them the run and the language."""
+    """The run and the language, and below them a line for each sentence."""
 
     HELP = (
-        "**Typed pair.** Enter encodes and solves it, Tab goes on to the next field, Esc closes. The run's "
-        "query encoder reads the first sentence, its document encoder the second."
+        "**Typed pair.** Enter encodes the pair and solves its plan, Tab goes to the next field, Esc closes. "
+        "The query encoder of the run encodes the first sentence, its document encoder the second."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("pair")
 
     class Typed(Message):
-        """A pair is to be solved."""
+        """A pair was typed."""
 
         def __init__(self, pair: Pair) -> None:
             super().__init__()
             self.pair = pair
 
     class Refused(Message):
-        """What was typed will not do."""
+        """The pair is not complete or its language is unknown."""
 
         def __init__(self, sentence: str) -> None:
             super().__init__()
             self.sentence = sentence
 
     class Closed(Message):
-        """The user is done with typing."""
+        """The user closed the bar."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.run = ""
 
     def compose(self) -> ComposeResult:
-        """Run and language, and the sentences."""
+        """Yield the run, the language and the sentences."""
         with Horizontal():
             yield RunField(id="pair-run")
             yield Static("language", classes="name")
             yield TextInput(id="pair-language", placeholder="sw", max_length=20)
-            yield Static(id="pair-family")
+            yield Static(id="pair-language-name")
         yield TextInput(id="pair-source", placeholder="a sentence in that language")
         yield TextInput(id="pair-target", placeholder="its English translation")
 
-    def take(self, run: str, name: str, pair: Pair | None, languages: list[str]) -> None:
-        """Begin with a run (its id and name), the pair that is shown, and languages to suggest."""
-        self.take_run(run, name)
+    def show(self, run: str, name: str, pair: Pair | None, languages: list[str]) -> None:
+        """Show a run (its id and name) and a pair, and suggest `languages`; None keeps the typed pair."""
+        self.set_run(run, name)
         code = self.query_one("#pair-language", Input)
         code.suggester = SuggestFromList(languages, case_sensitive=False)
         if pair is not None:
-            texts = {"language": pair.language, "source": _line(pair.source), "target": _line(pair.target)}
+            texts = {
+                "language": pair.language,
+                "source": _one_line(pair.source),
+                "target": _one_line(pair.target),
+            }
             for part, text in texts.items():
                 entry = self.query_one(f"#pair-{part}", Input)
                 entry.value, entry.cursor_position = text, len(text)
         elif not code.value and languages:
             code.value = languages[0]
 
-    def take_run(self, run: str, name: str) -> None:
-        """Take another run."""
+    def set_run(self, run: str, name: str) -> None:
+        """Encode with another run."""
         self.run = run
         self.query_one(RunField).update(Text(f"run ‹ {name} ›", no_wrap=True, overflow="ellipsis"))
 
-    def begin(self) -> None:
-        """Put the focus where typing begins."""
+    def focus_source(self) -> None:
+        """Focus the first sentence."""
         self.query_one("#pair-source", Input).focus()
 
     @on(Input.Changed, "#pair-language")
-    def _tell_name(self, event: Input.Changed) -> None:
-        name = self.query_one("#pair-family", Static)
+    def _show_language(self, event: Input.Changed) -> None:
+        name = self.query_one("#pair-language-name", Static)
         try:
             name.update(Text(language(event.value.strip()).name if event.value.strip() else ""))
         except InputError:
@@ -125,10 +129,10 @@ class PairBar(Vertical):
         self.post_message(self.Typed(Pair("", code, source, target)))
 
     def action_leave(self) -> None:
-        """Close."""
+        """Report that the user closed the bar."""
         self.post_message(self.Closed())
 
 
-def _line(text: str) -> str:
-    """Return `text` on one line, with nothing in it that could steer the terminal."""
+def _one_line(text: str) -> str:
+    """Return `text` on one line, without control characters."""
     return "".join(c for c in " ".join(text.split()) if unicodedata.category(c) not in ("Cc", "Cs"))

@@ -1,4 +1,4 @@
-"""Plan: the transport plan of a stored or typed sentence pair, alone or beside another run's."""
+"""The Plan screen: transport plans of stored or typed sentence pairs, one plan or two that are compared."""
 
 from __future__ import annotations
 
@@ -18,29 +18,33 @@ from engine.errors import OpticalError
 from engine.pictures.shading import Shading
 from workbench.actions import bindings
 from workbench.context import Context
-from workbench.data.runs import Snapshot
-from workbench.plan import model as plans
-from workbench.plan.controller import Solving
-from workbench.plan.heatmap import Heatmap
-from workbench.plan.model import Pair, PlanKey, SolvedPlan
-from workbench.plan.pair_bar import PairBar
+from workbench.data.runs import Snapshot, languages_of
+from workbench.plan.controller import PlanController
+from workbench.plan.model import Pair, PlanKey, SolvedPlan, list_plans, pair_of, read_plan
+from workbench.plan.pair_bar import PairBar, RunField
 from workbench.plan.side import Side
-from workbench.plan.solver_panel import SolverPanel
+from workbench.plan.sides import Sides
+from workbench.plan.solver_panel import SolverPanel, SolverTable
+from workbench.shell.screen import ModeScreen
 from workbench.themes import RAMPS
 from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 
-BESIDE = 110
-"""Columns from which two plans stand side by side; with fewer, one is shown at a time."""
+BOTH_SIDES_WIDTH = 110
+"""Width of the screen from which two plans are shown next to each other."""
+
+NO_OTHER_PLAN = "there is no other plan; w shows one next to this one"
 
 
-class PlanScreen(Solving):
-    """Stored plans, typed pairs, and two of them compared."""
+class PlanScreen(ModeScreen):
+    """Stored plans, plans of typed pairs, and the comparison of two plans."""
 
+    CSS_PATH = "plan.tcss"
     HELP = (
-        "**Plan.** Rows are the tokens of the sentence that queries come in, columns those of the English "
-        "one; the brighter a cell, the more mass goes there. • marks each row's largest mass, ◆ the "
-        "cursor. Plans are stored by runs that end; `t` types a pair, `s` changes the solver and solves "
-        "again, `w` puts the same pair of another run beside it and `d` shows where the two differ."
+        "**Plan.** Rows are the tokens of the sentence in the query language, columns those of the English "
+        "sentence. The brighter a cell, the more mass it has. • marks the largest mass of each row, ◆ the "
+        "cursor. Runs that distil store some plans when they end. `t` types a pair, `s` changes the solver "
+        "and solves again, `w` shows the same pair by another run next to this plan, and `d` shows where the "
+        "two plans differ."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("plan")
     scope = "plan"
@@ -52,70 +56,82 @@ class PlanScreen(Solving):
             super().__init__()
             self.found, self.problem = found, problem
 
-    class Said(Message):
-        """Something has to be said."""
+    class PlanRead(Message):
+        """A stored plan was read for one side."""
 
-        def __init__(self, sentence: str, look: str = "") -> None:
+        def __init__(self, side: Side, plan: SolvedPlan) -> None:
             super().__init__()
-            self.sentence, self.look = sentence, look
+            self.side, self.plan = side, plan
+
+    class Reported(Message):
+        """A worker has a sentence for the status line."""
+
+        def __init__(self, sentence: str, level: str = "") -> None:
+            super().__init__()
+            self.sentence, self.level = sentence, level
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        self.controller = PlanController(self, context, on_solved=self._show_plan, report=self.show_status)
         self.found: list[dict[str, Any]] = []
         self.place = 0
-        self.differing = False
-        self.wanted: tuple[list[str], int] | None = None
+        self._shown: tuple[list[str], int] | None = None
 
     def compose_body(self) -> ComposeResult:
-        """One side; the other, the bar to type in and the settings come when they are asked for."""
-        bar, right, panel = PairBar(id="pair-bar"), Side("right"), SolverPanel(id="solver")
+        """Yield the bar for typed pairs, the sides and the solver panel."""
+        bar, panel = PairBar(id="pair-bar"), SolverPanel(id="solver")
         bar.display = panel.display = False
         yield bar
         with Horizontal(id="plan-body"):
-            yield Side("left")
-            yield right
+            yield Sides(id="sides")
             yield panel
 
     def on_mount(self) -> None:
-        """Begin in the heatmap."""
+        """Focus the heatmap."""
         super().on_mount()
         self.screen_layout_refresh_signal.subscribe(self, self._fit)
-        self.at("left")
-        self.side("left").heatmap.focus()
+        self.sides.left.heatmap.focus()
+
+    @property
+    def sides(self) -> Sides:
+        """The two sides."""
+        return self.query_one(Sides)
 
     def _fit(self, _: Screen[Any]) -> None:
-        for side in self.query(Side):
-            side.fit()
+        self.sides.fit()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Show one of two plans at a time where both do not fit."""
-        self.query_one("#plan-body").set_class(event.size.width < BESIDE, "in-turn")
+        """Show two plans next to each other if there is room."""
+        self.sides.show_in_turn(event.size.width < BOTH_SIDES_WIDTH)
+
+    # -- stored plans -----------------------------------------------------------------------------
 
     def runs_changed(self, snapshot: Snapshot) -> None:
-        """List the plans anew when the choice of runs or the database changed."""
+        """List the plans again if other runs were chosen or the database changed."""
         wanted = (self.context.chosen_runs, snapshot.revision)
-        if wanted != self.wanted:
-            self.wanted = wanted
+        if wanted != self._shown:
+            self._shown = wanted
             self._list(wanted[0])
 
     @work(thread=True, exclusive=True, group="plans", exit_on_error=False)
     def _list(self, runs: list[str]) -> None:
-        import workbench.plan.solver_form  # noqa: F401  (slow to import, and wanted as soon as a setting is changed)
+        # Importing this module takes long, and it is needed as soon as a setting is changed.
+        import workbench.plan.solver_form  # noqa: F401
 
         try:
-            # Without a plan in the chosen runs, those of all others are better than an empty screen.
-            found = plans.list_plans(self.context.results, runs) or plans.list_plans(self.context.results, [])
+            # If the chosen runs have no plan, show those of all runs instead of an empty screen.
+            found = list_plans(self.context.results, runs) or list_plans(self.context.results, [])
             self.post_message(self.Listed(found))
         except OpticalError as error:
             self.post_message(self.Listed([], str(error)))
 
     @on(Listed)
-    def _listed(self, message: Listed) -> None:
+    def _show_list(self, message: Listed) -> None:
         current = _key(self.found[self.place]) if self.found else None
         self.found = message.found
         keys = [_key(record) for record in self.found]
         if not self.found:
-            if self.side("left").plan is None:
+            if self.sides.left.plan is None:
                 self.show_status(
                     message.problem
                     or "no plan is stored yet; runs that distil store some when they end, and t types a pair",
@@ -124,58 +140,56 @@ class PlanScreen(Solving):
         elif current in keys:
             self.place = keys.index(current)
         else:
-            self._go(0)
+            self._go_to(0)
 
-    # -- which plan -------------------------------------------------------------------------------
-
-    def _go(self, place: int) -> None:
-        """Show stored plan number `place`, and the same pair on the other side."""
+    def _go_to(self, place: int) -> None:
+        """Show stored plan number `place`, and the same pair on the right side if that is open."""
         self.place = place
         record = self.found[place]
         self.show_status(f"plan {place + 1} of {len(self.found)}; o lists them, < and > go through them")
-        left, right = self.side("left"), self.side("right")
+        left, right = self.sides.left, self.sides.right
         if left.plan is not None and left.plan.run != record["run"]:
             left.settings = None
-        self._open("left", record["run"], plans.pair_of(record), _key(record))
-        if self.beside and right.plan is not None:
-            self._open("right", right.plan.run, plans.pair_of(record))
+        self._open(left, record["run"], pair_of(record), _key(record))
+        if self.sides.both and right.plan is not None:
+            self._open(right, right.plan.run, pair_of(record))
 
-    def _open(self, name: str, run: str, pair: Pair, key: PlanKey | None = None) -> None:
-        """Show `pair` by `run` on a side: as it is stored, unless it is not or its settings changed."""
-        stored = [_key(r) for r in self.found if (r["run"], r["pair"]) == (run, pair.id)]
-        if self.side(name).settings is None and (key is not None or stored):
-            self.context.warm.cancel(self.side(name).asked)
-            self._read(key or stored[0], name)
+    def _open(self, side: Side, run: str, pair: Pair, key: PlanKey | None = None) -> None:
+        """Show `pair` by `run`: the stored plan, or a solved one if none is stored or settings changed."""
+        stored = [_key(record) for record in self.found if (record["run"], record["pair"]) == (run, pair.id)]
+        if side.settings is None and (key is not None or stored):
+            self.controller.cancel(side)
+            self._read(key or stored[0], side)
         else:
-            self.solve(name, run, pair)
+            self.controller.solve(side, run, pair)
 
     @work(thread=True, group="read", exit_on_error=False)
-    def _read(self, key: PlanKey, side: str) -> None:
+    def _read(self, key: PlanKey, side: Side) -> None:
         try:
-            self.post_message(self.Solved(side, plans.read_plan(self.context.results, key)))
+            self.post_message(self.PlanRead(side, read_plan(self.context.results, key)))
         except OpticalError as error:
-            self.post_message(self.Said(str(error), "warn"))
+            self.post_message(self.Reported(str(error), "warn"))
 
-    @on(Solving.Solved)
-    def _show(self, message: Solving.Solved) -> None:
-        self.side(message.side).show(message.plan)
-        if message.side == "right" and not self.beside:
-            self.query_one("#plan-body").add_class("beside")
-            if self.query_one("#plan-body").has_class("in-turn"):
-                self.action_other_side()
-                self.show_status("there is room for one plan at a time; v goes to the other")
-        self._compare()
-        self.show_settings()
+    @on(PlanRead)
+    def _show_stored(self, message: PlanRead) -> None:
+        self._show_plan(message.side, message.plan)
 
-    @on(Said)
-    def _say(self, message: Said) -> None:
-        self.show_status(message.sentence, message.look)
+    @on(Reported)
+    def _report(self, message: Reported) -> None:
+        self.show_status(message.sentence, message.level)
+
+    def _show_plan(self, side: Side, plan: SolvedPlan) -> None:
+        opening = side is self.sides.right and not self.sides.both
+        self.sides.show_plan(side, plan)
+        if opening and self.sides.in_turn:
+            self.show_status("there is room for one plan at a time; v goes to the other")
+        self._show_settings()
 
     def action_choose_plan(self) -> None:
-        """Choose a plan from the list."""
+        """Choose a stored plan."""
         if self.found:
             rows = [_row(record) for record in self.found]
-            self._choose("Stored plans", rows, range(len(rows)), self._go, chosen=self.place)
+            self._choose("Stored plans", rows, range(len(rows)), self._go_to, chosen=self.place)
         else:
             self.show_status("no run has stored a plan; t types a pair", "warn")
 
@@ -188,35 +202,33 @@ class PlanScreen(Solving):
         *,
         chosen: Any = None,
     ) -> None:
-        def answered(key: Any) -> None:
+        def take(key: Any) -> None:
             if key is not None:
                 then(key)
 
         titles = ("Run", "", "Solver, ε", "Entropy", "Sentence", "English")
-        self.app.push_screen(ChoiceDialog(title, titles, rows, keys, chosen=[chosen]), answered)
+        self.app.push_screen(ChoiceDialog(title, titles, rows, keys, chosen=[chosen]), take)
 
     def action_next_plan(self) -> None:
-        """Show the next plan."""
+        """Show the next stored plan."""
         self._step(1)
 
     def action_previous_plan(self) -> None:
-        """Show the plan before."""
+        """Show the previous stored plan."""
         self._step(-1)
 
-    def _step(self, way: int) -> None:
+    def _step(self, step: int) -> None:
         if self.found:
-            self._go((self.place + way) % len(self.found))
+            self._go_to((self.place + step) % len(self.found))
 
     # -- two plans --------------------------------------------------------------------------------
 
-    def action_beside(self) -> None:
-        """Put the same pair of another run, or of another solver, beside this one; again: take it away."""
-        right, plan = self.side("right"), self.side("left").plan
-        if self.beside:
-            self.query_one("#plan-body").remove_class("beside")
-            self.context.warm.cancel(right.asked)
-            self._compare()
-            self.side("left").heatmap.focus()
+    def action_compare(self) -> None:
+        """Show the same pair by another run or solver on the right side, or close the right side."""
+        right, plan = self.sides.right, self.sides.left.plan
+        if self.sides.both:
+            self.controller.cancel(right)
+            self.sides.close_right()
             return
         if plan is None:
             return
@@ -225,94 +237,173 @@ class PlanScreen(Solving):
             for record in self.found
             if record["pair"] == plan.pair.id and (record["run"], record["solver"]) != (plan.run, plan.solver)
         ]
-        kept = {record["run"] for record in stored}
-        runs = [run for run in self.context.runs if run["id"] not in kept]
+        runs_with_plan = {record["run"] for record in stored}
+        runs = [run for run in self.context.runs if run["id"] not in runs_with_plan]
         rows = [_row(record) for record in stored]
         rows += [
             (run["name"], "", "solve now", "", run["kind"], f"{age_text(run['created'])} old") for run in runs
         ]
         keys = [_key(record) for record in stored] + [run["id"] for run in runs]
 
-        def then(key: PlanKey | str) -> None:
+        def show(key: PlanKey | str) -> None:
             right.settings = None
             if isinstance(key, PlanKey):
-                self._open("right", key.run, plan.pair, key)
+                self._open(right, key.run, plan.pair, key)
             else:
                 self.show_status("encoding …")
-                self.solve("right", key, plan.pair)
+                self.controller.solve(right, key, plan.pair)
 
-        self._choose("Beside it", rows, keys, then)
-
-    def _compare(self) -> None:
-        """Tell, and show if that is wanted, how the right plan differs from the left."""
-        left, right = self.side("left"), self.side("right")
-        if right.plan is None:
-            return
-        right.compare(left.plan if self.beside else None, differing=self.differing)
-        right.heatmap.like(left.heatmap)
-
-    @on(Heatmap.Inspected)
-    def _together(self, message: Heatmap.Inspected) -> None:
-        """Keep both sides on the same cell and shown in the same way."""
-        if self.beside and message.heatmap.has_focus:
-            for heatmap in self.query(Heatmap):
-                if heatmap is not message.heatmap:
-                    heatmap.like(message.heatmap)
+        self._choose("Compare with", rows, keys, show)
 
     def action_difference(self) -> None:
-        """Show on the right where the two plans differ, or the plan itself."""
-        left, right = self.side("left").plan, self.side("right").plan
-        if not self.beside or left is None or right is None:
-            self.show_status("put another run's plan beside this one first: w", "warn")
-        elif not right.comparable(left):
+        """Show the difference of the two plans on the right side, or the right plan itself."""
+        left, right = self.sides.left.plan, self.sides.right.plan
+        if not self.sides.both or left is None or right is None:
+            self.show_status(NO_OTHER_PLAN, "warn")
+        elif not right.has_same_tokens(left):
             self.show_status(
-                "the two runs cut the sentences into different tokens, so cells cannot be compared", "warn"
+                "the two runs split the sentences into different tokens, so cells cannot be compared", "warn"
             )
         else:
-            self.differing = not self.differing
-            self._compare()
+            self.sides.differing = not self.sides.differing
+            self.sides.compare()
             self.show_status(
-                "right: the plan minus the left one" if self.differing else "right: the plan itself"
+                "right: the plan minus the left one" if self.sides.differing else "right: the plan itself"
             )
 
     def action_other_side(self) -> None:
-        """Go to the other plan."""
-        name = "right" if self.active == "left" else "left"
-        if self.beside:
-            self.at(name)  # it can take the focus only once it is on the screen
-            self.call_after_refresh(self.side(name).heatmap.focus)
+        """Focus the other plan."""
+        if self.sides.both:
+            self.sides.focus_other()
+
+    # -- solver settings --------------------------------------------------------------------------
+
+    def action_solver(self) -> None:
+        """Show the settings of the solver, or hide them."""
+        panel = self.query_one(SolverPanel)
+        panel.display = not panel.display
+        self.query_one("#plan-body").set_class(panel.display, "settings")
+        if panel.display:
+            self._show_settings()
+            self.query_one(SolverTable).focus()
+        else:
+            self.sides.current.heatmap.focus()
+
+    @on(Sides.Activated)
+    def _show_settings(self) -> None:
+        """Show the settings of the active side in the panel, if that is open."""
+        panel, side = self.query_one(SolverPanel), self.sides.current
+        if not panel.display or side.plan is None:
+            return
+        from workbench.plan.solver_form import SolverForm
+
+        recorded = self.controller.recorded_settings(side.plan.run)
+        panel.show_form(side.plan.name, SolverForm(recorded, side.settings))
+
+    @on(SolverTable.Changed)
+    def _solve_with_settings(self, message: SolverTable.Changed) -> None:
+        side = self.sides.current
+        if side.plan is not None and not message.problem:
+            side.settings = message.settings
+            self.controller.solve(side, side.plan.run, side.plan.pair)
+
+    @on(SolverPanel.Closed)
+    def _panel_closed(self) -> None:
+        self.action_solver()
+
+    def action_same_solver(self) -> None:
+        """Solve the other plan with the settings of this one."""
+        side, other = self.sides.current, self.sides.other
+        if side.plan is None or other.plan is None or not self.sides.both:
+            self.show_status(NO_OTHER_PLAN, "warn")
+            return
+        recorded = self.controller.recorded_settings(side.plan.run)
+        other.settings = dict(side.settings if side.settings is not None else recorded)
+        self.controller.solve(other, other.plan.run, other.plan.pair)
+
+    # -- typed pairs ------------------------------------------------------------------------------
+
+    def action_type_pair(self) -> None:
+        """Open the bar for typed pairs with the pair that is shown."""
+        runs = self.context.runs
+        if not runs:
+            self.show_status(
+                "there is no run yet whose encoders could encode a pair; optical-workbench demo makes some",
+                "warn",
+            )
+            return
+        bar, plan = self.query_one(PairBar), self.sides.current.plan
+        if plan is not None:
+            run = plan.run
+        else:
+            run = next((record for record in runs if record["state"] == "finished"), runs[0])["id"]
+        record = self.controller.find_run(run)
+        languages = languages_of(record) if record else []
+        bar.show(run, self.controller.run_name(run), plan.pair if plan else None, languages)
+        bar.display = True
+        bar.focus_source()
+
+    @on(RunField.Pressed)
+    def _choose_run(self) -> None:
+        bar, runs = self.query_one(PairBar), self.context.runs
+        rows = [(run["name"], run["kind"], run["state"], age_text(run["created"])) for run in runs]
+
+        def take(run: str | None) -> None:
+            if run is not None:
+                bar.set_run(run, self.controller.run_name(run))
+
+        columns, keys = ("Run", "Kind", "State", "Age"), [run["id"] for run in runs]
+        self.app.push_screen(ChoiceDialog("Encode with", columns, rows, keys, chosen=[bar.run]), take)
+
+    @on(PairBar.Typed)
+    def _solve_typed(self, message: PairBar.Typed) -> None:
+        run = self.query_one(PairBar).run
+        side, other = self.sides.current, self.sides.other
+        if side.plan is not None and side.plan.run != run:
+            side.settings = None
+        self.show_status("encoding …")
+        self.controller.solve(side, run, message.pair)
+        if self.sides.both and other.plan is not None:
+            self.controller.solve(other, other.plan.run, message.pair)
+
+    @on(PairBar.Refused)
+    def _pair_refused(self, message: PairBar.Refused) -> None:
+        self.show_status(message.sentence, "warn")
+
+    @on(PairBar.Closed)
+    def _bar_closed(self) -> None:
+        self.query_one(PairBar).display = False
+        self.sides.current.heatmap.focus()
 
     # -- export -----------------------------------------------------------------------------------
 
     def action_export(self) -> None:
         """Ask for a file name, and write the plan there."""
-        plan, heatmap = self.here.plan, self.here.heatmap
+        plan, heatmap = self.sides.current.plan, self.sides.current.heatmap
         if plan is None:
             return
 
-        def answered(name: str | None) -> None:
+        def export(name: str | None) -> None:
             if name:
                 self.show_status(f"writing {name} …")
-                self._export(
-                    plan, Path(name).expanduser(), heatmap.shading, RAMPS[heatmap.colours], heatmap.marked
-                )
+                path = Path(name).expanduser()
+                self._export(plan, path, heatmap.shading, RAMPS[heatmap.colours], heatmap.marked)
 
-        hint = "NPZ holds the numbers and tokens; PNG and SVG are pictures of what is shown, with labels."
+        hint = "NPZ holds the numbers and the tokens; PNG and SVG are pictures of what is shown, with labels."
         dialog = TextDialog("Export to", f"plan-{plan.pair.language}.npz", hint=hint, check=_check_name)
-        self.app.push_screen(dialog, answered)
+        self.app.push_screen(dialog, export)
 
     @work(thread=True, group="export", exit_on_error=False)
     def _export(self, plan: SolvedPlan, path: Path, shading: Shading, colours: str, marks: bool) -> None:
         from engine.pictures.plans import export_plan
 
         try:
-            said = export_plan(plan.record(), path, shading, colours=colours, marks=marks)
+            warning = export_plan(plan.to_record(), path, shading, colours=colours, marks=marks)
         except OpticalError as error:
-            self.post_message(self.Said(str(error), "warn"))
+            self.post_message(self.Reported(str(error), "warn"))
             return
-        self.post_message(
-            self.Said(f"written: {path.resolve()}" + (f"; {said}" if said else ""), "warn" * bool(said))
-        )
+        sentence = f"written: {path.resolve()}" + (f"; {warning}" if warning else "")
+        self.post_message(self.Reported(sentence, "warn" * bool(warning)))
 
 
 def _key(record: dict[str, Any]) -> PlanKey:
@@ -326,6 +417,7 @@ def _row(record: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _check_name(name: str) -> str | None:
+    """Return why a file of this name cannot be written, or None."""
     if Path(name).suffix.lower() not in (".npz", ".png", ".svg"):
         return "end the name with .npz, .png or .svg"
     taken = Path(name).expanduser().exists()

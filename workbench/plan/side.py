@@ -1,4 +1,4 @@
-"""One plan: the two sentences, the heatmap, the cell under the cursor, and how it was solved."""
+"""One side of the Plan screen: a pair, its heatmap, the cell under the cursor, and how it was solved."""
 
 from __future__ import annotations
 
@@ -14,14 +14,23 @@ from workbench.plan.heatmap import Heatmap
 from workbench.plan.model import SolvedPlan
 from workbench.widgets.text import plain
 
-SLIM = 76
-"""Columns below which a cell's figures take two lines."""
+NARROW = 76
+"""Width below which the figures of a cell take two lines."""
 
 
 class Side(Vertical):
     """One of the two plans on the screen.
 
-    `settings` are those of the solver where they are not the run's; `asked` is the request under way.
+    Attributes
+    ----------
+    plan : SolvedPlan or None
+        The plan that is shown.
+    other : SolvedPlan or None
+        The plan that it is compared with.
+    settings : dict or None
+        Settings of the solver; None for those that the run recorded.
+    request : int or None
+        Number of the unanswered request for this side.
     """
 
     def __init__(self, id: str) -> None:
@@ -29,35 +38,35 @@ class Side(Vertical):
         self.plan: SolvedPlan | None = None
         self.other: SolvedPlan | None = None
         self.settings: dict[str, Any] | None = None
-        self.asked: int | None = None
-        self._facts = ""
+        self.request: int | None = None
+        self._summary = ""
         self._fitted = Size(0, 0)
 
     def compose(self) -> ComposeResult:
-        """Sentences, heatmap, cell, facts."""
+        """Yield the sentences, the heatmap, the cell under the cursor and the summary."""
         yield Static(classes="pair")
         yield Heatmap()
         yield Static(classes="cell")
-        yield Static(classes="facts")
+        yield Static(classes="summary")
 
     def on_mount(self) -> None:
-        """Write about the cell under the cursor."""
-        self.heatmap.listener = self._inspect
+        """Describe the cell under the cursor whenever it changes."""
+        self.heatmap.on_inspect = self._inspect
 
     def fit(self) -> None:
-        """Leave room for lines that do not fit, if the size changed.
+        """Adapt to the size, if it changed since the last call.
 
-        Called after every layout: when a size is asked for between a change and its layout, Textual 8 sends
-        no event of the new one.
+        The screen calls this after every layout, because Textual 8 sends no resize event if the size was read
+        between a change and its layout.
         """
         if self.size != self._fitted:
             self._fitted = self.size
-            self.set_class(0 < self.size.width < SLIM, "slim")
+            self.set_class(0 < self.size.width < NARROW, "narrow")
             self.heatmap.fit()
 
     @property
     def heatmap(self) -> Heatmap:
-        """The heatmap."""
+        """The heatmap of the plan."""
         return self.query_one(Heatmap)
 
     def show(self, plan: SolvedPlan) -> None:
@@ -71,11 +80,14 @@ class Side(Vertical):
         self.heatmap.show(plan.mass, plan.cost, plan.source_tokens, plan.target_tokens)
 
     def compare(self, other: SolvedPlan | None, *, differing: bool) -> None:
-        """Tell the difference from `other` in words; show it in the heatmap too if `differing`."""
-        same = self.plan is not None and other is not None and self.plan.comparable(other)
+        """Describe the difference from `other` in words, and show it in the heatmap if `differing`.
+
+        Nothing is compared if `other` is None or has other tokens.
+        """
+        same = self.plan is not None and other is not None and self.plan.has_same_tokens(other)
         self.other = other if same else None
-        shown = (self.other.mass, self.other.cost) if self.other is not None and differing else None
-        self.heatmap.differ(shown)
+        subtracted = (self.other.mass, self.other.cost) if self.other is not None and differing else None
+        self.heatmap.subtract(subtracted)
 
     def _inspect(self) -> None:
         plan, heatmap = self.plan, self.heatmap
@@ -84,16 +96,16 @@ class Side(Vertical):
         row, column = heatmap.row, heatmap.column
         source, target = plain(plan.source_tokens[row]), plain(plan.target_tokens[column])
         cell = Text(f"{row + 1} ").append(source, "bold").append(f" → {column + 1} ").append(target, "bold")
-        facts = plan.facts()
+        summary = plan.summary()
         if self.other is not None:
             change = float(plan.mass[row, column] - self.other.mass[row, column])
             sign = f"{change:+.2g}".replace("-", "−")
-            cell.append(f"  {sign} against the left", "not bold")
-            facts += f"\n{plan.difference(self.other)}"
-        cell.append(f"\n{plan.cell(row, column)}", "not bold")
-        # Both have a fixed height, so that a moving cursor never lays out the screen.
+            cell.append(f"  {sign} relative to the left", "not bold")
+            summary += f"\n{plan.describe_difference(self.other)}"
+        cell.append(f"\n{plan.describe_cell(row, column)}", "not bold")
+        # Both have a fixed height, so a moving cursor does not cause a layout of the screen.
         self.query_one(".cell", Static).update(cell, layout=False)
-        facts += f"\nshown: {heatmap.scale()}"
-        if facts != self._facts:
-            self._facts = facts
-            self.query_one(".facts", Static).update(Text(facts), layout=False)
+        summary += f"\nshown: {heatmap.describe_scale()}"
+        if summary != self._summary:
+            self._summary = summary
+            self.query_one(".summary", Static).update(Text(summary), layout=False)

@@ -1,4 +1,4 @@
-"""The solver's settings without a screen: lines made from their model, as the launch form makes its own."""
+"""The settings of the solver as rows of a form, read from their configuration model."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pydantic import ValidationError
 from engine.config import TransportConfig
 from workbench.data.fields import SettingRow, parse_value, setting_row
 
-#: Settings of the loss alone: what is solved here is the plan of the token vectors that retrieval uses.
-_OF_TRAINING = ("layers", "teacher_layers", "layer_weights")
+#: Settings that only the loss uses. The plans shown here are those of the token vectors of retrieval.
+_TRAINING_ONLY = ("layers", "teacher_layers", "layer_weights")
 
 
 class SolverForm:
-    """Settings of a transport problem, and those its run recorded.
+    """The settings of a transport problem next to those that its run recorded.
 
     Parameters
     ----------
     recorded : dict
-        The run's own settings; what is missing has the model's default.
+        The settings that the run recorded; the others have the defaults of the model.
     settings : dict, optional
-        The settings as they are now; none takes the run's.
+        The current settings; None for those of the run.
     """
 
     def __init__(self, recorded: dict[str, Any], settings: dict[str, Any] | None = None) -> None:
@@ -31,23 +31,23 @@ class SolverForm:
 
     @property
     def changed(self) -> bool:
-        """Whether a setting is not the run's."""
+        """Whether a setting differs from the run's."""
         return self.settings != self.recorded
 
-    def lines(self) -> list[SettingRow]:
-        """Return a line for each setting, in the model's order."""
+    def rows(self) -> list[SettingRow]:
+        """Return a row for each setting, in the order of the model."""
         return [
             setting_row((name,), info, self.settings[name], self.recorded[name])
             for name, info in TransportConfig.model_fields.items()
-            if name not in _OF_TRAINING
+            if name not in _TRAINING_ONLY
         ]
 
-    def line(self, name: str) -> SettingRow:
-        """Return the line of one setting."""
-        return next(line for line in self.lines() if line.name == name)
+    def row(self, name: str) -> SettingRow:
+        """Return the row of one setting."""
+        return next(row for row in self.rows() if row.name == name)
 
-    def put(self, name: str, value: Any) -> str:
-        """Set `name` if the model takes `value`; else return the model's own message and change nothing."""
+    def set_value(self, name: str, value: Any) -> str:
+        """Set `name` to `value`, and return "". If it is not valid, change nothing and return the reason."""
         try:
             self.settings = TransportConfig.model_validate({**self.settings, name: value}).model_dump()
         except ValidationError as error:
@@ -56,34 +56,37 @@ class SolverForm:
         return ""
 
     def check(self, name: str, text: str) -> str:
-        """Return the model's message for typed text, empty if it will do."""
-        return SolverForm(self.recorded, self.settings).put(name, self.parsed(name, text))
+        """Return why typed text is not valid; "" if it is valid."""
+        return SolverForm(self.recorded, self.settings).set_value(name, self.parse(name, text))
 
-    def parsed(self, name: str, text: str) -> Any:
-        """Return typed text as a value of `name`."""
+    def parse(self, name: str, text: str) -> Any:
+        """Return typed text as a value of the setting `name`."""
         return parse_value(text, (name,), TransportConfig)
 
     def restore(self, name: str) -> None:
-        """Put a setting back to the run's."""
+        """Reset a setting to the run's value."""
         self.settings[name] = self.recorded[name]
 
-    def step(self, name: str, way: int) -> str:
-        """Take the next choice, or the next number of the row 1, 2, 5, 10, ...; say why it would not do."""
-        line = self.line(name)
-        if line.choices:
-            place = line.choices.index(line.value)
-            return self.put(name, line.choices[(place + way) % len(line.choices)])
-        value = line.value
+    def step(self, name: str, step: int) -> str:
+        """Set `name` to the next (`step` 1) or previous (-1) value, and return "" or why it is not valid.
+
+        The values are the choices of the setting, or for a number the series 1, 2, 5, 10, ...
+        """
+        row = self.row(name)
+        if row.choices:
+            place = row.choices.index(row.value)
+            return self.set_value(name, row.choices[(place + step) % len(row.choices)])
+        value = row.value
         if value is None:
-            if way < 0:
+            if step < 0:
                 return ""
-            value = self.settings["epsilon"]  # which annealing ends at
-        return self.put(name, type(value)(neighbour(value, way)))
+            value = self.settings["epsilon"]  # annealing ends at this value
+        return self.set_value(name, type(value)(neighbour(value, step)))
 
 
-def neighbour(value: float, way: int) -> float:
-    """Return the next larger (`way` 1) or smaller (-1) number of the row ..., 0.1, 0.2, 0.5, 1, 2, 5, ..."""
+def neighbour(value: float, step: int) -> float:
+    """Return the next larger (`step` 1) or smaller (-1) number of the series ..., 0.1, 0.2, 0.5, 1, 2, ..."""
     decade = math.floor(math.log10(value))
-    row = [float(f"{digit}e{power}") for power in range(decade - 1, decade + 2) for digit in (1, 2, 5)]
-    further = [number for number in row if (number - value) * way > 1e-9 * value]
-    return further[0] if way > 0 else further[-1]
+    series = [float(f"{digit}e{power}") for power in range(decade - 1, decade + 2) for digit in (1, 2, 5)]
+    candidates = [number for number in series if (number - value) * step > 1e-9 * value]
+    return candidates[0] if step > 0 else candidates[-1]

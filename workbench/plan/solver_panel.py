@@ -1,4 +1,4 @@
-"""The solver's settings beside a plan: every change is announced, so that the plan can be solved again."""
+"""The panel with the settings of the solver. Each change is reported, so that the plan is solved again."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 
 class SolverTable(Table):
-    """The settings; left and right change the one under the cursor."""
+    """The settings of the solver; left and right change the one under the cursor."""
 
     HELP = (
         "**Solver.** Left and right change the setting under the cursor, Enter types or chooses its value, "
-        "Backspace puts back the run's. The plan is solved again at once. • marks what differs from the run."
+        "Backspace resets it to the run's value. Each change solves the plan again. • marks settings that "
+        "differ from the run's."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("solver")
 
     class Changed(Message):
-        """A setting changed, or would not (`problem`)."""
+        """A setting changed, or the new value is not valid (`problem`)."""
 
         def __init__(self, settings: dict[str, Any], problem: str) -> None:
             super().__init__()
@@ -42,107 +43,111 @@ class SolverTable(Table):
         super().__init__(empty="no plan yet")
         self.form: SolverForm | None = None
 
-    def take(self, form: SolverForm) -> None:
+    def show_form(self, form: SolverForm) -> None:
         """Show the settings of `form`."""
         from workbench.data.fields import value_text
 
         self.form = form
-        lines = form.lines()
+        settings = form.rows()
         rows = []
-        for line in lines:
-            text = value_text(line.value)
-            value = Cell(f"‹ {text} ›" if line.choices else text, "marked" if line.changed else "")
-            rows.append((Cell("•" if line.changed else "", "marked"), line.name.replace("_", " "), value))
+        for setting in settings:
+            text = value_text(setting.value)
+            value = Cell(f"‹ {text} ›" if setting.choices else text, "marked" if setting.changed else "")
+            mark = Cell("•" if setting.changed else "", "marked")
+            rows.append((mark, setting.name.replace("_", " "), value))
         columns = [Column("", 1), Column("Solver", 13), Column("Value")]
-        self.show(columns, rows, [line.name for line in lines])
+        self.show(columns, rows, [setting.name for setting in settings])
 
     @property
-    def line(self) -> SettingRow | None:
+    def setting(self) -> SettingRow | None:
         """The setting under the cursor."""
-        return self.form.line(self.key) if self.form is not None and self.key is not None else None
+        return self.form.row(self.key) if self.form is not None and self.key is not None else None
 
-    def _tell(self, problem: str = "") -> None:
+    def _report(self, problem: str = "") -> None:
         if self.form is not None:
-            self.take(self.form)
+            self.show_form(self.form)
             self.post_message(self.Changed(dict(self.form.settings), problem))
 
-    def action_step(self, way: int) -> None:
-        """Take the next (1) or previous (-1) value of the setting under the cursor."""
-        line = self.line
-        if self.form is not None and line is not None:
+    def action_step(self, step: int) -> None:
+        """Set the next (1) or previous (-1) value of the setting under the cursor."""
+        setting = self.setting
+        if self.form is not None and setting is not None:
             before = self.form.settings
-            problem = self.form.step(line.name, way)
+            problem = self.form.step(setting.name, step)
             if problem or self.form.settings != before:
-                self._tell(problem)
+                self._report(problem)
 
     def action_restore(self) -> None:
-        """Put the setting under the cursor back to the run's."""
-        line = self.line
-        if self.form is not None and line is not None and line.changed:
-            self.form.restore(line.name)
-            self._tell()
+        """Reset the setting under the cursor to the run's value."""
+        setting = self.setting
+        if self.form is not None and setting is not None and setting.changed:
+            self.form.restore(setting.name)
+            self._report()
 
     @on(Table.Chosen)
     def action_edit(self) -> None:
         """Type or choose the value of the setting under the cursor."""
-        form, line = self.form, self.line
-        if form is None or line is None:
+        form, setting = self.form, self.setting
+        if form is None or setting is None:
             return
         from workbench.data.fields import value_text
 
-        name = line.name
+        name = setting.name
 
-        def chosen(value: Any) -> None:
+        def choose(value: Any) -> None:
             if value is not None:
-                self._tell(form.put(name, value))
+                self._report(form.set_value(name, value))
 
-        def typed(text: str | None) -> None:
+        def take(text: str | None) -> None:
             if text is not None:
-                self._tell(form.put(name, form.parsed(name, text)))
+                self._report(form.set_value(name, form.parse(name, text)))
 
-        if line.choices:
-            rows = [(value_text(value),) for value in line.choices]
-            self.app.push_screen(ChoiceDialog(name, ("",), rows, line.choices, chosen=[line.value]), chosen)
+        if setting.choices:
+            rows = [(value_text(value),) for value in setting.choices]
+            dialog = ChoiceDialog(name, ("",), rows, setting.choices, chosen=[setting.value])
+            self.app.push_screen(dialog, choose)
             return
-        value = "" if line.value is None else value_text(line.value)
-        dialog = TextDialog(name, value, hint=line.meaning, check=lambda text: form.check(name, text))
-        self.app.push_screen(dialog, typed)
+        value = "" if setting.value is None else value_text(setting.value)
+        self.app.push_screen(
+            TextDialog(name, value, hint=setting.meaning, check=lambda text: form.check(name, text)), take
+        )
 
 
 class SolverPanel(Vertical):
-    """Whose settings they are, the settings, and what one means or why it would not do."""
+    """The name of the run, the settings, and the meaning of one or why its value is not valid."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
 
-    class Left(Message):
-        """The user is done."""
+    class Closed(Message):
+        """The user closed the panel."""
 
     def compose(self) -> ComposeResult:
-        """The name, the table and the sentence."""
+        """Yield the name, the table and the sentence."""
         yield Static(classes="name")
         yield SolverTable()
         yield Static(classes="meaning")
 
-    def take(self, name: str, form: SolverForm) -> None:
-        """Show the settings of `form`, which are those of the plan of run `name`."""
+    def show_form(self, name: str, form: SolverForm) -> None:
+        """Show the settings of `form`, which belong to a plan of the run called `name`."""
         self.query_one(".name", Static).update(Text(plain(name), no_wrap=True, overflow="ellipsis"))
-        self.query_one(SolverTable).take(form)
+        self.query_one(SolverTable).show_form(form)
         self._explain()
 
     def action_leave(self) -> None:
-        """Go back to the plan."""
-        self.post_message(self.Left())
+        """Report that the user closed the panel."""
+        self.post_message(self.Closed())
 
     @on(Table.Moved)
-    def _moved(self) -> None:
+    def _cursor_moved(self) -> None:
         self._explain()
 
     @on(SolverTable.Changed)
-    def _changed(self, message: SolverTable.Changed) -> None:
+    def _setting_changed(self, message: SolverTable.Changed) -> None:
         self._explain(message.problem)
 
     def _explain(self, problem: str = "") -> None:
-        line = self.query_one(SolverTable).line
-        meaning = self.query_one(".meaning", Static)
-        meaning.set_class(bool(problem), "wrong")
-        meaning.update(Text(problem or (line.meaning if line else "")))
+        """Show why a value is not valid, or the meaning of the setting under the cursor."""
+        setting = self.query_one(SolverTable).setting
+        sentence = self.query_one(".meaning", Static)
+        sentence.set_class(bool(problem), "wrong")
+        sentence.update(Text(problem or (setting.meaning if setting else "")))

@@ -14,6 +14,7 @@ from textual.widgets import ContentSwitcher
 from textual.worker import Worker
 
 from engine.flatten import flatten
+from engine.paths import run_log
 from workbench.data.log import read_log_end
 from workbench.data.runs import Run
 from workbench.runs.curves_model import Curves, CurvesReader
@@ -111,7 +112,7 @@ class RunDetails(ContentSwitcher):
                 curves[run] = self._reader.read(folder)
             except OSError:
                 continue
-        self.post_message(self.Read(curves, read_log_end(log_folder / "log.txt")))
+        self.post_message(self.Read(curves, read_log_end(run_log(log_folder))))
 
     @on(Read)
     def _show_read(self, message: Read) -> None:

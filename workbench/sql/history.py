@@ -27,9 +27,9 @@ def read_history() -> list[str]:
 
 def add_to_history(sql: str) -> None:
     """Put `sql` first. Errors of writing are ignored, since the history is not essential."""
-    from engine.results.run_folder import write_atomically
+    from engine.atomic import write_file
 
     kept = [sql, *(text for text in read_history() if text != sql)][:MAX_STATEMENTS]
     with suppress(OSError, OpticalError):
         _file().parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(_file(), json.dumps(kept, ensure_ascii=False, indent=1).encode())
+        write_file(_file(), json.dumps(kept, ensure_ascii=False, indent=1).encode())

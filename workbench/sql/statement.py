@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.atomic import replacing
 from engine.errors import InputError, OpticalError
 
 if TYPE_CHECKING:
@@ -106,10 +106,9 @@ class Statement:
         import pyarrow as pa
         from pyarrow import csv, parquet
 
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         count = 0
         try:
-            with self._opened() as connection:
+            with replacing(path) as temporary, self._opened() as connection:
                 # The check of the schema's version has left a result on the connection, so use a cursor.
                 cursor = self._connection = connection.cursor()
                 self._raise_if_cancelled()
@@ -120,7 +119,6 @@ class Statement:
                         self._raise_if_cancelled()
                         writer.write_batch(batch)
                         count += batch.num_rows
-            temporary.replace(path)
         except pa.ArrowException as error:
             hint = " (only Parquet can hold lists and structures)" if path.suffix == ".csv" else ""
             raise OpticalError(f"{path}: {str(error).splitlines()[0]}{hint}") from error
@@ -129,9 +127,6 @@ class Statement:
             self._raise_if_cancelled()
             reason = error.strerror or str(error).splitlines()[0]
             raise InputError(f"cannot be written: {reason}", path=path) from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
         return count
 
     def _raise_if_cancelled(self) -> None:

@@ -1,1 +1,1 @@
-"""Questions with passages to learn retrieval from: one module a format, all yield `TrainingQuestion`."""
+"""Training questions with passages, from which retrieval is learned: one module for each kind of format."""

@@ -1,10 +1,10 @@
-r"""Examples that hold their texts: MS MARCO's triples of texts, and Tevatron's JSON Lines.
+r"""Training questions in files that contain the texts: MS MARCO's triples, and Tevatron's JSON Lines.
 
 - **text-triples**: a line ``question\tpassage\tother passage``, as ``triples.train.small.tsv`` of MS MARCO
   passage ranking.
 - **tevatron**: an object a line, ``{"query_id", "query", "positive_passages": [{"docid", "title", "text"}],
   "negative_passages": [...]}`` (Gao et al. 2022, arXiv 2203.05765; the data sets Tevatron/msmarco-passage,
-  Tevatron/bge-ir). A title stands in front of its text, with a space between.
+  Tevatron/bge-ir). The passage is the title, a space and the text.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from engine.bitext.files import find
-from engine.collections.text_files import read_objects, read_rows, text_of
+from engine.bitext.files import find, numbered_objects
+from engine.collections.text_files import read_rows, text_of
 from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 
 
-def read_texts_inside(source: QuestionSource) -> list[TrainingQuestion]:
-    """Read a source of the format ``text-triples`` or ``tevatron``.
+def read_inline_texts(source: QuestionSource) -> list[TrainingQuestion]:
+    """Read a source in the format ``text-triples`` or ``tevatron``.
 
     Raises
     ------
@@ -55,13 +55,15 @@ def _triples(path: Path) -> Iterator[_Parts]:
 
 
 def _tevatron(path: Path) -> Iterator[_Parts]:
-    for number, record in read_objects(path):
+    for number, record in numbered_objects(path):
         text = text_of(record, ("query",), path, number).strip()
         topic = text_of(record, ("query_id", "query"), path, number)
         answers = _passages(record, "positive_passages", path, number)
         if not text or not answers:
             raise InputError(
-                "it has no query or no positive passage; every line needs both", path=path, line=number
+                "the query or the positive passages are missing; every line needs both",
+                path=path,
+                line=number,
             )
         yield topic, text, answers, _passages(record, "negative_passages", path, number)
 

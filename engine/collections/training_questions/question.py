@@ -1,4 +1,4 @@
-"""What every reader of training questions yields."""
+"""`TrainingQuestion`, which all readers of training questions return."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TrainingQuestion:
-    """A question with passages that answer it and passages that do not.
+    """A question for training, with passages that answer it and passages that do not.
 
     Attributes
     ----------
     topic : str
-        What is asked: the same in every language and with every passage.
+        Identifies the question: the same in every language and with all passages.
     text : str
         The question.
     language, passage_language : str
@@ -22,7 +22,7 @@ class TrainingQuestion:
     answers : int
         At least one.
     scores : tuple of float, optional
-        A score for each passage, where the format carries them.
+        A score for each passage, if the format has them.
     """
 
     topic: str

@@ -1,10 +1,10 @@
-"""SQuAD-shaped files: the passage is the sentence, or the paragraph, in which a question's answer begins.
+"""Files in SQuAD's format. The passage is the sentence, or the paragraph, in which the answer begins.
 
 ``{"data": [{"paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"answer_start"}]}]}]}]}``
-(Rajpurkar et al. 2016, arXiv 1606.05250). Sentences are those of the key ``sentence_breaks``, as XQuAD-R and
-MLQA-R have them (Roy et al. 2020, arXiv 2004.05484), or else end at the marks of the Unicode sentence
-terminals before a space. The other sentences of the paragraph are hard negatives of its questions. Questions
-without an answer (SQuAD 2.0) are passed over.
+(Rajpurkar et al. 2016, arXiv 1606.05250). The key ``sentence_breaks`` gives the sentences, as in XQuAD-R and
+MLQA-R (Roy et al. 2020, arXiv 2004.05484); without it, a sentence ends at a Unicode sentence terminal before
+a space. The other sentences of the paragraph are hard negatives of its questions. Questions without an answer
+(SQuAD 2.0) are skipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import QuestionSource
 from engine.errors import InputError
 
-#: A sentence ends behind these marks: before a space in scripts with spaces, at once in those without.
+#: A sentence ends after these characters: before a space in scripts with spaces, at once in other scripts.
 _END = re.compile(r"(?<=[.!?։؟۔।॥])\s+|(?<=[。！？])")
 
 
@@ -31,7 +31,7 @@ def read_squad(source: QuestionSource) -> list[TrainingQuestion]:
     Raises
     ------
     InputError
-        If the file is missing or is not in this shape.
+        If the file is missing or has another format.
     """
     path = find(source.path)
     questions = []
@@ -40,30 +40,35 @@ def read_squad(source: QuestionSource) -> list[TrainingQuestion]:
             questions += list(_questions(paragraph, source))
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise InputError(
-                f"paragraph {number} is not SQuAD's ({type(error).__name__}: {error}); fetch the file again",
+                f"paragraph {number} is not in SQuAD's format ({type(error).__name__}: {error}); "
+                "fetch the file again",
                 path=path,
             ) from error
     return list(islice(questions, source.start, source.stop))
 
 
 def across(questions: Sequence[TrainingQuestion]) -> Iterator[TrainingQuestion]:
-    """Yield questions in one language with the passages of the same topic in each other language.
+    """Yield each question with the passages of its topic in every other language.
 
-    Those given are monolingual; each topic counts once a language.
+    Parameters
+    ----------
+    questions : sequence of TrainingQuestion
+        Each in the language of its passages. Of several questions with one topic and language, the first is
+        used.
     """
     topics: dict[str, dict[str, TrainingQuestion]] = {}
     for question in questions:
         topics.setdefault(question.topic, {}).setdefault(question.language, question)
     for known in topics.values():
-        for asked in known.values():
-            for answered in known.values():
-                if asked.language != answered.language:
+        for question in known.values():
+            for other in known.values():
+                if question.language != other.language:
                     yield TrainingQuestion(
-                        topic=asked.topic,
-                        text=asked.text,
-                        language=asked.language,
-                        passage_language=answered.language,
-                        passages=answered.passages,
+                        topic=question.topic,
+                        text=question.text,
+                        language=question.language,
+                        passage_language=other.language,
+                        passages=other.passages,
                     )
 
 
@@ -105,4 +110,6 @@ def _paragraphs(path: Path) -> list[dict[str, Any]]:
         return [paragraph for article in json.loads(text)["data"] for paragraph in article["paragraphs"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         line = getattr(error, "lineno", None)
-        raise InputError("this is not SQuAD's JSON; fetch the file again", path=path, line=line) from error
+        raise InputError(
+            "this is not JSON in SQuAD's format; fetch the file again", path=path, line=line
+        ) from error

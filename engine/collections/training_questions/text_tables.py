@@ -1,7 +1,7 @@
 r"""Texts by id: MS MARCO's ``id\ttext`` lines, or PyLate's JSON Lines.
 
-MS MARCO's collection has 8.8 million passages, of which one run sees a few thousand, so only the texts that
-examples name are kept.
+MS MARCO's collection has 8.8 million passages, and one run uses a few thousand of them, so only the texts
+that examples refer to are kept.
 """
 
 from __future__ import annotations
@@ -9,28 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from engine.bitext.files import find
-from engine.collections.text_files import read_numbered, read_objects, text_of
+from engine.bitext.files import find, numbered_lines, numbered_objects
+from engine.collections.text_files import text_of
 from engine.errors import InputError
 
 
 def read_texts(name: str, wanted: Iterable[tuple[str, int]], examples: Path) -> dict[str, str]:
-    """Return the texts of the ids `wanted` from the file `name`.
+    """Return the texts of the ids in `wanted`, from the file `name`.
 
     Parameters
     ----------
     name : str
-        A file, inside the data home when relative: JSON Lines if it is called ``.jsonl`` (``.jsonl.gz``),
-        tab-separated lines if not.
+        A file, in the data home if relative: JSON Lines if its name ends in ``.jsonl`` or ``.jsonl.gz``,
+        otherwise tab-separated lines.
     wanted : iterable of (str, int)
-        Ids, each with the line of `examples` that names it.
+        Ids, each with the line of `examples` that refers to it.
     examples : path
-        The file that names them, for errors.
+        The file that refers to them, for messages.
 
     Raises
     ------
     InputError
-        If the file is missing or broken, or lacks an id or its text.
+        If the file is missing or broken, or an id or its text is missing.
     """
     path = find(name)
     lines: dict[str, int] = {}
@@ -56,11 +56,11 @@ def read_texts(name: str, wanted: Iterable[tuple[str, int]], examples: Path) -> 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
     if ".jsonl" in path.suffixes:
-        for number, record in read_objects(path):
+        for number, record in numbered_objects(path):
             identity = text_of(record, ("query_id", "document_id", "_id", "id"), path, number)
             yield number, identity, text_of(record, ("text",), path, number)
         return
-    for number, line in read_numbered(path):
+    for number, line in numbered_lines(path, blank=False):
         identity, tab, text = line.partition("\t")
         if not tab:
             raise InputError("a line should be an id, a tab and a text", path=path, line=number)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from pathlib import Path
 
 from engine.bitext.drops import Drops
 from engine.bitext.files import damage_named, members, open_bytes, open_zip
 from engine.bitext.reader import open_bitext
-from engine.datahome.formats.seen import Seen, inside
-from engine.datahome.manifest import Part
+from engine.datahome.formats.folders import files_in
 from engine.errors import InputError
 from engine.extensions.bitext import BITEXT_FORMATS, BitextFormat, Sample, SentencePair
+from engine.extensions.published import PUBLISHED_BITEXT, LanguageFiles, RecognisedData
 from engine.languages import language, looks_like_language
 
-_TICO = re.compile(r"all\.en-[\w-]+\.tmx\.zip")
 #: Bytes and lines at the beginning of a file from which its format is recognised.
 _SAMPLE_BYTES, _SAMPLE_LINES = 1 << 16, 200
 
 
-def bitext_file(path: Path, code: str | None = None) -> Seen | None:
+def bitext_file(path: Path, code: str | None = None) -> RecognisedData | None:
     """Recognise one file of bitext, or return None if it is something else.
 
     Parameters
@@ -40,15 +38,19 @@ def bitext_file(path: Path, code: str | None = None) -> Seen | None:
         return None
     files = list(form.files(path))
     sources, target = _languages(path, form, files, code)
-    parts = {source: Part(files, files[0], _count(path, form, source, target), target) for source in sources}
-    known = ""
-    if _TICO.fullmatch(path.name) and all(part.counts["pairs"] == 3071 for part in parts.values()):
-        known = "tico-19"
+    parts = {
+        source: LanguageFiles(files, files[0], _count(path, form, source, target), target)
+        for source in sources
+    }
+    published = (
+        data for data in PUBLISHED_BITEXT.values() if data.language_of and data.language_of(path.name)
+    )
+    known = next((data.name for data in published if data.has_counts(parts)), "")
     packed = " in a zip archive" if zipfile.is_zipfile(path) else ""
-    return Seen(f"{form.title}{packed}", "bitext", form.name, path.parent, parts, known)
+    return RecognisedData(f"{form.title}{packed}", "bitext", form.name, path.parent, parts, known)
 
 
-def bitext_folder(folder: Path, code: str | None = None) -> Seen | None:
+def bitext_folder(folder: Path, code: str | None = None) -> RecognisedData | None:
     """Recognise a folder of bitext: a saved dataset, catalogues by locale, or files of one language each.
 
     Parameters
@@ -64,33 +66,35 @@ def bitext_folder(folder: Path, code: str | None = None) -> Seen | None:
         If it is bitext that is damaged or whose languages are unknown, or the files cannot be imported
         together.
     """
-    files = inside(folder)
+    files = files_in(folder)
     for form in _by_certainty("folder"):
         # Files of formats that are recognised one by one are imported one by one.
         whole = form.folder_files is not None or form.matches is None
         if whole and form.is_folder is not None and form.is_folder(folder):
             return _whole_folder(folder, form, [file.relative_to(folder).as_posix() for file in files], code)
-    return _files_in(folder, files, code)
+    return _single_files(folder, files, code)
 
 
-def _whole_folder(folder: Path, form: BitextFormat, names: list[str], code: str | None) -> Seen:
+def _whole_folder(folder: Path, form: BitextFormat, names: list[str], code: str | None) -> RecognisedData:
     if form.folder_files is not None:
         by_code = form.folder_files(folder, names)
         parts = {
-            source: Part(list(own), "", _count_all(folder, form, source), "en")
+            source: LanguageFiles(list(own), "", _count_all(folder, form, source), "en")
             for source, own in by_code.items()
         }
         used = sum(len(own) for own in by_code.values())
         title = f"a folder of {form.title.removeprefix('a ')}s"
-        return Seen(title, "catalogues", form.name, folder, parts, left_out=len(names) - used)
+        return RecognisedData(title, "catalogues", form.name, folder, parts, left_out=len(names) - used)
     sources, target = _languages(folder, form, names, code)
-    parts = {source: Part(names, "", _count(folder, form, source, target), target) for source in sources}
-    return Seen(form.title, "bitext", form.name, folder, parts)
+    parts = {
+        source: LanguageFiles(names, "", _count(folder, form, source, target), target) for source in sources
+    }
+    return RecognisedData(form.title, "bitext", form.name, folder, parts)
 
 
-def _files_in(folder: Path, files: list[Path], code: str | None) -> Seen | None:
-    parts: dict[str, Part] = {}
-    seen: Seen | None = None
+def _single_files(folder: Path, files: list[Path], code: str | None) -> RecognisedData | None:
+    parts: dict[str, LanguageFiles] = {}
+    recognised: RecognisedData | None = None
     done: set[str] = set()
     known = set()
     for file in files:
@@ -99,11 +103,11 @@ def _files_in(folder: Path, files: list[Path], code: str | None) -> Seen | None:
         found = bitext_file(file, code)
         if found is None:
             continue
-        if seen is not None and found.reader != seen.reader:
+        if recognised is not None and found.reader != recognised.reader:
             raise InputError(
-                f"it holds {seen.format} and {found.format}; import them one by one", path=folder
+                f"it holds {recognised.format} and {found.format}; import them one by one", path=folder
             )
-        seen = found
+        recognised = found
         known.add(found.known)
         done.update(found.files)
         for source, part in found.languages.items():
@@ -113,10 +117,12 @@ def _files_in(folder: Path, files: list[Path], code: str | None) -> Seen | None:
                     path=folder,
                 )
             parts[source] = part
-    if seen is None:
+    if recognised is None:
         return None
     whole = known.pop() if len(known) == 1 else ""
-    return Seen(seen.format, "bitext", seen.reader, folder, parts, whole, left_out=len(files) - len(done))
+    return RecognisedData(
+        recognised.format, "bitext", recognised.reader, folder, parts, whole, left_out=len(files) - len(done)
+    )
 
 
 def _by_certainty(kind: str) -> list[BitextFormat]:

@@ -1,4 +1,4 @@
-"""One way into recognising: a file or folder, whatever it holds."""
+"""Recognising what a file or folder of the user contains."""
 
 from __future__ import annotations
 
@@ -6,52 +6,70 @@ from pathlib import Path
 
 from engine.bitext.files import damage_named
 from engine.datahome.formats.bitext import bitext_file, bitext_folder
-from engine.datahome.formats.collections import collection_file, collection_folder
-from engine.datahome.formats.seen import Seen, inside
+from engine.datahome.formats.folders import files_in
 from engine.errors import InputError
+from engine.extensions.collections import readers_by_generality
+from engine.extensions.published import RecognisedData
 
-KNOWN = (
+EXPECTED = (
     "bitext (TMX, XLIFF, gettext, line-aligned files, TSV, JSON Lines, Parquet, a saved Hugging Face "
-    "dataset) or a collection (of LAReQA's or Tatoeba's shape, Mewsli-X, CIRAL, AfriCLIRMatrix, or a folder "
-    "with documents, topics and qrels)"
+    "dataset) or a collection (one that 'optical-workbench data list' shows, or a folder with documents, "
+    "topics and qrels)"
 )
-"""What is recognised, for people."""
+"""What is recognised, for messages."""
 
 
-def recognise(path: Path, code: str | None = None) -> Seen:
-    """Tell by its content what a file or folder is, and count it.
+def recognise(path: Path, code: str | None = None) -> RecognisedData:
+    """Recognise a file or folder by its content, and count what is in it.
 
     Parameters
     ----------
     path : path
-        A file or folder; an archive is unpacked before.
+        A file or folder; an archive has to be unpacked before.
     code : str, optional
-        Its language, where the data does not tell.
+        Code of its language, for data that does not tell it.
 
     Raises
     ------
     InputError
-        If it is nothing that can be read, is broken, or does not tell its languages.
+        If it is not recognised, is broken, or does not tell its languages.
     """
     with damage_named(path):
         if path.is_dir():
-            folder = _descended(path)
-            seen = collection_folder(folder, code) or bitext_folder(folder, code)
+            folder = _data_folder(path)
+            found = _collection_folder(folder, code) or bitext_folder(folder, code)
         elif path.is_file():
-            seen = collection_file(path) or bitext_file(path, code)
+            found = _collection_file(path) or bitext_file(path, code)
         else:
             raise InputError("there is no such file or folder; give another path", path=path)
-    if seen is None:
-        raise InputError(f"this is not recognised; it should be {KNOWN}", path=path)
-    return seen
+    if found is None:
+        raise InputError(f"this is not recognised; it should be {EXPECTED}", path=path)
+    return found
 
 
-def _descended(folder: Path) -> Path:
-    """Return the folder that holds the data, where it is wrapped in folders that hold nothing else."""
+def _collection_folder(folder: Path, code: str | None) -> RecognisedData | None:
+    names = [file.relative_to(folder).as_posix() for file in files_in(folder)]
+    for reader in readers_by_generality():
+        recognise_folder = reader.layout.recognise
+        if recognise_folder is not None and (found := recognise_folder(folder, names, code)) is not None:
+            return found
+    return None
+
+
+def _collection_file(path: Path) -> RecognisedData | None:
+    for reader in readers_by_generality():
+        recognise_file = reader.layout.recognise_file
+        if recognise_file is not None and (found := recognise_file(path)) is not None:
+            return found
+    return None
+
+
+def _data_folder(folder: Path) -> Path:
+    """Return the folder with the data, if it is wrapped in folders that contain nothing else."""
     while True:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
-        # A saved dataset's parts and locales have names that mean something.
-        if len(entries) != 1 or not entries[0].is_dir() or not any(inside(entries[0])):
+        # The names of a saved data set's parts and of locales have a meaning.
+        if len(entries) != 1 or not entries[0].is_dir() or not any(files_in(entries[0])):
             return folder
         if (entries[0] / "LC_MESSAGES").is_dir():
             return folder

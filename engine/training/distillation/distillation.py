@@ -25,9 +25,9 @@ from engine.training.distillation.encoders import load_encoders
 from engine.training.distillation.held_out import HeldOut
 from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
 from engine.training.loop import TrainingLoop
-from engine.training.losses import Batch, Masses, WeightedLoss, build, layers_of
-from engine.training.losses.problem import document_frequencies
+from engine.training.losses import Batch, WeightedLoss, build_loss, compared_layers
 from engine.training.optimiser import freeze, make_optimiser
+from engine.transport import TokenTransport, inverse_document_frequencies
 
 #: The roles in which the student encodes, taken in turn.
 ROLES: dict[str, tuple[Role, ...]] = {
@@ -69,7 +69,7 @@ class Distillation(TrainingLoop[list[Example]]):
         english = list(dict.fromkeys(pair.target for pair in clean))
         foreign = list(dict.fromkeys(pair.source for pair in clean))
         self.teacher, self.student = load_encoders(config, english, foreign, self.precision)
-        self.layers = layers_of(config.transport, self.student, self.teacher)
+        self.layers = compared_layers(config.transport, self.student, self.teacher)
         self.teacher.to(self.device)
         self.student.to(self.device)
         if config.training.alignment == "repair":
@@ -104,9 +104,9 @@ class Distillation(TrainingLoop[list[Example]]):
         self.roles = ROLES[config.training.student_role]
         self.tokens: dict[Role, dict[str, Tokens]] = {}
         self.examples, held = self._examples(self.pairs)
-        self.masses = Masses(config.transport, self._frequencies(), self.student.mass_head)
-        self.loss: WeightedLoss = build(config.loss, self.masses, self.layers)
-        self.held_out = HeldOut(held, self.vectors, self.masses, self.precision, self.roles[0])
+        self.transport = TokenTransport(config.transport, self._frequencies(), self.student.mass_head)
+        self.loss: WeightedLoss = build_loss(config.loss, self.transport, self.layers)
+        self.held_out = HeldOut(held, self.vectors, self.transport, self.precision, self.roles[0])
         if config.training.trim_vocabulary:
             trim(self.student, {i for known in self.tokens.values() for t in known.values() for i in t.ids})
         freeze(self.student, config.training)
@@ -125,7 +125,7 @@ class Distillation(TrainingLoop[list[Example]]):
             self.english,
             self.config.training.target_role,
             precision=self.precision,
-            attention=self.config.transport.marginals == "attention",
+            attention=self.config.transport.needs("attention"),
             layers=self.layers.teacher,
             cache=cache_home() / "vectors",
             progress=self.reporter.advance,
@@ -162,10 +162,10 @@ class Distillation(TrainingLoop[list[Example]]):
         return training, held
 
     def _frequencies(self) -> Tensor | None:
-        if self.config.transport.marginals != "idf":
+        if not self.config.transport.needs("document_frequencies"):
             return None
         known = self.tokens[self.roles[0]].values()
-        return document_frequencies([item.ids for item in known], len(self.student.tokenizer))
+        return inverse_document_frequencies([item.ids for item in known], len(self.student.tokenizer))
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -193,7 +193,7 @@ class Distillation(TrainingLoop[list[Example]]):
     def _step(self, step: int, examples: list[Example]) -> dict[str, float]:
         self.student.train()
         role = self.roles[step % len(self.roles)]
-        attention = self.config.transport.marginals == "attention"
+        attention = self.config.transport.needs("attention")
         rows, excluded = with_negatives(
             examples, self.pool, self.sentence, self.config.loss.negatives, self.generator, self.neighbours
         )

@@ -12,6 +12,7 @@ from engine.encoders.checkpoints import saved_config
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.errors import InputError
+from engine.extensions.losses import LOSSES
 from engine.extensions.scorings import SCORINGS
 
 #: The settings that decide in which space token vectors lie.
@@ -45,8 +46,8 @@ def load_encoders(
             f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; set "
             f"student.projection = 'linear' and student.projection_dim = {teacher.dim}"
         )
-    for name in ("pooled_mse", "pooled_contrast"):
-        if getattr(config.loss, name) > 0 and student.width != teacher.width:
+    for name, loss in LOSSES.items():
+        if loss.sentence_vectors and config.loss.weight(name) and student.width != teacher.width:
             raise InputError(
                 f"loss.{name} compares sentence vectors, which have width {student.width} in the student and "
                 f"{teacher.width} in the teacher; set it to 0"
@@ -64,11 +65,13 @@ def load_encoders(
             student.projection.load_state_dict(teacher.projection.state_dict())
     elif needs_fitting(wanted):
         fit(student, some(foreign), "query", precision=precision)
-    if config.transport.marginals == "idf" and student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
+    by_frequency = config.transport.needs("document_frequencies")
+    if by_frequency and student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
         raise InputError(
-            "transport.marginals = 'idf' needs one vocabulary for student and teacher; choose another"
+            f"transport.marginals = '{config.transport.marginals}' needs one vocabulary for student "
+            "and teacher; choose other marginals"
         )
-    if config.transport.marginals == "learned" and student.mass_head is None:
+    if config.transport.needs("mass_head") and student.mass_head is None:
         student.add_mass_head()
     teacher.requires_grad_(False)
     return teacher, student

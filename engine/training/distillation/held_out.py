@@ -15,9 +15,7 @@ from engine.encoders.encoder import Encoder, Role
 from engine.retrieval.maxsim import maxsim_blocks
 from engine.training.distillation.batches import Example
 from engine.training.distillation.teacher_vectors import TeacherVectors
-from engine.training.losses import Masses
-from engine.training.losses.problem import COSTS, solve
-from engine.transport import Plan
+from engine.transport import Plan, TokenTransport
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class HeldOut:
 
     examples: Mapping[str, Sequence[Example]]
     vectors: TeacherVectors
-    masses: Masses
+    transport: TokenTransport
     precision: torch.dtype
     role: Role = "query"
     plans: int = 16
@@ -67,9 +65,7 @@ class HeldOut:
     def plan(self, student: Encoder, examples: Sequence[Example]) -> Plan:
         """Return the transport plans of `examples` between the student's and the teacher's tokens."""
         student.eval()
-        config = self.masses.config
         tokens = student.tokenize([e.text for e in examples], self.role)
-        encoded = student(tokens, self.role, attention=config.marginals == "attention")
+        encoded = student(tokens, self.role, attention=self.transport.config.needs("attention"))
         targets = self.vectors.targets([e.target for e in examples], torch.zeros(0)).to(student.device)
-        cost = COSTS[config.cost](encoded.tokens, targets.tokens)
-        return solve(config, cost, self.masses(encoded), self.masses(targets))
+        return self.transport.plan(encoded, targets)

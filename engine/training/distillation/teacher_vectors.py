@@ -121,7 +121,7 @@ def encode_targets(
             if encoded.attention is None:
                 raise InputError(
                     f"checkpoint {teacher.config.checkpoint!r} gives no attention weights, so choose another "
-                    "transport.marginals than 'attention'"
+                    "transport.marginals"
                 )
             received += [
                 row[mask] for row, mask in zip(encoded.attention.cpu(), encoded.mask.cpu(), strict=True)

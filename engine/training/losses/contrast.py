@@ -1,29 +1,33 @@
-"""InfoNCE: a query's own translation against every other English sentence at hand.
+"""InfoNCE: the own translation of a query against the other English sentences of the batch.
 
-One score for each loss: MaxSim, minus the transport cost, or the cosine of sentence vectors. The first two
-are averages over the query's tokens, so that one temperature suits queries of any length.
+The losses differ in the score: MaxSim, minus the transport cost, or the cosine of sentence vectors. The first
+two are means over the tokens of the query, so that one temperature suits queries of any length.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from engine.retrieval.maxsim import maxsim_scores
-from engine.training.losses.base import Batch
-from engine.training.losses.masses import Masses
-from engine.training.losses.problem import solve
+from engine.extensions.losses import Batch, Loss, LossInputs, Transport
+from engine.extensions.transport import COSTS
+from engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 def info_nce(scores: Tensor, excluded: Tensor, temperature: float) -> tuple[Tensor, float]:
-    """Return the mean cross-entropy of each row's own column, and the share of rows that rank it first.
+    """Return the mean cross-entropy of the own column of each row, and the share of rows that rank it first.
 
     Parameters
     ----------
     scores : Tensor (B, N)
-        Scores of N >= B sentences for B queries; column i is right for row i.
+        Scores of N >= B sentences for B queries; column i is the own sentence of row i.
     excluded : Tensor (B, N), bool
-        Columns that are no negatives for a row.
+        Columns that are not negatives of a row.
     temperature : float
         Divides the scores (van den Oord et al. 2018, arXiv 1807.03748).
     """
@@ -40,7 +44,9 @@ class MaxSimContrastLoss:
         self.temperature = temperature
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Return the contrast and how often a query's own translation scores highest."""
+        """Return the contrast and the share of queries whose own translation scores highest."""
+        from engine.retrieval.maxsim import maxsim_scores
+
         targets = batch.targets
         scores = maxsim_scores(batch.tokens, batch.mask, targets.tokens, targets.mask)
         loss, first = info_nce(scores, targets.excluded, self.temperature)
@@ -48,35 +54,48 @@ class MaxSimContrastLoss:
 
 
 class TransportContrastLoss:
-    """InfoNCE over minus the transport cost between a query and each sentence, plans held constant.
+    """InfoNCE with minus the transport cost between a query and a sentence as the score.
 
-    With unbalanced transport the price of mass left behind belongs to the cost, or a sentence that has
-    nothing to do with the query would be the cheapest. With `hardest` only so many sentences are compared
-    with a query's own, those of the highest MaxSim scores.
+    Plans are constants in the gradient. With unbalanced transport the price of mass that is left behind is
+    part of the cost; otherwise a sentence that is unrelated to the query would cost least.
+
+    Parameters
+    ----------
+    temperature : float
+    transport : Transport
+        Costs, masses and plans.
+    hardest : int, optional
+        Number of sentences that are compared with the own sentence of a query, those with the highest MaxSim
+        scores; none takes all.
     """
 
-    def __init__(self, temperature: float, masses: Masses, hardest: int | None = None) -> None:
-        self.temperature, self.masses, self.config = temperature, masses, masses.config
-        self.hardest = hardest
+    def __init__(self, temperature: float, transport: Transport, hardest: int | None = None) -> None:
+        self.temperature, self.transport, self.hardest = temperature, transport, hardest
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Return the contrast and how often a query's own translation is cheapest."""
+        """Return the contrast and the share of queries whose own translation costs least."""
         targets, excluded = batch.targets, batch.targets.excluded
         similarity = torch.einsum("bqh,ndh->bnqd", batch.tokens, targets.tokens)
-        source, target = self.masses(batch), self.masses(targets)
-        met = self._met(similarity.detach(), batch)
-        chosen = similarity.gather(1, met[:, :, None, None].expand(-1, -1, *similarity.shape[2:]))
-        cost = (1 - chosen if self.config.cost == "cosine" else 2 - 2 * chosen).flatten(0, 1)
-        plan = solve(self.config, cost, source.repeat_interleave(met.shape[1], 0), target[met].flatten(0, 1))
-        scores = cost.new_zeros(excluded.shape).scatter(1, met, -plan.objective.view(met.shape))
-        left_out = torch.ones_like(excluded).scatter(1, met, excluded.gather(1, met))
+        source, target = self.transport.masses(batch), self.transport.masses(targets)
+        chosen = self._choose(similarity.detach(), batch)
+        entry = COSTS[self.transport.config.cost]
+        if entry.of_similarity is not None:
+            kept = similarity.gather(1, chosen[:, :, None, None].expand(-1, -1, *similarity.shape[2:]))
+            cost = entry.of_similarity(kept).flatten(0, 1)
+        else:
+            cost = entry.function(batch.tokens[:, None], targets.tokens[chosen]).flatten(0, 1)
+        plan = self.transport.solve(
+            cost, source.repeat_interleave(chosen.shape[1], 0), target[chosen].flatten(0, 1)
+        )
+        scores = cost.new_zeros(excluded.shape).scatter(1, chosen, -plan.objective.view(chosen.shape))
+        left_out = torch.ones_like(excluded).scatter(1, chosen, excluded.gather(1, chosen))
         loss, first = info_nce(scores, left_out, self.temperature)
         return loss, {"transport_contrast": float(loss.detach()), "in_batch_accuracy_transport": first}
 
-    def _met(self, similarity: Tensor, batch: Batch) -> Tensor:
-        """Return the places (B, n) of the sentences that a query is transported to, its own among them.
+    def _choose(self, similarity: Tensor, batch: Batch) -> Tensor:
+        """Return the indices (B, n) of the sentences that are compared with a query, its own among them.
 
-        Sentences far from a query hardly weigh in the softmax, and cost a transport problem each.
+        Sentences far from a query have little weight in the softmax, and each needs a transport problem.
         """
         targets, rows = batch.targets, torch.arange(len(batch.tokens), device=batch.tokens.device)
         if self.hardest is None:
@@ -95,7 +114,36 @@ class PooledContrastLoss:
         self.temperature = temperature
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Return the contrast and how often a query's own translation has the highest cosine."""
+        """Return the contrast and the share of queries whose own translation has the highest cosine."""
         scores = batch.sentences @ batch.targets.sentences.T
         loss, first = info_nce(scores, batch.targets.excluded, self.temperature)
         return loss, {"pooled_contrast": float(loss.detach()), "in_batch_accuracy_pooled": first}
+
+
+MAXSIM_CONTRAST = Loss(
+    name="maxsim_contrast",
+    meaning="InfoNCE with MaxSim between a query and the English sentences of the batch as the score.",
+    build=lambda inputs: MaxSimContrastLoss(inputs.shared.temperature),
+    compares="batches",
+)
+
+
+def _transport_contrast(inputs: LossInputs) -> TransportContrastLoss:
+    return TransportContrastLoss(inputs.shared.temperature, inputs.transport, inputs.shared.hardest)
+
+
+TRANSPORT_CONTRAST = Loss(
+    name="transport_contrast",
+    meaning="InfoNCE with minus the transport cost to each English sentence of the batch as the score.",
+    build=_transport_contrast,
+    compares="batches",
+    trains_masses=True,
+)
+
+POOLED_CONTRAST = Loss(
+    name="pooled_contrast",
+    meaning="InfoNCE with the cosine of sentence vectors as the score.",
+    build=lambda inputs: PooledContrastLoss(inputs.shared.temperature),
+    compares="batches",
+    sentence_vectors=True,
+)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from engine.training.losses.base import Batch
+from engine.extensions.losses import Batch, Loss
+from engine.lazy import LazyModule
 from engine.transport import cosine_cost
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 def greedy_matching(cost: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Match tokens one to one, each time the two nearest of those that are left.
+    """Match tokens one to one; in each round the two nearest of the remaining tokens are matched.
 
     Parameters
     ----------
     cost : Tensor (B, Q, D)
     source, target : Tensor (B, Q), (B, D), bool
-        The tokens that count.
+        The counted tokens.
 
     Returns
     -------
     Tensor (B, Q)
-        The target token that each source token got; -1 for those that count not, or were left over.
+        The target token that is matched with each source token; -1 for tokens that are not counted or remain
+        without a match.
     """
     _, rows, columns = cost.shape
     left = cost.detach().masked_fill(~(source.unsqueeze(2) & target.unsqueeze(1)), torch.inf)
@@ -37,13 +44,14 @@ def greedy_matching(cost: Tensor, source: Tensor, target: Tensor) -> Tensor:
 
 
 class GreedyMSELoss:
-    """Squared Euclidean distance between unit tokens that greedy matching on 1 - cos puts together.
+    """Squared Euclidean distance between unit tokens that greedy matching on 1 - cos matches.
 
-    Tokens left over on the longer side are not learnt from. The sum over the width, as in `PooledMSELoss`.
+    Tokens of the longer side that remain without a match have no part in the loss. The distance is the sum
+    over the width, as in `PooledMSELoss`.
     """
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Return the mean over matched tokens of a pair and over pairs."""
+        """Return the mean over the matched tokens of a pair, and then over pairs."""
         targets = batch.targets.first(len(batch.tokens))
         cost = cosine_cost(batch.tokens.detach(), targets.tokens)
         matches = greedy_matching(cost, batch.mask, targets.mask)
@@ -52,3 +60,10 @@ class GreedyMSELoss:
         matched = matches >= 0
         loss = ((distance * matched).sum(1) / matched.sum(1)).mean()
         return loss, {"greedy_mse": float(loss.detach())}
+
+
+GREEDY_MSE = Loss(
+    name="greedy_mse",
+    meaning="Mean squared error between tokens that are matched one to one, the nearest first (DR.DECR).",
+    build=lambda inputs: GreedyMSELoss(),
+)

@@ -1,17 +1,24 @@
-"""Every token of a query to the nearest of its own sentence, as late interaction will score it."""
+"""MaxSim between a query and its own sentence, as late interaction scores them."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from engine.training.losses.base import Batch
+from engine.extensions.losses import Batch, Loss
+from engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 class MaxSimAlignmentLoss:
     """1 - MaxSim between a query and its own English sentence.
 
-    The alignment is a hard argmax a token, so that several may meet in one target token and some in none.
+    Each token of the query is aligned with the target token of the largest product, so several tokens may
+    share one target token, and some target tokens have none.
     """
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -22,3 +29,11 @@ class MaxSimAlignmentLoss:
         scores = (best * batch.mask).sum(1) / batch.mask.sum(1)
         loss = (1.0 - scores).mean()
         return loss, {"maxsim_alignment": float(loss.detach())}
+
+
+MAXSIM_ALIGNMENT = Loss(
+    name="maxsim_alignment",
+    meaning="1 - MaxSim between a query and its own English sentence: each token and the nearest token of "
+    "the teacher's.",
+    build=lambda inputs: MaxSimAlignmentLoss(),
+)

@@ -1,16 +1,21 @@
 """Score distillation: the student ranks sentences as the teacher does.
 
 Translate-Distill (Yang et al. 2024, arXiv 2401.04810) distils the scores that a teacher gives an English
-query and passages into a student that reads the passages' translations. Here the query is what is translated.
+query and passages into a student that reads the passages' translations. Here the query is translated.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from engine.retrieval.maxsim import maxsim_scores
-from engine.training.losses.base import Batch
+from engine.extensions.losses import Batch, Loss
+from engine.lazy import LazyModule
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = LazyModule("torch")
 
 
 def score_divergence(student: Tensor, teacher: Tensor, excluded: Tensor, temperature: float) -> Tensor:
@@ -21,13 +26,13 @@ def score_divergence(student: Tensor, teacher: Tensor, excluded: Tensor, tempera
     student, teacher : Tensor (B, N)
         Scores of N sentences for B queries.
     excluded : Tensor (B, N), bool
-        Columns that take no part in a row.
+        Columns that are left out of a row.
     temperature : float
         τ.
     """
     logs = [
         torch.log_softmax(scores.masked_fill(excluded, -torch.inf) / temperature, 1)
-        # -inf - (-inf) would be NaN where a sentence takes no part
+        # -inf - (-inf) would be NaN where a sentence is left out
         .masked_fill(excluded, 0.0)
         for scores in (student, teacher)
     ]
@@ -38,8 +43,8 @@ def score_divergence(student: Tensor, teacher: Tensor, excluded: Tensor, tempera
 class ScoreKLLoss:
     """KL divergence of the student's MaxSim scores from the teacher's.
 
-    The teacher scores each English sentence at hand against the query's own translation, with the vectors
-    it has of both as `training.target_role` says.
+    The teacher scores each English sentence of the batch against the query's own translation. It encodes both
+    in the role `training.target_role`.
     """
 
     def __init__(self, temperature: float) -> None:
@@ -47,6 +52,8 @@ class ScoreKLLoss:
 
     def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """Return the mean divergence over the batch, in nats."""
+        from engine.retrieval.maxsim import maxsim_scores
+
         targets = batch.targets
         own = targets.first(len(batch.tokens))
         with torch.no_grad():
@@ -54,3 +61,12 @@ class ScoreKLLoss:
         student = maxsim_scores(batch.tokens, batch.mask, targets.tokens, targets.mask)
         loss = score_divergence(student, teacher, targets.excluded, self.temperature)
         return loss, {"score_kl": float(loss.detach())}
+
+
+SCORE_KL = Loss(
+    name="score_kl",
+    meaning="KL divergence of the student's MaxSim scores over the English sentences of the batch from those "
+    "that the teacher gives the query's translation (Translate-Distill).",
+    build=lambda inputs: ScoreKLLoss(inputs.shared.temperature),
+    compares="batches",
+)

@@ -1,38 +1,18 @@
-"""Which layers of student and teacher the transport cost is summed over."""
+"""The layers of student and teacher over which the transport cost is summed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.config import TransportConfig
 from engine.errors import InputError
+from engine.extensions.losses import Layers
 
 if TYPE_CHECKING:
+    from engine.config import TransportConfig
     from engine.encoders.encoder import Encoder
 
 
-@dataclass(frozen=True)
-class Layers:
-    """The layers that transport compares.
-
-    Attributes
-    ----------
-    student, teacher : tuple of int
-        Pairs of layers below the last, or of a last with another, whose states are compared as they are.
-    weights : tuple of float
-        Weight of each of these pairs.
-    last : float
-        Weight of the token vectors, which come from the last layer of both; 0 leaves them out.
-    """
-
-    student: tuple[int, ...] = ()
-    teacher: tuple[int, ...] = ()
-    weights: tuple[float, ...] = ()
-    last: float = 1.0
-
-
-def layers_of(config: TransportConfig, student_encoder: Encoder, teacher_encoder: Encoder) -> Layers:
+def compared_layers(config: TransportConfig, student_encoder: Encoder, teacher_encoder: Encoder) -> Layers:
     """Return the layers that `config` names.
 
     Raises
@@ -49,7 +29,7 @@ def layers_of(config: TransportConfig, student_encoder: Encoder, teacher_encoder
             key = "teacher_layers" if name == "teacher" and config.teacher_layers else "layers"
             raise InputError(
                 f"transport.{key} names layer {max(layers)}, but the {name} has {depth}; name others, or map "
-                "the student's layers with transport.teacher_layers"
+                "the layers of the student to others with transport.teacher_layers"
             )
     pairs = list(zip(student, teacher, weights, strict=True))
     inner = [pair for pair in pairs if pair[:2] != (student_depth, teacher_depth)]

@@ -1,0 +1,1 @@
+"""Published data sets that are bitext only, one module each."""

@@ -51,7 +51,7 @@ WORDS = ("المكتبة", "ขอบคุณ", "क्षत्रिय", "�
 class Timed(Workbench):
     """The app, which notes when a frame was painted."""
 
-    CSS_PATH = Path(workbench.app.__file__).with_name("workbench.tcss")
+    CSS_PATH = Path(workbench.app.__file__).parent / "shell" / "shell.tcss"
     painted = 0.0
     sent = 0
     frames = 0

@@ -18,12 +18,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 import recipe
 import torch
 from torch import Tensor
@@ -39,11 +39,14 @@ from engine.results.run_folder import RunFolder
 from engine.retrieval.maxsim import find_maxsim, maxsim_scores
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import token_vectors
-from engine.training.data.bitext import Pairs
-from engine.training.distillation import distillation as distil
+from engine.training.data import prepare as preparation
+from engine.training.distillation.batches import draw_batches
+from engine.training.distillation.task import Distillation, prepare_distillation
 from engine.training.losses import Batch, build_loss
 from engine.training.losses.contrast import info_nce
 from engine.training.optimiser import make_optimiser
+from engine.training.runtime import Runtime
+from engine.training.trainer import Trainer
 from engine.transport import TokenTransport
 
 BLOCKS, MARGIN = ((130, 230), (800, 900), (1500, 1600)), 15
@@ -87,12 +90,12 @@ VARIANTS = {
 }
 
 
-def set_aside(pairs: list[SentencePair], _: int) -> Pairs:
+def set_aside(pairs: list[SentencePair], _: int) -> tuple[list[SentencePair], list[SentencePair]]:
     """Split off the stretches, with their pairs in every language."""
     order = [pair.target for pair in pairs if pair.source_language == "sw"]
     asked = {sentence_key(text) for low, high in BLOCKS for text in order[low:high]}
     near = {sentence_key(text) for low, high in BLOCKS for text in order[low - MARGIN : high + MARGIN]}
-    return Pairs(
+    return (
         [pair for pair in pairs if sentence_key(pair.target) not in near],
         [pair for pair in pairs if sentence_key(pair.target) in asked],
     )
@@ -196,15 +199,15 @@ class Guided:
 class Judge:
     """The large pool, and for each held-out query the documents that compete."""
 
-    def __init__(self, run: distil.Distillation) -> None:
+    def __init__(self, run: Distillation) -> None:
         settings = CollectionConfig.model_validate(recipe.pool_of("tico-19-large"))
         pool = load_collections(settings, 0)[0]
         texts = [document.text for document in pool.documents]
         place = {sentence_key(text): row for row, text in enumerate(texts)}
         self.queries = [(code, item) for code, items in run.held_out.examples.items() for item in items]
-        self.lists = [[place[sentence_key(run.english[item.target])]] for _, item in self.queries]
+        self.lists = [[place[sentence_key(run.bitext.english[item.target])]] for _, item in self.queries]
         self.documents = token_vectors(
-            run.teacher, texts, "passage", precision=run.precision, cache=cache_home() / "vectors"
+            run.teacher, texts, "passage", precision=run.runtime.precision, cache=cache_home() / "vectors"
         )
 
     def encode(self, student: Encoder) -> TokenStore:
@@ -255,49 +258,51 @@ def main() -> None:
     given = parser.parse_args().variants or list(VARIANTS)
     if unknown := {part.split("@")[0] for name in given for part in name.split(" & ")} - set(VARIANTS):
         parser.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
-    distil.set_aside = set_aside  # type: ignore[assignment]
+    preparation.set_aside = set_aside
     base = settings(120, 0, VARIANTS["contrast"])
-    run = distil.Distillation(base, RunFolder.create(Path(tempfile.mkdtemp()), base, sys.argv))
+    folder = RunFolder.create(Path(tempfile.mkdtemp()), base, sys.argv)
+    run = prepare_distillation(base, Runtime.start(base.seed, base.training))
+    learnt = {
+        name: weight.detach() for name, weight in run.student.named_parameters() if weight.requires_grad
+    }
     texts = [text for known in run.tokens.values() for text in known.values()]
     keep_frozen_states(run.student, texts, base.training.frozen_layers)
-    origin = {name: weight.clone() for name, weight in run._weights().items()}
+    origin = {name: weight.clone() for name, weight in learnt.items()}
     judge = Judge(run)
 
     def put(weights: dict[str, Tensor]) -> None:
-        for name, live in run._weights().items():
+        for name, live in learnt.items():
             live.copy_(weights[name])
 
     def train(name: str, steps: int, seed: int) -> None:
         run.config = settings(steps, seed, VARIANTS[name])
-        run.training, way = run.config.training, VARIANTS[name].way
+        way = VARIANTS[name].way
         put(origin)
-        run.generator, run.optimiser = (
-            np.random.default_rng(seed),
-            make_optimiser(run.student, run.config.training),
-        )
+        trainer = Trainer(run.config.training, replace(run.runtime, seed=seed), folder)
+        run.optimiser = make_optimiser(run.student, run.config.training)
         problem = TokenTransport(run.config.transport, run._frequencies(), run.student.mass_head)
         summed = build_loss(run.config.loss, problem)
-        run.loss = summed if way == "sum" else Guided(run.config, problem, way)  # type: ignore[assignment]
-        examples = distil.draw_batches(
+        run.weighted_loss = summed if way == "sum" else Guided(run.config, problem, way)  # type: ignore[assignment]
+        examples = draw_batches(
             run.examples, batch_size=run.config.training.batch_size, alpha=1.0, anchor=0.0, seed=seed
         )
         for step in range(1, steps + 1):
-            run._step(step, next(examples))
+            trainer.train_step(run, step, next(examples))
 
     judge.compete(run.student)
     train("contrast", 120, 0)
     judge.compete(run.student)
     put(origin)
     report("zero-shot", judge.measure(run.student), 0.0)
-    trained: dict[str, dict[str, Tensor]] = {}
+    students: dict[str, dict[str, Tensor]] = {}
     for wanted in given:
         parts = wanted.split(" & ")
         begun = time.monotonic()
-        for part in (part for part in parts if part not in trained):
+        for part in (part for part in parts if part not in students):
             name, steps, seed = (*part.split("@"), *("120", "0")[part.count("@") :])
             train(name, int(steps), int(seed))
-            trained[part] = {name: weight.clone() for name, weight in run._weights().items()}
-        put({name: sum(trained[part][name] for part in parts) / len(parts) for name in origin})
+            students[part] = {name: weight.clone() for name, weight in learnt.items()}
+        put({name: sum(students[part][name] for part in parts) / len(parts) for name in origin})
         report(wanted, judge.measure(run.student), time.monotonic() - begun)
 
 

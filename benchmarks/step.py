@@ -20,14 +20,16 @@ from pathlib import Path
 from engine.cli.demo import CATALOGUES, LANGUAGES
 from engine.config import DistilConfig, parse_config, preset_settings
 from engine.results.run_folder import RunFolder
-from engine.training.distillation.distillation import Distillation
+from engine.training.distillation.task import Distillation, prepare_distillation
+from engine.training.runtime import Runtime
+from engine.training.trainer import Trainer
 
 WARM_UP = 2  # steps that compile kernels
 NAMES = {True: "trimmed", False: "whole"}
 
 
-def prepare(trimmed: bool, folder: str) -> Distillation:
-    """Return the demo's distillation before its first step."""
+def prepare(trimmed: bool, folder: str) -> tuple[Distillation, Trainer]:
+    """Return the demo's distillation before its first step, and its trainer."""
     bitext = [{"path": CATALOGUES, "language": code, "part": "train"} for code in LANGUAGES]
     recipe = preset_settings("demo")
     recipe["training"] |= {"trim_vocabulary": trimmed, "frozen_layers": 0}
@@ -35,7 +37,8 @@ def prepare(trimmed: bool, folder: str) -> Distillation:
     if not isinstance(config, DistilConfig):
         raise TypeError("the demo's preset is a distillation")
     run = RunFolder.create(Path(folder), config, ["benchmarks/step.py"], NAMES[trimmed])
-    return Distillation(config, run)
+    runtime = Runtime.start(config.seed, config.training)
+    return prepare_distillation(config, runtime), Trainer(config.training, runtime, run)
 
 
 def main() -> None:
@@ -49,18 +52,18 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         students = {trimmed: prepare(trimmed, folder) for trimmed in (True, False)}
-        batches = students[True]._batches()
+        batches = students[True][0].batches()
         seconds: dict[bool, list[float]] = {True: [], False: []}
         for step in range(1, arguments.steps + WARM_UP + 1):
             batch = next(batches)
-            for trimmed, distillation in students.items():
+            for trimmed, (distillation, trainer) in students.items():
                 started = time.perf_counter()
-                distillation._step(step, batch)
+                trainer.train_step(distillation, step, batch)
                 if step > WARM_UP:
                     seconds[trimmed].append(time.perf_counter() - started)
     for trimmed, found in seconds.items():
-        size = sum(p.numel() for p in students[trimmed].student.parameters())
-        speed = students[trimmed].config.training.batch_size / statistics.median(found)
+        size = sum(p.numel() for p in students[trimmed][0].student.parameters())
+        speed = students[trimmed][0].config.training.batch_size / statistics.median(found)
         command = [sys.executable, __file__, "--alone", NAMES[trimmed]]
         peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(
@@ -73,9 +76,9 @@ def main() -> None:
 def weigh(trimmed: bool) -> None:
     """Print the most memory, in GiB, that preparing and a few steps of one student take."""
     with tempfile.TemporaryDirectory() as folder:
-        distillation = prepare(trimmed, folder)
-        for step, batch in zip(range(1, 6), distillation._batches(), strict=False):
-            distillation._step(step, batch)
+        distillation, trainer = prepare(trimmed, folder)
+        for step, batch in zip(range(1, 6), distillation.batches(), strict=False):
+            trainer.train_step(distillation, step, batch)
     # not getrusage, whose maximum a child of a larger process begins with
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))

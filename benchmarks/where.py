@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scipy.stats import spearmanr
+from sharpness import sharpness
 
 from engine.cli.options import refreshed
 from engine.collections.load import load_collections
@@ -68,7 +69,6 @@ def report(arguments: argparse.Namespace) -> None:
     """Print the report."""
     from engine.evaluation.document_frequencies import load_frequencies
     from engine.inspect.plan import target_role, transport_settings
-    from engine.training.sharpness import sharpness
 
     results = refreshed(arguments.results)
     baseline, system = (find_run(results, name) for name in (arguments.baseline, arguments.system))

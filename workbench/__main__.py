@@ -9,18 +9,18 @@ from engine.paths import results_path
 
 
 def main() -> None:
-    """Open the app, or say why it cannot be opened."""
+    """Open the app, or report why it cannot be opened."""
     if not sys.stdout.isatty() or not sys.stdin.isatty():
         print(
             "optical-workbench: the app needs a terminal; `optical-workbench --help` lists commands",
             file=sys.stderr,
         )
         sys.exit(2)
-    gc.disable()  # until the first paint: nothing that is imported can be freed
+    gc.disable()  # until the first paint, because imported modules are never freed
     from workbench.app import Workbench
-    from workbench.shell.hangup import end_with
+    from workbench.shell.hangup import end_with_terminal
 
-    end_with(sys.stdin.fileno())
+    end_with_terminal(sys.stdin.fileno())
     Workbench(results_path()).run()
 
 

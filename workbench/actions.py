@@ -1,4 +1,4 @@
-"""Every action, once: its method, keys and words. Bindings, footer, key map and palette come from here."""
+"""All actions: their methods, keys and texts, for bindings, footer, key map and command palette."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ from textual.binding import Binding, BindingType
 class Action:
     """One action of a scope: ``action_<name>`` of the class that owns the scope.
 
-    `keys` are separated by commas; `label` goes into the footer when `footer` is set, `help` into the key map
-    and the command palette.
+    Attributes
+    ----------
+    name : str
+        The name of the method without ``action_``, with arguments if there are any.
+    keys : str
+        Keys, separated by commas.
+    label : str
+        The text in the footer.
+    help : str
+        The text in the key map and the command palette.
+    footer : bool
+        Whether the footer shows the action.
     """
 
     name: str
@@ -53,23 +63,23 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
             "jump",
             "ctrl+o,f10",
             "Jump",
-            "Show a letter on each part of the screen; typing it goes there",
+            "Show a letter on each part of the screen; type it to go there",
             True,
         ),
         Action("command_palette", "ctrl+p", "Palette", "Find an action by its name"),
         Action("next_theme", "f9", "Theme", "Switch between dark, light and high contrast"),
-        Action("quit", "ctrl+q", "Quit", "Leave; runs go on", True),
+        Action("quit", "ctrl+q", "Quit", "Quit; runs continue", True),
     ),
     "runs": (
         Action("filter", "slash", "Filter", "Filter the runs", True),
         Action("mark", "space", "Mark", "Mark the run, to overlay and compare", True),
         Action("unmark", "u", "Unmark", "Unmark all runs"),
         Action("diff", "d", "Diff", "Show the settings in which the marked runs differ", True),
-        Action("results", "enter", "Results", "Show the results of the marked runs or of this one"),
+        Action("results", "enter", "Results", "Show the results of the marked runs, or of this run"),
         Action("plans", "P", "Plans", "Show the stored transport plans of this run"),
         Action("pane", "v", "Pane", "Switch between curves, settings and log", True),
         Action("stop", "s", "Stop", "Stop this run; it saves a checkpoint first"),
-        Action("resume", "r", "Resume", "Carry on this run, which was stopped, failed or crashed"),
+        Action("resume", "r", "Resume", "Resume this run, which was stopped, failed or crashed"),
         Action("tag", "t", "Tags", "Change this run's tags"),
         Action("note", "n", "Note", "Change this run's note"),
         Action("rename", "N", "Rename", "Rename this run"),
@@ -85,32 +95,32 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("preset", "p", "Preset", "Start from a preset or an earlier run", True),
         Action("add", "a", "Add", "Add a bitext source or a collection, copied from the last", True),
         Action("remove", "delete,X", "Remove", "Remove the bitext source or collection under the cursor"),
-        Action("restore", "backspace", "Default", "Put the setting back to its default"),
-        Action("next_value", "space,right", "Next", "Take the next value of a choice"),
-        Action("previous_value", "left", "Previous", "Take the previous value of a choice"),
+        Action("restore", "backspace", "Default", "Restore the default of the setting"),
+        Action("next_value", "space,right", "Next", "Select the next value of a choice"),
+        Action("previous_value", "left", "Previous", "Select the previous value of a choice"),
         Action("changed", "v", "Changed", "Show all settings or only those that differ from the default"),
         Action("copy", "y", "Copy", "Copy the command line"),
-        Action("start", "ctrl+s", "Start", "Start the run; it goes on when the app is closed", True),
+        Action("start", "ctrl+s", "Start", "Start the run; it continues when the app is closed", True),
     ),
     "results": (
         Action("choose_runs", "r", "Runs", "Choose the runs to show", True),
-        Action("choose_setting", "c", "Collection", "ChoiceDialog collection, protocol and direction", True),
+        Action("choose_setting", "c", "Collection", "Choose collection, protocol and direction", True),
         Action("choose_measure", "m", "Measure", "Choose the measure", True),
-        Action("baseline", "b", "Baseline", "Take the next run as the baseline", True),
-        Action("group", "g", "Group", "Group by script, family, resource level, or not", True),
+        Action("baseline", "b", "Baseline", "Use the next run as the baseline", True),
+        Action("group", "g", "Group", "Group by script, family or resource level, or do not group", True),
         Action("sort", "s", "Sort", "Sort by the next column"),
         Action("reverse", "S", "Reverse", "Reverse the order"),
         Action("open", "enter", "Queries", "Show the queries of this language"),
-        Action("study", "y", "Study", "Show what the newest study found, else the reference study"),
+        Action("study", "y", "Study", "Show the newest study, or the reference study if there is none"),
     ),
     "queries": (
-        Action("only", "o", "Only", "Show all queries, the improved, or the worse", True),
+        Action("only", "o", "Only", "Show all queries, or only improved or worse ones", True),
         Action("leave", "escape", "Back", "Go back", True),
     ),
     "study": (
         Action("next_sheet", "v", "Table", "Show arms, languages, differences or interactions", True),
         Action("next_collection", "c", "Collection", "Show the next collection", True),
-        Action("words", "w", "Words", "Show what the figures allow to say, or the figures", True),
+        Action("words", "w", "Words", "Show the conclusions, or the figures", True),
         Action("leave", "escape", "Back", "Go back", True),
     ),
     "plan": (
@@ -139,7 +149,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("log_scale", "l", "Log", "Switch between a linear and a logarithmic scale", True),
         Action("threshold", "x", "Threshold", "Hide cells below 1, 5 or 10 % of the largest, or none"),
         Action("layer", "m", "Mass/cost", "Show mass, cost or their product", True),
-        Action("marks", "full_stop", "Marks", "Mark the largest mass of each row, or do not"),
+        Action("marks", "full_stop", "Marks", "Show or hide the mark on each row's largest mass"),
         Action("ramp", "p", "Palette", "Change the colours"),
         Action("next_cell", "n", "Next", "Go to the cell with the next smaller value"),
         Action("previous_cell", "N", "Previous", "Go to the cell with the next larger value"),
@@ -175,7 +185,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
 def bindings(scope: str) -> list[BindingType]:
     """Return the bindings of `scope`, in the order of the table.
 
-    Function keys of the whole app work in the SQL editor too, which has uses of its own for some.
+    Function keys of the app have priority, so they work in the SQL editor, which binds some of them itself.
     """
     return [
         Binding(
@@ -215,11 +225,11 @@ KEY_NAMES = {
 
 
 def key_text(keys: str) -> str:
-    """Return keys as people read them: ``? F12``."""
-    shown = []
+    """Return keys as they are shown to users, such as ``? F12``."""
+    texts = []
     for key in keys.split(","):
         if key.startswith("ctrl+"):
-            shown.append("Ctrl+" + key[5:].upper())
+            texts.append("Ctrl+" + key[5:].upper())
         else:
-            shown.append(KEY_NAMES.get(key) or (key.upper() if key[1:].isdigit() else key))
-    return " ".join(shown)
+            texts.append(KEY_NAMES.get(key) or (key.upper() if key[1:].isdigit() else key))
+    return " ".join(texts)

@@ -1,4 +1,4 @@
-"""The app: its modes, its look, and the one worker that watches the runs."""
+"""The app: its modes, its themes, and the worker that reads the runs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from workbench.context import Context
 from workbench.data.runs import RunStore, Snapshot
 from workbench.data.warm_process import WarmProcess
 from workbench.runs.screen import RunsScreen
-from workbench.shell.screen import BaseScreen
-from workbench.shell.stylesheet import Sheet
+from workbench.shell.screen import BaseScreen, report_worker_error
+from workbench.shell.stylesheet import CachedStylesheet
 from workbench.themes import THEMES
 
 POLL_SECONDS = 2.0
@@ -71,19 +71,19 @@ _SCREENS: dict[str, Callable[[Context], BaseScreen]] = {
     "ask": _ask,
     "sql": _sql,
 }
-"""What makes the screen of each mode. Only the first screen is imported before it is needed."""
+"""The function that makes the screen of each mode. All but the first import their screen when called."""
 
 
 class Workbench(App[None]):
     """Runs, launch, results, plans, queries and SQL over one results database."""
 
     TITLE = "Optical Workbench"
-    CSS_PATH = "workbench.tcss"
+    CSS_PATH = "shell/shell.tcss"
     DEFAULT_MODE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = bindings("app")
 
     class Polled(Message):
-        """The runs were looked at."""
+        """The runs were read; `done` is False if the database is still being read."""
 
         def __init__(self, snapshot: Snapshot, done: bool = True) -> None:
             super().__init__()
@@ -107,25 +107,25 @@ class Workbench(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
-        self.stylesheet = Sheet(variables=self.get_css_variables())
+        self.stylesheet = CachedStylesheet(variables=self.get_css_variables())
 
     def on_mount(self) -> None:
-        """Begin to watch once the first screen is painted."""
-        self.call_after_refresh(self._begin)
+        """Start to read the runs once the first screen is painted."""
+        self.call_after_refresh(self._start_polling)
         self.set_interval(POLL_SECONDS, self.poll)
 
-    def _begin(self) -> None:
-        if not gc.isenabled():  # since the process started
+    def _start_polling(self) -> None:
+        if not gc.isenabled():  # it was disabled when the process started
             gc.freeze()
             gc.enable()
         self.poll()
 
     def on_unmount(self) -> None:
-        """Leave no process behind."""
+        """End the warm process."""
         self.context.warm.close()
 
     def poll(self) -> None:
-        """TableDialog at the runs, unless that is under way."""
+        """Read the runs in a thread, unless they are being read already."""
         if not self._polling:
             self._polling = True
             self._poll()
@@ -135,15 +135,14 @@ class Workbench(App[None]):
         try:
             snapshot = self.context.store.poll(lambda first: self.post_message(self.Polled(first, False)))
         except (OpticalError, OSError) as error:
-            snapshot = Snapshot(self.context.runs, [str(error)])  # the runs that are shown stay
+            snapshot = Snapshot(self.context.runs, [str(error)])  # the screens keep the runs that they show
         self.post_message(self.Polled(snapshot))
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Go on polling after a mistake of ours, and say what it was."""
+        """Report the error that ended a worker, and continue to poll."""
         if event.state == WorkerState.ERROR:
             self._polling = False
-            error = event.worker.error
-            self.notify(f"{type(error).__name__}: {error}", severity="error", markup=False)
+        report_worker_error(self, event)
 
     @on(Polled)
     def _polled(self, message: Polled) -> None:
@@ -151,42 +150,42 @@ class Workbench(App[None]):
         self.context.publish(message.snapshot)
 
     def open_mode(self, mode: str) -> None:
-        """Switch to the screen of `mode`, and have it show the runs that were chosen for it."""
+        """Switch to the screen of `mode`, and publish the snapshot so that it shows the chosen runs."""
         self.switch_mode(mode)
         self.call_after_refresh(self.context.publish)
 
     def action_go(self, mode: str) -> None:
-        """Switch to the screen of `mode`; it is as it was left."""
+        """Switch to the screen of `mode`; it keeps its state."""
         if not self.screen.is_modal:
             self.switch_mode(mode)
 
     def action_key_map(self) -> None:
-        """Show all keys."""
+        """Show the keys of all screens."""
         from workbench.shell.help import KeyMap
 
         self.push_screen(KeyMap())
 
     def action_help_here(self) -> None:
         """Explain the focused widget."""
-        from workbench.shell.help import HelpHere
+        from workbench.shell.help import FocusHelp
 
-        self.push_screen(HelpHere(self.focused or self.screen, self.screen))
+        self.push_screen(FocusHelp(self.focused or self.screen, self.screen))
 
     def action_jump(self) -> None:
-        """Show a letter on each part of the screen, and go to the one whose letter is typed."""
-        from workbench.shell.jump import Jump
+        """Show a letter on each part of the screen; the part whose letter is typed gets the focus."""
+        from workbench.shell.jump import JumpScreen
 
         if not self.screen.is_modal:
-            self.push_screen(Jump(self.screen))
+            self.push_screen(JumpScreen(self.screen))
 
     def action_next_theme(self) -> None:
-        """Take the next theme."""
+        """Switch to the next theme."""
         names = [theme.name for theme in THEMES]
         place = names.index(self.theme) if self.theme in names else -1
         self.theme = names[(place + 1) % len(names)]
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Offer the actions that make sense where the user is."""
+        """Yield the actions of the app and of the screen for the command palette."""
         for scope, target in (("app", self), (getattr(screen, "scope", ""), screen)):
             for action in ACTIONS.get(scope, ()):
                 if action.name != "command_palette":

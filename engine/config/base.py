@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -13,6 +15,18 @@ class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values are validated on assignment."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def fields_for(cls, values: Mapping[str, Any] | None = None) -> dict[str, FieldInfo]:
+        """Return the settings by name, for a form.
+
+        Parameters
+        ----------
+        values : mapping, optional
+            Values of some settings, since these may decide which others there are. Without it, all settings
+            that there can be.
+        """
+        return dict(cls.model_fields)
 
 
 class RunHeader(Settings):

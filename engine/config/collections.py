@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, core_schema
 
 from engine.config.base import Settings
@@ -61,6 +63,15 @@ class CollectionConfig(Settings):
     does, and of nearest neighbours, as MTEB does (searches once more)."""
     limit: int | None = Field(None, ge=1)
     """Use only the first queries of each language (a quick look; recorded with the scores)."""
+
+    @classmethod
+    def fields_for(cls, values: Mapping[str, Any] | None = None) -> dict[str, FieldInfo]:
+        """Return the settings by name, with the own settings of the collection that `values` names."""
+        fields = super().fields_for(values)
+        for reader in COLLECTIONS.values():
+            if reader.settings is not None and (values is None or values.get("name") == reader.name):
+                fields |= reader.settings.model_fields
+        return fields
 
     @property
     def reader(self) -> CollectionReader:

@@ -1,10 +1,8 @@
-"""A run that ranks a finished run's best documents anew."""
+"""A run that re-ranks the best documents of a finished run with a cross-encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
 
 from engine.collections.base import Collection
 from engine.config import CollectionConfig
@@ -25,15 +23,18 @@ from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.scorings.rankings import CROSS_ENCODER
 from engine.runs.fuse import as_found
-from engine.training.cross_encoder.training import CrossTraining
+from engine.runs.steps import train_and_save
+from engine.training.cross_encoder.task import prepare_cross_encoder
 from engine.training.precision import autocast_dtype
+from engine.training.runtime import Runtime
+from engine.training.trainer import Trainer
 
 #: The folder of the trained model among the run's checkpoints.
 CHECKPOINT = "cross-encoder"
 
 
 def cross_encoder_run(config: CrossEncoderConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
-    """Train on bitext if there is any, then rank the first stage's best documents anew and score the result.
+    """Train on the bitext if there is any, then re-rank the first stage's best documents and score them.
 
     Only the ranks that the first stage stored are known, so documents below them count as not found.
 
@@ -45,11 +46,17 @@ def cross_encoder_run(config: CrossEncoderConfig, run: RunFolder, reporter: Repo
     first = stored_rankings(finished_beside(run, config.first_stage.run), config.first_stage.scoring)
     known = searched_by(first.run)
     _check(config.first_stage.depth, first, known)
-    told = {"run": first.run.id, "name": first.run.record["name"], "scoring": first.scoring}
-    run.update(summary={"first_stage": told})
+    first_stage = {"run": first.run.id, "name": first.run.record["name"], "scoring": first.scoring}
+    run.update(summary={"first_stage": first_stage})
     collections = list({id(entry): entry for _, entry in known.values()}.values())
-    cross = _trained(config, collections, run, reporter)
-    return _rank_anew(config, first, known, cross, run, reporter)
+    if config.bitext:
+        runtime = Runtime.start(config.seed, config.training)
+        cross = _trained(config, collections, runtime, run, reporter)
+    else:
+        runtime = Runtime.start(config.seed)
+        cross = CrossEncoder.load(config.checkpoint, config.max_length).to(runtime.device)
+        run.update(device=str(runtime.device))
+    return _rerank(config, first, known, cross, run, reporter)
 
 
 def _check(depth: int, first: StoredRankings, known: dict[Pool, tuple[Collection, CollectionConfig]]) -> None:
@@ -68,26 +75,25 @@ def _check(depth: int, first: StoredRankings, known: dict[Pool, tuple[Collection
 
 
 def _trained(
-    config: CrossEncoderConfig, collections: Sequence[CollectionConfig], run: RunFolder, reporter: Reporter
+    config: CrossEncoderConfig,
+    collections: Sequence[CollectionConfig],
+    runtime: Runtime,
+    run: RunFolder,
+    reporter: Reporter,
 ) -> CrossEncoder:
-    """Return the cross-encoder, trained and saved where there is bitext; stopped, save what there is."""
-    if not config.bitext:
-        cross = CrossEncoder.load(config.checkpoint, config.max_length)
-        cross.to("cuda" if torch.cuda.is_available() else "cpu")
-        run.update(device=str(cross.device))
-        return cross
-    training = CrossTraining(config, collections, run, reporter)
-    run.update(device=str(training.device))
-    try:
-        cross = training.train()
-    except KeyboardInterrupt:
-        training.finish().save(run.checkpoints / CHECKPOINT)
-        raise
-    cross.save(run.checkpoints / CHECKPOINT)
-    return cross
+    """Train the cross-encoder on the bitext and save it."""
+    task = prepare_cross_encoder(config, collections, runtime, reporter)
+    task.bitext.record(run)
+    run.update(device=str(runtime.device))
+    trainer = Trainer(config.training, runtime, run, reporter)
+    train_and_save(trainer, task, lambda: task.finish().save(run.checkpoints / CHECKPOINT))
+    measured = task.queries and trainer.progress.step >= config.training.evaluate_every
+    if measured and not trainer.progress.best_step:
+        reporter.say("no step ranked held-out pairs better than before training; see the curves")
+    return task.cross
 
 
-def _rank_anew(
+def _rerank(
     config: CrossEncoderConfig,
     first: StoredRankings,
     known: dict[Pool, tuple[Collection, CollectionConfig]],

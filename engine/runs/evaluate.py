@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from engine.collections.base import language_code
 from engine.collections.load import load_collections
 from engine.config import EvaluateConfig
@@ -19,7 +17,7 @@ from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.data.bitext import read_sources
 from engine.training.distillation.encoders import check_projection, needs_fitting, some
-from engine.training.precision import autocast_dtype
+from engine.training.runtime import Runtime
 
 
 def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
@@ -30,10 +28,8 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     OpticalError, KeyboardInterrupt
         As `engine.runs.execute.execute`.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision = autocast_dtype("auto", device)
-    run.update(device=str(device))
-    torch.manual_seed(config.seed)  # a linear projection that was never saved is drawn
+    runtime = Runtime.start(config.seed)  # a linear projection that was never saved is drawn at random
+    run.update(device=str(runtime.device))
     check_projection(config.encoder, "encoder")
     queries = Encoder.load(config.encoder)
     documents = queries
@@ -44,7 +40,7 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
         texts = _unlabelled(config)
         for encoder in encoders:
             if needs_fitting(encoder.config):
-                fit(encoder, some(texts), "passage", precision=precision)
+                fit(encoder, some(texts), "passage", precision=runtime.precision)
     isolation = None
     if config.language_components:
         components = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)
@@ -54,9 +50,9 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     return evaluate(
         config.collections,
         config.evaluation,
-        queries=queries.to(device),
-        documents=documents.to(device),
-        precision=precision,
+        queries=queries.to(runtime.device),
+        documents=documents.to(runtime.device),
+        precision=runtime.precision,
         run=run,
         seed=config.seed,
         reporter=reporter,

@@ -1,4 +1,4 @@
-"""A run that pre-trains an encoder, and evaluates it where collections are named."""
+"""A run that pre-trains an encoder, and evaluates it if it has collections."""
 
 from __future__ import annotations
 
@@ -6,45 +6,38 @@ from engine.config.pretraining import PRETRAINED, PretrainConfig, pretrained_enc
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.encoders.saving import save_fitted
-from engine.evaluation.runner import evaluate
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
+from engine.runs.steps import evaluate_run_encoders, train_and_save
 from engine.training.distillation.encoders import some
-from engine.training.pretraining.loop import Pretraining
 from engine.training.pretraining.model import save_model
+from engine.training.pretraining.task import prepare_pretraining
+from engine.training.runtime import Runtime
+from engine.training.trainer import Trainer
 
 
 def pretrain_run(config: PretrainConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
-    """Pre-train, save the encoder, and evaluate it; stopped, save what there is.
-
-    The encoder is searched as it came out, without prefixes, centred on its own text.
+    """Pre-train, save the encoder, and evaluate it without prefixes, centred on its own text.
 
     Raises
     ------
     OpticalError, KeyboardInterrupt
         As `engine.runs.execute.execute`.
     """
-    pretraining = Pretraining(config, run, reporter)
-    run.update(device=str(pretraining.device))
-    try:
-        pretraining.train()
-    finally:
-        run.write_table("pretraining", pretraining.rows())
-        save_model(pretraining.model, pretraining.tokenizer, run.checkpoints / PRETRAINED)
+    runtime = Runtime.start(config.seed, config.pretraining)
+    task = prepare_pretraining(config, runtime, reporter)
+    run.update(device=str(runtime.device))
+
+    def save() -> None:
+        run.write_table("pretraining", task.rows())
+        save_model(task.model, task.tokenizer, run.checkpoints / PRETRAINED)
+
+    train_and_save(Trainer(config.pretraining, runtime, run, reporter), task, save)
     encoder = Encoder.load(pretrained_encoder(config, run.checkpoints))
-    sentences = [text for found in pretraining.texts.values() for text in some(found.training)]
-    fit(encoder, some(sentences), "passage", precision=pretraining.precision)
-    for name in ("student", "teacher"):  # both encoders of a run that is searched as it is
+    sentences = [text for found in task.texts.values() for text in some(found.training)]
+    fit(encoder, some(sentences), "passage", precision=runtime.precision)
+    for name in ("student", "teacher"):  # it encodes queries and documents
         save_fitted(encoder, run.checkpoints / name)
-    encoder.to(pretraining.device)
-    return evaluate(
-        config.collections,
-        config.evaluation,
-        queries=encoder,
-        documents=encoder,
-        precision=pretraining.precision,
-        run=run,
-        seed=config.seed,
-        reporter=reporter,
-    )
+    encoder.to(runtime.device)
+    return evaluate_run_encoders(config, encoder, encoder, runtime, run, reporter)

@@ -4,39 +4,31 @@ from __future__ import annotations
 
 from engine.config.teacher import TeacherConfig
 from engine.encoders.saving import save_encoder, save_fitted
-from engine.evaluation.runner import evaluate
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
-from engine.training.teaching.loop import Teaching
+from engine.runs.steps import evaluate_run_encoders, train_and_save
+from engine.training.runtime import Runtime
+from engine.training.teaching.task import prepare_teaching
+from engine.training.trainer import Trainer
 
 
 def teacher_run(config: TeacherConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
-    """Train, save the teacher as ``checkpoints/teacher``, and evaluate; stopped, save what there is.
+    """Train, save the teacher as ``checkpoints/teacher``, and evaluate.
 
     Raises
     ------
     OpticalError, KeyboardInterrupt
         As `engine.runs.execute.execute`.
     """
-    teaching = Teaching(config, run, reporter)
-    run.update(device=str(teaching.device))
-    interrupted = None
-    try:
-        encoder = teaching.train()
-    except KeyboardInterrupt as error:
-        interrupted, encoder = error, teaching.finish()
-    save_encoder(encoder, run.checkpoints / "teacher")
-    save_fitted(encoder, run.checkpoints / "student")  # it asks as well
-    if interrupted is not None:
-        raise interrupted
-    return evaluate(
-        config.collections,
-        config.evaluation,
-        queries=encoder,
-        documents=encoder,
-        precision=teaching.precision,
-        run=run,
-        seed=config.seed,
-        reporter=reporter,
-    )
+    runtime = Runtime.start(config.seed, config.training)
+    task = prepare_teaching(config, runtime, reporter)
+    run.write_table("bitext", task.data.rows)
+    run.update(device=str(runtime.device))
+
+    def save() -> None:
+        save_encoder(task.finish(), run.checkpoints / "teacher")
+        save_fitted(task.encoder, run.checkpoints / "student")  # it encodes the queries as well
+
+    train_and_save(Trainer(config.training, runtime, run, reporter), task, save)
+    return evaluate_run_encoders(config, task.encoder, task.encoder, runtime, run, reporter)

@@ -1,43 +1,44 @@
-"""Which of the student's weights learn, and AdamW over them."""
+"""Which weights are trained, and AdamW over them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.config.optimisation import LoopConfig
+from engine.config.optimisation import LoopConfig, OptimiserConfig
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 
-#: The mass head's learning rate, in those of the encoder: AdamW moves a weight by about its rate a step, and
-#: the head, which begins at zero, has far to go in a few hundred steps.
+#: Learning rate of the mass head, as a multiple of the encoder's. AdamW moves a weight by about its learning
+#: rate a step, and the head, which begins at zero, has to move far in a few hundred steps.
 HEAD_RATE = 100.0
-#: The learning rate of a projection that begins at random, in those of the encoder.
+#: Learning rate of a projection that begins at random, as a multiple of the encoder's.
 PROJECTION_RATE = 10.0
 
 
 def freeze(student: Encoder, training: LoopConfig) -> None:
-    """Keep the weights that `training` freezes, and the fitted mean, from learning.
+    """Freeze the weights that `training` names, and the fitted mean.
 
     Raises
     ------
     InputError
-        If the student has fewer layers than are to be frozen.
+        If the student has fewer layers.
     """
     freeze_model(student.model, training)
     student.mean.requires_grad_(False)
 
 
 def freeze_model(model: Any, training: LoopConfig) -> None:
-    """Keep the layers and embeddings of a transformers model that `training` freezes from learning.
+    """Freeze the layers and embeddings of a transformers model that `training` names.
 
     Raises
     ------
     InputError
-        If it has fewer layers than are to be frozen.
+        If it has fewer layers.
     """
     layers = getattr(getattr(model, "encoder", None), "layer", [])
     if training.frozen_layers > len(layers):
@@ -47,14 +48,14 @@ def freeze_model(model: Any, training: LoopConfig) -> None:
     for layer in layers[: training.frozen_layers]:
         layer.requires_grad_(False)
     if training.frozen_embeddings or training.frozen_layers:
-        # the whole block, positions and norm too: else backward runs through every frozen layer
+        # positions and norm too: otherwise the backward pass runs through every frozen layer
         getattr(model, "embeddings", model.get_input_embeddings()).requires_grad_(False)
 
 
 def make_optimiser(student: Encoder, training: LoopConfig) -> torch.optim.AdamW:
-    """Return AdamW over the student's weights that learn; matrices decay, biases and norms do not.
+    """Return AdamW over the student's weights that are trained.
 
-    What begins at random beside a trained encoder has a higher rate.
+    Parts that begin at random in a trained encoder have a higher learning rate.
     """
     fresh: dict[int, float] = {}
     if student.mass_head is not None:
@@ -64,8 +65,25 @@ def make_optimiser(student: Encoder, training: LoopConfig) -> torch.optim.AdamW:
     return adamw(student, training, fresh)
 
 
-def adamw(model: torch.nn.Module, training: LoopConfig, fresh: Mapping[int, float]) -> torch.optim.AdamW:
-    """Return AdamW over the weights of `model` that learn, those of ids in `fresh` at a rate of their own."""
+def adamw(
+    model: torch.nn.Module,
+    settings: OptimiserConfig,
+    fresh: Mapping[int, float] = MappingProxyType({}),
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> torch.optim.AdamW:
+    """Return AdamW over the weights of `model` that are trained. Matrices decay; biases and norms do not.
+
+    Parameters
+    ----------
+    model : Module
+        Its weights that require a gradient are trained.
+    settings : OptimiserConfig
+        Learning rate and weight decay.
+    fresh : mapping of int to float
+        The learning rate, as a multiple of the usual one, of parameters that begin at random, by their `id`.
+    betas : (float, float)
+        Decay rates of the moments.
+    """
     decayed: list[Tensor] = []
     plain: list[Tensor] = []
     apart: list[dict[str, Any]] = []
@@ -77,11 +95,11 @@ def adamw(model: torch.nn.Module, training: LoopConfig, fresh: Mapping[int, floa
         else:
             (decayed if parameter.ndim > 1 else plain).append(parameter)
     groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": training.weight_decay, "rate": 1.0},
+        {"params": decayed, "weight_decay": settings.weight_decay, "rate": 1.0},
         {"params": plain, "weight_decay": 0.0, "rate": 1.0},
         *apart,
     ]
-    return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -1,8 +1,8 @@
-"""A distillation's saved state: all that its next step depends on and that its configuration does not give.
+"""The saved state of a training: everything that its next step depends on besides its configuration.
 
-One safetensors file holds the trainable weights, AdamW's moments, the best weights so far and the states of
-torch's random generators; its header holds the counters as JSON. It is replaced atomically, so whoever
-resumes finds one whole state or none.
+One safetensors file holds the trained weights, AdamW's moments, the best weights so far and the states of the
+random generators; its header holds the counters as JSON. The file is replaced atomically, so a resumed run
+finds either a whole state or none.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _HEADER = "optical"
 
 @dataclass
 class Progress:
-    """How far a distillation has come.
+    """How far a training is.
 
     Attributes
     ----------
     step : int
-        Steps done.
+        Number of steps done.
     first, best_value : float
-        Held-out retrieval before the first step, and at its best so far.
+        The deciding figure before the first step, and its best value so far; NaN if there is none.
     best_step : int
         The step of the best weights.
     since : int
-        Held-out retrievals since then.
+        Number of measurements since the best one.
     trained, elapsed : float
-        Seconds in steps alone, and in the whole loop.
+        Seconds in steps, and in the whole loop.
     """
 
     step: int = 0
@@ -58,7 +58,7 @@ class Progress:
 
 @contextmanager
 def dropped_on_divergence(path: Path) -> Iterator[None]:
-    """Remove the state at `path` if training diverges: going on from there, it would diverge again."""
+    """Remove the state at `path` if training diverges, because it would diverge again from there."""
     try:
         yield
     except DivergedError:
@@ -69,56 +69,73 @@ def dropped_on_divergence(path: Path) -> Iterator[None]:
 def save_state(
     path: Path,
     progress: Progress,
-    bitext: Sequence[str],
+    hashes: Sequence[str],
     weights: Mapping[str, Parameter],
     best: Mapping[str, Tensor],
     optimiser: torch.optim.Optimizer,
     generator: np.random.Generator,
 ) -> None:
-    """Write the state to `path`; `bitext` are the hashes of what is learnt from.
+    """Write the state to `path`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    progress : Progress
+        How far the training is.
+    hashes : sequence of str
+        Hashes of the training data.
+    weights : mapping of str to Parameter
+        The trained weights.
+    best : mapping of str to Tensor
+        The best weights so far.
+    optimiser : Optimizer
+        AdamW over the weights.
+    generator : numpy Generator
+        Draws what is random in a step, besides torch's generators.
 
     Raises
     ------
     OpticalError
-        If the disk is full; the state before is kept then.
+        If the disk is full; the previous state is kept.
     """
     tensors = {f"weights/{name}": value.detach().contiguous() for name, value in weights.items()}
-    if progress.best_step != progress.step:  # else they are the weights
+    if progress.best_step != progress.step:  # otherwise they are the weights
         tensors |= {f"best/{name}": value.contiguous() for name, value in best.items()}
     for name, value in weights.items():
         moments = optimiser.state.get(value, {})
         tensors |= {f"optimiser/{part}/{name}": tensor.contiguous() for part, tensor in moments.items()}
     tensors["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
+    if _on_cuda(weights):
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     header = {
         "progress": asdict(progress),
-        "bitext": list(bitext),
+        "bitext": list(hashes),
         "generator": generator.bit_generator.state,
     }
     try:
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as building:
             save_file(tensors, str(building), metadata={_HEADER: json.dumps(header)})
-    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk by its own error
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk with its own error
         reason = getattr(error, "strerror", None) or error
         raise OpticalError(f"{path}: the state could not be saved: {reason}") from error
 
 
 def load_state(
     path: Path,
-    bitext: Sequence[str],
+    hashes: Sequence[str],
     weights: Mapping[str, Parameter],
     best: Mapping[str, Tensor],
     optimiser: torch.optim.Optimizer,
     generator: np.random.Generator,
 ) -> Progress:
-    """Put a saved state back into what `save_state` took it from, and return how far it had come.
+    """Load a saved state into the objects that `save_state` took it from, and return the progress.
 
     Raises
     ------
     InputError
-        If the file is damaged, or belongs to other bitext or another encoder.
+        If the file is damaged, or belongs to other data or another encoder.
     """
     try:
         with safe_open(str(path), "pt") as file:
@@ -130,8 +147,8 @@ def load_state(
         raise InputError(
             "the saved state is damaged; delete it to start the run over, or start a new run", path=path
         ) from error
-    if known != list(bitext):
-        raise InputError("the bitext has changed since the run began; start a new run", path=path)
+    if known != list(hashes):
+        raise InputError("the training data has changed since the run began; start a new run", path=path)
     if any(
         tensors.get(f"weights/{name}", torch.empty(0)).shape != value.shape for name, value in weights.items()
     ):
@@ -147,7 +164,11 @@ def load_state(
         if moments:
             optimiser.state[value] = moments
     torch.set_rng_state(tensors["random/cpu"])
-    if "random/cuda" in tensors and torch.cuda.is_available():
+    if "random/cuda" in tensors and _on_cuda(weights):
         torch.cuda.set_rng_state(tensors["random/cuda"])
     generator.bit_generator.state = header["generator"]
     return progress
+
+
+def _on_cuda(weights: Mapping[str, Parameter]) -> bool:
+    return any(value.is_cuda for value in weights.values())

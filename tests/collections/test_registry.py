@@ -174,3 +174,17 @@ def test_every_built_in_collection_declares_what_is_needed(name: str) -> None:
         files = {file.language for file in reader.published.published_files} - {""}
         counted = {code for by in reader.published.published_counts.values() for code in by} - {"all"}
         assert not files or counted <= files or reader.published.shared
+
+
+def test_the_form_shows_its_setting(home: Path, tmp_path: Path) -> None:
+    from workbench.launch.form import Form
+
+    form = Form.from_config({"kind": "lexical", "collections": [{"name": "numbers", "step": 2}]})
+    assert not form.errors
+    (row,) = [row for row in form.rows() if row.name == "step"]
+    assert (row.value, row.default, row.meaning) == (2, 1, "Use every n-th line.")
+    assert form.check_text(row.path, "0") == "input should be greater than or equal to 1"
+    form.save(tmp_path / "c.toml")
+    assert load_config(tmp_path / "c.toml").model_dump()["collections"][0]["step"] == 2
+    form.set_value(("collections", 0, "name"), "lareqa")
+    assert not form.errors and "step" not in {row.name for row in form.rows()}

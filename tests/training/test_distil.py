@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from torch import Tensor
 from engine.encoders.encoder import Encoder
 from engine.errors import DivergedError, InputError
 from engine.results.run_folder import tail
-from engine.training.distillation.distillation import Distillation
+from tests.training.conftest import Prepare, Prepared
 
-Prepare = Callable[..., Distillation]
 QUICK = {"steps": 4, "evaluate_every": 2}
 
 
-def curve(distillation: Distillation, metric: str = "held_out_rr") -> dict[int, float]:
+def curve(distillation: Prepared, metric: str = "held_out_rr") -> dict[int, float]:
     records = tail(distillation.run.metrics_path).records
     return {record.step: record.metrics[metric] for record in records if metric in record.metrics}
 
@@ -196,7 +194,7 @@ def test_a_lost_line_is_repaired_unless_trusted(
 ) -> None:
     bitext = english_bitext(tiny, tmp_path, lost_line=30)
     distillation = prepare(bitext=bitext, training={"alignment": alignment})
-    pairs = [*distillation.pairs.training, *distillation.pairs.held_out]
+    pairs = [*distillation.bitext.training, *distillation.bitext.held_out]
     wrong = sum(pair.source != pair.target for pair in pairs)
     moved = distillation.run.record["summary"].get("realigned_sw", 0)
     assert (wrong, moved) == (0, 89) if alignment == "repair" else (wrong, moved) == (89, 0)
@@ -204,8 +202,8 @@ def test_a_lost_line_is_repaired_unless_trusted(
 
 def test_languages_share_their_held_out_sentences(prepare: Prepare) -> None:
     distillation = prepare("sw", "mr")
-    training = {pair.target for pair in distillation.pairs.training}
-    held = {pair.target for pair in distillation.pairs.held_out}
+    training = {pair.target for pair in distillation.bitext.training}
+    held = {pair.target for pair in distillation.bitext.held_out}
     assert len(held) == 20 and not training & held
     for examples, count in ((distillation.examples, 100), (distillation.held_out.examples, 20)):
         assert {language: len(found) for language, found in examples.items()} == {"sw": count, "mr": count}
@@ -220,8 +218,8 @@ def test_english_anchors_are_the_training_sentences(prepare: Prepare) -> None:
     distillation = prepare("sw", training={"anchor": 0.3})
     anchors = distillation.examples["en"]
     assert len(anchors) == 100
-    assert all(distillation.english[example.target] == example.text for example in anchors)
-    assert {example.text for example in anchors} == {pair.target for pair in distillation.pairs.training}
+    assert all(distillation.bitext.english[example.target] == example.text for example in anchors)
+    assert {example.text for example in anchors} == {pair.target for pair in distillation.bitext.training}
 
 
 def test_held_out_rank_by_hand(prepare: Prepare) -> None:
@@ -231,7 +229,7 @@ def test_held_out_rank_by_hand(prepare: Prepare) -> None:
     teacher, expected = distillation.teacher, []
     with torch.no_grad():
         documents = []
-        for text in distillation.english:
+        for text in distillation.bitext.english:
             encoded = teacher(teacher.tokenize([text], "passage"), "passage")
             documents.append(encoded.tokens[0][encoded.mask[0]])
         for example in distillation.held_out.examples["sw"]:
@@ -254,7 +252,7 @@ def test_sentences_without_a_token_that_counts_are_neither_learnt_nor_negatives(
         loss={"negatives": 200, "negatives_from": "random"},
         training=QUICK,
     )
-    assert sum(text.startswith("...") for text in distillation.english) == 9
+    assert sum(text.startswith("...") for text in distillation.bitext.english) == 9
     examples = [*distillation.examples["sw"], *distillation.held_out.examples["sw"]]
     assert not any(example.text.startswith("?") for example in examples)
     distillation.train()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,8 @@ from engine.encoders.saving import save_encoder
 from engine.errors import InputError
 from engine.results.run_folder import tail
 from engine.runs.execute import execute
-from engine.training.distillation.distillation import Distillation
 from engine.training.optimiser import PROJECTION_RATE
-
-Prepare = Callable[..., Distillation]
+from tests.training.conftest import Prepare, Prepared
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +61,7 @@ def transfer(tiny: Any, foreign: Path, **changes: Any) -> dict[str, Any]:
     return {"student": student, "bitext": [source], **changes}
 
 
-def held_out(distillation: Distillation) -> dict[int, float]:
+def held_out(distillation: Prepared) -> dict[int, float]:
     records = tail(distillation.run.metrics_path).records
     return {r.step: r.metrics["held_out_rr"] for r in records if "held_out_rr" in r.metrics}
 
@@ -106,7 +103,7 @@ def test_a_foreign_student_learns_to_retrieve_and_the_next_distillation_goes_on_
 def test_only_a_projection_that_begins_at_random_learns_faster(
     prepare: Prepare, tiny: Any, foreign: Path, tmp_path: Path
 ) -> None:
-    def rates(distillation: Distillation) -> set[float]:
+    def rates(distillation: Prepared) -> set[float]:
         projection = distillation.student.projection
         assert projection is not None
         return {
@@ -149,10 +146,10 @@ def test_plain_text_is_a_sentence_a_line_and_trains_as_the_english_side_does(
     bitext = [{"path": str(file), "language": "en"}]
     changes = transfer(tiny, foreign, bitext=bitext, training={"steps": 2, "evaluate_every": 2})
     text = prepare(**changes)
-    assert text.pairs.training == [
+    assert text.bitext.training == [
         replace(pair, id=other.id)
         for pair, other in zip(
-            prepare(**transfer(tiny, foreign)).pairs.training, text.pairs.training, strict=True
+            prepare(**transfer(tiny, foreign)).bitext.training, text.bitext.training, strict=True
         )
     ]
 

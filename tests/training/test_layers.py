@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +17,12 @@ from engine.config import TransportConfig, parse_config
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.results.run_folder import tail
-from engine.training.distillation.distillation import Distillation
 from engine.training.distillation.teacher_vectors import encode_targets
 from engine.training.losses import Batch, Layers, Targets, compared_layers
 from engine.training.losses.transport import TransportLoss
 from engine.transport import TokenTransport
+from tests.training.conftest import Prepare
 
-Prepare = Callable[..., Distillation]
 EXACT = TokenTransport(TransportConfig(solver="exact"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,8 @@ from engine.evaluation.document_frequencies import load_frequencies
 from engine.evaluation.finished_run import encoders_of
 from engine.inspect.plan import encode_pair, solve_pair
 from engine.runs.execute import execute
-from engine.training.distillation.distillation import Distillation
+from tests.training.conftest import Prepare
 
-Prepare = Callable[..., Distillation]
 #: Those of one comparison: from the same student, which is the teacher.
 RECIPES = sorted(
     name
@@ -52,14 +50,14 @@ def test_every_preset_trains_two_steps(prepare: Prepare, name: str) -> None:
     distillation = prepare("sw", **changes(name))
     loss = preset_settings(name)["loss"]
     wanted = {key for key, weight in loss.items() if key not in ("negatives", "hardest") and weight}
-    assert len(distillation.loss.parts) == len(wanted)
-    before = {key: value.clone() for key, value in distillation._weights().items()}
+    assert len(distillation.weighted_loss.parts) == len(wanted)
+    before = {key: value.clone() for key, value in distillation.trained_weights().items()}
     for step in (1, 2):
-        figures = distillation._step(step, distillation.examples["sw"][6 * step : 6 * step + 6])
+        figures = distillation.step(step, distillation.examples["sw"][6 * step : 6 * step + 6])
         assert all(math.isfinite(value) for value in figures.values())
         assert figures["gradient_norm"] > 0 and figures["loss"] > 0
-    assert any(not torch.equal(before[key], value) for key, value in distillation._weights().items())
-    assert math.isfinite(distillation._judge(2, 0.0))
+    assert any(not torch.equal(before[key], value) for key, value in distillation.trained_weights().items())
+    assert math.isfinite(distillation.measure()["held_out_rr"])
 
 
 def test_presets_of_a_comparison_differ_in_loss_and_transport_alone() -> None:
@@ -120,7 +118,7 @@ def test_masses_are_learnt_at_a_rate_of_their_own(prepare: Prepare) -> None:
     head = distillation.student.mass_head
     assert head is not None and not head.weight.any()
     assert distillation.transport.head is head
-    distillation._step(1, next(iter(distillation.examples.values()))[:6])
+    distillation.step(1, next(iter(distillation.examples.values()))[:6])
     rates = {group["rate"]: group["lr"] for group in distillation.optimiser.param_groups}
     assert rates[100.0] == pytest.approx(100 * rates[1.0])
     # AdamW's first step moves every weight by its rate
@@ -140,7 +138,7 @@ def test_a_student_of_both_sides_takes_turns_and_encodes_the_documents(prepare: 
     distillation.student.forward = listening  # type: ignore[method-assign]
     examples = distillation.examples["sw"][:6]
     for step in range(1, 5):
-        distillation._step(step, examples)
+        distillation.step(step, examples)
     assert asked == ["passage", "query", "passage", "query"]
     prefixes = {role: known[examples[0].text].ids for role, known in distillation.tokens.items()}
     assert prefixes["query"][1] != prefixes["passage"][1] and prefixes["query"][2:] == prefixes["passage"][2:]
@@ -156,7 +154,7 @@ def test_the_teachers_attention_is_cached_apart(prepare: Prepare) -> None:
     assert torch.equal(first.vectors.attention, again.vectors.attention)
     index = torch.zeros(1, 1, dtype=torch.bool)
     targets = first.vectors.targets([3], index)
-    (tokens,) = first.teacher.tokenize([first.english[3]], "passage")
+    (tokens,) = first.teacher.tokenize([first.bitext.english[3]], "passage")
     with torch.no_grad():
         encoded = first.teacher([tokens], "passage", attention=True)
     assert encoded.attention is not None and targets.attention is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,8 @@ from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
 from engine.encoders.saving import save_encoder
 from engine.errors import InputError
-from engine.training.distillation.distillation import Distillation
 from engine.training.distillation.encoders import FITTED_ON, needs_fitting, some
-
-Prepare = Callable[..., Distillation]
+from tests.training.conftest import Prepare
 
 
 def copy_of(tiny: Any, folder: Path, **config: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,7 @@ from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.data.bitext import read_sources
 from engine.training.data.overlap import Overlap
-from engine.training.distillation.distillation import Distillation
-
-Prepare = Callable[..., Distillation]
+from tests.training.conftest import Prepare
 
 
 class Heard(Reporter):
@@ -57,6 +54,11 @@ TRAINING = [
 ]
 
 
+def overlap_of(config: DistilConfig, sources: list[list[SentencePair]], reporter: Reporter) -> Overlap:
+    collections = config.collections if config.training.overlap == "drop" else []
+    return Overlap(config.bitext, sources, collections, config.seed, reporter)
+
+
 def configured(folder: Path, **changes: Any) -> DistilConfig:
     test = {"path": write(folder / "test.tsv", TEST), "language": "sw"}
     training = {"path": write(folder / "training.tsv", TRAINING), "language": "sw"}
@@ -75,7 +77,7 @@ def configured(folder: Path, **changes: Any) -> DistilConfig:
 def test_same_and_near_pairs_go_and_are_counted_and_said(tmp_path: Path) -> None:
     config, heard = configured(tmp_path), Heard()
     sources, drops = read_sources(config.bitext)
-    overlap = Overlap(config, sources, heard)
+    overlap = overlap_of(config, sources, heard)
     assert [overlap.match(pair) for pair in sources[0]] == [None, "exact", "exact", "near", None]
     (kept,) = overlap.drop(sources, drops)
     assert [pair.source for pair in kept] == ["habari gani", "daktari yupo wapi"]
@@ -92,14 +94,14 @@ def test_sentences_that_only_fill_the_pool_may_be_trained_on(tmp_path: Path) -> 
     """The pool holds the English of every training pair; those that answer no query stay."""
     config = configured(tmp_path)
     sources, _ = read_sources(config.bitext)
-    overlap = Overlap(config, sources, Heard())
+    overlap = overlap_of(config, sources, Heard())
     assert overlap.without(sources[0]) == [sources[0][0], sources[0][4]]
 
 
 def test_pairs_may_change_partners_before_they_are_dropped(tmp_path: Path) -> None:
     config = configured(tmp_path)
     sources, _ = read_sources(config.bitext)
-    overlap = Overlap(config, sources, Heard())
+    overlap = overlap_of(config, sources, Heard())
     moved = SentencePair(TRAINING[0][0], TRAINING[3][1], "sw", "en", "1")
     assert overlap.match(moved) == "near"
 
@@ -107,7 +109,7 @@ def test_pairs_may_change_partners_before_they_are_dropped(tmp_path: Path) -> No
 def test_every_pair_is_kept_on_request(tmp_path: Path) -> None:
     config, heard = configured(tmp_path, training={"overlap": "keep"}), Heard()
     sources, drops = read_sources(config.bitext)
-    assert Overlap(config, sources, heard).drop(sources, drops) == sources
+    assert overlap_of(config, sources, heard).drop(sources, drops) == sources
     assert not heard.sentences and not drops[0].reasons()
 
 
@@ -118,7 +120,7 @@ def test_a_source_of_which_nothing_would_be_left_is_refused_at_once(tmp_path: Pa
     with pytest.raises(
         InputError, match=r"training\.tsv: every pair in 'sw' has a sentence .* training\.overlap"
     ):
-        Overlap(config, sources, Heard())
+        overlap_of(config, sources, Heard())
 
 
 def test_a_run_learns_and_fits_without_them(prepare: Prepare, tiny: Any, tmp_path: Path) -> None:
@@ -129,7 +131,8 @@ def test_a_run_learns_and_fits_without_them(prepare: Prepare, tiny: Any, tmp_pat
     bitext = [{"path": str(mixed), "language": "sw"}]
     settings = {"training": {"alignment": "trust"}}
     clean, dirty = prepare(**settings), prepare(bitext=bitext, **settings)
-    assert dirty.pairs == clean.pairs
+    assert dirty.bitext.training == clean.bitext.training
+    assert dirty.bitext.held_out == clean.bitext.held_out
     assert dirty.hashes == clean.hashes
     assert dirty.student.mean.equal(clean.student.mean)
     counts = [json.loads(row["dropped"]) for row in table(dirty.run)]

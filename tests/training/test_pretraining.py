@@ -12,6 +12,7 @@ import duckdb
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from engine.config import EncoderConfig, PretrainConfig, parse_config
 from engine.encoders.encoder import Encoder
@@ -20,8 +21,9 @@ from engine.evaluation.finished_run import encoders_of
 from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder, tail
 from engine.runs.execute import execute, resume
-from engine.runs.pretrain import pretrain_run
-from engine.training.pretraining.loop import Pretraining
+from engine.training.pretraining.task import Pretraining, prepare_pretraining
+from engine.training.runtime import Runtime
+from engine.training.trainer import Trainer
 
 _NOUNS = "river stone cloud horse bread winter garden letter window market doctor summer"
 NOUNS = _NOUNS.split()
@@ -68,10 +70,10 @@ def settings(files: dict[str, Path], /, **changes: Any) -> dict[str, Any]:
     return base
 
 
-def prepared(folder: Path, text: dict[str, Path], **changes: Any) -> Pretraining:
+def prepared(text: dict[str, Path], **changes: Any) -> Pretraining:
     config = parse_config(settings(text, **changes))
     assert isinstance(config, PretrainConfig)
-    return Pretraining(config, RunFolder.create(folder / "runs", config, ["test"]))
+    return prepare_pretraining(config, Runtime.start(config.seed, config.pretraining))
 
 
 def curves(run: RunFolder) -> dict[str, dict[int, float]]:
@@ -150,15 +152,16 @@ def test_a_run_learns_and_leaves_what_transformers_opens(text: dict[str, Path], 
 
 
 def test_the_same_seed_gives_the_same_bits(text: dict[str, Path], tmp_path: Path) -> None:
-    first = prepared(tmp_path, text, pretraining={"steps": 6, "dropout": 0.1}, tokenizer={"algorithm": "bpe"})
+    first = prepared(text, pretraining={"steps": 6, "dropout": 0.1}, tokenizer={"algorithm": "bpe"})
     first.tokenizer.save_pretrained(str(tmp_path / "tokenizer"))
     taken = {"vocabulary": 8000, "checkpoint": str(tmp_path / "tokenizer")}
     runs = [first] + [
-        prepared(tmp_path, text, pretraining={"steps": 6, "dropout": 0.1}, tokenizer=taken, seed=seed)
+        prepared(text, pretraining={"steps": 6, "dropout": 0.1}, tokenizer=taken, seed=seed)
         for seed in (0, 1)
     ]
     for one in runs:
-        one.train()
+        run = RunFolder.create(tmp_path / "runs", one.config, ["test"])
+        Trainer(one.config.pretraining, one.runtime, run).fit(one)
     weights = [one.model.state_dict() for one in runs]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
@@ -167,7 +170,7 @@ def test_the_same_seed_gives_the_same_bits(text: dict[str, Path], tmp_path: Path
 def test_a_stopped_run_ends_as_if_it_had_never_stopped(
     text: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained = prepared(tmp_path, text, tokenizer={"algorithm": "bpe"})
+    trained = prepared(text, tokenizer={"algorithm": "bpe"})
     trained.tokenizer.save_pretrained(str(tmp_path / "tokenizer"))
     changes = settings(
         text,
@@ -176,18 +179,18 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(
     )
     config = parse_config(changes)
     whole, _ = execute(config, tmp_path / "whole", ["test"])
-    step = Pretraining._step
+    loss = Pretraining.loss
 
-    def stopping(self: Pretraining, ids: Any) -> dict[str, float]:
-        if self.progress.step == 7:
+    def stopping(self: Pretraining, step: int, *batch: Any) -> tuple[Tensor, dict[str, float]]:
+        if step == 8:
             import os
             import signal
 
             os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, ids)
+        return loss(self, step, *batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Pretraining, "_step", stopping)
+        patch.setattr(Pretraining, "loss", stopping)
         with pytest.raises(KeyboardInterrupt):
             execute(config, tmp_path / "stopped", ["test"], run_id="one")
     run = RunFolder.open(tmp_path / "stopped" / "one")
@@ -200,10 +203,9 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(
 
 
 def test_pretraining_goes_on_from_a_run(text: dict[str, Path], tmp_path: Path) -> None:
-    before = prepared(tmp_path, text, pretraining={"steps": 40})
-    pretrain_run(before.config, before.run, before.reporter)
-    folder = before.run.checkpoints / "encoder"
-    losses = curves(before.run)["held_out_loss"]
+    before, _ = execute(parse_config(settings(text, pretraining={"steps": 40})), tmp_path / "runs", ["test"])
+    folder = before.checkpoints / "encoder"
+    losses = curves(before)["held_out_loss"]
     more = {**settings(text, model={}), "tokenizer": {}, "model": {"checkpoint": str(folder)}}
     config = parse_config(more)
     run, _ = execute(config, tmp_path / "more", ["test"])
@@ -251,12 +253,12 @@ def test_what_shows_only_in_the_text_is_refused_before_training(
     text: dict[str, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"raise sampling\.max_epochs"):
-        prepared(tmp_path, text, sampling={"strategy": "unimax", "max_epochs": 0.1})
+        prepared(text, sampling={"strategy": "unimax", "max_epochs": 0.1})
     (tmp_path / "empty.txt").write_text("\n\n", "utf-8")
     with pytest.raises(InputError, match="no text is left in 'so'"):
-        prepared(tmp_path, {**text, "so": tmp_path / "empty.txt"}, sampling={"alpha": 0})
-    only_english = prepared(tmp_path, {"en": text["en"]})
+        prepared({**text, "so": tmp_path / "empty.txt"}, sampling={"alpha": 0})
+    only_english = prepared({"en": text["en"]})
     only_english.tokenizer.save_pretrained(str(tmp_path / "english"))
     taken = {"tokenizer": {"vocabulary": 8000, "checkpoint": str(tmp_path / "english")}}
     with pytest.raises(InputError, match="of the pieces in 'uk' unknown"):
-        prepared(tmp_path, text, **taken)
+        prepared(text, **taken)

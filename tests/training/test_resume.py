@@ -209,7 +209,7 @@ def test_other_bitext_and_a_damaged_state_are_refused(tiny: Any, tmp_path: Path)
     folder = interrupted(tiny, tmp_path / "runs", AtStep("training", 5, told_to_stop), **settings)
     lines = bitext.read_text("utf-8").splitlines(keepends=True)
     bitext.write_text("".join(lines[:-1]), "utf-8")
-    with pytest.raises(InputError, match=r"the bitext has changed since the run began"):
+    with pytest.raises(InputError, match=r"the training data has changed since the run began"):
         carry_on(folder)
     assert state_of(folder) == "failed"
     bitext.write_text("".join(lines), "utf-8")

@@ -27,10 +27,11 @@ from engine.jobs.resume import reopen
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, tail
 from engine.runs.execute import execute, resume
+from engine.training.runtime import Runtime
 from engine.training.teaching.batches import draw_questions, shares, with_passages
 from engine.training.teaching.held_out import HeldOutQuestions
-from engine.training.teaching.loop import Teaching
 from engine.training.teaching.losses import Scored, TeacherLoss, scores_of
+from engine.training.teaching.task import prepare_teaching
 
 # -- losses -------------------------------------------------------------------------------------------
 
@@ -286,7 +287,7 @@ def test_hybrid_batches_of_squad_shaped_files(tiny: Any, tmp_path: Path) -> None
         )
     )
     assert isinstance(config, TeacherConfig)
-    teaching = Teaching(config, RunFolder.create(tmp_path / "runs", config, ["test"]))
+    teaching = prepare_teaching(config, Runtime.start(config.seed, config.training))
     every = {(a, b) for a in ("sw", "mr") for b in ("sw", "mr")}
     assert {pair: len(found) for pair, found in teaching.questions.items()} == dict.fromkeys(every, 50)
     assert {pair: len(found) for pair, found in teaching.held_out.questions.items()} == dict.fromkeys(
@@ -316,7 +317,7 @@ def test_what_is_evaluated_is_not_learnt(tiny: Any, tmp_path: Path) -> None:
     reporter = Said()
     config = parse_config(made)
     assert isinstance(config, TeacherConfig)
-    teaching = Teaching(config, RunFolder.create(tmp_path / "runs", config, ["test"]), reporter)
+    teaching = prepare_teaching(config, Runtime.start(config.seed, config.training), reporter)
     assert sum(map(len, teaching.questions.values())) == 120
     assert any(line.startswith("1 of 121 questions dropped") for line in reporter.lines)
     made["sources"][0]["start"] = 120

@@ -20,7 +20,7 @@ from engine.paths import run_log
 from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
-from workbench.data.runs import CATCHING_UP
+from workbench.data.runs import UPDATING
 
 LANGUAGES = ("ar", "de", "so", "th")
 NOW = datetime(2026, 5, 4, 12, 0, 0)
@@ -159,7 +159,7 @@ async def settled(pilot: Pilot[None]) -> None:
     """Wait for the runs and the curves."""
     app = pilot.app
     await until(
-        pilot, lambda: app.context.snapshot is not None and CATCHING_UP not in app.context.snapshot.problems
+        pilot, lambda: app.context.snapshot is not None and UPDATING not in app.context.snapshot.problems
     )  # type: ignore[attr-defined]
     await until(pilot, lambda: app.screen.query("Plot"))
     await until(pilot, lambda: app.screen.details.curves)  # type: ignore[attr-defined]

@@ -8,8 +8,8 @@ import pytest
 from textual.widgets import Static
 
 from workbench.app import Workbench
-from workbench.shell.help import HelpHere
-from workbench.shell.jump import Jump
+from workbench.shell.help import FocusHelp
+from workbench.shell.jump import JumpScreen
 from workbench.themes import THEMES
 
 
@@ -18,7 +18,7 @@ async def test_a_letter_stands_on_each_part_and_takes_the_focus_there(app: Workb
         await tools.settled(pilot)
         screen = app.screen
         await pilot.press("ctrl+o")
-        await tools.until(pilot, lambda: isinstance(app.screen, Jump))
+        await tools.until(pilot, lambda: isinstance(app.screen, JumpScreen))
         letters = {str(label.render()).strip(): label for label in app.screen.query(Static)}
         assert [app.screen.targets[letter].id for letter in letters] == [
             "runs-table",
@@ -30,7 +30,7 @@ async def test_a_letter_stands_on_each_part_and_takes_the_focus_there(app: Workb
         await tools.until(pilot, lambda: app.screen is screen)
         assert app.focused is screen.query_one("#plot-2")
         await pilot.press("f10", "0")  # no letter
-        assert isinstance(app.screen, Jump)
+        assert isinstance(app.screen, JumpScreen)
         await pilot.press("escape")
         await tools.until(pilot, lambda: app.screen is screen)
         assert app.focused is screen.query_one("#plot-2")
@@ -40,7 +40,7 @@ async def test_jump_works_while_text_is_typed(app: Workbench, tools: Any) -> Non
     async with app.run_test(size=(80, 24)) as pilot:
         await tools.settled(pilot)
         await pilot.press("slash", *"tico", "ctrl+o")
-        await tools.until(pilot, lambda: isinstance(app.screen, Jump))
+        await tools.until(pilot, lambda: isinstance(app.screen, JumpScreen))
         table = next(key for key, widget in app.screen.targets.items() if widget.id == "runs-table")
         await pilot.press(table)
         await tools.until(pilot, lambda: not app.screen.is_modal)
@@ -57,11 +57,11 @@ async def test_curves_answer_from_the_table_and_help_is_of_what_has_the_focus(
         await pilot.press("l", "m", "x")
         assert (grid.log_loss, grid.smoothing, grid.minutes) == (True, 1, True)
         await pilot.press("f1")
-        await tools.until(pilot, lambda: isinstance(app.screen, HelpHere))
+        await tools.until(pilot, lambda: isinstance(app.screen, FocusHelp))
         assert app.screen.text.startswith("**Table.**") and "**Runs.**" in app.screen.text
         await pilot.press("escape")
         await pilot.press("ctrl+o", "s", "f1")
-        await tools.until(pilot, lambda: isinstance(app.screen, HelpHere))
+        await tools.until(pilot, lambda: isinstance(app.screen, FocusHelp))
         assert app.screen.text.startswith("**Curve.**")
 
 

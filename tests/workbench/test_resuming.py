@@ -145,7 +145,7 @@ def test_what_the_program_says_is_the_sentence(tmp_path: Path, program: Any) -> 
     with pytest.raises(OpticalError, match=r"^the bitext is gone$"):
         start(["optical-workbench", "run", "x"])
     program("")
-    with pytest.raises(OpticalError, match="without a word"):
+    with pytest.raises(OpticalError, match="without a message"):
         start(["optical-workbench", "run", "x"])
 
 

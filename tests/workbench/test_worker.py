@@ -82,7 +82,7 @@ def test_a_dead_process_is_told_of_and_the_next_request_starts_another(make: Mak
     worker.request("hang", waiting)
     assert waiting.next().progress == "hanging"
     worker.request("die", listener)
-    sentence = "the search process ended (the last thing it said); the next question starts it anew"
+    sentence = "the search process ended (the last thing it said); the next request starts it again"
     assert listener.next().error == sentence
     assert waiting.next().error == sentence
     worker.request("say", listener)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from engine.config.base import Settings
 from engine.registry import OneOf
 from engine.validation import settings_model
 
@@ -118,6 +120,11 @@ def _registered(metadata: typing.Iterable[Any]) -> tuple[Any, ...]:
     return next((item.choices for item in metadata if isinstance(item, OneOf)), ())
 
 
+def fields_of(model: type[BaseModel], values: Mapping[str, Any] | None = None) -> dict[str, FieldInfo]:
+    """Return the settings of `model` by name: those that `values` make possible, or all without `values`."""
+    return model.fields_for(values) if issubclass(model, Settings) else dict(model.model_fields)
+
+
 def field_at(model: type[BaseModel], path: SettingPath) -> FieldInfo | None:
     """Return the field at `path` under `model`, or None if there is none."""
     info: FieldInfo | None = None
@@ -125,9 +132,9 @@ def field_at(model: type[BaseModel], path: SettingPath) -> FieldInfo | None:
     for part in path:
         if isinstance(part, int):
             continue
-        if inner is None or part not in inner.model_fields:
+        info = fields_of(inner).get(part) if inner is not None else None
+        if info is None:
             return None
-        info = inner.model_fields[part]
         inner = settings_model(info.annotation)
     return info
 

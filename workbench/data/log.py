@@ -1,4 +1,4 @@
-"""The end of a run's log. Used in threads only."""
+"""The end of the log of a run. Called in threads only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOG_LINES = 500
 
 
 def read_log_end(path: Path) -> list[str]:
-    """Return the last lines of the log `path`, as a terminal would show them; none when there is no log."""
+    """Return the last lines of the log at `path`, as a terminal would show them; none if there is no log."""
     try:
         with path.open("rb") as stream:
             size = stream.seek(0, 2)

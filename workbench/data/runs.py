@@ -1,7 +1,7 @@
-"""What the app reads: run folders and the database. Called in threads only, and imports late.
+"""The runs and their measures, read from run folders and the results database. Called in threads only.
 
-The modules of the engine that bring DuckDB and pydantic are imported inside the functions, so that the first
-screen is painted before they are needed.
+Modules that import DuckDB or pydantic are imported inside functions, so that the first screen is painted
+before they are needed.
 """
 
 from __future__ import annotations
@@ -21,28 +21,40 @@ from engine.paths import runs_folder
 Run = dict[str, Any]
 
 STEPS_SECONDS = 30.0
-"""A running run's curves reach the database at most this often; its screen reads them from its folder."""
+"""The curves of a running run are ingested at most this often; the screen reads them from the run folder."""
 
 BUSY_SECONDS = 1.0
-"""How long the watch waits for a database that another process holds; it comes back soon enough."""
+"""How long `poll` waits for a database that another process holds; the next poll tries again."""
 
-CATCHING_UP = "the database is being brought up to date with the run folders …"
+UPDATING = "the database is being brought up to date with the run folders …"
 
 _HEADLINES = ("RR", "nDCG@10", "AP", "Success@1")
 
 
 @dataclass
 class Snapshot:
-    """The runs as they are now, newest first, and a sentence for each thing that is wrong."""
+    """The runs at one time.
+
+    Attributes
+    ----------
+    runs : list of dict
+        The records of the runs, newest first.
+    problems : list of str
+        A sentence for each problem.
+    revision : int
+        Counts the changes of the database.
+    """
 
     runs: list[Run] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     revision: int = 0
-    """Counts the changes of the database."""
 
 
 class RunStore:
-    """Reads the runs beside one database, and ingests what changed. One thread at a time calls `poll`."""
+    """Reads the run folders next to a results database, and ingests those that changed.
+
+    Only one thread at a time may call `poll`.
+    """
 
     def __init__(self, results: Path) -> None:
         self.results = results
@@ -54,13 +66,14 @@ class RunStore:
         self._speeds: dict[str, float] = {}
         self._problems: list[str] = []
         self._revision = 0
-        self._looked = False
+        self._polled = False
         self._database: tuple[float, int] | None = None
 
     def poll(self, early: Callable[[Snapshot], object] = lambda snapshot: None) -> Snapshot:
-        """TableDialog at all run folders, bring the database up to date, and return the runs.
+        """Read all run folders, bring the database up to date, and return the runs.
 
-        What the folders alone tell goes to `early` the first time, since a large database takes its time.
+        The first time, `early` is called with the runs before the database is read, which takes long if it is
+        large.
         """
         from engine.jobs.state import state_of
         from engine.results.run_folder import read_record
@@ -80,9 +93,9 @@ class RunStore:
                 record[name] = _time(record[name])
             records.append(record)
         records.sort(key=lambda record: (record["created"] or datetime.min, record["id"]), reverse=True)
-        if not self._looked and records:
-            early(Snapshot(list(records), [*problems, CATCHING_UP]))
-        self._looked = True
+        if not self._polled and records:
+            early(Snapshot(list(records), [*problems, UPDATING]))
+        self._polled = True
         self._refresh()
         for record in records:
             record["measures"] = self._measures.get(record["id"], {})
@@ -96,16 +109,16 @@ class RunStore:
         return []
 
     def _refresh(self) -> None:
-        """Ingest when a folder changed, and read the measures when the database did."""
+        """Ingest if a folder changed, and read the measures if the database changed."""
         seen, steps = {}, {}
         for path in self._folders():
             with contextlib.suppress(OSError):
-                files = [file for file in path.iterdir() if _counts(file)]
+                files = [file for file in path.iterdir() if _is_ingested(file)]
                 seen[path.name] = tuple(sorted(map(_stamp, files)))
             steps[path.name] = _stamp(path / "metrics.jsonl")
         overdue = steps != self._steps and time.monotonic() - self._ingested_steps > STEPS_SECONDS
         gone = bool(seen) and not self.results.exists()
-        # When another process held the database it is tried again the next time.
+        # If another process holds the database, the next poll tries again.
         if (self.results.exists() or seen) and (seen != self._seen or overdue or gone) and self._ingest():
             self._seen, self._steps, self._ingested_steps = seen, steps, time.monotonic()
         with contextlib.suppress(OSError):
@@ -117,7 +130,7 @@ class RunStore:
                 self._revision += 1
 
     def _ingest(self) -> bool:
-        """Ingest; tell whether the database was free for it."""
+        """Ingest, and return whether the database was free."""
         from engine.results.ingest import ingest
 
         try:
@@ -148,7 +161,7 @@ class RunStore:
 
 
 def headline(run: Run) -> tuple[str, float] | None:
-    """Return the measure a run is known by: the mean over its collections, else on its held-out pairs."""
+    """Return a run's main measure: its mean over the collections, or the one on held-out pairs, or None."""
     measures = run.get("measures") or {}
     for name in (*_HEADLINES, *measures):
         if name in measures:
@@ -159,7 +172,7 @@ def headline(run: Run) -> tuple[str, float] | None:
 
 
 def encoder_of(run: Run) -> str:
-    """Return the checkpoint that encodes a run's queries."""
+    """Return the checkpoint that encodes the queries of a run; empty if there is none."""
     config = run.get("config") or {}
     for part in ("student", "encoder", "teacher"):
         if isinstance(config.get(part), dict) and config[part].get("checkpoint"):
@@ -168,7 +181,7 @@ def encoder_of(run: Run) -> str:
 
 
 def languages_of(run: Run) -> list[str]:
-    """Return the languages a run learns from, else those it is asked in."""
+    """Return the languages of a run's bitext; without bitext, the query languages of its collections."""
     config = run.get("config") or {}
     sources = list(config.get("bitext") or ())
     for collection in config.get("collections") or ():
@@ -186,7 +199,7 @@ def saves_state(kind: str) -> bool:
 
 
 def differing_settings(runs: list[Run]) -> list[tuple[str, list[Any]]]:
-    """Return the settings in which `runs` differ, and each run's value of them."""
+    """Return the settings in which `runs` differ, each with its value in every run."""
     flats = [flatten(run.get("config") or {}, first_item=1) for run in runs]
     names = dict.fromkeys(name for settings in flats for name in settings)
     table = [(name, [settings.get(name) for settings in flats]) for name in names]
@@ -207,5 +220,5 @@ def _stamp(file: Path) -> float:
     return 0.0
 
 
-def _counts(file: Path) -> bool:
+def _is_ingested(file: Path) -> bool:
     return file.name == "run.json" or file.suffix == ".parquet"

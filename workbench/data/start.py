@@ -1,4 +1,4 @@
-"""Starting and resuming runs from the app: by the command that a user would type, and what becomes of it."""
+"""Starts and resumes runs with the command that a user would type, and watches how they start."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from engine.paths import run_log
 from workbench.data.log import read_log_end
 
 WATCH_SECONDS = 20.0
-"""A run that cannot begin says so within this time."""
+"""How long the start of a run is watched."""
+
+_PREFIX = "optical-workbench: "
+_NO_MESSAGE = "it ended without a message"
 
 
 def start(command: Sequence[str]) -> str:
-    """Carry out `command`, an ``optical-workbench run ... --detach``, and return the run's id.
+    """Run `command`, an ``optical-workbench run ... --detach``, and return the id of the run.
 
     Raises
     ------
     OpticalError
-        If the command refuses, with its own sentence.
+        If the command fails; the message is the one that it printed.
     """
     try:
         done = subprocess.run(
@@ -35,11 +38,9 @@ def start(command: Sequence[str]) -> str:
         )
     except OSError as error:
         raise OpticalError(f"{command[0]}: cannot be started: {error.strerror}") from error
-    said, printed = done.stderr.strip().splitlines(), done.stdout.split()
+    messages, printed = done.stderr.strip().splitlines(), done.stdout.split()
     if done.returncode or not printed:
-        raise OpticalError(
-            said[-1].removeprefix("optical-workbench: ") if said else "it ended without a word"
-        )
+        raise OpticalError(messages[-1].removeprefix(_PREFIX) if messages else _NO_MESSAGE)
     return printed[-1]
 
 
@@ -54,9 +55,16 @@ def start_time(folder: Path) -> str | None:
 
 
 def start_failure(folder: Path, before: str | None, wanted: Callable[[], bool]) -> str | None:
-    """Watch a run that begins; return why it ended, or None if it is well after `WATCH_SECONDS`.
+    """Watch the start of a run for `WATCH_SECONDS`; return why it ended, or None if it did not fail.
 
-    `before` is when it was started the last time, if it was. It stops watching when `wanted` no longer holds.
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    before : str or None
+        When the run was started before, for a run that is resumed.
+    wanted : callable
+        Returns whether to continue to watch.
     """
     from engine.jobs.state import state_of
     from engine.results.run_folder import read_record
@@ -75,4 +83,4 @@ def start_failure(folder: Path, before: str | None, wanted: Callable[[], bool]) 
 
 def _last_line(folder: Path) -> str:
     lines = [line for line in read_log_end(run_log(folder)) if line.strip()]
-    return lines[-1].removeprefix("optical-workbench: ") if lines else "it ended without a word"
+    return lines[-1].removeprefix(_PREFIX) if lines else _NO_MESSAGE

@@ -1,28 +1,8 @@
-"""The warm process that encodes and searches for the app, which itself never imports torch.
+"""The client of the warm process, which encodes and searches for the app; the app itself imports no torch.
 
-Use, from a screen (one worker lives on the app, as `app.worker`)::
-
-    def search(self) -> None:
-        self.asked = self.app.worker.request("search", self.heard, results=..., run=..., text=...)
-
-    def heard(self, reply: Reply) -> None:      # in another thread: post a message and nothing else
-        self.post_message(self.Heard(reply))
-
-    @on(Heard)
-    def _heard(self, message: Heard) -> None:
-        reply = message.reply
-        if reply.id != self.asked:              # a stale one: something else was asked meanwhile
-            return
-        if not reply.last:
-            self.show_status(reply.progress)
-        elif reply.error:
-            self.show_status(reply.error, "bad")
-        else:
-            self.show(reply.result)
-
-Requests are answered one after another in the order in which they came; `cancel` gives one up, be it under
-way or still waiting. Paths are given as text. The operations and their parameters are those of
-`engine.serving.operations`.
+Screens use it through `workbench.shell.warm_requests.WarmRequests`. Requests are answered one after another,
+in the order in which they were sent. The operations and their parameters are those of
+`engine.serving.records`; paths are text.
 """
 
 from __future__ import annotations
@@ -41,16 +21,28 @@ from typing import IO, Any
 
 from engine.jobs.child import child_environment, python_command
 
-#: The command line of the process.
 COMMAND = tuple(python_command("engine.cli", "serve"))
+"""The command line of the process."""
+
 _SECONDS_TO_END = 2.0
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply to request `id`: what is being done (`progress`), a `result`, or an `error` sentence.
+    """A reply to a request: its progress, its result, or an error.
 
-    `done` of `total` parts are done, where there is something to count.
+    Attributes
+    ----------
+    id : int
+        The number of the request.
+    progress : str
+        What is being done.
+    done, total : int
+        How many parts are done, where parts are counted.
+    result : object
+        The result, decoded from JSON.
+    error : str
+        Why there is no result, as one sentence.
     """
 
     id: int
@@ -70,7 +62,7 @@ OnReply = Callable[[Reply], None]
 
 
 @dataclass
-class _Waiting:
+class _Pending:
     """A request without its last reply, and the process that it was sent to."""
 
     on_reply: OnReply
@@ -78,61 +70,68 @@ class _Waiting:
 
 
 class WarmProcess:
-    """A process that is started at the first request, and anew at the first one after it died.
+    """A process that is started at the first request, and again at the first request after it died.
 
     Parameters
     ----------
     command : sequence of str
-        The program and its arguments; it reads requests as lines of JSON and writes replies.
+        The program and its arguments. It reads requests as lines of JSON and writes replies.
     """
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
         self.command = list(command)
-        self._ids = count(1)
+        self._numbers = count(1)
         self._lines: SimpleQueue[tuple[int, str] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._waiting: dict[int, _Waiting] = {}
+        self._pending: dict[int, _Pending] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: threading.Thread | None = None
         self._closed = False
 
     @property
     def pid(self) -> int | None:
-        """The number of the process, None while there is none."""
+        """The id of the process; None while there is none."""
         process = self._process
         return None if process is None or process.poll() is not None else process.pid
 
     def request(self, op: str, on_reply: OnReply, **parameters: Any) -> int:
-        """Ask for `op` and return the request's number at once.
+        """Send a request and return its number at once.
 
-        `on_reply` is called from another thread with every `Reply`, the last of which has a result or an
-        error; also when the process cannot be started or dies.
+        Parameters
+        ----------
+        op : str
+            The operation.
+        on_reply : callable
+            Called in another thread with every `Reply`. The last one has a result or an error, also when the
+            process cannot be started or dies.
+        **parameters : object
+            The parameters of the operation.
         """
-        identity = next(self._ids)
+        number = next(self._numbers)
         with self._lock:
             if self._closed:
-                return identity
-            self._waiting[identity] = _Waiting(on_reply)
+                return number
+            self._pending[number] = _Pending(on_reply)
             if self._writer is None:
-                # A daemon: a pipe that nobody reads must not keep the app from ending.
+                # A daemon thread: a pipe that is not read must not keep the app from ending.
                 self._writer = threading.Thread(target=self._write, name="worker-writer", daemon=True)
                 self._writer.start()
                 atexit.register(self.close)
-        self._lines.put((identity, json.dumps({"id": identity, "op": op, **parameters})))
-        return identity
+        self._lines.put((number, json.dumps({"id": number, "op": op, **parameters})))
+        return number
 
-    def cancel(self, identity: int | None) -> None:
-        """Give up a request, if it is still unanswered; nothing more is heard of it."""
+    def cancel(self, number: int | None) -> None:
+        """Cancel a request that is unanswered; `on_reply` is not called for it any more."""
         with self._lock:
-            given_up = None if identity is None else self._waiting.pop(identity, None)
-        if identity is not None and given_up is not None and given_up.process is not None:
-            self._lines.put((0, json.dumps({"id": identity, "op": "cancel"})))
+            cancelled = None if number is None else self._pending.pop(number, None)
+        if number is not None and cancelled is not None and cancelled.process is not None:
+            self._lines.put((0, json.dumps({"id": number, "op": "cancel"})))
 
     def close(self) -> None:
-        """End the process; requests that are still unanswered are forgotten. Takes two seconds at most."""
+        """End the process and drop unanswered requests. Takes two seconds at most."""
         with self._lock:
             self._closed = True
-            self._waiting.clear()
+            self._pending.clear()
             process, self._process = self._process, None
         self._lines.put(None)
         atexit.unregister(self.close)
@@ -143,25 +142,25 @@ class WarmProcess:
 
     def _write(self) -> None:
         while (item := self._lines.get()) is not None:
-            identity, line = item
+            number, line = item
             process = self._process
             if process is None or process.poll() is not None:
-                process = self._start() if identity in self._waiting else None
+                process = self._start() if number in self._pending else None
             if process is None or process.stdin is None:
                 continue
             with self._lock:
-                if identity:
-                    if identity not in self._waiting:  # given up before it was sent
+                if number:
+                    if number not in self._pending:  # cancelled before it was sent
                         continue
-                    self._waiting[identity].process = process
+                    self._pending[number].process = process
             try:
                 process.stdin.write(line.encode() + b"\n")
                 process.stdin.flush()
             except OSError:
-                self._fail("the search process ended; the next question starts it anew", process)
+                self._fail("the search process ended; the next request starts it again", process)
 
     def _start(self) -> subprocess.Popen[bytes] | None:
-        errors = tempfile.TemporaryFile()  # noqa: SIM115  (its reader closes it)
+        errors = tempfile.TemporaryFile()  # noqa: SIM115  (the reader's thread closes it)
         try:
             process = subprocess.Popen(
                 self.command,
@@ -190,28 +189,27 @@ class WarmProcess:
             for line in process.stdout or ():
                 with suppress(ValueError, TypeError):
                     self._deliver(Reply(**json.loads(line)))
-            code = process.wait()
-            reason = _reason(code, errors)
-            self._fail(f"the search process ended ({reason}); the next question starts it anew", process)
+            reason = _exit_reason(process.wait(), errors)
+            self._fail(f"the search process ended ({reason}); the next request starts it again", process)
 
     def _deliver(self, reply: Reply) -> None:
         with self._lock:
-            request = self._waiting.pop(reply.id, None) if reply.last else self._waiting.get(reply.id)
-        if request is not None:
-            request.on_reply(reply)
+            pending = self._pending.pop(reply.id, None) if reply.last else self._pending.get(reply.id)
+        if pending is not None:
+            pending.on_reply(reply)
 
     def _fail(self, sentence: str, process: subprocess.Popen[bytes] | None) -> None:
-        """Answer all that was sent to `process` (None: all that was not sent yet) with `sentence`."""
+        """Answer the requests that were sent to `process` (None: not sent to any yet) with an error."""
         with self._lock:
-            lost = {key: item for key, item in self._waiting.items() if item.process is process}
-            for identity in lost:
-                del self._waiting[identity]
-        for identity, item in lost.items():
-            item.on_reply(Reply(identity, error=sentence))
+            lost = {number: item for number, item in self._pending.items() if item.process is process}
+            for number in lost:
+                del self._pending[number]
+        for number, item in lost.items():
+            item.on_reply(Reply(number, error=sentence))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End `process` and wait for it, so that no orphan is left."""
+    """End `process` and wait for its end, so that it does not outlive the app."""
     process.terminate()
     try:
         process.wait(_SECONDS_TO_END)
@@ -220,10 +218,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _reason(code: int, errors: IO[bytes]) -> str:
-    """Return why a process ended, from its exit code and its last line on stderr."""
+def _exit_reason(code: int, errors: IO[bytes]) -> str:
+    """Return why a process ended, from its exit code and the last line that it wrote to stderr."""
     if code < 0:
-        return f"signal {-code}, perhaps for want of memory" if code == -9 else f"signal {-code}"
+        return f"signal {-code}, perhaps out of memory" if code == -9 else f"signal {-code}"
     errors.seek(max(0, errors.seek(0, 2) - 2000))
     lines = errors.read().decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else f"exit code {code}"

@@ -25,6 +25,7 @@ from workbench.data.fields import (
     field_at,
     field_choices,
     field_default,
+    fields_of,
     is_list,
     meaning,
     parse_value,
@@ -119,7 +120,7 @@ class Form:
         """Yield the rows of a group; `defaults` holds the values in the default of the group as a whole."""
         settings: list[tuple[str, FieldInfo]] = []
         groups: list[tuple[str, FieldInfo, type[BaseModel]]] = []
-        for name, info in model.model_fields.items():
+        for name, info in fields_of(model, values).items():
             inner = settings_model(info.annotation)
             if inner is not None:
                 groups.append((name, info, inner))
@@ -179,8 +180,18 @@ class Form:
             if isinstance(target, dict) and (part not in target or target[part] is None):
                 target[part] = self._group_default(path[: place + 1])
             target = target[part]
+        before = self._fields_at(path[:-1], target)
         target[path[-1]] = value
+        # Settings that belonged to the previous value have no row any more.
+        for name in before.keys() - self._fields_at(path[:-1], target).keys():
+            target.pop(name, None)
         self.validate()
+
+    def _fields_at(self, path: SettingPath, values: Any) -> dict[str, FieldInfo]:
+        """Return the settings of the group at `path` that its `values` make possible."""
+        info = field_at(self.model, path) if path else None
+        model = settings_model(info.annotation) if info is not None else self.model
+        return fields_of(model, values) if model is not None and isinstance(values, dict) else {}
 
     def check_text(self, path: SettingPath, text: str) -> str | None:
         """Return why typed text is not a valid value of the setting at `path`, or None if it is valid."""

@@ -297,7 +297,7 @@ class ResultsScreen(ModeScreen):
         self.app.push_screen(dialog, answered)
 
     def action_choose_setting(self) -> None:
-        """ChoiceDialog collection, protocol, direction and scoring."""
+        """Choose the collection, protocol, direction and scoring."""
         settings = list(self.figures.table)
         rows = [
             (

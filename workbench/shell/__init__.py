@@ -1,1 +1,1 @@
-"""What all screens share: the base screen, help, jump mode, requests to the warm process, styles."""
+"""Parts of all screens: base screens, help, jump mode, requests to the warm process, styles."""

@@ -1,4 +1,4 @@
-"""The key map, and help for what has the focus; both are read off the table of actions and the widgets."""
+"""The key map and the help on the focused widget, made from the actions and the widgets' help texts."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from workbench.widgets.table import Cell, Column, Table
 
 
 class KeyMap(ModalScreen[None]):
-    """All keys of all screens."""
+    """The keys of all screens."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,f12", "dismiss", "Close")]
 
     def compose(self) -> ComposeResult:
-        """Show them by screen."""
+        """Yield the table."""
         with Vertical(classes="dialog tall-dialog") as dialog:
             dialog.border_title = "Keys"
             yield Table(fixed=0)
             yield Static("Esc  close     Ctrl+P finds an action by its name", classes="keys")
 
     def on_mount(self) -> None:
-        """Fill the table, the screen's own keys first."""
+        """Fill the table; the keys of the current screen come first."""
         here = getattr(self.app.screen_stack[-2], "scope", "")
         scopes = sorted(SCOPES, key=lambda scope: scope != here)
         rows: list[tuple[Cell | str, str]] = []
@@ -40,15 +40,15 @@ class KeyMap(ModalScreen[None]):
         self.query_one(Table).show([Column("Key", 18), Column("Does", 70)], rows[:-1])
 
 
-class HelpHere(ModalScreen[None]):
-    """What the focused widget and its screen are for, and the keys that work there."""
+class FocusHelp(ModalScreen[None]):
+    """The help texts of the focused widget and its screen, and the keys that work there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,f1,enter", "dismiss", "Close")]
 
     def __init__(self, focused: DOMNode, screen: Screen[object]) -> None:
         super().__init__()
         texts = dict.fromkeys(text for node in focused.ancestors_with_self if (text := node.HELP))
-        self.text = "\n\n".join(texts) or "Nothing here needs an explanation."
+        self.text = "\n\n".join(texts) or "There is no help for this part of the screen."
         self.keys: list[tuple[str, str]] = []
         for key, active in screen.active_bindings.items():
             description = active.binding.tooltip or active.binding.description
@@ -56,7 +56,7 @@ class HelpHere(ModalScreen[None]):
                 self.keys.append((key_text(key), description))
 
     def compose(self) -> ComposeResult:
-        """Show text and keys."""
+        """Yield the text and the keys."""
         with Vertical(classes="dialog tall-dialog") as dialog:
             dialog.border_title = "Help"
             with VerticalScroll():

@@ -1,4 +1,4 @@
-"""Jump mode: a letter on each part of the screen; typing the letter takes the focus there."""
+"""Jump mode: a letter on each part of the screen; the part whose letter is typed gets the focus."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-#: In the order of how near they are to the fingers.
 LETTERS = "asdfghjklqwertyuiopzxcvbnm"
+"""The home row first."""
 
 
-class Jump(ModalScreen[None]):
-    """The letters over the screen as it is."""
+class JumpScreen(ModalScreen[None]):
+    """The letters, drawn over the screen below."""
 
     HELP = "**Jump.** Type the letter of the part to go to, or Esc."
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,ctrl+o,f10", "dismiss", "Stay here")]
@@ -27,7 +27,7 @@ class Jump(ModalScreen[None]):
         self.below = below
 
     def compose(self) -> ComposeResult:
-        """Put a letter on the corner of each part that is in view and takes the focus."""
+        """Yield a letter for the corner of each visible part that can have the focus."""
         seen = [widget for widget in self.below.focus_chain if widget.region.overlaps(self.below.region)]
         self.targets: dict[str, Widget] = dict(zip(LETTERS, seen, strict=False))
         for letter, widget in self.targets.items():
@@ -36,7 +36,7 @@ class Jump(ModalScreen[None]):
             yield label
 
     def on_key(self, event: events.Key) -> None:
-        """Go where the letter stands; any other key does nothing."""
+        """Focus the part that has the typed letter; other keys do nothing."""
         widget = self.targets.get(event.key)
         if widget is not None:
             event.stop()

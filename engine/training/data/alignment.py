@@ -1,14 +1,14 @@
 """Find and undo shifts in line-aligned bitext.
 
-One lost line and everything after it is paired with its neighbour: of TICO-19's Somali training segments,
-five in six are. A student trained on such pairs learns the wrong sentence, and nothing in the loss shows it.
-The remedy needs no more than an encoder that is better than chance in both languages.
+If one line is lost, every later line is paired with its neighbour's translation. Five in six of TICO-19's
+Somali training segments are paired so. A student that is trained on such pairs learns the wrong sentences,
+and the loss does not show it. To undo it, an encoder that is better than chance in both languages is enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,24 +17,23 @@ from engine.encoders.encoder import Encoder, Role
 from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import Reporter
-from engine.results.run_folder import RunFolder
 from engine.retrieval.vectors import sentence_vectors
 
-#: Largest shift looked for, in pairs either way.
+#: Largest shift that is searched for, in pairs in either direction.
 REACH = 3
-#: What a change of shift must gain, in standard deviations of the similarity of unrelated neighbours.
+#: Gain that a change of shift needs, in standard deviations of the similarity of unrelated neighbours.
 SWITCH = 20.0
-#: What every shifted pair must gain, in the same unit, so that chance never adds up to a shift: without it,
-#: most of 2,000 pairs of random vectors came out shifted; true pairs gain 4.6 in TICO-19's Somali.
+#: Gain that every shifted pair needs, in the same unit, so that random gains do not add up to a shift.
+#: Without it, most of 2,000 pairs of random vectors were shifted; true pairs of TICO-19's Somali gain 4.6.
 HANDICAP = 2.0
 
 
 def shifts(source: Tensor, target: Tensor) -> Tensor:
     """Return the shift of every pair: sentence i of the source belongs to i + shift of the target.
 
-    The best path through the similarities of each source sentence with its `REACH` neighbours on either
-    side, where a change of shift costs `SWITCH` and every shifted pair `HANDICAP` (Viterbi's algorithm).
-    Both sides are centred first, since two languages lie apart in most encoders.
+    This is the best path through the similarities of each source sentence with its `REACH` neighbours on
+    either side, where a change of shift costs `SWITCH` and every shifted pair `HANDICAP` (Viterbi's
+    algorithm). Both sides are centred first, since most encoders place two languages apart.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ def shifts(source: Tensor, target: Tensor) -> Tensor:
     Returns
     -------
     Tensor (N,), int64
-        All zero where the pairs are aligned, too few to tell, or told apart no better than by chance.
+        All zero if the pairs are aligned, are too few, or are not distinguished better than by chance.
     """
     count = len(source)
     if count < 4 * REACH:
@@ -79,9 +78,9 @@ def shifts(source: Tensor, target: Tensor) -> Tensor:
 
 
 def realign(pairs: Sequence[SentencePair], shift: Tensor) -> list[SentencePair]:
-    """Return `pairs` with every source sentence beside the target that `shift` points to.
+    """Return `pairs` with every source sentence next to the target that `shift` points to.
 
-    A source that points outside the list, or to a target that has a pair already, is left out.
+    A source that points outside the list, or to a target that already has a source, is left out.
     """
     moved, taken = [], set()
     for index, (pair, offset) in enumerate(zip(pairs, shift.tolist(), strict=True)):
@@ -92,37 +91,50 @@ def realign(pairs: Sequence[SentencePair], shift: Tensor) -> list[SentencePair]:
     return moved
 
 
-def repair(
-    pairs: list[SentencePair], encoder: Encoder, precision: torch.dtype, run: RunFolder, reporter: Reporter
-) -> list[SentencePair]:
-    """Undo the shifts of a source whose lines got out of step, and note in `run` how many pairs moved.
+@dataclass(frozen=True)
+class Aligner:
+    """Finds and undoes shifts of lines.
 
-    `encoder` encodes both sides: two checkpoints would lie in two spaces.
+    Attributes
+    ----------
+    encoder : Encoder
+        Encodes both sides, since two checkpoints have two vector spaces.
+    precision : torch.dtype
+        Autocast type of its matrix products.
     """
-    vectors = []
-    sides: list[tuple[Role, list[str]]] = [
-        ("query", [pair.source for pair in pairs]),
-        ("passage", [pair.target for pair in pairs]),
-    ]
-    for role, texts in sides:
-        reporter.stage(f"alignment of {pairs[0].source_language}, {role} side", len(texts))
-        vectors.append(
-            sentence_vectors(
-                encoder,
-                texts,
-                role,
-                precision=precision,
-                cache=cache_home() / "vectors",
-                progress=reporter.advance,
-            )
+
+    encoder: Encoder
+    precision: torch.dtype
+
+    def repair(self, pairs: list[SentencePair], reporter: Reporter) -> tuple[list[SentencePair], int]:
+        """Return the pairs of a source without shifts, and how many pairs were realigned."""
+        shift = shifts(*self._vectors(pairs, reporter))
+        moved = int((shift != 0).sum())
+        if not moved:
+            return pairs, 0
+        reporter.say(
+            f"{moved:,} of {len(pairs):,} pairs in {pairs[0].source_language} were next to the translation "
+            "of a neighbouring line and were realigned (training.alignment)"
         )
-    shift = shifts(*vectors)
-    moved = int((shift != 0).sum())
-    if not moved:
-        return pairs
-    reporter.say(
-        f"{moved:,} of {len(pairs):,} pairs in {pairs[0].source_language} stood beside a neighbour's "
-        "translation and were put right (training.alignment)"
-    )
-    run.update(summary={f"realigned_{pairs[0].source_language}": moved})
-    return realign(pairs, shift)
+        return realign(pairs, shift), moved
+
+    def _vectors(self, pairs: list[SentencePair], reporter: Reporter) -> tuple[Tensor, Tensor]:
+        """Return the sentence vectors (N, H) of both sides."""
+        vectors = []
+        sides: list[tuple[Role, list[str]]] = [
+            ("query", [pair.source for pair in pairs]),
+            ("passage", [pair.target for pair in pairs]),
+        ]
+        for role, texts in sides:
+            reporter.stage(f"alignment of {pairs[0].source_language}, {role} side", len(texts))
+            vectors.append(
+                sentence_vectors(
+                    self.encoder,
+                    texts,
+                    role,
+                    precision=self.precision,
+                    cache=cache_home() / "vectors",
+                    progress=reporter.advance,
+                )
+            )
+        return vectors[0], vectors[1]

@@ -1,11 +1,10 @@
-"""Read a run's bitext: clean it, set held-out sentences aside, and record what was used."""
+"""Read a run's bitext, record what is used of it, and hold out sentences."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from engine.bitext.drops import Drops
@@ -16,18 +15,10 @@ from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """The pairs of a run, disjoint in their English sentences."""
-
-    training: list[SentencePair]
-    held_out: list[SentencePair]
-
-
 def read_sources(sources: Sequence[BitextConfig]) -> tuple[list[list[SentencePair]], list[Drops]]:
     """Read all `sources` whole; return the pairs of each, and what was dropped of each.
 
-    The sources' limits are left to the caller, since a shift can be seen only among neighbours.
+    The limits of the sources are not applied.
 
     Raises
     ------
@@ -47,7 +38,7 @@ def bitext_rows(
 ) -> list[dict[str, Any]]:
     """Return rows of table ``bitext``: the pairs that are `used` of each source, and what was dropped of it.
 
-    The hash is that of the pairs, so that it tells runs that learnt from the same from others.
+    The hash is that of the pairs: two runs with the same hash used the same pairs.
     """
     rows = []
     for source, found, drops in zip(sources, used, dropped, strict=True):
@@ -67,8 +58,13 @@ def bitext_rows(
     return rows
 
 
-def set_aside(pairs: Sequence[SentencePair], count: int) -> Pairs:
-    """Split off `count` English sentences, with their pairs in every language, for held-out retrieval.
+def set_aside(pairs: Sequence[SentencePair], count: int) -> tuple[list[SentencePair], list[SentencePair]]:
+    """Hold out `count` English sentences with their pairs in every language.
+
+    Returns
+    -------
+    training, held_out : list of SentencePair
+        Disjoint in their English sentences.
 
     Raises
     ------
@@ -81,4 +77,4 @@ def set_aside(pairs: Sequence[SentencePair], count: int) -> Pairs:
         raise InputError(
             f"no pair in {', '.join(sorted(missing))} is left to train on; lower training.held_out"
         )
-    return Pairs(training, aside)
+    return training, aside

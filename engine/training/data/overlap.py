@@ -1,57 +1,39 @@
-"""Keep what a run is evaluated on out of what it learns from.
+"""Keep the sentences that a run is evaluated on out of its training data.
 
-Evaluation sentences are the queries of the run's collections and the documents relevant to any of them, each
-in its own language. Documents that answer no query are none: they are there to be told apart, and pools are
-filled up with training sentences on purpose.
+Evaluation sentences are the queries of the run's collections and the documents that are relevant to any of
+them, each in its own language. Documents that are relevant to no query are not among them: they are
+distractors, and pools are filled up with training sentences on purpose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 from engine.bitext.drops import Drops
 from engine.bitext.overlap import Match, Sentences
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
 from engine.config import BitextConfig, CollectionConfig
-from engine.config.optimisation import LoopConfig
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 
 
-class Learning(Protocol):
-    """A run that learns from bitext and is evaluated on collections."""
-
-    @property
-    def bitext(self) -> Sequence[BitextConfig]:
-        """What it learns from."""
-
-    @property
-    def collections(self) -> Sequence[CollectionConfig]:
-        """What it is evaluated on."""
-
-    @property
-    def training(self) -> LoopConfig:
-        """How it learns."""
-
-    @property
-    def seed(self) -> int:
-        """Its seed."""
-
-
 class Overlap:
-    """Which of a run's pairs have a sentence that it is evaluated on, in the same spelling or nearly.
+    """Which pairs have a sentence that the run is evaluated on, in the same spelling or nearly the same.
 
     Parameters
     ----------
-    config : Learning
-        The run; ``training.overlap = "keep"`` leaves every pair in.
+    configs : sequence of BitextConfig
+        The sources.
     sources : sequence of sequence of SentencePair
-        The pairs of each of its bitext sources.
+        The pairs of each source.
+    collections : sequence of CollectionConfig
+        What the run is evaluated on.
+    seed : int
+        The run's seed, by which collections are drawn.
     reporter : Reporter
-        Who watches.
+        Receives progress.
 
     Raises
     ------
@@ -60,17 +42,22 @@ class Overlap:
     """
 
     def __init__(
-        self, config: Learning, sources: Sequence[Sequence[SentencePair]], reporter: Reporter
+        self,
+        configs: Sequence[BitextConfig],
+        sources: Sequence[Sequence[SentencePair]],
+        collections: Sequence[CollectionConfig],
+        seed: int,
+        reporter: Reporter,
     ) -> None:
-        self._config, self._reporter = config, reporter
+        self._configs, self._reporter = configs, reporter
         self._evaluated = Sentences(
             sentence
-            for evaluated in (config.collections if config.training.overlap == "drop" else [])
-            for collection in load_collections(_without_distractors(evaluated), config.seed)
+            for evaluated in collections
+            for collection in load_collections(_without_distractors(evaluated), seed)
             for sentence in evaluation_sentences(collection)
         )
         self._found = self._look_up(sources) if len(self._evaluated) else {}
-        for source, pairs in zip(config.bitext, sources, strict=True):
+        for source, pairs in zip(configs, sources, strict=True):
             self._some_left(source, any(self.match(pair) is None for pair in pairs))
 
     def match(self, pair: SentencePair) -> Match | None:
@@ -92,7 +79,7 @@ class Overlap:
         InputError
             If none of a source is left.
         """
-        for source, pairs, counts in zip(self._config.bitext, sources, drops, strict=True):
+        for source, pairs, counts in zip(self._configs, sources, drops, strict=True):
             matches = [self.match(pair) for pair in pairs]
             self._some_left(source, None in matches)
             for match in matches:

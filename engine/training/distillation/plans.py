@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.evaluation.plan_rows import PlanRow, plan_row
-from engine.training.distillation.distillation import Distillation
+from engine.training.distillation.task import Distillation
 
 #: Number of pairs of each language whose plans are stored.
 PLANS = 8
@@ -29,7 +29,7 @@ def held_out_plans(distillation: Distillation) -> list[PlanRow]:
                     pair=f"{language}:{example.target}",
                     language=language,
                     source_text=example.text,
-                    target_text=distillation.english[example.target],
+                    target_text=distillation.bitext.english[example.target],
                     source_tokens=student.pieces(source),
                     target_tokens=distillation.teacher.pieces(store.ids[start:stop].tolist()),
                 )

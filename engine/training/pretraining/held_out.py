@@ -11,6 +11,7 @@ import torch
 from engine.training.pretraining.corpus import Corpus, all_blocks
 from engine.training.pretraining.masking import Masked, Masking
 from engine.training.pretraining.model import masked_logits
+from engine.training.runtime import Runtime
 
 #: Blocks that are measured at once.
 AT_ONCE = 64
@@ -27,14 +28,14 @@ class HeldOut:
         As in training.
     first, length : int
         The first token of a block, and its length.
-    precision : torch.dtype
-        Of the matrix products.
+    runtime : Runtime
+        Where it computes.
     """
 
     def __init__(
-        self, corpora: Mapping[str, Corpus], masking: Masking, first: int, length: int, precision: torch.dtype
+        self, corpora: Mapping[str, Corpus], masking: Masking, first: int, length: int, runtime: Runtime
     ) -> None:
-        self.precision = precision
+        self.runtime = runtime
         self.batches: dict[str, list[Masked]] = {}
         for language, corpus in corpora.items():
             if corpus.sentences:
@@ -50,18 +51,17 @@ class HeldOut:
         return len(self.batches)
 
     @torch.no_grad()
-    def measure(self, model: Any, device: torch.device) -> dict[str, float]:
+    def measure(self, model: Any) -> dict[str, float]:
         """Return loss (nats a token) and accuracy on masked tokens, by language and the languages' means."""
         figures: dict[str, float] = {}
         for language, batches in self.batches.items():
             loss = right = tokens = 0.0
             for batch in batches:
                 ids, places, targets = (
-                    torch.from_numpy(array).to(device) for array in (batch.ids, batch.places, batch.targets)
+                    torch.from_numpy(array).to(self.runtime.device)
+                    for array in (batch.ids, batch.places, batch.targets)
                 )
-                with torch.autocast(
-                    device.type, dtype=self.precision, enabled=self.precision != torch.float32
-                ):
+                with self.runtime.autocast():
                     logits = masked_logits(model, ids, places)
                 loss += float(torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"))
                 right += float((logits.argmax(-1) == targets).sum())

@@ -1,4 +1,4 @@
-"""How sharp the transport of many pairs is, beside what it might hang on: where transport fails, and why."""
+"""How sharp the transport plans of many pairs are, and what that may depend on. Used by `where.py`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Sharpness:
     Attributes
     ----------
     source_tokens, target_tokens : int
-        Tokens that count.
+        Number of counted tokens.
     cost : float
         <T, C>.
     entropy : float
-        Mean entropy of the plan's rows in nats: 0 for a hard alignment, ln `target_tokens` for none at all.
+        Mean entropy of the plan's rows in nats, from 0 (a hard alignment) to ln `target_tokens` (none).
     epsilon : float
         The regularisation in the unit of the costs.
     """
@@ -49,12 +49,12 @@ def sharpness(
 ) -> list[Sharpness | None]:
     """Return the figures of `pairs` (query of the student, English sentence of the teacher), in their order.
 
-    A pair without a token that counts on some side has None.
+    The figures of a pair without a counted token on one side are None.
 
     Raises
     ------
     InputError
-        If what the masses are made from is not at hand.
+        If what the marginals are computed from is missing.
     """
     transport = TokenTransport(config, idf, student.mass_head)
     attention = config.needs("attention")

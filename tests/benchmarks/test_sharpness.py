@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,15 @@ import pytest
 from engine.config import TransportConfig, parse_config
 from engine.encoders.encoder import Encoder
 from engine.inspect.plan import encode_pair, solve_pair
-from engine.training.sharpness import sharpness
+
+_spec = importlib.util.spec_from_file_location(
+    "sharpness", Path(__file__).parents[2] / "benchmarks" / "sharpness.py"
+)
+assert _spec is not None and _spec.loader is not None
+_module = importlib.util.module_from_spec(_spec)
+sys.modules["sharpness"] = _module  # where dataclasses look for it
+_spec.loader.exec_module(_module)
+sharpness = _module.sharpness
 
 PAIRS = [
     ("river stone cloud", "garden letter"),

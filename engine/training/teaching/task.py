@@ -1,10 +1,11 @@
-"""A teacher's training: an encoder learns to rank the passage that answers a question above all others."""
+"""Training a teacher: an encoder learns to rank the passage that answers a question above all others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import torch
+import numpy as np
+from torch import Tensor
 
 from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import TeacherConfig
@@ -13,73 +14,93 @@ from engine.encoders.fitting import fit
 from engine.encoders.trimming import trim, untrim
 from engine.errors import InputError
 from engine.reporting import SILENT, Reporter
-from engine.results.run_folder import RunFolder
 from engine.training.distillation.encoders import needs_fitting, some
-from engine.training.loop import TrainingLoop
 from engine.training.optimiser import freeze, make_optimiser
+from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
 from engine.training.teaching.batches import Languages, draw_questions, with_passages
 from engine.training.teaching.held_out import HeldOutQuestions, make_pools
 from engine.training.teaching.losses import TeacherLoss, scores_of
-from engine.training.teaching.questions import load_questions
+from engine.training.teaching.questions import Questions, load_questions
+from engine.training.trainer import TaskInfo
 
 #: Texts tokenised at once.
 _CHUNK = 4096
 
 
-class Teaching(TrainingLoop[list[TrainingQuestion]]):
-    """The training of one teacher.
+def prepare_teaching(config: TeacherConfig, runtime: Runtime, reporter: Reporter = SILENT) -> Teaching:
+    """Read the questions, load the encoder, and fit what unlabelled text fits.
+
+    Raises
+    ------
+    InputError
+        If a source or the checkpoint is missing or broken, or nothing is left to train on.
+    """
+    questions = load_questions(config, reporter)
+    encoder = Encoder.load(config.encoder, dropout=config.training.dropout)
+    encoder.to(runtime.device)
+    if needs_fitting(config.encoder):
+        passages = list(dict.fromkeys(question.passages[0] for question in questions.training))
+        fit(encoder, some(passages), "passage", precision=runtime.precision)
+    return Teaching(config, questions, encoder, runtime, reporter)
+
+
+class Teaching:
+    """The training of a teacher, as a task for the `Trainer`.
 
     Parameters
     ----------
     config : TeacherConfig
         The run's configuration.
-    run : RunFolder
-        Where metrics and checkpoints go.
+    data : Questions
+        What it trains on.
+    encoder : Encoder
+        The encoder, on the runtime's device.
+    runtime : Runtime
+        Where it computes.
     reporter : Reporter
-        Who watches.
+        Receives progress.
 
     Raises
     ------
     InputError
-        If a source or the checkpoint is missing or broken, or nothing is left to learn from.
+        If no question has counted tokens, or the encoder has fewer layers than are frozen.
     """
 
-    def __init__(self, config: TeacherConfig, run: RunFolder, reporter: Reporter = SILENT) -> None:
-        super().__init__(config.training, config.seed, run, reporter)
-        self.config = config
-        found = load_questions(config, reporter)
-        run.write_table("bitext", found.rows)
-        self.known = found.known
-        self.encoder = Encoder.load(config.encoder, dropout=config.training.dropout)
-        self.encoder.to(self.device)
-        if needs_fitting(config.encoder):
-            passages = list(dict.fromkeys(q.passages[0] for q in found.training))
-            fit(self.encoder, some(passages), "passage", precision=self.precision)
+    def __init__(
+        self,
+        config: TeacherConfig,
+        data: Questions,
+        encoder: Encoder,
+        runtime: Runtime,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        self.config, self.data, self.encoder = config, data, encoder
+        self.runtime, self.reporter = runtime, reporter
+        self.info = TaskInfo(patience=config.training.patience)
+        self.hashes = [str(row["hash"]) for row in data.rows]
         self.pieces: set[int] = set()
-        training = self._counted(found.training)
+        training = self._counted(data.training)
         if not training:
             raise InputError("no question has countable tokens; see punctuation and special_tokens")
-        held_out = self._counted(found.held_out)
+        held_out = self._counted(data.held_out)
         self.questions = _by_languages(training)
         self.held_out = HeldOutQuestions(
             _by_languages(held_out),
             make_pools(held_out, training, config.training.pool),
-            self.known,
+            data.known,
             config.loss.scoring,
-            self.precision,
+            runtime.precision,
         )
-        self.loss = TeacherLoss(config.loss)
+        self.teacher_loss = TeacherLoss(config.loss)
         if config.training.trim_vocabulary:
-            trim(self.encoder, self.pieces)
-        freeze(self.encoder, config.training)
-        if self.device.type == "cpu" and self.precision == torch.bfloat16:
-            # the fused kernel's backward pass is the slower one here
-            self.encoder.model.set_attn_implementation("eager")
-        optimiser = make_optimiser(self.encoder, config.training)
-        self.begin(self.encoder, optimiser, [str(row["hash"]) for row in found.rows], 0.0)
+            trim(encoder, self.pieces)
+        freeze(encoder, config.training)
+        use_training_attention(encoder.model, runtime)
+        self.learner = encoder
+        self.optimiser = make_optimiser(encoder, config.training)
 
     def _counted(self, questions: Sequence[TrainingQuestion]) -> list[TrainingQuestion]:
-        """Return the questions with a token that counts, without passages that have none; note all pieces."""
+        """Return the questions with a counted token, without passages that have none; collect all pieces."""
         texts = dict.fromkeys(question.text for question in questions)
         passages = dict.fromkeys(text for question in questions for text in question.passages)
         self.reporter.stage("word pieces", len(texts) + len(passages))
@@ -118,46 +139,38 @@ class Teaching(TrainingLoop[list[TrainingQuestion]]):
             self.reporter.advance(len(chunk))
         return found
 
-    # -- the loop ---------------------------------------------------------------------------------
+    # -- the task ---------------------------------------------------------------------------------------
 
-    def train(self) -> Encoder:
-        """Run the loop and return the encoder with its best weights and its whole vocabulary.
-
-        Raises
-        ------
-        DivergedError, InputError, KeyboardInterrupt
-            As `TrainingLoop.run_loop`.
-        """
-        self.run_loop()
-        return self.finish()
-
-    def finish(self) -> Encoder:
-        """Return the best encoder so far."""
-        self.restore_best()
-        untrim(self.encoder)
-        self.encoder.model.set_attn_implementation("sdpa")
-        return self.encoder.eval()
-
-    def _batches(self) -> Iterator[list[TrainingQuestion]]:
+    def batches(self) -> Iterator[list[TrainingQuestion]]:
+        """Yield batches without end."""
         config = self.config
         return draw_questions(self.questions, config.sampling, config.training.batch_size, config.seed)
 
-    def _step(self, step: int, batch: list[TrainingQuestion]) -> dict[str, float]:
+    def loss(
+        self, step: int, batch: list[TrainingQuestion], generator: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of a batch, and the figures of its parts."""
         self.encoder.train()
-        passages, scored = with_passages(batch, self.known, self.config.loss.negatives, self.generator)
+        passages, scored = with_passages(batch, self.data.known, self.config.loss.negatives, generator)
         questions = self._encode([question.text for question in batch], "query")
         answers = self._encode(passages, "passage")
         scores = scores_of(self.config.loss.scoring, questions, answers)
-        loss, figures = self.loss(scores, scored.to(self.device))
-        return self._update(step, loss, figures)
+        return self.teacher_loss(scores, scored.to(self.runtime.device))
 
     def _encode(self, texts: Sequence[str], role: Role) -> Encoded:
-        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
+        with self.runtime.autocast():
             encoded: Encoded = self.encoder(self.encoder.tokenize(texts, role), role)
         return encoded
 
-    def _measure(self) -> dict[str, float] | None:
+    def measure(self) -> dict[str, float] | None:
+        """Return the figures of held-out retrieval."""
         return self.held_out.measure(self.encoder) if self.held_out.questions else None
+
+    def finish(self) -> Encoder:
+        """Return the encoder, ready for inference with its whole vocabulary."""
+        untrim(self.encoder)
+        use_inference_attention(self.encoder.model)
+        return self.encoder.eval()
 
 
 def _by_languages(questions: Iterable[TrainingQuestion]) -> dict[Languages, list[TrainingQuestion]]:

@@ -1,0 +1,223 @@
+"""A cross-encoder learns from bitext which English sentence a query in another language means.
+
+Jiang et al. 2020 ("Cross-lingual Information Retrieval with BERT", arXiv 2004.13005) fine-tune multilingual
+BERT as a classifier over query and sentence, with training data made of a parallel corpus, since no relevance
+judgements exist: a query made of one side of a pair belongs to the other side, and to no other sentence. What
+differs here, by choice or because the paper leaves it open:
+
+- The direction is this project's: the query is in the other language, the document is English.
+- The query is the whole sentence, which is what bitext retrieval asks; `query_words` makes short ones of
+  words in a row, like the paper's.
+- Negatives are English sentences close to the right one in a teacher's vectors (or random ones), several to
+  a query. With short queries, sentences whose translation holds the query's words are none.
+- The encoder is any checkpoint, with a new head over the first token's state; the loss is binary
+  cross-entropy over all pairs of a batch alike.
+- What is kept is the checkpoint that ranks held-out pairs best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.config import CollectionConfig, CrossEncoderConfig
+from engine.encoders.cross import CrossEncoder
+from engine.encoders.encoder import Encoder
+from engine.encoders.trimming import trim, untrim
+from engine.extensions.bitext import SentencePair
+from engine.paths import cache_home
+from engine.reporting import SILENT, Reporter
+from engine.retrieval.vectors import sentence_vectors
+from engine.training.cross_encoder.examples import Sentences, reciprocal_ranks, words_of
+from engine.training.data.alignment import Aligner
+from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
+from engine.training.distillation.batches import Example, draw_batches
+from engine.training.optimiser import PROJECTION_RATE, adamw, freeze_model
+from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
+from engine.training.trainer import TaskInfo
+
+
+def prepare_cross_encoder(
+    config: CrossEncoderConfig,
+    collections: Sequence[CollectionConfig],
+    runtime: Runtime,
+    reporter: Reporter = SILENT,
+) -> CrossEncoderTraining:
+    """Load the checkpoint, read and align the bitext, and encode its English sentences with the teacher.
+
+    Parameters
+    ----------
+    config : CrossEncoderConfig
+        The run's configuration.
+    collections : sequence of CollectionConfig
+        What will be re-ranked: none of its sentences is trained on.
+    runtime : Runtime
+        Where it computes.
+    reporter : Reporter
+        Receives progress.
+
+    Raises
+    ------
+    InputError
+        If a source or a checkpoint is missing or broken, or nothing is left to train on.
+    """
+    cross = CrossEncoder.load(
+        config.checkpoint, config.max_length, new_head=True, dropout=config.training.dropout
+    )
+    bitext = read_bitext(
+        config.bitext, collections, overlap=config.training.overlap, seed=config.seed, reporter=reporter
+    )
+    teacher = Encoder.load(config.teacher).to(runtime.device)
+    repair = config.training.alignment == "repair"
+    prepared = prepare(
+        bitext,
+        aligner=Aligner(teacher, runtime.precision) if repair else None,
+        held_out=config.training.held_out,
+        seed=config.seed,
+        reporter=reporter,
+    )
+    reporter.stage("teacher vectors", len(prepared.english))
+    vectors = sentence_vectors(
+        teacher,
+        prepared.english,
+        "passage",
+        precision=runtime.precision,
+        cache=cache_home() / "vectors",
+        progress=reporter.advance,
+    )
+    return CrossEncoderTraining(config, prepared, cross, vectors, runtime)
+
+
+class CrossEncoderTraining:
+    """The training of a cross-encoder, as a task for the `Trainer`.
+
+    Parameters
+    ----------
+    config : CrossEncoderConfig
+        The run's configuration.
+    bitext : PreparedBitext
+        What it trains on.
+    cross : CrossEncoder
+        The cross-encoder.
+    vectors : Tensor (M, H)
+        The teacher's unit sentence vectors of the bitext's English sentences.
+    runtime : Runtime
+        Where it computes.
+
+    Raises
+    ------
+    InputError
+        If there is one English sentence only, or the model has fewer layers than are frozen.
+    """
+
+    def __init__(
+        self,
+        config: CrossEncoderConfig,
+        bitext: PreparedBitext,
+        cross: CrossEncoder,
+        vectors: Tensor,
+        runtime: Runtime,
+    ) -> None:
+        self.config, self.bitext, self.cross, self.runtime = config, bitext, cross, runtime
+        self.info = TaskInfo(patience=config.training.patience)
+        self.hashes = bitext.hashes
+        pairs = [*bitext.training, *bitext.held_out]
+        self.sentences = Sentences(bitext.english, bitext.in_training, pairs, vectors)
+        self.examples: dict[str, list[Example]] = {}
+        for pair in bitext.training:
+            row = self.sentences.rows[pair.target]
+            length = len(pair.source) + len(pair.target)
+            self.examples.setdefault(pair.source_language, []).append(
+                Example(pair.source, pair.source_language, row, length)
+            )
+        self.queries = [self.sentences.asked(pair) for pair in bitext.held_out]
+        if config.training.trim_vocabulary:
+            trim(cross, self._pieces(pairs))
+        freeze_model(cross.model.base_model, config.training)
+        cross.to(runtime.device)
+        use_training_attention(cross.model, runtime)
+        fresh = {
+            id(parameter): PROJECTION_RATE
+            for name, parameter in cross.model.named_parameters()
+            if name in cross.fresh
+        }
+        self.learner = cross
+        self.optimiser = adamw(cross, config.training, fresh)
+
+    def _pieces(self, pairs: Sequence[SentencePair]) -> set[int]:
+        """Return the word pieces of all texts, and of their words alone, as a query may begin with any."""
+        texts = dict.fromkeys(text for pair in pairs for text in (pair.source, pair.target))
+        if self.config.training.query_words is not None:
+            texts |= dict.fromkeys(word for pair in pairs for word in pair.source.split())
+        encoded = self.cross.tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        return {piece for ids in encoded["input_ids"] for piece in ids}
+
+    # -- the task ---------------------------------------------------------------------------------------
+
+    def batches(self) -> Iterator[list[Example]]:
+        """Yield batches without end."""
+        config = self.config.training
+        return draw_batches(
+            self.examples,
+            batch_size=config.batch_size,
+            alpha=config.sampling,
+            anchor=0.0,
+            seed=self.config.seed,
+        )
+
+    def loss(
+        self, step: int, batch: list[Example], generator: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the binary cross-entropy of a batch, and the share of pairs that are classified right."""
+        config = self.config.training
+        queries: list[str] = []
+        rows: list[int] = []
+        labels: list[float] = []
+        for example in batch:
+            query = example.text
+            if config.query_words is not None:
+                query = words_of(query, config.query_words, generator)
+            against = self.sentences.against(
+                example.text,
+                query,
+                example.language,
+                example.target,
+                config.negatives,
+                generator,
+                nearest=config.negatives_from == "nearest",
+            )
+            rows += [example.target, *against]
+            queries += [query] * (1 + len(against))
+            labels += [1.0] + [0.0] * len(against)
+        self.cross.train()
+        with self.runtime.autocast():
+            logits = self.cross(self.cross.tokenize(queries, [self.sentences.texts[row] for row in rows]))
+        wanted = torch.tensor(labels, device=logits.device)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted)
+        accuracy = float(((logits > 0) == (wanted > 0.5)).float().mean())
+        return loss, {"accuracy": accuracy}
+
+    def measure(self) -> dict[str, float] | None:
+        """Return the mean reciprocal rank of the right sentence, by language and over languages."""
+        if not self.queries:
+            return None
+        texts = self.sentences.texts
+        scores = self.cross.score(
+            [query.text for query in self.queries for _ in query.candidates],
+            [texts[row] for query in self.queries for row in query.candidates],
+            batch_size=self.config.batch_size,
+            precision=self.runtime.precision,
+        )
+        found = reciprocal_ranks(scores.double().numpy(), self.queries)
+        figures = {f"held_out_rr_{code}": sum(values) / len(values) for code, values in found.items()}
+        figures["held_out_rr"] = sum(figures.values()) / len(figures)
+        return figures
+
+    def finish(self) -> CrossEncoder:
+        """Return the cross-encoder, ready for inference with its whole vocabulary."""
+        untrim(self.cross)
+        use_inference_attention(self.cross.model)
+        return self.cross.eval()

@@ -1,0 +1,163 @@
+"""Prepare the bitext of a run: read, remove overlap with the evaluation, realign, draw, hold out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.bitext.drops import Drops
+from engine.bitext.source import draw
+from engine.config import BitextConfig, CollectionConfig
+from engine.extensions.bitext import SentencePair
+from engine.reporting import Reporter
+from engine.results.run_folder import RunFolder
+from engine.training.data.alignment import Aligner
+from engine.training.data.bitext import bitext_rows, read_sources, set_aside
+from engine.training.data.overlap import Overlap
+
+
+@dataclass(frozen=True)
+class Bitext:
+    """The bitext of a run as it was read.
+
+    Attributes
+    ----------
+    configs : sequence of BitextConfig
+        Its sources.
+    pairs : list of list of SentencePair
+        The pairs of each source, in the order of its file.
+    drops : list of Drops
+        What was dropped of each source.
+    overlap : Overlap
+        Which pairs overlap with the evaluation.
+    """
+
+    configs: Sequence[BitextConfig]
+    pairs: list[list[SentencePair]]
+    drops: list[Drops]
+    overlap: Overlap
+
+    def texts(self) -> tuple[list[str], list[str]]:
+        """Return the distinct English sentences and the distinct other ones of the pairs without overlap."""
+        clean = self.overlap.without(pair for pairs in self.pairs for pair in pairs)
+        english = dict.fromkeys(pair.target for pair in clean)
+        return list(english), list(dict.fromkeys(pair.source for pair in clean))
+
+
+@dataclass(frozen=True)
+class PreparedBitext:
+    """The bitext that a run trains on.
+
+    Attributes
+    ----------
+    training, held_out : list of SentencePair
+        Pairs, disjoint in their English sentences.
+    english : list of str
+        Distinct English sentences of all pairs, those of training pairs first.
+    in_training : int
+        Number of English sentences of training pairs.
+    rows : list of dict
+        Rows of table ``bitext``, one for each source.
+    realigned : dict of str to int
+        Number of pairs in a language that were realigned.
+    """
+
+    training: list[SentencePair]
+    held_out: list[SentencePair]
+    english: list[str]
+    in_training: int
+    rows: list[dict[str, Any]]
+    realigned: dict[str, int]
+
+    @property
+    def hashes(self) -> list[str]:
+        """A hash of the pairs of each source."""
+        return [str(row["hash"]) for row in self.rows]
+
+    def record(self, run: RunFolder) -> None:
+        """Write what was used and realigned to the run folder."""
+        run.write_table("bitext", self.rows)
+        if self.realigned:
+            run.update(summary={f"realigned_{code}": count for code, count in self.realigned.items()})
+
+
+def read_bitext(
+    configs: Sequence[BitextConfig],
+    collections: Sequence[CollectionConfig],
+    *,
+    overlap: str,
+    seed: int,
+    reporter: Reporter,
+) -> Bitext:
+    """Read the sources of a run whole and look up which pairs overlap with its evaluation.
+
+    Parameters
+    ----------
+    configs : sequence of BitextConfig
+        The sources. Their limits are applied by `prepare`, because a shift shows only between neighbours.
+    collections : sequence of CollectionConfig
+        What the run is evaluated on.
+    overlap : str
+        ``drop`` or ``keep``: with ``keep`` no pair overlaps.
+    seed : int
+        The run's seed, by which collections are drawn.
+    reporter : Reporter
+        Receives progress.
+
+    Raises
+    ------
+    InputError
+        If a source or a collection is missing or broken, or all pairs of a source overlap.
+    """
+    pairs, drops = read_sources(configs)
+    evaluated = collections if overlap == "drop" else []
+    return Bitext(configs, pairs, drops, Overlap(configs, pairs, evaluated, seed, reporter))
+
+
+def prepare(
+    bitext: Bitext, *, aligner: Aligner | None, held_out: int, seed: int, reporter: Reporter
+) -> PreparedBitext:
+    """Return the pairs that a run trains on and those that it holds out.
+
+    Parameters
+    ----------
+    bitext : Bitext
+        What `read_bitext` returned.
+    aligner : Aligner, optional
+        Finds and undoes shifts of lines; None leaves the pairs as they are.
+    held_out : int
+        English sentences to hold out with all their pairs.
+    seed : int
+        The run's seed, by which each source's `limit` of pairs is drawn.
+    reporter : Reporter
+        Receives progress.
+
+    Raises
+    ------
+    InputError
+        If nothing of a source or of a language is left to train on.
+    """
+    sources, realigned = bitext.pairs, dict[str, int]()
+    if aligner is not None:
+        sources = []
+        for config, pairs in zip(bitext.configs, bitext.pairs, strict=True):
+            moved = 0
+            if not config.one_language:
+                pairs, moved = aligner.repair(pairs, reporter)
+            if moved:
+                realigned[pairs[0].source_language] = moved
+            sources.append(pairs)
+    # after the alignment, which compares neighbours
+    drops = copy.deepcopy(bitext.drops)
+    sources = bitext.overlap.drop(sources, drops)
+    sources = [draw(pairs, config.limit, seed) for config, pairs in zip(bitext.configs, sources, strict=True)]
+    rows = bitext_rows(bitext.configs, sources, drops)
+    training, aside = set_aside([pair for pairs in sources for pair in pairs], held_out)
+    english = list(dict.fromkeys(pair.target for pair in [*training, *aside]))
+    in_training = len({pair.target for pair in training})
+    reporter.say(
+        f"{len(training):,} training pairs, {len(aside):,} held out, {len(english):,} English sentences"
+    )
+    return PreparedBitext(training, aside, english, in_training, rows, realigned)

@@ -1,0 +1,243 @@
+"""Distillation: a student learns to encode a sentence as a frozen teacher encodes its translation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.bitext.split import sentence_key
+from engine.config import DistilConfig
+from engine.encoders.encoder import Encoder, Role, Tokens
+from engine.encoders.trimming import trim, untrim
+from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
+from engine.paths import cache_home
+from engine.reporting import SILENT, Reporter
+from engine.training.data.alignment import Aligner
+from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
+from engine.training.distillation.batches import Example, draw_batches, nearest_neighbours, with_negatives
+from engine.training.distillation.encoders import load_encoders
+from engine.training.distillation.held_out import HeldOut
+from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
+from engine.training.losses import Batch, Layers, WeightedLoss, build_loss, compared_layers
+from engine.training.optimiser import freeze, make_optimiser
+from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
+from engine.training.trainer import TaskInfo, describe_retrieval
+from engine.transport import TokenTransport, inverse_document_frequencies
+
+#: The roles in which the student encodes, one after the other.
+ROLES: dict[str, tuple[Role, ...]] = {
+    "query": ("query",),
+    "passage": ("passage",),
+    "both": ("query", "passage"),
+}
+
+
+def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Reporter = SILENT) -> Distillation:
+    """Read the bitext, load both encoders, align the bitext, and encode its English sentences.
+
+    Raises
+    ------
+    InputError
+        If a source or a checkpoint is missing or broken, the encoders cannot share a space, or nothing is
+        left to train on.
+    """
+    bitext = read_bitext(
+        config.bitext,
+        config.collections,
+        overlap=config.training.overlap,
+        seed=config.seed,
+        reporter=reporter,
+    )
+    teacher, student = load_encoders(config, *bitext.texts(), runtime.precision)
+    layers = compared_layers(config.transport, student, teacher)
+    teacher.to(runtime.device)
+    student.to(runtime.device)
+    repair = config.training.alignment == "repair"
+    prepared = prepare(
+        bitext,
+        aligner=Aligner(student, runtime.precision) if repair else None,
+        held_out=config.training.held_out,
+        seed=config.seed,
+        reporter=reporter,
+    )
+    reporter.stage("teacher vectors", len(prepared.english))
+    vectors = encode_targets(
+        teacher,
+        prepared.english,
+        config.training.target_role,
+        precision=runtime.precision,
+        attention=config.transport.needs("attention"),
+        layers=layers.teacher,
+        cache=cache_home() / "vectors",
+        progress=reporter.advance,
+    )
+    return Distillation(config, prepared, teacher, student, layers, vectors, runtime)
+
+
+class Distillation:
+    """A distillation, as a task for the `Trainer`.
+
+    Parameters
+    ----------
+    config : DistilConfig
+        The run's configuration.
+    bitext : PreparedBitext
+        What it trains on.
+    teacher, student : Encoder
+        Both encoders, on the runtime's device.
+    layers : Layers
+        The layers that transport compares.
+    vectors : TeacherVectors
+        The teacher's vectors of the English sentences.
+    runtime : Runtime
+        Where it computes.
+
+    Raises
+    ------
+    InputError
+        If no pair has counted tokens, or the student has fewer layers than are frozen.
+    """
+
+    def __init__(
+        self,
+        config: DistilConfig,
+        bitext: PreparedBitext,
+        teacher: Encoder,
+        student: Encoder,
+        layers: Layers,
+        vectors: TeacherVectors,
+        runtime: Runtime,
+    ) -> None:
+        self.config, self.bitext, self.runtime = config, bitext, runtime
+        self.teacher, self.student, self.layers, self.vectors = teacher, student, layers, vectors
+        self.info = TaskInfo(
+            patience=config.training.patience, averaging=config.training.averaging, describe=_describe
+        )
+        self.hashes = bitext.hashes
+        self.spellings = _spellings(bitext.english)
+        trained = vectors.store.lengths[: bitext.in_training]
+        # a sentence without a counted token has no score, so it cannot be a negative
+        self.negatives = trained.nonzero()[:, 0].numpy()
+        self.neighbours = None
+        if config.loss.negatives and config.loss.negatives_from == "nearest":
+            self.neighbours = nearest_neighbours(vectors.sentences[: bitext.in_training])
+        self.roles = ROLES[config.training.student_role]
+        self.tokens = self._tokenize()
+        self.examples, held = self._examples()
+        self.transport = TokenTransport(config.transport, self._frequencies(), student.mass_head)
+        self.weighted_loss: WeightedLoss = build_loss(config.loss, self.transport, layers)
+        self.held_out = HeldOut(held, vectors, self.transport, runtime.precision, self.roles[0])
+        if config.training.trim_vocabulary:
+            trim(student, {i for known in self.tokens.values() for t in known.values() for i in t.ids})
+        freeze(student, config.training)
+        use_training_attention(student.model, runtime)
+        self.learner = student
+        self.optimiser = make_optimiser(student, config.training)
+
+    def _tokenize(self) -> dict[Role, dict[str, Tokens]]:
+        """Return the student's tokens of every text, in each role."""
+        texts = [pair.source for pair in [*self.bitext.training, *self.bitext.held_out]]
+        texts += self.bitext.english[: self.bitext.in_training]
+        distinct = list(dict.fromkeys(texts))
+        return {
+            role: dict(zip(distinct, self.student.tokenize(distinct, role), strict=True))
+            for role in self.roles
+        }
+
+    def _examples(self) -> tuple[dict[str, list[Example]], dict[str, list[Example]]]:
+        """Return the examples to train on and those that are held out, by language."""
+        english = self.bitext.english
+        rows = {text: row for row, text in enumerate(english)}
+
+        def example(text: str, language: str, target: str) -> Example:
+            return Example(text, language, rows[target], len(self.tokens[self.roles[0]][text].ids))
+
+        def counts(text: str) -> bool:
+            return all(any(known[text].counted) for known in self.tokens.values())
+
+        def by_language(pairs: Sequence[SentencePair]) -> dict[str, list[Example]]:
+            found: dict[str, list[Example]] = {}
+            for pair in pairs:
+                if counts(pair.source) and self.vectors.store.lengths[rows[pair.target]] > 0:
+                    found.setdefault(pair.source_language, []).append(
+                        example(pair.source, pair.source_language, pair.target)
+                    )
+            return found
+
+        training, held = by_language(self.bitext.training), by_language(self.bitext.held_out)
+        if not training:
+            raise InputError("no pair has countable tokens on both sides; see punctuation and special_tokens")
+        if self.config.training.anchor > 0:
+            anchors = english[: self.bitext.in_training]
+            training["en"] = [example(text, "en", text) for text in anchors if counts(text)]
+        return training, held
+
+    def _frequencies(self) -> Tensor | None:
+        if not self.config.transport.needs("document_frequencies"):
+            return None
+        known = self.tokens[self.roles[0]].values()
+        return inverse_document_frequencies([item.ids for item in known], len(self.student.tokenizer))
+
+    # -- the task ---------------------------------------------------------------------------------------
+
+    def batches(self) -> Iterator[list[Example]]:
+        """Yield batches without end."""
+        config = self.config.training
+        return draw_batches(
+            self.examples,
+            batch_size=config.batch_size,
+            alpha=config.sampling,
+            anchor=config.anchor,
+            seed=self.config.seed,
+        )
+
+    def loss(
+        self, step: int, batch: list[Example], generator: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the weighted loss of a batch, and the figures of its parts."""
+        self.student.train()
+        role = self.roles[step % len(self.roles)]
+        attention = self.config.transport.needs("attention")
+        rows, excluded = with_negatives(
+            batch, self.negatives, self.spellings, self.config.loss.negatives, generator, self.neighbours
+        )
+        with self.runtime.autocast():
+            tokens = [self.tokens[role][example.text] for example in batch]
+            encoded = self.student(tokens, role, attention=attention, layers=self.layers.student)
+        return self.weighted_loss(
+            Batch(
+                encoded.tokens,
+                encoded.mask,
+                encoded.sentences,
+                encoded.norms,
+                encoded.ids,
+                self.vectors.targets(rows, excluded).to(self.runtime.device),
+                encoded.attention,
+                self.vectors.centred(encoded.layers),
+            )
+        )
+
+    def measure(self) -> dict[str, float] | None:
+        """Return the figures of held-out retrieval."""
+        return self.held_out.measure(self.student) if self.held_out else None
+
+    def finish(self) -> Encoder:
+        """Return the student, ready for inference with its whole vocabulary."""
+        untrim(self.student)
+        use_inference_attention(self.student.model)
+        return self.student.eval()
+
+
+def _describe(figures: Mapping[str, float]) -> str:
+    matches = figures["plan_effective_matches"]
+    return f"{describe_retrieval(figures)}, {matches:.2f} effective matches a token"
+
+
+def _spellings(texts: Sequence[str]) -> Tensor:
+    """Return a number (M,) for each text; texts that spell the same sentence share one."""
+    numbers: dict[bytes, int] = {}
+    return torch.tensor([numbers.setdefault(sentence_key(text), len(numbers)) for text in texts])

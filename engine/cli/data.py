@@ -97,11 +97,7 @@ def show(name: str, as_json: bool) -> None:
             ("size", size_text(size) if (size := entry["size"] or entry["published_size"]) else ""),
             ("published", _totals(published)),
             ("remark", entry["remark"]),
-<<<<<<< HEAD
-            ("unknown", " ".join(dataset.others)),
-=======
-            ("not known", " ".join(dataset.unknown_locales)),
->>>>>>> main
+            ("unknown", " ".join(dataset.unknown_locales)),
         ]
     )
     if files:
@@ -177,19 +173,11 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
         )
     published = known[name]
     codes = [language(code).code for code in languages]
-<<<<<<< HEAD
     with DownloadProgress() as display:
-        count = fetch_dataset(resource, codes, display)
-    click.echo(f"{count} new files of {name} in {resource.place}; licence: {resource.licence}", err=True)
-    if resource.remark:
-        click.echo(f"note: {resource.remark}", err=True)
-=======
-    with FetchDisplay() as display:
         count = fetch_dataset(published, codes, display)
     click.echo(f"{count} new files of {name} in {published.place}; licence: {published.licence}", err=True)
     if published.remark:
         click.echo(f"note: {published.remark}", err=True)
->>>>>>> main
 
 
 @data.command("check")
@@ -256,13 +244,8 @@ def _entry(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "kind": dataset.kind,
-<<<<<<< HEAD
         "available": bool(dataset.files),
-        "whole": dataset.whole,
-=======
-        "at_hand": bool(dataset.files),
         "whole": dataset.complete,
->>>>>>> main
         "languages": sorted(dataset.files),
         "size": sum(_size(files) for files in _distinct(dataset)),
         "licence": dataset.licence,

@@ -18,17 +18,10 @@ FORMATS = (".png", ".svg", ".npz")
 @click.argument("run")
 @click.option("--source", required=True, help="The sentence that the student encodes.")
 @click.option("--target", required=True, help="The English sentence that the teacher encodes.")
-<<<<<<< HEAD
 @click.option("--language", default="und", help="The language of the source, an ISO code, for the record.")
 @click.option("--epsilon", type=float, help="Regularisation ε instead of the run's.")
-@click.option("--solver", type=click.Choice(SOLVERS), help="Another solver.")
-@click.option("--iterations", type=int, help="Maximum number of iterations instead of the run's.")
-=======
-@click.option("--language", default="und", help="ISO code of the source's language, for the record.")
-@click.option("--epsilon", type=float, help="Another ε than the run's.")
 @click.option("--solver", type=click.Choice(list(SOLVERS)), help="Another solver.")
-@click.option("--iterations", type=int, help="Another limit of iterations than the run's.")
->>>>>>> main
+@click.option("--iterations", type=int, help="Maximum number of iterations instead of the run's.")
 @click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="A .png, .svg or .npz file.")
 @results_option
 @json_option

@@ -47,9 +47,7 @@ def run(
     if config is None and resume is None:
         raise InputError("run needs a CONFIG (a TOML file or the name of a preset) or --resume RUN")
     if config is None and overrides:
-        raise InputError(
-            "--set changes a CONFIG, and a resumed run keeps its own settings; leave --set out"
-        )
+        raise InputError("--set changes a CONFIG, and a resumed run keeps its own settings; leave --set out")
     # Wrong settings are rejected before anything starts.
     parsed = load_config(config, overrides) if config is not None else None
     folder = _resumable_folder(resume, results) if resume is not None else None

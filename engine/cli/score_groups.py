@@ -17,28 +17,8 @@ from engine.results.queries import ask
 
 Row = Mapping[str, Any]
 
-<<<<<<< HEAD
-#: The measures of each protocol, its main measure first.
-MEASURES = {
-    "bitext": ("RR", "R@1", "R@10", "Success@1"),
-    "xtreme-r": ("mAP@20", "AP", "Success@1", "RR"),
-    "monolingual": ("mAP@20", "AP"),
-    "trec": ("nDCG@10", "AP", "RR", "R@100", "Judged@10"),
-    "ir-datasets": ("nDCG@10", "AP", "RR", "R@100", "Judged@10"),
-    "mmarco": ("RR@10", "R@1000"),
-    "miracl": ("nDCG@10", "R@100"),
-    "wikiclir": ("AP", "nDCG@10", "P@1"),
-    "ciral": ("nDCG@20", "R@100", "Judged@20"),
-    "africlirmatrix": ("nDCG@10", "R@100"),
-    "neuclir": ("nDCG@20", "AP", "R@100", "Judged@20"),
-    "hc4": ("nDCG@20", "AP", "R@100", "Judged@20"),
-    "bitext/mining": ("MarginF1", "MarginP", "MarginR", "F1"),
-    "xtreme-r/mining": ("MarginF1", "MarginP", "MarginR", "F1"),
-}
-=======
-#: Measures of mining, a protocol that is added to that of the collection.
+#: The measures of mining, whose protocol is added to that of the collection.
 _MINING = ("MarginF1", "MarginP", "MarginR", "F1")
->>>>>>> main
 
 
 class Key(NamedTuple):
@@ -63,14 +43,9 @@ class Group:
 
     @property
     def measures(self) -> list[str]:
-<<<<<<< HEAD
         """The measures in the protocol's order, then all others by name."""
-        order = MEASURES.get(self.key.protocol, MEASURES["bitext"])
-=======
-        """The measures, in the protocol's order, others behind by name."""
         mined = self.key.protocol.endswith("/mining")
         order = _MINING if mined else protocol_measures(self.key.protocol)
->>>>>>> main
         found = {row["measure"] for row in self.rows}
         return [name for name in order if name in found] + sorted(found - set(order))
 

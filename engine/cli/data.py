@@ -13,8 +13,12 @@ from engine.cli.tables import print_facts, print_line, print_table, size_text
 from engine.datahome.check import Checked, check
 from engine.datahome.datasets import Dataset, datasets
 from engine.errors import InputError, OpticalError, nearest
+from engine.extensions.collections import COLLECTIONS
 from engine.languages import language
 from engine.paths import data_home
+
+#: What the pool of a collection is, in words.
+_POOLS = {"all": "one pool of the documents of all languages", "own": "a pool for each document language"}
 
 
 @click.group()
@@ -74,6 +78,7 @@ def show(name: str, as_json: bool) -> None:
         for code, found in sorted(dataset.files.items())
     ]
     published = dict(dataset.published.published_counts) if dataset.published else {}
+    reader = COLLECTIONS.get(dataset.collection)
     use = usage(dataset)
     if as_json:
         print_json(
@@ -91,6 +96,8 @@ def show(name: str, as_json: bool) -> None:
             ("data", entry["name"]),
             ("kind", entry["kind"]),
             ("available", _presence(entry) if entry["available"] else f"no: {entry['advice']}"),
+            ("meaning", reader.meaning if reader else ""),
+            ("pool", _POOLS[reader.pool] if reader else ""),
             ("licence", entry["licence"]),
             ("from", entry["source"]),
             ("folder", _place(dataset)),

@@ -105,7 +105,7 @@ def _print_table(scores: dict[str, Scores]) -> None:
     first, last = scores[headings[0]], scores[headings[-1]]
     compared = compare_languages(first.values[MEASURE], last.values[MEASURE])
     values = {
-        heading: {mean.language: mean for mean in result.means if mean.measure == MEASURE}
+        heading: {mean.query_language: mean for mean in result.means if mean.measure == MEASURE}
         for heading, result in scores.items()
     }
     rows = []

@@ -106,7 +106,7 @@ def _print_scores(scores: Sequence[Scores]) -> None:
     for result in scores:
         collection = result.collection
         measures = list(result.values)
-        means = {(mean.language, mean.measure): mean for mean in result.means}
+        means = {(mean.query_language, mean.measure): mean for mean in result.means}
         rows = []
         for language in collection.query_languages:
             cells = [means[language, measure] for measure in measures]

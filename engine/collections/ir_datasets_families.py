@@ -220,7 +220,7 @@ READERS = (
     ),
     _reader(
         WIKICLIR,
-        "WikiCLIR: English queries, Wikipedia articles in 25 languages.",
+        "WikiCLIR: English queries, Wikipedia articles in 24 languages.",
         ("document_languages", "pool_limit"),
         _published(
             "wikiclir",

@@ -132,6 +132,9 @@ class CollectionConfig(Settings):
         made = handler(schema)
         own = handler.resolve_ref_schema(made)
         own["additionalProperties"] = False
+        own["properties"]["name"]["description"] += "".join(
+            f"\n\n{reader.name}: {reader.meaning}" for reader in COLLECTIONS.values()
+        )
         for reader in COLLECTIONS.values():
             if reader.settings is None:
                 continue

@@ -216,10 +216,10 @@ def _total(published: PublishedFile, status: int, headers: Message, start: int) 
         return None
     total = int(length) + (start if status == 206 else 0)
     if total > published.limit:
-        expected = f"the published one {published.size:,}" if published.size else "it should have fewer"
+        size = f"; {published.size:,} bytes were published" if published.size else ""
         raise OpticalError(
-            f"{published.address}: the server's file has {total:,} bytes, {expected} (the limit is "
-            f"{published.limit:,}); it is not fetched"
+            f"{published.address}: the server's file has {total:,} bytes, more than the limit of "
+            f"{published.limit:,}{size}; it is not fetched"
         )
     return total
 

@@ -18,9 +18,12 @@ from engine.datahome.manifest import MANIFEST, Manifest
 from engine.datahome.published import published_data
 from engine.datahome.unpack import archive_kind, damage_named, unpack
 from engine.errors import InputError
+from engine.extensions.bitext import BITEXT_FORMATS
 from engine.extensions.published import RecognisedData
 from engine.paths import data_home
 
+#: Endings that are not part of a name, in addition to those of the bitext formats.
+_ENDINGS = (".gz", ".xz", ".bz2", ".zip", ".tar", ".tgz", ".txt", ".json")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,60}")
 
 
@@ -65,7 +68,7 @@ def import_data(
     name : str, optional
         Its name; without it, the name of the published data set, or else of the file.
     language : str, optional
-        Code of its language, for data that does not tell it.
+        Code of its language, for data that does not contain it.
     link : bool
         Whether to link to the files instead of copying them.
     dry_run : bool
@@ -127,7 +130,7 @@ def _add_files(data: RecognisedData, folder: Path, link: bool) -> None:
         if not place.exists():
             _create_folder(place.parent)
             with tempfile.TemporaryDirectory(prefix=".import.", dir=place.parent) as staging:
-                _put(data.root / name, Path(staging) / place.name, link)
+                _copy_or_link(data.root / name, Path(staging) / place.name, link)
                 (Path(staging) / place.name).rename(place)
 
 
@@ -139,13 +142,13 @@ def _create_dataset(data: RecognisedData, folder: Path, name: str, link: bool) -
         made.mkdir()
         for file in data.files:
             (made / file).parent.mkdir(parents=True, exist_ok=True)
-            _put(data.root / file, made / file, link)
+            _copy_or_link(data.root / file, made / file, link)
         manifest = Manifest(name, data.kind, data.format, data.reader, data.languages)
         (made / MANIFEST).write_text(manifest.text(), "utf-8")
         made.rename(folder)
 
 
-def _put(file: Path, place: Path, link: bool) -> None:
+def _copy_or_link(file: Path, place: Path, link: bool) -> None:
     try:
         if link:
             place.symlink_to(file.resolve())
@@ -168,11 +171,12 @@ def _create_folder(folder: Path) -> None:
 def _default_name(path: Path, data: RecognisedData) -> str:
     """Return a name made from that of the file: ``wikimatrix.en-so`` for ``WikiMatrix.en-so.tsv.gz``."""
     stem = path.absolute().name.lower()
-    if data.reader == "moses" and path.is_file() and path.suffix != ".zip":
+    if path.is_file() and len(data.files) > 1:
+        # The names of files that are read together, such as line-aligned ones, end in a language.
         stem = stem.removesuffix(".gz").removesuffix(".xz").rpartition(".")[0]
-    stem = re.sub(
-        r"(\.(gz|xz|bz2|zip|tar|tgz|tmx|xlf|xliff|po|mo|tsv|txt|jsonl|ndjson|json|parquet))+$", "", stem
-    )
+    formats = {ending for form in BITEXT_FORMATS.values() for ending in form.endings}
+    endings = "|".join(re.escape(ending) for ending in (*_ENDINGS, *sorted(formats)))
+    stem = re.sub(f"({endings})+$", "", stem)
     name = re.sub(r"[^a-z0-9._-]+", "-", stem).strip("-._")[:60]
     return name or "data"
 
@@ -185,6 +189,8 @@ def _check_name(name: str, folder: Path, path: Path) -> None:
     published = published_data().values()
     taken = {data.name for data in published} | {data.folder for data in published if not data.shared}
     if name in taken:
-        raise InputError(f"{path}: {name!r} is the name of a published dataset; give another with --name")
+        raise InputError(
+            f"{path}: {name!r} is the name of a published data set; give another one with --name"
+        )
     if folder.exists() or folder.is_symlink():
         raise InputError("it exists already; delete it or give another --name", path=folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.packaged import PACKAGED, packaged_folder
-from engine.encoders.safe_loading import open_config, open_tokenizer, open_weights, opening
+from engine.encoders.safe_loading import CheckpointFiles
 from engine.errors import InputError, nearest
 
 #: Our settings and fitted vectors, beside what plain transformers reads.
@@ -101,12 +101,11 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
     """
     from transformers import AutoModel, AutoModelForTextEncoding
 
-    source = resolve(checkpoint)
-    with opening(f"checkpoint {checkpoint!r}", source):
-        config = open_config(source, dropout)
-        loader = AutoModelForTextEncoding if config.model_type in _T5 else AutoModel
-        model, missing, mismatched = open_weights(loader, source, config)
-        tokenizer = open_tokenizer(source)
+    files = CheckpointFiles(f"checkpoint {checkpoint!r}", resolve(checkpoint))
+    config = files.config(dropout)
+    loader = AutoModelForTextEncoding if config.model_type in _T5 else AutoModel
+    model, missing, mismatched = files.weights(loader, config)
+    tokenizer = files.tokenizer()
     if config.model_type == "canine":
         tokenizer = CharacterTokenizer(tokenizer)
     _check_whole(checkpoint, missing, mismatched, tokenizer)

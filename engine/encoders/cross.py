@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.encoders.checkpoints import resolve
-from engine.encoders.safe_loading import open_config, open_tokenizer, open_weights, opening
+from engine.encoders.safe_loading import CheckpointFiles
 from engine.encoders.saving import whole_folder
 from engine.encoders.trimming import Trimming
 from engine.errors import InputError, OpticalError
@@ -152,12 +152,12 @@ def _load(checkpoint: str, new_head: bool, dropout: float) -> tuple[Any, Any, li
 
     source = resolve(checkpoint)
     at = source if Path(source).is_dir() else None
-    with opening(f"checkpoint {checkpoint!r}", source):
-        config = open_config(source, dropout)
-        labels = config.num_labels
-        config.num_labels = 1
-        model, missing, mismatched = open_weights(AutoModelForSequenceClassification, source, config)
-        tokenizer = open_tokenizer(source)
+    files = CheckpointFiles(f"checkpoint {checkpoint!r}", source)
+    config = files.config(dropout)
+    labels = config.num_labels
+    config.num_labels = 1
+    model, missing, mismatched = files.weights(AutoModelForSequenceClassification, config)
+    tokenizer = files.tokenizer()
     fresh = sorted([*missing, *mismatched])
     inner = [
         name for name in fresh if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name

@@ -5,14 +5,16 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.config import EncoderConfig
 from engine.encoders.characters import CharacterTokenizer
-from engine.encoders.checkpoints import load_model
+from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
 from engine.encoders.trimming import Trimming
 from engine.errors import InputError
 
@@ -110,12 +112,55 @@ class Encoder(torch.nn.Module):
         InputError
             If the checkpoint cannot be opened.
         """
-        from engine.encoders.saving import load_fitted
-
         model, tokenizer = load_model(config.checkpoint, dropout=dropout)
         encoder = cls(config, model, tokenizer)
-        load_fitted(encoder)
+        encoder.load_fitted()
         return encoder.eval()
+
+    @torch.no_grad()
+    def load_fitted(self, folder: Path | None = None) -> bool:
+        """Load the mean, projection and mass head that `engine.encoders.saving` wrote.
+
+        Parameters
+        ----------
+        folder : Path, optional
+            Their folder; None takes the folder of the checkpoint.
+
+        Returns
+        -------
+        bool
+            Whether the folder has any.
+
+        Raises
+        ------
+        InputError
+            If their width is not that of the checkpoint or the configuration.
+        """
+        if folder is None:
+            named = Path(self.config.checkpoint).expanduser()
+            folder = named if named.is_dir() else Path(resolve(self.config.checkpoint))
+        path = folder / FITTED_FILE
+        if not path.is_file():
+            return False
+        fitted = load_file(str(path))
+        if fitted["mean"].shape != self.mean.shape:
+            raise InputError(
+                f"the mean has width {fitted['mean'].shape[0]}, the checkpoint {self.width}", path=path
+            )
+        self.mean.copy_(fitted["mean"])
+        if self.projection is not None and "projection" in fitted:
+            if fitted["projection"].shape != self.projection.weight.shape:
+                raise InputError(
+                    f"the projection has width {fitted['projection'].shape[0]}, "
+                    f"the configuration projection_dim = {self.config.projection_dim}",
+                    path=path,
+                )
+            self.projection.weight.copy_(fitted["projection"])
+            self.fresh_projection = False
+        # a head of another width belongs to another projection; encoding needs none
+        if "mass_head" in fitted and fitted["mass_head"].shape[1] == self.dim:
+            self.add_mass_head().weight.copy_(fitted["mass_head"])
+        return True
 
     @property
     def dim(self) -> int:

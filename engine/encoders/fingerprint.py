@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from engine.encoders.encoder import Encoder
-
+from engine.encoders.encoder import Encoder
 
 #: The settings that sentence vectors hang on; the others shape token vectors only.
 _SENTENCE = {"query_prefix", "passage_prefix", "query_length", "passage_length", "query_expansion", "pooling"}

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from engine.encoders.encoder import Encoder, Role
 from engine.errors import InputError
-
-if TYPE_CHECKING:
-    from engine.encoders.encoder import Encoder, Role
 
 
 @torch.no_grad()

@@ -1,84 +1,131 @@
-"""The one way into a checkpoint: safetensors alone, no remote code, float32, and errors in a sentence."""
+"""Read checkpoints safely: only safetensors, no remote code, float32, and errors in one sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.errors import InputError
 
-#: What architectures call their dropout.
+#: The names that architectures have for their dropout.
 _DROPOUTS = (
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout"),
     *("attention_dropout", "dropout_rate", "embedding_dropout", "mlp_dropout"),
 )
-#: What transformers and the tokenizers raise over files that are missing, broken, or not what they claim.
-_RAISED = (OSError, ValueError, LookupError, TypeError, ImportError, AssertionError, RuntimeError)
+
+Result = TypeVar("Result")
 
 
-@contextmanager
-def opening(what: str, source: str) -> Iterator[None]:
-    """Within, transformers is quiet, and what it raises becomes an InputError about `what`.
+class CheckpointFiles:
+    """The files of a checkpoint, read by transformers.
 
-    Raises
-    ------
-    InputError
-        If the files of `source`, a folder or a hub id, are missing, broken, or need code of their own.
+    Parameters
+    ----------
+    what : str
+        What is read, for messages, such as ``checkpoint 'mine'``.
+    source : str
+        A folder or a hub id, as `engine.encoders.checkpoints.resolve` returns it.
     """
-    from safetensors import SafetensorError
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    except (*_RAISED, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if Path(source).exists():
-            raise InputError(f"{what} cannot be opened: {reason}", path=source) from error
-        raise InputError(
-            f"{what} is neither at hand nor could it be fetched from the hub: {reason}"
-        ) from error
+    def __init__(self, what: str, source: str) -> None:
+        self.what, self.source = what, source
+
+    def config(self, dropout: float | None = None) -> Any:
+        """Return the configuration; `dropout` is given to every dropout that its architecture has.
+
+        Raises
+        ------
+        InputError
+            If it is missing, broken, or needs code of its own.
+        """
+        from transformers import AutoConfig
+
+        config = self._read(lambda: AutoConfig.from_pretrained(self.source, trust_remote_code=False))
+        if dropout is not None:
+            for name in _DROPOUTS:
+                if hasattr(config, name):
+                    setattr(config, name, dropout)
+        return config
+
+    def weights(self, loader: Any, config: Any) -> tuple[Any, list[str], list[str]]:
+        """Return the model that `loader`, one of transformers' auto classes, makes of the weights.
+
+        The names of missing weights, and of weights whose shape is not that of `config`, are returned after
+        it. Both are drawn at random in the model, so the caller must refuse those that it needs.
+
+        Raises
+        ------
+        InputError
+            If the weights are missing or broken, or no model can be made of `config`.
+        """
+        model, loading = self._read(
+            lambda: loader.from_pretrained(
+                self.source,
+                config=config,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype="float32",
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+        )
+        return (
+            model,
+            sorted(loading["missing_keys"]),
+            sorted(str(entry[0]) for entry in loading["mismatched_keys"]),
+        )
+
+    def tokenizer(self) -> Any:
+        """Return the tokenizer.
+
+        Raises
+        ------
+        InputError
+            If it is missing or broken.
+        """
+        from transformers import AutoTokenizer
+
+        return self._read(lambda: AutoTokenizer.from_pretrained(self.source, trust_remote_code=False))
+
+    def _read(self, read: Callable[[], Result]) -> Result:
+        """Return what `read`, a single call of transformers, returns.
+
+        For broken files transformers and the tokenizers raise whatever their code runs into: besides OSError
+        and ValueError also TypeError, KeyError, AttributeError, AssertionError, RuntimeError and a bare
+        Exception. So every error that comes from inside that call is about the files; one that the call
+        itself raises, such as a wrong argument, is an error of ours and is not caught.
+        """
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            return read()
+        except Exception as error:
+            if _depth(error) <= _OUR_FRAMES:
+                raise
+            reason = _reason(error)
+            if Path(self.source).exists():
+                raise InputError(f"{self.what} cannot be opened: {reason}", path=self.source) from error
+            raise InputError(
+                f"{self.what} is not available locally and could not be fetched from the hub: {reason}"
+            ) from error
 
 
-def open_config(source: str, dropout: float | None = None) -> Any:
-    """Return the configuration of `source`, with every `dropout` that its architecture has set."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    if dropout is not None:
-        for name in _DROPOUTS:
-            if hasattr(config, name):
-                setattr(config, name, dropout)
-    return config
+#: Frames of this module in a traceback that `_read` caught: `_read` itself, and the call of transformers.
+_OUR_FRAMES = 2
 
 
-def open_weights(loader: Any, source: str, config: Any) -> tuple[Any, list[str], list[str]]:
-    """Return the model that `loader`, one of transformers' auto classes, makes of `source`.
-
-    Beside it stand the names of the weights that `source` lacks, and of those whose shapes are not those of
-    `config`: both are random, and whoever asks must refuse what may not be.
-    """
-    model, loading = loader.from_pretrained(
-        source,
-        config=config,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype="float32",
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
-    return (
-        model,
-        sorted(loading["missing_keys"]),
-        sorted(str(entry[0]) for entry in loading["mismatched_keys"]),
-    )
+def _depth(error: BaseException) -> int:
+    frames, traceback = 0, error.__traceback__
+    while traceback is not None:
+        frames, traceback = frames + 1, traceback.tb_next
+    return frames
 
 
-def open_tokenizer(source: str) -> Any:
-    """Return the tokenizer of `source`."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+def _reason(error: BaseException) -> str:
+    """Return the first sentence of an error; its second line if the first one only introduces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return f"{type(error).__name__} {text}" if isinstance(error, LookupError) else text

@@ -8,15 +8,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from engine.encoders.checkpoints import FITTED_FILE, SETTINGS_FILE, resolve
-from engine.errors import InputError, OpticalError
-
-if TYPE_CHECKING:
-    from engine.encoders.encoder import Encoder
+from engine.encoders.checkpoints import FITTED_FILE, SETTINGS_FILE
+from engine.encoders.encoder import Encoder
+from engine.errors import OpticalError
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
@@ -81,40 +78,3 @@ def _write_fitted(encoder: Encoder, folder: Path) -> None:
     save_file(fitted, str(folder / FITTED_FILE))
     settings = encoder.config.model_dump(mode="json")
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
-
-
-def load_fitted(encoder: Encoder, folder: Path | None = None) -> bool:
-    """Load the mean, projection and mass head that lie in `folder`, or beside the checkpoint; tell if so.
-
-    Raises
-    ------
-    InputError
-        If they have another width than the checkpoint or the configuration.
-    """
-    from safetensors.torch import load_file
-
-    if folder is None:
-        named = Path(encoder.config.checkpoint).expanduser()
-        folder = named if named.is_dir() else Path(resolve(encoder.config.checkpoint))
-    path = folder / FITTED_FILE
-    if not path.is_file():
-        return False
-    fitted = load_file(str(path))
-    if fitted["mean"].shape != encoder.mean.shape:
-        raise InputError(
-            f"the mean has width {fitted['mean'].shape[0]}, the checkpoint {encoder.width}", path=path
-        )
-    encoder.mean.copy_(fitted["mean"])
-    if encoder.projection is not None and "projection" in fitted:
-        if fitted["projection"].shape != encoder.projection.weight.shape:
-            raise InputError(
-                f"the projection has width {fitted['projection'].shape[0]}, "
-                f"the configuration projection_dim = {encoder.config.projection_dim}",
-                path=path,
-            )
-        encoder.projection.weight.data.copy_(fitted["projection"])
-        encoder.fresh_projection = False
-    # a head of another width belongs to another projection; none is needed to encode
-    if "mass_head" in fitted and fitted["mass_head"].shape[1] == encoder.dim:
-        encoder.add_mass_head().weight.data.copy_(fitted["mass_head"])
-    return True

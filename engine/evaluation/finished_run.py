@@ -10,7 +10,6 @@ from pathlib import Path
 from engine.config import EncoderConfig, RunConfig, RunHeader, parse_config
 from engine.encoders.checkpoints import FITTED_FILE, SETTINGS_FILE, resolve
 from engine.encoders.encoder import Encoder
-from engine.encoders.saving import load_fitted
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
 from engine.paths import runs_folder
@@ -100,7 +99,7 @@ class SavedEncoder:
             If its checkpoint cannot be opened.
         """
         encoder = Encoder.load(self.config)
-        load_fitted(encoder, self.folder)
+        encoder.load_fitted(self.folder)
         return encoder
 
 

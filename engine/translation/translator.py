@@ -11,7 +11,7 @@ import torch
 
 from engine.config.translation import TranslationConfig
 from engine.encoders.checkpoints import resolve
-from engine.encoders.safe_loading import open_config, open_tokenizer, open_weights, opening
+from engine.encoders.safe_loading import CheckpointFiles
 from engine.errors import InputError
 from engine.languages import Language, language, same_language
 from engine.translation.cache import append_translations, read_translations
@@ -124,15 +124,15 @@ def _load(checkpoint: str) -> tuple[Any, Any]:
     from transformers import AutoModelForSeq2SeqLM
 
     source = resolve(checkpoint)
-    with opening(f"translation.checkpoint {checkpoint!r}", source):
-        config = open_config(source)
-        if not getattr(config, "is_encoder_decoder", False):
-            raise InputError(
-                f"translation.checkpoint {checkpoint!r} cannot translate: it is a {config.model_type} "
-                "model without a decoder; choose a sequence-to-sequence checkpoint"
-            )
-        model, missing, mismatched = open_weights(AutoModelForSeq2SeqLM, source, config)
-        tokenizer = open_tokenizer(source)
+    files = CheckpointFiles(f"translation.checkpoint {checkpoint!r}", source)
+    config = files.config()
+    if not getattr(config, "is_encoder_decoder", False):
+        raise InputError(
+            f"translation.checkpoint {checkpoint!r} cannot translate: it is a {config.model_type} "
+            "model without a decoder; choose a sequence-to-sequence checkpoint"
+        )
+    model, missing, mismatched = files.weights(AutoModelForSeq2SeqLM, config)
+    tokenizer = files.tokenizer()
     lacking = [*missing, *mismatched]
     if lacking:
         raise InputError(

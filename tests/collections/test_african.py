@@ -56,14 +56,14 @@ def test_ciral_field_by_field(ciral: Path) -> None:
     assert collection.measures == ("nDCG@20", "R@100", "Judged@20") and "Apache" in collection.source
 
 
-def test_all_languages_at_hand_are_taken_each_with_its_pool(ciral: Path) -> None:
+def test_all_local_languages_are_read_each_with_its_own_pool(ciral: Path) -> None:
     found = load_african(CIRAL, ciral)
     assert [collection.document_language for collection in found] == ["so", "sw"]
     assert len({query.id for collection in found for query in collection.queries}) == 4
     assert found[0].queries[0].text == "What is somali test-a?"
 
 
-def test_what_ciral_has_not_is_refused(ciral: Path) -> None:
+def test_missing_languages_splits_and_files_are_refused(ciral: Path) -> None:
     with pytest.raises(InputError, match=r"no split 'train'.*it has test-a, test-b, dev"):
         load_african(CIRAL, ciral, split="train")
     with pytest.raises(InputError, match="no documents in 'mr'; it has ha, so, sw, yo"):
@@ -85,7 +85,7 @@ def test_what_ciral_has_not_is_refused(ciral: Path) -> None:
 
 @pytest.mark.data
 def test_africlirmatrix_real_topics_and_judgements(data_home: Path, tmp_path: Path) -> None:
-    """The real topics and judgements over a corpus made of the judged documents' ids."""
+    """The real topics and judgements with a corpus made of the ids of the judged documents."""
     expected = {"ha": (1500, 1876), "so": (1000, 1049), "sw": (1500, 1891)}
     folder = data_home / "africlirmatrix"
     for file in folder.iterdir():

@@ -53,14 +53,14 @@ def test_spellings_of_one_sentence_are_one_document() -> None:
     assert relevant_texts(collection) == {"so:a": {"cause it hurts"}, "tl:b": {"cause it hurts"}}
 
 
-def test_the_other_direction_asks_in_english() -> None:
+def test_the_other_direction_has_english_queries() -> None:
     collection = make_bitext_collection("b", [pair("moja", "one"), pair("mosi", "one", id="x")], "en-xx")
     assert relevant_texts(collection) == {"en:sw-moja": {"moja", "mosi"}, "en:sw-x": {"moja", "mosi"}}
     with pytest.raises(InputError, match="mix documents in sw, so"):
         make_bitext_collection("b", [pair("moja", "one"), pair("kow", "one", "so")], "en-xx")
 
 
-def test_pairs_of_two_files_may_share_their_names() -> None:
+def test_pairs_of_two_files_may_share_their_ids() -> None:
     collection = make_bitext_collection("b", [pair("moja", "one", id="1"), pair("mbili", "two", id="1")])
     assert [query.id for query in collection.queries] == ["sw:1", "sw:1#2"]
 
@@ -74,7 +74,7 @@ words = st.text("abcAB !", min_size=1, max_size=4)
 
 
 @given(st.lists(st.tuples(words, words), min_size=1, max_size=8), st.lists(words, max_size=6))
-def test_every_query_has_a_relevant_document_and_more_distractors_rename_nothing(
+def test_every_query_has_a_relevant_document_and_more_distractors_change_no_id(
     texts: list[tuple[str, str]], distractors: list[str]
 ) -> None:
     pairs = [pair(source, target, id=str(index)) for index, (source, target) in enumerate(texts)]
@@ -102,7 +102,7 @@ def source(folder: Path, language: str, **options: object) -> BitextConfig:
     return BitextConfig(path=str(folder / f"{language}.tsv"), format="tsv", language=language, **options)  # type: ignore[arg-type]
 
 
-def test_a_configuration_makes_one_english_pool_and_one_pool_a_language(sources: Path) -> None:
+def test_a_configuration_gives_one_english_pool_and_one_pool_for_each_language(sources: Path) -> None:
     config = CollectionConfig(
         name="bitext",
         label="numbers",

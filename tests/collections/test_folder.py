@@ -1,4 +1,4 @@
-"""Collections of one's own: BEIR's and TREC's shapes, several languages, and what trec_eval would say."""
+"""Folders in BEIR's and TREC's formats, with several languages, against the rules of trec_eval."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def beir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_beirs_shape_field_by_field(beir: Path) -> None:
+def test_beir_format_field_by_field(beir: Path) -> None:
     config = CollectionConfig(
         name="folder", path=str(beir), languages=["sw"], document_languages=["en"], label="own"
     )
@@ -63,7 +63,7 @@ def test_beirs_shape_field_by_field(beir: Path) -> None:
     assert list(dev.judgements) == ["sw:q3"] and dev.revision != collection.revision
 
 
-def test_trecs_shape_in_several_languages_is_one_multilingual_pool(tmp_path: Path) -> None:
+def test_trec_format_in_several_languages_is_one_multilingual_pool(tmp_path: Path) -> None:
     (tmp_path / "documents.sw.tsv").write_text("1\tmoja\n2\tmbili\n")
     (tmp_path / "documents.so.tsv").write_text("1\tkow\n9\tsagaal\n")
     (tmp_path / "topics.en.tsv").write_text("t1\tone\n")
@@ -71,7 +71,7 @@ def test_trecs_shape_in_several_languages_is_one_multilingual_pool(tmp_path: Pat
     (tmp_path / "qrels.txt").write_text("t1 0 1 1\nt2 0 2 1\nt2 0 9 0\n")
     collection = load_folder(tmp_path)
     assert collection.document_languages == ("so", "sw") and collection.direction == "xx-xx"
-    # document 1 is there in both languages: they say the same
+    # document 1 exists in both languages, as a translation
     assert collection.judgements == {
         "de:t1": {"so:1": 1, "sw:1": 1},
         "de:t2": {"sw:2": 1, "so:9": 0},
@@ -82,7 +82,7 @@ def test_trecs_shape_in_several_languages_is_one_multilingual_pool(tmp_path: Pat
     assert [document.id for document in part.documents] == ["sw:1", "sw:2"]
 
 
-def test_a_language_may_stand_in_every_record(tmp_path: Path) -> None:
+def test_every_record_may_give_its_language(tmp_path: Path) -> None:
     objects(
         tmp_path / "corpus.jsonl",
         {"_id": "1", "text": "moja", "language": "swa"},
@@ -93,7 +93,7 @@ def test_a_language_may_stand_in_every_record(tmp_path: Path) -> None:
     assert load_folder(tmp_path).document_languages == ("sw", "so")
 
 
-def test_a_smaller_pool_keeps_what_is_judged_and_says_so(beir: Path) -> None:
+def test_a_smaller_pool_keeps_the_judged_documents_and_is_noted(beir: Path) -> None:
     full = load_folder(beir, None, ["sw"], ["en"])
     small = load_folder(beir, "dev", ["sw"], ["en"], pool_limit=1)
     assert len(small.documents) == 2 and "en:d3" in {document.id for document in small.documents}
@@ -114,14 +114,14 @@ def test_a_smaller_pool_keeps_what_is_judged_and_says_so(beir: Path) -> None:
         ("queries.jsonl", "", "queries.jsonl: it contains no topic"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(beir: Path, name: str, content: str, words: str) -> None:
+def test_inconsistent_files_are_refused(beir: Path, name: str, content: str, words: str) -> None:
     (beir / name).write_text(content)
     with pytest.raises(InputError) as caught:
         load_folder(beir, None, ["sw"], ["en"])
     assert str(beir / name) in str(caught.value) and words in str(caught.value)
 
 
-def test_what_is_missing_is_named(beir: Path, tmp_path: Path) -> None:
+def test_missing_files_and_languages_are_named(beir: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"corpus\.jsonl, line 1: its language is not given"):
         load_folder(beir, None, ["sw"])
     with pytest.raises(InputError, match="no 'train'; set split to one of dev, test"):

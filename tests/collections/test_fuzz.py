@@ -1,4 +1,4 @@
-"""Every reader on files that were damaged at random: a collection, or one sentence that names the file."""
+"""Every reader on randomly damaged files: a collection, or one sentence that names the file."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ READERS: dict[str, tuple[Files, Callable[[Path], Collection]]] = {
 
 @st.composite
 def damage(draw: st.DrawFn, content: bytes) -> bytes:
-    """Return `content` cut short, with bytes put in, taken out, replaced or doubled, or other line ends."""
+    """Return `content` truncated, with bytes inserted, removed or replaced, or with other line ends."""
     place = draw(st.integers(0, len(content)))
     end = draw(st.integers(place, min(len(content), place + 12)))
     kind = draw(st.integers(0, 6))
@@ -139,8 +139,8 @@ def damage(draw: st.DrawFn, content: bytes) -> bytes:
     return content + line  # the same line again
 
 
-def check_whole(collection: Collection) -> None:
-    """Whatever was read is a collection in which everything refers to something."""
+def check_consistent(collection: Collection) -> None:
+    """Check that all ids in a collection refer to something."""
     queries = [query.id for query in collection.queries]
     documents = {document.id for document in collection.documents}
     assert queries and len(set(queries)) == len(queries)
@@ -161,8 +161,8 @@ def read(name: str, files: dict[str, bytes]) -> Collection:
         try:
             return READERS[name][1](Path(folder))
         except InputError as error:
-            said = str(error)
-            assert "\n" not in said and folder in said, said
+            message = str(error)
+            assert "\n" not in message and folder in message, message
             raise
 
 
@@ -171,8 +171,8 @@ def name(request: pytest.FixtureRequest) -> Iterator[str]:
     yield request.param
 
 
-def test_each_small_collection_is_read_whole(name: str) -> None:
-    check_whole(read(name, {file: content.encode() for file, content in READERS[name][0].items()}))
+def test_each_small_collection_is_read_completely(name: str) -> None:
+    check_consistent(read(name, {file: content.encode() for file, content in READERS[name][0].items()}))
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -185,7 +185,7 @@ def test_damaged_files_give_a_collection_or_a_sentence(name: str, data: st.DataO
         found = read(name, files)
     except InputError:
         return
-    check_whole(found)
+    check_consistent(found)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -195,7 +195,7 @@ def test_damaged_files_give_a_collection_or_a_sentence(name: str, data: st.DataO
         st.binary(max_size=40), st.text(max_size=40).map(lambda text: text.encode("utf-8", "ignore"))
     ),
 )
-def test_files_of_anything_give_a_collection_or_a_sentence(
+def test_files_with_any_content_give_a_collection_or_a_sentence(
     name: str, data: st.DataObject, content: bytes
 ) -> None:
     files = {file: text.encode() for file, text in READERS[name][0].items()}
@@ -204,7 +204,7 @@ def test_files_of_anything_give_a_collection_or_a_sentence(
         found = read(name, files)
     except InputError:
         return
-    check_whole(found)
+    check_consistent(found)
 
 
 values = st.recursive(
@@ -226,8 +226,8 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_json_of_another_shape_is_refused_or_read(data: st.DataObject) -> None:
-    """Any value of a JSON file replaced by any other one."""
+def test_json_with_other_values_is_refused_or_read(data: st.DataObject) -> None:
+    """Any value of a JSON file is replaced by any other one."""
     name = data.draw(st.sampled_from(["lareqa", "mewsli-x", "ciral", "beir"]))
     files = {file: content.encode() for file, content in READERS[name][0].items()}
     chosen = data.draw(st.sampled_from(sorted(file for file in files if "json" in file)))
@@ -246,4 +246,4 @@ def test_json_of_another_shape_is_refused_or_read(data: st.DataObject) -> None:
         found = read(name, files)
     except InputError:
         return
-    check_whole(found)
+    check_consistent(found)

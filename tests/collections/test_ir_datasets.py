@@ -1,4 +1,4 @@
-"""Collections through ir_datasets: files in their published formats in a home of its own, no network."""
+"""Collections through ir_datasets: files in their published formats in a separate home, without a network."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from engine.config import CollectionConfig
 from engine.errors import InputError
 from engine.extensions.collections import COLLECTIONS, protocol_measures
 
-#: Writes the collections into ``IR_DATASETS_HOME`` and prints what the readers make of them. ir_datasets
-#: learns its home when it is first imported, so this needs a process of its own.
+#: Writes the collections into ``IR_DATASETS_HOME`` and prints what the readers return. ir_datasets reads its
+#: home when it is first imported, so this needs a separate process.
 _SCRIPT = r"""
 import gzip, json, os, socket
 from pathlib import Path
@@ -93,7 +93,7 @@ for code3, text in (("fas", "خبر"), ("rus", "новость")):
     put(f"hc4/{code3}/test.qrels.v1-0.txt", f"1001 0 {code3}-1 3\n")
 put("hc4/test.topics.v1-0.jsonl", lines(topic("1001", ["fas", "rus", "zho"])))
 
-# NeuCLIR: one file of topics and one of judgements, which name the documents' language
+# NeuCLIR: one file of topics and one of judgements, which give the language of the documents
 put("neuclir/trec-2022/topics.jsonl", lines(topic("5", ["fas", "rus"]), topic("6", ["fas"])))
 put("neuclir/trec-2022/qrels", "5 fas fas-1 3\n5 rus rus-1 1\n6 fas fas-2 0\n")
 for code3, count in (("fas", 2), ("rus", 1)):
@@ -107,7 +107,7 @@ from engine.errors import InputError
 
 families = {family.name: family for family in FAMILIES}
 
-def told(collections):
+def described(collections):
     return [{
         "name": c.name, "direction": c.direction, "measures": c.measures, "notes": c.notes,
         "queries": [[q.id, q.text] for q in c.queries],
@@ -115,7 +115,7 @@ def told(collections):
         "judgements": c.judgements,
     } for c in collections]
 
-def refused(call):
+def error_of(call):
     try:
         call()
     except InputError as error:
@@ -126,22 +126,22 @@ put("miracl/v1.0/yo/dev/topics.tsv", "0\tt\n")
 put("miracl/v1.0/yo/dev/qrels.tsv", "0\tQ0\t1\t1\n")
 put("miracl/v1.0/te/dev/topics.tsv", "0\tt\textra\n")
 print(json.dumps({
-    "miracl": told(load_family(families["miracl"], ["sw"])),
-    "mmarco": told(load_family(families["mmarco"], ["ar", "nl"])),
-    "mmarco across": told(load_family(families["mmarco"], ["ar"], ["nl"])),
-    "bi-139": told(load_family(families["bi-139"], ["de"], ["sw"])),
-    "multi-8": told(load_family(families["multi-8"], ["de"], ["de", "en"])),
-    "multi-8 own": told(load_family(families["multi-8"], ["en"], ["de", "en"], pool="own")),
-    "multi-8 both": told(load_family(families["multi-8"], ["en"], ["de", "en"])),
-    "wikiclir": told(load_family(families["wikiclir"], (), ["sw"])),
-    "hc4": told(load_family(families["hc4"], (), ["fa", "ru"])),
-    "hc4 translated": told(load_family(families["hc4"], ["fa"], ["fa"])),
-    "neuclir": told(load_family(families["neuclir"], (), ["fa", "ru"])),
-    "by id": told([load_dataset("miracl/sw/dev")]),
-    "truncated": refused(lambda: load_family(families["miracl"], ["yo"])),
-    "columns": refused(lambda: load_family(families["miracl"], ["te"])),
-    "missing": refused(lambda: load_family(families["hc4"], (), ["zh"])),
-    "unreachable": refused(lambda: load_family(families["miracl"], ["bn"])),
+    "miracl": described(load_family(families["miracl"], ["sw"])),
+    "mmarco": described(load_family(families["mmarco"], ["ar", "nl"])),
+    "mmarco across": described(load_family(families["mmarco"], ["ar"], ["nl"])),
+    "bi-139": described(load_family(families["bi-139"], ["de"], ["sw"])),
+    "multi-8": described(load_family(families["multi-8"], ["de"], ["de", "en"])),
+    "multi-8 own": described(load_family(families["multi-8"], ["en"], ["de", "en"], pool="own")),
+    "multi-8 both": described(load_family(families["multi-8"], ["en"], ["de", "en"])),
+    "wikiclir": described(load_family(families["wikiclir"], (), ["sw"])),
+    "hc4": described(load_family(families["hc4"], (), ["fa", "ru"])),
+    "hc4 translated": described(load_family(families["hc4"], ["fa"], ["fa"])),
+    "neuclir": described(load_family(families["neuclir"], (), ["fa", "ru"])),
+    "by id": described([load_dataset("miracl/sw/dev")]),
+    "truncated": error_of(lambda: load_family(families["miracl"], ["yo"])),
+    "columns": error_of(lambda: load_family(families["miracl"], ["te"])),
+    "missing": error_of(lambda: load_family(families["hc4"], (), ["zh"])),
+    "unreachable": error_of(lambda: load_family(families["miracl"], ["bn"])),
 }, ensure_ascii=False))
 """
 
@@ -172,7 +172,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def test_miracl_asks_each_wikipedia_in_its_language(read: dict[str, Any]) -> None:
+def test_miracl_searches_each_wikipedia_in_its_language(read: dict[str, Any]) -> None:
     (collection,) = read["miracl"]
     assert collection["queries"] == [["sw:sw-0", "Mto ni nini?"]]
     assert collection["documents"] == [
@@ -187,7 +187,7 @@ def test_miracl_asks_each_wikipedia_in_its_language(read: dict[str, Any]) -> Non
     ]
 
 
-def test_mmarco_is_one_pool_a_language_or_across(read: dict[str, Any]) -> None:
+def test_mmarco_has_one_pool_for_each_language_or_pair(read: dict[str, Any]) -> None:
     arabic, dutch = read["mmarco"]
     assert arabic["queries"] == [["ar:9", "مرحبا?"]] and dutch["queries"] == [["nl:9", "hallo?"]]
     assert dutch["documents"] == [["nl:0", "hallo 0", "nl"], ["nl:1", "hallo 1", "nl"]]
@@ -214,7 +214,7 @@ def test_clirmatrix_by_pairs_and_in_one_pool(read: dict[str, Any]) -> None:
     ]
 
 
-def test_english_queries_meet_other_languages(read: dict[str, Any]) -> None:
+def test_english_queries_search_other_languages(read: dict[str, Any]) -> None:
     (wiki,) = read["wikiclir"]
     assert wiki["queries"] == [["en:sw-1", "river"]] and wiki["direction"] == "en-xx"
     assert wiki["judgements"] == {"en:sw-1": {"sw:5": 2, "sw:6": 1}}
@@ -244,7 +244,7 @@ def test_any_dataset_is_read_by_its_id(read: dict[str, Any]) -> None:
     assert collection["name"] == "ir-datasets"
 
 
-def test_what_ir_datasets_stumbles_over_is_one_sentence(read: dict[str, Any]) -> None:
+def test_errors_of_ir_datasets_are_one_sentence(read: dict[str, Any]) -> None:
     assert read["truncated"].startswith("ir_datasets cannot read miracl/yo after 1 docs (JSONDecodeError")
     assert read["columns"].startswith(
         "ir_datasets cannot read miracl/te/dev (RuntimeError: expected 2 fields, got 3)"
@@ -263,13 +263,13 @@ def test_what_ir_datasets_stumbles_over_is_one_sentence(read: dict[str, Any]) ->
         (("mmarco", ["sw"]), "ir_datasets has no 'mmarco/v2/sw/dev/small'"),
     ],
 )
-def test_languages_and_splits_that_are_not_there(arguments: tuple[Any, ...], words: str) -> None:
+def test_unknown_languages_and_splits_are_refused(arguments: tuple[Any, ...], words: str) -> None:
     with pytest.raises(InputError, match=words):
         name, *others = arguments
         load_family(next(family for family in FAMILIES if family.name == name), *others)
 
 
-def test_ids_that_are_not_there_or_judge_nothing() -> None:
+def test_unknown_ids_and_ids_without_judgements_are_refused() -> None:
     with pytest.raises(InputError, match=r"no 'beir/scifct'.*did you mean 'beir/scifact'"):
         load_dataset("beir/scifct")
     with pytest.raises(InputError, match="has no documents, queries or judgements"):
@@ -278,7 +278,7 @@ def test_ids_that_are_not_there_or_judge_nothing() -> None:
         load_dataset("beir/scifact/test", ["en", "de"])
 
 
-def test_settings_that_a_collection_has_not_are_refused() -> None:
+def test_settings_that_a_collection_does_not_have_are_refused() -> None:
     for setting, value in (
         ("split", "dev"),
         ("pool_limit", 5),
@@ -298,7 +298,7 @@ def test_settings_that_a_collection_has_not_are_refused() -> None:
         load_collections(CollectionConfig(name="ir-datasets", dataset="nonsense/id"))
 
 
-def test_tables_show_a_protocols_measures_in_its_own_order() -> None:
+def test_tables_show_the_measures_of_a_protocol_in_its_order() -> None:
     readers = {family.name: family.measures for family in FAMILIES}
     readers |= {one.facts.protocol: one.facts.measures for one in (CIRAL, AFRICLIRMATRIX)}
     readers["trec"] = folder.MEASURES

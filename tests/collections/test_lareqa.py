@@ -1,4 +1,4 @@
-"""LAReQA's reader on small files of its shape, and its published counts on the real ones."""
+"""LAReQA's reader on small files of its format, and its published counts on the real files."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_the_sentence_with_the_answer_is_relevant_in_every_language(folder: Path
     assert collection.document_language == "all" and collection.document_languages == ("de", "en")
 
 
-def test_a_pool_of_chosen_languages_has_their_answers_alone(folder: Path) -> None:
+def test_a_pool_of_chosen_languages_has_only_their_answers(folder: Path) -> None:
     collection = load_lareqa(folder, ["de"], ["en"])
     texts = {document.id: document.text for document in collection.documents}
     assert sorted(texts.values()) == ["Ann ran.", "Bob sat."]
     assert {query.language for query in collection.queries} == {"de"}
     assert [texts[document] for document in collection.judgements["de:q2"]] == ["Bob sat."]
-    assert collection.protocol == "pool-en"  # no figure of XTREME-R's protocol, whose pool is everything
+    assert collection.protocol == "pool-en"  # not XTREME-R's protocol, whose pool has all languages
     assert load_lareqa(folder, document_languages=["en", "de"]).protocol == "xtreme-r"
 
 
@@ -74,13 +74,13 @@ def test_an_answer_at_a_break_belongs_to_the_sentence_that_starts_there(folder: 
     assert list(collection.judgements["en:q2"]) == ["en:0.1"]
 
 
-def test_fewer_query_languages_leave_the_pool_whole(folder: Path) -> None:
+def test_fewer_query_languages_do_not_change_the_pool(folder: Path) -> None:
     whole, part = load_lareqa(folder), load_lareqa(folder, ["deu"])
     assert part.query_languages == ("de",)
     assert part.documents == whole.documents and part.revision == whole.revision
 
 
-def test_a_monolingual_pool_holds_its_own_language_alone(folder: Path) -> None:
+def test_a_monolingual_pool_has_only_its_own_language(folder: Path) -> None:
     for collection in load_lareqa_monolingual(folder):
         assert collection.document_languages == collection.query_languages
         assert all(len(grades) == 1 for grades in collection.judgements.values())
@@ -103,7 +103,7 @@ def test_the_first_queries_of_each_language_are_another_revision(folder: Path) -
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "not LAReQA's JSON"),
+        ("{", "not JSON in LAReQA's format"),
         ('{"data": [{"paragraphs": [{"context": "a"}]}]}', "paragraph 0 .*sentence_breaks"),
         (
             '{"data": [{"paragraphs": [{"context": "a", "sentence_breaks": [[0, 1]], "qas": '

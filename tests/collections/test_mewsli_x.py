@@ -1,4 +1,4 @@
-"""Mewsli-X: files of the release's shape, restored and not."""
+"""Mewsli-X: files in the format of the release, with and without the text of the articles."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_languages_of_mentions_and_of_descriptions_can_be_chosen(folder: Path) -
         load_mewsli_x(folder, ["sw"], split="dev")
 
 
-def test_text_that_is_not_restored_is_refused_with_what_to_run(folder: Path) -> None:
+def test_files_without_text_are_refused_with_the_script_to_run(folder: Path) -> None:
     bare = {"context": context("en", ""), "mentions": [mention("m1", "Helsinki", 23, "Q1757")]}
     write(folder / "wikinews_mentions-dev.jsonl", bare)
     with pytest.raises(InputError, match=r"dev\.jsonl, line 1: .*not restored; run get-mewsli-x\.sh"):
@@ -114,7 +114,7 @@ def test_text_that_is_not_restored_is_refused_with_what_to_run(folder: Path) -> 
         load_mewsli_x(folder, split="train")
 
 
-def test_wikipedia_pairs_are_read_and_their_dev_part_asks_the_same_candidates(folder: Path) -> None:
+def test_wikipedia_pairs_are_read_and_their_dev_part_searches_the_same_candidates(folder: Path) -> None:
     pair = {
         "contextual_mention": {"context": context("en"), "mention": mention("w1", "Espoo", ESPOO, "Q47034")},
         "entity": entity("Q47034", "Espoo is a city.", "en"),
@@ -145,9 +145,7 @@ def test_wikipedia_pairs_are_read_and_their_dev_part_asks_the_same_candidates(fo
         ({"example_id": None}, "'example_id' should be a text"),
     ],
 )
-def test_a_mention_that_is_not_what_it_says_is_refused(
-    folder: Path, change: dict[str, Any], words: str
-) -> None:
+def test_an_inconsistent_mention_is_refused(folder: Path, change: dict[str, Any], words: str) -> None:
     record = {**mention("m1", "Helsinki", 23, "Q1757"), **change}
     write(folder / "wikinews_mentions-dev.jsonl", {"context": context("en"), "mentions": [record]})
     with pytest.raises(InputError) as caught:
@@ -164,7 +162,7 @@ def test_a_mention_that_is_not_what_it_says_is_refused(
         ([{"entity_id": "Q1"}], "line 1: this line has no 'description'"),
     ],
 )
-def test_broken_candidates_are_refused_by_line(
+def test_broken_candidates_are_refused_with_their_line(
     folder: Path, records: list[dict[str, Any]], words: str
 ) -> None:
     write(folder / "candidate_set_entities.jsonl", *records)

@@ -134,6 +134,7 @@ def test_the_schema_lists_it_and_its_setting(home: Path, capsys: pytest.CaptureF
     assert run(["config", "schema"]) == 0
     schema = json.loads(capsys.readouterr().out)["$defs"]["CollectionConfig"]
     assert "numbers" in schema["properties"]["name"]["enum"]
+    assert "numbers: Words for numbers." in schema["properties"]["name"]["description"]
     assert schema["properties"]["step"]["minimum"] == 1
     assert schema["properties"]["step"]["description"] == "numbers: Use every n-th line."
     assert schema["additionalProperties"] is False
@@ -145,7 +146,8 @@ def test_the_data_commands_know_it(home: Path, tmp_path: Path, capsys: pytest.Ca
     assert listed["numbers"]["languages"] == ["so"] and listed["numbers"]["licence"] == "CC0 1.0"
     assert run(["data", "show", "numbers"]) == 0
     shown = capsys.readouterr().out
-    assert 'name = "numbers"' in shown and "so: kow" in shown
+    assert 'name = "numbers"' in shown and "so: kow" in shown and "Words for numbers." in shown
+    assert "a pool for each document language" in shown
     assert run(["data", "check", "numbers"]) == 0
     (home / "number-words" / "so.numbers").write_text("kow\n", "utf-8")
     assert run(["data", "check", "numbers"]) == 1
@@ -168,6 +170,8 @@ def test_without_it_the_name_and_the_setting_are_unknown() -> None:
 def test_every_built_in_collection_declares_what_is_needed(name: str) -> None:
     reader = COLLECTIONS[name]
     assert reader.meaning.endswith(".") and reader.measures
+    documented = (Path(__file__).parents[2] / "docs" / "collections.md").read_text("utf-8")
+    assert f"`{name}`" in documented
     if reader.published is not None:
         assert reader.published.licence and reader.published.source
         # Counts name languages of the files, unless an archive holds them all.

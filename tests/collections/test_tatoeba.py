@@ -1,4 +1,4 @@
-"""Tatoeba's reader on small files, and its published counts on the real ones."""
+"""Tatoeba's reader on small files, and its published counts on the real files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_query_is_judged_by_its_own_line_even_when_another_reads_the_same(folder: Path) -> None:
+def test_only_the_own_line_is_relevant_even_if_another_has_the_same_text(folder: Path) -> None:
     (collection,) = load_tatoeba(folder, ["sw"])
     assert [query.text for query in collection.queries] == ["one", "two", "two!"]
     assert [document.text for document in collection.documents] == ["moja", "mbili", "mbili"]
@@ -52,7 +52,7 @@ def test_lines_end_at_newlines_only(tmp_path: Path) -> None:
     assert read_lines(path) == ["a\u2028b", "", "c\u0085d"]
 
 
-def test_bad_files_are_refused_by_name(folder: Path) -> None:
+def test_bad_files_are_refused_with_their_name(folder: Path) -> None:
     (folder / "tatoeba.swh-eng.eng").write_text("one\ntwo\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"eng\.swh: it has 3 lines and tatoeba\.swh-eng\.eng has 2"):
         load_tatoeba(folder, ["sw"])

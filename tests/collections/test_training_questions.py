@@ -1,4 +1,4 @@
-"""Readers of training questions: every format's shape, and what is wrong with a file."""
+"""Readers of training questions: every format, and messages about broken files."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_texts_as_json_lines_and_a_part_of_the_examples(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "content", "said"),
+    ("form", "content", "message"),
     [
         ("triples", "7\t1\t3\n8\t2\t99\n", r"examples, line 2: id '99' is not in .*collection\.tsv\.gz"),
         ("triples", "9\t1\t3\n", r"examples, line 1: id '9' is not in .*queries\.tsv"),
@@ -120,8 +120,8 @@ def test_texts_as_json_lines_and_a_part_of_the_examples(files: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(files: Path, form: str, content: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
+def test_errors_are_one_sentence(files: Path, form: str, content: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         read_questions(source(files, form, content))
     assert "\n" not in str(caught.value)
 
@@ -156,7 +156,7 @@ def test_squad_takes_the_sentence_of_the_answer_and_its_neighbours_as_negatives(
     assert read_questions(made)[0].passages == ("二在那里。", "一在这里。")
 
 
-def test_questions_are_crossed_where_languages_share_them(tmp_path: Path) -> None:
+def test_shared_questions_are_combined_across_languages(tmp_path: Path) -> None:
     english = squad(tmp_path, "en", [("It is one.", [("a", "one?", 0), ("b", "alone?", 0)])])
     german = squad(tmp_path, "de", [("Es ist eins.", [("a", "eins?", 0)])])
     read = [
@@ -188,4 +188,6 @@ def test_answers_of_xquad_r_are_those_of_the_benchmark(data_home: Path) -> None:
     )
     read = read_questions(made)
     assert len(read) == len(collection.queries) == 1190
-    assert sum(gold[question.text] == question.passages[0] for question in read) > 1180  # a text asked twice
+    assert (
+        sum(gold[question.text] == question.passages[0] for question in read) > 1180
+    )  # one text occurs twice

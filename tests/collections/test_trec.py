@@ -1,4 +1,4 @@
-"""Readers of TREC's, MS MARCO's and BEIR's files: field by field, odd lines, and what they refuse."""
+"""Readers of TREC's, MS MARCO's and BEIR's files: fields, unusual lines, and refused files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-def test_tab_separated_topics_with_mark_windows_ends_and_blank_lines(tmp_path: Path) -> None:
+def test_tab_separated_topics_with_a_byte_order_mark_windows_line_ends_and_blank_lines(
+    tmp_path: Path,
+) -> None:
     content = '\ufeff1\tfaye hudson\r\n\r\n27\tslice "preparation\n'
     for name in ("topics.tsv", "topics.tsv.gz"):
         assert list(read_topics(written(tmp_path, name, content))) == [
@@ -29,7 +31,7 @@ def test_tab_separated_topics_with_mark_windows_ends_and_blank_lines(tmp_path: P
         ]
 
 
-def test_objects_by_beirs_pyserinis_and_cirals_names(tmp_path: Path) -> None:
+def test_objects_with_the_field_names_of_beir_pyserini_and_ciral(tmp_path: Path) -> None:
     content = "".join(
         json.dumps(record) + "\n"
         for record in (
@@ -72,7 +74,7 @@ def test_trecs_topics_and_documents(tmp_path: Path) -> None:
         "1632100\t18092\t4\r\n27\t33405\t-1",
     ],
 )
-def test_judgements_of_every_shape(tmp_path: Path, content: str) -> None:
+def test_judgements_in_every_format(tmp_path: Path, content: str) -> None:
     path = written(tmp_path, "qrels.txt", content)
     assert [(j.topic, j.document, j.grade) for j in read_judgements(path)] == [
         ("1632100", "18092", 4),
@@ -112,16 +114,14 @@ def test_judgements_of_every_shape(tmp_path: Path, content: str) -> None:
         ("topics.jsonl", "[" * 100_000, "line 1: its JSON is nested too deeply"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(
-    tmp_path: Path, name: str, content: str | bytes, words: str
-) -> None:
+def test_errors_name_the_line(tmp_path: Path, name: str, content: str | bytes, words: str) -> None:
     path = written(tmp_path, name, content)
     with pytest.raises(InputError) as caught:
         list(read_judgements(path) if name == "qrels" else read_topics(path))
     assert str(path) in str(caught.value) and words in str(caught.value)
 
 
-def test_a_gzip_that_was_cut_short_and_a_missing_file_are_named(tmp_path: Path) -> None:
+def test_a_truncated_gzip_file_and_a_missing_file_are_named(tmp_path: Path) -> None:
     path = written(tmp_path, "docs.tsv.gz", "1\tone\n" * 1000)
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError, match=r"docs\.tsv\.gz: the archive is damaged or cut short"):

@@ -1,4 +1,4 @@
-"""A server of files that does to a download what the test asks for."""
+"""A file server whose answers a test controls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.datahome import download as fetching
 
 @dataclass
 class Site:
-    """What a server has, what it does, and what it was asked.
+    """The files of a server, its behaviour, and the requests that it received.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Site:
         Errors to answer next instead of the file.
     redirects : dict of path to address
     ranges, validator, length : bool
-        Whether it serves parts of files, names their versions, and tells their length.
+        Whether it serves parts of files, sends their versions, and sends their length.
     requests : list of (path, range asked for)
     """
 
@@ -95,7 +95,7 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A server on this machine; attempts follow each other at once."""
+    """A server on this machine; there is no pause between connections."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(fetching, "PAUSE", 0.0)

@@ -1,4 +1,4 @@
-"""Fetching from a server on this machine that breaks off, changes its mind, and lies."""
+"""Downloads from a local server that breaks connections, changes files, and sends wrong headers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def left(place: Path) -> list[str]:
     return sorted(file.name for file in place.parent.iterdir())
 
 
-def test_a_file_comes_whole_and_leaves_nothing_beside_it(served, place):
+def test_a_file_is_downloaded_and_no_other_file_is_left(served, place):
     heard = []
     remote = PublishedFile(served.address("/file.bin"), "file.bin", checksum=SHA256)
     assert fetch(remote, place, lambda here, total: heard.append((here, total))) == place
@@ -43,17 +43,17 @@ def test_a_file_comes_whole_and_leaves_nothing_beside_it(served, place):
     assert heard[0] == (0, len(CONTENT)) and heard[-1] == (len(CONTENT), len(CONTENT))
     assert [here for here, _ in heard] == sorted(here for here, _ in heard)
     fetch(remote, place)
-    assert len(served.requests) == 1  # it is here
+    assert len(served.requests) == 1  # it exists already
 
 
-def test_a_broken_connection_goes_on_where_it_broke(served, place):
+def test_a_broken_connection_is_continued(served, place):
     served.cut = [300_000, 200_000]
     fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     assert place.read_bytes() == CONTENT
     assert [asked for _, asked in served.requests] == [None, "bytes=300000-", "bytes=500000-"]
 
 
-def test_what_one_call_left_the_next_goes_on_from(served, place):
+def test_a_second_call_continues_the_first_one(served, place):
     served.cut = [400_000] + [0] * fetching.ATTEMPTS
     remote = PublishedFile(served.address("/file.bin"), "file.bin")
     with pytest.raises(OpticalError, match="400,000 bytes, which the next fetch continues from"):
@@ -66,7 +66,7 @@ def test_what_one_call_left_the_next_goes_on_from(served, place):
     assert place.read_bytes() == CONTENT and left(place) == ["file.bin"]
 
 
-def test_a_file_that_changed_meanwhile_starts_anew(served, place):
+def test_a_file_that_changed_is_downloaded_again(served, place):
     served.cut = [400_000] + [0] * fetching.ATTEMPTS
     remote = PublishedFile(served.address("/file.bin"), "file.bin")
     with pytest.raises(OpticalError):
@@ -78,7 +78,7 @@ def test_a_file_that_changed_meanwhile_starts_anew(served, place):
 
 
 @pytest.mark.parametrize(("checksum", "asked"), [("", None), (SHA256, "bytes=400000-")])
-def test_without_a_validator_only_a_checksum_lets_a_file_go_on(served, place, checksum, asked):
+def test_without_a_version_a_download_continues_only_with_a_checksum(served, place, checksum, asked):
     served.validator = False
     served.cut = [400_000]
     fetch(PublishedFile(served.address("/file.bin"), "file.bin", checksum=checksum), place)
@@ -86,28 +86,28 @@ def test_without_a_validator_only_a_checksum_lets_a_file_go_on(served, place, ch
     assert place.read_bytes() == CONTENT
 
 
-def test_a_server_without_ranges_starts_anew(served, place):
+def test_without_ranges_a_file_is_downloaded_again(served, place):
     served.ranges = False
     served.cut = [400_000]
     fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     assert place.read_bytes() == CONTENT
 
 
-def test_a_part_that_is_whole_already_is_taken(served, place):
+def test_a_complete_part_is_used(served, place):
     place.parent.mkdir(parents=True)
     (place.parent / "file.bin.part").write_bytes(CONTENT)
     fetch(PublishedFile(served.address("/file.bin"), "file.bin", checksum=SHA256), place)
     assert place.read_bytes() == CONTENT and served.requests == [("/file.bin", f"bytes={len(CONTENT)}-")]
 
 
-def test_a_part_longer_than_the_file_is_thrown_away(served, place):
+def test_a_part_longer_than_the_file_is_deleted(served, place):
     place.parent.mkdir(parents=True)
     (place.parent / "file.bin.part").write_bytes(CONTENT + b"more")
     fetch(PublishedFile(served.address("/file.bin"), "file.bin", checksum=SHA256), place)
     assert place.read_bytes() == CONTENT
 
 
-def test_a_wrong_checksum_keeps_nothing(served, place):
+def test_a_file_with_a_wrong_checksum_is_deleted(served, place):
     wrong = f"md5:{'0' * 32}"
     with pytest.raises(
         OpticalError, match=r"MD5 checksum of the received file is .* and not the published 0000"
@@ -119,7 +119,7 @@ def test_a_wrong_checksum_keeps_nothing(served, place):
     assert place.read_bytes() == CONTENT
 
 
-def test_a_missing_file_is_one_sentence_with_the_address_and_the_folder(site, place):
+def test_the_message_about_a_missing_file_names_the_address_and_the_folder(site, place):
     remote = PublishedFile(site.address("/gone.bin"), "file.bin")
     with pytest.raises(OpticalError) as caught:
         fetch(remote, place)
@@ -128,13 +128,13 @@ def test_a_missing_file_is_one_sentence_with_the_address_and_the_folder(site, pl
     assert len(site.requests) == 1 and "\n" not in sentence
 
 
-def test_a_server_in_trouble_is_asked_again(served, place):
+def test_a_request_is_repeated_after_a_server_error(served, place):
     served.statuses = [503, 429]
     fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     assert place.read_bytes() == CONTENT and len(served.requests) == 3
 
 
-def test_without_a_network_the_sentence_says_what_to_do(place, site):
+def test_without_a_network_the_message_says_what_to_do(place, site):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -145,7 +145,7 @@ def test_without_a_network_the_sentence_says_what_to_do(place, site):
     assert left(place) == []
 
 
-def test_redirections_are_followed_and_bounded(served, place):
+def test_redirections_are_followed_up_to_a_limit(served, place):
     for step in range(9):
         served.redirects[f"/{step}"] = f"/{step + 1}"
     served.redirects["/one"] = "/file.bin"
@@ -166,17 +166,17 @@ def test_only_http_is_fetched_and_redirected_to(site, place, address):
     assert not place.parent.exists() or left(place) == []
 
 
-def test_a_file_larger_than_published_is_refused_before_it_comes(served, place, monkeypatch):
+def test_a_file_larger_than_published_is_refused_before_it_is_sent(served, place, monkeypatch):
     monkeypatch.setattr(published, "LARGEST_FILE", 500_000)
-    with pytest.raises(OpticalError, match="1,000,003 bytes, it should have fewer"):
+    with pytest.raises(OpticalError, match="1,000,003 bytes, more than the limit of 500,000"):
         fetch(PublishedFile(served.address("/file.bin"), "file.bin"), place)
     served.files["/big.bin"] = CONTENT * 3
-    with pytest.raises(OpticalError, match="the published one 1,000"):
+    with pytest.raises(OpticalError, match="1,000 bytes were published"):
         fetch(PublishedFile(served.address("/big.bin"), "big.bin", size=1000), place)
     assert not place.exists()
 
 
-def test_a_stream_without_a_length_is_cut_off_at_the_limit(served, place, monkeypatch):
+def test_a_response_without_a_length_is_stopped_at_the_limit(served, place, monkeypatch):
     served.length = False
     remote = PublishedFile(served.address("/file.bin"), "file.bin")
     fetch(remote, place)
@@ -187,7 +187,7 @@ def test_a_stream_without_a_length_is_cut_off_at_the_limit(served, place, monkey
     assert left(place) == ["file.bin"]
 
 
-def test_one_process_fetches_a_file_at_a_time(served, place):
+def test_only_one_process_downloads_a_file(served, place):
     place.parent.mkdir(parents=True)
     with (place.parent / "file.bin.part").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
@@ -197,13 +197,13 @@ def test_one_process_fetches_a_file_at_a_time(served, place):
     assert place.read_bytes() == CONTENT
 
 
-def test_a_place_that_cannot_be_written_is_named(served, tmp_path):
+def test_a_path_that_cannot_be_written_is_named(served, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot be written"):
         fetch(PublishedFile(served.address("/file.bin"), "file.bin"), tmp_path / "file" / "file.bin")
 
 
-def test_a_forged_memory_of_the_server_is_no_header(served, place):
+def test_a_manipulated_version_file_does_not_become_a_header(served, place):
     place.parent.mkdir(parents=True)
     (place.parent / "file.bin.part").write_bytes(b"other bytes")
     (place.parent / "file.bin.part.json").write_text('{"validator": "a\\r\\nX-Evil: 1"}')

@@ -1,4 +1,4 @@
-"""``data fetch`` from the command to the file in its place, from a server on this machine."""
+"""``data fetch``, from the command to the file in its folder, with a local server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def publish(monkeypatch):
-    """A function that puts other files in the place of all that is published."""
+    """A function that replaces all published data."""
 
     def publish(*files: PublishedFile, **changes) -> None:
         facts = {"licence": "none", "source": "here", **changes}
@@ -51,7 +51,7 @@ def test_the_files_of_a_language_and_those_of_all(site, home, publish, capsys):
     assert "trial has no 'de'; it has so, sw" in capsys.readouterr().err
 
 
-def test_an_archive_is_unpacked_and_thrown_away(site, home, publish, capsys):
+def test_an_archive_is_unpacked_and_deleted(site, home, publish, capsys):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("a/b.txt", "content")
@@ -64,7 +64,7 @@ def test_an_archive_is_unpacked_and_thrown_away(site, home, publish, capsys):
     assert [entry.name for entry in home.iterdir()] == ["trial"]
 
 
-def test_an_archive_that_is_unsafe_changes_nothing(site, home, publish, capsys):
+def test_an_unsafe_archive_changes_nothing(site, home, publish, capsys):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("../b.txt", "content")
@@ -75,7 +75,7 @@ def test_an_archive_that_is_unsafe_changes_nothing(site, home, publish, capsys):
     assert [entry.name for entry in home.iterdir()] == ["pack.zip"]
 
 
-def test_what_failed_is_said_in_one_line(site, home, publish, capsys):
+def test_errors_are_one_line(site, home, publish, capsys):
     publish(PublishedFile(site.address("/gone"), "gone.tsv"))
     assert run(["data", "fetch", "trial"]) == 1
     *_, line = capsys.readouterr().err.strip().split("\n")
@@ -89,7 +89,7 @@ def test_what_failed_is_said_in_one_line(site, home, publish, capsys):
     assert "pip install django" in capsys.readouterr().err
 
 
-def test_every_address_is_https_and_has_a_place_of_its_own():
+def test_every_address_is_https_and_every_file_has_its_own_path():
     for resource in published_data().values():
         places = [remote.path for remote in resource.published_files]
         assert len(set(places)) == len(places)
@@ -99,7 +99,7 @@ def test_every_address_is_https_and_has_a_place_of_its_own():
             assert remote.checksum == "" or remote.checksum.partition(":")[0] in ("md5", "sha256")
 
 
-def test_what_is_published_covers_what_xtreme_r_and_the_papers_say():
+def test_published_counts_are_those_of_xtreme_r_and_the_papers():
     known = published_data()
     lareqa, tatoeba, mewsli = (
         known["lareqa"].published_counts,
@@ -116,7 +116,7 @@ def test_what_is_published_covers_what_xtreme_r_and_the_papers_say():
     assert len(known["wikiclir"].published_counts["documents"]) == 25 and len(known["miracl"].languages) == 18
 
 
-def test_what_is_fetched_for_ir_datasets_lies_where_it_looks(home, tmp_path):
+def test_files_for_ir_datasets_are_where_it_looks_for_them(home, tmp_path):
     import ir_datasets
 
     resource = published_data()["miracl"]
@@ -127,7 +127,7 @@ def test_what_is_fetched_for_ir_datasets_lies_where_it_looks(home, tmp_path):
 
 
 @pytest.mark.data
-def test_the_published_checksums_are_those_of_the_real_files(data_home):
+def test_published_checksums_are_those_of_the_real_files(data_home):
     import hashlib
 
     for folder, name in (("xquad-r", "ar.json"), ("tatoeba", "tatoeba.swh-eng.swh")):
@@ -136,7 +136,7 @@ def test_the_published_checksums_are_those_of_the_real_files(data_home):
         assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest)
 
 
-def test_mewsli_x_and_large_collections_are_counted_by_their_lines(home, tmp_path, capsys):
+def test_mewsli_x_and_large_collections_are_counted_by_lines(home, tmp_path, capsys):
     folder = home / "mewsli-x"
     folder.mkdir(parents=True)
     (folder / "candidate_set_entities.jsonl").write_text('{"entity_id": "Q1"}\n{"entity_id": "Q2"}\n')

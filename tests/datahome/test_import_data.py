@@ -1,4 +1,4 @@
-"""Importing: every format told by its content, counted, in place whole, or refused in one sentence."""
+"""Importing: every format is recognised by its content, counted and copied, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def named(name: str) -> Dataset:
 
 
 def lareqa(questions: int) -> str:
-    """A file of LAReQA's shape with one paragraph."""
+    """A file in LAReQA's format with one paragraph."""
     asked = [
         {"id": f"q{number}", "question": "Who?", "answers": [{"answer_start": 0, "text": "Abe"}]}
         for number in range(questions)
@@ -73,14 +73,14 @@ def lareqa(questions: int) -> str:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_bitext_is_told_by_content_counted_and_usable(home, name):
+def test_bitext_is_recognised_by_content_counted_and_usable(home, name):
     content, reader, counts = FILES[name]
     Path(name).write_text(content, "utf-8")
     imported = import_data(Path(name))
     assert imported.data.reader == reader
     assert {code: part.counts["pairs"] for code, part in imported.data.languages.items()} == counts
     assert (imported.folder / name).read_text("utf-8") == content
-    # What is shown for a run's file reads the same pairs from another folder.
+    # The lines that are shown for a run's file read the same pairs from another folder.
     dataset = named(imported.name)
     assert dataset.kind == "bitext" and set(dataset.files) == set(counts)
     parsed = parse_config({"kind": "distil", "bitext": [_table(usage(dataset))]})
@@ -99,7 +99,7 @@ def _table(text: str) -> dict:
     return table
 
 
-def test_line_aligned_files_come_with_their_partner(home):
+def test_line_aligned_files_are_imported_together(home):
     for end, text in (("so", "biyo\nguri\n"), ("en", "water\nhouse\n"), ("scores", "1\n0.5\n")):
         Path(f"corpus.{end}").write_text(text)
     Path("other.txt").write_text("no part of it\n")
@@ -112,7 +112,7 @@ def test_line_aligned_files_come_with_their_partner(home):
         import_data(Path("corpus.en"), name="again")
 
 
-def test_a_zip_that_a_reader_opens_stays_packed_and_others_are_unpacked(home):
+def test_only_archives_that_readers_cannot_open_are_unpacked(home):
     with zipfile.ZipFile("opus.zip", "w") as archive:
         archive.writestr("corpus.so", "biyo\n")
         archive.writestr("corpus.en", "water\n")
@@ -130,7 +130,7 @@ def test_a_zip_that_a_reader_opens_stays_packed_and_others_are_unpacked(home):
         import_data(Path("packed.tar.gz"), name="again", link=True)
 
 
-def test_an_unsafe_archive_leaves_nothing(home):
+def test_an_unsafe_archive_leaves_no_file(home):
     with zipfile.ZipFile("bad.zip", "w") as archive:
         archive.writestr("../pairs.jsonl", JSONL)
     with pytest.raises(InputError, match="points outside"):
@@ -138,7 +138,7 @@ def test_an_unsafe_archive_leaves_nothing(home):
     assert not home.exists() or not any(home.iterdir())
 
 
-def test_a_gettext_tree_is_known_by_its_locales(home):
+def test_a_gettext_folder_is_recognised_by_its_locales(home):
     for locale in ("so", "pt_BR", "en"):
         folder = Path("app") / "locale" / locale / "LC_MESSAGES"
         folder.mkdir(parents=True)
@@ -170,7 +170,7 @@ def test_parquet_by_its_columns(home):
     assert import_data(Path("p.parquet")).data.languages["sw"].counts == {"pairs": 2}
 
 
-def test_a_folder_of_ones_own_collection_can_be_evaluated_on(home):
+def test_an_imported_folder_can_be_evaluated_on(home):
     Path("mine/qrels").mkdir(parents=True)
     Path("mine/corpus.jsonl").write_text('{"_id": "d1", "text": "maji safi", "language": "sw"}\n')
     Path("mine/queries.jsonl").write_text('{"_id": "q1", "text": "water", "language": "en"}\n')
@@ -184,7 +184,7 @@ def test_a_folder_of_ones_own_collection_can_be_evaluated_on(home):
     assert run(["data", "check", "mine"]) == 0
 
 
-def test_data_of_laraqas_shape_is_one_of_its_own(home):
+def test_data_in_lareqas_format_is_a_data_set_of_its_own(home):
     Path("ours").mkdir()
     for code in ("so", "en"):
         Path("ours", f"{code}.json").write_text(lareqa(3))
@@ -196,14 +196,14 @@ def test_data_of_laraqas_shape_is_one_of_its_own(home):
         import_data(Path("ours/so.json"), name="single")
 
 
-def test_every_resource_is_used_by_a_configuration_that_parses(home):
+def test_the_usage_of_every_data_set_is_a_valid_configuration(home):
     for dataset in datasets(catalogues=False):
         kind = {"kind": "evaluate", "encoder": {}} if dataset.kind == "collection" else {"kind": "distil"}
         key = "collections" if dataset.kind == "collection" else "bitext"
         assert parse_config({**kind, key: [_table(usage(dataset))]}), dataset.name
 
 
-def test_linking_points_at_the_files(home):
+def test_linking_links_to_the_files(home):
     Path("pairs.jsonl").write_text(JSONL)
     imported = import_data(Path("pairs.jsonl"), link=True)
     assert (imported.folder / "pairs.jsonl").readlink() == Path("pairs.jsonl").resolve()
@@ -212,11 +212,11 @@ def test_linking_points_at_the_files(home):
     assert run(["data", "check", "pairs"]) == 1
 
 
-def test_what_a_dry_run_says_it_does_not_do(home, capsys):
+def test_a_dry_run_reports_and_imports_nothing(home, capsys):
     Path("pairs.jsonl").write_text(JSONL)
     assert run(["data", "import", "pairs.jsonl", "--dry-run", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["name"] == "pairs" and told["languages"]["so"]["counts"] == {"pairs": 2}
+    report = json.loads(capsys.readouterr().out)
+    assert report["name"] == "pairs" and report["languages"]["so"]["counts"] == {"pairs": 2}
     assert not home.exists()
     assert run(["data", "import", "pairs.jsonl"]) == 0
     assert "Somali" in capsys.readouterr().out
@@ -224,7 +224,7 @@ def test_what_a_dry_run_says_it_does_not_do(home, capsys):
     assert "it exists already" in capsys.readouterr().err
 
 
-def test_languages_that_are_not_told_are_asked_for(home):
+def test_unknown_languages_are_asked_for(home):
     Path("plain.tsv").write_text("biyo\twater\nguri\thouse\n")
     with pytest.raises(InputError, match="--language"):
         import_data(Path("plain.tsv"))
@@ -248,7 +248,7 @@ def test_languages_that_are_not_told_are_asked_for(home):
         (b"PAR1 no table", "cannot be read"),
     ],
 )
-def test_what_is_nothing_or_broken_is_refused(home, content, match):
+def test_unknown_and_broken_files_are_refused(home, content, match):
     Path("thing").write_bytes(content)
     with pytest.raises(InputError, match=match) as caught:
         import_data(Path("thing"))
@@ -257,7 +257,7 @@ def test_what_is_nothing_or_broken_is_refused(home, content, match):
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "Upper", "", "lareqa", "xquad-r", ".hidden"])
-def test_names_that_are_no_names(home, name):
+def test_invalid_names_are_refused(home, name):
     Path("pairs.jsonl").write_text(JSONL)
     if name:
         with pytest.raises(InputError, match="name"):
@@ -266,7 +266,7 @@ def test_names_that_are_no_names(home, name):
         assert import_data(Path("pairs.jsonl"), name=name).name == "pairs"
 
 
-def test_a_broken_record_hides_nothing_else(home):
+def test_a_broken_manifest_hides_no_other_data(home):
     Path("pairs.jsonl").write_text(JSONL)
     import_data(Path("pairs.jsonl"))
     for name, record in (("bad", "[]"), ("worse", '{"kind": "bitext"}'), ("worst", "{")):
@@ -278,11 +278,11 @@ def test_a_broken_record_hides_nothing_else(home):
 
 
 @pytest.mark.data
-def test_the_real_data_is_recognised_and_joins_what_is_there(home, data_home):
+def test_the_real_data_is_recognised_and_added_to_its_folder(home, data_home):
     somali = import_data(data_home / "tico-19" / "all.en-so.tmx.zip")
     assert (somali.name, somali.folder) == ("tico-19", home / "tico-19")
     import_data(data_home / "tico-19" / "all.en-sw.tmx.zip")
-    import_data(data_home / "tico-19" / "all.en-so.tmx.zip")  # the same again is no conflict
+    import_data(data_home / "tico-19" / "all.en-so.tmx.zip")  # importing the same file again is no conflict
     assert set(named("tico-19").files) == {"so", "sw"}
     (home / "tico-19" / "all.en-sw.tmx.zip").write_bytes(b"another")
     with pytest.raises(InputError, match="another file is there"):
@@ -300,7 +300,7 @@ def test_the_real_data_is_recognised_and_joins_what_is_there(home, data_home):
     st.integers(0, 3000),
     st.booleans(),
 )
-def test_damage_is_recognised_or_one_sentence(tmp_path, content, changes, cut, packed):
+def test_damaged_files_are_recognised_or_refused_in_one_sentence(tmp_path, content, changes, cut, packed):
     damaged = bytearray(content)
     for place, value in changes:
         start = place % len(damaged)

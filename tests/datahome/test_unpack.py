@@ -1,4 +1,4 @@
-"""Archives of strangers: whole and inside the folder, or one sentence and no trace."""
+"""Untrusted archives: unpacked completely and inside the folder, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def refused(archive: bytes, match: str | None = None) -> None:
-    """Unpack in a folder of its own and see that nothing is left of it."""
+    """Unpack in a separate folder and check that nothing is left."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "archive").write_bytes(archive)
@@ -79,17 +79,17 @@ def refused(archive: bytes, match: str | None = None) -> None:
     ],
     ids=["zip", "stored", "tar", "gnu tar", "tar.gz", "tar.bz2"],
 )
-def test_every_kind_comes_out_as_it_went_in(tmp_path, archive):
+def test_every_kind_of_archive_is_unpacked(tmp_path, archive):
     (tmp_path / "archive").write_bytes(archive)
     files = unpack(tmp_path / "archive", tmp_path / "new" / "target")
     assert contents(tmp_path / "new" / "target") == FILES
     assert [file.relative_to(tmp_path / "new" / "target").as_posix() for file in files] == list(FILES)
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["target"]
     modes = {stat.S_IMODE(file.stat().st_mode) & 0o7111 for file in files}
-    assert modes == {0}  # nothing is executable or runs as somebody else
+    assert modes == {0}  # no file is executable or setuid
 
 
-def test_kinds_are_told_by_content(tmp_path):
+def test_kinds_are_recognised_by_content(tmp_path):
     for content, kind in ((zipped(FILES), "zip"), (gzip.compress(tarred(FILES)), "tar"), (b"text", "")):
         (tmp_path / "file").write_bytes(content)
         assert archive_kind(tmp_path / "file") == kind
@@ -105,7 +105,7 @@ def test_kinds_are_told_by_content(tmp_path):
         *("a\nb", "\x1b[31m", "/".join("a" * 40), ".", "./."),
     ],
 )
-def test_names_that_lead_elsewhere_are_refused(name):
+def test_names_that_point_outside_are_refused(name):
     refused(zipped({"good": b"1", name: b"2"}))
     refused(tarred({"good": b"1", name: b"2"}))
 
@@ -156,7 +156,7 @@ def test_bombs_are_refused(monkeypatch):
     refused(gzip.compress(tarred(many)), "unpacks to more than")
 
 
-def test_the_size_that_an_archive_states_is_not_believed(monkeypatch):
+def test_the_size_in_the_header_of_an_archive_is_not_trusted(monkeypatch):
     monkeypatch.setattr(unpacking, "SMALL", 10_000)
     content = bytes(20_000_000)
     archive = zipped({"bomb": content}).replace(
@@ -165,7 +165,7 @@ def test_the_size_that_an_archive_states_is_not_believed(monkeypatch):
     refused(archive)
 
 
-def test_headers_that_ask_for_memory_are_refused():
+def test_headers_that_require_much_memory_are_refused():
     stream = io.BytesIO()
     header = tarfile.TarInfo("x")
     header.type, header.size = tarfile.XHDTYPE, 8 * unpacking.SMALL
@@ -174,20 +174,20 @@ def test_headers_that_ask_for_memory_are_refused():
     refused(gzip.compress(stream.getvalue(), 1), "memory")
 
 
-def test_members_are_bounded(monkeypatch):
+def test_the_number_of_members_is_limited(monkeypatch):
     monkeypatch.setattr(unpacking, "MEMBERS", 10)
     refused(zipped({f"{number}": b"" for number in range(11)}), "more than 10 members")
     refused(tarred({f"{number}": b"" for number in range(11)}), "more than 10 members")
 
 
-def test_unusual_packing_is_refused():
+def test_unusual_compression_is_refused():
     refused(zipped(FILES, zipfile.ZIP_BZIP2), "unusual")
     encrypted = bytearray(zipped({"a": b"x"}))
     encrypted[encrypted.index(b"PK\x01\x02") + 8] |= 1
     refused(bytes(encrypted), "encrypted")
 
 
-def test_what_is_there_is_not_touched(tmp_path):
+def test_an_existing_target_is_not_changed(tmp_path):
     (tmp_path / "archive").write_bytes(zipped(FILES))
     (tmp_path / "target").mkdir()
     with pytest.raises(InputError, match="exists already"):
@@ -195,7 +195,7 @@ def test_what_is_there_is_not_touched(tmp_path):
     assert list((tmp_path / "target").iterdir()) == []
 
 
-def test_an_interruption_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interruption_leaves_no_file(tmp_path, monkeypatch):
     (tmp_path / "archive").write_bytes(zipped(FILES))
     added = unpacking._Output.add
 
@@ -210,23 +210,23 @@ def test_an_interruption_leaves_nothing(tmp_path, monkeypatch):
     assert [entry.name for entry in tmp_path.iterdir()] == ["archive"]
 
 
-# -- anything at all ---------------------------------------------------------------------------------
+# -- any content -------------------------------------------------------------------------------------
 
 NAMES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
     st.lists(st.sampled_from(["a", "b", "..", ".", "", "A", "c.txt", "~", "C:"]), min_size=1, max_size=5).map(
         "/".join
     ),
-).filter(lambda name: name.split("\0")[0] != "")  # zipfile cuts a name at NUL, and none may be empty
+).filter(lambda name: name.split("\0")[0] != "")  # zipfile cuts a name at NUL, and no name may be empty
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(NAMES, st.binary(max_size=100), min_size=1, max_size=5), st.booleans())
-def test_nothing_ever_lands_outside(files, as_zip):
+def test_no_file_is_written_outside(files, as_zip):
     try:
         archive = zipped(files) if as_zip else gzip.compress(tarred(files))
     except (ValueError, UnicodeError):
-        return  # not even an archive can hold such a name
+        return  # an archive cannot hold such a name
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "archive").write_bytes(archive)
@@ -237,7 +237,7 @@ def test_nothing_ever_lands_outside(files, as_zip):
             return
         assert sorted(entry.name for entry in folder.iterdir()) == ["archive", "target"]
         assert not any(entry.is_symlink() for entry in (folder / "target").rglob("*"))
-        # In a zip the name alone makes a member a folder.
+        # In a zip archive, the name decides whether a member is a folder.
         expected = [content for name, content in files.items() if not (as_zip and name.endswith("/"))]
         assert sorted(contents(folder / "target").values()) == sorted(expected)
 
@@ -248,7 +248,7 @@ def test_nothing_ever_lands_outside(files, as_zip):
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8),
     st.integers(0, 10**6),
 )
-def test_damage_is_one_sentence(archive, changes, cut):
+def test_damaged_archives_are_refused_in_one_sentence(archive, changes, cut):
     damaged = bytearray(archive)
     for place, value in changes:
         damaged[place % len(damaged)] = value

@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from engine.encoders.checkpoints import load_model, resolve
+from engine.encoders.safe_loading import CheckpointFiles
 from engine.errors import InputError
 
 WEIGHTS = "model.safetensors"
@@ -58,6 +59,18 @@ def without_model_type(folder: Path) -> None:
     (folder / "config.json").write_text("{}")
 
 
+def changed_config(**changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+    return change
+
+
+def with_file(name: str, content: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -70,6 +83,19 @@ def without_model_type(folder: Path) -> None:
         (with_another_width, "do not fit its config.json"),
         (without_tokenizer, "no fast tokenizer"),
         (without_model_type, "cannot be opened"),
+        # each of these raises another type of error in the libraries
+        (with_file(WEIGHTS, b""), "cannot be opened: .*header too small"),
+        (with_file("config.json", b"null"), "cannot be opened"),
+        (with_file("config.json", b"{"), "cannot be opened: .*not a valid JSON file"),
+        (changed_config(hidden_size="wide"), "cannot be opened: Validation error .*hidden_size.* str"),
+        (changed_config(hidden_size=-3), "cannot be opened"),
+        (changed_config(num_attention_heads=0), "cannot be opened"),
+        (changed_config(pad_token_id=10**6), "cannot be opened"),
+        (changed_config(hidden_act="none"), "cannot be opened: KeyError"),
+        (changed_config(dtype="wide"), "cannot be opened"),
+        (with_file("tokenizer.json", b"{}"), "cannot be opened"),
+        (with_file("tokenizer.json", b"[]"), "cannot be opened"),
+        (with_file("tokenizer_config.json", b"[]"), "cannot be opened"),
     ],
 )
 def test_a_broken_folder_is_one_sentence(
@@ -83,6 +109,27 @@ def test_a_broken_folder_is_one_sentence(
         load_model(str(folder))
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+def test_our_own_errors_are_not_taken_for_those_of_a_checkpoint(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = CheckpointFiles("checkpoint 'tiny'", str(tiny.checkpoint))
+
+    class Loader:
+        @staticmethod
+        def from_pretrained(source: str) -> None:
+            """A loader that does not take what we give it."""
+
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        files.weights(Loader, files.config())
+
+    def broken(*_: Any) -> None:
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr("engine.encoders.checkpoints._check_whole", broken)
+    with pytest.raises(AssertionError, match="a bug"):
+        load_model(str(tiny.checkpoint))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +147,7 @@ def test_a_name_that_means_nothing(name: str, says: str) -> None:
 
 
 def test_a_hub_id_without_network_is_one_sentence() -> None:
-    with pytest.raises(InputError, match=r"neither at hand nor could it be fetched") as caught:
+    with pytest.raises(InputError, match=r"is not available locally and could not be fetched") as caught:
         load_model("nobody/nothing")
     assert "\n" not in str(caught.value)
 

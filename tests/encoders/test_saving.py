@@ -17,7 +17,7 @@ from engine.config import EncoderConfig
 from engine.encoders.checkpoints import saved_config
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import fit
-from engine.encoders.saving import load_fitted, save_encoder, save_fitted
+from engine.encoders.saving import save_encoder, save_fitted
 from engine.encoders.trimming import trim
 from engine.errors import InputError, OpticalError
 
@@ -71,9 +71,9 @@ def test_fitted_vectors_lie_apart_from_the_weights(
 ) -> None:
     save_fitted(trained, tmp_path / "fitted")
     other = open_encoder(centring=True, projection="whitening", projection_dim=6)
-    assert load_fitted(other, tmp_path / "fitted")
+    assert other.load_fitted(tmp_path / "fitted")
     assert torch.equal(other.mean, trained.mean)
-    assert not load_fitted(other, tmp_path)
+    assert not other.load_fitted(tmp_path)
     assert saved_config(tmp_path) == {}
 
 

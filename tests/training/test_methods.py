@@ -14,7 +14,7 @@ import torch
 
 from engine.config import EncoderConfig, TransportConfig, parse_config, preset_settings, presets
 from engine.encoders.encoder import Encoder
-from engine.encoders.saving import load_fitted, save_encoder
+from engine.encoders.saving import save_encoder
 from engine.errors import InputError
 from engine.evaluation.document_frequencies import load_frequencies
 from engine.evaluation.finished_run import encoders_of
@@ -104,7 +104,7 @@ def test_a_mass_head_is_saved_with_its_encoder(tiny: Any, tmp_path: Path) -> Non
         ({}, tmp_path / "saved"),
     ):
         again = Encoder.load(EncoderConfig(**tiny.encoder(centring=False, **config)))
-        load_fitted(again, folder)
+        again.load_fitted(folder)
         assert again.mass_head is not None
         assert torch.equal(again.mass_head.weight, encoder.mass_head.weight)
     # of no use to the tokens of another width, which encode without it

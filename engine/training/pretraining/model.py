@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.config.pretraining import ModelConfig
 from engine.encoders.checkpoints import resolve
-from engine.encoders.safe_loading import open_config, open_tokenizer, open_weights, opening
+from engine.encoders.safe_loading import CheckpointFiles
 from engine.encoders.saving import whole_folder
 from engine.errors import InputError
 from engine.training.pretraining.tokenizer import check_tokenizer
@@ -53,16 +53,15 @@ def load_masked_model(checkpoint: str, dropout: float) -> tuple[Any, Any, bool]:
     from transformers import AutoModelForMaskedLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 
-    source = resolve(checkpoint)
-    with opening(f"checkpoint {checkpoint!r}", source):
-        config = open_config(source, dropout)
-        if type(config) not in MODEL_FOR_MASKED_LM_MAPPING or getattr(config, "is_encoder_decoder", False):
-            raise InputError(
-                f"checkpoint {checkpoint!r} is of class {config.model_type!r}, which has no encoder that "
-                "predicts masked words; name one of BERT's, XLM-R's or ModernBERT's kind"
-            )
-        model, missing, mismatched = open_weights(AutoModelForMaskedLM, source, config)
-        tokenizer = open_tokenizer(source)
+    files = CheckpointFiles(f"checkpoint {checkpoint!r}", resolve(checkpoint))
+    config = files.config(dropout)
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING or getattr(config, "is_encoder_decoder", False):
+        raise InputError(
+            f"checkpoint {checkpoint!r} is of class {config.model_type!r}, which has no encoder that "
+            "predicts masked words; name one of BERT's, XLM-R's or ModernBERT's kind"
+        )
+    model, missing, mismatched = files.weights(AutoModelForMaskedLM, config)
+    tokenizer = files.tokenizer()
     check_tokenizer(tokenizer, checkpoint)
     body = f"{model.base_model_prefix}."
     for names, what in ((mismatched, "do not fit its config.json"), (missing, "are missing")):

@@ -13,7 +13,7 @@ from engine.bitext.split import sample
 from engine.config.pretraining import TokenizerConfig
 from engine.encoders.checkpoints import resolve
 from engine.encoders.packaged import with_xlmr_tokens
-from engine.encoders.safe_loading import open_tokenizer, opening
+from engine.encoders.safe_loading import CheckpointFiles
 from engine.errors import InputError
 from engine.training.pretraining.texts import Texts, sizes
 
@@ -84,8 +84,7 @@ def load_tokenizer(checkpoint: str) -> Any:
     """
     folder = Path(checkpoint).expanduser()
     source = os.fspath(folder) if (folder / "tokenizer.json").is_file() else resolve(checkpoint)
-    with opening(f"the tokenizer of {checkpoint!r}", source):
-        tokenizer = open_tokenizer(source)
+    tokenizer = CheckpointFiles(f"the tokenizer of {checkpoint!r}", source).tokenizer()
     check_tokenizer(tokenizer, checkpoint)
     return tokenizer
 

@@ -39,7 +39,7 @@ async def runs(pilot: Pilot[None], app: Any) -> None:
 async def results(pilot: Pilot[None], app: Any) -> None:
     """Put the newest run beside the oldest, which is what it has to beat."""
     app.context.show_results([app.context.snapshot.runs[-1]["id"], app.context.snapshot.runs[0]["id"]])
-    await until(pilot, lambda: getattr(app.screen, "tests", None))
+    await until(pilot, lambda: getattr(app.screen, "comparisons", None))
 
 
 async def plan(pilot: Pilot[None], app: Any) -> None:

@@ -111,16 +111,16 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("sort", "s", "Sort", "Sort by the next column"),
         Action("reverse", "S", "Reverse", "Reverse the order"),
         Action("open", "enter", "Queries", "Show the queries of this language"),
-        Action("study", "y", "Study", "Show the newest study, or the reference study if there is none"),
+        Action("study", "y", "Study", "Show the newest study, or the reference study"),
     ),
     "queries": (
-        Action("only", "o", "Only", "Show all queries, or only improved or worse ones", True),
+        Action("only", "o", "Only", "Show all queries, improved, worse or unchanged ones", True),
         Action("leave", "escape", "Back", "Go back", True),
     ),
     "study": (
-        Action("next_sheet", "v", "Table", "Show arms, languages, differences or interactions", True),
+        Action("next_sheet", "v", "Sheet", "Show arms, languages, differences or interactions", True),
         Action("next_collection", "c", "Collection", "Show the next collection", True),
-        Action("words", "w", "Words", "Show the conclusions, or the figures", True),
+        Action("findings", "w", "Findings", "Show the findings in sentences, or the sheets", True),
         Action("leave", "escape", "Back", "Go back", True),
     ),
     "plan": (

@@ -1,1 +1,1 @@
-"""Test collections: queries, documents and judgements, one module a collection."""
+"""Test collections: one module for each collection or family, with a `CollectionReader` that declares it."""

@@ -136,7 +136,7 @@ class _Part:
                 self._add(number, paragraph)
             except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
                 raise InputError(
-                    f"paragraph {number} is not LAReQA's ({type(error).__name__}: {error}); "
+                    f"paragraph {number} is not in LAReQA's format ({type(error).__name__}: {error}); "
                     "fetch the file again",
                     path=path,
                 ) from error
@@ -194,7 +194,9 @@ def _paragraphs(content: bytes, path: Path) -> list[dict[str, Any]]:
         line = getattr(error, "lineno", None)
         if isinstance(error, UnicodeDecodeError):
             line = content.count(b"\n", 0, error.start) + 1
-        raise InputError("this is not LAReQA's JSON; fetch the file again", path=path, line=line) from error
+        raise InputError(
+            "this is not JSON in LAReQA's format; fetch the file again", path=path, line=line
+        ) from error
 
 
 def _text(value: Any) -> str:

@@ -65,7 +65,7 @@ def recognise_published_names(
     names : sequence of str
         Paths of the files in `folder`.
     code : str, optional
-        Not used, since the names of the files tell the language.
+        Not used, since the names of the files contain the language.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""The data home: what is published and where, fetching it, recognising and importing what people bring."""
+"""The data home: published data sets, fetching them, recognising and importing data, and checking it."""

@@ -68,7 +68,7 @@ def import_data(
     name : str, optional
         Its name; without it, the name of the published data set, or else of the file.
     language : str, optional
-        Code of its language, for data that does not tell it.
+        Code of its language, for data that does not contain it.
     link : bool
         Whether to link to the files instead of copying them.
     dry_run : bool

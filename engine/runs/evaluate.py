@@ -20,7 +20,7 @@ from engine.training.runtime import Runtime
 
 
 def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
-    """Load the encoders, fit what is not fitted, and search every collection.
+    """Load the encoders, fit what is not fitted yet, and search every collection.
 
     Raises
     ------

@@ -161,8 +161,8 @@ def read(name: str, files: dict[str, bytes]) -> Collection:
         try:
             return READERS[name][1](Path(folder))
         except InputError as error:
-            said = str(error)
-            assert "\n" not in said and folder in said, said
+            message = str(error)
+            assert "\n" not in message and folder in message, message
             raise
 
 

@@ -103,7 +103,7 @@ def test_the_first_queries_of_each_language_are_another_revision(folder: Path) -
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "not LAReQA's JSON"),
+        ("{", "not JSON in LAReQA's format"),
         ('{"data": [{"paragraphs": [{"context": "a"}]}]}', "paragraph 0 .*sentence_breaks"),
         (
             '{"data": [{"paragraphs": [{"context": "a", "sentence_breaks": [[0, 1]], "qas": '

@@ -94,7 +94,7 @@ def test_texts_as_json_lines_and_a_part_of_the_examples(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "content", "said"),
+    ("form", "content", "message"),
     [
         ("triples", "7\t1\t3\n8\t2\t99\n", r"examples, line 2: id '99' is not in .*collection\.tsv\.gz"),
         ("triples", "9\t1\t3\n", r"examples, line 1: id '9' is not in .*queries\.tsv"),
@@ -120,8 +120,8 @@ def test_texts_as_json_lines_and_a_part_of_the_examples(files: Path) -> None:
         ),
     ],
 )
-def test_errors_are_one_sentence(files: Path, form: str, content: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
+def test_errors_are_one_sentence(files: Path, form: str, content: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         read_questions(source(files, form, content))
     assert "\n" not in str(caught.value)
 

@@ -215,8 +215,8 @@ def test_linking_links_to_the_files(home):
 def test_a_dry_run_reports_and_imports_nothing(home, capsys):
     Path("pairs.jsonl").write_text(JSONL)
     assert run(["data", "import", "pairs.jsonl", "--dry-run", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["name"] == "pairs" and told["languages"]["so"]["counts"] == {"pairs": 2}
+    report = json.loads(capsys.readouterr().out)
+    assert report["name"] == "pairs" and report["languages"]["so"]["counts"] == {"pairs": 2}
     assert not home.exists()
     assert run(["data", "import", "pairs.jsonl"]) == 0
     assert "Somali" in capsys.readouterr().out

@@ -133,7 +133,7 @@ async def test_comparison_shows_the_figures_of_the_statistics(app: Workbench, ma
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
         app.context.show_results([system, base])
-        await tools.until(pilot, lambda: getattr(app.screen, "tests", None))
+        await tools.until(pilot, lambda: getattr(app.screen, "comparisons", None))
         table = app.screen.query_one("#results-table", Table)
         shown = dict(zip(table.keys or (), words(table), strict=True))
         for code, comparison in expected.languages.items():
@@ -290,11 +290,11 @@ async def test_the_oldest_run_is_the_baseline_until_another_is_chosen(app: Workb
         ids = {run["name"]: run["id"] for run in app.context.snapshot.runs}
         app.context.show_results([ids["optical"], ids["newest"]])
         await tools.until(pilot, lambda: app.screen.query("#status") and "left out" in tools.status(pilot))
-        assert tools.status(pilot) == "without scores, and left out: newest"
+        assert tools.status(pilot) == "left out, without scores: newest"
         app.context.show_results([ids["optical"], ids["baseline"]])
-        await tools.until(pilot, lambda: app.screen.base == ids["baseline"])
+        await tools.until(pilot, lambda: app.screen.baseline == ids["baseline"])
         await pilot.press("b")
-        assert app.screen.base == ids["optical"]
+        assert app.screen.baseline == ids["optical"]
         app.context.show_results([ids["baseline"], ids["optical"]])
         await tools.until(pilot, lambda: app.screen.figures.runs == [ids["baseline"], ids["optical"]])
-        assert app.screen.base == ids["optical"]
+        assert app.screen.baseline == ids["optical"]

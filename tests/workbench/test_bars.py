@@ -72,7 +72,7 @@ async def test_bars_give_way_where_there_is_no_room(app: Workbench, tools: Simpl
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
         app.context.show_results([run["id"] for run in app.context.snapshot.runs if run["name"] != "newest"])
-        await tools.until(pilot, lambda: getattr(app.screen, "tests", None))
+        await tools.until(pilot, lambda: getattr(app.screen, "comparisons", None))
         assert bars() == len(app.screen.query_one(Table).rows) > 4
         await pilot.resize_terminal(80, 24)
         await tools.until(pilot, lambda: not bars())

@@ -31,7 +31,7 @@ async def results(pilot: Pilot[None], tools: Any) -> None:
     await tools.settled(pilot)
     ids = [run["id"] for run in pilot.app.context.snapshot.runs if run["name"] != "newest"]
     pilot.app.context.show_results(ids)
-    await tools.until(pilot, lambda: getattr(pilot.app.screen, "tests", None))
+    await tools.until(pilot, lambda: getattr(pilot.app.screen, "comparisons", None))
 
 
 async def plan(pilot: Pilot[None], tools: Any) -> None:

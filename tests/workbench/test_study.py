@@ -11,7 +11,7 @@ import pytest
 from engine.evaluation.study import load_study
 from engine.results import reference
 from workbench.app import Workbench
-from workbench.results import study as studies
+from workbench.results.study import draw_gaps
 from workbench.results.study_screen import REFERENCE, StudyScreen
 from workbench.widgets.table import Cell, Table
 
@@ -80,7 +80,7 @@ async def test_without_any_study_the_view_says_what_makes_one(
 def test_the_plot_has_its_marks_where_the_gaps_are(planted_study: SimpleNamespace) -> None:
     study = load_study(planted_study.results, "study", resamples=99)
     table = study.tables[0]
-    lines = studies.gap_lines(table, table.groups[0], 71).plain.splitlines()
+    lines = draw_gaps(table, table.groups[0], 71).plain.splitlines()
     # gaps of .35 before and after in the first arm, of .15 and .125 in the second, on 44 cells from 0 to .35
     assert [line.split("│")[0].strip() for line in lines[1:]] == ["alpha-1", "alpha-0"]
     first, second = (line.split("│")[1] for line in lines[1:])

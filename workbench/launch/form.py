@@ -17,6 +17,7 @@ from engine.cli.toml import dump
 from engine.config import BitextConfig, RunHeader, load_config, presets
 from engine.config.runs import DISTIL
 from engine.errors import InputError
+from engine.extensions.losses import LOSSES
 from engine.extensions.runs import RUN_KINDS
 from engine.validation import settings_model
 from workbench.data.fields import (
@@ -79,6 +80,7 @@ class Form:
         for name, info in RUN_KINDS[kind].settings.model_fields.items():
             if info.is_required() and name not in settings and is_list(info):
                 settings[name] = [_blank(settings_model(info.annotation))]
+        _write_out_losses(settings)
         form = cls(kind, settings, preset=str(source) if source else None, preset_settings=preset_settings)
         form.validate()
         return form
@@ -89,6 +91,7 @@ class Form:
         settings = copy.deepcopy(settings)
         settings.pop("preset", None)
         kind = settings.pop("kind", DISTIL.name)
+        _write_out_losses(settings)
         form = cls(kind if kind in RUN_KINDS else DISTIL.name, settings)
         form.validate()
         return form
@@ -304,6 +307,17 @@ def _given(model: type[BaseModel], values: Any) -> Any:
         elif value != "" or info is None or not info.is_required():
             given[name] = value
     return given
+
+
+def _write_out_losses(settings: dict[str, Any]) -> None:
+    """Write losses with settings of their own as tables; in TOML a number may stand for their weight."""
+    losses = settings.get("loss")
+    if not isinstance(losses, dict):
+        return
+    for name, value in losses.items():
+        declared = LOSSES.get(name)
+        if declared is not None and declared.settings is not None and not isinstance(value, dict):
+            losses[name] = {"weight": value}
 
 
 def _doc(model: type[BaseModel]) -> str:

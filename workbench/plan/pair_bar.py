@@ -25,7 +25,7 @@ class RunField(Static, can_focus=True):
     """The run that encodes the pair; Enter or a click chooses another."""
 
     HELP = "**Run.** Enter or Space chooses the run whose encoders encode the two sentences."
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "press", "ChoiceDialog", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "press", "Choose", show=False)]
 
     class Pressed(Message):
         """The user wants to choose another run."""

@@ -1,1 +1,1 @@
-"""The Results screen: per-language figures, comparisons, queries and studies."""
+"""The Results screen: scores per language, comparisons, queries and studies."""

@@ -1,7 +1,8 @@
-"""A language's queries: which improved, which got worse, and both rankings of one side by side."""
+"""The Queries screen: the scores of a language's queries by one run or two, and the rankings of a query."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -15,33 +16,34 @@ from engine.errors import OpticalError
 from engine.languages import language_name
 from workbench.actions import bindings
 from workbench.context import Context
-from workbench.results.figures import (
-    RankedDocument,
-    Setting,
-    query_scores,
-    query_texts,
-    read_ranking,
-)
+from workbench.results.figures import RankedDocument, Setting, query_scores, query_texts, read_ranking
 from workbench.shell.screen import BaseScreen
 from workbench.widgets.dialogs import TableDialog
 from workbench.widgets.table import Cell, Column, Table, rank_change
 from workbench.widgets.text import plain, score, signed
 
-VIEWS = ("all queries", "improved", "worse", "changed nothing")
+VIEWS: dict[str, Callable[[float], bool]] = {
+    "all queries": lambda change: True,
+    "improved": lambda change: change > 0,
+    "worse": lambda change: change < 0,
+    "unchanged": lambda change: change == 0,
+}
+"""The views, and which changes of a query's score each of them shows."""
 
 
 class QueriesScreen(BaseScreen):
-    """The queries of one language in one run, or in a baseline and another run."""
+    """The queries of one language in one run, or in the baseline and another run."""
 
+    CSS_PATH = "results.tcss"
     HELP = (
-        "**Queries.** Sorted from the worst change to the best (one run: from the lowest score). Enter "
-        "shows the rankings; ✓ marks relevant documents."
+        "**Queries.** Sorted from the worst change to the best, or for one run from the lowest score. Enter "
+        "shows the rankings of a query; ✓ marks relevant documents."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("queries")
     scope = "queries"
 
     class Loaded(Message):
-        """The scores of the queries were read, one mapping a run, and what the queries say."""
+        """The scores of the queries were read, one dictionary a run, and the texts of the queries."""
 
         def __init__(self, scores: list[dict[str, float]], texts: dict[str, str], problem: str = "") -> None:
             super().__init__()
@@ -61,12 +63,12 @@ class QueriesScreen(BaseScreen):
         self.setting, self.measure, self.code, self.runs = setting, measure, code, runs
         self.scores: list[dict[str, float]] = []
         self.texts: dict[str, str] = {}
-        self.view = 0
+        self.view = "all queries"
 
     def compose(self) -> ComposeResult:
-        """A heading and the table."""
+        """Yield a heading and the table."""
         yield Static(id="heading")
-        yield Table(id="queries-table", empty="no query fits")
+        yield Table(id="queries-table", empty="no query is in this view")
         yield Static(id="status")
         yield Footer(compact=True, show_command_palette=False)
 
@@ -90,7 +92,7 @@ class QueriesScreen(BaseScreen):
         self.post_message(self.Loaded(scores, texts))
 
     @on(Loaded)
-    def _loaded(self, message: Loaded) -> None:
+    def _show_scores(self, message: Loaded) -> None:
         self.scores, self.texts = message.scores, message.texts
         self._fill()
         if message.problem:
@@ -99,47 +101,47 @@ class QueriesScreen(BaseScreen):
     def _fill(self) -> None:
         if not self.scores:
             return
-        both = len(self.scores) == 2
+        compared = len(self.scores) == 2
         queries = set(self.scores[0]).intersection(*self.scores[1:])
-        change = {query: self.scores[-1][query] - (self.scores[0][query] if both else 0) for query in queries}
-        kept = [query for query in queries if not both or self._fits(change[query])]
-        kept.sort(key=lambda query: (change[query], query))
-        if self.view == 1:
-            kept.reverse()
+        # Of one run, the score takes the place of the change.
+        changes = {
+            query: self.scores[-1][query] - (self.scores[0][query] if compared else 0) for query in queries
+        }
+        shown = [query for query in queries if not compared or VIEWS[self.view](changes[query])]
+        shown.sort(key=lambda query: (changes[query], query))
+        if self.view == "improved":
+            shown.reverse()
         rows: list[Any] = []
-        for query in kept:
-            delta = change[query]
-            look = "good" if delta > 0 else "bad" if delta < 0 else "dim"
+        for query in shown:
+            change = changes[query]
+            look = "good" if change > 0 else "bad" if change < 0 else "dim"
             values = [score(scores[query]) for scores in self.scores]
-            change_cell = [Cell(signed(delta), look)] if both else []
+            change_cell = [Cell(signed(change), look)] if compared else []
             named = [self.texts.get(query, ""), query] if self.texts else [query]
             rows.append([named[0], *values, *change_cell, *named[1:]])
         columns = [Column(name, max(7, min(len(name), 14)), right=True) for _, name in self.runs]
-        columns += [Column("Δ", 7, right=True)] * both
-        room = self.size.width - 2 - sum((column.width or 0) + 1 for column in columns)
-        columns = [Column("Query", max(room, 20)), *columns, *[Column("Id")] * bool(self.texts)]
-        self.query_one(Table).show(columns, rows, kept)
-        counts = [sum(test(value) for value in change.values()) for test in (_better, _worse)]
+        columns += [Column("Δ", 7, right=True)] * compared
+        width = self.size.width - 2 - sum((column.width or 0) + 1 for column in columns)
+        columns = [Column("Query", max(width, 20)), *columns, *[Column("Id")] * bool(self.texts)]
+        self.query_one(Table).show(columns, rows, shown)
         text = Text(f"{language_name(self.code)}: {self.setting.describe()}, {self.measure}\n")
         text.append(" → ".join(name for _, name in self.runs), "bold")
-        if both:
-            same = len(queries) - sum(counts)
-            text.append(
-                f"; {counts[0]} improved, {counts[1]} worse, {same} the same; shown: {VIEWS[self.view]}"
+        if compared:
+            improved, worse, same = (
+                sum(map(VIEWS[name], changes.values())) for name in ("improved", "worse", "unchanged")
             )
+            text.append(f"; {improved} improved, {worse} worse, {same} the same; shown: {self.view}")
         self.query_one("#heading", Static).update(text)
 
     def on_resize(self) -> None:
-        """Give the queries the room that there is."""
+        """Fit the texts of the queries into the new width."""
         self._fill()
 
-    def _fits(self, delta: float) -> bool:
-        return self.view == 0 or (_better(delta), _worse(delta), delta == 0)[self.view - 1]
-
     def action_only(self) -> None:
-        """Show the next of all, improved, worse, unchanged."""
+        """Show the next view: all, improved, worse or unchanged queries."""
         if len(self.runs) == 2:
-            self.view = (self.view + 1) % len(VIEWS)
+            views = list(VIEWS)
+            self.view = views[(views.index(self.view) + 1) % len(views)]
             self._fill()
 
     def action_leave(self) -> None:
@@ -150,65 +152,57 @@ class QueriesScreen(BaseScreen):
         """Show the rankings of the query under the cursor."""
         query = self.query_one(Table).key
         if query is not None:
-            self._rank(query)
+            self._read_rankings(query)
 
     @on(Table.Chosen)
     def _chosen(self) -> None:
         self.key_enter()
 
     @work(thread=True, exclusive=True, group="rankings", exit_on_error=False)
-    def _rank(self, query: str) -> None:
+    def _read_rankings(self, query: str) -> None:
         results = self.context.results
         try:
-            found = [read_ranking(results, self.setting, run, self.code, query) for run, _ in self.runs]
+            rankings = [read_ranking(results, self.setting, run, self.code, query) for run, _ in self.runs]
         except OpticalError as error:
             self.post_message(self.Loaded(self.scores, self.texts, str(error)))
             return
-        self.post_message(self.Ranked(query, found))
+        self.post_message(self.Ranked(query, rankings))
 
     @on(Ranked)
-    def _ranked(self, message: Ranked) -> None:
-        before = {hit.document: hit.rank for hit in message.rankings[0]}
+    def _show_rankings(self, message: Ranked) -> None:
+        before = {document.document: document.rank for document in message.rankings[0]}
         columns = [Column("Rank", 4, right=True)]
-        taken = 5 + 11 * len(self.runs) + 7 * (len(self.runs) - 1)  # by ranks, marks, scores and moves
-        width = max((TableDialog.table_width(self.app.size.width) - taken) // len(self.runs), 12)
+        used = 5 + 11 * len(self.runs) + 7 * (len(self.runs) - 1)  # ranks, marks, scores and changes of rank
+        width = max((TableDialog.table_width(self.app.size.width) - used) // len(self.runs), 12)
         for place, (_, name) in enumerate(self.runs):
             columns += [Column("", 1), Column(name, width), Column("Score", 7, right=True)]
             columns += [Column("Move", 6, right=True)] * (place == 1)
         rows = []
-        for rank in range(1, max(map(len, message.rankings), default=0) + 1):
+        depth = max(map(len, message.rankings), default=0)
+        for rank in range(1, depth + 1):
             row: list[Any] = [rank]
-            for place, hits in enumerate(message.rankings):
-                row += (
-                    _hit(hits[rank - 1], before if place else None)
-                    if rank <= len(hits)
-                    else [""] * (3 + place)
-                )
+            for place, ranking in enumerate(message.rankings):
+                if rank <= len(ranking):
+                    row += _document_cells(ranking[rank - 1], before if place else None)
+                else:
+                    row += [""] * (3 + place)
             rows.append(row)
         values = " → ".join(score(scores[message.query_id]) for scores in self.scores)
         title = plain(self.texts.get(message.query_id, message.query_id))
-        found = [next((hit.rank for hit in hits if hit.grade), None) for hits in message.rankings]
-        depth = max(map(len, message.rankings), default=0)
+        found = [next((hit.rank for hit in ranking if hit.grade), None) for ranking in message.rankings]
         ranks = " → ".join(str(rank or f"below {depth}") for rank in found)
         note = f"{message.query_id}: {self.measure} {values}, first relevant at rank {ranks}"
         self.app.push_screen(TableDialog(title, columns, rows, note))
 
 
-def _hit(hit: RankedDocument, before: dict[str, int] | None) -> list[Any]:
-    relevant = bool(hit.grade)
+def _document_cells(document: RankedDocument, before: dict[str, int] | None) -> list[Any]:
+    """Return the cells of a ranked document: mark, text, score, and its change of rank since `before`."""
+    relevant = bool(document.grade)
     cells: list[Any] = [
         Cell("✓" if relevant else " ", "good"),
-        Cell(hit.text or hit.document, "good" if relevant else ""),
+        Cell(document.text or document.document, "good" if relevant else ""),
+        f"{document.score:.4f}",
     ]
-    cells.append(f"{hit.score:.4f}")
     if before is not None:
-        cells.append(rank_change(hit.rank, before.get(hit.document)))
+        cells.append(rank_change(document.rank, before.get(document.document)))
     return cells
-
-
-def _better(delta: float) -> bool:
-    return delta > 0
-
-
-def _worse(delta: float) -> bool:
-    return delta < 0

@@ -1,9 +1,9 @@
-"""Results: language by measure for one run, language by run for several, and what differs for certain."""
+"""The Results screen: scores per language of one run, or of several runs compared with a baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from rich.text import Text
 from textual import on, work
@@ -34,19 +34,30 @@ from workbench.widgets.bars import SHADES
 from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Table
 
-Test = tuple[Setting, str, str, str]
+WIDTH_FOR_BARS = 101
+"""Width of the screen from which bars are shown next to the figures."""
+
+
+class ComparisonKey(NamedTuple):
+    """What identifies a comparison of a run with the baseline."""
+
+    setting: Setting
+    measure: str
+    baseline: str
+    run: str
 
 
 class ResultsScreen(ModeScreen):
-    """The results."""
+    """The scores of the chosen runs."""
 
+    CSS_PATH = "results.tcss"
     HELP = (
-        "**Results.** One run: languages by measures. Several runs: languages by runs; for each the "
-        "measure, its difference to the baseline (Δ), the difference's 95 % bootstrap interval, the p "
-        "value of a paired randomisation test after Holm's correction over languages, and queries won, "
-        "tied and lost. ▲ and ▼ stand where p < .05. The grey bar is the baseline's; a colour beyond its "
-        "end is what a run gains, a colour in its lower half what a run loses. Enter "
-        "shows a language's queries."
+        "**Results.** One run: languages by measures. Several runs: languages by runs. Each run but the "
+        "baseline has the difference to the baseline (Δ), the 95 % bootstrap interval of the difference, the "
+        "p value of a paired randomisation test after Holm's correction over languages, and the number of "
+        "queries won, tied and lost. ▲ and ▼ mark differences with p < .05. The grey bar is the baseline's. "
+        "A colour after its end is what a run gains; a colour in its lower half is what a run loses. Enter "
+        "shows the queries of a language."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("results")
     scope = "results"
@@ -58,15 +69,15 @@ class ResultsScreen(ModeScreen):
             super().__init__()
             self.figures, self.problem = figures, problem
 
-    class Tested(Message):
-        """Two runs were compared."""
+    class Compared(Message):
+        """A run was compared with the baseline."""
 
-        def __init__(self, test: Test, tests: RunComparison) -> None:
+        def __init__(self, key: ComparisonKey, comparison: RunComparison) -> None:
             super().__init__()
-            self.test, self.tests = test, tests
+            self.key, self.comparison = key, comparison
 
     class Listed(Message):
-        """The runs that have scores were read."""
+        """The runs that have scores were listed."""
 
         def __init__(self, rows: list[tuple[Any, ...]]) -> None:
             super().__init__()
@@ -75,31 +86,33 @@ class ResultsScreen(ModeScreen):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.figures = Figures()
-        self.wanted: tuple[list[str], int] | None = None
         self.setting: Setting | None = None
         self.measure = "RR"
-        self.base, self.base_chosen = "", False
+        self.baseline, self.baseline_chosen = "", False
         self.group = "none"
         self.sorted_by, self.reversed = 0, False
-        self.tests: dict[Test, RunComparison] = {}
-        self.testing: set[Test] = set()
+        self.comparisons: dict[ComparisonKey, RunComparison] = {}
+        self._comparing: set[ComparisonKey] = set()
+        self._shown: tuple[list[str], int] | None = None
 
     def compose_body(self) -> ComposeResult:
-        """A heading and the table."""
+        """Yield a heading and the table."""
         yield Static(id="heading")
         yield Table(id="results-table", fixed=1, empty="there are no scores to show yet")
 
     def on_mount(self) -> None:
-        """Begin in the table."""
+        """Focus the table."""
         super().on_mount()
         self.app.theme_changed_signal.subscribe(self, lambda theme: self._fill())
         self.query_one(Table).focus()
 
+    # -- reading ----------------------------------------------------------------------------------
+
     def runs_changed(self, snapshot: Snapshot) -> None:
-        """Read the figures anew when the choice of runs or the database changed."""
+        """Read the figures again if other runs were chosen or the database changed."""
         wanted = (self.context.chosen_runs, snapshot.revision)
-        if wanted != self.wanted:
-            before, self.wanted = self.wanted, wanted
+        if wanted != self._shown:
+            before, self._shown = self._shown, wanted
             self._load(wanted[0])
             if before is None or before[0] != wanted[0]:
                 self._open_study(snapshot)
@@ -112,26 +125,26 @@ class ResultsScreen(ModeScreen):
             self.post_message(self.Loaded(None, str(error)))
 
     @on(Loaded)
-    def _loaded(self, message: Loaded) -> None:
+    def _show_figures(self, message: Loaded) -> None:
         if message.figures is None:
             self.show_status(message.problem, "warn")
             return
         if message.figures.table != self.figures.table:
-            self.tests.clear()
+            self.comparisons.clear()
         self.figures = message.figures
         settings = list(self.figures.table)
         if self.setting not in settings:
-            # The setting that most of the runs share comes first.
+            # Begin with the setting that most of the runs have.
             shared = sorted(settings, key=lambda setting: -self._runs_in(setting))
             self.setting = shared[0] if shared else None
         if self.setting and self.measure not in self.figures.measures(self.setting):
             self.measure = self.figures.measures(self.setting)[0]
-        if self.base not in self.figures.runs or not self.base_chosen:
-            # The oldest is what the others were made to beat.
-            self.base = min(self.figures.runs, default="")
+        if self.baseline not in self.figures.runs or not self.baseline_chosen:
+            self.baseline = min(self.figures.runs, default="")  # the oldest: ids begin with the date
         self._fill()
 
     def _runs_in(self, setting: Setting) -> int:
+        """Return the number of runs that have figures of `setting`."""
         return len({run for runs in self.figures.table[setting].values() for run in runs})
 
     @property
@@ -141,7 +154,9 @@ class ResultsScreen(ModeScreen):
             return []
         having = self.figures.table[self.setting].get(self.measure, {})
         runs = [run for run in self.figures.runs if run in having]
-        return sorted(runs, key=lambda run: run != self.base)
+        return sorted(runs, key=lambda run: run != self.baseline)
+
+    # -- showing ----------------------------------------------------------------------------------
 
     def _fill(self) -> None:
         table = self.query_one(Table)
@@ -154,123 +169,137 @@ class ResultsScreen(ModeScreen):
             return
         runs = self.runs
         several = len(self.figures.runs) > 1
-        if several and self.base in runs:
+        if several and self.baseline in runs:
             for run in runs[1:]:
-                self._test(run)
+                self._compare(run)
         paints = self._paints(runs)
         builder = TableBuilder(
             self.figures,
             self.setting,
             self.measure,
-            self.base,
-            {run: self._tests(run) for run in runs},
+            self.baseline,
+            {run: self._comparison(run) for run in runs},
             self.group,
             self.sorted_by,
             self.reversed,
-            self.roomy,
+            self._has_room_for_bars,
             paints,
         )
-        made = builder.several_runs(runs) if several else builder.one_run(self.figures.runs[0])
-        table.fixed = 1 + bool(builder.paints)
-        table.show(*made)
-        words = Text(f"{self.setting.describe()}, revision {self.setting.revision[:12]}")
+        content = builder.several_runs(runs) if several else builder.one_run(self.figures.runs[0])
+        table.fixed = 1 + bool(paints)
+        table.show(*content)
+        heading.update(self._heading(self.setting, runs, paints))
+        self._show_state(runs)
+
+    def _heading(self, setting: Setting, runs: Sequence[str], paints: dict[str, str]) -> Text:
+        """Return the setting, the measure and the baseline or the run, and the legend of the bars."""
+        names = self.figures.names
+        text = Text(f"{setting.describe()}, revision {setting.revision[:12]}")
         if len(self.figures.runs) > 1:
-            words.append(f"\n{self.measure}; baseline {self.figures.names[self.base]}", "bold")
+            text.append(f"\n{self.measure}; baseline {names[self.baseline]}", "bold")
         else:
-            words.append(f"\n{self.figures.names[self.figures.runs[0]]}", "bold")
+            text.append(f"\n{names[self.figures.runs[0]]}", "bold")
         if self.group != "none":
-            words.append(f"; grouped by {self.group}")
-        if builder.paints:
-            words.append("\n")
+            text.append(f"; grouped by {self.group}")
+        if paints:
+            text.append("\n")
             for run in runs:
                 sign, style = ("■", paints[run]) if paints[run].startswith("#") else (paints[run], "")
-                words.append(f"{sign} ", style).append(f"{self.figures.names[run]}  ")
-        heading.update(words)
-        self._state(runs)
+                text.append(f"{sign} ", style).append(f"{names[run]}  ")
+        return text
 
     def _paints(self, runs: Sequence[str]) -> dict[str, str]:
-        """Return what each run's bars are painted with; nothing where there is no room for bars."""
+        """Return the colour or character of each run's bars; empty if bars are not shown."""
         coloured = not self.app.no_color and self.app.console.color_system in ("truecolor", "256")
         theme = self.app.current_theme
         paints = (str(theme.secondary), *curve_colours(theme.dark)) if coloured else tuple(SHADES)
-        if not self.roomy or not 1 < len(runs) <= len(paints) or self.base not in runs:
+        if not self._has_room_for_bars or not 1 < len(runs) <= len(paints) or self.baseline not in runs:
             return {}
         return dict(zip(runs, paints, strict=False))
 
     @property
-    def roomy(self) -> bool:
-        """Whether there is room for bars beside the figures."""
-        return self.size.width > 100
+    def _has_room_for_bars(self) -> bool:
+        return self.size.width >= WIDTH_FOR_BARS
 
     def on_resize(self) -> None:
-        """Show the bars where there is room."""
+        """Show or hide the bars."""
         self._fill()
 
-    def _state(self, runs: Sequence[str]) -> None:
+    def _show_state(self, runs: Sequence[str]) -> None:
+        """Say which runs are left out or being compared, or what the marks mean."""
         missing = [self.figures.names[run] for run in self.figures.runs if run not in runs]
-        known = self.context.runs
         unscored = [
             run["name"]
-            for run in known
+            for run in self.context.runs
             if run["id"] in self.context.chosen_runs and run["id"] not in self.figures.runs
         ]
-        reasons = [self._tests(run).reason for run in runs if run != self.base]
-        under_way = [run for run in runs if run != self.base and self._key(run) in self.testing]
+        systems = [run for run in runs if run != self.baseline]
+        reasons = [reason for run in systems if (reason := self._comparison(run).reason)]
+        comparing = [self.figures.names[run] for run in systems if self._key(run) in self._comparing]
         if missing and len(self.figures.runs) > 1:
-            self.show_status(f"not evaluated so, and left out: {', '.join(missing)}", "warn")
-        elif under_way:
-            self.show_status(f"testing {', '.join(self.figures.names[run] for run in under_way)} …")
+            self.show_status(f"left out, without this setting and measure: {', '.join(missing)}", "warn")
+        elif comparing:
+            self.show_status(f"comparing {', '.join(comparing)} with the baseline …")
         elif unscored:
-            self.show_status(f"without scores, and left out: {', '.join(unscored)}", "warn")
-        elif any(reasons):
-            self.show_status(next(reason for reason in reasons if reason), "warn")
+            self.show_status(f"left out, without scores: {', '.join(unscored)}", "warn")
+        elif reasons:
+            self.show_status(reasons[0], "warn")
         else:
             self.show_status(
                 "▲▼ differ from the baseline at p < .05 after Holm's correction" if len(runs) > 1 else ""
             )
 
-    def _key(self, run: str) -> Test:
+    # -- comparing --------------------------------------------------------------------------------
+
+    def _key(self, run: str) -> ComparisonKey:
         assert self.setting is not None
-        return (self.setting, self.measure, self.base, run)
+        return ComparisonKey(self.setting, self.measure, self.baseline, run)
 
-    def _tests(self, run: str) -> RunComparison:
-        return self.tests.get(self._key(run), RunComparison())
+    def _comparison(self, run: str) -> RunComparison:
+        return self.comparisons.get(self._key(run), RunComparison())
 
-    def _test(self, run: str) -> None:
-        test = self._key(run)
-        if test not in self.tests and test not in self.testing:
-            self.testing.add(test)
-            self._run_test(test)
+    def _compare(self, run: str) -> None:
+        """Compare a run with the baseline, unless that is done or under way."""
+        key = self._key(run)
+        if key not in self.comparisons and key not in self._comparing:
+            self._comparing.add(key)
+            self._run_comparison(key)
 
-    @work(thread=True, group="tests", exit_on_error=False)
-    def _run_test(self, test: Test) -> None:
-        setting, measure, base, run = test
+    @work(thread=True, group="comparisons", exit_on_error=False)
+    def _run_comparison(self, key: ComparisonKey) -> None:
         try:
-            tests = compare_runs(self.context.results, setting, measure, base, run)
+            comparison = compare_runs(self.context.results, key.setting, key.measure, key.baseline, key.run)
         except OpticalError as error:
-            tests = RunComparison(reason=str(error))
-        self.post_message(self.Tested(test, tests))
+            comparison = RunComparison(reason=str(error))
+        self.post_message(self.Compared(key, comparison))
 
-    @on(Tested)
-    def _tested(self, message: Tested) -> None:
-        self.testing.discard(message.test)
-        self.tests[message.test] = message.tests
+    @on(Compared)
+    def _show_comparison(self, message: Compared) -> None:
+        self._comparing.discard(message.key)
+        self.comparisons[message.key] = message.comparison
         self._fill()
 
+    # -- studies ----------------------------------------------------------------------------------
+
     def _open_study(self, snapshot: Snapshot) -> None:
-        """Show the study that was chosen, and the reference study to who has no run at all."""
+        """Show the study if one was chosen, or the reference study if there are no runs at all."""
         chosen = [run for run in snapshot.runs if run["id"] in self.context.chosen_runs]
         if not snapshot.runs and not snapshot.problems:
             self.app.push_screen(StudyScreen(self.context, None))
-        elif len(chosen) == 1 and chosen[0].get("kind") == "study":
-            self.app.push_screen(StudyScreen(self.context, chosen[0]["id"]))
+        elif len(chosen) == 1:
+            from engine.config.study import STUDY
+
+            if chosen[0].get("kind") == STUDY.name:
+                self.app.push_screen(StudyScreen(self.context, chosen[0]["id"]))
 
     def action_study(self) -> None:
-        """Show the newest study."""
+        """Show the newest study, or the reference study."""
         self.app.push_screen(StudyScreen(self.context, None))
 
+    # -- choices ----------------------------------------------------------------------------------
+
     def action_choose_runs(self) -> None:
-        """Choose runs among those with scores."""
+        """Choose among the runs that have scores."""
         self._list()
 
     @work(thread=True, exclusive=True, group="list", exit_on_error=False)
@@ -281,27 +310,27 @@ class ResultsScreen(ModeScreen):
             self.post_message(self.Loaded(None, str(error)))
 
     @on(Listed)
-    def _listed(self, message: Listed) -> None:
+    def _choose_runs(self, message: Listed) -> None:
         rows = [
             (name, kind, collections, age_text(created))
             for _, name, kind, created, collections in message.rows
         ]
         keys = [row[0] for row in message.rows]
 
-        def answered(chosen: list[str] | None) -> None:
+        def take(chosen: list[str] | None) -> None:
             if chosen:
                 self.context.show_results([run for run in keys if run in chosen])
 
-        titles = ("Run", "Kind", "Collections", "Age")
-        dialog = ChoiceDialog("Runs to show", titles, rows, keys, chosen=self.figures.runs, several=True)
-        self.app.push_screen(dialog, answered)
+        columns = ("Run", "Kind", "Collections", "Age")
+        dialog = ChoiceDialog("Runs to show", columns, rows, keys, chosen=self.figures.runs, several=True)
+        self.app.push_screen(dialog, take)
 
     def action_choose_setting(self) -> None:
-        """Choose the collection, protocol, direction and scoring."""
+        """Choose collection, protocol, direction and scoring."""
         settings = list(self.figures.table)
         rows = [
             (
-                *setting[:1],
+                setting.collection,
                 setting.protocol,
                 setting.direction,
                 setting.scoring,
@@ -310,19 +339,18 @@ class ResultsScreen(ModeScreen):
             )
             for setting in settings
         ]
-        titles = ("Collection", "Protocol", "Direction", "Scoring", "Revision", "Runs")
 
-        def answered(setting: Setting | None) -> None:
+        def take(setting: Setting | None) -> None:
             if setting is not None:
                 self.setting = setting
                 if self.measure not in self.figures.measures(setting):
                     self.measure = self.figures.measures(setting)[0]
                 self._fill()
 
+        columns = ("Collection", "Protocol", "Direction", "Scoring", "Revision", "Runs")
         chosen = [self.setting] if self.setting else []
-        self.app.push_screen(
-            ChoiceDialog("Collection and protocol", titles, rows, settings, chosen=chosen), answered
-        )
+        dialog = ChoiceDialog("Collection and protocol", columns, rows, settings, chosen=chosen)
+        self.app.push_screen(dialog, take)
 
     def action_choose_measure(self) -> None:
         """Choose the measure."""
@@ -330,27 +358,26 @@ class ResultsScreen(ModeScreen):
             return
         measures = self.figures.measures(self.setting)
 
-        def answered(measure: str | None) -> None:
+        def take(measure: str | None) -> None:
             if measure:
                 self.measure = measure
                 self._fill()
 
         rows = [(name,) for name in measures]
-        self.app.push_screen(
-            ChoiceDialog("Measure", ("Measure",), rows, measures, chosen=[self.measure]), answered
-        )
+        dialog = ChoiceDialog("Measure", ("Measure",), rows, measures, chosen=[self.measure])
+        self.app.push_screen(dialog, take)
 
     def action_baseline(self) -> None:
-        """Take the next run as the baseline."""
+        """Use the next run as the baseline."""
         runs = self.figures.runs
         if len(runs) < 2:
-            self.show_status("choose a second run with r; one of them is the baseline then", "warn")
+            self.show_status("choose a second run with r; one of the two is then the baseline", "warn")
             return
-        self.base, self.base_chosen = runs[(runs.index(self.base) + 1) % len(runs)], True
+        self.baseline, self.baseline_chosen = runs[(runs.index(self.baseline) + 1) % len(runs)], True
         self._fill()
 
     def action_group(self) -> None:
-        """Group by the next property."""
+        """Group languages by the next property."""
         self.group = GROUPS[(GROUPS.index(self.group) + 1) % len(GROUPS)]
         self._fill()
 
@@ -370,31 +397,26 @@ class ResultsScreen(ModeScreen):
     @on(Table.Chosen)
     def action_open(self) -> None:
         """Show the queries of the language under the cursor."""
-        code = self.query_one(Table).key
-        if self.setting is None or code not in self.figures.languages(self.setting, self.measure):
+        setting, code = self.setting, self.query_one(Table).key
+        if setting is None or code not in self.figures.languages(setting, self.measure):
             return
         from workbench.results.queries_screen import QueriesScreen
 
+        def show(runs: Sequence[str]) -> None:
+            named = [(run, self.figures.names[run]) for run in runs]
+            self.app.push_screen(QueriesScreen(self.context, setting, self.measure, code, named))
+
+        def take(run: str | None) -> None:
+            if run is not None:
+                show([self.baseline, run])
+
         if len(self.figures.runs) == 1:
-            self.app.push_screen(
-                QueriesScreen(
-                    self.context, self.setting, self.measure, code, self._named(self.figures.runs[:1])
-                )
-            )
+            show(self.figures.runs)
             return
-        runs = [run for run in self.runs if run != self.base]
-
-        def show(run: str | None) -> None:
-            if run is not None and self.setting is not None:
-                pair = self._named([self.base, run])
-                self.app.push_screen(QueriesScreen(self.context, self.setting, self.measure, code, pair))
-
+        runs = [run for run in self.runs if run != self.baseline]
         if len(runs) == 1:
-            show(runs[0])
+            take(runs[0])
         elif runs:
             rows = [(self.figures.names[run], run) for run in runs]
-            title = f"Compare {self.figures.names[self.base]} with"
-            self.app.push_screen(ChoiceDialog(title, ("Run", "Id"), rows, runs), show)
-
-    def _named(self, runs: Sequence[str]) -> list[tuple[str, str]]:
-        return [(run, self.figures.names[run]) for run in runs]
+            title = f"Compare {self.figures.names[self.baseline]} with"
+            self.app.push_screen(ChoiceDialog(title, ("Run", "Id"), rows, runs), take)

@@ -1,4 +1,4 @@
-"""What the study view shows, without the screen. Called in threads only; the engine is imported late."""
+"""The data of the Study screen. The functions read the database and are called in threads."""
 
 from __future__ import annotations
 
@@ -10,67 +10,74 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from engine.evaluation.study import Group, Study, Table
+    from engine.evaluation.study_report import Sheet
 
 SHEETS = ("arms", "languages", "differences", "interactions")
-"""The tables of a study's collection, in the order in which they are shown."""
+"""The sheets of a collection, in the order in which they are shown."""
 
 BEFORE, AFTER = "○", "●"
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A study, and whether it is the one that ships rather than the user's own."""
+class LoadedStudy:
+    """A study, and whether it is the reference study that Optical Workbench ships."""
 
     study: Study
     reference: bool
 
 
-def load(results: Path, run: str | None) -> Loaded:
-    """Read the study `run`, else the user's newest one, else the reference study.
+def load_study(results: Path, run: str | None) -> LoadedStudy:
+    """Read the study `run` (an id); None reads the user's newest study, else the reference study.
 
     Raises
     ------
     OpticalError
-        If there is none, or it has nothing to show yet.
+        If there is no study, or it has no scores yet.
     """
-    from engine.evaluation.study import load_study
+    from engine.evaluation import study as studies
     from engine.results.reference import newest_study, reference_results
 
     run = run or newest_study(results)
     if run is not None:
-        return Loaded(load_study(results, run), False)
+        return LoadedStudy(studies.load_study(results, run), False)
     shipped = reference_results()
-    return Loaded(load_study(shipped, newest_study(shipped) or ""), True)
+    return LoadedStudy(studies.load_study(shipped, newest_study(shipped) or ""), True)
 
 
-def sheet(table: Table, study: Study, name: str) -> tuple[str, list[str], list[list[str]]]:
-    """Return title, columns and rows of one of `SHEETS`."""
-    from engine.evaluation.study_report import sheets
+def make_sheet(table: Table, study: Study, name: str) -> Sheet:
+    """Return one of `SHEETS` of a collection's table."""
+    from engine.evaluation import study_report as report
 
-    found = sheets(table, study)
-    order = {"languages": 0, "arms": 1, "differences": 2, "interactions": 3}
-    chosen = found[order[name]]
-    return chosen.title, chosen.columns, chosen.rows
+    if name == "languages":
+        return report.language_sheet(table, study)
+    make = {"arms": report.arm_sheet, "differences": report.effect_sheet}
+    return make.get(name, report.interaction_sheet)(table)
 
 
-def sentences(table: Table, study: Study) -> str:
-    """Return what the table says about the question, and what it cannot say."""
+def describe_findings(table: Table, study: Study) -> str:
+    """Return in sentences what the table shows, and what it cannot show."""
     from engine.evaluation.study_report import answer, caveats
 
     return "\n".join([*answer(table), "", *caveats(study)])
 
 
-def gap_lines(table: Table, group: Group, width: int) -> Text:
-    """Return the gap over the arms as lines of text: ``○`` before distillation, ``●`` after it.
+def draw_gaps(table: Table, group: Group, width: int) -> Text:
+    """Return a plot of the gap of each arm: ``○`` before distillation, ``●`` after it.
 
-    The scale begins at no gap, or at the lowest where a gap is negative; `width` cells are all there is.
+    Parameters
+    ----------
+    table : Table
+    group : Group
+        The languages between which the gap is.
+    width : int
+        Number of cells. The scale begins at 0, or at the lowest gap if one is negative.
     """
     gaps = table.gaps[group.name]
     ends = [gaps[arm][when].mean for arm in gaps for when in ("before", "after")]
     low, high = min(0.0, *ends), max(0.0, *ends)
     names = max(map(len, gaps))
-    room = max(width - names - 20, 10)
-    scale = (room - 1) / (high - low) if high > low else 0.0
+    length = max(width - names - 20, 10)
+    scale = (length - 1) / (high - low) if high > low else 0.0
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(
         f"gap by {group.name}: {' '.join(group.high)} minus {' '.join(group.low)} "
@@ -80,11 +87,11 @@ def gap_lines(table: Table, group: Group, width: int) -> Text:
     for arm, by_time in gaps.items():
         before, after = (by_time[when].mean for when in ("before", "after"))
         first, last = (round((value - low) * scale) for value in (before, after))
-        cells = [" "] * room
+        cells = [" "] * length
         cells[round(-low * scale)] = "│"
         for place in range(min(first, last) + 1, max(first, last)):
             cells[place] = "─"
-        cells[first], cells[last] = BEFORE, AFTER  # where both lie in one cell, the later one is seen
+        cells[first], cells[last] = BEFORE, AFTER  # if both are in one cell, the later one is shown
         text.append(f"{arm:<{names}} {''.join(cells)} {before:+.3f} → {after:+.3f}\n")
     text.rstrip()
     return text

@@ -1,4 +1,4 @@
-"""A study: arms before and after distillation, gaps, differences, and what they allow to say."""
+"""The Study screen: arms before and after distillation, gaps, differences, and the findings in sentences."""
 
 from __future__ import annotations
 
@@ -15,65 +15,66 @@ from textual.widgets import Footer, Static
 from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
-from workbench.results import study as studies
+from workbench.results.study import SHEETS, LoadedStudy, describe_findings, draw_gaps, load_study, make_sheet
 from workbench.shell.screen import BaseScreen
 from workbench.widgets.table import Cell, Column, Table
 
-_TEXT = ("arm", "language", "of", "when")
-OWN = "study"
-REFERENCE = "REFERENCE STUDY, shipped with Optical Workbench; none of it is your own"
+_TEXT_COLUMNS = ("arm", "language", "of", "when")
+REFERENCE = "REFERENCE STUDY, shipped with Optical Workbench; it is not one of your runs"
 
 
 class StudyScreen(BaseScreen):
-    """What a study found, one collection and one table at a time."""
+    """A study, one collection and one sheet at a time."""
 
+    CSS_PATH = "results.tcss"
     HELP = (
         "**Study.** Each arm was pre-trained, transferred and distilled with every seed; scores are means "
-        "over seeds. *Before* is after the English transfer, *after* is after distillation too. Gaps are "
-        "rich minus poor languages: by resource level in the world, and by the study's own amount of text. "
-        "v shows the next table, c the next collection, w what the figures allow to say."
+        "over seeds. *Before* is after the transfer from English, *after* is after distillation too. A gap "
+        "is the mean of languages with much data minus the mean of languages with little, by resource level "
+        "or by the amount of text in the study. v shows the next sheet, c the next collection, w the "
+        "findings in sentences."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("study")
     scope = "study"
 
     class Loaded(Message):
-        """The study was read, or why it was not."""
+        """The study was read, or could not be read."""
 
-        def __init__(self, loaded: studies.Loaded | None, problem: str = "") -> None:
+        def __init__(self, loaded: LoadedStudy | None, problem: str = "") -> None:
             super().__init__()
             self.loaded, self.problem = loaded, problem
 
     def __init__(self, context: Context, run: str | None) -> None:
         super().__init__(context)
         self.run = run
-        self.loaded: studies.Loaded | None = None
-        self.place, self.shown, self.speaking = 0, 0, False
+        self.loaded: LoadedStudy | None = None
+        self.collection, self.sheet, self.show_findings = 0, 0, False
 
     def compose(self) -> ComposeResult:
-        """A heading, the table, the plot of gaps, or the sentences."""
+        """Yield a heading, the sheet, the plot of the gaps, and the findings."""
         yield Static(id="heading")
         yield Table(id="study-table", fixed=1, empty="reading the study …")
         yield Static(id="gaps")
-        with VerticalScroll(id="words", can_focus=True):
+        with VerticalScroll(id="findings", can_focus=True):
             yield Static(id="sentences")
         yield Static(id="status")
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Read the study."""
-        self.query_one("#words").display = False
+        self.query_one("#findings").display = False
         self.query_one(Table).focus()
         self._load()
 
     @work(thread=True, exclusive=True, group="study", exit_on_error=False)
     def _load(self) -> None:
         try:
-            self.post_message(self.Loaded(studies.load(self.context.results, self.run)))
+            self.post_message(self.Loaded(load_study(self.context.results, self.run)))
         except OpticalError as error:
             self.post_message(self.Loaded(None, str(error)))
 
     @on(Loaded)
-    def _loaded(self, message: Loaded) -> None:
+    def _show_study(self, message: Loaded) -> None:
         self.loaded = message.loaded
         if message.problem:
             table = self.query_one(Table)
@@ -85,51 +86,47 @@ class StudyScreen(BaseScreen):
     def _fill(self) -> None:
         if self.loaded is None:
             return
-        study = self.loaded.study
-        table = study.tables[self.place]
-        title, columns, rows = studies.sheet(table, study, studies.SHEETS[self.shown])
-        heading = Text(REFERENCE if self.loaded.reference else f"{OWN} {study.run}", "bold")
-        heading.append(
-            f"\n{study.name}: {', '.join(study.arms)}; seeds {', '.join(map(str, study.seeds))}\n", ""
-        )
-        heading.append(title, "")
+        study, name = self.loaded.study, SHEETS[self.sheet]
+        table = study.tables[self.collection]
+        sheet = make_sheet(table, study, name)
+        heading = Text(REFERENCE if self.loaded.reference else f"study {study.run}", "bold")
+        arms, seeds = ", ".join(study.arms), ", ".join(map(str, study.seeds))
+        heading.append(f"\n{study.name}: {arms}; seeds {seeds}\n{sheet.title}")
         self.query_one("#heading", Static).update(heading)
-        made = [Column(name, right=name not in _TEXT) for name in columns]
-        cells = [
-            [Cell(text, "head") if place == 0 else text for place, text in enumerate(row)] for row in rows
-        ]
-        self.query_one(Table).show(made, cells)
-        gaps = Text("\n").join(studies.gap_lines(table, group, self.size.width - 4) for group in table.groups)
+        columns = [Column(title, right=title not in _TEXT_COLUMNS) for title in sheet.columns]
+        rows = [[Cell(first, "head"), *others] for first, *others in sheet.rows]
+        self.query_one(Table).show(columns, rows)
+        gaps = Text("\n").join(draw_gaps(table, group, self.size.width - 4) for group in table.groups)
         plot = self.query_one("#gaps", Static)
         plot.update(gaps)
-        plot.display = bool(table.groups) and not self.speaking and self.size.height >= 20
-        self.query_one("#sentences", Static).update(Text(studies.sentences(table, study)))
-        self.query_one(Table).display = not self.speaking
-        self.query_one("#words").display = self.speaking
+        plot.display = bool(table.groups) and not self.show_findings and self.size.height >= 20
+        self.query_one("#sentences", Static).update(Text(describe_findings(table, study)))
+        self.query_one(Table).display = not self.show_findings
+        self.query_one("#findings").display = self.show_findings
         left_out = f"; seeds {', '.join(map(str, study.left_out))} unfinished" if study.left_out else ""
-        said = f"collection {self.place + 1} of {len(study.tables)}, table {studies.SHEETS[self.shown]}"
-        self.query_one("#status", Static).update(Text(said + left_out))
+        place = f"collection {self.collection + 1} of {len(study.tables)}, sheet {name}"
+        self.query_one("#status", Static).update(Text(place + left_out))
 
     def on_resize(self) -> None:
-        """Draw the gaps as wide as there is room."""
+        """Draw the gaps in the new width."""
         self._fill()
 
     def action_next_sheet(self) -> None:
-        """Show the next table."""
-        self.shown = (self.shown + 1) % len(studies.SHEETS)
+        """Show the next sheet."""
+        self.sheet = (self.sheet + 1) % len(SHEETS)
         self._fill()
 
     def action_next_collection(self) -> None:
         """Show the next collection."""
         if self.loaded is not None:
-            self.place = (self.place + 1) % len(self.loaded.study.tables)
+            self.collection = (self.collection + 1) % len(self.loaded.study.tables)
             self._fill()
 
-    def action_words(self) -> None:
-        """Show what the figures allow to say, or the figures."""
-        self.speaking = not self.speaking
+    def action_findings(self) -> None:
+        """Show the findings in sentences, or the sheets."""
+        self.show_findings = not self.show_findings
         self._fill()
-        self.query_one("#words" if self.speaking else Table).focus()
+        self.query_one("#findings" if self.show_findings else Table).focus()
 
     def action_leave(self) -> None:
         """Go back."""

@@ -1,1 +1,1 @@
-"""Telling from its content what a file or folder is."""
+"""Recognising data by its content."""

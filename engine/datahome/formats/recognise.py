@@ -27,12 +27,12 @@ def recognise(path: Path, code: str | None = None) -> RecognisedData:
     path : path
         A file or folder; an archive has to be unpacked before.
     code : str, optional
-        Code of its language, for data that does not tell it.
+        Code of its language, for data that does not contain it.
 
     Raises
     ------
     InputError
-        If it is not recognised, is broken, or does not tell its languages.
+        If it is not recognised, is broken, or its languages are unknown.
     """
     with damage_named(path):
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""Colours: three themes, the curves' stable palette and the heatmap's ramps."""
+"""Colours: three themes, the palette of the curves and the colour ramps of the heatmap."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ _ON_LIGHT = ("#0072b2", "#b36b00", "#007a5a", "#7a6f00", "#a0487c", "#c04a00", "
 
 
 def curve_colours(dark: bool) -> tuple[str, ...]:
-    """Return eight colours that people with colour-blindness can tell apart."""
+    """Return eight colours that people with colour blindness can distinguish."""
     return _ON_DARK if dark else _ON_LIGHT
 
 
 # Anchors of the colour maps of van der Walt and Smith 2015 (viridis) and of Nunez et al. 2018 (cividis),
-# which rise evenly in luminance.
+# whose luminance increases evenly.
 _ANCHORS = {
     "viridis": "440154 472d7b 3b528b 2c728e 21918c 28ae80 5ec962 addc30 fde725",
     "cividis": "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fee838",
@@ -75,7 +75,7 @@ GLYPHS = " ·░▒▓█"
 
 @lru_cache
 def ramp(name: str, dark: bool) -> tuple[str, ...]:
-    """Return `BINS` colours, monotone in luminance, from the background's side to the other."""
+    """Return `BINS` colours with monotone luminance; the first is nearest to the background."""
     anchors = [tuple(bytes.fromhex(text)) for text in _ANCHORS[name].split()]
     colours = []
     for step in range(BINS):

@@ -1,16 +1,20 @@
-"""Bitext mining: which pairs of sentences would a system take for translations?
+"""Bitext mining: which pairs of sentences does a system accept as translations?
 
-Retrieval asks for each sentence's best partner, although it may have none; mining has to say which pairs
-are any good. Pairs are scored by the ratio margin of Artetxe and Schwenk (2019, arXiv 1811.01136, eq. 4)::
+Retrieval returns the best partner of each sentence, although it may have none. Mining also decides which
+pairs are good enough. Pairs are scored by the ratio margin of Artetxe and Schwenk (2019, arXiv 1811.01136,
+eq. 4)::
 
     margin(x, y) = s(x, y) / (mean of s(x, z) over the k nearest z + mean of s(z, y) over the k nearest z) * 2
 
-with k = 4 and s the system's own score. As in LASER's "max" retrieval each side's sentence proposes its best
-partner of the other, proposals are taken from the best down, and no sentence is taken twice. ``MarginF1``,
-``MarginP`` and ``MarginR`` are those of the threshold with the highest F1 on the same pairs, as LASER and
-XTREME choose it on BUCC's labelled part; on a single part this is an upper bound, so compare it with its
-like. ``F1`` is what MTEB calls F1 of bitext mining: nearest neighbours without a threshold, each document a
-class, averaged over classes by their frequency. Equal sentences of the queries' side are one.
+with k = 4 and s the system's own score. As in LASER's "max" retrieval, each sentence of both sides proposes
+its best partner on the other side. Proposals are accepted in descending order of their margin, and each
+sentence is accepted once.
+
+``MarginF1``, ``MarginP`` and ``MarginR`` are F1, precision and recall at the threshold with the highest F1.
+LASER and XTREME choose this threshold on the labelled part of BUCC. Here it is chosen on the pairs that are
+evaluated, so the values are upper bounds; compare them only with values of the same kind. ``F1`` is MTEB's F1
+of bitext mining: nearest neighbours without a threshold, where each document is a class, averaged over the
+classes by their frequency. Equal sentences among the queries count as one.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import torch
 from torch import Tensor
 
 from engine.collections.base import Collection
-from engine.evaluation.figure import Aside
+from engine.evaluation.language_score import LanguageScore
 from engine.retrieval.blocks import dense_blocks, token_blocks
 from engine.retrieval.tokens import TokenStore
 
@@ -33,7 +37,15 @@ NEIGHBOURS = 4
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest of the other side: scores and places of documents (N, k) and of queries (M, k)."""
+    """The nearest neighbours in both directions.
+
+    Attributes
+    ----------
+    document_scores, documents : Tensor of shape (N, k)
+        Scores and indices of the documents nearest to each query, best first.
+    query_scores, queries : Tensor of shape (M, k)
+        Scores and indices of the queries nearest to each document, best first.
+    """
 
     document_scores: Tensor
     documents: Tensor
@@ -41,22 +53,24 @@ class Neighbours:
     queries: Tensor
 
 
-def mine(collection: Collection, queries: TokenStore | Tensor, documents: TokenStore | Tensor) -> list[Aside]:
-    """Mine the pairs of each query language, and compare them with the judgements.
+def mine(
+    collection: Collection, queries: TokenStore | Tensor, documents: TokenStore | Tensor
+) -> list[LanguageScore]:
+    """Mine the pairs of each query language and compare them with the judgements.
 
     Parameters
     ----------
     collection : Collection
     queries, documents : TokenStore or Tensor
-        As `evaluate_collection` takes them.
+        As in `engine.evaluation.scores.evaluate_collection`.
 
     Returns
     -------
-    list of Aside
-        For each language of queries ``MarginF1``, ``MarginP``, ``MarginR`` and ``F1``; `queries` is the
-        number of pairs to find, for ``F1`` that of sentences.
+    list of LanguageScore
+        ``MarginF1``, ``MarginP``, ``MarginR`` and ``F1`` of each query language. `queries` is the number of
+        pairs to find; for ``F1`` it is the number of sentences.
     """
-    figures = []
+    scores = []
     place = {document.id: index for index, document in enumerate(collection.documents)}
     for code in collection.query_languages:
         texts: dict[str, int] = {}
@@ -79,14 +93,16 @@ def mine(collection: Collection, queries: TokenStore | Tensor, documents: TokenS
             ("MarginR", recall, pairs),
             ("F1", weighted, len(gold)),
         ):
-            figures.append(Aside(PROTOCOL, code, collection.document_language, measure, value, count))
-    return figures
+            scores.append(
+                LanguageScore(code, collection.document_language, measure, value, count, protocol=PROTOCOL)
+            )
+    return scores
 
 
 def nearest_both_ways(blocks: Iterable[Tensor], rows: int, columns: int, k: int) -> Neighbours:
-    """Return the `k` highest scores of every row and every column of a matrix that comes in blocks of rows.
+    """Return the `k` highest scores of every row and every column of a matrix given in blocks of rows.
 
-    Memory beyond one block is that of the result.
+    Besides one block, only the result is held in memory.
 
     Parameters
     ----------
@@ -95,7 +111,7 @@ def nearest_both_ways(blocks: Iterable[Tensor], rows: int, columns: int, k: int)
     rows, columns : int
         N and M.
     k : int
-        Cut to the number of columns, and of rows.
+        At most this many of each row and column.
     """
     across, down = min(k, columns), min(k, rows)
     found_scores, found = [], []
@@ -115,7 +131,7 @@ def nearest_both_ways(blocks: Iterable[Tensor], rows: int, columns: int, k: int)
 
 
 def mined_pairs(near: Neighbours) -> list[tuple[float, int, int]]:
-    """Return the pairs that are mined, best margin first, as (margin, query, document)."""
+    """Return the accepted pairs as (margin, query, document), best margin first."""
     from_queries = near.document_scores.mean(1)
     from_documents = near.query_scores.mean(1)
     forward = _margins(near.document_scores, from_queries[:, None], from_documents[near.documents])
@@ -153,7 +169,7 @@ def best_f1(mined: list[tuple[float, int, int]], gold: list[set[int]]) -> tuple[
     for count, (margin, query, document) in enumerate(mined, 1):
         correct += document in gold[query]
         if count < len(mined) and mined[count][0] == margin:
-            continue  # a threshold takes all pairs of one margin or none
+            continue  # a threshold accepts all pairs of equal margin or none
         precision, recall = correct / count, correct / max(total, 1)
         f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
         best = max(best, (f1, precision, recall))
@@ -161,14 +177,15 @@ def best_f1(mined: list[tuple[float, int, int]], gold: list[set[int]]) -> tuple[
 
 
 def nearest_neighbour_f1(predicted: list[int], gold: list[set[int]]) -> float:
-    """Return F1 of nearest neighbours, each document a class, averaged by the classes' frequency.
+    """Return F1 of nearest neighbours, where each document is a class, averaged by the classes' frequency.
 
     Parameters
     ----------
     predicted : list of int
         The nearest document of each query.
     gold : list of sets of int
-        Its translations; the nearest counts where it is one, else the first stands for the class.
+        The translations of each query. Its class is the nearest document if that is a translation, else the
+        first translation.
     """
     labels = [
         guess if guess in right else min(right, default=-1)
@@ -189,7 +206,7 @@ def _counted(values: list[int]) -> Mapping[int, int]:
 
 
 def _margins(scores: Tensor, own: Tensor, theirs: Tensor) -> Tensor:
-    """Return ratio margins; where the neighbourhoods average no similarity there is none, -inf."""
+    """Return ratio margins; -inf where the mean similarity of the neighbourhoods is not positive."""
     around = (own + theirs) / 2
     return torch.where((around > 0) & scores.isfinite(), scores / around, -torch.inf)
 

@@ -1,4 +1,4 @@
-"""Evaluate a collection: search it, score it, and put the figures into the shape of the tables."""
+"""Evaluate a collection: search it, score the rankings, and make the rows of the tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.collections.base import Collection, Document, Query
 from engine.errors import InputError
 from engine.evaluation.bias import language_bias
-from engine.evaluation.figure import Aside
+from engine.evaluation.language_score import LanguageScore
 from engine.evaluation.measures import (
     depth_of,
     measure_from_ranks,
@@ -23,119 +23,85 @@ from engine.evaluation.measures import (
     score_rankings,
 )
 from engine.evaluation.mining import mine
-from engine.evaluation.significance import mean_interval
 from engine.extensions.scorings import SCORINGS
 from engine.results.tables import TABLES
 from engine.retrieval.ranking import Ranking
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found
 
-#: Ranks whose documents are stored with their texts.
+#: Number of ranks whose documents are stored with their texts.
 SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Mean:
-    """The mean of a measure over the queries of one language, with its 95 % bootstrap interval."""
-
-    language: str
-    measure: str
-    value: float
-    low: float | None
-    high: float | None
-    queries: int
-
-
-@dataclass(frozen=True)
 class Scores:
-    """What a system reached on one collection.
+    """The scores of a system on one collection.
 
     Attributes
     ----------
     collection : Collection
     scoring : str
-        What made the ranking: ``maxsim``, ``dense`` or another's name.
+        Name of the scoring that made the ranking.
     ranking : Ranking
-        The top of each query's ranking.
+        The first documents of each query's ranking.
     values : dict of measure to dict of query language to dict of query id to value
-    beside : list of Aside
-        Figures under protocols of their own: language bias, mining.
-    means : list of Mean
-        By measure, then by language.
+        Values of the collection's measures.
+    extra : list of LanguageScore
+        Scores under protocols of their own: language bias and mining.
+    means : list of LanguageScore
+        Means of `values` over the queries of a language, by measure, then by language.
     """
 
     collection: Collection
     scoring: str
     ranking: Ranking
     values: dict[str, dict[str, dict[str, float]]]
-    beside: list[Aside] = field(default_factory=list)
-    means: list[Mean] = field(init=False)
+    extra: list[LanguageScore] = field(default_factory=list)
+    means: list[LanguageScore] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "means", [*self._means()])
-
-    def _means(self) -> Any:
-        for measure, languages in self.values.items():
-            for language, values in languages.items():
-                numbers = np.array(list(values.values()))
-                low, high = mean_interval(numbers) or (None, None)
-                yield Mean(language, measure, float(numbers.mean()), low, high, len(numbers))
+        means = [
+            LanguageScore.mean(language, self.collection.document_language, measure, values)
+            for measure, languages in self.values.items()
+            for language, values in languages.items()
+        ]
+        object.__setattr__(self, "means", means)
 
     def macro(self, measure: str) -> float:
-        """Return the mean of `measure` over query languages, each weighing the same."""
+        """Return the mean of `measure` over query languages, each with the same weight."""
         return float(np.mean([mean.value for mean in self.means if mean.measure == measure]))
 
     def score_table(self) -> pa.Table:
         """Return the rows of table ``scores``."""
-        own = self._table(
-            "scores",
-            len(self.means),
-            query_language=[mean.language for mean in self.means],
-            document_language=[self.collection.document_language] * len(self.means),
-            measure=[mean.measure for mean in self.means],
-            value=[mean.value for mean in self.means],
-            low=[mean.low for mean in self.means],
-            high=[mean.high for mean in self.means],
-            queries=[mean.queries for mean in self.means],
-        )
+        scores = [*self.means, *self.extra]
         columns = ("query_language", "document_language", "measure", "value", "low", "high", "queries")
-        beside = self._table(
+        return self._table(
             "scores",
-            len(self.beside),
-            protocol=[self._beside(figure) for figure in self.beside],
-            **{name: [getattr(figure, name) for figure in self.beside] for name in columns},
+            len(scores),
+            protocol=[self._protocol(score) for score in scores],
+            **{name: [getattr(score, name) for score in scores] for name in columns},
         )
-        return pa.concat_tables([own, beside])
 
     def query_score_table(self) -> pa.Table:
         """Return the rows of table ``query_scores``."""
-        own, every = self.collection.protocol, self.collection.document_language
         rows = [
-            (own, language, every, query, measure, value)
-            for measure, languages in self.values.items()
-            for language, values in languages.items()
-            for query, value in values.items()
+            (score, query, value)
+            for score in (*self.means, *self.extra)
+            for query, value in score.values.items()
         ]
-        rows += [
-            (
-                self._beside(figure),
-                figure.query_language,
-                figure.document_language,
-                query,
-                figure.measure,
-                value,
-            )
-            for figure in self.beside
-            for query, value in figure.values.items()
-        ]
-        names = ("protocol", "query_language", "document_language", "query_id", "measure", "value")
-        found = zip(*rows, strict=True) if rows else [()] * len(names)
-        columns: dict[str, Sequence[Any]] = dict(zip(names, map(list, found), strict=True))
-        return self._table("query_scores", len(rows), **columns)
+        columns = ("query_language", "document_language", "measure")
+        return self._table(
+            "query_scores",
+            len(rows),
+            protocol=[self._protocol(score) for score, _, _ in rows],
+            query_id=[query for _, query, _ in rows],
+            value=[value for _, _, value in rows],
+            **{name: [getattr(score, name) for score, _, _ in rows] for name in columns},
+        )
 
-    def _beside(self, figure: Aside) -> str:
-        """Return the protocol of a figure that stands beside the collection's own."""
-        return f"{self.collection.protocol}/{figure.protocol}"
+    def _protocol(self, score: LanguageScore) -> str:
+        own = self.collection.protocol
+        return f"{own}/{score.protocol}" if score.protocol else own
 
     def ranking_table(self) -> pa.Table:
         """Return the rows of table ``rankings``; ``grade`` is null where a document was not judged."""
@@ -157,7 +123,7 @@ class Scores:
         return self._table("rankings", len(columns["rank"]), **columns)
 
     def text_table(self) -> pa.Table:
-        """Return the rows of table ``texts``: queries, relevant documents, and the tops of the rankings."""
+        """Return the rows of table ``texts``: queries, relevant documents, and the first of each ranking."""
         collection = self.collection
         shown = {document for documents in self.ranking.document_ids for document in documents[:SHOWN]}
         for grades in collection.judgements.values():
@@ -203,7 +169,7 @@ def evaluate_collection(
     mining: bool = False,
     probes: int = 64,
 ) -> Scores:
-    """Search a collection and score what was found.
+    """Search a collection and score the rankings.
 
     Parameters
     ----------
@@ -215,23 +181,23 @@ def evaluate_collection(
         A scoring of `engine.extensions.scorings.ENCODER_SCORINGS`. With an approximate one, a relevant
         document that is not among the first `depth` counts as not found.
     depth : int
-        Ranks kept for each query.
+        Number of ranks that are kept for each query.
     probes : int
-        Inverted lists that a query looks into.
+        Number of inverted lists that are searched for each query, by the scorings that use them.
     measures : sequence of str
-        Besides the protocol's own.
+        Measures in addition to those of the protocol.
     mining : bool
-        Whether to mine the collection's pairs too (`engine.evaluation.mining`).
+        Whether to mine the collection's pairs as well (`engine.evaluation.mining`).
 
     Raises
     ------
     InputError
-        When a measure is unknown or looks deeper than `depth` without being one of relevant documents'
-        ranks, or there is no query.
+        If a measure is unknown, needs more than `depth` ranks and cannot be computed from the ranks of the
+        relevant documents, or there is no query.
     ValueError
-        When the vectors are not those of the collection.
+        If the vectors do not belong to the collection.
     DivergedError
-        When a score is not a number.
+        If a score is not a number.
     """
     checked_measures(collection, measures, depth)
     if len(queries) != len(collection.queries) or len(documents) != len(collection.documents):
@@ -241,17 +207,28 @@ def evaluate_collection(
         )
     found = _find(queries, documents, depth, relevant_documents(collection), scoring, {"probes": probes})
     scores = score_found(collection, found, scoring=scoring, measures=measures)
-    return (
-        replace(scores, beside=[*scores.beside, *mine(collection, queries, documents)]) if mining else scores
-    )
+    return replace(scores, extra=[*scores.extra, *mine(collection, queries, documents)]) if mining else scores
 
 
 def score_found(
     collection: Collection, found: Found, *, scoring: str, measures: Sequence[str] = ()
 ) -> Scores:
-    """Score what a search found for the queries of a collection, with the ranks of `relevant_documents`.
+    """Score the result of a search for the queries of a collection.
 
-    Parameters and errors as in `evaluate_collection`; the depth is that of `found`.
+    Parameters
+    ----------
+    collection : Collection
+    found : Found
+        The first documents of each query, and the exact ranks of `relevant_documents`.
+    scoring : str
+        Name of the scoring.
+    measures : sequence of str
+        Measures in addition to those of the protocol.
+
+    Raises
+    ------
+    InputError
+        As `evaluate_collection`; the depth is the number of documents in `found`.
     """
     names = checked_measures(collection, measures, max(found.indices.shape[1], 1))
     ids = [query.id for query in collection.queries]
@@ -273,14 +250,14 @@ def score_found(
     for name in deep:
         for query, value in zip(ids, measure_from_ranks(name, ranks, relevant).tolist(), strict=True):
             values[name][language[query]][query] = value
-    beside = []
+    extra = []
     if len(collection.document_languages) > 1:
-        beside = language_bias(collection, found, relevant_documents(collection).numpy())
-    return Scores(collection, scoring, ranking, values, beside)
+        extra = language_bias(collection, found, relevant_documents(collection).numpy())
+    return Scores(collection, scoring, ranking, values, extra)
 
 
 def checked_measures(collection: Collection, extra: Sequence[str], depth: int) -> list[str]:
-    """Return the measures to compute, those of the collection and `extra`.
+    """Return the measures to compute: those of the collection, and `extra`.
 
     Raises
     ------
@@ -297,19 +274,21 @@ def checked_measures(collection: Collection, extra: Sequence[str], depth: int) -
         if cutoff is None:
             raise InputError(f"measure {name!r} has no cutoff; give it one, as in {name}@10")
         if not _within(name, depth, len(collection.documents)) and not ranks_suffice(name):
-            raise InputError(f"measure {name!r} looks deeper than depth = {depth}; raise depth to {cutoff}")
+            raise InputError(
+                f"measure {name!r} needs more ranks than depth = {depth}; raise depth to {cutoff}"
+            )
     return measures
 
 
 def _within(name: str, depth: int, documents: int) -> bool:
-    """Tell whether the first `depth` of so many documents are all that a measure looks at."""
+    """Return whether a measure needs no more than the first `depth` of so many documents."""
     return depth >= min(depth_of(name) or documents, documents)
 
 
 def relevant_documents(collection: Collection) -> Tensor:
-    """Return the places of each query's relevant documents in the pool, (N, R) int64, -1 for none.
+    """Return the indices of each query's relevant documents in the pool, (N, R) int64, -1 for none.
 
-    Relevant documents that the pool lacks are left out here and still count in every measure.
+    Relevant documents that are not in the pool are omitted here and still count in every measure.
     """
     place = {document.id: index for index, document in enumerate(collection.documents)}
     rows = [

@@ -186,7 +186,7 @@ def test_a_run_that_failed_at_its_end_is_resumed_there(
 
     config = write(tmp_path, tiny.settings(training=QUICK))
     with monkeypatch.context() as patch:
-        patch.setattr("engine.runs.distil.evaluate", fail)
+        patch.setattr("engine.runs.steps.evaluate", fail)
         code, _, err = call("run", str(config))
     assert code == 1 and "No space left" in err.splitlines()[-1]
     for arguments, says in (

@@ -51,7 +51,7 @@ def searched(topic: float, language: float, topics: int = 6) -> Scores:
 
 
 def figures(scores: Scores, language: str) -> dict[str, float]:
-    return {figure.measure: figure.value for figure in scores.beside if figure.query_language == language}
+    return {figure.measure: figure.value for figure in scores.extra if figure.query_language == language}
 
 
 def test_a_system_that_sees_topics_alone_puts_translations_side_by_side() -> None:
@@ -113,4 +113,4 @@ def test_rows_join_the_tables_under_protocols_of_their_own() -> None:
 
 def test_one_language_of_documents_has_no_bias() -> None:
     collection = parallel(3, ("en",))
-    assert evaluate_collection(collection, torch.eye(3), torch.eye(3), scoring="dense").beside == []
+    assert evaluate_collection(collection, torch.eye(3), torch.eye(3), scoring="dense").extra == []

@@ -122,6 +122,6 @@ def test_mining_joins_the_scores_when_it_is_asked_for() -> None:
         evaluate_collection(collection, torch.eye(5), torch.eye(5), scoring="dense", mining=mining)
         for mining in (False, True)
     )
-    assert plain.beside == [] and len(mined.beside) == 4
+    assert plain.extra == [] and len(mined.extra) == 4
     rows = mined.score_table().to_pylist()
     assert {row["protocol"] for row in rows} == {"bitext", "bitext/mining"}

@@ -127,7 +127,7 @@ def test_more_measures_can_be_asked_for_and_senseless_ones_are_refused() -> None
     scores = evaluate_collection(*arguments, scoring="dense", depth=2, measures=["nDCG@2"])
     ideal = 1 / np.log2(2) + 1 / np.log2(3)
     assert scores.values["nDCG@2"]["sw"]["sw:2"] == pytest.approx(1 / np.log2(3) / ideal)
-    with pytest.raises(InputError, match="deeper than depth = 2; raise depth to 3"):
+    with pytest.raises(InputError, match="more ranks than depth = 2; raise depth to 3"):
         evaluate_collection(*arguments, scoring="dense", depth=2, measures=["nDCG@3"])
     with pytest.raises(InputError, match="no cutoff"):
         evaluate_collection(*arguments, scoring="dense", measures=["nDCG"])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import DivergedError
-from engine.retrieval.dense import find_dense, search_dense
+from engine.retrieval.dense import find_dense
 from engine.retrieval.ranking import Ranking
 from engine.retrieval.topk import Found, ranks_of, top_k
 
@@ -64,34 +64,40 @@ def test_dense_search_equals_numpy_whatever_the_blocks(block_bytes: int) -> None
     assert found.ranks[:, 0].tolist() == [int(places[row, row]) for row in range(30)]
 
 
+def search(queries: torch.Tensor, documents: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and indices of the best documents."""
+    found = find_dense(queries, documents, k, torch.empty(len(queries), 0, dtype=torch.int64))
+    return found.scores, found.indices
+
+
 def test_dense_search_finds_what_faiss_finds() -> None:
     generator = np.random.default_rng(1)
     queries, documents = (generator.normal(size=(n, 32)).astype(np.float32) for n in (20, 500))
     index = faiss.IndexFlatIP(32)
     index.add(documents)
     values, order = index.search(queries, 10)
-    scores, indices = search_dense(torch.from_numpy(queries), torch.from_numpy(documents), 10)
+    scores, indices = search(torch.from_numpy(queries), torch.from_numpy(documents), 10)
     assert indices.tolist() == order.tolist()
     np.testing.assert_allclose(scores.numpy(), values, rtol=1e-5)
 
 
 def test_k_is_cut_to_the_documents_and_no_query_is_no_result() -> None:
-    scores, indices = search_dense(torch.ones(2, 3), torch.ones(4, 3), 9)
+    scores, indices = search(torch.ones(2, 3), torch.ones(4, 3), 9)
     assert indices.tolist() == [[0, 1, 2, 3]] * 2
-    scores, indices = search_dense(torch.ones(0, 3), torch.ones(4, 3), 2)
+    scores, indices = search(torch.ones(0, 3), torch.ones(4, 3), 2)
     assert scores.shape == indices.shape == (0, 2)
 
 
 def test_scores_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(DivergedError, match="not numbers"):
-        search_dense(torch.tensor([[float("nan"), 0.0]]), torch.ones(4, 2), 2)
+        search(torch.tensor([[float("nan"), 0.0]]), torch.ones(4, 2), 2)
 
 
 def test_widths_that_differ_and_senseless_k_are_refused() -> None:
     with pytest.raises(ValueError, match="fit together"):
-        search_dense(torch.ones(1, 2), torch.ones(1, 3), 1)
+        search(torch.ones(1, 2), torch.ones(1, 3), 1)
     with pytest.raises(ValueError, match="at least 1"):
-        search_dense(torch.ones(1, 2), torch.ones(1, 2), 0)
+        search(torch.ones(1, 2), torch.ones(1, 2), 0)
 
 
 def test_a_ranking_leaves_out_what_was_not_found() -> None:

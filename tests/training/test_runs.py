@@ -76,7 +76,7 @@ def test_distillation_beats_zero_shot_on_sentences_it_never_saw(
     assert before.macro("RR") < 0.25  # 25 sentences, .15 by chance
     assert maxsim.macro("RR") > 0.6
     for language in ("sw", "mr"):
-        means = [{m.language: m.value for m in s.means if m.measure == "RR"} for s in (before, maxsim)]
+        means = [{m.query_language: m.value for m in s.means if m.measure == "RR"} for s in (before, maxsim)]
         assert means[1][language] > means[0][language] + 0.3
 
 
@@ -88,7 +88,7 @@ def test_what_a_finished_run_leaves(finished: Executed, tiny: Any) -> None:
     stored = {
         (r["query_language"], r["scoring"]): r["value"] for r in rows(run, "scores") if r["measure"] == "RR"
     }
-    told = {(m.language, s.scoring): m.value for s in scores for m in s.means if m.measure == "RR"}
+    told = {(m.query_language, s.scoring): m.value for s in scores for m in s.means if m.measure == "RR"}
     assert stored == told and len(stored) == 4
     assert len(rows(run, "query_scores")) == 2 * 2 * 25 * 4
     assert len(rows(run, "rankings")) == 2 * 2 * 25 * 25

@@ -259,7 +259,7 @@ def _look_at_launch(app: Terminal) -> None:
     app.press(*"run zero-shot", "enter")
     app.wait("kind", "evaluate", "$ optical-workbench run configs/zero-shot.toml")
     app.press("home", "down", "enter")
-    app.wait("A short name for people", "take it")
+    app.wait("A short name for people", "accept")
     app.press("ctrl+u", *STARTED, "enter")
     app.wait(f"$ optical-workbench run configs/{STARTED}.toml", "ready")
     app.press("ctrl+s")

@@ -1,1 +1,1 @@
-"""What the app reads and starts: runs, the warm process, jobs, logs. No widgets."""
+"""The runs, the warm process, starts of runs, logs and settings, without widgets."""

@@ -1,1 +1,1 @@
-"""The Launch screen: a form that starts a run."""
+"""The Launch screen: a form of the settings of a run, which it starts."""

@@ -1,4 +1,4 @@
-"""How long a run will train, by the speed that a run like it reached on this machine."""
+"""Estimates how long a run will train, from the speed of a similar run on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from engine.durations import duration_text
 from workbench.data.runs import Run
 
-#: Settings that change the speed; of several runs the one that shares most of them is asked.
+#: Settings that change the speed. The run that shares most of them is the most similar.
 _SPEED = (
     *("training.threads", "training.batch_size", "training.precision", "training.trim_vocabulary"),
     *("training.frozen_layers", "training.frozen_embeddings", "loss", "transport.solver"),
@@ -16,9 +16,16 @@ _SPEED = (
 
 
 def estimate(settings: dict[str, Any], runs: Sequence[Run], host: str) -> str:
-    """Return a sentence on the time that training as `settings` say takes; none for what does not train.
+    """Return a sentence on how long training with `settings` takes; empty if the run does not train.
 
-    `runs` are in the order of the app, the newest first; `host` is this machine's name.
+    Parameters
+    ----------
+    settings : dict
+        A whole configuration.
+    runs : sequence of dict
+        The runs that may be similar, newest first.
+    host : str
+        The name of this machine.
     """
     training = settings.get("training")
     if not training:
@@ -29,8 +36,8 @@ def estimate(settings: dict[str, Any], runs: Sequence[Run], host: str) -> str:
         if run.get("speed") and run.get("host") == host and _encoders(run["config"]) == _encoders(settings)
     ]
     if not measured:
-        return "no run of this encoder was timed on this machine, so how long it takes is not known"
-    best = max(measured, key=lambda run: _alike(run["config"] or {}, settings))
+        return "the time is not known: no run of this encoder was timed on this machine"
+    best = max(measured, key=lambda run: _shared_settings(run["config"] or {}, settings))
     seconds = training["steps"] * training["batch_size"] / best["speed"]
     return (
         f"training takes about {duration_text(seconds)}, at the {best['speed']:.3g} pairs/s of {best['name']}"
@@ -44,7 +51,7 @@ def _encoders(config: dict[str, Any] | None) -> tuple[Any, Any]:
     return teacher.get("checkpoint"), student.get("checkpoint")
 
 
-def _alike(config: dict[str, Any], settings: dict[str, Any]) -> int:
+def _shared_settings(config: dict[str, Any], settings: dict[str, Any]) -> int:
     return sum(_at(config, key) == _at(settings, key) for key in _SPEED)
 
 

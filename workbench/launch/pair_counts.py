@@ -1,7 +1,7 @@
-"""Bitext at hand and how many pairs each language of it has. Used in threads only.
+"""Local bitext and its number of pairs by language. Called in threads only.
 
-What is at hand is what ``optical-workbench data list`` knows, and the files that earlier runs learnt from.
-Counting reads a source to its end, so counts are remembered with the state of the files they were made from.
+Sources are the datasets that ``optical-workbench data list`` lists, and the bitext of earlier runs. Counting
+reads a whole source, so counts are cached together with the state of the files.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Source:
     Attributes
     ----------
     path : str
-        What a configuration's ``path`` is for it.
+        The value of ``path`` in a configuration.
     language : str
-        Its code.
+        The code of the language.
     origin : str
         The dataset's name, or `EARLIER`.
     kind : str
         ``bitext``, ``catalogues`` or ``collection``.
     stamp : str
-        Changes when the files do.
+        Changes when the files change.
     target : str
         The language of the other side.
     collection : str
@@ -55,12 +55,12 @@ class Source:
 
     @property
     def key(self) -> str:
-        """A name for the remembered count."""
+        """The key of the cached count."""
         return f"{self.origin}|{self.path}|{self.language}"
 
 
 def find_sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
-    """Return every language of every dataset at hand, and what the configurations of `runs` name besides."""
+    """Return each language of each local dataset, and further bitext in the configurations of `runs`."""
     from engine.datahome.datasets import datasets
 
     found: dict[tuple[str, str], Source] = {}
@@ -80,7 +80,7 @@ def find_sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
 
 
 def can_be_counted(source: Source) -> bool:
-    """Tell whether a count is a matter of seconds; large collections have millions of documents."""
+    """Return whether counting takes seconds; large collections have millions of documents."""
     from engine.extensions.collections import COLLECTIONS
 
     if source.kind != "collection":
@@ -90,22 +90,22 @@ def can_be_counted(source: Source) -> bool:
 
 
 class PairCounts:
-    """The counts, by source; those of an earlier session are known at once."""
+    """The numbers of pairs by source, with those that were cached in earlier sessions."""
 
     def __init__(self) -> None:
         self._known: dict[str, list[Any]] = {}
         with suppress(OSError, ValueError):
-            read = json.loads(_remembered().read_text("utf-8"))
+            read = json.loads(_cache_file().read_text("utf-8"))
             if isinstance(read, dict):
                 self._known = {key: value for key, value in read.items() if _is_count(value)}
 
     def known(self, source: Source) -> int | None:
-        """Return the count of `source`, `DAMAGED`, or None if it was not counted as it is now."""
+        """Return the count of `source`, `DAMAGED`, or None if it was not counted since its files changed."""
         stamp, count = self._known.get(source.key, ("", None))
         return count if stamp == source.stamp else None
 
     def count(self, source: Source) -> int:
-        """Count the pairs that are left when empty, doubled and overlong ones are dropped, or the queries."""
+        """Count the pairs without empty, repeated and overlong ones, or the queries of a collection."""
         try:
             count = _queries(source) if source.kind == "collection" else _pairs(source)
         except (OpticalError, OSError):
@@ -114,8 +114,8 @@ class PairCounts:
         return count
 
     def save(self) -> None:
-        """Remember the counts; a cache that cannot be written is no reason to complain."""
-        file = _remembered()
+        """Write the cache; it is not an error if that is not possible."""
+        file = _cache_file()
         with suppress(OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(file, sync=False) as temporary:
@@ -137,11 +137,11 @@ def _queries(source: Source) -> int:
     from engine.extensions.collections import COLLECTIONS
 
     load_language = COLLECTIONS[source.collection].layout.load_language
-    assert load_language is not None  # `countable` says so
+    assert load_language is not None  # see `can_be_counted`
     return len(load_language(find(source.path), source.language).queries)
 
 
-def _remembered() -> Path:
+def _cache_file() -> Path:
     return cache_home() / "pair-counts.json"
 
 

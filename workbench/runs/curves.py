@@ -1,4 +1,4 @@
-"""Four small plots of one run or several: loss, held-out retrieval, plan, learning rate."""
+"""Plots of the curves of one run or several: loss, held-out retrieval, plan, learning rate."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from textual_plot import HiResMode, NumericAxisFormatter, PlotWidget
 from textual_plot.plot_widget import Legend
 
 from workbench.actions import bindings
-from workbench.runs.curves_model import GROUPS, Curves, label_of, metrics_of, smooth
+from workbench.runs.curves_model import GROUPS, Curves, group_metrics, metric_label, smooth
 from workbench.themes import curve_colours
 from workbench.widgets.text import number
 
 SMOOTHING = (0.0, 0.6, 0.9)
 
 
-class Ticks(NumericAxisFormatter):  # type: ignore[misc]
-    """Tick labels without needless digits, and of a logarithmic axis the values themselves."""
+class TickFormatter(NumericAxisFormatter):  # type: ignore[misc]
+    """Short tick labels; on a logarithmic axis they are the values, not their logarithms."""
 
     log = False
     most = 8
 
     def get_ticks(self, min_: float, max_: float, max_ticks: int = 8) -> list[float]:
-        """Return the places of ticks, no more than there is room for."""
+        """Return the positions of the ticks, at most `most` of them."""
         ticks: list[float] = super().get_ticks(min_, max_, max_ticks)
         return ticks[:: -(-len(ticks) // max(self.most, 1))] if ticks else ticks
 
@@ -39,8 +39,8 @@ class Ticks(NumericAxisFormatter):  # type: ignore[misc]
         return [number(10**tick if self.log else round(tick, 12), 3) for tick in ticks]
 
 
-class Paper(Canvas):
-    """A canvas whose lines have a style before it knows its size, which the filter of NO_COLOR needs."""
+class PlotCanvas(Canvas):
+    """A canvas whose lines are valid before it knows its size; the filter for NO_COLOR needs them."""
 
     def render_line(self, y: int) -> Strip:
         """Return a line."""
@@ -49,9 +49,9 @@ class Paper(Canvas):
 
 
 class Plot(PlotWidget):  # type: ignore[misc]
-    """One plot, its name on the border and its legend below."""
+    """One plot, with its name in the border above and its legend in the border below."""
 
-    HELP = "**Curve.** + and - zoom, arrows pan, r shows all again; l, m and x change axes and smoothing."
+    HELP = "**Curve.** + and - zoom, arrows pan, r shows all; l, m and x change axes and smoothing."
     margin_top = 0
     margin_bottom = 1
     margin_left = 8
@@ -59,15 +59,15 @@ class Plot(PlotWidget):  # type: ignore[misc]
     fitted = (0.0, 1.0)
 
     def compose(self) -> ComposeResult:
-        """Make the parts that `PlotWidget` draws on."""
+        """Yield the parts that `PlotWidget` draws on."""
         with Grid():
             for name in ("margin-top", "margin-left", "plot", "margin-bottom"):
-                yield Paper(1, 1, id=name)
+                yield PlotCanvas(1, 1, id=name)
         yield Legend(id="legend")
 
 
 class CurveGrid(Container):
-    """The plots, all at once where there is room, one at a time where there is not."""
+    """The plots: all of them where they fit, otherwise one at a time."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("curves")
     DEFAULT_CSS = """
@@ -89,47 +89,47 @@ class CurveGrid(Container):
         self.log_loss = self.minutes = False
 
     def compose(self) -> ComposeResult:
-        """Make one plot a group."""
+        """Yield a plot for each group of metrics."""
         for place, group in enumerate(GROUPS):
             plot = Plot(id=f"plot-{place}", classes="current" if place == 0 else "")
             plot.border_title = group
             yield plot
 
     def on_resize(self) -> None:
-        """Show four plots where each gets some room."""
+        """Show four plots where each is large enough, otherwise one."""
         narrow = self.size.width < 100
         self.set_class(narrow and self.size.height >= 28, "column")
         self.set_class(self.size.height < 14 or (narrow and self.size.height < 28), "single")
         self.draw()
 
     def show(self, runs: list[tuple[str, int, Curves]]) -> None:
-        """Show runs, each with its name and the number of its colour."""
+        """Show the curves of runs; each has a name and the number of its colour."""
         self.runs = runs
         self.draw()
 
     def draw(self) -> None:
-        """Draw all plots from what is known."""
+        """Draw all plots."""
         palette = curve_colours(self.app.current_theme.dark)
         right = self._right_edge()
         for place, group in enumerate(GROUPS):
             plot = self.query_one(f"#plot-{place}", Plot)
             plot.clear()
             log = group == "loss" and self.log_loss
-            ticks = Ticks()
+            ticks = TickFormatter()
             ticks.log, ticks.most = log, max(2, plot.size.height // 2)
             plot.set_y_formatter(ticks)
-            plot.set_x_formatter(Ticks())
+            plot.set_x_formatter(TickFormatter())
             if plot.right_edge != right:
                 plot.right_edge = right
                 plot.set_xlimits(0, right)
             legend = Text()
             alone = len(self.runs) == 1
             for name, colour, curves in self.runs:
-                metrics = metrics_of(group, curves, alone)
+                metrics = group_metrics(group, curves, alone)
                 for offset, metric in enumerate(metrics):
                     style = palette[(offset if alone else colour) % len(palette)]
                     self._draw_line(plot, curves.values[metric], style, log)
-                    label = label_of(metric) if alone else name
+                    label = metric_label(metric) if alone else name
                     last = curves.values[metric][2][-1]
                     legend.append("━ ", style).append(f"{label} {number(last, 3)}  ")
             _set_height(plot)
@@ -140,14 +140,14 @@ class CurveGrid(Container):
             plot.border_title = group + (", log" if log else "") + smoothing + more
 
     def _right_edge(self) -> float:
-        """Return the last step or minute of all that is shown, so that the four plots have one x axis."""
-        lines = [three for _, _, curves in self.runs for three in curves.values.values()]
+        """Return the last step or minute of all curves, which is the end of the x axis of all plots."""
+        lines = [series for _, _, curves in self.runs for series in curves.values.values()]
         if self.minutes:
             return max((seconds[-1] / 60 for _, seconds, _ in lines), default=1.0) or 1.0
         return float(max((steps[-1] for steps, _, _ in lines), default=1) or 1)
 
-    def _draw_line(self, plot: Plot, three: Any, style: str, log: bool) -> None:
-        steps, seconds, values = three
+    def _draw_line(self, plot: Plot, series: Any, style: str, log: bool) -> None:
+        steps, seconds, values = series
         x = [second / 60 for second in seconds] if self.minutes else steps
         y = smooth(values, SMOOTHING[self.smoothing])
         if log:
@@ -169,12 +169,12 @@ class CurveGrid(Container):
         self.draw()
 
     def action_log_axis(self) -> None:
-        """Switch the loss's axis."""
+        """Switch the axis of the loss between linear and logarithmic."""
         self.log_loss = not self.log_loss
         self.draw()
 
     def action_smooth(self) -> None:
-        """Smooth more, then not at all."""
+        """Smooth the curves more, then not at all."""
         self.smoothing = (self.smoothing + 1) % len(SMOOTHING)
         self.draw()
 
@@ -185,9 +185,9 @@ class CurveGrid(Container):
 
 
 def _set_height(plot: Plot) -> None:
-    """Fit the y axis to the data with room above and below, unless it was zoomed; r then fits it again.
+    """Fit the y axis to the data, with a margin, unless the plot was zoomed; the key r then fits it again.
 
-    Without the room a curve's lowest and highest stretches would lie on the frame, which hides them.
+    Without the margin the frame would hide the lowest and highest parts of a curve.
     """
     values = [float(value) for data in plot._datasets for value in data.y]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
@@ -201,7 +201,7 @@ def _set_height(plot: Plot) -> None:
 
 
 def _thinned(points: list[tuple[float, float]], most: int = 800) -> list[tuple[float, float]]:
-    """Return the first, lowest and highest of each stretch of points, at most about `most`."""
+    """Return the lowest and the highest point of each of `most` / 2 stretches of points."""
     if len(points) <= most:
         return points
     size = -(-len(points) // (most // 2))

@@ -1,4 +1,4 @@
-"""The curves of runs, followed while they grow. Used in threads only."""
+"""The curves of runs, read while they grow. Called in threads only."""
 
 from __future__ import annotations
 
@@ -14,21 +14,29 @@ _MATCHES = "plan_effective_matches"
 
 @dataclass
 class Curves:
-    """One run's curves: for each metric its steps, seconds since the start, and values."""
+    """The curves of a run.
+
+    Attributes
+    ----------
+    values : dict
+        The steps, the seconds since the start and the values of each metric.
+    corrupt : int
+        How many lines of ``metrics.jsonl`` could not be read.
+    """
 
     values: dict[str, tuple[list[int], list[float], list[float]]] = field(default_factory=dict)
     corrupt: int = 0
 
 
 class CurvesReader:
-    """Follows ``metrics.jsonl`` of any number of runs; each call reads only what is new."""
+    """Reads ``metrics.jsonl`` of any number of runs; each call reads only the lines that are new."""
 
     def __init__(self) -> None:
         self._curves: dict[Path, Curves] = {}
         self._offsets: dict[Path, int] = {}
 
     def read(self, folder: Path) -> Curves:
-        """Return the curves of the run in `folder` as far as they are written."""
+        """Return the curves of the run in `folder`."""
         from engine.results.metrics_log import tail
 
         path = folder / "metrics.jsonl"
@@ -38,14 +46,14 @@ class CurvesReader:
         if curves is None or found.offset < before:
             curves = Curves()
         known = curves.values.items()
-        # What was handed out before is being drawn, so it is not touched.
+        # The curves that were returned before may be drawn in another thread, so they are not changed.
         copy = Curves({name: (steps[:], seconds[:], values[:]) for name, (steps, seconds, values) in known})
         copy.corrupt = curves.corrupt + found.corrupt
         for step, elapsed, metrics in found.records:
             for name, value in metrics.items():
                 steps, seconds, values = copy.values.setdefault(name, ([], [], []))
                 if steps and step <= steps[-1]:
-                    # A resumed run logs some steps again; the last word counts.
+                    # A resumed run logs some steps again; the later values replace the earlier ones.
                     keep = next(place for place, earlier in enumerate(steps) if earlier >= step)
                     del steps[keep:], seconds[keep:], values[keep:]
                 steps.append(step)
@@ -55,8 +63,8 @@ class CurvesReader:
         return copy
 
 
-def metrics_of(group: str, curves: Curves, alone: bool) -> list[str]:
-    """Return the metrics of a group of curves: all when one run is shown, the main one beside other runs."""
+def group_metrics(group: str, curves: Curves, alone: bool) -> list[str]:
+    """Return the metrics of a group in `curves`: all for a run that is `alone`, else the main one."""
     main = [_MAIN[group]] if _MAIN[group] in curves.values else []
     if not alone:
         return main
@@ -67,14 +75,14 @@ def metrics_of(group: str, curves: Curves, alone: bool) -> list[str]:
     return main
 
 
-def label_of(metric: str) -> str:
-    """Return a metric's short name for a legend."""
+def metric_label(metric: str) -> str:
+    """Return the short name of a metric for the legend."""
     known = {HELD_OUT: "mean", _MATCHES: "effective matches", "plan_entropy": "entropy (nats)"}
     return known.get(metric) or metric.removeprefix(f"{HELD_OUT}_").replace("_", " ")
 
 
 def smooth(values: list[float], weight: float) -> list[float]:
-    """Return the exponential moving average of `values`, unbiased at the start (as Adam corrects moments)."""
+    """Return the exponential moving average of `values`, with Adam's correction of the bias at the start."""
     if not weight:
         return values
     smoothed, mean, mass = [], 0.0, 0.0

@@ -1,1 +1,1 @@
-"""Widgets that know nothing of the app: each works alone with its own data."""
+"""Widgets that do not depend on the app."""

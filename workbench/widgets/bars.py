@@ -1,4 +1,4 @@
-"""Bars of several runs in one line: the baseline's, and what the others add to it or take from it."""
+"""Bars of several runs in one table cell: a baseline, and where the others are longer or shorter."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from itertools import takewhile
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _LOST = "▄"
 SHADES = "█▒░▓"
-"""What stands for the colours where there are none, the baseline's first."""
+"""Characters that replace the colours where there are none; the first is that of the baseline."""
 
 Bar = tuple[float, str]
-"""A value from 0 to 1 and what its bar is painted with: a colour (``#rrggbb``) or one of `SHADES`."""
+"""A value from 0 to 1 and the paint of its bar: a colour (``#rrggbb``) or one of `SHADES`."""
 
 
 @dataclass(frozen=True)
 class BarDrawing:
-    """Characters in colours for one cell of a table: text, its colour and its ground ("": as the line's)."""
+    """Coloured characters for one cell of a table.
+
+    Attributes
+    ----------
+    parts : tuple
+        Text, its colour and its background; an empty colour is that of the row.
+    """
 
     parts: tuple[tuple[str, str, str], ...]
 
 
 def draw_bars(base: Bar, others: Sequence[Bar], width: int) -> BarDrawing:
-    """Draw the bar of `base` on `width` cells that stand for 1, and where the others end.
+    """Draw the bar of `base` and where the bars of the others end; `width` cells represent 1.
 
-    Beyond the baseline's end, a stretch has the colour of the shortest bar that reaches it. Before that end,
-    the lower half has the colour of the longest bar that falls short of it. Colours are drawn to an eighth of
-    a cell, shades to half a cell. Of equal values only the first is seen.
+    Beyond the end of the baseline's bar, each stretch has the colour of the shortest bar that covers it.
+    Before it, the lower half of a stretch has the colour of the longest bar that ends before it. Colours are
+    exact to an eighth of a cell, shades to half a cell. Of equal values only the first is visible.
     """
 
     def eighths(value: float) -> int:
@@ -43,7 +49,7 @@ def draw_bars(base: Bar, others: Sequence[Bar], width: int) -> BarDrawing:
             return (_LOST if len(missed) > 4 else _most(shown) or " "), "", ""
         if missed and places[-1] < end:
             return _LOST, _most(missed), base[1]
-        if missed:  # the bar ends here, and its last piece is what is missed
+        if missed:  # the bar ends in this cell; its last piece is the part that others miss
             shown = [_most(missed) if paint == base[1] else paint for paint in shown]
         count = len(list(takewhile(shown[0].__eq__, shown))) if shown[0] else 0
         return _BLOCKS[count], shown[0], "" if count == 8 else _most(shown[count:])
@@ -62,5 +68,5 @@ def _last(ends: list[tuple[int, str]], place: int) -> str:
 
 
 def _most(paints: list[str]) -> str:
-    """Return the paint that takes most of `paints`, the first of equals."""
+    """Return the most frequent paint, the first of equals."""
     return max(paints, key=paints.count)

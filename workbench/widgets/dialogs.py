@@ -1,4 +1,4 @@
-"""Dialogs: confirm, type a line, choose from a list, look at a table."""
+"""Dialogs: confirm, type text, choose from a list, show a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workbench.widgets.text_input import TextInput
 
 
 class ConfirmDialog(ModalScreen[bool]):
-    """Ask before something that cannot be undone."""
+    """A question that is answered with yes or no, with its consequence."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)", "Yes"),
@@ -30,7 +30,7 @@ class ConfirmDialog(ModalScreen[bool]):
         self.question, self.consequence = question, consequence
 
     def compose(self) -> ComposeResult:
-        """Ask."""
+        """Yield the consequence and the keys."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = self.question
             yield Static(Text(self.consequence), classes="sentence")
@@ -38,7 +38,7 @@ class ConfirmDialog(ModalScreen[bool]):
 
 
 class TextDialog(ModalScreen[str | None]):
-    """Ask for one line of text; `check` returns a sentence when the text will not do."""
+    """A line of text to type. `check` returns why a text is not valid, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
 
@@ -54,31 +54,49 @@ class TextDialog(ModalScreen[str | None]):
         self.heading, self.value, self.hint, self.check = title, value, hint, check
 
     def compose(self) -> ComposeResult:
-        """Ask."""
+        """Yield the hint, the text, the message of the check and the keys."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = self.heading
             if self.hint:
                 yield Static(Text(self.hint), classes="sentence")
             yield TextInput(self.value, select_on_focus=False)
             yield Static(classes="wrong")
-            yield Static("Enter  take it     Esc  leave it", classes="keys")
+            yield Static("Enter  accept     Esc  cancel", classes="keys")
 
     @on(Input.Changed)
     def _check(self, event: Input.Changed) -> None:
         self.query_one(".wrong", Static).update(Text(self.check(event.value) or ""))
 
     @on(Input.Submitted)
-    def _take(self, event: Input.Submitted) -> None:
+    def _accept(self, event: Input.Submitted) -> None:
         if not self.check(event.value):
             self.dismiss(event.value)
 
 
 class ChoiceDialog(ModalScreen[Any]):
-    """Choose one row of a list, or several with Space; typing narrows the list."""
+    """A list to choose one row from, or several; typed text filters the list.
+
+    Parameters
+    ----------
+    title : str
+        The title of the dialog.
+    columns : sequence
+        The columns of the list, or their titles.
+    rows : sequence
+        The cells of each row.
+    keys : sequence
+        The value that each row stands for.
+    chosen : sequence
+        The keys that are chosen at first.
+    several : bool
+        Whether several rows can be marked; the answer is then a list of keys.
+    typed : bool
+        Whether typed text that matches no row is an answer too.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel"),
-        Binding("enter", "take", "Take", priority=True),
+        Binding("enter", "accept", "Accept", priority=True),
         Binding("down", "move(1)", show=False, priority=True),
         Binding("up", "move(-1)", show=False, priority=True),
         Binding("ctrl+space,insert,tab", "mark", "Mark", priority=True),
@@ -100,18 +118,18 @@ class ChoiceDialog(ModalScreen[Any]):
         self.several, self.chosen, self.typed = several, list(chosen), typed
 
     def compose(self) -> ComposeResult:
-        """Show the list."""
+        """Yield the filter, the list, the status and the keys."""
         with Vertical(classes="dialog tall-dialog") as dialog:
             dialog.border_title = self.heading
-            yield TextInput(placeholder="type to narrow the list")
-            empty = "nothing listed fits; Enter takes what is typed" if self.typed else "nothing fits"
+            yield TextInput(placeholder="type to filter the list")
+            empty = "no row matches; Enter accepts the typed text" if self.typed else "no row matches"
             yield Table(id="choices", fixed=0, empty=empty)
             yield Static(id="doing", classes="sentence")
             marking = "Tab  mark     " if self.several else ""
-            yield Static(f"{marking}Enter  take     Esc  leave", classes="keys")
+            yield Static(f"{marking}Enter  accept     Esc  cancel", classes="keys")
 
     def on_mount(self) -> None:
-        """Fill the list and begin at what is chosen already."""
+        """Fill the list and move the cursor to the row that is chosen."""
         self._fill("")
         table = self.query_one(Table)
         table.can_focus = False
@@ -119,17 +137,17 @@ class ChoiceDialog(ModalScreen[Any]):
             table.go_to(self.keys.index(self.chosen[0]))
 
     @on(Input.Changed)
-    def _narrow(self, event: Input.Changed) -> None:
+    def _filter(self, event: Input.Changed) -> None:
         self._fill(event.value)
         if event.value:
             self.query_one(Table).go_to(0)
 
     def refill(self) -> None:
-        """Show the rows as they are now; what was typed, marked and come to stays."""
+        """Show the rows as they are now; the filter, the marks and the cursor do not change."""
         self._fill(self.query_one(Input).value)
 
     def show_status(self, sentence: str) -> None:
-        """Say what is being done."""
+        """Show what is being done."""
         self.query_one("#doing", Static).update(Text(sentence))
 
     def _fill(self, text: str) -> None:
@@ -146,17 +164,17 @@ class ChoiceDialog(ModalScreen[Any]):
                         key,
                     )
                 )
-        listed.sort(key=lambda entry: entry[0])  # what is spelled just so comes first
+        listed.sort(key=lambda item: item[0])  # rows with a cell equal to the text come first
         columns = [Column("", 1)] * self.several
         columns += [column if isinstance(column, Column) else Column(column) for column in self.columns]
         self.query_one(Table).show(columns, [row for _, row, _ in listed], [key for _, _, key in listed])
 
     def action_move(self, rows: int) -> None:
-        """Move in the list while the text keeps the focus."""
+        """Move the cursor of the list; the filter keeps the focus."""
         self.query_one(Table).action_move(rows)
 
     def action_mark(self) -> None:
-        """Mark the row, or unmark it."""
+        """Mark the row under the cursor, or unmark it."""
         key = self.query_one(Table).key
         if self.several and key is not None:
             self.chosen = [other for other in self.chosen if other != key] + [key] * (key not in self.chosen)
@@ -164,12 +182,12 @@ class ChoiceDialog(ModalScreen[Any]):
             self.query_one(Table).action_move(1)
 
     @on(Table.Chosen)
-    def action_take(self) -> None:
-        """Return what is marked, or else the row under the cursor, or else what was typed."""
-        # This key overtakes letters that still wait in the line's own queue.
-        self.query_one(Input).call_later(self._take)
+    def action_accept(self) -> None:
+        """Answer with the marked rows, the row under the cursor, or the typed text."""
+        # Letters that were typed before this key may still wait in the queue of the input.
+        self.query_one(Input).call_later(self._answer)
 
-    def _take(self) -> None:
+    def _answer(self) -> None:
         self.refill()
         key, text = self.query_one(Table).key, self.query_one(Input).value.strip()
         if self.typed and key is None and text and not self.chosen:
@@ -181,7 +199,7 @@ class ChoiceDialog(ModalScreen[Any]):
 
 
 class TableDialog(ModalScreen[None]):
-    """Show a table and nothing else."""
+    """A table to read."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "dismiss", "Close")]
 
@@ -193,18 +211,18 @@ class TableDialog(ModalScreen[None]):
 
     @staticmethod
     def table_width(width: int) -> int:
-        """Return the cells that the table has on a screen of `width`."""
-        return min(int(0.9 * width), 180) - 7  # less border, padding and scrollbar
+        """Return the width of the table, in cells, on a screen of `width` cells."""
+        return min(int(0.9 * width), 180) - 7  # without border, padding and scrollbar
 
     def compose(self) -> ComposeResult:
-        """Show it."""
+        """Yield the table, the note and the keys."""
         with Vertical(classes="dialog tall-dialog wide-dialog") as dialog:
             dialog.border_title = self.heading
-            yield Table(empty="there is nothing to show")
+            yield Table(empty="there are no rows")
             if self.note:
                 yield Static(Text(self.note), classes="sentence")
             yield Static("Esc  close", classes="keys")
 
     def on_mount(self) -> None:
-        """Fill it."""
+        """Fill the table."""
         self.query_one(Table).show(self.columns, self.rows)

@@ -1,4 +1,4 @@
-"""A table that draws only the rows in view, so half a million of them scroll like ten."""
+"""A table that draws only its visible rows, so that half a million rows scroll as fast as ten."""
 
 from __future__ import annotations
 
@@ -20,13 +20,23 @@ from workbench.actions import bindings
 from workbench.widgets.bars import BarDrawing
 from workbench.widgets.text import fit, plain
 
-_SAMPLE = 200  # rows that are looked at for the width of a column
+_SAMPLE = 200  # rows from which the width of a column is computed
 _WIDEST = 60
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, its width in cells (none: as its content needs), and its side."""
+    """A column of a table.
+
+    Attributes
+    ----------
+    title : str
+        The heading.
+    width : int or None
+        The width in cells; None fits the content.
+    right : bool
+        Whether values are aligned on the right.
+    """
 
     title: str
     width: int | None = None
@@ -34,10 +44,18 @@ class Column:
 
 
 class Cell(NamedTuple):
-    """Text with a meaning: ``good``, ``bad``, ``warn``, ``dim``, ``head`` or a colour (``#rrggbb``)."""
+    """A text with a style.
+
+    Attributes
+    ----------
+    text : str
+        The text.
+    style : str
+        ``good``, ``bad``, ``warn``, ``dim``, ``head``, ``marked``, a colour (``#rrggbb``), or empty.
+    """
 
     text: str
-    look: str
+    style: str
 
 
 def rank_change(rank: int, before: int | None) -> Cell:
@@ -50,7 +68,17 @@ def rank_change(rank: int, before: int | None) -> Cell:
 
 
 class Table(ScrollView, can_focus=True):
-    """Rows under a fixed heading, the first columns fixed too, and a cursor that is a row."""
+    """Rows under a heading, with a cursor on one row. The first columns and the heading do not scroll.
+
+    Parameters
+    ----------
+    id : str, optional
+        The id of the widget.
+    fixed : int
+        The number of columns that do not scroll.
+    empty : str
+        The text that is shown if there are no rows.
+    """
 
     HELP = "**Table.** Up and down move the cursor, left and right scroll the columns that do not fit."
 
@@ -86,7 +114,7 @@ class Table(ScrollView, can_focus=True):
     ]
 
     class Moved(Message):
-        """The cursor came to another row."""
+        """The cursor moved to another row."""
 
         def __init__(self, table: Table) -> None:
             super().__init__()
@@ -94,11 +122,11 @@ class Table(ScrollView, can_focus=True):
 
         @property
         def control(self) -> Table:
-            """The table, for selectors."""
+            """The table; selectors of `on` refer to it."""
             return self.table
 
     class Chosen(Moved):
-        """The row under the cursor was clicked."""
+        """The row under the cursor was double-clicked, or chosen by a key."""
 
     def __init__(self, *, id: str | None = None, fixed: int = 1, empty: str = "") -> None:
         super().__init__(id=id)
@@ -113,9 +141,9 @@ class Table(ScrollView, can_focus=True):
     def show(
         self, columns: Sequence[Column], rows: Sequence[Sequence[Any]], keys: Sequence[Any] | None = None
     ) -> None:
-        """Replace the content; the cursor stays on the row of the same key (or number)."""
+        """Replace the content. The cursor stays on the row with the same key, or with the same number."""
         if rows and (list(columns), rows, keys) == (list(self.columns), self.rows, self.keys):
-            return  # what is looked at every other second mostly stays as it was
+            return  # the app polls every two seconds, mostly without a change
         before = self.key
         self.columns, self.rows, self.keys = columns, rows, keys
         if keys is not None and before is not None and before in keys:
@@ -135,7 +163,7 @@ class Table(ScrollView, can_focus=True):
         return self.keys[self.cursor] if self.keys is not None else self.cursor
 
     def go_to(self, row: int) -> None:
-        """Put the cursor on `row` and bring it into view."""
+        """Move the cursor to `row` and scroll it into view."""
         row = max(0, min(row, len(self.rows) - 1))
         if row == self.cursor or not self.rows:
             return
@@ -149,14 +177,14 @@ class Table(ScrollView, can_focus=True):
             if self.allow_vertical_scroll and target <= self.max_scroll_y:
                 self.scroll_to(y=target, animate=False, immediate=True)
             else:
-                # The rows were shown just now, and the view does not know its new height yet.
+                # The rows were just replaced, and the view does not know its new height yet.
                 self.call_after_refresh(self.scroll_to, y=target, animate=False)
         for line in (old, row):
             self.refresh(Region(0, line + 1 - self.scroll_offset.y, self.size.width, 1))
         self.post_message(self.Moved(self))
 
     def on_show(self) -> None:
-        """Bring the cursor into view; while the table was hidden it had no height."""
+        """Scroll the cursor into view; a hidden table has no height."""
         self.call_after_refresh(self._reveal)
 
     def _reveal(self) -> None:
@@ -169,13 +197,13 @@ class Table(ScrollView, can_focus=True):
         self.go_to(self.cursor + rows)
 
     def action_page(self, where: str) -> None:
-        """Move the cursor by a page or to an end."""
+        """Move the cursor by a page, or to the first or last row."""
         page = max(self.scrollable_content_region.height - 2, 1)
         place = {"up": self.cursor - page, "down": self.cursor + page, "top": 0}
         self.go_to(place.get(where, len(self.rows) - 1))
 
     def action_slide(self, way: int) -> None:
-        """Scroll to the next column, or back to the one before."""
+        """Scroll to the next or to the previous column."""
         starts, here = self._starts(), self.scroll_offset.x
         if way > 0:
             place = next((start for start in starts if start > here), here)
@@ -184,14 +212,14 @@ class Table(ScrollView, can_focus=True):
         self.scroll_to(x=place, animate=False)
 
     def _starts(self) -> list[int]:
-        """Return where each column that scrolls begins, counted from the first of them."""
+        """Return where each column that scrolls begins, in cells from the first of them."""
         starts = [0]
         for width in self._widths[self.fixed :]:
             starts.append(starts[-1] + width + 1)
         return starts
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor where the mouse is; a click on the cursor opens the row."""
+        """Move the cursor to the row that was clicked; a double click on the cursor's row chooses it."""
         row = event.y - 1 + self.scroll_offset.y
         if event.y < 1 or row >= len(self.rows):
             return
@@ -200,12 +228,12 @@ class Table(ScrollView, can_focus=True):
         self.go_to(row)
 
     def watch_scroll_x(self, old_value: float, new_value: float) -> None:
-        """Draw the fixed columns anew; they do not scroll."""
+        """Redraw the fixed columns, which do not scroll."""
         super().watch_scroll_x(old_value, new_value)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Draw one line of the view: the heading, or a row."""
+        """Return one line of the view: the heading, or a row."""
         width = self.scrollable_content_region.width
         base = self.rich_style
         row = y - 1 + self.scroll_offset.y
@@ -224,7 +252,7 @@ class Table(ScrollView, can_focus=True):
         parts = [self._segment(place, value, style) for place, value in enumerate(cells)]
         edge = sum(self._widths[: self.fixed]) + self.fixed
         whole = Strip([segment for part in parts for segment in part])
-        # A value that is cut on its left would be read as another value.
+        # Scrolling stops at columns, because a number without its first digits would be misread.
         start = next((place for place in self._starts() if place >= self.scroll_offset.x), 0)
         if start and edge < width:
             left = whole.crop(0, edge)
@@ -243,12 +271,12 @@ class Table(ScrollView, can_focus=True):
             ]
             return [*drawn, Segment(" ", style)]
         if isinstance(value, Cell):
-            look = value.look
+            name = value.style
             text = plain(value.text)
-            if look.startswith("#"):
-                style = style + Style(color=look)
-            elif look:
-                style = style + self.get_component_rich_style(f"table--{look}", partial=True)
+            if name.startswith("#"):
+                style = style + Style(color=name)
+            elif name:
+                style = style + self.get_component_rich_style(f"table--{name}", partial=True)
         else:
             text = plain(value)
         right = self.columns[place].right

@@ -1,4 +1,4 @@
-"""Values as short text for a terminal: numbers, ages, foreign scripts, all measured in cells."""
+"""Values as short text for a terminal, measured in cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEFT_TO_RIGHT = "\u200e"
 
 
 def plain(value: Any) -> str:
-    """Return `value` on one line, with nothing in it that could steer the terminal."""
+    """Return `value` on one line, without control characters."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -26,10 +26,10 @@ def plain(value: Any) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = "".join(_visible(character) for character in text[:4000])
-    # A token may begin with a mark, which needs a base to stand on.
+    # A token may begin with a combining mark, which needs a base character.
     if unicodedata.category(text[:1] or " ").startswith("M"):
         text = "◌" + text
-    # A line that begins with an Arabic or Hebrew letter would be laid out from the right as a whole.
+    # A terminal would lay out the whole line from the right if it begins with an Arabic or Hebrew letter.
     return text + LEFT_TO_RIGHT if right_to_left(text) else text
 
 
@@ -39,19 +39,19 @@ def _visible(character: str) -> str:
     category = unicodedata.category(character)
     if category in ("Cc", "Cs"):
         return "·"
-    # Marks that reorder what follows them stay out; joiners are part of their scripts.
+    # Controls of text direction are dropped; joiners are part of their scripts and stay.
     return "" if "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069" else character
 
 
 def right_to_left(text: str) -> bool:
-    """Tell whether `text` has letters that run from right to left."""
+    """Return whether `text` has letters of a script that is written from right to left."""
     return not text.isascii() and any(
         unicodedata.bidirectional(character) in ("R", "AL") for character in text
     )
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
-    """Return `text` in exactly `width` cells, shortened with an ellipsis where it is longer."""
+    """Return `text` in exactly `width` cells; a longer text is cut and ends in an ellipsis."""
     if width <= 0:
         return ""
     length = cell_len(text)
@@ -62,7 +62,7 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Return `value` with about `digits` significant digits and no needless exponent."""
+    """Return `value` with `digits` significant digits; empty for None."""
     if value is None:
         return ""
     if not math.isfinite(value):
@@ -71,12 +71,12 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def score(value: float | None) -> str:
-    """Return a measure's value with three decimals."""
+    """Return the value of a measure with three decimals; empty for None."""
     return "" if value is None else f"{value:.3f}"
 
 
 def signed(value: float) -> str:
-    """Return a difference with three decimals and its sign, without the zero before the point."""
+    """Return a difference with its sign and three decimals, without the zero before the point."""
     rounded = f"{value:+.3f}"
     if rounded in ("+0.000", "-0.000"):
         return " .000"

@@ -1,4 +1,4 @@
-"""Lines and editors that take keys in the order in which they were typed."""
+"""Text inputs that handle keys in the order in which they were typed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from textual.widgets import Input
 
 
 async def run_bound_action(widget: Widget, event: events.Key) -> None:
-    """Do at once what a key is bound to, if it is no letter; for the ``on_key`` of what takes text.
+    """Run the action that a key is bound to at once, unless the key is a character.
 
-    Textual lets a key that is no letter travel from the widget up to the app before it is looked up, while
-    the letters typed after it are taken at once. On a busy machine, or when text is pasted, deletions then
-    come after the letters that were to replace what they delete.
+    Call it from the ``on_key`` of a widget that takes text. Textual sends a key that is no character from the
+    widget up to the app before it runs the bound action, while characters typed after it are inserted at
+    once. On a busy machine, or when text is pasted, a deletion could then come after the characters that were
+    typed after it.
     """
     bound = None if event.is_printable else widget.screen.active_bindings.get(event.key)
     if bound is not None and bound.enabled:
@@ -22,8 +23,8 @@ async def run_bound_action(widget: Widget, event: events.Key) -> None:
 
 
 class TextInput(Input):
-    """A line for text."""
+    """An input of one line."""
 
     async def on_key(self, event: events.Key) -> None:
-        """Take keys in their order."""
+        """Handle a key before the keys that were typed after it."""
         await run_bound_action(self, event)

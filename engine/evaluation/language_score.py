@@ -1,4 +1,4 @@
-"""Figures that stand beside a collection's own measures, under a protocol of their own."""
+"""The value of a measure for the queries of one language."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from engine.evaluation.significance import mean_interval
 
 
 @dataclass(frozen=True)
-class Aside:
-    """One figure of a language.
+class LanguageScore:
+    """The value of a measure for the queries of one language.
 
     Attributes
     ----------
-    protocol : str
-        What is put behind the collection's protocol, such as ``bias``.
     query_language, document_language : str
+        Language codes; the latter is ``all`` where the pool has several languages.
     measure : str
     value : float
     queries : int
-        Queries, or pairs, that it is about.
+        Number of queries, or of sentence pairs, that the value is computed from.
     low, high : float, optional
         Ends of the 95 % bootstrap interval of a mean.
     values : mapping of query id to value
-        Values of single queries, where they are worth keeping.
+        Values of single queries; empty where they are not stored.
+    protocol : str
+        Suffix of the collection's protocol, such as ``bias``; empty for the collection's own measures.
     """
 
-    protocol: str
     query_language: str
     document_language: str
     measure: str
@@ -38,21 +38,21 @@ class Aside:
     low: float | None = None
     high: float | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    protocol: str = ""
 
     @classmethod
     def mean(
         cls,
-        protocol: str,
         query_language: str,
         document_language: str,
         measure: str,
         values: Mapping[str, float],
-    ) -> Aside:
-        """Return the mean of `values`, by query id, with its interval; there is at least one."""
+        protocol: str = "",
+    ) -> LanguageScore:
+        """Return the mean of at least one value, with its interval; `values` are by query id."""
         numbers = np.array(list(values.values()))
         low, high = mean_interval(numbers) or (None, None)
         return cls(
-            protocol,
             query_language,
             document_language,
             measure,
@@ -61,4 +61,5 @@ class Aside:
             low,
             high,
             values,
+            protocol,
         )

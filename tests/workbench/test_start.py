@@ -157,3 +157,19 @@ def test_last_words_of_a_run_that_never_began(tmp_path: Path, monkeypatch: pytes
     (folder / "log.txt").write_text("loading\noptical-workbench: out of memory\n\n", "utf-8")
     assert start_failure(folder, None, lambda: True) == "out of memory"
     assert start_failure(folder, None, lambda: False) is None
+
+
+def test_where_a_resumed_run_continues(tmp_path: Path) -> None:
+    from engine.extensions.runs import RUN_KINDS
+    from workbench.runs.edit import _resume_point
+
+    points = {kind: _resume_point({"kind": kind, "folder": tmp_path}) for kind in RUN_KINDS}
+    trained = {kind for kind, point in points.items() if point.startswith("It saved no state")}
+    assert trained == {"distil", "teacher", "pretrain", "cross-encoder"}
+    others = {points[kind] for kind in set(points) - trained}
+    assert others == {"It continues with the searches that are not done yet."}
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "state.safetensors").write_bytes(b"")
+    for kind in RUN_KINDS:
+        point = _resume_point({"kind": kind, "folder": tmp_path})
+        assert point.startswith("It continues from its last saved state")

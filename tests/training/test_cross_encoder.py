@@ -293,7 +293,7 @@ def test_impossible_runs_are_refused_before_anything_trains(
     )
     same = [{"path": str(topics["files"]["train"]), "language": "en"}]
     assert "bitext in one language has no queries" in refused(tiny, topics, bitext=same)
-    with pytest.raises(InputError, match=r"no \[bitext]"):
+    with pytest.raises(InputError, match=r"no \[\[bitext\]\] to train on"):
         parse_config({**settings(tiny, topics), "bitext": []})
 
 

@@ -9,7 +9,10 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run ``optical-workbench``: a command, or without one the app, on ``--results`` if that is given."""
+    """Run ``optical-workbench``: a command, or the app when no command is given.
+
+    The app opens the results database that ``--results`` names.
+    """
     import os
 
     from engine.jobs.child import child_environment, python_command
@@ -25,7 +28,7 @@ def main() -> None:
             _command()
     if results:
         os.environ["OPTICAL_RESULTS"] = results
-    # The app is a program of its own: the engine never imports it.
+    # The engine never imports the app, so the app is another program, which replaces this one.
     os.execve(sys.executable, python_command("workbench"), child_environment())
 
 
@@ -35,6 +38,6 @@ def _command() -> NoReturn:
     from engine.cli.commands import run
 
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # an encoding without our characters must not end a command
+        if isinstance(stream, TextIOWrapper):  # a terminal's encoding may lack characters of the output
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

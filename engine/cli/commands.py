@@ -1,7 +1,7 @@
-"""The table of commands, and what every command shares: options, errors, exit codes.
+"""The table of commands, and how a command is run: errors and exit status.
 
-stdout is data, stderr is narration. Exit codes: 0 done, 1 the run or query failed, 2 wrong usage or
-configuration, 3 busy (the same call may work in a moment), 130 interrupted.
+Data goes to stdout and messages go to stderr. Exit status: 0 success, 1 the run or query failed, 2 wrong
+usage or configuration, 3 busy (the same call may work in a moment), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ import click
 
 from engine.errors import OpticalError
 
-#: Command name to the module that has it and its one-line help; modules are imported when called for, so
+#: The module and the one-line help of each command. Modules are imported when their command is called, so
 #: that help and the commands that read results start without torch.
 COMMANDS = {
-    "demo": ("engine.cli.demo", "The main job on packaged encoders and catalogues; no network."),
+    "demo": ("engine.cli.demo", "Distil and evaluate on packaged encoders and data, without a network."),
     "run": ("engine.cli.run", "Start the run that a TOML file or preset describes."),
     "runs": ("engine.cli.runs", "List runs."),
     "show": ("engine.cli.runs", "Show one run: its record and its scores."),
-    "stop": ("engine.cli.runs", "Stop a run that is under way."),
+    "stop": ("engine.cli.runs", "Stop a running run."),
     "compare": ("engine.cli.compare", "Compare runs per language, with intervals and tests."),
     "study": ("engine.cli.study", "Report a study: balance before and after distillation."),
     "query": ("engine.cli.query", "Search a collection with a run's encoders."),
     "plan": ("engine.cli.plan", "Show or export the transport plan of two sentences."),
-    "serve": ("engine.cli.serve", "Answer requests on stdin, as the app makes them."),
-    "sql": ("engine.cli.sql", "Ask the results database in SQL."),
+    "serve": ("engine.cli.serve", "Answer the app's requests on stdin."),
+    "sql": ("engine.cli.sql", "Query the results database in SQL."),
     "export": ("engine.cli.sql", "Write a table or query to CSV, JSON or Parquet."),
-    "data": ("engine.cli.data", "Collections and bitext at hand."),
-    "encoders": ("engine.cli.encoders", "Encoders at hand."),
-    "config": ("engine.cli.config", "Presets, settings and the JSON schema."),
+    "data": ("engine.cli.data", "List, fetch, import and check collections and bitext."),
+    "encoders": ("engine.cli.encoders", "List and show encoders."),
+    "config": ("engine.cli.config", "Show presets, settings and the JSON schema."),
     "doctor": ("engine.cli.doctor", "Check this installation."),
 }
 
 
-class Lazy(click.Group):
-    """A group that imports a command's module when the command is called."""
+class LazyGroup(click.Group):
+    """A group of commands that imports a command's module when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the table."""
@@ -54,12 +54,12 @@ class Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table without importing anything."""
+        """Write the table of commands without importing their modules."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find a command, or say which is nearest."""
+        """Find a command; the error for an unknown name suggests the most similar one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from engine.errors import nearest
 
@@ -67,17 +67,17 @@ class Lazy(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="optical-workbench")
 def cli() -> None:
     """Cross-lingual retrieval by optimal transport distillation.
 
-    Without a command the app opens, on another database with --results PATH.
+    Without a command the app opens. --results PATH opens it on another results database.
     """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command and return its exit code; a user's mistake is one sentence, never a traceback."""
+    """Run a command and return its exit status. A user's mistake prints one sentence and no traceback."""
     try:
         code = cli.main(list(arguments), prog_name="optical-workbench", standalone_mode=False)
     except click.ClickException as error:
@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo("optical-workbench: interrupted", err=True)
         return 130
     except BrokenPipeError:
-        # whoever read our output has seen enough; keep the interpreter from complaining at exit
+        # The reader of our output has closed the pipe; without this the interpreter reports it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return int(code or 0)

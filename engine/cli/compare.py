@@ -1,4 +1,4 @@
-"""``compare``: runs against a baseline, per language, with intervals and tests."""
+"""``compare``: compare runs with a baseline per language, with intervals and significance tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Values = dict[str, dict[str, dict[str, float]]]
 
 
 class Matched(NamedTuple):
-    """The figures of all runs that share a table: one group a run, the baseline's first."""
+    """The scores of all runs that are shown in one table: a group for each run, the baseline's first."""
 
     measure: str
     languages: list[str]
@@ -32,7 +32,7 @@ class Matched(NamedTuple):
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @click.option("--baseline", metavar="RUN", help="Compare with this run instead of the first.")
-@click.option("--measure", metavar="M", help="The measure; without it, the first of each protocol's.")
+@click.option("--measure", metavar="M", help="The measure. The default is each protocol's main measure.")
 @click.option("--collection", metavar="C", help="Only this collection.")
 @click.option("--scoring", metavar="S", help="Only this scoring, such as maxsim or dense.")
 @click.option("--direction", metavar="D", help="Only this direction, such as xx-en.")
@@ -48,11 +48,11 @@ def compare(
     results: Path,
     as_json: bool,
 ) -> None:
-    """Compare runs with a baseline, the first, per language and by the mean over languages.
+    """Compare runs with a baseline, which is the first run, per language and by the mean over languages.
 
     Each difference has a 95 % bootstrap interval and the p value of a paired randomisation test over the
-    same queries, Holm-corrected over the languages. Figures of different revisions of a collection are
-    refused.
+    same queries, Holm-corrected over the languages. Scores on different revisions of a collection are not
+    compared.
     """
     refreshed(results)
     named = [run_record(results, run) for run in ((baseline,) if baseline else ()) + runs]
@@ -69,12 +69,12 @@ def compare(
         if any(values.values()):
             tables.append(_compared(values, ids, matched))
         else:
-            _say(f"{matched.groups[0].key}: left out, its figures are not of single queries")
+            _say(f"{matched.groups[0].key}: left out, because it has no scores of single queries")
     if not tables:
-        raise InputError(f"nothing to compare between {' and '.join(ids)}: no figure is of single queries")
+        raise InputError(f"{' and '.join(ids)} cannot be compared: no measure has scores of single queries")
     if as_json:
-        told = [{"id": record["id"], "name": record["name"]} for record in records]
-        print_json({"baseline": ids[0], "runs": told, "tables": tables})
+        compared = [{"id": record["id"], "name": record["name"]} for record in records]
+        print_json({"baseline": ids[0], "runs": compared, "tables": tables})
         return
     letters = dict(zip(ids, _letters(len(ids)), strict=True))
     print_facts(
@@ -87,9 +87,15 @@ def compare(
 
 
 def _chosen(run: str, groups: Sequence[Group], wanted: Mapping[str, str | None]) -> list[Group]:
-    """Return the groups that the options ask for, and refuse what this run has not."""
+    """Return the groups that the options select.
+
+    Raises
+    ------
+    InputError
+        If the run has no scores, or none that an option selects.
+    """
     if not groups:
-        raise InputError(f"run {run} has no scores; wait for it to finish, or give it [[collections]]")
+        raise InputError(f"run {run} has no scores; wait until it is finished, or give it [[collections]]")
     kept = list(groups)
     for name, value in wanted.items():
         if value is not None:
@@ -103,7 +109,7 @@ def _chosen(run: str, groups: Sequence[Group], wanted: Mapping[str, str | None])
 
 
 def _align(chosen: Sequence[Sequence[Group]]) -> list[list[Group]]:
-    """Return the groups of each run under the keys of the tables that they are shown in.
+    """Return the groups of each run with the keys of the tables in which they are shown.
 
     The rows of a group keep their own scoring.
     """
@@ -112,12 +118,12 @@ def _align(chosen: Sequence[Sequence[Group]]) -> list[list[Group]]:
 
 
 def _match(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: str | None) -> list[Matched]:
-    """Return what all runs have in common, a table each.
+    """Return the scores that all runs have, one item for each table.
 
     Raises
     ------
     InputError
-        If nothing may share a table: another collection, protocol, scoring, direction, revision or measure.
+        If the runs have no collection, protocol, scoring, direction, revision and measure in common.
     """
     shared = [key for key in _keys(chosen[0]) if all(key in _keys(groups) for groups in chosen)]
     for identity, groups in zip(ids[1:], chosen[1:], strict=True):
@@ -128,7 +134,7 @@ def _match(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: str |
             )
     for key in dict.fromkeys(key for groups in chosen for key in _keys(groups)):
         if key not in shared:
-            _say(f"{key}: left out, not every run has it")
+            _say(f"{key}: left out, because not every run has it")
     matched = []
     for key in shared:
         for groups in _same_revision(
@@ -140,9 +146,9 @@ def _match(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: str |
             if measure in measures or (measure is None and measures):
                 matched.append(_matched(measure or measures[0], groups))
             elif len(shared) > 1:
-                _say(f"{key}: left out, not every run has {measure or 'a common measure'} on it")
+                _say(f"{key}: left out, because not every run has {measure or 'a common measure'} there")
     if not matched:
-        _refuse_measure(ids, chosen, measure)
+        raise _no_measure(ids, chosen, measure)
     return matched
 
 
@@ -154,7 +160,7 @@ def _matched(measure: str, groups: list[Group]) -> Matched:
 
 
 def _same_revision(ids: Sequence[str], key: Key, candidates: Sequence[Sequence[Group]]) -> list[list[Group]]:
-    """Return tables, one group a run each, of one revision of the collection in the languages they share."""
+    """Return tables with a group for each run, of one revision of the collection in the common languages."""
     tables = []
     for first in candidates[0]:
         agreeing = [[group for group in groups if _agree(first, group)] for groups in candidates[1:]]
@@ -188,25 +194,26 @@ def _agree(one: Group, other: Group) -> bool:
     return bool(common) and all(ours[code] == theirs[code] for code in common)
 
 
-def _refuse_measure(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: str | None) -> None:
+def _no_measure(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: str | None) -> InputError:
+    """Return the error that says which run has not the measure."""
     for identity, groups in zip(ids, chosen, strict=True):
         known = list(dict.fromkeys(name for group in groups for name in group.measures))
         if measure is not None and measure not in known:
             guess = nearest(measure, known)
-            raise InputError(f"run {identity} has no measure {measure!r}{guess}; it has {', '.join(known)}")
-    raise InputError(
+            return InputError(f"run {identity} has no measure {measure!r}{guess}; it has {', '.join(known)}")
+    return InputError(
         f"{' and '.join(ids)} have no measure in common on the same collection; the first has "
         f"{_listed(chosen[0])} with {', '.join(chosen[0][0].measures)}"
     )
 
 
 def _compared(values: Values, ids: Sequence[str], matched: Matched) -> dict[str, Any]:
-    """Return one table: a row for each run but the baseline and each language, and one for the mean."""
+    """Return a table with a row for each language and for the mean, for each run except the baseline."""
     from engine.evaluation.significance import compare_languages
 
     key = matched.groups[0].key
     if matched.left_out:
-        _say(f"{key}: {', '.join(matched.left_out)} left out of rows and mean, not every run has them")
+        _say(f"{key}: {', '.join(matched.left_out)} left out, because not every run has these languages")
     means = {
         identity: {code: group.of(matched.measure)[code]["value"] for code in matched.languages}
         for identity, group in zip(ids, matched.groups, strict=True)
@@ -241,7 +248,7 @@ def _compared(values: Values, ids: Sequence[str], matched: Matched) -> dict[str,
 
 def _values(results: Path, ids: Sequence[str], matched: Matched) -> Values:
     """Return the score of every query, by run, language and query id."""
-    # A query's row does not name the documents' language, but its collection's revision does.
+    # The row of a query does not name the documents' language; the revision of the collection determines it.
     keys = {
         identity: Key(*(group.rows[0][name] for name in Key._fields))
         for identity, group in zip(ids, matched.groups, strict=True)
@@ -303,5 +310,5 @@ def _listed(groups: Sequence[Group]) -> str:
 
 
 def _letters(count: int) -> list[str]:
-    """Return A, B, ..., Z, A1, B1, ...: short names for the columns of runs."""
+    """Return A, B, ..., Z, A1, B1, ...: short names of the runs in tables."""
     return [chr(ord("A") + place % 26) + (str(place // 26) if place >= 26 else "") for place in range(count)]

@@ -1,4 +1,4 @@
-"""``config``: presets, resolved settings, the JSON schema, and checks before a run."""
+"""``config``: list presets, show settings and the JSON schema, and check a configuration."""
 
 from __future__ import annotations
 
@@ -41,15 +41,16 @@ _set_option = click.option(
 
 @click.group()
 def config() -> None:
-    """Presets, settings and their JSON schema."""
+    """Show presets, settings and their JSON schema, and check configurations."""
 
 
 @config.command("presets")
 @json_option
 def presets_command(as_json: bool) -> None:
-    """List the presets that ship with the product.
+    """List the presets of the package.
 
-    A recipe is laid under a file that names its data, with `preset = "NAME"`; a complete one runs as it is.
+    A preset of type "recipe" needs data: a TOML file with `preset = "NAME"` adds it. A "complete" one runs as
+    it is.
     """
     listed = []
     for name, path in presets().items():
@@ -69,7 +70,7 @@ def presets_command(as_json: bool) -> None:
 @_set_option
 @json_option
 def show(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Print every setting of a configuration as a run would have it, in TOML."""
+    """Print all settings that a run with this configuration has, in TOML."""
     settings, _ = _resolved(source, overrides)
     if as_json:
         print_json(settings)
@@ -78,9 +79,9 @@ def show(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _resolved(source: str, overrides: Sequence[str]) -> tuple[dict[str, Any], bool]:
-    """Return all settings of a file or preset, and whether they are enough for a run.
+    """Return all settings of a file or preset, and whether they are complete.
 
-    A preset may leave its data to whoever uses it; these settings are None then.
+    A preset may leave out its data; the settings of the data are then None.
     """
     try:
         return load_config(source, overrides).model_dump(mode="json"), True
@@ -100,7 +101,7 @@ def _resolved(source: str, overrides: Sequence[str]) -> tuple[dict[str, Any], bo
 
 
 def _about(path: Path) -> str:
-    """Return the comment that a file begins with."""
+    """Return the comment at the beginning of a file."""
     lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text("utf-8").splitlines())
     return " ".join(line.lstrip("# ") for line in lines)
 
@@ -116,9 +117,9 @@ def schema() -> None:
 @_set_option
 @json_option
 def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check a configuration: its settings, and that the data and encoders it names are at hand.
+    """Check the settings of a configuration, and that its data and encoders are available on this machine.
 
-    Collections are read whole and bitext up to its first pair; no encoder is loaded and no hub is asked.
+    Collections are read completely and bitext up to its first pair. No encoder is loaded, and no hub is used.
     """
     loaded = load_config(source, overrides)
     collections: list[Collection] = []
@@ -130,14 +131,14 @@ def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
             problems.append(f"{key}: {error}")
     described = [_described(collection) for collection in collections]
     if as_json:
-        told = {"file": source, "name": loaded.name, "kind": loaded.kind}
-        print_json({**told, "collections": described, "problems": problems})
+        head = {"file": source, "name": loaded.name, "kind": loaded.kind}
+        print_json({**head, "collections": described, "problems": problems})
     if problems:
         for problem in problems[:-1]:
             click.echo(f"optical-workbench: {source}: {problem}", err=True)
         raise InputError(problems[-1], path=source)
     if not as_json:
-        print_line(f"{source}: valid, of kind {loaded.kind!r}; what it names is at hand")
+        print_line(f"{source}: valid, of kind {loaded.kind!r}; its data and encoders are available")
         lines = [[str(value) for value in entry.values()] for entry in described]
         print_table(
             tuple(described[0]) if described else (), lines, right=("languages", "queries", "documents")
@@ -145,7 +146,7 @@ def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _steps(loaded: RunHeader, collections: list[Collection]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield what is to be tried, each with its key; loaded collections are appended to `collections`."""
+    """Yield each check with its key. The checks append the collections that they load to `collections`."""
     for read in RUN_KINDS[loaded.kind].inputs(loaded):
         yield read.key, partial(resolve_reference(read.check), read.value)
     for place, collection in enumerate(getattr(loaded, "collections", ())):

@@ -1,4 +1,4 @@
-"""Progress on the terminal: stages with step, speed, figures and time left, on stderr."""
+"""Progress on stderr: stages with their step, speed, metrics and remaining time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SHOWN = (("loss", "loss {:.4f}"), ("held_out_rr", "MRR {:.4f}"), ("pairs_per_se
 
 
 class ConsoleReporter(Reporter):
-    """Draws one live bar on a terminal; into a file it writes plain lines, one for each sentence."""
+    """Shows a progress bar on a terminal; writes plain lines where stderr is a file or a pipe."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
         self.progress = Progress(
-            TextColumn("{task.description}", markup=False),  # a collection's label may hold brackets
+            TextColumn("{task.description}", markup=False),  # a collection's label may contain brackets
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}"),
@@ -45,7 +45,7 @@ class ConsoleReporter(Reporter):
         self.progress.console.print(sentence, soft_wrap=True, markup=False)
 
     def stage(self, name: str, total: int) -> None:
-        """Begin another bar in place of the last."""
+        """Replace the bar by one for another stage."""
         if self.task is not None:
             self.progress.remove_task(self.task)
         self.task = self.progress.add_task(name, total=total, figures="")
@@ -58,7 +58,7 @@ class ConsoleReporter(Reporter):
             self.progress.advance(self.task, parts)
 
     def figures(self, values: Mapping[str, float]) -> None:
-        """Show the newest figures beside the bar."""
+        """Show the latest metrics next to the bar."""
         shown = "  ".join(text.format(values[name]) for name, text in _SHOWN if name in values)
         if self.task is not None:
             self.progress.update(self.task, figures=shown)

@@ -1,4 +1,4 @@
-"""``data``: what can be evaluated on and learned from; getting it, importing it, checking it."""
+"""``data``: list, show, fetch, import and check the data that runs train and are evaluated on."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _POOLS = {"all": "one pool of the documents of all languages", "own": "a pool fo
 
 @click.group()
 def data() -> None:
-    """Collections and bitext: what there is, and getting it.
+    """List, fetch, import and check collections and bitext.
 
-    Data lies in the data home, which OPTICAL_DATA or --data names, in the working folder, in the home of
-    ir_datasets, or in installed packages.
+    Data is searched for in the data home (OPTICAL_DATA or --data), the working folder, the folder of
+    ir_datasets, and installed packages.
     """
 
 
@@ -34,13 +34,13 @@ def data() -> None:
 @data_option
 @json_option
 def list_command(as_json: bool) -> None:
-    """List what can be evaluated on and learned from, at hand or not."""
+    """List all datasets, whether they are available on this machine or only published."""
     listed = [_entry(dataset) for dataset in datasets()]
     if as_json:
         print_json(listed)
         return
     print_table(
-        ("data", "kind", "at hand", "languages", "size", "licence"),
+        ("data", "kind", "local", "languages", "size", "licence"),
         [
             (
                 entry["name"],
@@ -62,7 +62,7 @@ def list_command(as_json: bool) -> None:
 @data_option
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show one dataset: its terms, languages, files and counts, an example, and how a run names it."""
+    """Show a dataset: its licence, languages, files, counts and an example, and how a run uses it."""
     from engine.datahome.examples import example, usage
 
     (dataset,) = _find([name])
@@ -95,16 +95,16 @@ def show(name: str, as_json: bool) -> None:
         [
             ("data", entry["name"]),
             ("kind", entry["kind"]),
+            ("available", _presence(entry) if entry["available"] else f"no: {entry['advice']}"),
             ("meaning", reader.meaning if reader else ""),
             ("pool", _POOLS[reader.pool] if reader else ""),
-            ("at hand", _presence(entry) if entry["at_hand"] else f"no: {entry['advice']}"),
             ("licence", entry["licence"]),
             ("from", entry["source"]),
             ("folder", _place(dataset)),
             ("size", size_text(size) if (size := entry["size"] or entry["published_size"]) else ""),
             ("published", _totals(published)),
             ("remark", entry["remark"]),
-            ("not known", " ".join(dataset.unknown_locales)),
+            ("unknown", " ".join(dataset.unknown_locales)),
         ]
     )
     if files:
@@ -119,19 +119,19 @@ def show(name: str, as_json: bool) -> None:
 
 @data.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--name", help="Its name in the commands; none takes it from the file's name.")
-@click.option("--language", "code", metavar="CODE", help="Its language, where the data does not tell.")
+@click.option("--name", help="The name of the dataset. The default is made from the file's name.")
+@click.option("--language", "code", metavar="CODE", help="The language, if the data does not name it.")
 @click.option("--link", is_flag=True, help="Link to the files instead of copying them.")
-@click.option("--dry-run", is_flag=True, help="Say what it is and import nothing.")
+@click.option("--dry-run", is_flag=True, help="Report what the data is, and import nothing.")
 @data_option
 @json_option
 def import_command(
     path: Path, name: str | None, code: str | None, link: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Bring data into the data home: a file, a folder, or a zip or tar archive of them.
+    """Import data into the data home: a file, a folder, or a zip or tar archive.
 
-    The format is told by the content. Archives that readers open themselves (a zip of TMX or of line-aligned
-    files) stay packed; others are unpacked, links and paths that lead outside refused.
+    The content determines the format. Archives that a reader opens itself (a zip of TMX or of line-aligned
+    files) stay packed. Others are unpacked; links, and paths that lead outside the archive, are rejected.
     """
     from engine.datahome.import_data import import_data
 
@@ -153,34 +153,34 @@ def import_command(
         right=whats,
     )
     if not dry_run:
-        click.echo(f"\noptical-workbench data show {imported.name} tells how to use it", err=True)
+        click.echo(f"\n`optical-workbench data show {imported.name}` shows how to use it", err=True)
 
 
 @data.command("fetch")
 @click.argument("name")
-@click.option("--language", "languages", multiple=True, metavar="CODE", help="Only this language's files.")
+@click.option("--language", "languages", multiple=True, metavar="CODE", help="Only files of this language.")
 @data_option
 def fetch_command(name: str, languages: tuple[str, ...]) -> None:
-    """Fetch a dataset from where it is published, into the data home.
+    """Download a dataset from its publisher into the data home.
 
-    What broke off is resumed by the next call; files that are here are left alone. A file may be a tenth
-    larger than published, or 20 GB where no size is published, and its checksum must be right where one is.
+    An interrupted download is continued by the next call, and complete files are kept. A file may be up to
+    10 % larger than its published size (20 GB if none is published), and must have its published checksum.
     """
-    from engine.cli.download_progress import FetchDisplay
+    from engine.cli.download_progress import DownloadProgress
     from engine.datahome.fetch import fetch_dataset
     from engine.datahome.published import published_data
 
     known = published_data()
     if name not in known:
         if name.startswith("package:"):
-            raise InputError(f"{name} is a package; pip install {name.partition(':')[2]}")
+            raise InputError(f"{name} is a package; install it with: pip install {name.partition(':')[2]}")
         raise InputError(
-            f"there is no dataset {name!r} to fetch{nearest(name, list(known))}; it is one of "
+            f"there is no dataset {name!r} to fetch{nearest(name, list(known))}; choose one of "
             f"{', '.join(known)}"
         )
     published = known[name]
     codes = [language(code).code for code in languages]
-    with FetchDisplay() as display:
+    with DownloadProgress() as display:
         count = fetch_dataset(published, codes, display)
     click.echo(f"{count} new files of {name} in {published.place}; licence: {published.licence}", err=True)
     if published.remark:
@@ -193,18 +193,18 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
 @data_option
 @json_option
 def check_command(names: tuple[str, ...], languages: tuple[str, ...], as_json: bool) -> None:
-    """Read data at hand to its end and hold its counts against the published ones.
+    """Read datasets completely and compare their counts with the published ones.
 
-    Without a NAME all data at hand is read, which takes a minute or two. Leaves with 1 if anything is
-    damaged, incomplete, or has other counts or contents than were published.
+    Without a NAME all available data is read, which takes a minute or two. The command exits with status 1 if
+    a dataset is damaged or incomplete, or differs from the published counts or contents.
     """
     chosen = _find(names)
     codes = [language(code).code for code in languages]
     checked: list[Checked] = []
     for dataset in chosen:
         if names and not dataset.files:
-            raise InputError(f"{dataset.name} is not at hand; {dataset.advice}")
-        # Without names, every dataset is read that has what is asked for.
+            raise InputError(f"{dataset.name} is not available on this machine; {dataset.advice}")
+        # Without names, every dataset that has all the languages is read.
         if dataset.files and (names or all(code in dataset.files for code in codes)):
             click.echo(f"reading {dataset.name}", err=True)
             checked += check(dataset, codes)
@@ -241,7 +241,7 @@ def _find(names: Sequence[str]) -> list[Dataset]:
     for name in names:
         if name not in known:
             raise InputError(
-                f"there is no dataset {name!r}{nearest(name, list(known))}; it is one of {', '.join(known)}"
+                f"there is no dataset {name!r}{nearest(name, list(known))}; choose one of {', '.join(known)}"
             )
     return [known[name] for name in names or known]
 
@@ -251,7 +251,7 @@ def _entry(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "kind": dataset.kind,
-        "at_hand": bool(dataset.files),
+        "available": bool(dataset.files),
         "whole": dataset.complete,
         "languages": sorted(dataset.files),
         "size": sum(_size(files) for files in _distinct(dataset)),
@@ -265,7 +265,7 @@ def _entry(dataset: Dataset) -> dict[str, Any]:
 
 
 def _presence(entry: dict[str, Any]) -> str:
-    return ("yes" if entry["whole"] else "in part") if entry["at_hand"] else "no"
+    return ("yes" if entry["whole"] else "in part") if entry["available"] else "no"
 
 
 def _languages(entry: dict[str, Any]) -> str:
@@ -276,7 +276,7 @@ def _languages(entry: dict[str, Any]) -> str:
 
 
 def _distinct(dataset: Dataset) -> list[list[Path]]:
-    """Return the lists of files that differ: an unpacked archive's languages share one."""
+    """Return each list of files once; the languages of an unpacked archive share one list."""
     return list({tuple(files): files for files in dataset.files.values()}.values())
 
 

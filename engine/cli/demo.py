@@ -1,4 +1,4 @@
-"""``optical-workbench demo``: the main job, end to end, from what installed packages carry."""
+"""``optical-workbench demo``: distil and evaluate with encoders and data from installed packages."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from engine.results.queries import ask
 if TYPE_CHECKING:
     from engine.evaluation.scores import Scores
 
-#: Languages whose catalogues the demo learns and searches.
+#: The languages of the message catalogues.
 LANGUAGES = ("sw", "mr", "ne", "hi", "cy", "fi", "ga", "tr", "hsb", "tt")
 CATALOGUES = "package:django"
 MEASURE = "RR"
 
 
 def systems() -> dict[str, RunHeader]:
-    """Return the demo's runs by the heading of their column, zero-shot transfer first."""
+    """Return the configurations of the demo by the heading of their column, zero-shot transfer first."""
     recipe = preset_settings("demo")
     train = [{"path": CATALOGUES, "language": code, "part": "train"} for code in LANGUAGES]
     test = [{"path": CATALOGUES, "language": code, "part": "test"} for code in LANGUAGES]
@@ -53,10 +53,10 @@ def systems() -> dict[str, RunHeader]:
 @click.command()
 @results_option
 def demo(results: Path) -> None:
-    """Distil a packaged multilingual encoder with optimal transport, and show what it gained.
+    """Distil a packaged multilingual encoder with optimal transport, and show the improvement.
 
-    Ten languages of Django's message catalogues; the student learns from one part of the messages and is
-    searched with the others: a localised message must find its English original.
+    The data are Django's message catalogues in ten languages. The student is trained on one part of the
+    messages. The others are queries, which must find their English originals.
     """
     started = time.monotonic()
 
@@ -74,12 +74,12 @@ def demo(results: Path) -> None:
     refreshed(results)
     _print_table(scores)
     minutes = (time.monotonic() - started) / 60
-    click.echo(f"took {minutes:.1f} minutes; everything is stored in {results} and {runs_folder(results)}/\n")
+    click.echo(f"took {minutes:.1f} minutes; the results are in {results} and {runs_folder(results)}/\n")
     _print_next(folder.id, scores["transport + contrast"], results)
 
 
 def _print_next(run: str, scores: Scores, results: Path) -> None:
-    """Say which commands open the app, a plan and a query on the run, with texts of its own."""
+    """Print commands that open the app, a plan and a search with texts of the run."""
     where = "" if results == Path("results.duckdb") else f" --results {shlex.quote(str(results))}"
     question = (
         "SELECT source_text, target_text FROM plans WHERE run = ? AND source_language = 'sw' "
@@ -97,7 +97,7 @@ def _print_next(run: str, scores: Scores, results: Path) -> None:
 
 
 def _print_table(scores: dict[str, Scores]) -> None:
-    """Print every system's mean reciprocal rank per language, and what the last gained over the first."""
+    """Print the mean reciprocal rank of each system per language, and the last system's gain."""
     from engine.cli.tables import print_table
     from engine.evaluation.significance import compare_languages
 
@@ -138,4 +138,4 @@ def _print_table(scores: dict[str, Scores]) -> None:
         right=columns[1:],
         title=f"{MEASURE}: localised message → English message, {len(first.collection.documents)} candidates",
     )
-    click.echo("* not among XLM-R's pre-training languages. Gain: the last system against the first.\n")
+    click.echo("* not a pre-training language of XLM-R. Gain: the last system minus the first.\n")

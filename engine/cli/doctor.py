@@ -1,4 +1,4 @@
-"""``doctor``: is everything here that the product needs?"""
+"""``doctor``: check the installation: packages, machine, folders and encoders."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from engine.paths import cache_home, data_home, runs_folder
 
 _DISTRIBUTION = "optical-workbench"
 
-#: Free disk that a run with a converted checkpoint, its students and cached vectors wants.
-_ROOM = 4_000_000_000
+#: Free disk space in bytes for a run with a converted checkpoint, its students and cached vectors.
+_DISK_SPACE = 4_000_000_000
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; ``missing`` keeps the product from working, ``warning`` narrows it."""
+    """The result of one check. Without what is ``missing`` nothing works; a ``warning`` limits what works."""
 
     what: str
     found: str
@@ -40,8 +40,8 @@ class Finding:
 @results_option
 @json_option
 def doctor(results: Path, as_json: bool) -> None:
-    """Check this installation; leaves with 1 if something essential is missing."""
-    findings = [*_packages(), *_machine(), *_places(results), *_encoders()]
+    """Check this installation. The command exits with status 1 if something essential is missing."""
+    findings = [*_packages(), *_machine(), *_places(results), *_encoders(), *_extensions()]
     missing = [finding for finding in findings if finding.state == "missing"]
     if as_json:
         print_json({"ok": not missing, "findings": [vars(finding) for finding in findings]})
@@ -56,7 +56,7 @@ def doctor(results: Path, as_json: bool) -> None:
 
 
 def _packages() -> Iterator[Finding]:
-    """Compare installed packages with what our own metadata asks for."""
+    """Compare the installed packages with the requirements of this distribution."""
     from packaging.requirements import Requirement
 
     yield Finding("python", platform.python_version())
@@ -71,21 +71,21 @@ def _packages() -> Iterator[Finding]:
         demo = marker is not None and not marker.evaluate({"extra": ""})
         if demo and marker is not None and not marker.evaluate({"extra": "demo"}):
             continue
-        lacking: Literal["warning", "missing"] = "warning" if demo else "missing"
+        severity: Literal["warning", "missing"] = "warning" if demo else "missing"
         advice = f"pip install '{requirement.name}{requirement.specifier}'" + (", for the demo" * demo)
         try:
             version = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(requirement.name, "not installed", lacking, advice)
+            yield Finding(requirement.name, "not installed", severity, advice)
             continue
         if requirement.specifier.contains(version, prereleases=True):
             yield Finding(requirement.name, version)
         else:
-            yield Finding(requirement.name, version, lacking, advice)
+            yield Finding(requirement.name, version, severity, advice)
 
 
 def _machine() -> Iterator[Finding]:
-    """Look at the processor and its arithmetic, which needs torch."""
+    """Check the processor, the memory and the GPU, which needs torch."""
     try:
         import torch
 
@@ -109,19 +109,19 @@ def _places(results: Path) -> Iterator[Finding]:
         ("runs", runs_folder(results), "OPTICAL_RESULTS"),
     ):
         reason = _unwritable(place)
-        advice = f"name another place with {variable}" if reason else ""
+        advice = f"set {variable} to another folder" if reason else ""
         yield Finding(what, f"{place}{reason}", "missing" if reason else "ok", advice)
     home = data_home()
     if home.is_dir():
         yield Finding("data home", str(home))
     else:
-        yield Finding("data home", f"{home} is no folder", "warning", "name it with OPTICAL_DATA")
+        yield Finding("data home", f"{home} is not a folder", "warning", "set OPTICAL_DATA to the folder")
     free = shutil.disk_usage(_existing(cache_home())).free
     yield Finding(
         "free disk",
         size_text(free),
-        "ok" if free > _ROOM else "warning",
-        "" if free > _ROOM else f"make room: a run wants {size_text(_ROOM)}",
+        "ok" if free > _DISK_SPACE else "warning",
+        "" if free > _DISK_SPACE else f"free some space; a run needs {size_text(_DISK_SPACE)}",
     )
 
 
@@ -134,8 +134,18 @@ def _encoders() -> Iterator[Finding]:
             yield Finding(name, "installed, converted on first use" if ready is None else str(ready))
 
 
+def _extensions() -> Iterator[Finding]:
+    """Report the entry points of other distributions that cannot be loaded."""
+    from engine.extensions import registries
+
+    for registry in registries():
+        len(registry)  # loads the entries
+        for problem in registry.problems:
+            yield Finding("extensions", problem, "warning", "reinstall or remove its distribution")
+
+
 def _unwritable(place: Path) -> str:
-    """Return why nothing can be written below `place`, or nothing; no trace is left."""
+    """Return the reason why no file can be written in `place`, or an empty text."""
     try:
         with tempfile.TemporaryFile(dir=_existing(place)):
             return ""

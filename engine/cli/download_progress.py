@@ -1,4 +1,4 @@
-"""What ``data fetch`` shows on stderr: a bar for the file under way, or a line for each in a log."""
+"""The progress of ``data fetch`` on stderr."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress import TransferSpeedColumn as SpeedColumn
 
-from engine.datahome.download import Progress as Hears
+from engine.datahome.download import Progress as OnProgress
 
 
-class FetchDisplay:
-    """Draws the file under way on a terminal; into a file it writes one line a file."""
+class DownloadProgress:
+    """Shows a bar for the current file on a terminal; writes a line for each file elsewhere."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -37,8 +37,8 @@ class FetchDisplay:
     ) -> None:
         self.progress.stop()
 
-    def file(self, name: str, number: int, count: int) -> Hears:
-        """Begin a file and return what hears of its bytes."""
+    def file(self, name: str, number: int, count: int) -> OnProgress:
+        """Show a new file, and return the function that receives its progress in bytes."""
         title = f"{number}/{count} {name.rpartition('/')[2]}"
         if not self.console.is_terminal:
             self.say(title)
@@ -46,10 +46,10 @@ class FetchDisplay:
             self.progress.remove_task(task)
         task = self.progress.add_task(title, total=None)
 
-        def hear(here: int, total: int | None) -> None:
-            self.progress.update(task, completed=here, total=total)
+        def update(received: int, total: int | None) -> None:
+            self.progress.update(task, completed=received, total=total)
 
-        return hear
+        return update
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the bar."""

@@ -1,4 +1,4 @@
-"""``encoders``: packaged checkpoints, what runs trained, and what others published."""
+"""``encoders``: list and show packaged checkpoints, encoders that runs trained, and published encoders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.extensions.runs import RUN_KINDS
 from engine.paths import runs_folder
 from engine.results.queries import list_runs
 
-#: What an encoder's ``config.json`` says of its size.
+#: The keys of an encoder's ``config.json`` that describe its size, and their labels.
 _SIZES = {
     "model_type": "architecture",
     "num_hidden_layers": "layers",
@@ -32,14 +32,14 @@ _SIZES = {
 
 @click.group()
 def encoders() -> None:
-    """Encoders at hand; hub ids and folders can be named in a configuration as well."""
+    """List and show encoders. A configuration can also name a hub id or a checkpoint folder."""
 
 
 @encoders.command("list")
 @results_option
 @json_option
 def list_command(results: Path, as_json: bool) -> None:
-    """List packaged checkpoints, the encoders of runs, and published ones with how they balance languages."""
+    """List packaged checkpoints, encoders of runs, and published encoders with their language sampling."""
     listed = [*_packaged(), *_trained(results)]
     if as_json:
         print_json([*listed, *_published()])
@@ -65,7 +65,7 @@ def list_command(results: Path, as_json: bool) -> None:
     print_table(
         ("hub id", *columns[1:]),
         [[entry[column] for column in columns] for entry in _published()],
-        title="published, fetched by hub id where there is a network",
+        title="published; a network is needed to download them by hub id",
     )
 
 
@@ -74,10 +74,10 @@ def list_command(results: Path, as_json: bool) -> None:
 @results_option
 @json_option
 def show(name: str, results: Path, as_json: bool) -> None:
-    """Show one encoder: where it is, how large, and the settings it was saved with.
+    """Show an encoder: its folder, its size, and the settings it was saved with.
 
-    NAME is a packaged checkpoint, a run (its student, or what it pre-trained), a checkpoint folder, or the
-    hub id of a published encoder.
+    NAME is a packaged checkpoint, a run (its trained encoder), a checkpoint folder, or the hub id of a
+    published encoder.
     """
     entry = _find(name, results)
     folder = entry["folder"]
@@ -124,8 +124,8 @@ def _find(name: str, results: Path) -> dict[str, Any]:
         return _entry(folder.name, "folder", folder, origin=str(folder))
     known = [*packaged, *PUBLISHED, *(found[key] for found in trained for key in ("name", "run_name"))]
     raise InputError(
-        f"there is no packaged or published encoder, run with one or checkpoint folder {name!r}"
-        f"{nearest(name, known)}; `optical-workbench encoders list` lists them"
+        f"{name!r} is no packaged or published encoder, no run with an encoder and no checkpoint folder"
+        f"{nearest(name, known)}; `optical-workbench encoders list` lists encoders"
     )
 
 
@@ -158,7 +158,7 @@ def _published() -> list[dict[str, Any]]:
 
 
 def _trained(results: Path) -> list[dict[str, Any]]:
-    """Return what the runs beside `results` trained, newest first; nothing where there is no database."""
+    """Return the encoders that the runs of `results` trained, newest first."""
     refreshed(results)
     if not results.is_file():
         return []
@@ -192,7 +192,7 @@ def _entry(name: str, kind: str, folder: Path | None, *, origin: str) -> dict[st
 
 def _installed(entry: Mapping[str, Any]) -> str:
     if entry["kind"] == "published":
-        return "no: named in a configuration, it is fetched from the hub"
+        return "no; it is downloaded from the hub when a run uses it"
     return "yes" if entry["installed"] else f"no: pip install {entry['origin']}"
 
 

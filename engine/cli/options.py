@@ -1,4 +1,4 @@
-"""Options that all commands share."""
+"""Options that several commands share, and JSON output."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def results_option(command: Command) -> Command:
         "--results",
         type=click.Path(path_type=Path, dir_okay=False),
         default=results_path,
-        help="The results database; its runs lie in the folder runs/ beside it.",
+        help="The results database. Its run folders are in runs/, in the same folder.",
     )(command)
 
 
 def data_option(command: Command) -> Command:
-    """Add ``--data PATH``, which moves the data home for this command and the processes that it starts."""
+    """Add ``--data PATH``, which sets the data home of this command and of the processes that it starts."""
     return click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
         callback=_move_data_home,
         expose_value=False,
         is_eager=True,
-        help="The data home, instead of OPTICAL_DATA's.",
+        help="The data home. The default is OPTICAL_DATA, or the user's data folder.",
     )(command)
 
 
@@ -52,9 +52,9 @@ def json_option(command: Command) -> Command:
 
 
 def refreshed(results: Path) -> Path:
-    """Bring the database up to date with the run folders beside it, and return it.
+    """Bring the database up to date with its run folders, and return its path.
 
-    What is wrong with single run folders is said on stderr and keeps nobody from the rest.
+    A run folder that cannot be read is reported on stderr and left out.
     """
     if runs_folder(results).is_dir():
         report = ingest(results, runs_folder(results))
@@ -64,18 +64,18 @@ def refreshed(results: Path) -> Path:
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as JSON on stdout: dates as ISO 8601, not-a-number and the infinities as strings."""
+    """Print `value` as JSON on stdout. Dates are written as ISO 8601, NaN and the infinities as strings."""
     sys.stdout.write(json_text(value))
 
 
 def json_text(value: Any, indent: int | None = 2) -> str:
-    """Return `value` as `print_json` prints it."""
+    """Return the text that `print_json` prints."""
     text = json.dumps(to_json(value), ensure_ascii=False, indent=indent, allow_nan=False, default=_json_value)
     return text + "\n"
 
 
 def _json_value(value: Any) -> Any:
-    """Return a value of the database that JSON has no form for, in the nearest form."""
+    """Return the closest JSON value for a value of the database that JSON cannot represent."""
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -83,8 +83,8 @@ def _json_value(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def aware(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's record whose times say that they are UTC, which the database leaves out."""
+def with_time_zone(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's record with the time zone UTC in its times, which the database leaves out."""
     return {
         key: value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
         for key, value in record.items()

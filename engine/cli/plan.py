@@ -1,4 +1,4 @@
-"""``optical-workbench plan``: the transport plan of two sentences, on screen or in a file."""
+"""``optical-workbench plan``: the transport plan of two sentences, in a table or in a file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FORMATS = (".png", ".svg", ".npz")
 @click.argument("run")
 @click.option("--source", required=True, help="The sentence that the student encodes.")
 @click.option("--target", required=True, help="The English sentence that the teacher encodes.")
-@click.option("--language", default="und", help="ISO code of the source's language, for the record.")
-@click.option("--epsilon", type=float, help="Another ε than the run's.")
+@click.option("--language", default="und", help="The language of the source, an ISO code, for the record.")
+@click.option("--epsilon", type=float, help="Regularisation ε instead of the run's.")
 @click.option("--solver", type=click.Choice(list(SOLVERS)), help="Another solver.")
-@click.option("--iterations", type=int, help="Another limit of iterations than the run's.")
+@click.option("--iterations", type=int, help="Maximum number of iterations instead of the run's.")
 @click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="A .png, .svg or .npz file.")
 @results_option
 @json_option
@@ -37,7 +37,7 @@ def plan(
     results: Path,
     as_json: bool,
 ) -> None:
-    """Show where RUN's plan sends the mass of each token of a sentence."""
+    """Show the transport plan between two sentences, with RUN's encoders and transport settings."""
     if export is not None and export.suffix.lower() not in FORMATS:
         raise InputError(f"a plan is exported as {', '.join(FORMATS)}", path=export)
     refreshed(results)
@@ -56,8 +56,8 @@ def plan(
     if export is not None:
         from engine.pictures.plans import export_plan
 
-        said = export_plan(row, export)
-        click.echo(f"wrote {export}" + (f"; {said}" if said else ""), err=True)
+        note = export_plan(row, export)
+        click.echo(f"wrote {export}" + (f"; {note}" if note else ""), err=True)
     if as_json:
         print_json({**row, "plan": row["plan"].tolist(), "cost": row["cost"].tolist()})
         return

@@ -13,10 +13,10 @@ from engine.cli.tables import print_table
 @click.command()
 @click.argument("run")
 @click.argument("text")
-@click.option("--language", required=True, help="ISO code of the query's language, such as sw.")
-@click.option("--collection", help="A collection of the run; none takes its first.")
+@click.option("--language", required=True, help="The language of the query, an ISO code such as sw.")
+@click.option("--collection", help="A collection of the run. The default is the first.")
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1), help="Documents to show.")
-@click.option("--explain", is_flag=True, help="Show which document tokens the query's tokens met.")
+@click.option("--explain", is_flag=True, help="Show which document token each query token matches.")
 @results_option
 @json_option
 def query(
@@ -29,9 +29,9 @@ def query(
     results: Path,
     as_json: bool,
 ) -> None:
-    """Search with RUN's student for TEXT, among documents its teacher encoded.
+    """Search one of RUN's collections for TEXT with RUN's encoders.
 
-    A run that translates queries translates TEXT first.
+    If the run translates queries, TEXT is translated first.
     """
     refreshed(results)
 

@@ -1,27 +1,32 @@
-"""``optical-workbench run``: carry out the run that a TOML file or a preset describes, or carry one on."""
+"""``optical-workbench run``: run the configuration in a TOML file or preset, or resume a run."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from engine.cli.options import data_option, json_option, print_json, refreshed, results_option
+from engine.cli.tables import print_table
 from engine.config import load_config
 from engine.errors import InputError
 from engine.paths import run_log, runs_folder
+
+if TYPE_CHECKING:
+    from engine.evaluation.scores import Scores
 
 
 @click.command()
 @click.argument("config", required=False)
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated."
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting. Can be repeated."
 )
-@click.option("--detach", is_flag=True, help="Start the run as its own process and return at once.")
-@click.option("--resume", metavar="RUN", help="Carry on a run that was stopped, failed or crashed.")
-@click.option("--run-id", hidden=True, help="The id that a launcher chose.")
+@click.option("--detach", is_flag=True, help="Start the run in its own process and return at once.")
+@click.option("--resume", metavar="RUN", help="Resume a run that was stopped, failed or crashed.")
+@click.option("--run-id", hidden=True, help="The id of the new run; --detach chooses it.")
 @data_option
 @results_option
 @json_option
@@ -34,20 +39,18 @@ def run(
     results: Path,
     as_json: bool,
 ) -> None:
-    """Start the run that CONFIG, a TOML file or a preset's name, describes.
+    """Start the run that CONFIG describes, a TOML file or the name of a preset.
 
-    With --resume a run goes on from its last saved state, as it was configured; CONFIG is not needed then.
-    RUN is an id, the beginning of one, or a name, which stands for its newest run.
+    --resume continues a run from its last saved state, with its own settings; CONFIG is not needed. RUN is an
+    id, the beginning of an id, or a name, which means the newest run of that name.
     """
     if config is None and resume is None:
-        raise InputError("run needs a CONFIG, a TOML file or a preset's name, or --resume RUN")
+        raise InputError("run needs a CONFIG (a TOML file or the name of a preset) or --resume RUN")
     if config is None and overrides:
-        raise InputError(
-            "--set changes a CONFIG, and a resumed run goes on as it was configured; leave it out"
-        )
-    # wrong settings are refused before anything starts
+        raise InputError("--set changes a CONFIG, and a resumed run keeps its own settings; leave --set out")
+    # Wrong settings are rejected before anything starts.
     parsed = load_config(config, overrides) if config is not None else None
-    folder = _stopped(resume, results) if resume is not None else None
+    folder = _resumable_folder(resume, results) if resume is not None else None
     if folder is not None and parsed is not None:
         from engine.jobs.resume import check_unchanged
         from engine.results.run_folder import RunFolder
@@ -82,25 +85,46 @@ def run(
     argv = ["optical-workbench", *sys.argv[1:]]
     with ConsoleReporter() as reporter:
         if folder is not None:
-            carried = reopen(folder, argv)
-            scores = runs.resume(carried, reporter)
+            finished = reopen(folder, argv)
+            scores = runs.resume(finished, reporter)
         else:
             assert parsed is not None
-            carried, scores = runs.execute(
+            finished, scores = runs.execute(
                 parsed, runs_folder(results), argv, run_id=run_id, reporter=reporter
             )
     refreshed(results)
     if as_json:
-        print_json({"run": carried.id, "state": "finished", "summary": carried.record["summary"]})
+        print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
         return
-    from engine.cli.scores import print_scores
-
-    print_scores(scores)
-    click.echo(carried.id)
-    click.echo(f"optical-workbench show {carried.id}  shows it again", err=True)
+    _print_scores(scores)
+    click.echo(finished.id)
+    click.echo(f"`optical-workbench show {finished.id}` shows the scores again", err=True)
 
 
-def _stopped(run: str, results: Path) -> Path:
+def _print_scores(scores: Sequence[Scores]) -> None:
+    """Print a table for each collection and scoring: a row for each language, and one for the mean."""
+    for result in scores:
+        collection = result.collection
+        measures = list(result.values)
+        means = {(mean.query_language, mean.measure): mean for mean in result.means}
+        rows = []
+        for language in collection.query_languages:
+            cells = [means[language, measure] for measure in measures]
+            rows.append([language, f"{cells[0].queries:,}", *(f"{cell.value:.4f}" for cell in cells)])
+        if len(rows) > 1:
+            rows.append(["mean", "", *(f"{result.macro(measure):.4f}" for measure in measures)])
+        print_table(
+            ["language", "queries", *measures],
+            rows,
+            right=["queries", *measures],
+            title=f"{collection.name} ({collection.protocol}, {collection.direction}, {result.scoring})",
+        )
+        if collection.reference:
+            click.echo(collection.reference)
+        click.echo()
+
+
+def _resumable_folder(run: str, results: Path) -> Path:
     """Return the folder of the run that `run` names, if it can be resumed."""
     from engine.jobs.resume import resumable
     from engine.results.queries import run_record

@@ -1,4 +1,4 @@
-"""``runs``, ``show`` and ``stop``: the runs beside the results database."""
+"""``runs``, ``show`` and ``stop``: list, show and stop the runs of a results database."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from engine.cli.options import aware, json_option, print_json, refreshed, results_option
-from engine.cli.score_groups import Group, encoder_of, headline, languages_of, read_groups
+from engine.cli.options import json_option, print_json, refreshed, results_option, with_time_zone
+from engine.cli.score_groups import Group, encoder_of, languages_of, main_score, read_groups
 from engine.cli.tables import (
     interval_text,
     print_facts,
@@ -27,7 +27,7 @@ from engine.paths import runs_folder
 from engine.results.filters import parse_filter
 from engine.results.queries import ask, list_runs, run_record
 
-#: More languages than this are counted, not named, in a table of runs.
+#: A table of runs shows only the number of languages if a run has more than this.
 _NAMED = 8
 
 
@@ -37,17 +37,17 @@ _NAMED = 8
     "expression",
     default="",
     metavar="EXPR",
-    help="Only runs that match, such as 'tico training.steps>100 AND NOT state=failed' or 'RR>0.8'.",
+    help="Only matching runs, such as 'tico training.steps>100 AND NOT state=failed' or 'RR>0.8'.",
 )
 @results_option
 @json_option
 def runs(expression: str, results: Path, as_json: bool) -> None:
     """List runs, newest first.
 
-    The score is the mean over languages of the main measure on a run's first collection.
+    The score is the mean over languages of the main measure on the run's first collection.
     """
     selected = parse_filter(expression)
-    records = [_alive(results, record) for record in list_runs(refreshed(results))]
+    records = [_with_current_state(results, record) for record in list_runs(refreshed(results))]
     selected.check_fields(records)
     records = [record for record in records if selected.matches(record)]
     groups = read_groups(results, [record["id"] for record in records])
@@ -70,11 +70,11 @@ def runs(expression: str, results: Path, as_json: bool) -> None:
 @results_option
 @json_option
 def show(run: str, results: Path, as_json: bool) -> None:
-    """Show one run: its record, its bitext and its scores with 95 % intervals.
+    """Show a run: its record, its bitext and its scores with 95 % intervals.
 
-    RUN is an id, the beginning of one, or a name, which stands for its newest run.
+    RUN is an id, the beginning of an id, or a name, which means the newest run of that name.
     """
-    record = _alive(results, run_record(refreshed(results), run))
+    record = _with_current_state(results, run_record(refreshed(results), run))
     groups = read_groups(results, [record["id"]]).get(record["id"], [])
     bitext = ask(
         results, "SELECT * EXCLUDE run FROM bitext WHERE run = ? ORDER BY ALL", [record["id"]]
@@ -89,10 +89,10 @@ def show(run: str, results: Path, as_json: bool) -> None:
     steps, values = [row[0] for row in curve], [row[1] for row in curve]
     best = record["summary"].get("best_step")
     if as_json:
-        told = {key: value for key, value in aware(record).items() if key != "measures"}
+        facts = {key: value for key, value in with_time_zone(record).items() if key != "measures"}
         held_out = {"best_step": best, "steps": steps, "values": values}
         scores = [_scores(group, record) for group in groups]
-        print_json({**told, "bitext": bitext, "held_out": held_out, "scores": scores})
+        print_json({**facts, "bitext": bitext, "held_out": held_out, "scores": scores})
         return
     _print_record(record, best)
     if values:
@@ -126,9 +126,9 @@ def show(run: str, results: Path, as_json: bool) -> None:
 @results_option
 @json_option
 def stop(run: str, results: Path, as_json: bool) -> None:
-    """Stop a run that is under way: it keeps its best checkpoint so far.
+    """Stop a running run. It keeps its best checkpoint so far.
 
-    RUN is an id, the beginning of one, or a name, which stands for its newest run.
+    RUN is an id, the beginning of an id, or a name, which means the newest run of that name.
     """
     from engine.jobs import launch
 
@@ -142,8 +142,8 @@ def stop(run: str, results: Path, as_json: bool) -> None:
         print_line(f"{identity} {state}")
 
 
-def _alive(results: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record whose state is what its folder and process tell now."""
+def _with_current_state(results: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with the current state of the run's process instead of the recorded state."""
     from engine.jobs.state import state_of
 
     folder = runs_folder(results) / record["id"]
@@ -155,10 +155,10 @@ def _alive(results: Path, record: dict[str, Any]) -> dict[str, Any]:
 def _listed(record: dict[str, Any], groups: Sequence[Group]) -> dict[str, Any]:
     kept = ("id", "name", "kind", "state", "failure", "tags", "note", "created", "started", "ended")
     return {
-        **{name: value for name, value in aware(record).items() if name in kept},
+        **{name: value for name, value in with_time_zone(record).items() if name in kept},
         "encoder": encoder_of(record),
         "languages": languages_of(record, groups),
-        "headline": headline(record, groups),
+        "headline": main_score(record, groups),
     }
 
 
@@ -244,9 +244,9 @@ def _scores(group: Group, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reference(group: Group, record: dict[str, Any]) -> str:
-    """Return the line that the collection prints beside its figures; the run's summary keeps it by name."""
+    """Return the line that the collection shows with its scores, which the run's summary holds by name."""
     references = record["summary"].get("references")
-    if "/" in group.key.protocol:  # it is about the collection's own measures, not bias or mining
+    if "/" in group.key.protocol:  # the line is about the collection's own measures, not bias or mining
         return ""
     return str(references.get(group.key.collection, "")) if isinstance(references, dict) else ""
 

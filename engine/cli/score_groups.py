@@ -1,7 +1,7 @@
-"""Figures that may share a table: rows of table ``scores``, grouped and in the protocols' order.
+"""Groups of scores that can be shown in one table.
 
-Figures meet only where collection, protocol, scoring and direction agree. Revisions are kept by language,
-because Tatoeba and each language's own pool are a collection a language.
+A group has one collection, protocol, scoring and direction. Its revisions are kept by language, because
+Tatoeba, and every collection with a pool for each language, has a revision for each language.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from engine.results.queries import ask
 
 Row = Mapping[str, Any]
 
-#: Measures of mining, a protocol that is added to that of the collection.
+#: The measures of mining, whose protocol is added to that of the collection.
 _MINING = ("MarginF1", "MarginP", "MarginR", "F1")
 
 
 class Key(NamedTuple):
-    """What the figures of one table have in common."""
+    """What the scores in one table have in common."""
 
     collection: str
     protocol: str
@@ -30,20 +30,20 @@ class Key(NamedTuple):
     direction: str
 
     def __str__(self) -> str:
-        """Return it as a table's title."""
+        """Return the key as the title of a table."""
         return " · ".join(self)
 
 
 @dataclass(frozen=True)
 class Group:
-    """The figures of one run that share a table, one for each language and measure."""
+    """The scores of one run that are shown in one table, one for each language and measure."""
 
     key: Key
     rows: Sequence[Row]
 
     @property
     def measures(self) -> list[str]:
-        """The measures, in the protocol's order, others behind by name."""
+        """The measures in the protocol's order, then all others by name."""
         mined = self.key.protocol.endswith("/mining")
         order = _MINING if mined else protocol_measures(self.key.protocol)
         found = {row["measure"] for row in self.rows}
@@ -51,7 +51,7 @@ class Group:
 
     @property
     def revisions(self) -> dict[str, str]:
-        """The collection's revision, by language."""
+        """The revision of the collection by language."""
         return {language_of(row): row["revision"] for row in self.rows}
 
     def of(self, measure: str) -> dict[str, Row]:
@@ -59,18 +59,18 @@ class Group:
         return {language_of(row): row for row in self.rows if row["measure"] == measure}
 
     def mean(self, measure: str) -> float:
-        """Return the mean over languages, each weighing the same."""
+        """Return the unweighted mean over languages."""
         return fmean(row["value"] for row in self.of(measure).values())
 
 
 def language_of(row: Row) -> str:
-    """Return the language a figure is about: the queries', or the documents' when queries are English."""
+    """Return the language of a score: that of the queries, or of the documents if the queries are English."""
     english = str(row["direction"]).startswith("en-")
     return str(row["document_language"] if english else row["query_language"])
 
 
 def read_groups(results: Path, runs: Sequence[str]) -> dict[str, list[Group]]:
-    """Return the groups of every run in `runs` (ids) that has scores."""
+    """Return the groups of each run in `runs` (ids) that has scores, by id."""
     answer = ask(
         results,
         "SELECT * FROM scores WHERE list_contains(?::VARCHAR[], run) ORDER BY ALL",
@@ -83,31 +83,31 @@ def read_groups(results: Path, runs: Sequence[str]) -> dict[str, list[Group]]:
 
 
 def make_groups(rows: Iterable[Row]) -> list[Group]:
-    """Return the groups of one run's rows of table ``scores``.
+    """Group the rows of one run in the table ``scores``.
 
-    Where one name stands for two revisions of a collection in the same language, each revision is a group.
+    If a run has two revisions of a collection in one language, each revision is a group.
     """
-    together: dict[Key, list[Row]] = {}
+    by_key: dict[Key, list[Row]] = {}
     for row in rows:
         key = Key(row["collection"], row["protocol"], row["scoring"], row["direction"])
-        together.setdefault(key, []).append(row)
+        by_key.setdefault(key, []).append(row)
     groups = []
-    for key, found in together.items():
+    for key, found in by_key.items():
         if len({(language_of(row), row["measure"]) for row in found}) == len(found):
             groups.append(Group(key, found))
             continue
-        apart: dict[str, list[Row]] = {}
+        by_revision: dict[str, list[Row]] = {}
         for row in found:
-            apart.setdefault(row["revision"], []).append(row)
-        groups += [Group(key, part) for part in apart.values()]
+            by_revision.setdefault(row["revision"], []).append(row)
+        groups += [Group(key, part) for part in by_revision.values()]
     return groups
 
 
-def headline(record: Row, groups: Sequence[Group]) -> dict[str, Any] | None:
-    """Return the figure a run is known by, or None without scores.
+def main_score(record: Row, groups: Sequence[Group]) -> dict[str, Any] | None:
+    """Return the main score of a run, or None if it has no scores.
 
-    It is the mean over languages of the first measure of the first collection of its configuration, by the
-    first scoring and direction there.
+    It is the mean over languages of the main measure on the first collection, with the first scoring and the
+    first direction of the run's configuration.
     """
     if not groups:
         return None
@@ -119,9 +119,9 @@ def headline(record: Row, groups: Sequence[Group]) -> dict[str, Any] | None:
     first = min(
         groups,
         key=lambda group: (
-            _place(group.key.collection, names),
-            _place(group.key.scoring, scorings),
-            _place(group.key.direction, directions),
+            _rank(group.key.collection, names),
+            _rank(group.key.scoring, scorings),
+            _rank(group.key.direction, directions),
         ),
     )
     measure = first.measures[0]
@@ -134,7 +134,7 @@ def headline(record: Row, groups: Sequence[Group]) -> dict[str, Any] | None:
 
 
 def encoder_of(record: Row) -> str:
-    """Return the checkpoint a run is about; a student that is not named starts from the teacher."""
+    """Return the checkpoint that a run starts from. A student without one starts from the teacher."""
     config = record.get("config") or {}
     for role in ("student", "encoder", "teacher"):
         checkpoint = _dictionary(config.get(role)).get("checkpoint")
@@ -143,12 +143,12 @@ def encoder_of(record: Row) -> str:
     return ""
 
 
-#: Which of a text's two languages is the one that is read.
+#: The setting with the language of each side of a text.
 _SIDES = {"source": "language", "target": "target_language"}
 
 
 def languages_of(record: Row, groups: Sequence[Group]) -> list[str]:
-    """Return the languages a run learned from, else those it was evaluated on."""
+    """Return the languages that a run was trained on, or those it was evaluated on if it was not trained."""
     config = record.get("config") or {}
     learned = [str(source.get("language")) for source in _dictionaries(config.get("bitext"))]
     learned += [
@@ -157,7 +157,7 @@ def languages_of(record: Row, groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(learned or [code for group in groups for code in group.revisions]))
 
 
-def _place(name: str, order: Sequence[str]) -> int:
+def _rank(name: str, order: Sequence[str]) -> int:
     return order.index(name) if name in order else len(order)
 
 

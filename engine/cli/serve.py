@@ -1,4 +1,4 @@
-"""``optical-workbench serve``: answer the app, or any program, over stdin and stdout."""
+"""``optical-workbench serve``: answer the requests of the app, or of any program, on stdin and stdout."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import click
 
 @click.command()
 def serve() -> None:
-    """Answer requests on stdin, one a line, with encoders and documents kept in memory.
+    """Answer requests on stdin, one on each line, and keep encoders and documents in memory.
 
-    The app starts it for Ask and Plan. A request is a line of JSON such as {"id": 1, "op": "search",
-    "results": "results.duckdb", "run": RUN, "text": "maji safi", "language": "sw"}; its replies bear its id.
+    The app starts this command for its screens Ask and Plan. A request is a line of JSON such as {"id": 1,
+    "op": "search", "results": "results.duckdb", "run": RUN, "text": "maji safi", "language": "sw"}. The
+    replies have the same id.
     """
     from engine.serving.operations import OPERATIONS
     from engine.serving.protocol import Server
 
-    # What libraries print must not get between the replies: their stdout is stderr from here on.
+    # Output of libraries must not come between the replies, so their stdout is redirected to stderr.
     with os.fdopen(os.dup(1), "w", encoding="ascii", newline="\n") as answers:
         os.dup2(2, 1)
 
@@ -30,5 +31,5 @@ def serve() -> None:
         try:
             Server(OPERATIONS, write).serve(sys.stdin)
         except BrokenPipeError:
-            # Whoever asked is gone.
+            # The process that sent the requests has ended.
             os._exit(0)

@@ -1,4 +1,4 @@
-"""``sql`` and ``export``: questions to the results database, and their answers as files."""
+"""``sql`` and ``export``: query the results database, and write the result to a file."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _NUMBERS = {*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), "FLOAT", "DOUBLE", 
 
 
 @click.command()
-@click.argument("question", metavar='"SELECT ..."')
+@click.argument("query", metavar='"SELECT ..."')
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-@click.option("--limit", type=click.IntRange(min=1), help="Print at most this many rows; stderr says so.")
+@click.option("--limit", type=click.IntRange(min=1), help="Print at most this many rows.")
 @results_option
 @json_option
-def sql(question: str, as_csv: bool, limit: int | None, results: Path, as_json: bool) -> None:
-    """Ask the results database one question in SQL.
+def sql(query: str, as_csv: bool, limit: int | None, results: Path, as_json: bool) -> None:
+    """Run one SQL statement on the results database, read-only.
 
     Tables: runs, steps, scores, query_scores, rankings, texts, plans, bitext, languages. Views: leaderboard,
     per_language, high_low_gap, latest.
     """
     if as_csv and as_json:
         raise InputError("give --csv or --json, not both")
-    answer = ask(refreshed(results), question)
+    answer = ask(refreshed(results), query)
     if limit is not None and len(answer.rows) > limit:
-        click.echo(f"optical-workbench: the first {limit:,} of {len(answer.rows):,} rows", err=True)
+        click.echo(f"optical-workbench: showing the first {limit:,} of {len(answer.rows):,} rows", err=True)
         answer = Result(answer.columns, answer.types, answer.rows[:limit])
     if as_json:
         print_json(_records(answer))
@@ -55,24 +55,24 @@ def sql(question: str, as_csv: bool, limit: int | None, results: Path, as_json: 
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @results_option
 def export(what: str, file: Path, results: Path) -> None:
-    """Write a table, a view or a question's answer to FILE, as its ending says: csv, json or parquet.
+    """Write a table, a view or the result of a SQL query to FILE, which ends in .csv, .json or .parquet.
 
-    FILE appears whole or not at all.
+    FILE is written atomically.
     """
     from engine.atomic import write_file
 
     ending = file.suffix.removeprefix(".").lower()
     if ending not in _FORMATS:
         raise InputError(
-            f"the name must end in .csv, .json or .parquet{nearest(ending, _FORMATS)}", path=file
+            f"the file name must end in .csv, .json or .parquet{nearest(ending, _FORMATS)}", path=file
         )
     if not file.parent.is_dir():
-        raise InputError("there is no such folder; make it first", path=file.parent)
-    question = f"FROM {what}" if re.fullmatch(r"\w+", what) else what
+        raise InputError("the folder does not exist; make it first", path=file.parent)
+    query = f"FROM {what}" if re.fullmatch(r"\w+", what) else what
     if ending == "parquet":
-        count, content = _parquet(refreshed(results), question)
+        count, content = _parquet(refreshed(results), query)
     else:
-        answer = ask(refreshed(results), question)
+        answer = ask(refreshed(results), query)
         text = _csv(answer) if ending == "csv" else json_text(_records(answer))
         count, content = len(answer.rows), text.encode()
     write_file(file, content)
@@ -80,8 +80,8 @@ def export(what: str, file: Path, results: Path) -> None:
 
 
 def _records(answer: Result) -> list[dict[str, Any]]:
-    """Return the rows as dictionaries, with columns of type JSON as what they hold."""
-    _distinct(answer.columns)
+    """Return the rows as dictionaries, with the columns of type JSON decoded."""
+    _check_names(answer.columns)
     parsed = {name for name, kind in zip(answer.columns, answer.types, strict=True) if kind == "JSON"}
     return [
         {
@@ -100,29 +100,29 @@ def _csv(answer: Result) -> str:
     return stream.getvalue()
 
 
-def _parquet(results: Path, question: str) -> tuple[int, bytes]:
+def _parquet(results: Path, query: str) -> tuple[int, bytes]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = ask_arrow(results, question)
-    _distinct(table.column_names)
+    table = ask_arrow(results, query)
+    _check_names(table.column_names)
     sink = io.BytesIO()
     try:
         pq.write_table(table, sink, compression="zstd")
     except pa.ArrowException as error:
-        raise OpticalError(f"Parquet cannot hold the answer: {error}; CAST the column to VARCHAR") from error
+        raise OpticalError(f"Parquet cannot store the result: {error}; CAST the column to VARCHAR") from error
     return table.num_rows, sink.getvalue()
 
 
-def _distinct(columns: Sequence[str]) -> None:
-    """Refuse two columns of one name, of which a record would keep one."""
+def _check_names(columns: Sequence[str]) -> None:
+    """Raise InputError if two columns have the same name, because a record would lose one of them."""
     twice = [name for place, name in enumerate(columns) if name in columns[:place]]
     if twice:
-        raise InputError(f"two columns are called {twice[0]!r}; rename one with AS")
+        raise InputError(f"two columns have the name {twice[0]!r}; rename one with AS")
 
 
 def _field(value: Any) -> Any:
-    """Return `value` as CSV holds it: nested values as JSON, times in ISO 8601, null as nothing."""
+    """Return `value` as CSV can hold it: nested values as JSON, times in ISO 8601, null as an empty field."""
     if isinstance(value, list | dict | tuple):
         return json_text(value, indent=None).rstrip()
     if isinstance(value, bytes):

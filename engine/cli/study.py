@@ -1,4 +1,4 @@
-"""``study``: what a study found, in tables, plots, JSON and a document."""
+"""``study``: report a study in tables, plots, JSON and a document."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _TEXT = ("language", "arm", "of", "when")
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write the tables as CSV, the whole as JSON and the plots as SVG and PNG there.",
+    help="Write the tables as CSV, the report as JSON and the plots as SVG and PNG into this folder.",
 )
 @click.option(
     "--document",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.md",
-    help="Write the report into a Markdown file, between the marks that it has for it.",
+    help="Write the report into a Markdown file, between the marks in the file.",
 )
 @click.option(
     "--reference",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write what the report is made of as Parquet, to ship as reference results.",
+    help="Write the results of the report as Parquet into this folder, as reference results.",
 )
 @results_option
 @json_option
@@ -47,10 +47,10 @@ def study(
     run: str | None, folder: Path | None, document: Path | None, reference: Path | None, results: Path,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Report a study: per language before and after distillation, gaps, interactions, and what they allow.
+    """Report a study: scores per language before and after distillation, gaps, interactions and conclusions.
 
-    RUN is an id, the beginning of one, or a name; without it the newest study is reported, and where there is
-    none the reference results that ship with Optical Workbench.
+    RUN is an id, the beginning of an id, or a name. Without RUN the newest study is reported, or, if there is
+    none, the reference study that is part of Optical Workbench.
     """
     from engine.evaluation.study import load_study
     from engine.evaluation.study_report import as_json as study_json
@@ -62,9 +62,9 @@ def study(
         if run is None:
             results = reference_results()
             run = newest_study(results)
-            click.echo("optical-workbench: no study of your own yet; this is the reference study", err=True)
+            click.echo("optical-workbench: you have no study yet; this is the reference study", err=True)
         if run is None:
-            raise InputError("there is no study; `optical-workbench run balance-study` makes one")
+            raise InputError("there is no study; start one with `optical-workbench run balance-study`")
     found = load_study(results, run)
     if document is not None:
         _document(found, document)
@@ -126,7 +126,7 @@ def _export(found: Study, folder: Path) -> None:
 
 
 def _document(found: Study, path: Path) -> None:
-    """Put the report between its marks in `path`.
+    """Write the report between its marks in the file `path`.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def _document(found: Study, path: Path) -> None:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
     if _BEGIN not in text or _END not in text.partition(_BEGIN)[2]:
         raise InputError(
-            f"the file has no lines {_BEGIN} and {_END} for the report to stand between", path=path
+            f"the file lacks the lines {_BEGIN} and {_END}, between which the report is written", path=path
         )
     before, _, rest = text.partition(_BEGIN)
     after = rest.partition(_END)[2]

@@ -1,4 +1,4 @@
-"""Tables on stdout: the same content on a terminal, where rich may wrap and colour, and in a pipe."""
+"""Tables on stdout. On a terminal they are wrapped and coloured; in a pipe or file they are plain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-#: Cells in a line of a pipe or file: more than any table has, so that nothing is wrapped there.
+#: The width of a line in a pipe or file: more than any table has, so that nothing is wrapped there.
 _UNBOUNDED = 1_000_000
 
 _MARKS = "▁▂▃▄▅▆▇█"
@@ -39,7 +39,7 @@ def print_table(
     right: Collection[str] = (),
     title: str = "",
 ) -> None:
-    """Print `rows` under the names of `columns`; those named in `right` are set to the right."""
+    """Print `rows` under the names of `columns`; the columns in `right` are aligned right."""
     if title:
         _print(Text(one_line(title), style="bold"))
     table = _table(show_header=True)
@@ -52,7 +52,7 @@ def print_table(
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
-    """Print names and values, one pair a line; pairs without a value are left out."""
+    """Print names and values, one pair on each line; pairs without a value are left out."""
     table = _table(show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -68,10 +68,7 @@ def print_line(text: str = "") -> None:
 
 
 def one_line(text: str) -> str:
-    r"""Return `text` without characters that would break the line or steer the terminal.
-
-    They are shown as escapes, a line feed as ``\n``.
-    """
+    r"""Return `text` with escapes, such as ``\n``, for line breaks and control characters."""
     if text.isprintable():
         return text
     return "".join(
@@ -83,17 +80,17 @@ def one_line(text: str) -> str:
 
 
 def score_text(value: float | None) -> str:
-    """Return a measure's value with three decimals; nothing where there is none."""
+    """Return the value of a measure with three decimals; the text is empty if `value` is None."""
     return "" if value is None else f"{value:.3f}"
 
 
 def interval_text(low: float | None, high: float | None, sign: str = "") -> str:
-    """Return an interval with three decimals, with ``sign="+"`` signed; nothing where an end is unknown."""
+    """Return an interval with three decimals, signed if `sign` is ``+``; empty if a bound is None."""
     return "" if low is None or high is None else f"[{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def size_text(count: float) -> str:
-    """Return a number of bytes in its largest fitting unit, thousands being 1000."""
+    """Return a number of bytes in its largest fitting decimal unit (1 kB is 1000 B)."""
     unit = "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if count < 1000:
@@ -103,9 +100,9 @@ def size_text(count: float) -> str:
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """Return `values` as one mark each from the lowest to the highest; ``·`` stands for no number.
+    """Return a line of block characters, one for each value; ``·`` marks values that are not finite.
 
-    More values than `width` are drawn as the means of equal stretches of them.
+    If there are more than `width` values, the means of equal intervals are drawn.
     """
     if len(values) > width:
         edges = [round(place * len(values) / width) for place in range(width + 1)]
@@ -129,7 +126,7 @@ def _print(content: RenderableType) -> None:
     if not console.is_terminal:
         console.width = _UNBOUNDED
     else:
-        # Where even wrapped columns do not fit, the terminal wraps lines: rich would cut cells off.
+        # If even wrapped columns do not fit, the terminal wraps the lines; rich would truncate cells.
         console.width = max(console.width, console.measure(content).minimum)
     with console.capture() as capture:
         console.print(content)

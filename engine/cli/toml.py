@@ -1,4 +1,4 @@
-"""Settings as TOML; Python's own module only reads it."""
+"""Write settings as TOML, which Python's standard library only reads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def dump(settings: Mapping[str, Any]) -> str:
-    """Return `settings` as a TOML document that reads back as they are.
+    """Return a TOML document from which the same settings are read.
 
-    A setting that is None, which TOML cannot say, becomes a comment: leaving it out is what sets it so.
+    A setting that is None, for which TOML has no value, becomes a comment, because a missing key means None.
     """
     return "\n".join(_table(settings, ())) + "\n"
 
@@ -53,5 +53,5 @@ def _value(value: Any) -> str:
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, float):
         return repr(value)
-    # JSON's strings, integers and booleans are TOML's, but for the delete character.
+    # Strings, integers and booleans are written as in JSON, except for the delete character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,8 +1,7 @@
-"""The run configurations, declared once.
+"""The run configurations, each setting declared once.
 
-TOML files, command-line flags, the app's launch form and the JSON schema all come from these models; a
-setting that is not here does not exist. Every field carries its meaning, unit and default, and unknown
-keys are refused with the nearest spelling.
+TOML files, command-line flags, the app's launch form and the JSON schema are all made from these models.
+Every field has its meaning, unit and default. Unknown keys are refused with the nearest spelling.
 """
 
 from engine.config.base import Fraction, RunHeader, Settings

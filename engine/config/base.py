@@ -1,4 +1,4 @@
-"""What all settings share."""
+"""Base classes of settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are errors, values are validated on assignment."""
+    """Base class of all settings: unknown keys are errors, and values are validated on assignment."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
 
@@ -39,10 +39,10 @@ class RunHeader(Settings):
         kind: str
 
     name: str = Field("run", min_length=1, max_length=80)
-    """A short name for people."""
+    """A short name of the run."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of every random choice of the run."""
     tags: list[str] = Field(default_factory=list)
     """Words to find the run by."""
     note: str = ""
-    """A remark, kept with the run."""
+    """A remark that is kept with the run."""

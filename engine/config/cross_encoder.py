@@ -1,4 +1,4 @@
-"""Settings of a cross-encoder: what it learns from, and which rankings it re-ranks."""
+"""Settings of a cross-encoder: what it is trained on, and which rankings it re-ranks."""
 
 from __future__ import annotations
 
@@ -16,71 +16,71 @@ from engine.extensions.runs import Input, RunKind
 
 
 class FirstStageConfig(Settings):
-    """The rankings whose top is ranked anew."""
+    """The rankings whose best documents are re-ranked."""
 
     run: str
-    """A finished run beside this one: its id, the beginning of one id, or a name (its newest run)."""
+    """A finished run with the same results: its id, the beginning of its id, or its name (the newest run)."""
     scoring: str | None = None
-    """Which of the run's rankings, such as ``maxsim`` or ``dense``; none takes the only one it has."""
+    """The scoring of the rankings, such as ``maxsim`` or ``dense``; none takes the only one of the run."""
     depth: int = Field(20, ge=1)
-    """Ranks that are ranked anew; what is below keeps its order."""
+    """Ranks that are re-ranked; documents below them keep their order."""
 
 
 class CrossTrainingConfig(LoopConfig):
-    """How a cross-encoder is trained on pairs of sentences and of sentences that are no pairs."""
+    """How a cross-encoder is trained to separate sentence pairs from other pairs of sentences."""
 
     batch_size: int = Field(8, ge=1)
     """Sentence pairs a step, each with its `negatives`."""
     learning_rate: float = Field(5e-5, gt=0)
     """Peak learning rate of AdamW."""
     held_out: int = Field(40, ge=0)
-    """English sentences set aside with all their pairs, to measure ranking on during training."""
+    """English sentences that are held out with all their pairs, to measure ranking during training."""
     evaluate_every: int = Field(100, ge=1)
     """Steps between two measurements of the held-out pairs."""
     negatives: int = Field(7, ge=1)
-    """English sentences that stand against the right one, for every query."""
+    """Wrong English sentences for every query."""
     negatives_from: Literal["nearest", "random"] = "nearest"
-    """Draw them among the nearest neighbours of the right one in the teacher's vectors, or from all."""
+    """Draw negatives from the right sentence's nearest neighbours (teacher's vectors), or from all."""
     query_words: int | None = Field(None, ge=1)
-    """Make a query of at most this many words in a row of the sentence, for short queries; none takes it
-    whole."""
+    """Make short queries of at most this many consecutive words of the sentence; none takes the whole
+    sentence."""
     sampling: float = Field(1.0, ge=0)
     """α of language sampling: a language with n pairs is drawn in proportion to n^α."""
     alignment: Literal["repair", "keep"] = "repair"
-    """Undo shifts in sources whose lines got out of step, or take pairs as they stand."""
+    """Undo shifts in sources that have lost a line, or keep the pairs as they are."""
     trim_vocabulary: bool = True
-    """Train with only the word pieces that the texts at hand use; the checkpoint is saved whole."""
+    """Train only the word pieces that the training texts use; the whole vocabulary is saved."""
 
 
 class CrossEncoderConfig(RunHeader):
-    """Rank a finished run's best documents anew, by an encoder that reads query and document together."""
+    """Re-rank the best documents of a finished run with an encoder that reads query and document together."""
 
     kind: Literal["cross-encoder"] = "cross-encoder"
     """The kind of run."""
     preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
+    """The preset that this configuration is based on; recorded with the run."""
     checkpoint: str = "multilingual-e5-small"
-    """A packaged checkpoint's name, a folder or a hub id; without `bitext` to learn from it must have a head
-    of one label, as a run's ``checkpoints/cross-encoder`` has."""
+    """A packaged checkpoint's name, a folder or a hub id; without `bitext` it must have a head with one
+    label, as a run's ``checkpoints/cross-encoder`` has."""
     max_length: int = Field(160, ge=8, le=8192)
-    """Longest query and document together in tokens; the longer of the two is cut off."""
+    """Maximum length of query and document together in tokens; the longer of the two is cut off."""
     batch_size: int = Field(64, ge=1)
-    """Pairs of query and document scored at once."""
+    """Pairs of query and document that are scored at once."""
     first_stage: FirstStageConfig
-    """What is ranked anew."""
+    """The rankings that are re-ranked."""
     bitext: list[BitextConfig] = Field(default_factory=list)
-    """Sentence pairs to learn from; none takes the checkpoint as it is."""
+    """Sentence pairs to train on; none takes the checkpoint as it is."""
     teacher: EncoderConfig = Field(default_factory=EncoderConfig)
-    """Whose sentence vectors find near negatives and shifts of lines, where there is `bitext`."""
+    """The encoder whose sentence vectors find hard negatives and shifts of lines, if there is `bitext`."""
     training: CrossTrainingConfig = Field(default_factory=CrossTrainingConfig)
-    """How it learns from `bitext`."""
+    """How it is trained on `bitext`."""
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
         if not self.bitext and self.training != CrossTrainingConfig():
-            raise ValueError("training has settings but there is no [[bitext]] to learn from; add some")
+            raise ValueError("training has settings but there is no [[bitext]] to train on; add some")
         if any(source.one_language for source in self.bitext):
-            raise ValueError("bitext in one language has no queries to learn from; leave it out")
+            raise ValueError("bitext in one language has no queries to train on; leave it out")
         return self
 
 

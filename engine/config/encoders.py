@@ -15,13 +15,13 @@ class EncoderConfig(Settings):
     checkpoint: str = "multilingual-e5-small"
     """A packaged checkpoint's name, a folder (such as a run's ``checkpoints/student``), or a hub id."""
     query_prefix: str = "query: "
-    """Text put in front of every query (E5's convention; empty for encoders that have none)."""
+    """Text before every query (E5's convention; empty for encoders without prefixes)."""
     passage_prefix: str = "passage: "
-    """Text put in front of every document."""
+    """Text before every document."""
     query_length: int = Field(64, ge=4, le=8192)
-    """Longest query in tokens, prefix and special tokens included; the rest is cut off."""
+    """Maximum length of a query in tokens, with prefix and special tokens; the rest is cut off."""
     passage_length: int = Field(192, ge=4, le=8192)
-    """Longest document in tokens, prefix and special tokens included."""
+    """Maximum length of a document in tokens, with prefix and special tokens."""
     query_expansion: bool = False
     """Pad queries with [MASK] tokens to `query_length`; they are scored but not attended to (ColBERT)."""
     special_tokens: bool = False
@@ -29,14 +29,14 @@ class EncoderConfig(Settings):
     prefix_tokens: bool = False
     """Whether the tokens of the prefix count as token vectors."""
     punctuation: bool = True
-    """Whether tokens made of punctuation only count as token vectors."""
+    """Whether tokens of punctuation count as token vectors."""
     passage_punctuation: bool = True
-    """Whether they count in documents too, if they do in queries (ColBERT skips them in documents)."""
+    """Whether they count in documents too, if they count in queries (ColBERT skips them in documents)."""
     centring: bool = True
     """Subtract the mean token vector, fitted on unlabelled text, before normalising to unit length."""
     projection: Literal["none", "linear", "whitening"] = "none"
-    """Map of the token vectors: none, a trained linear layer, or whitening fitted on unlabelled text."""
+    """Projection of the token vectors: none, a trained linear layer, or whitening fitted on text."""
     projection_dim: int = Field(128, ge=2)
-    """Width of the projected token vectors, when there is a projection."""
+    """Width of the projected token vectors, if there is a projection."""
     pooling: Literal["mean", "cls"] = "mean"
-    """How a sentence vector is made from the last layer's token vectors."""
+    """How the sentence vector is computed from the last layer's states."""

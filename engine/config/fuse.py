@@ -11,12 +11,12 @@ from engine.extensions.runs import RunKind
 
 
 class FusedSystem(Settings):
-    """One of the rankings that are fused."""
+    """A ranking that is fused."""
 
     run: str
-    """A finished run beside this one: its id, the beginning of one id, or a name (its newest run)."""
+    """A finished run with the same results: its id, the beginning of its id, or its name (the newest run)."""
     scoring: str | None = None
-    """Which of the run's rankings, such as ``maxsim`` or ``dense``; none takes the only one it has."""
+    """The scoring of the rankings, such as ``maxsim`` or ``dense``; none takes the only one of the run."""
 
 
 class FuseConfig(RunHeader):
@@ -25,18 +25,18 @@ class FuseConfig(RunHeader):
     kind: Literal["fuse"] = "fuse"
     """The kind of run."""
     preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
+    """The preset that this configuration is based on; recorded with the run."""
     systems: list[FusedSystem] = Field(min_length=2)
-    """What is fused; all that the systems have in common is: collection, revision, protocol, direction."""
+    """The rankings; collections that all of them have (same revision, protocol and direction) are fused."""
     k: int = Field(60, ge=0)
-    """Added to every rank: the larger, the less the first ranks stand out."""
+    """Added to every rank: the larger it is, the less the first ranks count."""
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
         seen = set()
         for system in self.systems:
             if (system.run, system.scoring) in seen:
-                raise ValueError(f"systems has {system.run!r} twice; name each ranking once")
+                raise ValueError(f"systems names {system.run!r} twice; name each ranking once")
             seen.add((system.run, system.scoring))
         return self
 

@@ -15,17 +15,17 @@ from engine.registry import OneOf, describe
 
 
 class LexicalConfig(RunHeader):
-    """Search by the words or the characters that a query and a document share: the floor under encoders."""
+    """Search by the words or characters that a query and a document share: a baseline for encoders."""
 
     kind: Literal["lexical"] = "lexical"
     """The kind of run."""
     preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
+    """The preset that this configuration is based on; recorded with the run."""
     method: Annotated[str, OneOf(LEXICAL_SCORINGS)] = Field(
         "bm25", description=describe("How texts are compared.", LEXICAL_SCORINGS)
     )
     k1: float = Field(0.9, ge=0)
-    """BM25's saturation of a word's count, Anserini's default as `b` is; 0 looks at presence only."""
+    """BM25's saturation of a word's count (Anserini's default, as `b` is); 0 uses presence only."""
     b: float = Field(0.4, ge=0, le=1)
     """BM25's share of the normalisation by document length."""
     shortest: int = Field(3, ge=1, le=10)
@@ -33,9 +33,9 @@ class LexicalConfig(RunHeader):
     longest: int = Field(5, ge=1, le=10)
     """TF-IDF's longest n-gram in characters."""
     sublinear: bool = True
-    """Whether TF-IDF takes 1 + ln(count) for an n-gram's count."""
+    """Whether TF-IDF uses 1 + ln(count) instead of an n-gram's count."""
     depth: int = Field(100, ge=1)
-    """Ranks kept for each query."""
+    """Ranks that are kept for each query."""
     collections: list[CollectionConfig] = Field(min_length=1)
     """Collections to search."""
 
@@ -43,12 +43,12 @@ class LexicalConfig(RunHeader):
     def _possible(self) -> Self:
         if self.shortest > self.longest:
             raise ValueError(
-                f"shortest = {self.shortest} is above longest = {self.longest}, which leaves no n-gram"
+                f"shortest = {self.shortest} is above longest = {self.longest}, so no n-gram fits; lower it"
             )
         for collection in self.collections:
             if collection.mining:
                 raise ValueError(
-                    "collections.mining compares vectors both ways, which a lexical run has not; leave it out"
+                    "collections.mining compares vectors, and a lexical run has none; leave it out"
                 )
         return self
 

@@ -1,4 +1,4 @@
-"""Reading a run configuration: presets, TOML files, overrides."""
+"""Read run configurations: presets, TOML files, overrides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def presets() -> dict[str, Path]:
 
 
 def preset_settings(name: str) -> dict[str, Any]:
-    """Return the settings of preset `name`, a recipe that still lacks its data."""
+    """Return the settings of preset `name`, which usually does not name its data."""
     known = presets()
     if name not in known:
         raise InputError(f"there is no preset {name!r}{nearest(name, list(known))}")
@@ -37,15 +37,15 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunHeader:
     Parameters
     ----------
     path : path or str
-        A TOML file, or the name of a preset. A file's ``preset = "NAME"`` lays it over that preset.
+        A TOML file, or the name of a preset. A file with ``preset = "NAME"`` changes settings of that preset.
     overrides : sequence of str
-        ``key=value`` with a dotted key; the value is TOML, or text where it is not.
+        ``key=value`` with a dotted key; the value is TOML, or text if it is not valid TOML.
 
     Raises
     ------
     InputError
-        If the file is missing or broken, or a key or value is not what the models declare; the sentence
-        names the key and, for an unknown one, the nearest.
+        If the file is missing or broken, or a key or value is not valid; the message names the key and, if
+        it is unknown, the nearest one.
     """
     source = presets().get(str(path), Path(path))
     return parse_config(read_settings(source, overrides), source)

@@ -1,4 +1,4 @@
-"""Settings of the optimiser and of the training loop that kinds of training share."""
+"""Settings of the optimiser and of the training loop, shared by all kinds of training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class OptimiserConfig(Settings):
     learning_rate: float = Field(2e-5, gt=0)
     """Peak learning rate of AdamW."""
     warmup: Fraction = 0.1
-    """Share of the steps over which the learning rate rises from zero."""
+    """Share of the steps in which the learning rate rises from zero."""
     decay: Literal["linear", "cosine", "none"] = "linear"
     """How the learning rate falls to zero after the warm-up."""
     weight_decay: float = Field(0.01, ge=0)
@@ -29,23 +29,23 @@ class OptimiserConfig(Settings):
     dropout: Fraction = 0.0
     """Dropout of the student while it trains."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """bf16 autocast or fp32; auto takes bf16 where the processor computes in it."""
+    """bf16 autocast or fp32; auto takes bf16 if the hardware computes in it."""
 
 
 class LoopConfig(OptimiserConfig):
     """The training loop: steps, learning rate, what is held out, when to stop."""
 
     frozen_layers: int = Field(0, ge=0)
-    """Lowest transformer layers that keep their weights, the embeddings below them too."""
+    """Number of the lowest transformer layers that are frozen, together with the embeddings."""
     frozen_embeddings: bool = False
-    """Whether the embeddings of words and positions keep their weights."""
+    """Whether the embeddings of words and positions are frozen."""
     held_out: int = Field(100, ge=0)
-    """English sentences set aside with all their pairs, to measure retrieval on during training."""
+    """English sentences that are held out with all their pairs, to measure retrieval during training."""
     overlap: Literal["drop", "keep"] = "drop"
-    """Drop pairs with a sentence that is in an evaluation collection, spelled the same or nearly."""
+    """Drop pairs with a sentence that is in an evaluation collection, spelled the same or nearly the same."""
     evaluate_every: int = Field(50, ge=1)
-    """Steps between two held-out retrievals."""
+    """Steps between two measurements of held-out retrieval."""
     patience: int | None = Field(None, ge=1)
-    """Stop after this many held-out retrievals without a gain; none trains all steps."""
+    """Stop after this many measurements without a gain; none trains all steps."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; none takes all."""

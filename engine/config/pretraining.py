@@ -1,4 +1,4 @@
-"""Settings of a pre-training: text, tokenizer, language sampling, the model, the loop."""
+"""Settings of a pre-training: text, tokenizer, language sampling, model, training loop."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class TextConfig(Settings):
     """A file or folder (inside the data home when relative), or ``package:NAME`` for installed catalogues."""
     format: Annotated[str, OneOf(BITEXT_FORMATS, besides=("auto", *PLAIN_TEXT_FORMATS))] = "auto"
     """``text`` is a sentence or paragraph a line, ``squad`` the paragraphs of SQuAD-shaped JSON, the others
-    are bitext; ``auto`` tells them from the name."""
+    are bitext; ``auto`` recognises the format by the name."""
     language: str
     """ISO 639 code of the text's language; of bitext, of its source side."""
     side: Literal["source", "target"] = "source"
-    """Which side of bitext is taken: that in `language`, or that in `target_language`."""
+    """The side of bitext that is used: that in `language`, or that in `target_language`."""
     target_language: str = "en"
     """ISO 639 code of the other side of bitext."""
     start: int = Field(0, ge=0)
@@ -50,7 +50,7 @@ class TextConfig(Settings):
     min_score: float | None = None
     """Drop scored pairs below this score."""
     identify: bool = False
-    """Drop pairs with a side that a language identifier takes for another language."""
+    """Drop pairs if the language identifier finds another language on one side."""
 
     @model_validator(mode="after")
     def _one_language(self) -> Self:
@@ -64,16 +64,16 @@ class TextConfig(Settings):
 
 
 class TokenizerConfig(Settings):
-    """The tokenizer: trained on the text, or taken from a checkpoint."""
+    """The tokenizer: trained on the text, or reused from a checkpoint."""
 
     algorithm: Literal["unigram", "bpe"] = "unigram"
     """Unigram language model (as XLM-R's) or byte-pair encoding."""
     vocabulary: int = Field(8000, ge=64)
-    """Word pieces, special ones included."""
+    """Number of word pieces, with special ones."""
     alpha: Fraction = 0.3
-    """Languages are drawn in proportion to n^α for its training, n being a language's sentences."""
+    """Its training draws languages in proportion to n^α, where n is a language's number of sentences."""
     max_unknown: Fraction = 0.01
-    """Refuse to train when more than this share of a language's pieces is unknown."""
+    """Refuse to train if more than this share of a language's pieces is unknown."""
     checkpoint: str | None = None
     """Reuse the tokenizer of this folder (such as a run's ``checkpoints/encoder``) or hub id."""
 
@@ -89,21 +89,21 @@ class TokenizerConfig(Settings):
 
 
 class SamplingConfig(Settings):
-    """How often each language is drawn; n is a language's text in tokens."""
+    """How often each language is drawn; n is a language's number of tokens."""
 
     strategy: Literal["alpha", "annealed", "unimax"] = "alpha"
-    """p ∝ n^α; the same with α falling in equal parts of the run (mmBERT); or equal shares with a cap on how
-    often a language's text is repeated (UniMax)."""
+    """p ∝ n^α; the same with an α that falls in equal parts of the run (mmBERT); or equal shares with a limit
+    on how often a language's text is repeated (UniMax)."""
     alpha: Fraction = 0.3
-    """α of the strategy ``alpha``: 1 follows the data, 0 draws all languages alike."""
+    """α of the strategy ``alpha``: 1 follows the data, 0 draws all languages equally often."""
     schedule: list[Fraction] = Field(default=[0.7, 0.5, 0.3], min_length=1)
-    """The values of α that ``annealed`` takes one after the other."""
+    """The values of α that ``annealed`` uses one after the other."""
     max_epochs: float = Field(4.0, gt=0)
-    """How often ``unimax`` repeats a language's text at most."""
+    """The most times that ``unimax`` repeats a language's text."""
 
 
 class ModelConfig(Settings):
-    """The encoder: a new one of BERT's shape, or a checkpoint whose pre-training goes on."""
+    """The encoder: a new one with BERT's architecture, or a checkpoint whose pre-training is continued."""
 
     layers: int = Field(4, ge=1)
     """Transformer layers."""
@@ -114,10 +114,10 @@ class ModelConfig(Settings):
     feed_forward: int | None = Field(None, ge=1)
     """Width of the feed-forward layers; none takes four times `width`."""
     positions: int | None = Field(None, ge=8)
-    """Longest input in tokens; none takes `pretraining.length`. Positions beyond that learn nothing."""
+    """Maximum input in tokens; none takes `pretraining.length`. Positions beyond that are not trained."""
     checkpoint: str | None = None
-    """Go on from this checkpoint (packaged, folder or hub id) and its tokenizer; its class must be able to
-    predict masked words."""
+    """Continue from this checkpoint (packaged, folder or hub id) with its tokenizer; its class must predict
+    masked words."""
 
     @model_validator(mode="after")
     def _shape(self) -> Self:
@@ -126,12 +126,12 @@ class ModelConfig(Settings):
         own = ("layers", "width", "heads", "feed_forward", "positions")
         changed = [name for name in own if getattr(self, name) != type(self).model_fields[name].default]
         if self.checkpoint is not None and changed:
-            raise ValueError(f"{changed[0]} shapes a new encoder; leave it out when a checkpoint goes on")
+            raise ValueError(f"{changed[0]} is for a new encoder; leave it out if a checkpoint is continued")
         return self
 
 
 class PretrainingConfig(OptimiserConfig):
-    """The loop of masked language modelling."""
+    """The training loop of masked language modelling."""
 
     steps: int = Field(1000, ge=1)
     """Optimiser steps."""
@@ -140,28 +140,28 @@ class PretrainingConfig(OptimiserConfig):
     learning_rate: float = Field(1e-3, gt=0)
     """Peak learning rate of AdamW."""
     dropout: Fraction = 0.0
-    """Dropout while it trains; worth raising where text is repeated many times."""
+    """Dropout during training; raise it if text is repeated many times."""
     length: int = Field(64, ge=8)
-    """Tokens a block: sentences one after the other, cut where the block is full."""
+    """Tokens a block: sentences one after the other, cut at the end of the block."""
     masking: float = Field(0.15, gt=0, lt=1)
     """Share of the tokens to predict: of these 80 % become the mask, 10 % another piece, 10 % stay (BERT)."""
     held_out: int = Field(50, ge=0)
-    """Sentences of each language set aside to measure the loss on; at most a tenth of them."""
+    """Sentences of each language that are held out to measure the loss; at most a tenth of them."""
     evaluate_every: int = Field(200, ge=1)
-    """Steps between two measurements on what is held out."""
+    """Steps between two measurements of the held-out loss."""
     threads: int | None = Field(None, ge=1)
     """CPU threads; none takes all."""
 
 
 class PretrainConfig(RunConfig):
-    """Pre-train an encoder on multilingual text by masked language modelling, languages balanced at will."""
+    """Pre-train an encoder on multilingual text by masked language modelling, with balanced languages."""
 
     kind: Literal["pretrain"] = "pretrain"
     """The kind of run."""
     preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
+    """The preset that this configuration is based on; recorded with the run."""
     text: list[TextConfig] = Field(min_length=1)
-    """Text to learn from; sources of one language are put together."""
+    """Text to train on; sources of one language are combined."""
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
     """The tokenizer."""
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)
@@ -169,18 +169,18 @@ class PretrainConfig(RunConfig):
     model: ModelConfig = Field(default_factory=ModelConfig)
     """The encoder."""
     pretraining: PretrainingConfig = Field(default_factory=PretrainingConfig)
-    """The loop."""
+    """Settings of the training loop."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        """Refuse settings that contradict each other before anything is loaded."""
+        """Refuse settings that contradict each other."""
         unknown = type(self.tokenizer).model_fields["max_unknown"].default
         if self.model.checkpoint is not None and self.tokenizer != TokenizerConfig(
             max_unknown=self.tokenizer.max_unknown
         ):
             raise ValueError(
-                "model.checkpoint goes on with its own tokenizer; leave out [tokenizer], but for max_unknown "
-                f"(usually {unknown:g})"
+                "model.checkpoint is continued with its own tokenizer; leave out [tokenizer] except "
+                f"max_unknown (default {unknown:g})"
             )
         positions = self.model.positions
         if positions is not None and positions < self.pretraining.length:

@@ -22,12 +22,12 @@ from engine.extensions.transport import SOLVERS
 
 
 class RunConfig(RunHeader):
-    """What every run of encoders has."""
+    """Settings of every run with encoders."""
 
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     """How collections are searched."""
     collections: list[CollectionConfig] = Field(default_factory=list)
-    """Collections to evaluate on, after training if there is any."""
+    """Collections to evaluate on, after training if the run trains."""
 
 
 class DistilConfig(RunConfig):
@@ -36,25 +36,25 @@ class DistilConfig(RunConfig):
     kind: Literal["distil"] = "distil"
     """The kind of run."""
     preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
+    """The preset that this configuration is based on; recorded with the run."""
     teacher: EncoderConfig = Field(default_factory=EncoderConfig)
-    """The frozen English retriever; it also encodes all documents."""
+    """The frozen English retriever. It also encodes all documents."""
     student: EncoderConfig | None = None
     """The student query encoder; none starts from the teacher."""
     bitext: list[BitextConfig] = Field(min_length=1)
-    """Sentence pairs to learn from."""
+    """Sentence pairs to train on."""
     loss: Annotated[LossConfig, CurrentLosses()] = Field(
         default_factory=lambda: LossConfig.model_validate({"transport": 1.0})
     )
-    """What is minimised."""
+    """The loss that is minimised."""
     transport: TransportConfig = Field(default_factory=TransportConfig)
     """The transport problem inside the loss."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
-    """The loop."""
+    """Settings of the training loop."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        """Refuse settings that contradict each other before anything is loaded."""
+        """Refuse settings that contradict each other."""
         training = self.training
         self._check_masses()
         self._check_annealing()
@@ -138,23 +138,23 @@ DISTIL = RunKind(
 
 
 class EvaluateConfig(RunConfig):
-    """Evaluate an encoder as it is (zero-shot transfer when nothing was distilled)."""
+    """Evaluate an encoder as it is (zero-shot transfer if nothing was distilled)."""
 
     kind: Literal["evaluate"] = "evaluate"
     """The kind of run."""
     preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
+    """The preset that this configuration is based on; recorded with the run."""
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     """Encodes the queries, and the documents unless `teacher` is given."""
     teacher: EncoderConfig | None = None
-    """Encodes the documents, when they are another encoder's."""
+    """Encodes the documents, if that is another encoder."""
     translation: TranslationConfig | None = None
     """Translates queries before they are encoded (translate-test); none leaves them as they are."""
     language_components: int = Field(0, ge=0)
-    """Principal components of each language's vectors that are removed from them (LIR, Yang et al. 2021),
-    fitted on both sides of `bitext`, or in languages it lacks on the very queries and documents."""
+    """Principal components of each language's vectors that are removed from them (LIR, Yang et al. 2021).
+    They are fitted on both sides of `bitext`; in other languages, on the queries and documents."""
     bitext: list[BitextConfig] = Field(default_factory=list)
-    """Unlabelled text, for centring and whitening the English sides; none takes the first collection's."""
+    """Unlabelled text to fit centring and whitening on; none takes the documents of the first collection."""
     collections: list[CollectionConfig] = Field(min_length=1)
     """Collections to evaluate on."""
 
@@ -162,8 +162,8 @@ class EvaluateConfig(RunConfig):
     def _separate(self) -> Self:
         if self.translation is not None and self.language_components:
             raise ValueError(
-                "language_components removes what tells languages apart, and translated queries are in one; "
-                "leave one of the two out"
+                "language_components removes the differences between languages, and translated queries are "
+                "in one language; leave one of the two out"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""Settings of a study: what several encoders, pre-trained alike but for their sampling, are put through."""
+"""Settings of a study: encoders that differ only in the language sampling of their pre-training."""
 
 from __future__ import annotations
 
@@ -17,66 +17,67 @@ from engine.validation import describe_error
 
 StageName = Literal["pretrain", "transfer", "distil"]
 STAGES: tuple[StageName, ...] = ("pretrain", "transfer", "distil")
-"""The stages that each arm goes through with each seed, in their order."""
+"""The stages of each arm and seed, in their order."""
 
-#: What the study itself says for all its runs.
+#: Settings that the study sets for all its runs.
 _COMMON = ("name", "seed", "tags", "note", "evaluation", "collections")
 
 
 class ArmConfig(Settings):
-    """One arm: the same pre-training but for how languages are drawn."""
+    """One arm: the same pre-training with its own language sampling."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*$", max_length=30)
-    """A short name of letters, digits, '-' and '.', which is part of its runs' ids."""
+    """A short name of letters, digits, '-' and '.'; it is part of the ids of its runs."""
     sampling: SamplingConfig
-    """How often each language is drawn; takes the place of ``pretrain.sampling``."""
+    """How often each language is drawn; replaces ``pretrain.sampling``."""
 
 
 class StudyConfig(RunConfig):
-    """Pre-train encoders that differ in balance alone, then transfer and distil each in the same way."""
+    """Pre-train encoders that differ only in their balance, then transfer and distil each in the same way."""
 
     kind: Literal["study"] = "study"
     """The kind of run."""
     preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
+    """The preset that this configuration is based on; recorded with the run."""
     seeds: list[Annotated[int, Field(ge=0, le=2**32 - 1)]] = Field([0, 1, 2], min_length=1)
-    """Every arm is carried out once with each."""
+    """Every arm is run once with each seed."""
     arms: list[ArmConfig] = Field(min_length=2)
-    """What is compared; the first is what the others are compared with."""
+    """The arms; the others are compared with the first."""
     pretrain: PretrainConfig
-    """Pre-training; one tokenizer, trained by the first of these runs, serves all."""
+    """The pre-training; all runs use one tokenizer, which the first of them trains."""
     transfer: DistilConfig
-    """What brings a pre-trained encoder into the teacher's space, in the teacher's language; collections are
-    searched with what it leaves, which is *before* distillation."""
+    """Training that brings a pre-trained encoder into the teacher's space, in the teacher's language.
+    Searching the collections with its student measures *before* distillation."""
     distil: DistilConfig
-    """Distillation with bitext from what `transfer` leaves; collections are searched *after* it."""
+    """Distillation of the student of `transfer` with bitext. Searching the collections with its student
+    measures *after* distillation."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        """Refuse a study that would not compare like with like, before anything trains."""
+        """Refuse a study whose arms could not be compared."""
         if self.seed:
-            raise ValueError("a study's seeds are `seeds`; leave out seed")
+            raise ValueError("the seeds of a study are `seeds`; leave out seed")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds holds a seed twice; each counts once")
+            raise ValueError("seeds holds a seed twice; name each once")
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError("arms holds a name twice; give each arm its own")
         for stage in STAGES:
             _leave_to_the_study(stage, getattr(self, stage))
         if self.distil.student is not None:
-            raise ValueError("distil.student is what transfer leaves; leave it out")
+            raise ValueError("distil.student is the student of transfer; leave it out")
         if self.transfer.student is None:
             raise ValueError(
-                "transfer.student is missing; say how the pre-trained encoder becomes one, such as its "
-                "projection to the teacher's width"
+                "transfer.student is missing; set how the pre-trained encoder becomes a student, such as "
+                "its projection to the teacher's width"
             )
         if self.transfer.student.checkpoint != EncoderConfig().checkpoint:
             raise ValueError("transfer.student.checkpoint is what the study pre-trains; leave it out")
         self._check_lengths(self.transfer.student)
         if self.transfer.teacher != self.distil.teacher:
-            raise ValueError("transfer.teacher and distil.teacher differ; one space needs one teacher")
+            raise ValueError("transfer.teacher and distil.teacher differ; give both the same teacher")
         if not self.collections:
-            raise ValueError("collections is missing; a study is measured on at least one")
+            raise ValueError("collections is missing; a study needs at least one")
         for place, arm in enumerate(self.arms):
             try:
                 pretraining(self, arm, 0)
@@ -85,7 +86,7 @@ class StudyConfig(RunConfig):
         return self
 
     def _check_lengths(self, student: EncoderConfig) -> None:
-        """Refuse texts longer than what is pre-trained can take."""
+        """Refuse lengths above the positions of the pre-trained encoders."""
         if self.pretrain.model.checkpoint is not None:
             return
         positions = self.pretrain.model.positions or self.pretrain.pretraining.length
@@ -101,13 +102,13 @@ STUDY = RunKind(settings=StudyConfig, execute="engine.runs.study:study_run")
 
 
 def _leave_to_the_study(stage: str, config: RunConfig) -> None:
-    """Refuse what a stage says for itself of what is the same in all runs of a study."""
+    """Refuse settings of a stage that the study sets for all its runs."""
     for name in (*_COMMON, "preset"):
         field = type(config).model_fields.get(name)
         if field is not None and getattr(config, name) != field.get_default(call_default_factory=True):
             if name == "preset":
-                raise ValueError(f"{stage}.preset: a study's stages are written out whole; leave it out")
-            raise ValueError(f"{stage}.{name} is the study's to say, for all its runs; leave it out")
+                raise ValueError(f"{stage}.preset: the stages of a study cannot use a preset; leave it out")
+            raise ValueError(f"{stage}.{name} is set by the study for all its runs; leave it out")
 
 
 @dataclass(frozen=True)
@@ -134,12 +135,12 @@ def planned(config: StudyConfig) -> Iterator[Stage]:
 def pretraining(
     config: StudyConfig, arm: ArmConfig, seed: int, tokenizer: str | None = None
 ) -> PretrainConfig:
-    """Return an arm's pre-training; `tokenizer` is the checkpoint whose tokenizer it takes.
+    """Return the pre-training of an arm; `tokenizer` is the checkpoint whose tokenizer it uses.
 
     Raises
     ------
     pydantic.ValidationError
-        If the arm's sampling and the rest contradict each other.
+        If the arm's sampling contradicts other settings.
     """
     settings = config.pretrain.model_dump()
     settings.update(_common(config, Stage(arm.name, seed, "pretrain")), sampling=arm.sampling.model_dump())
@@ -151,7 +152,7 @@ def pretraining(
 
 
 def distillation(config: StudyConfig, stage: Stage, checkpoint: str) -> DistilConfig:
-    """Return the transfer or distillation of `stage`, which begins with the encoder in `checkpoint`."""
+    """Return the transfer or distillation of `stage`, which starts from the encoder in `checkpoint`."""
     assert config.transfer.student is not None
     student = config.transfer.student.model_copy(update={"checkpoint": checkpoint})
     recipe = config.transfer if stage.name == "transfer" else config.distil

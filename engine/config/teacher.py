@@ -1,4 +1,4 @@
-"""Settings of a teacher's training: what it is taught with, the loss, which batches are drawn."""
+"""Settings of the training of a teacher: questions, sampling, loss, training loop."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from engine.registry import OneOf, describe
 QuestionFormat = Literal["triples", "text-triples", "tevatron", "colbert", "pylate", "squad"]
 """Formats of questions with passages that answer them and passages that do not."""
 
-#: Formats that name passages and questions by ids, to be looked up in files of their own.
+#: Formats that name passages and questions by ids, which are looked up in separate files.
 BY_ID: tuple[QuestionFormat, ...] = ("triples", "colbert", "pylate")
-#: Formats that may carry a score for each passage.
+#: Formats that may have a score for each passage.
 SCORED: tuple[QuestionFormat, ...] = ("colbert", "pylate")
 
 
@@ -33,18 +33,18 @@ class QuestionSource(Settings):
     path: str
     """A file, inside the data home when relative; it may be gzipped."""
     format: QuestionFormat
-    """MS MARCO's triples of ids or of texts, JSON Lines as Tevatron, ColBERT or PyLate have them, or a
-    SQuAD-shaped file, of which the sentence or paragraph with the answer is the passage."""
+    """MS MARCO's triples of ids or of texts, JSON Lines in the format of Tevatron, ColBERT or PyLate, or a
+    SQuAD-shaped file, whose passage is the sentence or paragraph with the answer."""
     queries: str | None = None
-    """The questions by id, of formats with ids: lines ``id<tab>text``, or PyLate's JSON Lines."""
+    """The file of questions by id, for formats with ids: lines ``id<tab>text``, or PyLate's JSON Lines."""
     collection: str | None = None
-    """The passages by id, of formats with ids: lines ``id<tab>text``, or PyLate's JSON Lines."""
+    """The file of passages by id, for formats with ids: lines ``id<tab>text``, or PyLate's JSON Lines."""
     question_language: str = "en"
     """ISO 639 code of the questions' language."""
     passage_language: str = "en"
     """ISO 639 code of the passages' language."""
     passage: Literal["sentence", "paragraph"] = "sentence"
-    """What of a SQuAD-shaped file is the passage; the paragraph's other sentences are hard negatives."""
+    """The passage of a SQuAD-shaped file; the paragraph's other sentences are hard negatives."""
     start: int = Field(0, ge=0)
     """First example to use, in the file's order."""
     stop: int | None = Field(None, ge=1)
@@ -57,9 +57,9 @@ class QuestionSource(Settings):
             if self.format in BY_ID and not given:
                 raise ValueError(f"format '{self.format}' names texts by id, so it needs {name}, their file")
             if self.format not in BY_ID and given:
-                raise ValueError(f"format '{self.format}' holds its texts itself; leave {name} out")
+                raise ValueError(f"format '{self.format}' contains its texts; leave {name} out")
         if self.format != "squad" and self.passage != "sentence":
-            raise ValueError("passage is for the format 'squad' alone; leave it out")
+            raise ValueError("passage is only for the format 'squad'; leave it out")
         if self.stop is not None and self.stop <= self.start:
             raise ValueError(f"stop must be above start ({self.start}), not {self.stop}")
         return self
@@ -71,27 +71,27 @@ class QuestionSource(Settings):
 
 
 class QuestionSampling(Settings):
-    """Which pairs of languages make a batch."""
+    """How batches are drawn from the pairs of languages."""
 
     alpha: float = Field(1.0, ge=0)
     """A pair of languages (of question and passage) with n examples is drawn in proportion to n^α."""
     cross_lingual_share: Fraction | None = None
-    """Share of the draws whose question and passage differ in language. SQuAD-shaped sources of several
-    languages then also give questions in one with the answer in another, where they share ids; none takes
-    the sources as they are."""
+    """Share of the draws whose question and passage differ in language. SQuAD-shaped sources in several
+    languages then also give questions in one language with the answer in another, if they share ids; none
+    takes the sources as they are."""
     batches: Literal["mixed", "one_pair"] = "mixed"
-    """Whether a batch mixes pairs of languages, or holds one pair, so that no negative gives itself away by
-    its language."""
+    """Whether a batch mixes pairs of languages, or has one pair, so that no negative can be recognised by its
+    language."""
 
 
 class TeacherLossConfig(Settings):
-    """What is minimised: a contrast between passages, given scores, or both."""
+    """The loss: a contrast between passages, given scores, or both."""
 
     scoring: Annotated[str, OneOf(TRAINED_SCORINGS)] = Field(
         "maxsim", description=describe("The scores that are trained.", TRAINED_SCORINGS)
     )
     contrast: float = Field(1.0, ge=0)
-    """Weight of InfoNCE: a question's own passage against all other passages of the batch."""
+    """Weight of InfoNCE: a question's passage against all other passages of the batch."""
     score_kl: float = Field(0.0, ge=0)
     """Weight of the KL divergence from given scores, such as a cross-encoder's, over each question's own
     passages."""
@@ -99,9 +99,9 @@ class TeacherLossConfig(Settings):
     """Temperature of the encoder's scores, which are averages over query tokens (1/32 is ColBERT's sum over
     32 tokens)."""
     given_temperature: float = Field(1.0, gt=0)
-    """Temperature of the given scores; 1 suits a cross-encoder's logits."""
+    """Temperature of the given scores; 1 suits the logits of a cross-encoder."""
     negatives: int = Field(1, ge=0)
-    """Hard negatives a question: at most this many are drawn from those that its source gives."""
+    """Hard negatives a question: at most this many are drawn from those of its source."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -118,40 +118,40 @@ class TeachingConfig(LoopConfig):
     batch_size: int = Field(32, ge=1)
     """Questions a step."""
     dropout: Fraction = 0.0
-    """Dropout of the encoder while it trains."""
+    """Dropout of the encoder during training."""
     held_out: int = Field(100, ge=0)
-    """Questions set aside, in every language they come in, to measure retrieval on during training."""
+    """Questions that are held out, in all their languages, to measure retrieval during training."""
     overlap: Literal["drop", "keep"] = "drop"
-    """Drop questions that an evaluation collection asks or whose passage answers one of its queries, spelled
-    the same or nearly."""
+    """Drop questions that are queries of an evaluation collection, or whose passage is relevant to one of
+    them, spelled the same or nearly the same."""
     pool: int = Field(1000, ge=1)
-    """Passages that held-out questions search, of all languages together: their own, and others up to this
+    """Passages that held-out questions search, in all languages together: their own, and others up to this
     number."""
     trim_vocabulary: bool = True
-    """Train with only the word pieces that the texts at hand use; the checkpoint is saved whole."""
+    """Train only the word pieces that the training texts use; the whole vocabulary is saved."""
 
 
 class TeacherConfig(RunConfig):
-    """Train a retriever on questions and passages, then evaluate it; other runs take it as their teacher."""
+    """Train a retriever on questions and passages, then evaluate it; other runs can use it as teacher."""
 
     kind: Literal["teacher"] = "teacher"
     """The kind of run."""
     preset: str | None = None
-    """Recipe this configuration started from; recorded with the run."""
+    """The preset that this configuration is based on; recorded with the run."""
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
-    """The encoder that learns, and how its states become vectors."""
+    """The encoder that is trained."""
     sources: list[QuestionSource] = Field(min_length=1)
-    """Questions and passages to learn from."""
+    """Questions and passages to train on."""
     sampling: QuestionSampling = Field(default_factory=QuestionSampling)
-    """Which examples a batch draws, and how they mix."""
+    """How batches are drawn."""
     loss: TeacherLossConfig = Field(default_factory=TeacherLossConfig)
-    """What is minimised."""
+    """The loss that is minimised."""
     training: TeachingConfig = Field(default_factory=TeachingConfig)
-    """The loop."""
+    """Settings of the training loop."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        """Refuse settings that contradict each other before anything is loaded."""
+        """Refuse settings that contradict each other."""
         self._scoring()
         self._languages()
         if self.loss.score_kl:

@@ -1,4 +1,4 @@
-"""Plans as files: heatmaps for paper and screen, arrays for further work."""
+"""Write transport plans to files: heatmaps as PNG or SVG, arrays as NPZ."""
 
 from __future__ import annotations
 
@@ -26,44 +26,45 @@ def export_plan(
     colours: str = "viridis",
     marks: bool = False,
 ) -> str:
-    """Write a row of the ``plans`` table to `path`, atomically: ``.npz``, ``.png`` or ``.svg``.
+    """Write a transport plan to a file, atomically.
 
-    An NPZ file holds ``plan`` and ``cost`` (Q, D), the two token lists, and the other figures as JSON. In an
-    SVG file labels are text, so that whoever shows it picks the fonts.
+    An NPZ file contains ``plan`` and ``cost`` (Q, D), the two token lists, and all other values as JSON. In
+    an SVG file labels are text, so the program that shows it chooses the fonts.
 
     Parameters
     ----------
     row : dict
-        ``plan`` and ``cost`` (Q, D), ``source_tokens``, ``target_tokens``, and the figures.
+        A row of the table ``plans``: ``plan`` and ``cost`` (Q, D), ``source_tokens``, ``target_tokens``, and
+        the values that describe the plan.
     path : Path
-        The file; its ending decides.
+        The file, whose name ends in ``.npz``, ``.png`` or ``.svg``.
     shading : Shading
-        What a picture shows.
+        How the values become shades in a picture.
     colours : str
         The name of a colour map of matplotlib.
     marks : bool
-        Whether a picture marks each row's largest mass.
+        Whether a picture marks the largest mass of each row.
 
     Returns
     -------
     str
-        A sentence when labels became numbers because no font has them; else empty.
+        A sentence if labels were replaced by numbers because no font can draw them; otherwise empty.
 
     Raises
     ------
     InputError
-        If the name ends otherwise.
+        If the file name has another ending.
     OpticalError
         If the file cannot be written.
     """
     kind = path.suffix.lower()
     if kind not in FORMATS:
         raise InputError(f"a plan is exported as {', '.join(FORMATS)}", path=path)
-    said = ""
+    note = ""
     try:
         with replacing(path) as building:
             if kind == ".npz":
-                figures = {key: value for key, value in row.items() if key not in ARRAYS}
+                others = {key: value for key, value in row.items() if key not in ARRAYS}
                 with building.open("wb") as stream:  # numpy would add .npz to a name that ends in .NPZ
                     np.savez_compressed(
                         stream,
@@ -71,13 +72,13 @@ def export_plan(
                         cost=row["cost"],
                         source_tokens=np.array(row["source_tokens"]),
                         target_tokens=np.array(row["target_tokens"]),
-                        record=np.array(json.dumps(figures, ensure_ascii=False)),
+                        record=np.array(json.dumps(others, ensure_ascii=False)),
                     )
             else:
-                said = _draw(row, building, shading, colours, marks)
+                note = _draw(row, building, shading, colours, marks)
     except OSError as error:
         raise OpticalError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return said
+    return note
 
 
 def _draw(row: dict[str, Any], path: Path, shading: Shading, colours: str, marks: bool) -> str:
@@ -92,7 +93,7 @@ def _draw(row: dict[str, Any], path: Path, shading: Shading, colours: str, marks
     figure = Figure(figsize=(2.2 + 0.3 * columns, 1.8 + 0.3 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    # Rectangles, since programs that show an SVG smooth the pixels of an image.
+    # Rectangles are drawn, because programs that show an SVG smooth the pixels of an image.
     edges = np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5
     image = axes.pcolormesh(*edges, shares, cmap=colours, vmin=0, vmax=1, edgecolors="face", linewidth=0.5)
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal")
@@ -100,42 +101,42 @@ def _draw(row: dict[str, Any], path: Path, shading: Shading, colours: str, marks
         best = plan.argmax(1)
         light = np.nan_to_num(shares[np.arange(rows), best]) > 0.5
         axes.scatter(best, np.arange(rows), s=8, c=np.where(light, "black", "white"), linewidths=0)
-    names, fonts, missing = _labels(row["target_tokens"], anyhow=svg)
+    names, fonts, missing = _labels(row["target_tokens"], keep=svg)
     axes.set_xticks(range(columns), names, rotation=90, rotation_mode="anchor", ha="right", va="center")
-    others, other_fonts, also = _labels(row["source_tokens"], anyhow=svg)
+    others, other_fonts, also = _labels(row["source_tokens"], keep=svg)
     axes.set_yticks(range(rows), others)
     axes.tick_params(length=0)
     labels = [*axes.get_xticklabels(), *axes.get_yticklabels()]
     for label, families in zip(labels, fonts + other_fonts, strict=True):
-        label.set(fontfamily=[*families, "sans-serif"], parse_math=False)  # dollar signs make no formula
-    figure.colorbar(image, ax=axes, label=shading.words(), shrink=0.8)
+        label.set(fontfamily=[*families, "sans-serif"], parse_math=False)  # a dollar sign starts no formula
+    figure.colorbar(image, ax=axes, label=shading.description(), shrink=0.8)
     axes.set_title(
         f"⟨T, C⟩ {row['value']:.3f} · {row['solver']} · ε {row['epsilon']:.3g}\n"
         f"entropy {row['entropy']:.2f} nats · marginal error {row['marginal_error']:.1e}",
         fontsize=7,
     )
-    # Labels of an SVG stay text, and the fonts that lack them here are not the reader's.
+    # Labels of an SVG stay text; the reader may have fonts that are missing here.
     with rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(path, dpi=200, metadata={"Date": None} if svg else None)
     if not missing + also:
         return ""
-    from engine.pictures.fonts import complaint
+    from engine.pictures.fonts import missing_fonts_message
 
-    return complaint(missing + also)
+    return missing_fonts_message(missing + also)
 
 
-def _labels(tokens: list[str], *, anyhow: bool) -> tuple[list[str], list[list[str]], list[str]]:
-    """Return labels and their fonts, and the tokens that no font has, whose labels are numbers.
+def _labels(tokens: list[str], *, keep: bool) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return the labels, their fonts, and the tokens that no font can draw.
 
-    `anyhow` keeps them as text.
+    The labels of those tokens are numbers, unless `keep` is set.
     """
     from engine.pictures.fonts import fonts_for
 
     fonts = [fonts_for(token) for token in tokens]
-    missing = [token for token, families in zip(tokens, fonts, strict=True) if not families and not anyhow]
+    missing = [token for token, families in zip(tokens, fonts, strict=True) if not families and not keep]
     labels = [
-        token if families or anyhow else f"[{number}]"
+        token if families or keep else f"[{number}]"
         for number, (token, families) in enumerate(zip(tokens, fonts, strict=True), 1)
     ]
     return labels, fonts, missing

@@ -1,4 +1,4 @@
-"""From a plan and its costs to shades: one definition for the app's heatmap and for pictures in files."""
+"""How the values of a plan become shades, in the app's heatmap and in pictures in files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Layer = Literal["mass", "cost", "product"]
 By = Literal["row", "column", "all"]
 LAYERS: tuple[Layer, ...] = ("mass", "cost", "product")
 DECADES = 3
-"""Decades that a logarithmic scale shows; what is smaller is as good as nothing."""
+"""The number of decades on a logarithmic scale; smaller values have the lightest shade."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Shading:
     Parameters
     ----------
     layer : {"mass", "cost", "product"}
-        The plan, its costs, or the two multiplied: what each cell contributes to the transport cost.
+        The plan, its costs, or their product, which is each cell's part of the transport cost.
     by : {"row", "column", "all"}
-        Whose largest value is the full shade.
+        The largest value of the row, the column or the matrix has the full shade.
     logarithmic : bool
         Whether equal ratios, instead of equal differences, are equal steps of shade.
     threshold : float
@@ -40,17 +40,17 @@ class Shading:
     threshold: float = 0.0
 
     def values(self, mass: Matrix, cost: Matrix) -> Matrix:
-        """Return the layer, (Q, D), as it is."""
+        """Return the values (Q, D) of the layer."""
         return {"mass": mass, "cost": cost, "product": mass * cost}[self.layer]
 
     def shares(self, values: Matrix) -> Matrix:
-        """Return shades from 0 to 1, (Q, D), of `values`, which may be negative: NaN where hidden."""
+        """Return shades from 0 to 1 (Q, D) of `values`, which may be negative; hidden cells are NaN."""
         import numpy as np
 
         values = np.nan_to_num(np.abs(np.asarray(values, dtype=np.float64)))
         axis = {"row": 1, "column": 0, "all": None}[self.by]
         if self.layer == "cost":
-            # Mass begins at nothing; costs differ among themselves.
+            # The scale of masses starts at 0; that of costs starts at the smallest cost.
             values = values - values.min(axis=axis, keepdims=True)
         largest = values.max(axis=axis, keepdims=True)
         share = values / np.where(largest > 0, largest, 1)
@@ -59,8 +59,8 @@ class Shading:
             share = np.clip(1 + np.log10(np.maximum(share, 1e-12)) / DECADES, 0, 1)
         return np.where(hidden, np.nan, share)
 
-    def words(self) -> str:
-        """Return it in words, for a legend."""
+    def description(self) -> str:
+        """Return the shading in words, for a legend."""
         parts: list[str] = ["mass × cost" if self.layer == "product" else self.layer]
         parts.append("share of the largest" if self.by == "all" else f"share of its {self.by}'s largest")
         parts += [f"logarithmic, {DECADES} decades"] * self.logarithmic

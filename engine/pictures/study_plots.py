@@ -1,4 +1,4 @@
-"""A study's pictures: scores before and after by language, gaps over the arms, learning curves."""
+"""The plots of a study: scores before and after distillation by language, gaps, and learning curves."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from engine.errors import OpticalError
 from engine.evaluation.study import AFTER, BEFORE, Study, Table
 
-#: Told apart by people who see few colours (Okabe and Ito), and by their lightness in grey.
+#: Colours that colour-blind readers can distinguish (Okabe and Ito 2008), also in greyscale.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7")
 _CURVES = {"pretrain": "held-out loss of pre-training", "distil": "held-out MRR of distillation"}
 
 
 def save_plots(study: Study, folder: Path) -> list[Path]:
-    """Write every plot of `study` into `folder`, as SVG and as PNG, and return the files.
+    """Write all plots of `study` into `folder`, as SVG and as PNG, and return the files.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def save_plots(study: Study, folder: Path) -> list[Path]:
 
 
 def _bars(table: Table, study: Study) -> Any:
-    """Draw, for each language, a bar an arm: light before distillation, full after it."""
+    """Draw a bar for each language and arm: light before distillation, full after it."""
     codes = sorted(table.queries, key=lambda code: -study.sizes.get(code, {}).get("tokens", 0.0))
     arms = list(table.values)
     figure, axes = _figure(1.6 + 0.5 * len(codes), 3.2)
@@ -56,7 +56,7 @@ def _bars(table: Table, study: Study) -> Any:
 
 
 def _gaps(table: Table) -> Any:
-    """Draw each gap over the arms, before and after distillation, with every seed as a point."""
+    """Draw each gap by arm, before and after distillation, with a point for every seed."""
     figure, panels = _figure(1.2 + 3.2 * len(table.groups), 3.0, len(table.groups))
     arms = list(table.values)
     for axes, group in zip(np.atleast_1d(panels), table.groups, strict=True):
@@ -76,7 +76,7 @@ def _gaps(table: Table) -> Any:
 
 
 def _learning(study: Study) -> Any:
-    """Draw the curves of pre-training and of distillation, the mean over seeds of each arm."""
+    """Draw the curves of pre-training and distillation: for each arm the mean over seeds."""
     figure, panels = _figure(8.0, 3.0, len(study.curves))
     for axes, (stage, curves) in zip(np.atleast_1d(panels), study.curves.items(), strict=True):
         for place, (arm, curve) in enumerate(curves.items()):
@@ -102,7 +102,7 @@ def _save(figure: Any, stem: Path) -> list[Path]:
     for suffix in (".svg", ".png"):
         path = stem.with_name(stem.name + suffix)
         try:
-            # Text stays text, and the same study gives the same file.
+            # Text stays text, and the same study produces the same file.
             with rc_context({"svg.fonttype": "none", "svg.hashsalt": "study"}):
                 figure.savefig(path, dpi=150, metadata={"Date": None} if suffix == ".svg" else None)
         except OSError as error:

@@ -108,7 +108,7 @@ def _rerank(
         known[pool][0].with_notes(
             [
                 f"{pool.collection}: the first {depth} of {first.depth(pool):,} ranks stored by {first.name} "
-                "are ranked anew; what is below the stored ones is not found"
+                "are re-ranked; documents below the stored ranks are not found"
             ]
         )
         for pool in first.pools

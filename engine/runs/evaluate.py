@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.collections.base import language_code
 from engine.collections.load import load_collections
 from engine.config import EvaluateConfig
 from engine.encoders.encoder import Encoder
@@ -21,7 +20,7 @@ from engine.training.runtime import Runtime
 
 
 def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
-    """Load the encoders, fit what is not fitted, and search every collection.
+    """Load the encoders, fit what is not fitted yet, and search every collection.
 
     Raises
     ------
@@ -67,8 +66,8 @@ def _by_language(config: EvaluateConfig) -> dict[str, Sequence[str]]:
     if config.bitext:
         sources, _ = read_sources(config.bitext)
         for pair in (pair for pairs in sources for pair in pairs):
-            texts.setdefault(language_code(pair.source_language), {})[pair.source] = None
-            texts.setdefault(language_code(pair.target_language), {})[pair.target] = None
+            texts.setdefault(pair.source_language, {})[pair.source] = None
+            texts.setdefault(pair.target_language, {})[pair.target] = None
     return {code: some(list(found)) for code, found in texts.items()}
 
 

@@ -1,4 +1,4 @@
-"""A run that fuses what finished runs found."""
+"""A run that fuses the rankings of finished runs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from engine.retrieval.topk import Found
 
 
 def fuse_run(config: FuseConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
-    """Fuse the stored rankings of finished runs and score the result as any run's.
+    """Fuse the stored rankings of finished runs and score the result.
 
-    Only the ranks that were stored can be fused, so documents below them count as not found; their depths
-    are recorded with the run.
+    Only stored ranks can be fused, so documents below them count as not found. The depths are recorded with
+    the run.
 
     Raises
     ------
@@ -74,24 +74,24 @@ def fuse_run(config: FuseConfig, run: RunFolder, reporter: Reporter) -> list[Sco
 
 
 def _systems(config: FuseConfig, run: RunFolder) -> list[StoredRankings]:
-    """Open what is to be fused; two names may mean one run.
+    """Open the rankings that are fused; two names may mean one run.
 
     Raises
     ------
     InputError
-        As `find_finished_run` and `read_rankings`; also if a ranking comes twice.
+        As `find_finished_run` and `read_rankings`; also if a ranking is named twice.
     """
     systems: list[StoredRankings] = []
     for entry in config.systems:
         system = read_rankings(find_finished_run(entry.run, run), entry.scoring)
         if any((system.run.id, system.scoring) == (other.run.id, other.scoring) for other in systems):
-            raise InputError(f"{system.name} comes twice in systems; name each ranking once")
+            raise InputError(f"{system.name} is named twice in systems; name each ranking once")
         systems.append(system)
     return systems
 
 
 def as_found(fused: Fused, collection: Collection, depth: int) -> Found:
-    """Return fused rankings as a search's result: the first `depth` documents, and relevant ones' ranks."""
+    """Return fused rankings as a search result: the first `depth` documents and the relevant ones' ranks."""
     queries, pool = len(collection.queries), len(collection.documents)
     depth = min(depth, pool)
     kept = fused.ranks <= depth
@@ -107,7 +107,7 @@ def as_found(fused: Fused, collection: Collection, depth: int) -> Found:
 
 
 def _ranks(fused: Fused, wanted: Integers, pool: int) -> Integers:
-    """Return the ranks of the documents `wanted` (N, R), -1 for none; 0 where one was not found."""
+    """Return the ranks of the documents `wanted` (N, R; -1 is padding); 0 for one that was not found."""
     keys = fused.queries * pool + fused.documents
     order = np.argsort(keys)
     asked = np.arange(len(wanted))[:, None] * pool + wanted

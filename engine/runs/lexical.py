@@ -12,7 +12,7 @@ from engine.results.run_folder import RunFolder
 
 
 def lexical_run(config: LexicalConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
-    """Search every collection and store what comes out, as an evaluation of encoders does.
+    """Search every collection, and store and return the scores.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A study: every arm with every seed through pre-training, transfer and distillation, a run each."""
+"""A study: pre-training, transfer and distillation of every arm with every seed, each in a run of its own."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from engine.runs.execute import execute_in
 
 
 def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
-    """Carry out all stages that `run`'s study still lacks.
+    """Execute all stages of the study in `run` that are not finished.
 
-    Each stage is a run beside the study's, whose id follows from the study's (`Stage.run_id`): finished ones
-    are passed over, one that was cut short goes on, the others are made. The study's own record says how far
-    it has come, how long the rest takes and which runs it has.
+    Each stage is a run in the same folder as the study's; its id is made of the study's id (`Stage.run_id`).
+    Finished stages are skipped, a stage that was interrupted is continued, and the others are started. The
+    study's record has its progress, an estimate of the remaining time, and the ids of its runs.
 
     Raises
     ------
     OpticalError
-        If a stage fails; what is done stays, and a resume begins with that stage.
+        If a stage fails. Finished stages are kept, and a resumed study continues with that stage.
     KeyboardInterrupt
         If it is told to stop.
     """
@@ -60,14 +60,14 @@ def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter) -> list[S
         except OpticalError as error:
             raise OpticalError(f"{label} failed: {error}") from error
         study.note(number, len(stages))
-        gc.collect()  # encoders hang in cycles, and the next stage brings its own
+        gc.collect()  # encoders are in reference cycles, and the next stage loads its own
     run.update(summary={"doing": "done", "seconds_left": 0.0})
     return []
 
 
 @dataclass
 class _Study:
-    """Where a study's runs are, and how long its stages take."""
+    """The runs of a study, and how long its stages take."""
 
     config: StudyConfig
     run: RunFolder
@@ -78,13 +78,13 @@ class _Study:
         return self.run.path.resolve().parent / stage.run_id(self.run.id)
 
     def state(self, stage: Stage) -> str | None:
-        """Return the state in a stage's record, None where it has none."""
+        """Return the state in the record of a stage's run; None if there is no such run."""
         if not (self.folder(stage) / "run.json").is_file():
             return None
         return str(read_record(self.folder(stage))["state"])
 
     def settings(self, stage: Stage) -> PretrainConfig | DistilConfig:
-        """Return what a stage's run is configured as."""
+        """Return the configuration of a stage's run."""
         if stage.name == "pretrain":
             arm = next(arm for arm in self.config.arms if arm.name == stage.arm)
             first = next(planned(self.config))
@@ -96,7 +96,7 @@ class _Study:
         return distillation(self.config, stage, str(earlier / "checkpoints" / saved))
 
     def note(self, done: int, of: int) -> None:
-        """Record that `done` stages of all are over."""
+        """Record that `done` of all stages are finished."""
         stages = list(planned(self.config))
         runs = [self.folder(stage).name for stage in stages if self.state(stage) is not None]
         seconds = self.seconds(stages[done:])
@@ -107,12 +107,12 @@ class _Study:
         self.run.log(done, {"stages": done, "seconds_left": seconds or 0.0}, time.monotonic() - self.started)
 
     def left(self, stages: list[Stage]) -> str:
-        """Return how long `stages` will take, in words, or nothing while nobody knows."""
+        """Return how long `stages` will take, in words; an empty string if it is not known."""
         seconds = self.seconds(stages)
         return "" if seconds is None else f", about {max(1, round(seconds / 60))} min left"
 
     def seconds(self, stages: list[Stage]) -> float | None:
-        """Return how long `stages` will take by those that are finished; None while nobody knows."""
+        """Return the seconds that `stages` will take, estimated by finished ones; None if it is not known."""
         taken: dict[str, list[float]] = {}
         for stage in planned(self.config):
             if self.state(stage) == "finished":
@@ -128,14 +128,14 @@ def _seconds(record: Mapping[str, Any]) -> float:
 
 
 def _check_sources(config: StudyConfig, reporter: Reporter) -> None:
-    """Open whatever the stages will read, since the first of them is hours before the last.
+    """Open everything that the stages will read, because the last stage may start hours later.
 
     Raises
     ------
     InputError
-        If something is missing or is not what it should be; the sentence names the stage.
+        If something is missing or broken; the message names the stage.
     """
-    reporter.say("looking at what the study reads")
+    reporter.say("checking what the study reads")
     for name in ("transfer", "distil"):
         for place, source in enumerate(getattr(config, name).bitext):
             try:

@@ -1,1 +1,1 @@
-"""Training: the loop, the losses, and the data, models and state of each kind of training."""
+"""Training: the trainer, the losses, and the data, models and state of each kind of training."""

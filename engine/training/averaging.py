@@ -1,4 +1,4 @@
-"""Weight averaging (WiSE-FT, Wortsman et al. 2022): weights between the student's and those it began with."""
+"""Weight averaging (WiSE-FT, Wortsman et al. 2022) of trained weights with those before training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @contextmanager
 def averaged(live: Mapping[str, Tensor], origin: Mapping[str, Tensor] | None, share: float) -> Iterator[None]:
-    """Give the `live` weights the values (1 - share) live + share origin for a while, if there is any."""
+    """Within, the `live` weights have the values (1 - share) live + share origin, if `origin` is given."""
     if origin is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a run: end it, at once or after the step under way."""
+"""Ctrl-C and SIGTERM: end a run at once, or after the current step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into KeyboardInterrupt, so that a run that is told to stop ends as if by Ctrl-C."""
+    """Turn SIGTERM into KeyboardInterrupt, so that it ends a run as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -21,9 +21,9 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], bool]]:
-    """Hold SIGTERM and Ctrl-C back, and give a function that tells whether one came.
+    """Delay SIGTERM and Ctrl-C, and give a function that returns whether one was received.
 
-    A step that is broken off leaves no state to go on from. The second signal gets through.
+    A run cannot continue from the middle of a step. The second signal interrupts at once.
     """
     came = False
 
@@ -43,6 +43,6 @@ def _handled(number: signal.Signals, handler: Callable[[int, FrameType | None], 
         try:
             before = signal.signal(number, handler)
             stack.callback(signal.signal, number, before)
-        except ValueError:  # not the main thread: whoever runs us there handles signals
+        except ValueError:  # not the main thread: its owner handles signals
             pass
         yield

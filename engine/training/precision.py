@@ -1,4 +1,4 @@
-"""Which number format the matrix products of a run use."""
+"""The number format of matrix products."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.extensions.runs import RUN_KINDS
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Return the autocast type for ``auto``, ``bf16`` or ``fp32``.
 
-    ``auto`` is bf16 where the hardware multiplies in it; emulated bf16 is slower than float32.
+    ``auto`` is bf16 if the hardware computes in it; emulated bf16 is slower than float32.
     """
     if precision == "fp32":
         return torch.float32

@@ -1,4 +1,4 @@
-"""How the learning rate rises and falls."""
+"""The schedule of the learning rate."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import math
 def learning_rate_factor(step: int, steps: int, warmup: float, decay: str) -> float:
     """Return the factor on the peak learning rate at `step` (from 0) of `steps`.
 
-    It rises linearly from 1/w over the first w = warmup * steps steps, then stays (``none``) or falls to
-    zero along a line (``linear``) or half a cosine (``cosine``).
+    It rises linearly from 1/w over the first w = warmup * steps steps. Then it is constant (``none``), or
+    falls to zero linearly (``linear``) or as half a cosine (``cosine``).
     """
     rising = round(warmup * steps)
     if step < rising:

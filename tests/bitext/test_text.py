@@ -67,7 +67,7 @@ def test_squads_paragraphs(tmp_path: Path) -> None:
     [
         ({"side": "target"}, "belongs to bitext"),
         ({"start": 5}, "no text is left in 'sw'"),
-        ({"language": "klingon"}, "klingon"),
+        ({"language": "klingonish"}, "klingonish"),
     ],
 )
 def test_what_cannot_be_read_is_said(changes: dict[str, Any], sentence: str, tmp_path: Path) -> None:

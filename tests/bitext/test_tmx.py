@@ -21,9 +21,9 @@ def document(*units: str, prologue: str = "") -> str:
     return f'{prologue}<tmx version="1.4"><header/><body>{"".join(units)}</body></tmx>'
 
 
-def read(folder: Path, text: str, language: str = "so") -> list[SentencePair]:
+def read(folder: Path, text: str, language: str = "so", target_language: str = "en") -> list[SentencePair]:
     folder.joinpath("a.tmx").write_text(text, encoding="utf-8")
-    return list(open_bitext(folder / "a.tmx", language=language))
+    return list(open_bitext(folder / "a.tmx", language=language, target_language=target_language))
 
 
 def refuse(folder: Path, text: str, sentence: str) -> None:
@@ -56,12 +56,28 @@ def test_old_attribute_namespaces_and_regions_are_understood(tmp_path: Path) -> 
     assert [(pair.source, pair.target) for pair in read(tmp_path, text)] == [("kow", "one")]
 
 
-def test_the_first_variant_of_a_language_counts(tmp_path: Path) -> None:
+def test_of_several_variants_the_requested_one_counts(tmp_path: Path) -> None:
     unit = (
         '<tu><tuv xml:lang="so"><seg>kow</seg></tuv><tuv xml:lang="en-GB"><seg>colour</seg></tuv>'
         '<tuv xml:lang="en-US"><seg>color</seg></tuv></tu>'
     )
-    assert [pair.target for pair in read(tmp_path, document(unit))] == ["colour"]
+    for tag, text in (("en-GB", "colour"), ("en_US", "color"), ("en-AU", "colour")):
+        assert [pair.target for pair in read(tmp_path, document(unit), target_language=tag)] == [text]
+    with pytest.raises(
+        InputError, match=r"a\.tmx: en-GB, en-US all match the language 'en'; give one of them"
+    ):
+        read(tmp_path, document(unit))
+    unit += UNIT.format(en="one", so="kow").replace('"en"', '"en-GB"')
+    assert len(read(tmp_path, document(unit), target_language="en-GB")) == 2
+
+
+def test_units_in_several_scripts_are_not_mixed(tmp_path: Path) -> None:
+    tags = ("zh-CN", "zh-TW", "fr")
+    units = "".join(UNIT.format(en=f"one {tag}", so="x").replace('"so"', f'"{tag}"') for tag in tags)
+    for wanted, found in (("zh-Hant", "one zh-TW"), ("zho_Hans", "one zh-CN")):
+        assert [pair.target for pair in read(tmp_path, document(units), language=wanted)] == [found]
+    with pytest.raises(InputError, match=r"a\.tmx: zh-CN and zh-TW both match the language 'zh'"):
+        read(tmp_path, document(units), language="zh")
 
 
 def test_units_without_the_language_are_counted(tmp_path: Path) -> None:

@@ -231,5 +231,5 @@ def test_figures_that_are_not_of_queries_do_not_stand_in_the_way(call, two):
         run.write_table("scores", [share], append=True)
     code, out, err = call("compare", "zero-shot", "student", "--json")
     assert code == 0 and [table["protocol"] for table in json.loads(out)["tables"]] == ["bitext"]
-    assert err.count("\n") == 1 and "bitext/share" in err and "not of single queries" in err
+    assert err.count("\n") == 1 and "bitext/share" in err and "no scores of single queries" in err
     assert "single queries" in refused(call, "zero-shot", "student", "--measure", "Share@10:en")

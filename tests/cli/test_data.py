@@ -43,22 +43,22 @@ def test_topics_without_their_documents_are_a_part(call, home):
     assert presence() == "yes"
 
 
-def test_what_is_at_hand(call, home):
+def test_what_is_available(call, home):
     code, out, err = call("data", "list", "--json")
     assert (code, err) == (0, "")
     listed = {entry["name"]: entry for entry in json.loads(out)}
     assert listed.keys() >= {"lareqa", "tatoeba", "tico-19", "package:django", "package:pycountry"}
     assert listed["tatoeba"].keys() == {
-        *("name", "kind", "at_hand", "whole", "languages", "size", "licence", "source", "advice"),
+        *("name", "kind", "available", "whole", "languages", "size", "licence", "source", "advice"),
         *("published_languages", "published_size", "remark"),
     }
-    assert listed["tatoeba"]["at_hand"] and listed["tatoeba"]["languages"] == ["am", "mr"]
+    assert listed["tatoeba"]["available"] and listed["tatoeba"]["languages"] == ["am", "mr"]
     assert listed["tatoeba"]["size"] == 678 and "CC BY 2.0" in listed["tatoeba"]["licence"]
     assert len(listed["tatoeba"]["published_languages"]) == 112
-    assert not listed["lareqa"]["at_hand"] and listed["lareqa"]["size"] == 0
+    assert not listed["lareqa"]["available"] and listed["lareqa"]["size"] == 0
     assert listed["lareqa"]["published_size"] == 17_863_417
     django = listed["package:django"]
-    assert django["at_hand"] and {"sw", "mr", "hsb", "tt"} <= set(django["languages"])
+    assert django["available"] and {"sw", "mr", "hsb", "tt"} <= set(django["languages"])
     assert "en" not in django["languages"] and version("django") in django["source"]
     assert "BSD" in django["licence"] and "LGPL" in listed["package:pycountry"]["licence"]
     lines = [line.split() for line in call("data", "list").out.splitlines()]
@@ -125,7 +125,7 @@ def test_other_counts_than_published_leave_with_one(call, home):
 
 def test_the_flag_moves_the_data_home(call, home, tmp_path, monkeypatch):
     monkeypatch.setenv("OPTICAL_DATA", str(tmp_path / "nowhere"))
-    assert json.loads(call("data", "show", "tatoeba", "--json").out)["at_hand"] is False
+    assert json.loads(call("data", "show", "tatoeba", "--json").out)["available"] is False
     shown = call("data", "show", "tatoeba", "--json", "--data", str(home))
     assert json.loads(shown.out)["languages"] == ["am", "mr"]
 

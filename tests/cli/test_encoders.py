@@ -74,7 +74,7 @@ def test_published_encoders_say_how_languages_were_balanced(call):
             assert resolve(entry["name"]) == entry["name"] and entry["source"] and entry["languages"]
     assert "UniMax" in call("encoders", "list").out
     lines = [" ".join(line.split()) for line in call("encoders", "show", "google/umt5-base").out.splitlines()]
-    assert "sampling UniMax" in lines and any("fetched from the hub" in line for line in lines)
+    assert "sampling UniMax" in lines and any("downloaded from the hub" in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_columns_of_one_name_are_refused_where_one_would_be_lost(call, stored, t
         *(["export", question, str(tmp_path / f"x.{e}")] for e in ("json", "parquet")),
     ):
         code, out, err = call(*arguments)
-        assert (code, out) == (2, "") and "two columns are called 'a'" in err
+        assert (code, out) == (2, "") and "two columns have the name 'a'" in err
     assert not list(tmp_path.glob("*x.*"))
     assert call("sql", "SELECT 1", "--csv", "--json").code == 2
 
@@ -135,7 +135,7 @@ def test_an_export_that_fails_leaves_what_was_there(call, stored, tmp_path):
         found, _, err = call("export", question, str(target))
         assert found == code and err.count("\n") == 1
     assert target.read_text() == "mine"
-    for name, words in (("x.xlsx", "must end in"), ("x", "must end in"), ("no/x.csv", "no such folder")):
+    for name, words in (("x.xlsx", "must end in"), ("x", "must end in"), ("no/x.csv", "does not exist")):
         code, _, err = call("export", "runs", str(tmp_path / name))
         assert code == 2 and words in err
     assert sorted(file.name for file in tmp_path.iterdir() if "kept" in file.name) == ["kept.parquet"]

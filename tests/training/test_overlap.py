@@ -84,8 +84,8 @@ def test_same_and_near_pairs_go_and_are_counted_and_said(tmp_path: Path) -> None
     assert drops[0].reasons() == {"in_evaluation": 2, "near_evaluation": 1}
     assert (drops[0].read, drops[0].kept) == (5, 2)
     assert heard.sentences == [
-        "3 of 5 pairs dropped for a sentence that the run is evaluated on: "
-        "2 have the same, 1 nearly the same (training.overlap)"
+        "3 of 5 pairs dropped because of a sentence that the run is evaluated on: "
+        "2 with the same, 1 with nearly the same (training.overlap)"
     ]
     assert heard.parts == [10, 10]
 

@@ -228,7 +228,7 @@ def test_pretraining_goes_on_from_a_run(text: dict[str, Path], tmp_path: Path) -
         ({"tokenizer": {"checkpoint": "x"}}, "vocabulary trains a tokenizer and checkpoint reuses one"),
         (
             {"model": {"checkpoint": "x"}},
-            "layers shapes a new encoder; leave it out when a checkpoint goes on",
+            "layers is for a new encoder; leave it out if a checkpoint is continued",
         ),
         ({"text": []}, "text: list should have at least 1 item"),
         (

@@ -160,7 +160,7 @@ def test_a_study_resumes_only_as_it_was_configured(settings: dict[str, Any], tmp
     ("changes", "sentence"),
     [
         ({"seeds": [1, 1]}, "seeds holds a seed twice"),
-        ({"seed": 3}, "a study's seeds are `seeds`"),
+        ({"seed": 3}, "the seeds of a study are `seeds`"),
         ({"collections": []}, "collections is missing"),
         ({"arms": [{"name": "a", "sampling": {}}, {"name": "a", "sampling": {}}]}, "a name twice"),
         ({"arms": [{"name": "a", "sampling": {"alpha": 2.0}}, {"name": "b", "sampling": {}}]},
@@ -168,10 +168,10 @@ def test_a_study_resumes_only_as_it_was_configured(settings: dict[str, Any], tmp
         ({"transfer.student.checkpoint": "elsewhere"}, "transfer.student.checkpoint is what the study"),
         ({"transfer.student.passage_length": 100}, r"passage_length = 100 is more than the 24 tokens"),
         ({"transfer.student": None}, "transfer.student is missing"),
-        ({"distil.student": {}}, "distil.student is what transfer leaves"),
-        ({"distil.teacher.pooling": "cls"}, "one space needs one teacher"),
-        ({"distil.seed": 5}, "distil.seed is the study's to say"),
-        ({"pretrain.preset": "pretrain"}, "pretrain.preset: a study's stages are written out whole"),
+        ({"distil.student": {}}, "distil.student is the student of transfer"),
+        ({"distil.teacher.pooling": "cls"}, "give both the same teacher"),
+        ({"distil.seed": 5}, "distil.seed is set by the study"),
+        ({"pretrain.preset": "pretrain"}, "pretrain.preset: the stages of a study cannot use a preset"),
         ({"distil.training.stepz": 5}, "distil.training.stepz is not a setting .did you mean 'steps'"),
     ],
 )  # fmt: skip

@@ -1,1 +1,1 @@
-"""Training a cross-encoder on bitext, and ranking finished runs' best documents anew with it."""
+"""Training of a cross-encoder on bitext."""

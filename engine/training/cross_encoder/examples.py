@@ -1,4 +1,4 @@
-"""What a cross-encoder learns from: pairs of sentences that say the same, and others that nearly do."""
+"""Training examples of a cross-encoder: sentence pairs, and hard negatives."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.training.distillation.batches import nearest_neighbours
 
-#: Sentences that a held-out query ranks: its translation and what lies nearest to it.
+#: Number of sentences that a held-out query ranks: its translation and the nearest others.
 HELD_OUT_CANDIDATES = 20
 
 
-class Asked(NamedTuple):
-    """A query and the English sentences it is to be scored with, the right one first."""
+class HeldOutQuery(NamedTuple):
+    """A query and the rows of the English sentences that it ranks, the right one first."""
 
     text: str
     language: str
@@ -27,23 +27,23 @@ class Asked(NamedTuple):
 
 
 class Sentences:
-    """The English sentences of a run's pairs, and which of them may stand against a query's translation.
+    """The English sentences of a run's pairs, and which of them may be negatives of a query.
 
     Parameters
     ----------
     texts : sequence of str
         Distinct English sentences, those of training pairs first.
     in_training : int
-        How many are of training pairs.
+        Number of sentences of training pairs.
     pairs : sequence of SentencePair
-        All pairs, held out or not: every translation that they give for a query is right.
+        All pairs, held out or not: every translation of a query in them is right.
     vectors : Tensor (M, H)
         Unit sentence vectors of `texts`.
 
     Raises
     ------
     InputError
-        If there are not two sentences to tell apart.
+        If there are not two different sentences.
     """
 
     def __init__(
@@ -54,16 +54,18 @@ class Sentences:
         self.rows = {text: row for row, text in enumerate(texts)}
         self._number = np.array([numbers.setdefault(sentence_key(text), len(numbers)) for text in texts])
         if len(set(self._number[:in_training].tolist())) < 2:
-            raise InputError("the bitext has one English sentence to train on, so nothing stands against it")
+            raise InputError(
+                "the bitext has one English sentence to train on, so there are no negatives; add pairs"
+            )
         self._neighbours = nearest_neighbours(vectors[:in_training])
         self._right: dict[tuple[str, str], set[int]] = {}
-        self._said: dict[tuple[str, int], list[str]] = {}
+        self._translations: dict[tuple[str, int], list[str]] = {}
         for pair in pairs:
             number = int(self._number[self.rows[pair.target]])
             self._right.setdefault((pair.source_language, pair.source), set()).add(number)
-            self._said.setdefault((pair.source_language, number), []).append(pair.source)
+            self._translations.setdefault((pair.source_language, number), []).append(pair.source)
 
-    def against(
+    def negatives(
         self,
         text: str,
         query: str,
@@ -74,15 +76,15 @@ class Sentences:
         *,
         nearest: bool,
     ) -> list[int]:
-        """Draw at most `count` training sentences that are no translation of `query`, a part of `text`.
+        """Draw at most `count` training sentences that do not translate `query`, which is a part of `text`.
 
-        They come from the nearest neighbours of the row `target` or from all; sentences whose translation in
-        the query's language holds the query's words are left out.
+        They are drawn from the nearest neighbours of the row `target`, or from all. Sentences whose
+        translation in the query's language contains the query's words are left out.
         """
         if nearest:
             rows = generator.permutation(self._neighbours[target])
         else:
-            # enough for what is left out, which is few
+            # a few more, because some are left out
             rows = generator.choice(
                 self.in_training, size=min(self.in_training, 4 * count + 8), replace=False
             )
@@ -100,10 +102,10 @@ class Sentences:
         return found
 
     def _holds(self, language: str, number: int, query: str) -> bool:
-        return any(f" {query} " in f" {said} " for said in self._said.get((language, number), ()))
+        return any(f" {query} " in f" {text} " for text in self._translations.get((language, number), ()))
 
-    def asked(self, pair: SentencePair) -> Asked:
-        """Return a held-out pair's query with its translation and the nearest other sentences."""
+    def held_out_query(self, pair: SentencePair) -> HeldOutQuery:
+        """Return the query of a held-out pair with its translation and the nearest other sentences."""
         target = self.rows[pair.target]
         right = self._right[pair.source_language, pair.source]
         order = (self._vectors @ self._vectors[target]).argsort(descending=True).tolist()
@@ -115,11 +117,11 @@ class Sentences:
             if int(self._number[row]) not in seen:
                 seen.add(int(self._number[row]))
                 others.append(row)
-        return Asked(pair.source, pair.source_language, [target, *others])
+        return HeldOutQuery(pair.source, pair.source_language, [target, *others])
 
 
 def words_of(text: str, most: int, generator: np.random.Generator) -> str:
-    """Return 1 to `most` words in a row of `text`, any as likely; a text without spaces is one word."""
+    """Return 1 to `most` consecutive words of `text`, drawn at random; text without spaces is one word."""
     words = text.split()
     count = int(generator.integers(1, min(most, len(words)) + 1))
     start = int(generator.integers(len(words) - count + 1))
@@ -127,16 +129,16 @@ def words_of(text: str, most: int, generator: np.random.Generator) -> str:
 
 
 def reciprocal_ranks(
-    scores: npt.NDArray[np.float64], asked: Sequence[Asked]
+    scores: npt.NDArray[np.float64], queries: Sequence[HeldOutQuery]
 ) -> Mapping[str, Collection[float]]:
     """Return 1 / rank of the right sentence for each query, by language.
 
-    `scores` (n,) are those of all candidates, query by query; sentences that score the same as the right one
-    count as above it.
+    `scores` (n,) are those of all candidates, query by query. Sentences with the same score as the right one
+    count as ranked above it.
     """
     found: dict[str, list[float]] = {}
     start = 0
-    for query in asked:
+    for query in queries:
         own, *others = scores[start : start + len(query.candidates)].tolist()
         found.setdefault(query.language, []).append(1.0 / (1 + sum(other >= own for other in others)))
         start += len(query.candidates)

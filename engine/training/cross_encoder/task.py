@@ -1,18 +1,18 @@
-"""A cross-encoder learns from bitext which English sentence a query in another language means.
+"""Training a cross-encoder: it learns from bitext which English sentence translates a query.
 
 Jiang et al. 2020 ("Cross-lingual Information Retrieval with BERT", arXiv 2004.13005) fine-tune multilingual
-BERT as a classifier over query and sentence, with training data made of a parallel corpus, since no relevance
-judgements exist: a query made of one side of a pair belongs to the other side, and to no other sentence. What
-differs here, by choice or because the paper leaves it open:
+BERT as a classifier of query and sentence. The training data is a parallel corpus, because there are no
+relevance judgements: a query that is made of one side of a pair belongs to the other side, and to no other
+sentence. The differences here, by choice or because the paper does not specify it:
 
-- The direction is this project's: the query is in the other language, the document is English.
-- The query is the whole sentence, which is what bitext retrieval asks; `query_words` makes short ones of
-  words in a row, like the paper's.
-- Negatives are English sentences close to the right one in a teacher's vectors (or random ones), several to
-  a query. With short queries, sentences whose translation holds the query's words are none.
-- The encoder is any checkpoint, with a new head over the first token's state; the loss is binary
-  cross-entropy over all pairs of a batch alike.
-- What is kept is the checkpoint that ranks held-out pairs best.
+- The query is in the other language, and the document is English.
+- The query is the whole sentence, as in bitext retrieval; `query_words` makes short queries of consecutive
+  words, as in the paper.
+- Each query has several negatives, English sentences near the right one in a teacher's vectors (or random
+  ones). With short queries, a sentence whose translation contains the query's words is no negative.
+- The encoder is any checkpoint, with a new head over the state of the first token. The loss is binary
+  cross-entropy, with the same weight for all pairs of a batch.
+- The weights that rank held-out pairs best are kept.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class CrossEncoderTraining:
             self.examples.setdefault(pair.source_language, []).append(
                 Example(pair.source, pair.source_language, row, length)
             )
-        self.queries = [self.sentences.asked(pair) for pair in bitext.held_out]
+        self.queries = [self.sentences.held_out_query(pair) for pair in bitext.held_out]
         if config.training.trim_vocabulary:
             trim(cross, self._pieces(pairs))
         freeze_model(cross.model.base_model, config.training)
@@ -148,7 +148,7 @@ class CrossEncoderTraining:
         self.optimiser = adamw(cross, config.training, fresh)
 
     def _pieces(self, pairs: Sequence[SentencePair]) -> set[int]:
-        """Return the word pieces of all texts, and of their words alone, as a query may begin with any."""
+        """Return the word pieces of all texts; also of each word, if a short query may begin with it."""
         texts = dict.fromkeys(text for pair in pairs for text in (pair.source, pair.target))
         if self.config.training.query_words is not None:
             texts |= dict.fromkeys(word for pair in pairs for word in pair.source.split())
@@ -180,7 +180,7 @@ class CrossEncoderTraining:
             query = example.text
             if config.query_words is not None:
                 query = words_of(query, config.query_words, generator)
-            against = self.sentences.against(
+            negatives = self.sentences.negatives(
                 example.text,
                 query,
                 example.language,
@@ -189,9 +189,9 @@ class CrossEncoderTraining:
                 generator,
                 nearest=config.negatives_from == "nearest",
             )
-            rows += [example.target, *against]
-            queries += [query] * (1 + len(against))
-            labels += [1.0] + [0.0] * len(against)
+            rows += [example.target, *negatives]
+            queries += [query] * (1 + len(negatives))
+            labels += [1.0] + [0.0] * len(negatives)
         self.cross.train()
         with self.runtime.autocast():
             logits = self.cross(self.cross.tokenize(queries, [self.sentences.texts[row] for row in rows]))

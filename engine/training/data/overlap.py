@@ -61,7 +61,7 @@ class Overlap:
             self._some_left(source, any(self.match(pair) is None for pair in pairs))
 
     def match(self, pair: SentencePair) -> Match | None:
-        """Return how a side of `pair` is among the evaluation's sentences, None if neither is."""
+        """Return how a side of `pair` matches an evaluation sentence; None if neither does."""
         found = [self._found.get(side) for side in _sides(pair)]
         return "exact" if "exact" in found else "near" if "near" in found else None
 
@@ -72,7 +72,7 @@ class Overlap:
     def drop(
         self, sources: Sequence[Sequence[SentencePair]], drops: Sequence[Drops]
     ) -> list[list[SentencePair]]:
-        """Return the pairs of each source that do not overlap; count the others in `drops` and say so.
+        """Return the pairs of each source that do not overlap; count and report the others.
 
         Raises
         ------
@@ -90,8 +90,8 @@ class Overlap:
             same = sum(counts.in_evaluation for counts in drops)
             near = sum(counts.near_evaluation for counts in drops)
             self._reporter.say(
-                f"{same + near:,} of {total:,} pairs dropped for a sentence that the run is evaluated on: "
-                f"{same:,} have the same, {near:,} nearly the same (training.overlap)"
+                f"{same + near:,} of {total:,} pairs dropped because of a sentence that the run is evaluated "
+                f"on: {same:,} with the same, {near:,} with nearly the same (training.overlap)"
             )
         return [self.without(pairs) for pairs in sources]
 
@@ -111,7 +111,7 @@ class Overlap:
     def _some_left(self, source: BitextConfig, some: bool) -> None:
         if not some:
             raise InputError(
-                f"every pair in {source.language!r} has a sentence that the run is evaluated on; give it "
+                f"every pair in {source.language!r} has a sentence that the run is evaluated on; choose "
                 "other pairs (start, stop, part), or set training.overlap = 'keep'",
                 path=source.path,
             )
@@ -134,5 +134,5 @@ def _sides(pair: SentencePair) -> tuple[tuple[str, str], tuple[str, str]]:
 
 
 def _without_distractors(config: CollectionConfig) -> CollectionConfig:
-    """Return the collection without the sentences that only fill its pool, which need not be read here."""
+    """Return the collection without its distractors, which need not be read here."""
     return config.model_copy(update={"distractors": [], "distractor_bitext": [], "upper_line": False})

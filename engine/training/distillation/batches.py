@@ -1,4 +1,4 @@
-"""Which pairs make a step: language sampling, English anchors, batches of like length, negatives."""
+"""Draw batches: language sampling, English anchors, batches of similar length, negatives."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from engine.bitext.split import sample
 
-#: Batches drawn at once and sorted by length before they are cut.
+#: Number of batches that are drawn together, sorted by length and cut.
 WINDOW = 16
 
 
 @dataclass(frozen=True)
 class Example:
-    """A query of the student and the row of its English sentence among the teacher's vectors."""
+    """A query of the student, and the row of its English sentence in the teacher's vectors."""
 
     text: str
     language: str
@@ -36,9 +36,9 @@ def draw_batches(
 ) -> Iterator[list[Example]]:
     """Yield batches without end.
 
-    Languages are drawn with p ∝ n^alpha (with an `anchor` above 0 ``en`` is drawn with that probability,
-    whatever its size); within a language, examples come in shuffled order and every one is used before any
-    comes again. Batches of a window of `WINDOW` are sorted by length, cut, and shuffled.
+    Languages are drawn with p ∝ n^alpha; if `anchor` is above 0, ``en`` is drawn with that probability.
+    Within a language, examples come in shuffled order, and each is used once before any is used again.
+    `WINDOW` batches are drawn together, sorted by length, cut, and shuffled.
     """
     generator = np.random.default_rng(seed)
     languages = [language for language in examples if language != "en" or not anchor]
@@ -60,17 +60,17 @@ def draw_batches(
 
 
 def endless(size: int, generator: np.random.Generator) -> Iterator[int]:
-    """Yield the numbers below `size` in shuffled order, again and again."""
+    """Yield the numbers below `size` in shuffled order, in a new order every time."""
     while True:
         yield from generator.permutation(size).tolist()
 
 
-#: Neighbours of a sentence that hard negatives are drawn from.
+#: Number of neighbours of a sentence that hard negatives are drawn from.
 NEIGHBOURS = 50
 
 
 def nearest_neighbours(sentences: Tensor) -> npt.NDArray[np.int64]:
-    """Return the rows (M, n) of the `NEIGHBOURS` sentences most like each of the unit vectors (M, H')."""
+    """Return the rows (M, n) of the `NEIGHBOURS` nearest sentences of each of the unit vectors (M, H')."""
     found = []
     for start in range(0, len(sentences), 1024):  # all similarities at once would take 4 M² bytes
         similarity = sentences[start : start + 1024] @ sentences.T
@@ -88,18 +88,19 @@ def with_negatives(
     generator: np.random.Generator,
     neighbours: npt.NDArray[np.int64] | None = None,
 ) -> tuple[list[int], Tensor]:
-    """Return the rows of a batch's targets and `negatives` further sentences, and what is no negative.
+    """Return the rows of a batch's targets and of `negatives` further sentences, and which are no negatives.
 
-    The further ones are drawn from `pool`, the rows that may be negatives, or from what it has of the
-    `neighbours` (M, n) of the batch's targets. Rows with one number in `sentence` (M,) spell one sentence.
+    The further ones are drawn from `pool`, the rows that may be negatives, or from those `neighbours` (M, n)
+    of the batch's targets that are in the pool. Rows with the same number in `sentence` (M,) spell the same
+    sentence.
 
     Returns
     -------
     rows : list of int, N
         The batch's own targets in order, then sentences of the pool.
     excluded : Tensor (B, N), bool
-        True where the sentence is the query's own translation in another place: one English sentence, in
-        spellings that may differ, stands behind several languages, and must not be pushed away.
+        True if the sentence is the query's own translation in another row: one English sentence, perhaps in
+        several spellings, may be paired with several languages, and must not be a negative of its own.
     """
     rows = [example.target for example in batch]
     if negatives:
@@ -109,7 +110,7 @@ def with_negatives(
         else:
             drawn = generator.permutation(np.intersect1d(neighbours[list(own)], pool))
         rows += [row for row in drawn.tolist() if row not in own][:negatives]
-    said = sentence[rows]
-    excluded = said[None, :] == said[: len(batch), None]
+    spelled = sentence[rows]
+    excluded = spelled[None, :] == spelled[: len(batch), None]
     excluded[torch.arange(len(batch)), torch.arange(len(batch))] = False
     return rows, excluded

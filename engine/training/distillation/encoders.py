@@ -1,4 +1,4 @@
-"""Teacher and student, opened so that they share a space."""
+"""Load teacher and student so that they share a vector space."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from engine.errors import InputError
 from engine.extensions.losses import LOSSES
 from engine.extensions.scorings import SCORINGS
 
-#: The settings that decide in which space token vectors lie.
+#: The settings that determine the space of token vectors.
 _SPACE = ("checkpoint", "centring", "projection", "projection_dim")
-#: Sentences that centring and whitening are fitted on.
+#: Number of sentences that centring and whitening are fitted on.
 FITTED_ON = 1000
 
 
@@ -26,8 +26,8 @@ def load_encoders(
 ) -> tuple[Encoder, Encoder]:
     """Load teacher and student, and fit what unlabelled text fits.
 
-    A student of the teacher's checkpoint shares its mean and projection, and so begins in its space, if both
-    are to be made alike; any other is fitted on its own side of the bitext.
+    A student with the teacher's checkpoint and space settings takes the teacher's mean and projection, and so
+    starts in the teacher's space. Any other student is fitted on its own side of the bitext.
 
     Raises
     ------
@@ -78,30 +78,30 @@ def load_encoders(
 
 
 def some(texts: Sequence[str]) -> Sequence[str]:
-    """Return at most `FITTED_ON` texts, evenly spaced: a mean over 20,000 tokens is settled."""
+    """Return at most `FITTED_ON` evenly spaced texts: a mean of 20,000 tokens is precise enough."""
     return texts[:: max(1, len(texts) // FITTED_ON)]
 
 
 def check_projection(config: EncoderConfig, name: str) -> None:
-    """Refuse settings, those of `name`, that leave out the projection which their checkpoint learnt with.
+    """Check that the encoder settings called `name` use the projection that the checkpoint was trained with.
 
     Raises
     ------
     InputError
-        If they do.
+        If they do not.
     """
     folder = Path(config.checkpoint).expanduser()
     saved = saved_config(folder) if folder.is_dir() else {}
     if saved.get("projection") == "linear" and config.projection == "none":
         raise InputError(
-            f"the checkpoint was trained with a projection, which lies beside it; set {name}.projection = "
+            f"the checkpoint was trained with a projection, which was saved with it; set {name}.projection = "
             f"'linear' and {name}.projection_dim = {saved['projection_dim']}",
             path=config.checkpoint,
         )
 
 
 def needs_fitting(config: EncoderConfig) -> bool:
-    """Tell whether a mean or a projection has to be fitted before the encoder can be used."""
+    """Return whether a mean or a projection must be fitted before the encoder can be used."""
     if not (config.centring or config.projection == "whitening"):
         return False
     folder = Path(config.checkpoint).expanduser()

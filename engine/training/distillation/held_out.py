@@ -1,7 +1,7 @@
-"""Held-out retrieval: what training is judged by, because its loss says nothing of retrieval.
+"""Held-out retrieval, which decides which weights are best, because the loss does not measure retrieval.
 
-Queries of pairs set aside search all English sentences of the run, with the teacher's vectors that the
-losses use as well. The plans of a few of the pairs show how sharp transport has become.
+Queries of held-out pairs search all English sentences of the run, with the teacher's vectors that the losses
+use too. The transport plans of a few pairs show how sharp they are.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class HeldOut:
     plans: int = 16
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to retrieve."""
+        """Return whether there are held-out queries."""
         return any(self.examples.values())
 
     def measure(self, student: Encoder) -> dict[str, float]:
         """Return the mean reciprocal rank per language and over languages, and the plans' sharpness.
 
-        The rank counts every sentence that scores at least as high as the right one, so that equal scores
-        never flatter.
+        The rank counts every sentence that scores at least as high as the right one, so that ties never
+        improve it.
         """
         figures: dict[str, float] = {}
         entropies, matches = [], []

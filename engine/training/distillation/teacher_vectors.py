@@ -1,4 +1,4 @@
-"""The teacher's vectors of every English sentence of a run: computed once, cached, drawn from in batches."""
+"""The teacher's vectors of all English sentences of a run: computed once, cached, selected in batches."""
 
 from __future__ import annotations
 
@@ -91,12 +91,13 @@ def encode_targets(
 ) -> TeacherVectors:
     """Return the teacher's vectors of `texts`, from the folder `cache` if they were computed before.
 
-    With `attention`, what each token receives is among them; with `layers`, the states of these.
+    With `attention`, they include the attention that each token receives; with `layers`, the states of these
+    layers.
 
     Raises
     ------
     InputError
-        If the teacher gives no attention.
+        If the teacher returns no attention weights.
     """
     kind = "-".join(["targets", *(["with-attention"] if attention else []), *map(str, layers)])
     path = cache_file(cache, kind, teacher, texts, role, precision)

@@ -51,11 +51,11 @@ def test_svg_has_every_label_as_text(row: dict[str, Any], tmp_path: Path) -> Non
 def test_png_numbers_labels_that_no_font_has_and_says_so(
     row: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = [(name, path) for name, path in fonts.fonts_at_hand() if name == "DejaVu Sans"]
-    monkeypatch.setattr(fonts, "fonts_at_hand", lambda: plain)
+    plain = [(name, path) for name, path in fonts.installed_fonts() if name == "DejaVu Sans"]
+    monkeypatch.setattr(fonts, "installed_fonts", lambda: plain)
     said = export_plan(row, tmp_path / "a.png")
     assert said.startswith(
-        "no font at hand draws Thai or Devanagari or CJK or emoji, so 4 labels are numbers"
+        "no installed font draws Thai or Devanagari or CJK or emoji, so 4 labels are numbers"
     )
     assert imread(tmp_path / "a.png").shape[2] == 4
     row["source_tokens"] = ["المكتبة", *"abcdef"]  # DejaVu has Arabic, which matplotlib shapes
@@ -64,8 +64,8 @@ def test_png_numbers_labels_that_no_font_has_and_says_so(
 
 def test_a_font_with_the_script_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _font(tmp_path / "deva.ttf", "क्षत्रिय")
-    plain = [(name, file) for name, file in fonts.fonts_at_hand() if name == "DejaVu Sans"]
-    monkeypatch.setattr(fonts, "fonts_at_hand", lambda: [*plain, ("Made", str(path))])
+    plain = [(name, file) for name, file in fonts.installed_fonts() if name == "DejaVu Sans"]
+    monkeypatch.setattr(fonts, "installed_fonts", lambda: [*plain, ("Made", str(path))])
     assert fonts.fonts_for("क्षत्रिय") == ["Made"]
     assert fonts.fonts_for("क्ष\u200dत्रिय\ufe0f") == ["Made"]  # joiners, selectors have no glyph of their own
     assert fonts.fonts_for("abc") == fonts.fonts_for("") == ["DejaVu Sans"]

@@ -21,7 +21,7 @@ from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, tail
 from engine.retrieval.fusion import Ranks
 from engine.runs.execute import execute
-from engine.training.cross_encoder.examples import Asked, Sentences, reciprocal_ranks, words_of
+from engine.training.cross_encoder.examples import HeldOutQuery, Sentences, reciprocal_ranks, words_of
 
 # -- ranking anew ------------------------------------------------------------------------------------
 
@@ -76,18 +76,18 @@ def sentences() -> Sentences:
 def test_no_translation_of_a_query_stands_against_it(nearest: bool) -> None:
     known, generator = sentences(), np.random.default_rng(0)
     for _ in range(20):
-        rows = known.against("moja mbili", "moja mbili", "sw", 0, 3, generator, nearest=nearest)
+        rows = known.negatives("moja mbili", "moja mbili", "sw", 0, 3, generator, nearest=nearest)
         assert {known.texts[row] for row in rows} == {"two three", "four"}
-        rows = known.against("un deux", "un deux", "fr", 3, 1, generator, nearest=nearest)
+        rows = known.negatives("un deux", "un deux", "fr", 3, 1, generator, nearest=nearest)
         assert len(rows) == 1 and known.texts[rows[0]] != "two three"
 
 
 def test_a_sentence_whose_translation_holds_a_short_query_does_not_stand_against_it() -> None:
     known, generator = sentences(), np.random.default_rng(0)
     for _ in range(20):
-        rows = known.against("moja mbili", "mbili", "sw", 0, 3, generator, nearest=True)
+        rows = known.negatives("moja mbili", "mbili", "sw", 0, 3, generator, nearest=True)
         assert {known.texts[row] for row in rows} == {"four"}
-        rows = known.against("moja mbili", "moja", "sw", 0, 3, generator, nearest=True)
+        rows = known.negatives("moja mbili", "moja", "sw", 0, 3, generator, nearest=True)
         assert {known.texts[row] for row in rows} == {"two three", "four"}
 
 
@@ -105,7 +105,11 @@ def test_one_english_sentence_is_nothing_to_learn_from() -> None:
 
 
 def test_ranks_of_held_out_queries_are_never_flattered_by_ties() -> None:
-    asked = [Asked("x", "sw", [0, 1, 2]), Asked("y", "sw", [1, 0]), Asked("z", "fr", [2, 1, 0])]
+    asked = [
+        HeldOutQuery("x", "sw", [0, 1, 2]),
+        HeldOutQuery("y", "sw", [1, 0]),
+        HeldOutQuery("z", "fr", [2, 1, 0]),
+    ]
     scores = np.array([2.0, 1.0, 0.0, 1.0, 1.0, 0.0, 3.0, -1.0])
     assert reciprocal_ranks(scores, asked) == {"sw": [1.0, 0.5], "fr": [0.5]}
 
@@ -289,7 +293,7 @@ def test_impossible_runs_are_refused_before_anything_trains(
     )
     same = [{"path": str(topics["files"]["train"]), "language": "en"}]
     assert "bitext in one language has no queries" in refused(tiny, topics, bitext=same)
-    with pytest.raises(InputError, match=r"no \[\[bitext\]\] to learn from"):
+    with pytest.raises(InputError, match=r"no \[\[bitext\]\] to train on"):
         parse_config({**settings(tiny, topics), "bitext": []})
 
 

@@ -1,4 +1,4 @@
-"""Fit what needs unlabelled text but no training: the centring mean and the whitening projection."""
+"""Fit the centring mean and the whitening projection on unlabelled text."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def fit(
 ) -> None:
     """Fit the mean of the counted unit token vectors, and the whitening projection if it is configured.
 
-    The mean is what makes the token vectors of untuned encoders all alike (anisotropy: Ethayarajh 2019,
-    arXiv 1909.00512). Whitening scales the leading principal axes to unit variance (Su et al. 2021,
-    arXiv 2103.15316).
+    A large mean makes all token vectors of an encoder similar (anisotropy: Ethayarajh 2019, arXiv
+    1909.00512). Whitening scales the leading principal axes to unit variance (Su et al. 2021, arXiv
+    2103.15316).
 
     Raises
     ------
     InputError
-        If the texts hold too few tokens for the projection's width.
+        If the texts have too few tokens for the projection's width.
     """
     count = 0
     total = torch.zeros(encoder.width, dtype=torch.float64)
@@ -42,7 +42,7 @@ def fit(
         if whiten:
             second += unit.T @ unit
     if count == 0:
-        raise InputError("centring needs unlabelled text, and the texts given have no countable tokens")
+        raise InputError("centring needs unlabelled text, and the given texts have no countable tokens")
     mean = total / count
     if encoder.config.centring:
         encoder.mean.copy_(mean)

@@ -33,7 +33,7 @@ def make(seed: int, n: int, m: int, q: int, d: int, h: int, dtype: torch.dtype =
 
 
 def full(batch: Batch) -> Batch:
-    """Make every text count a token."""
+    """Give every text a counted token."""
     batch[1][:, 0] = True
     batch[3][:, -1] = True
     return batch
@@ -134,7 +134,7 @@ def test_screening_in_bf16_changes_nothing(seed: int, k: int, spread: float, sha
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.retrieval.screening._SHARE", share)
         quick = find_maxsim(mine, theirs, k, wanted, screen=True)
-    # fp32 sums of another shape differ in their last bits, and so may swap documents as close as that
+    # fp32 sums of another shape differ in their last bits, which may swap documents with almost equal scores
     torch.testing.assert_close(quick.scores, plain.scores, rtol=0, atol=5e-7)
     exact = torch.cat(list(token_blocks(mine.to(torch.float64), theirs.to(torch.float64))))
     torch.testing.assert_close(exact.gather(1, quick.indices).float(), plain.scores, rtol=0, atol=5e-7)
@@ -145,7 +145,7 @@ def test_screening_in_bf16_changes_nothing(seed: int, k: int, spread: float, sha
         assert abs(int(quick.ranks[row, column] - plain.ranks[row, column])) < close
 
 
-def test_screening_settles_few_of_many_documents_and_still_finds_all() -> None:
+def test_screening_re_scores_few_of_many_documents_and_finds_all() -> None:
     batch = full(make(6, 8, 3000, 6, 4, 16, torch.float32))
     mine, theirs = TokenStore.from_padded(batch[0], batch[1]), TokenStore.from_padded(batch[2], batch[3])
     wanted = torch.arange(8)[:, None] * 300
@@ -236,7 +236,7 @@ def test_gradients_agree_with_finite_differences() -> None:
     )
 
 
-def test_only_the_side_that_learns_gets_a_gradient() -> None:
+def test_only_the_side_that_requires_a_gradient_gets_one() -> None:
     queries, query_mask, documents, document_mask = full(make(11, 2, 3, 3, 4, 4))
     queries.requires_grad_()
     maxsim_scores(queries, query_mask, documents, document_mask).sum().backward()
@@ -244,7 +244,7 @@ def test_only_the_side_that_learns_gets_a_gradient() -> None:
     assert (queries.grad[~query_mask] == 0).all()
 
 
-def test_the_backward_pass_keeps_winners_and_not_products() -> None:
+def test_the_backward_pass_stores_winners_and_not_products() -> None:
     queries, query_mask, documents, document_mask = full(make(12, 16, 16, 32, 64, 8, torch.float32))
     saved: list[int] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.nbytes) or x, lambda x: x):
@@ -253,7 +253,7 @@ def test_the_backward_pass_keeps_winners_and_not_products() -> None:
     assert sum(saved) < products / 4
 
 
-def test_autocast_does_not_reach_the_scores() -> None:
+def test_autocast_does_not_change_the_scores() -> None:
     batch = full(make(13, 4, 6, 5, 7, 32, torch.float32))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = maxsim_scores(*batch)

@@ -1,4 +1,4 @@
-"""Packed tokens against the padded batches they come from."""
+"""Packed tokens against the padded batches from which they are made."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_offsets_that_do_not_fit_are_refused(offsets: list[int]) -> None:
         TokenStore(torch.zeros(3, 2), torch.tensor(offsets, dtype=torch.int64))
 
 
-def test_stores_of_different_width_or_type_do_not_join() -> None:
+def test_stores_of_different_width_or_type_cannot_be_concatenated() -> None:
     one = TokenStore(torch.zeros(1, 2), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="different"):
         TokenStore.concatenate([one, TokenStore(torch.zeros(1, 3), torch.tensor([0, 1]))])

@@ -1,4 +1,4 @@
-"""A problem or a setting that has no meaning is refused in one sentence."""
+"""A problem or a setting that is not valid is refused with one sentence."""
 
 import pytest
 import torch
@@ -70,7 +70,7 @@ def test_settings(settings: dict[str, object], sentence: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:numItermax")
-def test_a_simplex_that_gives_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_simplex_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exact, "MOST_PIVOTS", 1)
     cost = torch.rand(1, 20, 20, generator=torch.Generator().manual_seed(0))
     mass = torch.full((1, 20), 0.05)

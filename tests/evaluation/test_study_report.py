@@ -157,4 +157,4 @@ def test_a_document_without_marks_is_refused(call: Callable[..., Any], tmp_path:
     document = tmp_path / "report.md"
     document.write_text("nothing\n")
     code, _, err = call("--document", str(document))
-    assert code != 0 and "has no lines <!-- study" in err and document.read_text() == "nothing\n"
+    assert code != 0 and "lacks the lines <!-- study" in err and document.read_text() == "nothing\n"

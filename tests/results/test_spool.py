@@ -209,7 +209,7 @@ def test_not_a_run_folder(tmp_path):
         RunFolder.open(tmp_path)
     for content in ("{", "[]", "{}"):
         (tmp_path / "run.json").write_text(content)
-        with pytest.raises(InputError, match="not a run's record"):
+        with pytest.raises(InputError, match="not the record of a run"):
             RunFolder.open(tmp_path)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from workbench.runs.curves_model import CurvesReader, smooth
 
 
-def test_curves_grow_wait_for_torn_lines_and_take_a_resumed_steps_last_word(tmp_path: Path) -> None:
+def test_curves_grow_skip_incomplete_lines_and_keep_the_last_value_of_a_step(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
 
     def line(step: int, value: float) -> str:
@@ -27,11 +27,11 @@ def test_curves_grow_wait_for_torn_lines_and_take_a_resumed_steps_last_word(tmp_
     second = follower.read(tmp_path)
     assert (second.values["loss"][0], second.values["loss"][2]) == ([1, 2], [1.0, 9.0])
     assert second.corrupt == 1
-    assert first.values["loss"][2] == [1.0, 2.0]  # what is being drawn does not change
+    assert first.values["loss"][2] == [1.0, 2.0]  # curves that were returned do not change
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.sampled_from([0.0, 0.6, 0.9]))
-def test_smoothing_is_the_weighted_mean_of_all_values_so_far(values: list[float], weight: float) -> None:
+def test_smoothing_is_the_weighted_mean_of_the_values_so_far(values: list[float], weight: float) -> None:
     weights = weight ** np.arange(len(values))[::-1] if weight else np.eye(len(values))[-1]
     assert smooth(values, weight)[-1] == pytest.approx(
         np.average(values, weights=weights), rel=1e-6, abs=1e-6

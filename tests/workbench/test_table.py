@@ -10,8 +10,8 @@ from textual.app import App, ComposeResult
 from workbench.widgets.table import Column, Table
 
 
-class Alone(App[None]):
-    """One widget and nothing else."""
+class OneWidget(App[None]):
+    """An app with one widget."""
 
     def __init__(self, widget: Any) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Alone(App[None]):
 
 
 class Counting(Sequence[Any]):
-    """Many rows, which count how often they are looked at."""
+    """Many rows that count how often they are read."""
 
     def __init__(self, count: int) -> None:
         self.count, self.looked = count, 0
@@ -37,9 +37,9 @@ class Counting(Sequence[Any]):
         return (place, f"row {place}")
 
 
-async def test_half_a_million_rows_are_not_all_looked_at() -> None:
+async def test_most_of_half_a_million_rows_are_not_read() -> None:
     table, rows = Table(fixed=0), Counting(538_121)
-    async with Alone(table).run_test(size=(80, 24)) as pilot:
+    async with OneWidget(table).run_test(size=(80, 24)) as pilot:
         table.show([Column("n", right=True), Column("text")], rows)
         table.focus()
         await pilot.press("end")

@@ -11,14 +11,14 @@ from workbench.widgets.text import fit, p_value, plain, signed
 
 
 @given(st.text(max_size=60), st.integers(0, 30))
-def test_fitted_text_has_exactly_its_width_and_steers_nothing(text: str, width: int) -> None:
+def test_fitted_text_has_the_width_and_no_control_characters(text: str, width: int) -> None:
     cleaned = plain(text)
     assert cell_len(fit(cleaned, width)) == width
     assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in cleaned)
     assert not set(cleaned) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068")
 
 
-def test_short_words_for_numbers() -> None:
+def test_numbers_as_short_text() -> None:
     assert [signed(value) for value in (0.0104, -0.25, 0.0, -0.0001, 1.5)] == [
         "+.010",
         "−.250",

@@ -25,8 +25,8 @@ def test_ramps_are_monotone_in_luminance(name: str) -> None:
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
-def test_words_can_be_read_in_every_theme(theme: Any) -> None:
-    """Text reaches WCAG's contrast of 4.5 on the theme's ground."""
+def test_text_is_legible_in_every_theme(theme: Any) -> None:
+    """Text has the contrast of 4.5 that WCAG requires."""
     ground = _luminance(theme.background)
     for name in ("foreground", "primary", "secondary", "success", "warning", "error"):
         low, high = sorted((ground, _luminance(getattr(theme, name))))

@@ -59,6 +59,10 @@ class Registry(Mapping[str, EntryT], Generic[EntryT]):
         self.problems: list[str] = []
         """A sentence for each entry point that could not be loaded."""
 
+    def accepts(self, entry: object) -> bool:
+        """Return whether `entry` has the type of this registry's entries."""
+        return isinstance(entry, self._entry)
+
     def register(self, entry: EntryT) -> EntryT:
         """Add an entry in this process and return it.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.errors import InputError, OpticalError
     from optical_workbench.databases import Results, results
     from optical_workbench.encoders import Encoder, TextVectors
+    from optical_workbench.extensions import register
     from optical_workbench.plans import SentencePlan, TransportPlan, solve
     from optical_workbench.runs import Run, evaluate, open_run, run
     from optical_workbench.tables import Table
@@ -36,6 +37,7 @@ _MODULES = {
     "evaluate": "optical_workbench.runs",
     "results": "optical_workbench.databases",
     "solve": "optical_workbench.plans",
+    "register": "optical_workbench.extensions",
     "Run": "optical_workbench.runs",
     "Encoder": "optical_workbench.encoders",
     "TextVectors": "optical_workbench.encoders",
@@ -59,6 +61,7 @@ __all__ = [
     "TransportPlan",
     "evaluate",
     "open_run",
+    "register",
     "results",
     "run",
     "solve",

@@ -1,11 +1,11 @@
-"""Sentences that two sets of text share, in the same spelling or nearly.
+"""Find sentences that two sets of text share, in the same or in nearly the same spelling.
 
-Two sentences are the same if their letters, marks and digits are (`engine.bitext.split.sentence_text`), and
-near duplicates if of the character n-grams that either has at least `THRESHOLD` are common to both (Jaccard
-similarity). Near duplicates are found all and without guessing, by prefix filtering (Bayardo et al. 2007,
-"Scaling up all pairs similarity search"): of a sentence with n n-grams, ordered from rare to frequent, one of
-the first n - ⌈θn⌉ + 1 is among as many of the first of every near duplicate. Only pairs that share one of
-these are compared.
+Two sentences are the same if their letters, marks and digits are the same
+(`engine.bitext.split.sentence_text`). They are near duplicates if the Jaccard similarity of their sets of
+character n-grams is at least `THRESHOLD`. All near duplicates are found, by prefix filtering (Bayardo et al.
+2007, "Scaling up all pairs similarity search"): sort the n-grams of each sentence from rare to frequent; two
+sentences with similarity θ or more then share an n-gram among their first n - ⌈θn⌉ + 1, where n is the
+number of n-grams of the sentence. Only pairs that share one of these are compared.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from engine.bitext.split import sentence_text
-from engine.errors import InputError
-from engine.languages import language
+from engine.languages import known_code, lookup
 
 Match = Literal["exact", "near"]
 
-#: Least share of common n-grams. Changing a word of six letters in fifty leaves .65. The nearest of TICO-19's
-#: English training and evaluation segments have .58 ("declared COVID-19 a pandemic on March 11" in both).
+#: Minimum Jaccard similarity. If a word of six letters in a sentence of fifty changes, the similarity is .65.
+#: The most similar English training and evaluation segments of TICO-19 have .58 (both contain "declared
+#: COVID-19 a pandemic on March 11").
 THRESHOLD = Fraction(3, 5)
-#: Characters of an n-gram; where one character is a syllable or a word, two.
+#: Characters of an n-gram, and of one in scripts in which a character is a syllable or a word.
 _LENGTH, _SHORT_LENGTH = 4, 2
 _SHORT_SCRIPTS = ("Hans", "Hant", "Jpan", "Kore")
 #: Sentences compared at once.
@@ -35,7 +35,7 @@ _BATCH = 512
 
 
 class Sentences:
-    """Sentences of any languages, to be asked whether others are among them; each language has its own.
+    """A set of sentences in any languages, which tells whether other sentences are in it.
 
     Parameters
     ----------
@@ -46,16 +46,16 @@ class Sentences:
     def __init__(self, sentences: Iterable[tuple[str, str]]) -> None:
         texts: dict[str, dict[str, None]] = {}
         for code, text in sentences:
-            texts.setdefault(_code(code), {})[sentence_text(text)] = None
+            texts.setdefault(known_code(code), {})[sentence_text(text)] = None
         self._indexes = {code: _Index(list(found), gram_length(code)) for code, found in texts.items()}
 
     def __len__(self) -> int:
-        """Return the number of sentences that differ in more than spelling."""
+        """Return the number of sentences, without those that differ only in spelling."""
         return sum(len(index.exact) for index in self._indexes.values())
 
     def matches(self, code: str, texts: Iterable[str]) -> Iterator[Match | None]:
-        """Yield how each of `texts`, in language `code`, is among the sentences, None where it is not."""
-        index = self._indexes.get(_code(code))
+        """Yield for each of `texts`, in language `code`, how it is in the set, or None if it is not."""
+        index = self._indexes.get(known_code(code))
         batch: list[str] = []
         for text in texts:
             if index is None:
@@ -88,7 +88,7 @@ class _Index:
         for place, text in enumerate(texts):
             grams = grams_of(text, self.length)
             row = sorted(self.numbers[gram] for gram in grams if gram in self.numbers)
-            unknown = len(grams) - len(row)  # they are the rarest of all
+            unknown = len(grams) - len(row)  # n-grams that are in no sentence of the set are the rarest
             prefix = row[: max(0, _prefix(len(grams)) - unknown)]
             if found[place] is None and prefix:
                 places.append(place)
@@ -102,7 +102,7 @@ class _Index:
         plausible = np.minimum(own, other) >= float(THRESHOLD) * np.maximum(own, other) - 1
         first, second, own, other = first[plausible], second[plausible], own[plausible], other[plausible]
         common = self._matrix(rows)[first].multiply(self.sets[second]).sum(1)
-        # common / (own + other - common) >= threshold, in whole numbers
+        # common / (own + other - common) >= threshold, in integers
         over, under = THRESHOLD.numerator, THRESHOLD.denominator
         near = common.astype(np.int64) * (over + under) >= over * (own + other)
         for index in set(first[near].tolist()):
@@ -118,12 +118,12 @@ class _Index:
 
 
 def _prefix(size: int) -> int:
-    """Return how many of a set's rarest n-grams hold one that every near duplicate has among its own."""
+    """Return the number of a set's rarest n-grams of which every near duplicate has one among its own."""
     return size - -(-THRESHOLD.numerator * size // THRESHOLD.denominator) + 1 if size else 0
 
 
 def grams_of(text: str, length: int) -> set[str]:
-    """Return the n-grams of a text; one that is shorter is an n-gram of its own."""
+    """Return the n-grams of a text; a text shorter than an n-gram is its only n-gram."""
     if not text:
         return set()
     return {text[place : place + length] for place in range(max(1, len(text) - length + 1))}
@@ -131,16 +131,6 @@ def grams_of(text: str, length: int) -> set[str]:
 
 def gram_length(code: str) -> int:
     """Return the number of characters of an n-gram in the language."""
-    try:
-        script = language(code).script
-    except InputError:
-        return _LENGTH
+    found = lookup(code)
+    script = "" if found is None else found.script
     return _SHORT_LENGTH if script in _SHORT_SCRIPTS else _LENGTH
-
-
-def _code(code: str) -> str:
-    """Return the language's code however it is spelled; collections know languages that the table lacks."""
-    try:
-        return language(code).code
-    except InputError:
-        return code

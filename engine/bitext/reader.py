@@ -54,8 +54,9 @@ def open_bitext(
         A name in `engine.extensions.bitext.BITEXT_FORMATS`, or ``auto`` to recognise the format from the
         source's name.
     language, target_language : str
-        Codes of the two languages, in any spelling that `engine.languages.language` accepts. If they are the
-        same, the source is a text file with one sentence per line, and each sentence is paired with itself.
+        The two languages, in any spelling that `engine.languages.language` accepts. A script or region
+        (``zho_Hant``) selects among several variants. If the languages are the same, the source is a text
+        file with one sentence per line, and each sentence is paired with itself.
     start, stop : int
         Half-open range of pairs to read, counted in the order of the source before any pair is dropped.
     max_characters : int
@@ -78,7 +79,8 @@ def open_bitext(
     ------
     InputError
         Immediately if there is no such source, language or format, or no identifier for the language; during
-        iteration if the source is damaged, and at its end if no pair was kept.
+        iteration if the source is damaged or has several variants of a language of which none was requested,
+        and at its end if no pair was kept.
     """
     source, target = find_language(language).code, find_language(target_language).code
     if start < 0 or (stop is not None and stop <= start):
@@ -99,10 +101,11 @@ def open_bitext(
         units = _sentences(place, source)
     else:
         chosen = format_of(place) if format == AUTO else BITEXT_FORMATS[format]
-        units = chosen.read(place, language if chosen.keeps_variants else source, target)
+        units = chosen.read(place, language, target_language)
     limits = _Limits(max_characters, max_ratio, min_score)
     identifiers = (Identifier(source), Identifier(target)) if identify else None
-    return _clean(units, name, start, stop, limits, identifiers, Drops() if drops is None else drops)
+    codes = source, target
+    return _clean(units, name, codes, start, stop, limits, identifiers, Drops() if drops is None else drops)
 
 
 def _sentences(place: Path, language: str) -> _Units:
@@ -136,6 +139,7 @@ class _Limits:
 def _clean(
     units: _Units,
     name: str,
+    codes: tuple[str, str],
     start: int,
     stop: int | None,
     limits: _Limits,
@@ -153,14 +157,20 @@ def _clean(
         else:
             if "\0" in unit.source or "\0" in unit.target:
                 raise InputError(f"there is a NUL character in pair {unit.id}; remove it", path=name)
-            pair = replace(unit, source=normalise(unit.source), target=normalise(unit.target))
+            pair = replace(
+                unit,
+                source=normalise(unit.source),
+                target=normalise(unit.target),
+                source_language=codes[0],
+                target_language=codes[1],
+            )
             reason = limits.broken_by(pair.source, pair.target, pair.score)
             if reason is None:
                 key = hashlib.blake2b(f"{pair.source}\0{pair.target}".encode(), digest_size=16).digest()
                 reason = "duplicate" if key in seen else None
                 seen.add(key)
             if reason is None and identifiers is not None:
-                foreign = identifiers[0].refuses(pair.source) or identifiers[1].refuses(pair.target)
+                foreign = identifiers[0].rejects(pair.source) or identifiers[1].rejects(pair.target)
                 reason = "other_language" if foreign else None
         here.count(reason)
         drops.count(reason)

@@ -41,7 +41,7 @@ class Finding:
 @json_option
 def doctor(results: Path, as_json: bool) -> None:
     """Check this installation. The command exits with status 1 if something essential is missing."""
-    findings = [*_packages(), *_machine(), *_places(results), *_encoders()]
+    findings = [*_packages(), *_machine(), *_places(results), *_encoders(), *_extensions()]
     missing = [finding for finding in findings if finding.state == "missing"]
     if as_json:
         print_json({"ok": not missing, "findings": [vars(finding) for finding in findings]})
@@ -132,6 +132,16 @@ def _encoders() -> Iterator[Finding]:
         else:
             ready = ready_folder(name)
             yield Finding(name, "installed, converted on first use" if ready is None else str(ready))
+
+
+def _extensions() -> Iterator[Finding]:
+    """Report the entry points of other distributions that cannot be loaded."""
+    from engine.extensions import registries
+
+    for registry in registries():
+        len(registry)  # loads the entries
+        for problem in registry.problems:
+            yield Finding("extensions", problem, "warning", "reinstall or remove its distribution")
 
 
 def _unwritable(place: Path) -> str:

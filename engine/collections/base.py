@@ -8,9 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
-from engine.errors import InputError
-from engine.languages import language
-
 Direction = Literal["xx-en", "en-xx", "xx-xx"]
 
 
@@ -128,14 +125,3 @@ def contents_revision(
     lines = [f"{query.id}\t{query.text}\t{sorted(judgements[query.id].items())}" for query in queries]
     texts = (f"{document.id}\t{document.text}\t{document.context}" for document in documents)
     return revision_of(line.encode() for part in (lines, texts) for line in part)
-
-
-def language_code(tag: str) -> str:
-    """Return the code of the language that a benchmark's `tag` means, or `tag` if it is not known.
-
-    CLIRMatrix has languages that the table of languages does not have, such as Venetian.
-    """
-    try:
-        return language(tag).code
-    except InputError:
-        return tag

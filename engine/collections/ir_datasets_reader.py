@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.collections.base import Collection, Direction, Document, Query, language_code
+from engine.collections.base import Collection, Direction, Document, Query
 from engine.collections.build import (
     CollectionFacts,
     IgnoreIdentical,
@@ -22,7 +22,7 @@ from engine.collections.trec import Judgement
 from engine.config.base import Settings
 from engine.errors import InputError, nearest
 from engine.extensions.collections import CollectionReader
-from engine.languages import language
+from engine.languages import known_code, language
 
 if TYPE_CHECKING:
     from engine.config import CollectionConfig
@@ -282,7 +282,7 @@ def _documents(dataset: str, target: str, counted: dict[str, int]) -> Iterator[D
     counted[dataset] = 0
     for record in _records(dataset, "docs"):
         counted[dataset] += 1
-        yield Document(f"{target}:{record.doc_id}", record.default_text().strip(), language_code(target))
+        yield Document(f"{target}:{record.doc_id}", record.default_text().strip(), known_code(target))
 
 
 def _records(dataset: str, what: Literal["queries", "qrels", "docs"]) -> Iterator[Any]:
@@ -358,13 +358,13 @@ def _why(error: Exception) -> str:
 
 
 def _codes(languages: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(language_code(code) for code in languages))
+    return list(dict.fromkeys(known_code(code) for code in languages))
 
 
 def _one_language(given: Sequence[str], known: str | None, setting: str, dataset: str) -> str:
     if len(given) > 1 or (not given and known is None):
         raise InputError(f"name the one language of {dataset} in {setting}")
-    return language(given[0]).code if given else language_code(str(known))
+    return language(given[0]).code if given else known_code(str(known))
 
 
 def _load(config: CollectionConfig, seed: int) -> list[Collection]:

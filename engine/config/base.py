@@ -39,10 +39,10 @@ class RunHeader(Settings):
         kind: str
 
     name: str = Field("run", min_length=1, max_length=80)
-    """A short name to recognise the run by."""
+    """A short name of the run."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
     """Seed of every random choice of the run."""
     tags: list[str] = Field(default_factory=list)
-    """Words to search the run by."""
+    """Words to find the run by."""
     note: str = ""
     """A remark that is kept with the run."""

@@ -1,4 +1,4 @@
-"""Characters as pieces: CANINE's tokenizer, which has no vocabulary, where a fast tokenizer is expected."""
+"""Characters as pieces: CANINE's tokenizer with the interface of a fast tokenizer."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 
 class _Punctuation:
-    """The code points that are punctuation or space, without a list of them."""
+    """The set of code points that are punctuation or space."""
 
     def __contains__(self, point: object) -> bool:
         return isinstance(point, int) and unicodedata.category(chr(point))[0] in "PZ"
 
 
 class CharacterTokenizer:
-    """Text to Unicode code points, with the offsets and masks that fast tokenizers give.
+    """Tokenises text to Unicode code points, with the offsets and masks that fast tokenizers return.
 
     Parameters
     ----------
     inner : CanineTokenizer
-        Transformers' tokenizer; all that is not defined here is asked of it.
+        Transformers' tokenizer; other attributes are delegated to it.
     """
 
     #: Code points that count as punctuation.
@@ -30,7 +30,7 @@ class CharacterTokenizer:
         self.inner = inner
 
     def __getattr__(self, name: str) -> Any:
-        if name == "inner":  # not there yet, while a copy is made
+        if name == "inner":  # not set yet while a copy is made
             raise AttributeError(name)
         return getattr(self.inner, name)
 
@@ -48,7 +48,7 @@ class CharacterTokenizer:
     ) -> dict[str, list[Any]]:
         """Return ``input_ids``, ``offset_mapping`` and ``special_tokens_mask`` of each text.
 
-        Further arguments of fast tokenizers change nothing: all that they may ask for is returned.
+        Other arguments of fast tokenizers have no effect: everything that they can request is returned.
         """
         around = 2 if add_special_tokens else 0
         found: dict[str, list[Any]] = {"input_ids": [], "offset_mapping": [], "special_tokens_mask": []}

@@ -1,4 +1,4 @@
-"""Open and save checkpoints: a packaged name, a folder, a run's best student, or a hub id."""
+"""Find and load checkpoints: a packaged name, a folder, a run's best student, or a hub id."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from engine.encoders.packaged import PACKAGED, packaged_folder
 from engine.encoders.safe_loading import CheckpointFiles
 from engine.errors import InputError, nearest
 
-#: Our settings and fitted vectors, beside what plain transformers reads.
+#: Our settings and fitted vectors, in the folder that plain transformers reads.
 SETTINGS_FILE = "optical.json"
 FITTED_FILE = "optical.safetensors"
-#: Folders without weights that may name one another before the one that has them.
+#: Maximum number of folders without weights, each naming the next, before the one with weights.
 _LONGEST_CHAIN = 10
 
-#: Architectures with a decoder that has no part in encoding, and is not loaded.
+#: Architectures whose decoder is not needed for encoding and is not loaded.
 _T5 = ("t5", "mt5", "umt5")
 
 
 def resolve(checkpoint: str) -> str:
     """Return the folder with the weights of `checkpoint`, or the hub id as it is.
 
-    A folder without weights, as a run keeps of its teacher, names in its settings where they lie.
+    A folder without weights, such as a run's ``teacher``, names the checkpoint with them in its settings.
 
     Raises
     ------
     InputError
-        If nothing of that name can be meant.
+        If there is no such checkpoint and the name cannot be a hub id.
     """
     asked = checkpoint
     for _ in range(_LONGEST_CHAIN):
@@ -58,12 +58,12 @@ def resolve(checkpoint: str) -> str:
 
 
 def saved_config(folder: Path) -> dict[str, object]:
-    """Return the settings an encoder was saved with, or an empty dictionary for a foreign checkpoint.
+    """Return the settings that an encoder was saved with; an empty dictionary if it was not saved by us.
 
     Raises
     ------
     InputError
-        If they are not readable.
+        If they cannot be read.
     """
     path = folder / SETTINGS_FILE
     if not path.is_file():
@@ -75,7 +75,7 @@ def saved_config(folder: Path) -> dict[str, object]:
 
 
 def looks_like_path(text: str) -> bool:
-    """Tell whether `text` can only be meant as a path."""
+    """Return whether `text` can only be a path."""
     return text.startswith((".", "/", "~", os.sep)) or text.count("/") > 1 or "\\" in text
 
 
@@ -85,7 +85,7 @@ def _check_folder(folder: Path) -> None:
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")]
     if not any(path.name.startswith("model") for path in weights):
         other = next((p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".h5"}), None)
-        extra = f"; {other} is not read, since such files can run code: convert it" if other else ""
+        extra = f"; {other} is not read, because such files can run code; convert it" if other else ""
         raise InputError(f"the checkpoint folder has no weights (model.safetensors){extra}", path=folder)
 
 
@@ -115,9 +115,9 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
 
 
 def _check_whole(checkpoint: str, missing: list[str], mismatched: list[str], tokenizer: Any) -> None:
-    """Refuse what transformers opens with a warning at most: random weights, and a tokenizer without pieces.
+    """Refuse what transformers opens without an error: random weights, and a tokenizer without pieces.
 
-    The pooler is no part of what is used here, and many checkpoints come without it.
+    The pooler is not used here, and many checkpoints do not have one.
     """
     for names, what in ((mismatched, "do not fit its config.json"), (missing, "are missing")):
         lacking = [name for name in names if not name.startswith("pooler.")]

@@ -1,7 +1,7 @@
-"""Language information removal: vectors without the directions that a language's vectors have in common.
+"""Language information removal: vectors without the directions that are common to a language's vectors.
 
-LIR (Yang, Yang, Cer and Darve 2021, arXiv 2109.04727): what a language's vectors share most is the language,
-and it stands in the way of search across languages. No training is needed, only unlabelled text of each
+LIR (Yang, Yang, Cer and Darve 2021, arXiv 2109.04727): the first principal components of a language's vectors
+encode the language, which harms search across languages. No training is needed, only unlabelled text of each
 language.
 """
 
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from engine.errors import InputError
 
-_ROWS = 1 << 16  # vectors that are turned into fp64 at once
+_ROWS = 1 << 16  # vectors that are converted to fp64 at once
 
 
 @torch.no_grad()
 def principal_components(vectors: Tensor, count: int) -> Tensor:
-    """Return the first right singular vectors of a language's vectors, which are not centred first.
+    """Return the first right singular vectors of a language's vectors, without centring.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def principal_components(vectors: Tensor, count: int) -> Tensor:
     Returns
     -------
     Tensor of shape (R, H), float32
-        Orthonormal rows, the most common direction first.
+        Orthonormal rows; the one with the largest singular value comes first.
 
     Raises
     ------
     InputError
-        If the vectors are too few or too narrow for anything to be left without the components.
+        If the vectors are too few or too narrow, so that nothing would be left of them.
     """
     rows, width = vectors.shape
     if count >= min(rows, width):
@@ -52,13 +52,13 @@ def principal_components(vectors: Tensor, count: int) -> Tensor:
 def remove_components(vectors: Tensor, components: Tensor) -> Tensor:
     """Return ``v - C^T C v``, scaled to unit length again, for `vectors` (N, H) and `components` C (R, H).
 
-    Without components the vectors themselves; one that lies among the components becomes zero.
+    Without components, `vectors` are returned. A vector in the span of the components becomes zero.
     """
     if not len(components):
         return vectors
     exact = vectors.float()
     left = exact - (exact @ components.T) @ components
-    # what rounding leaves of a vector that lies among the components is no direction
+    # the rest of a vector in the span of the components is rounding error, not a direction
     length = left.norm(dim=-1, keepdim=True)
     unit = torch.where(length > 1e-5, left / length.clamp_min(1e-12), torch.zeros_like(left))
     return unit.to(vectors.dtype)

@@ -29,7 +29,7 @@ class CrossEncoder(torch.nn.Module):
     max_length : int
         Longest pair in tokens.
     fresh : sequence of str
-        Names of weights that were drawn at random, because the checkpoint has none: its head.
+        Names of the weights that the checkpoint does not have and that were drawn at random: its head.
     """
 
     def __init__(self, model: Any, tokenizer: Any, max_length: int, fresh: Sequence[str] = ()) -> None:
@@ -45,14 +45,14 @@ class CrossEncoder(torch.nn.Module):
     def load(
         cls, checkpoint: str, max_length: int, *, new_head: bool = False, dropout: float = 0.0
     ) -> CrossEncoder:
-        """Load a checkpoint; with `new_head` one that has no head of one label gets a random one.
+        """Load a checkpoint; with `new_head`, one without a head of one label gets a random head.
 
-        Only safetensors are read and no remote code runs.
+        Only safetensors are read, and no remote code is run.
 
         Raises
         ------
         InputError
-            If it cannot be opened, has no such head and must not get one, or takes fewer tokens.
+            If it cannot be opened, has no such head without `new_head`, or has fewer positions.
         """
         model, tokenizer, fresh = _load(checkpoint, new_head, dropout)
         positions = getattr(model.config, "max_position_embeddings", None)
@@ -60,7 +60,7 @@ class CrossEncoder(torch.nn.Module):
             positions is not None
             and getattr(model.config, "position_embedding_type", "absolute") == "absolute"
         ):
-            # RoBERTa's positions begin behind the padding's id
+            # RoBERTa's positions begin behind the padding id
             room = positions - (model.config.pad_token_id + 1 if "roberta" in model.config.model_type else 0)
             if max_length > room:
                 raise InputError(f"max_length = {max_length} is more than the checkpoint's {room} positions")
@@ -68,11 +68,11 @@ class CrossEncoder(torch.nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     def tokenize(self, queries: Sequence[str], documents: Sequence[str]) -> list[Pair]:
-        """Return the pairs of `queries` and `documents`, one for each two, cut to the longest length."""
+        """Return the tokenised pairs of `queries` and `documents`, cut to `max_length`."""
         if not queries:
             return []
         encoded = self.tokenizer(
@@ -102,10 +102,10 @@ class CrossEncoder(torch.nn.Module):
         precision: torch.dtype = torch.float32,
         progress: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Return the logits (n,) of relevance of `documents` to `queries`, one for each two."""
+        """Return the logits (n,) of relevance of each document to the query at the same place."""
         self.eval()
         scores = torch.empty(len(queries))
-        # pairs of like length waste no padding; a window bounds what is tokenised at once
+        # batches of similar length save padding; a window limits what is tokenised at once
         window = 64 * batch_size
         for first in range(0, len(queries), window):
             part = slice(first, first + window)
@@ -121,7 +121,7 @@ class CrossEncoder(torch.nn.Module):
         return scores
 
     def save(self, folder: Path) -> None:
-        """Write model and tokenizer to `folder`, which appears only when whole and plain transformers opens.
+        """Write model and tokenizer to `folder`, which appears when it is complete.
 
         Raises
         ------
@@ -129,14 +129,14 @@ class CrossEncoder(torch.nn.Module):
             If the vocabulary is trimmed, or the disk is full.
         """
         if self.trimming is not None:
-            raise OpticalError("a trimmed cross-encoder is not saved; untrim it")
+            raise OpticalError("a trimmed cross-encoder cannot be saved; untrim it")
         with whole_folder(folder) as building:
             self.model.save_pretrained(building)
             self.tokenizer.save_pretrained(str(building))
 
 
 def _keep_whole(head: Any) -> None:
-    """Let a head compute in float32 whatever autocast says: logits of eight bits would tie."""
+    """Let a head compute in float32 even under autocast: logits with 8 bits of precision would tie."""
     inner = head.forward
 
     def forward(*states: Tensor) -> Tensor:
@@ -172,7 +172,7 @@ def _load(checkpoint: str, new_head: bool, dropout: float) -> tuple[Any, Any, li
         what = f"a head of {labels} labels" if mismatched else "no head"
         raise InputError(
             f"checkpoint {checkpoint!r} has {what} where one of 1 label is needed; give [[bitext]] to train "
-            "one, or a cross-encoder's checkpoint",
+            "one, or the checkpoint of a cross-encoder",
             path=at,
         )
     if not getattr(tokenizer, "is_fast", False):

@@ -23,7 +23,7 @@ Role = Literal["query", "passage"]
 
 @dataclass(frozen=True)
 class Tokens:
-    """One text after tokenisation: piece ids and which of them count as token vectors."""
+    """A tokenised text: piece ids, and which of them count as token vectors."""
 
     ids: list[int]
     counted: list[bool]
@@ -47,9 +47,9 @@ class Encoded:
         Piece ids of the checkpoint's whole vocabulary.
     attention : Tensor (B, T), optional
         Share of the last layer's attention that each token receives, the mean over heads and attended
-        tokens: where it was asked for and the model gives it. A constant to autograd.
+        tokens, if it was requested and the model returns it. Autograd treats it as a constant.
     layers : Tensor (L, B, T, W), optional
-        States of the transformer layers that were asked for, each of unit length.
+        States of the requested transformer layers, each of unit length.
     """
 
     tokens: Tensor
@@ -62,15 +62,15 @@ class Encoded:
 
 
 class Encoder(torch.nn.Module):
-    """A transformers encoder with the settings that make token vectors of its states.
+    """A transformers encoder with the settings by which token vectors are made of its states.
 
-    A token's last hidden state is scaled to unit length, centred, projected and scaled to unit length
-    again; each of these steps but the last is a setting of `EncoderConfig`.
+    A token's last hidden state is scaled to unit length, centred, projected, and scaled to unit length again.
+    Centring and projection are settings of `EncoderConfig`.
 
     Parameters
     ----------
     config : EncoderConfig
-        Which checkpoint, and how its states become vectors.
+        The checkpoint, and how vectors are made of its states.
     model, tokenizer : transformers model and fast tokenizer
         As `engine.encoders.checkpoints.load_model` returns them.
     """
@@ -86,7 +86,7 @@ class Encoder(torch.nn.Module):
         self.trimming: Trimming | None = None
         self.register_buffer("mean", torch.zeros(self.width))
         self.projection: torch.nn.Linear | None = None
-        self.fresh_projection = config.projection == "linear"  # until one is loaded
+        self.fresh_projection = config.projection == "linear"  # until a trained one is loaded
         if config.projection != "none":
             self.projection = torch.nn.Linear(self.width, config.projection_dim, bias=False)
         self.mass_head: torch.nn.Linear | None = None
@@ -99,13 +99,13 @@ class Encoder(torch.nn.Module):
                     f"{name} = {length} is more than the checkpoint's {self.positions} positions"
                 )
         if tokenizer.cls_token_id is None and config.pooling == "cls":
-            raise InputError(f"pooling = 'cls' needs a [CLS] token, which {config.checkpoint!r} has not")
+            raise InputError(f"pooling = 'cls' needs a [CLS] token; {config.checkpoint!r} has none")
         if tokenizer.mask_token_id is None and config.query_expansion:
-            raise InputError(f"query_expansion needs a [MASK] token, which {config.checkpoint!r} has not")
+            raise InputError(f"query_expansion needs a [MASK] token; {config.checkpoint!r} has none")
 
     @classmethod
     def load(cls, config: EncoderConfig, *, dropout: float = 0.0) -> Encoder:
-        """Load the checkpoint that `config` names, with its fitted vectors if it was saved by us.
+        """Load the checkpoint that `config` names, with its fitted vectors if it has any.
 
         Raises
         ------
@@ -175,13 +175,13 @@ class Encoder(torch.nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.mean.device
 
     # -- text to pieces ---------------------------------------------------------------------------
 
     def tokenize(self, texts: Sequence[str], role: Role) -> list[Tokens]:
-        """Cut texts into pieces, with the prefix and length limit of `role`, and say which count."""
+        """Tokenise texts with the prefix and maximum length of `role`, and mark the pieces that count."""
         query = role == "query"
         prefix = self.config.query_prefix if query else self.config.passage_prefix
         longest = self.config.query_length if query else self.config.passage_length
@@ -206,7 +206,7 @@ class Encoder(torch.nn.Module):
         return batch
 
     def _counts(self, piece: int, in_prefix: bool, special: bool, role: Role) -> bool:
-        # special first: its offsets are (0, 0), which also lie inside the prefix
+        # special tokens first: their offsets (0, 0) are also inside the prefix
         if special:
             return self.config.special_tokens
         if in_prefix:
@@ -216,7 +216,7 @@ class Encoder(torch.nn.Module):
 
     @property
     def punctuation(self) -> Container[int]:
-        """Ids of the pieces that are punctuation or space only (ColBERT's skip list)."""
+        """Ids of the pieces that are only punctuation or space (ColBERT's skip list)."""
         if isinstance(self.tokenizer, CharacterTokenizer):
             return self.tokenizer.punctuation
         if self._punctuation is None:
@@ -235,7 +235,7 @@ class Encoder(torch.nn.Module):
         """Pad to one length; return ids (B, T), the attention mask (B, T) and the counted mask (B, T)."""
         expand = role == "query" and self.config.query_expansion
         longest = max(len(item.ids) for item in batch)
-        # whole multiples, because kernels are compiled anew for every shape
+        # multiples of 8, because kernels are compiled for every shape
         length = self.config.query_length if expand else min(-(-longest // 8) * 8, self.positions)
         fill = self.tokenizer.mask_token_id if expand else self.tokenizer.pad_token_id
         ids = torch.full((len(batch), length), fill, dtype=torch.long)
@@ -256,9 +256,9 @@ class Encoder(torch.nn.Module):
         return output.float()
 
     def _run(self, ids: Tensor, attend: Tensor, *, attention: bool = False, layers: bool = False) -> Any:
-        """Run the model over pieces; return its output, with attention weights or every layer's states.
+        """Run the model on pieces; return its output, with attention weights or the states of all layers.
 
-        Only transformers' plain kernel keeps the attention weights, so it takes the place of a faster one.
+        Only the plain attention kernel returns the weights, so it replaces a faster one.
         """
         if self.trimming is not None:
             ids = self.trimming.to_trimmed(ids)
@@ -288,7 +288,7 @@ class Encoder(torch.nn.Module):
             return torch.nn.functional.normalize(vectors, dim=-1), norms
 
     def add_mass_head(self) -> torch.nn.Linear:
-        """Give the encoder a linear head for token masses in transport; zeros, so that it begins uniform."""
+        """Add a linear head for token masses in transport. It starts at zero: uniform masses."""
         self.mass_head = torch.nn.Linear(self.dim, 1, bias=False, device=self.device)
         torch.nn.init.zeros_(self.mass_head.weight)
         return self.mass_head
@@ -296,9 +296,10 @@ class Encoder(torch.nn.Module):
     def forward(
         self, batch: Sequence[Tokens], role: Role, *, attention: bool = False, layers: Sequence[int] = ()
     ) -> Encoded:
-        """Encode tokenised texts, with gradients when they are enabled.
+        """Encode tokenised texts, with gradients if they are enabled.
 
-        With `attention`, what each token receives is there too; with `layers` (1 is lowest), their states.
+        With `attention`, the result has the attention that each token receives; with `layers` (1 is the
+        lowest), the states of these layers.
         """
         ids, attend, counted = self.pad(batch, role)
         output = self._run(ids, attend, attention=attention, layers=bool(layers))
@@ -331,7 +332,7 @@ class Encoder(torch.nn.Module):
         layers: Sequence[int] = (),
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[tuple[list[int], Encoded]]:
-        """Encode many texts, the shortest first so that little is padded; the rest is as for `forward`.
+        """Encode many texts, the shortest first to save padding. Other parameters are those of `forward`.
 
         Yields
         ------
@@ -347,7 +348,7 @@ class Encoder(torch.nn.Module):
         autocast = precision != torch.float32
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            # The contexts must not span a yield: resuming inference mode would silently end autocast.
+            # The contexts must not span a yield: resuming in inference mode would silently end autocast.
             with torch.inference_mode(), torch.autocast(self.device.type, dtype=precision, enabled=autocast):
                 encoded = self([tokenized[i] for i in rows], role, attention=attention, layers=layers)
             yield rows, encoded
@@ -357,7 +358,7 @@ class Encoder(torch.nn.Module):
 
 
 def _positions(model: Any) -> int:
-    """Return the most tokens that `model` takes; RoBERTa and its kin begin to count behind the padding."""
+    """Return the maximum length of `model` in tokens; RoBERTa counts positions from behind the padding id."""
     longest: int = getattr(model.config, "max_position_embeddings", None) or 1 << 20
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     padding: int | None = getattr(table, "padding_idx", None)
@@ -365,7 +366,7 @@ def _positions(model: Any) -> int:
 
 
 def _received(output: Any, attend: Tensor) -> Tensor | None:
-    """Return the attention (B, T) that tokens receive in the last layer, None if the model gives none."""
+    """Return the attention (B, T) that tokens receive in the last layer; None if the model returns none."""
     if not getattr(output, "attentions", None):
         return None
     weights: Tensor = output.attentions[-1].detach().float().mean(1)
@@ -374,6 +375,6 @@ def _received(output: Any, attend: Tensor) -> Tensor | None:
 
 
 def _inner(output: Any, layers: Sequence[int]) -> Tensor:
-    """Return the unit states (L, B, T, W) of `layers`; 0 would be the embeddings."""
+    """Return the unit states (L, B, T, W) of `layers`, where 0 is the embeddings."""
     chosen = torch.stack([output.hidden_states[layer] for layer in layers])
     return torch.nn.functional.normalize(chosen.float(), dim=-1)

@@ -1,4 +1,4 @@
-"""A short name for what an encoder computes, by which its vectors are cached."""
+"""A short hash of what an encoder computes, by which its vectors are cached."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from engine.encoders.encoder import Encoder
 
-#: The settings that sentence vectors hang on; the others shape token vectors only.
+#: The settings that sentence vectors depend on; the others concern only token vectors.
 _SENTENCE = {"query_prefix", "passage_prefix", "query_length", "passage_length", "query_expansion", "pooling"}
 
 
 def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
     """Return a short hash of what an encoder computes: its settings, tokenizer, fitted vectors and weights.
 
-    With `sentences`, only what its sentence vectors hang on. Of each weight tensor a sample of 64 values is
-    hashed, which any training step changes.
+    With `sentences`, it covers only what sentence vectors depend on. Of each weight tensor a sample of 64
+    values is hashed, which any training step changes.
     """
     digest = hashlib.blake2b(digest_size=12)
     settings = encoder.config.model_dump(include=_SENTENCE if sentences else None, exclude={"checkpoint"})
@@ -24,7 +24,7 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
         digest.update(part)
     weights = encoder.model.state_dict() if sentences else encoder.state_dict()
     for name, tensor in weights.items():
-        if "pooler." in name:  # unused here, and random in checkpoints that come without one
+        if "pooler." in name:  # unused here, and random if the checkpoint has none
             continue
         if encoder.trimming is not None and "word_embeddings" in name:
             tensor = encoder.trimming.whole
@@ -35,12 +35,12 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
 
 
 def _tokenization(tokenizer: Any) -> list[bytes]:
-    """Return what makes pieces of a text: vocabulary, normaliser, and what stands before and after them.
+    """Return what determines the pieces of a text: normaliser, pre-tokenizer, vocabulary, special tokens.
 
-    Not the whole tokenizer, whose truncation and padding are those of the last call.
+    Truncation and padding are left out: they are those of the last call.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:  # characters, which need no vocabulary
+    if backend is None:  # characters need no vocabulary
         return [type(tokenizer).__name__.encode()]
     parts = (backend.normalizer, backend.pre_tokenizer, backend.model, backend.post_processor)
     states = [b"" if part is None else bytes(part.__getstate__()) for part in parts]

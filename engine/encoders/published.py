@@ -1,6 +1,6 @@
-"""Multilingual encoders that others published: their pre-training languages, and how these were balanced.
+"""Published multilingual encoders: their pre-training languages, and how these were balanced.
 
-They load by hub id where there is a network. A field is empty where no source that we know of says it.
+They are loaded by hub id, which needs a network. A field is empty if no source is known.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ class Published:
     hub_id : str
         What `EncoderConfig.checkpoint` takes.
     architecture : str
-        Transformers' model type; of ``mt5`` and ``umt5`` the encoder alone is loaded.
+        Transformers' model type; of ``mt5`` and ``umt5`` only the encoder is loaded.
     languages : str
         Pre-training languages.
     sampling : str
         How often each was drawn: α of p ∝ n^α, or another scheme.
     balance : str
-        How unequal that is, in a published figure.
+        A published figure of how unequal the languages are.
     source : str
-        Where languages, sampling and balance are told.
+        The source of languages, sampling and balance.
     """
 
     hub_id: str

@@ -1,4 +1,4 @@
-"""Save an encoder as a folder that plain transformers opens, with our settings beside it."""
+"""Save an encoder as a folder that plain transformers opens, together with its settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine.errors import OpticalError
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
-    """Write the model, tokenizer, settings and fitted vectors to `folder`, which appears only when whole.
+    """Write the model, tokenizer, settings and fitted vectors to `folder`, which appears when it is complete.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     logging.disable_progress_bar()
     if encoder.trimming is not None:
         raise OpticalError(
-            "a trimmed encoder is not saved, since plain transformers could not read it; untrim it"
+            "a trimmed encoder cannot be saved, because plain transformers could not read it; untrim it"
         )
     with whole_folder(folder) as building:
         encoder.model.save_pretrained(building, safe_serialization=True)
@@ -38,7 +38,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
 
 
 def save_fitted(encoder: Encoder, folder: Path) -> None:
-    """Write the settings and fitted vectors alone, for an encoder whose weights lie elsewhere.
+    """Write only the settings and fitted vectors of an encoder whose weights are in another folder.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def save_fitted(encoder: Encoder, folder: Path) -> None:
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill, which takes the place of `folder` in the end, or vanishes."""
+    """Give a new folder to fill. It replaces `folder` at the end, or is removed if an error is raised."""
     building = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         shutil.rmtree(building, ignore_errors=True)
@@ -60,7 +60,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             shutil.rmtree(folder)
         building.rename(folder)
-    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk by its own error
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk with its own error
         reason = getattr(error, "strerror", None) or error
         raise OpticalError(f"{folder}: the checkpoint could not be written: {reason}") from error
     finally:

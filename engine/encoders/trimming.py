@@ -1,7 +1,7 @@
-"""Vocabulary trimming: keep the word pieces that a run's texts use.
+"""Vocabulary trimming: keep only the word pieces that a run's texts use.
 
-Multilingual vocabularies have 250,000 pieces, of which one experiment touches a few per cent; a step over
-all of them spends most of its time on embeddings that nothing moves. Outputs for covered text are identical.
+A multilingual vocabulary has 250,000 pieces, of which one run uses a few per cent. A step over all of them
+spends most of its time on embeddings that do not change. The outputs for covered text are identical.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from engine.errors import OpticalError
 
 
 class Trimming:
-    """Word embeddings of a model cut down to some pieces, and the way back.
+    """Word embeddings of a model reduced to some pieces, which can be restored.
 
     Parameters
     ----------
     model : transformers model
         Its input embeddings are replaced.
     keep : iterable of int
-        Piece ids to keep; the padding and the ids below it stay as well.
+        Piece ids to keep; the padding id and the ids below it are kept too.
     """
 
     def __init__(self, model: Any, keep: Iterable[int]) -> None:
         embeddings = model.get_input_embeddings()
         self.whole: Tensor = embeddings.weight.detach()
         padding: int | None = embeddings.padding_idx
-        # RoBERTa counts positions by the padding's id, which therefore stays what it is
+        # RoBERTa counts positions from the padding id, which therefore must not change
         first = range(0 if padding is None else padding + 1)
         self.kept = torch.tensor(sorted({*keep, *first}), dtype=torch.long, device=self.whole.device)
         self.lookup = torch.full((self.whole.shape[0],), -1, dtype=torch.long, device=self.whole.device)
@@ -51,7 +51,7 @@ class Trimming:
         Raises
         ------
         OpticalError
-            If a piece was trimmed away; a wrong vector would be worse.
+            If a piece was trimmed.
         """
         if self.lookup.device != ids.device:  # the model was moved after it was trimmed
             self.lookup = self.lookup.to(ids.device)
@@ -59,12 +59,12 @@ class Trimming:
         if bool((rows < 0).any()):
             piece = int(ids[rows < 0][0])
             raise OpticalError(
-                f"word piece {piece} was trimmed from the vocabulary; encode with the whole one"
+                f"word piece {piece} was trimmed from the vocabulary; encode with the whole vocabulary"
             )
         return rows
 
     def restore(self, model: Any) -> None:
-        """Put the whole embeddings back into `model`, with the kept rows as they are now."""
+        """Restore the whole embeddings of `model`, with the current values of the kept rows."""
         trimmed = model.get_input_embeddings().weight.detach()
         whole = self.whole.to(trimmed.device, copy=True)
         whole[self.kept.to(trimmed.device)] = trimmed
@@ -75,7 +75,7 @@ class Trimming:
 
 
 def trim(encoder: Any, keep: Iterable[int]) -> None:
-    """Trim `encoder` to the pieces `keep`, plus the special ones; characters have no table to trim."""
+    """Trim `encoder` to the pieces `keep` and the special ones; characters have no table to trim."""
     if isinstance(encoder.tokenizer, CharacterTokenizer):
         return
     specials = set(encoder.tokenizer.all_special_ids)
@@ -84,7 +84,7 @@ def trim(encoder: Any, keep: Iterable[int]) -> None:
 
 
 def untrim(encoder: Any) -> None:
-    """Undo `trim`, keeping what the kept rows have learnt."""
+    """Undo `trim`, with the current values of the kept rows."""
     if encoder.trimming is not None:
         encoder.trimming.restore(encoder.model)
         encoder.model.config.vocab_size = encoder.trimming.whole.shape[0]

@@ -26,11 +26,9 @@ from typing import Any, NamedTuple
 import ir_measures
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from engine.errors import InputError, nearest
 from engine.retrieval.ranking import Ranking
-from engine.retrieval.topk import ranks_of
 
 Array = npt.NDArray[np.float64]
 
@@ -193,20 +191,6 @@ def average_precision_from_ranks(ranks: Array, relevant: Array) -> Array:
     ordered = np.sort(np.where(ranks > 0, ranks, np.inf), axis=1)
     total = (np.arange(1, ranks.shape[1] + 1) / ordered).sum(1)
     return np.asarray(total / np.maximum(relevant, 1), dtype=np.float64)
-
-
-def average_precision_from_scores(scores: Tensor, wanted: Tensor) -> Array:
-    """Return average precision over whole rankings, from a block of scores and without sorting it.
-
-    Parameters
-    ----------
-    scores : Tensor of shape (N, M)
-        Of M documents, all there are; equal scores keep the lower document first.
-    wanted : Tensor of shape (N, R), int64
-        The relevant documents, -1 for none.
-    """
-    ranks = ranks_of(scores, wanted).cpu().numpy()
-    return average_precision_from_ranks(ranks, (wanted >= 0).sum(1).cpu().numpy())
 
 
 def reciprocal_rank_from_ranks(ranks: Array) -> Array:

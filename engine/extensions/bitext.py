@@ -23,7 +23,7 @@ class SentencePair:
     source, target : str
         The sentences. `engine.bitext.open_bitext` returns them in NFC and with single spaces.
     source_language, target_language : str
-        Codes of the languages (`engine.languages.Language.code`).
+        The languages. `engine.bitext.open_bitext` returns their codes (`engine.languages.Language.code`).
     id : str
         Identifier of the pair in its file: the unit's id if the format has one, otherwise its line number.
     score : float, optional
@@ -94,8 +94,9 @@ class BitextFormat:
         A file of the format in a few words with an article, such as ``a translation memory (TMX)``.
     read : callable
         ``read(path, source, target)`` yields the pairs of the file, folder or prefix `path` in its order, and
-        an `Unmatched` for a unit without one of the two languages. `source` and `target` are language codes.
-        It raises `engine.errors.InputError`, with the path and the line, for a file that cannot be read.
+        an `Unmatched` for a unit without one of the two languages. `source` and `target` are the language
+        tags that the user requested; `engine.languages.choose_tag` finds them among the tags of the file. It
+        raises `engine.errors.InputError`, with the path and the line, for a file that cannot be read.
     endings : tuple of str
         Endings of its files' names, in lower case and with the dot, such as ``.tmx``.
     holds : callable, optional
@@ -114,9 +115,6 @@ class BitextFormat:
     folder_files : callable, optional
         For folders in which each language has its own files: ``folder_files(path, names)`` returns the files'
         names by language code.
-    keeps_variants : bool
-        If True, `read` gets `source` as the user spelled it, because the format distinguishes variants of a
-        language (``pt_BR``); otherwise it gets the language's code.
     """
 
     name: str
@@ -131,7 +129,6 @@ class BitextFormat:
     languages: Callable[[Path, Sequence[str]], Iterable[str]] | None = None
     files: Callable[[Path], Sequence[str]] = field(default=_only_itself)
     folder_files: Callable[[Path, Sequence[str]], Mapping[str, Sequence[str]]] | None = None
-    keeps_variants: bool = False
 
 
 BITEXT_FORMATS: Registry[BitextFormat] = Registry(

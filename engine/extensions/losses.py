@@ -141,12 +141,12 @@ class SharedLossSettings(BaseModel):
 
     def weight(self, name: str) -> float:
         """Return the weight of the loss `name`."""
-        value = getattr(self, name)
+        value = getattr(self, name, 0.0)  # these settings may be older than the loss
         return value.weight if isinstance(value, LossSettings) else float(value)
 
     def own_settings(self, name: str) -> LossSettings | None:
         """Return the settings that belong to the loss `name` only, None if it has no such settings."""
-        value = getattr(self, name)
+        value = getattr(self, name, None)
         return value if isinstance(value, LossSettings) else None
 
 

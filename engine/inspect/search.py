@@ -26,6 +26,7 @@ from engine.languages import language as find_language
 from engine.languages import same_language
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
+from engine.retrieval.scorings.vectors import MAXSIM
 from engine.retrieval.single import SingleSearch
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import token_vectors
@@ -108,18 +109,18 @@ class Searcher:
         self._remove_components: Callable[[TokenStore], TokenStore] | None = None
         self._documents_key = ""
         if isinstance(config, EvaluateConfig) and config.language_components:
-            if "maxsim" not in config.evaluation.scoring:
+            if MAXSIM.name not in config.evaluation.scoring:
                 raise InputError(
                     f"run {run.id!r} has language components of sentence vectors only, and a search needs "
                     "those of token vectors; choose a run that was evaluated with the scoring 'maxsim'"
                 )
             components = LanguageComponents(config.language_components, components_file)
             self._query_components = components.of(
-                place_of(self.collection, "maxsim", "query"), self.language
+                place_of(self.collection, MAXSIM.name, "query"), self.language
             )
             self._remove_components = partial(
                 components.remove_from_tokens,
-                place_of(self.collection, "maxsim", "passage"),
+                place_of(self.collection, MAXSIM.name, "passage"),
                 languages=[document.language for document in self.collection.documents],
             )
         self._components_name = f"{run.id} {self.collection.name} {FileStamps.of([components_file])}"

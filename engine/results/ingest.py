@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from engine.errors import InputError, OpticalError
-from engine.languages import LANGUAGES
+from engine.languages import LANGUAGES, table_version
 from engine.results import database
 from engine.results.draft import drafted, remove_draft
 from engine.results.hashes import Hashes, hash_of
@@ -243,7 +243,7 @@ def _definitions() -> tuple[str, str]:
     """Return the SQL that makes an empty database, and a hash of all that a database is made of but runs."""
     folder = resources.files("engine.results")
     sql = "".join(folder.joinpath(name).read_text("utf-8") for name in ("schema.sql", "views.sql"))
-    return sql, hash_of((sql + repr(LANGUAGES)).encode())
+    return sql, hash_of((sql + table_version()).encode())
 
 
 def _define(connection: duckdb.DuckDBPyConnection) -> None:

@@ -1,1 +1,1 @@
-"""Exact search over token vectors and sentence vectors."""
+"""Search over token vectors, sentence vectors and words, and rankings."""

@@ -1,4 +1,4 @@
-"""Scores of all queries against all documents, a block of queries at a time."""
+"""Scores of all queries with all documents, one block of queries at a time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from engine.retrieval.tokens import TokenStore
 
 Precision = Literal["fp32", "bf16"]
 
-_PRODUCTS = 1 << 24  # bytes of one block of products: small enough to stay in the last cache
-_QUERIES = 64  # most queries of a block: bounds the matrix that averages over query tokens
+_PRODUCTS = 1 << 24  # bytes of one block of products, which stays in the last-level cache
+_QUERIES = 64  # most queries of a block, which bounds the matrix that averages over query tokens
 _TOKENS = 2048  # most query tokens of a block, unless one query has more
 
 
@@ -42,17 +42,17 @@ def token_blocks(
     block_bytes: int = 1 << 26,
     precision: Precision = "fp32",
 ) -> Iterator[Tensor]:
-    """Yield MaxSim scores (n, M) of consecutive blocks of queries against all documents.
+    """Yield MaxSim scores (n, M) of consecutive blocks of queries with all documents.
 
     Parameters
     ----------
     queries, documents : TokenStore
-        N and M texts of width H. One without tokens scores -inf with everything.
+        N and M texts of width H. A text without tokens scores -inf with every other.
     block_bytes : int
         Budget in bytes for a block of scores; the products of query and document tokens take no more.
     precision : {"fp32", "bf16"}
-        With "bf16" the vectors' elements and the products are rounded to bf16, each by at most 1/256 of
-        its size; means are still taken in fp32.
+        With "bf16" the elements of the vectors and the products are rounded to bf16, each by at most 1/256
+        of its size; means are still computed in fp32.
 
     Yields
     ------
@@ -65,7 +65,7 @@ def token_blocks(
     """
     if queries.vectors.shape[1] != documents.vectors.shape[1]:
         raise ValueError(
-            f"queries of width {queries.vectors.shape[1]} cannot meet documents of width "
+            f"queries of width {queries.vectors.shape[1]} cannot be compared with documents of width "
             f"{documents.vectors.shape[1]}"
         )
     total = precise(queries.vectors, documents.vectors)
@@ -93,19 +93,19 @@ def token_blocks(
 
 
 def segment_max(products: Tensor, lengths: Tensor) -> Tensor:
-    """Return the columns' maxima (M, T) over M runs of rows of `products` (N, T); 0 for empty runs."""
+    """Return the maxima (M, T) of each column over M runs of rows of `products` (N, T); 0 for empty runs."""
     owner = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
     best = products.new_zeros(len(lengths), products.shape[1])
     return best.scatter_reduce(0, owner[:, None].expand_as(products), products, "amax", include_self=False)
 
 
 def precise(queries: Tensor, documents: Tensor) -> torch.dtype:
-    """Return the type that exact scores have: fp32, or fp64 where a side is fp64."""
+    """Return the type of exact scores: fp32, or fp64 where a side is fp64."""
     return torch.promote_types(torch.promote_types(queries.dtype, documents.dtype), torch.float32)
 
 
 def _runs(bounds: list[int], size: int, most: int) -> Iterator[tuple[int, int]]:
-    """Cut texts into runs of at most `size` tokens and `most` texts; a longer text runs alone."""
+    """Divide texts into runs of at most `size` tokens and `most` texts; a longer text is a run of its own."""
     first = 0
     while first < len(bounds) - 1:
         last = first + 1

@@ -1,4 +1,4 @@
-"""Reciprocal rank fusion: several rankings of the same documents made into one."""
+"""Reciprocal rank fusion: combine several rankings of the same documents."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Integers = npt.NDArray[np.int64]
 
 
 class Ranks(NamedTuple):
-    """The documents that a system found, in any order: one entry a query and document, no pair twice.
+    """The documents that a system found, in any order, with one entry for each pair of query and document.
 
     Attributes
     ----------
     queries, documents : array of shape (n,)
-        Numbers of the query and of the document.
+        Indices of the query and of the document.
     ranks : array of shape (n,)
         The document's rank for the query, from one.
     """
@@ -28,7 +28,7 @@ class Ranks(NamedTuple):
 
 
 class Fused(NamedTuple):
-    """Fused rankings: query by query, best first, equal scores the lower document first."""
+    """Fused rankings, query by query, best first; equal scores keep the lower document first."""
 
     queries: Integers
     documents: Integers
@@ -39,15 +39,15 @@ class Fused(NamedTuple):
 def reciprocal_rank_fusion(systems: Sequence[Ranks], k: int = 60) -> Fused:
     """Fuse rankings by ``score(d) = sum over systems of 1 / (k + rank(d))`` (Cormack et al. 2009).
 
-    A document that a system did not find gets nothing from it. The result does not hang on the order of the
-    systems, not even in the last bit.
+    A document gets no share from a system that did not find it. The result does not depend on the order of
+    the systems, not even in the last bit.
 
     Parameters
     ----------
     systems : sequence of Ranks
         At least one.
     k : int
-        The paper's constant, 60 there.
+        The constant of the paper, which uses 60.
     """
     width = 1 + max((int(system.documents.max(initial=0)) for system in systems), default=0)
     pairs = [system.queries * width + system.documents for system in systems]
@@ -55,10 +55,10 @@ def reciprocal_rank_fusion(systems: Sequence[Ranks], k: int = 60) -> Fused:
     shares = np.zeros((len(known), len(systems)))
     for column, (pair, system) in enumerate(zip(pairs, systems, strict=True)):
         shares[np.searchsorted(known, pair), column] = 1.0 / (k + system.ranks)
-    # shares in the order of their size, so that no rounding tells which system came first
+    # shares are summed in the order of their size, so that rounding does not depend on the order of systems
     scores = np.sort(shares, axis=1).sum(1)
     queries, documents = np.divmod(known, width)
     order = np.lexsort((documents, -scores, queries))
     queries, documents, scores = queries[order], documents[order], scores[order]
-    starts = np.searchsorted(queries, queries)  # where each entry's query begins
+    starts = np.searchsorted(queries, queries)  # where the query of each entry begins
     return Fused(queries, documents, np.arange(len(queries)) - starts + 1, scores)

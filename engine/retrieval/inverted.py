@@ -1,4 +1,4 @@
-"""Approximate search by sentence vectors: FAISS's inverted lists, for pools of millions."""
+"""Approximate search by sentence vectors with FAISS's inverted lists, for pools of millions."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from torch import Tensor
 from engine.errors import DivergedError
 from engine.retrieval.topk import Found, ranks_of, top_k
 
-#: Vectors of each list that k-means sees (FAISS warns below 39 and ignores those above 256).
+#: Training vectors of k-means for each list (FAISS warns below 39 and ignores more than 256).
 _TRAINED_ON = 64
-#: Candidates that are scored again in full precision, for each that is kept.
+#: Candidates that are re-scored in full precision, for each document that is kept.
 _SURPLUS = 2
-#: Documents added at once, which bounds the copy in the lists' precision.
+#: Documents added at once, which bounds the copy in the precision of the lists.
 _ADDED = 1 << 16
-#: Queries asked at once, which bounds the vectors gathered to be scored again.
+#: Queries searched at once, which bounds the vectors gathered for re-scoring.
 _ASKED = 256
 
 
 class InvertedLists:
-    """Documents in lists around k-means centres; a query looks into the nearest lists only.
+    """Documents in lists around the centres of k-means; only the lists nearest to a query are searched.
 
-    About the square root of M lists; vectors lie there in half precision, and what they bring up is scored
-    again with the vectors themselves, so scores are exact and only documents can be missing.
+    There are about as many lists as the square root of M. The lists hold vectors in half precision, and the
+    candidates they return are re-scored with the full vectors, so scores are exact and only documents can be
+    missing.
 
     Parameters
     ----------
     documents : Tensor of shape (M, H)
-        Kept, not copied.
+        Kept without a copy where they are float32 on the CPU.
     seed : int
-        Of k-means.
+        Seed of k-means.
 
     Raises
     ------
@@ -45,7 +46,7 @@ class InvertedLists:
         self.documents = documents.float().cpu()
         vectors = self.documents.numpy()
         if not np.isfinite(vectors).all():
-            raise DivergedError("some vectors are not numbers: use another encoder")
+            raise DivergedError("some vectors are not numbers; use another encoder")
         count, width = vectors.shape
         self.lists = max(1, math.isqrt(count))
         self._index = faiss.IndexIVFScalarQuantizer(
@@ -69,12 +70,12 @@ class InvertedLists:
         ----------
         queries : Tensor of shape (N, H)
         k : int
-            Cut to M when larger.
+            At most M documents are returned.
         wanted : Tensor of shape (N, R), int64
-            Documents whose ranks are asked for, -1 for none. One that is not among the `k` has rank 0: how
-            far down it would be is not known.
+            Documents whose ranks are returned too, -1 for none. A document that is not among the `k` has rank
+            0, because its rank is not known.
         probes : int
-            Lists to look into; all of them make the search exact.
+            Number of lists that are searched; with all lists the search is exact.
 
         Raises
         ------
@@ -83,7 +84,7 @@ class InvertedLists:
         """
         asked = queries.float().cpu()
         if not asked.isfinite().all():
-            raise DivergedError("some vectors are not numbers: use another encoder")
+            raise DivergedError("some vectors are not numbers; use another encoder")
         k = min(k, len(self.documents))
         if not k or not len(asked):
             nothing = torch.zeros(len(asked), k)
@@ -95,9 +96,9 @@ class InvertedLists:
 
     def _block(self, asked: Tensor, k: int, wanted: Tensor) -> Found:
         _, labels = self._index.search(asked.numpy(), min(_SURPLUS * k, len(self.documents)))
-        candidates = torch.from_numpy(labels).sort(dim=1).values  # ties then fall to the lower document
+        candidates = torch.from_numpy(labels).sort(dim=1).values  # so that ties keep the lower document first
         scores = torch.einsum("nh,nch->nc", asked, self.documents[candidates.clamp(min=0)])
-        scores[candidates < 0] = -torch.inf  # fewer in the lists than were asked for
+        scores[candidates < 0] = -torch.inf  # the lists hold fewer documents
         values, places = top_k(scores, k)
         indices = candidates.gather(1, places).clamp(min=0)
         return Found(values, indices, _ranks(values, indices, wanted))
@@ -109,7 +110,7 @@ def find_in_lists(queries: Tensor, documents: Tensor, k: int, wanted: Tensor, *,
 
 
 def _ranks(values: Tensor, indices: Tensor, wanted: Tensor) -> Tensor:
-    """Return the ranks of `wanted` among what was found, 0 for what was not."""
+    """Return the ranks of `wanted` among the found documents, 0 for others."""
     there = (indices[:, None] == wanted[:, :, None]) & (values[:, None] > -torch.inf)
     columns = torch.where(there.any(2), there.int().argmax(2), -1)
     return ranks_of(values, columns)

@@ -1,7 +1,7 @@
 """Lexical search: texts as sparse vectors whose inner product is BM25 or the cosine of TF-IDF.
 
-Nothing here knows meaning, so it finds across languages what they share in spelling alone: names, numbers,
-loanwords. That is the floor that an encoder has to rise above.
+Lexical search knows no meanings. Across languages it finds only words of the same spelling: names, numbers,
+loanwords. It is the baseline that an encoder has to exceed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class SparseTexts(NamedTuple):
 
 
 def bm25(queries: Sequence[str], documents: Sequence[str], *, k1: float, b: float) -> SparseTexts:
-    """Return texts whose inner product is BM25 (Robertson et al. 1994) as Lucene has it.
+    """Return texts whose inner product is BM25 (Robertson et al. 1994) in the form of Lucene.
 
-    ``sum ln(1 + (M - df + 0.5) / (df + 0.5)) tf / (tf + k1 (1 - b + b |d| / mean |d|))`` over the query's
-    words, one that comes twice counting twice. Words are those of `engine.retrieval.words`; no word
-    is left out and none is stemmed, since neither can be done alike in all languages.
+    ``sum ln(1 + (M - df + 0.5) / (df + 0.5)) tf / (tf + k1 (1 - b + b |d| / mean |d|))`` over the words
+    of the query; a word that occurs twice counts twice. Words are those of `engine.retrieval.words`, without
+    stop words and stemming, because neither is available in the same quality for all languages.
     """
     import bm25s
 
@@ -68,17 +68,17 @@ def tfidf(
 ) -> SparseTexts:
     """Return texts whose inner product is the cosine of TF-IDF over character n-grams, by scikit-learn.
 
-    N-grams are taken inside words with a space at either end (``char_wb``), lower-cased.
+    N-grams are lower-cased and taken inside words, with a space at either end (``char_wb``).
 
     Parameters
     ----------
     queries, documents : sequence of str
     shortest, longest : int
-        Characters of an n-gram.
+        Least and greatest number of characters of an n-gram.
     sublinear : bool
-        Whether a count is taken as ``1 + ln(count)``.
+        Whether a count is replaced by ``1 + ln(count)``.
     background : sequence of str, optional
-        What vocabulary and document frequencies are taken from; none takes `documents`.
+        Texts from which the vocabulary and document frequencies are computed; none takes `documents`.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -87,7 +87,7 @@ def tfidf(
     )
     try:
         vectorizer.fit(documents if background is None else background)
-    except ValueError:  # scikit-learn's way of saying that no text holds an n-gram
+    except ValueError:  # raised by scikit-learn when no text contains an n-gram
         nothing = [sparse.csr_matrix((len(texts), 1), dtype=np.float32) for texts in (queries, documents)]
         return SparseTexts(*nothing)
     return SparseTexts(vectorizer.transform(queries), vectorizer.transform(documents))
@@ -121,17 +121,17 @@ def sparse_blocks(texts: SparseTexts, *, block_bytes: int = 1 << 26) -> Iterator
     A block and its sparse product take about `block_bytes` together, whatever the number of documents.
     """
     table = texts.documents.T.tocsr()
-    # 4 bytes a score, and 8 bytes in the sparse product where all documents share a term with the query
+    # 4 bytes for each score, and 8 in the sparse product if all documents share a term with the query
     rows = max(1, block_bytes // (12 * max(1, table.shape[1])))
     for start in range(0, max(1, texts.queries.shape[0]), rows):
         yield torch.from_numpy((texts.queries[start : start + rows] @ table).toarray())
 
 
 def find_lexical(texts: SparseTexts, k: int, wanted: Tensor, *, block_bytes: int = 1 << 26) -> Found:
-    """Return each query's `k` best documents, and the ranks of `wanted` (N, R), -1 for none, among all M.
+    """Return the `k` best documents of each query, and the ranks of `wanted` (N, R), -1 for none.
 
-    A document that shares no term with the query scores -inf: it is not found at all, instead of standing
-    somewhere in the order of the documents. Other parameters as for `sparse_blocks`.
+    A document that shares no term with the query scores -inf, so it is not found. The other parameters are
+    those of `sparse_blocks`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Exact late interaction: every query token meets the document token most like it (MaxSim).
+"""Exact late interaction (MaxSim): each query token is matched with the most similar document token.
 
 The score of a document d for a query q is ``1/|q| sum_i max_j <q_i, d_j>`` over the counted tokens of both
 (Khattab and Zaharia 2020, equation 3, divided by the number of query tokens so that queries of different
@@ -20,45 +20,6 @@ from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found, find
 
 
-def search_maxsim(
-    queries: Tensor, query_mask: Tensor, documents: TokenStore, k: int, *, block_bytes: int = 1 << 26
-) -> tuple[Tensor, Tensor]:
-    """Return the `k` documents with the highest MaxSim score for each query.
-
-    Exact, see `find_maxsim`. Equal scores keep the lower document first; a query or a document without
-    counted tokens scores -inf.
-
-    Parameters
-    ----------
-    queries : Tensor of shape (N, Q, H)
-    query_mask : Tensor of shape (N, Q)
-        True where a query token counts.
-    documents : TokenStore
-        M documents of width H.
-    k : int
-        Documents kept for each query; cut to M when larger.
-    block_bytes : int
-        Budget in bytes for the scores of one block of queries against all documents; the products of
-        query and document tokens take no more.
-
-    Returns
-    -------
-    scores : Tensor of shape (N, k), float32 (float64 for float64 vectors)
-    indices : Tensor of shape (N, k), int64
-
-    Raises
-    ------
-    ValueError
-        When shapes do not fit together, or `k` is below 1.
-    DivergedError
-        When a score is not a number.
-    """
-    store = TokenStore.from_padded(queries, query_mask)
-    nothing = torch.empty(len(store), 0, dtype=torch.int64)
-    found = find_maxsim(store, documents, k, nothing, block_bytes=block_bytes)
-    return found.scores, found.indices
-
-
 def find_maxsim(
     queries: TokenStore,
     documents: TokenStore,
@@ -68,12 +29,32 @@ def find_maxsim(
     block_bytes: int = 1 << 26,
     screen: bool | None = None,
 ) -> Found:
-    """Return each query's `k` best documents, and the ranks of `wanted` (N, R), -1 for none, among all M.
+    """Return the `k` documents with the highest MaxSim scores for each query, and the ranks of some others.
 
-    Scores are computed in fp32 whatever type the stores have (fp64 for fp64 vectors). Where the processor
-    multiplies bf16 natively, all documents are first screened in bf16 and those that its rounding cannot
-    rule out are scored again in fp32, with the same result; `screen` forces or forbids it. Other
-    parameters and errors as in `search_maxsim`.
+    The search is exact. Equal scores keep the lower document first; a query or a document without counted
+    tokens scores -inf. Scores are computed in fp32 whatever type the stores have (fp64 for fp64 vectors).
+
+    Parameters
+    ----------
+    queries, documents : TokenStore
+        N and M texts of width H.
+    k : int
+        Number of documents kept for each query; at most M.
+    wanted : Tensor of shape (N, R), int64
+        Documents whose ranks among all M are returned too, -1 for none.
+    block_bytes : int
+        Budget in bytes for the scores of one block of queries with all documents; the products of query and
+        document tokens take no more.
+    screen : bool, optional
+        Whether all documents are first scored in bf16, and only those that its rounding cannot rule out in
+        fp32; the result is the same. None screens where the processor multiplies bf16 natively.
+
+    Raises
+    ------
+    ValueError
+        When the widths differ, or `k` is below 1.
+    DivergedError
+        When a score is not a number.
     """
     if screen is None:
         exact = precise(queries.vectors, documents.vectors)
@@ -95,16 +76,16 @@ def maxsim_blocks(
     block_bytes: int = 1 << 26,
     precision: Precision = "fp32",
 ) -> Iterator[Tensor]:
-    """Yield the scores (n, M) of consecutive blocks of padded queries (N, Q, H) against all documents.
+    """Yield the scores (n, M) of consecutive blocks of padded queries (N, Q, H) with all documents.
 
-    As `token_blocks` does for packed queries.
+    The other parameters are those of `token_blocks`, which takes packed queries.
     """
     store = TokenStore.from_padded(queries, query_mask)
     return token_blocks(store, documents, block_bytes=block_bytes, precision=precision)
 
 
 def maxsim_explain(query: Tensor, document: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which document token each query token met, and their product.
+    """Return the document token that each query token is matched with, and their product.
 
     Parameters
     ----------
@@ -114,7 +95,7 @@ def maxsim_explain(query: Tensor, document: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     indices : Tensor of shape (Q,), int64
-        The first document token of the highest product.
+        The first document token with the highest product.
     products : Tensor of shape (Q,), float32 or float64
         Their mean is the document's MaxSim score.
 
@@ -128,7 +109,7 @@ def maxsim_explain(query: Tensor, document: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(torch.promote_types(query.dtype, document.dtype), torch.float32)
     products = query.to(dtype) @ document.to(dtype).T
     best = products.amax(1)
-    # argmax promises no order among equals; the first column that reaches the maximum does.
+    # argmax does not specify which of several maxima it returns; this takes the first.
     return (products == best[:, None]).to(torch.uint8).argmax(1), best
 
 
@@ -144,13 +125,13 @@ def maxsim_scores(queries: Tensor, query_mask: Tensor, documents: Tensor, docume
     query_mask : Tensor of shape (N, Q)
     documents : Tensor of shape (M, D, H)
     document_mask : Tensor of shape (M, D)
-        Each document counts at least one token.
+        Each document has at least one counted token.
 
     Returns
     -------
     Tensor of shape (N, M)
         Mean over a query's counted tokens of the largest product with a counted document token. The
-        gradient goes to the winning pairs alone, as that of `max` does.
+        gradient goes only to the winning pairs, as for `max`.
 
     Raises
     ------
@@ -173,11 +154,11 @@ def encoded_maxsim(queries: Encoded, documents: Encoded) -> Tensor:
     return maxsim_scores(queries.tokens, queries.mask, documents.tokens, documents.mask)
 
 
-_DOCUMENT_TOKENS = 4096  # document tokens met at once in the differentiable score: bounds its memory
+_DOCUMENT_TOKENS = 4096  # document tokens of one block of the differentiable score, which bounds its memory
 
 
 class _MaxSim(torch.autograd.Function):
-    """MaxSim of all pairs with a backward pass that scatters to the winning tokens."""
+    """MaxSim of all pairs; the backward pass scatters the gradient to the winning tokens."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""`Ranking`: which documents were found for which query, in order."""
+"""`Ranking`: the documents that were found for each query, in order."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Ranking:
     ----------
     query_ids : sequence of str
     document_ids : sequence of sequences of str
-        For each query its documents, best first.
+        The documents of each query, best first.
     scores : sequence of sequences of float
         Their scores.
 
     Raises
     ------
     ValueError
-        When the three differ in shape, a query or one of its documents comes twice, or scores rise.
+        When the three differ in shape, a query or one of its documents occurs twice, or scores rise.
     """
 
     query_ids: Sequence[str]
@@ -38,13 +38,13 @@ class Ranking:
             raise ValueError("a query has two rankings")
         for query, documents, scores in zip(self.query_ids, self.document_ids, self.scores, strict=True):
             if len(documents) != len(scores) or len(set(documents)) != len(documents):
-                raise ValueError(f"query {query!r}: every document needs one score, and none may come twice")
+                raise ValueError(f"query {query!r}: every document needs one score, and must occur once")
             if any(later > earlier for earlier, later in itertools.pairwise(scores)):
                 raise ValueError(f"query {query!r}: scores must not rise along the ranking")
 
     @classmethod
     def from_found(cls, found: Found, query_ids: Sequence[str], document_ids: Sequence[str]) -> Ranking:
-        """Name the queries and documents of a search; what scores -inf was not found and is left out."""
+        """Return the ranking of a search by ids; documents that score -inf are not found and left out."""
         kept = (found.scores > float("-inf")).sum(1).tolist()
         names, scores = [], []
         rows = zip(found.indices.tolist(), found.scores.tolist(), kept, strict=True)
@@ -57,7 +57,7 @@ class Ranking:
         """Return the run for ir-measures, by query and document, with scores that fall by one a rank.
 
         trec_eval ignores the order of a run: it sorts by score in 32-bit floats, and equal scores by
-        descending document id. With the true scores another order than the one found would be measured.
+        descending document id. With the true scores, an order other than the one found would be measured.
         """
         return {
             query: {document: float(len(documents) - rank) for rank, document in enumerate(documents)}

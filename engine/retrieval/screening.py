@@ -1,7 +1,8 @@
-"""MaxSim search that screens all documents in bf16 and settles what is left in fp32.
+"""MaxSim search that scores all documents in bf16 and re-scores the undecided ones in fp32.
 
-bf16 products cost a fraction of fp32 ones on processors that have them. Their error is bounded, so a
-document that lies further from a decision than the bound needs no second look, and the result is exact.
+bf16 products take a fraction of the time of fp32 products on processors that support them. Their error is
+bounded, so a document whose score differs from the deciding score by more than the bound is not re-scored,
+and the result is exact.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from engine.retrieval.blocks import segment_max, token_blocks
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found, find, ranks_of, top_k
 
-_SHARE = 16  # with more than M / 16 documents to settle, scoring all of them in fp32 is faster
+_SHARE = 16  # with more than M / 16 undecided documents, scoring all documents in fp32 is faster
 
 
 def native_bf16(device: torch.device) -> bool:
-    """Tell whether the processor multiplies bf16 faster than fp32."""
+    """Return whether the processor multiplies bf16 faster than fp32."""
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
@@ -29,14 +30,14 @@ def native_bf16(device: torch.device) -> bool:
 def screened(
     queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, *, block_bytes: int
 ) -> Iterator[Found]:
-    """Yield what `find_maxsim` returns for consecutive blocks of queries; fp32 vectors or narrower."""
+    """Yield the results of `find_maxsim` for consecutive blocks of queries; vectors are fp32 or narrower."""
     device = documents.vectors.device
     error = Rounding.of(documents.vectors).error(queries).to(device)
     start = 0
     for coarse in token_blocks(queries, documents, block_bytes=block_bytes, precision="bf16"):
         if coarse.isnan().any():
             raise DivergedError(
-                "some scores are not numbers: the encoder gave vectors with NaN, so use another"
+                "some scores are not numbers: the encoder returned vectors with NaN; use another encoder"
             )
         rows = torch.arange(start, start + len(coarse))
         start += len(coarse)
@@ -48,7 +49,7 @@ def screened(
 def settle(
     queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, coarse: Tensor, error: Tensor
 ) -> Found:
-    """Return the exact result of a block, whose scores `coarse` (n, M) are off by at most `error` (n,)."""
+    """Return the exact result of n queries from scores `coarse` (n, M) with errors up to `error` (n,)."""
     k = min(k, len(documents))
     scores = coarse.new_empty(len(coarse), k)
     indices = torch.empty(len(coarse), k, dtype=torch.int64, device=coarse.device)
@@ -73,7 +74,7 @@ def settle(
             place = torch.searchsorted(candidates, wanted[row].clamp(min=0)).clamp(max=len(candidates) - 1)
             place = torch.where(wanted[row] >= 0, place, -1)
             among = ranks_of(settled, place[None])[0]
-            # Documents left out lie surely above or below each target.
+            # Documents that are not candidates are certainly above or below each target.
             limit = settled[0, place] + slack
             above = (own > limit[:, None]).sum(1) - (own[candidates] > limit[:, None]).sum(1)
             ranks[row] = torch.where(among > 0, among + above, 0)
@@ -105,19 +106,27 @@ def _exact(tokens: Tensor, documents: TokenStore, indices: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Rounding:
-    """What rounding to bf16 does to documents: their largest norm, and the most it takes from a vector."""
+    """The effect of rounding documents to bf16.
+
+    Parameters
+    ----------
+    norm : float
+        Largest norm of a vector.
+    residual : float
+        Largest norm of the difference between a vector and its rounded copy.
+    """
 
     norm: float
     residual: float
 
     @classmethod
     def of(cls, documents: Tensor) -> Rounding:
-        """Measure it on the vectors (N, H)."""
+        """Return the effect on the vectors (N, H)."""
         norms, residuals, _ = _rounding(documents)
         return cls(float(norms.max()), float(residuals.max())) if len(norms) else cls(0.0, 0.0)
 
     def error(self, queries: TokenStore) -> Tensor:
-        """Bound, for each query, how far its bf16 score with any document can lie from the fp32 one, (N,).
+        """Return a bound, for each query, on the error of its bf16 score with any document, (N,).
 
         By Cauchy and Schwarz ``|<q,d> - <q',d'>| <= |q - q'||d| + |q'||d - d'|`` with q', d' the rounded
         vectors; rounding the product adds at most 1/256 of it, and sums of H terms lose at most H units in
@@ -134,10 +143,10 @@ class Rounding:
 
 
 def _rounding(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the norms (N,) of vectors (N, H), of what bf16 takes from them, and of what it leaves."""
+    """Return the norms (N,) of vectors (N, H), of their errors in bf16, and of the rounded vectors."""
     parts = []
     for block in torch.split(vectors, 1 << 14):
         exact, rounded = block.float(), block.bfloat16().float()
         parts.append(torch.stack([exact.norm(dim=1), (exact - rounded).norm(dim=1), rounded.norm(dim=1)]))
-    norms, residuals, left = torch.cat(parts, 1).cpu()
-    return norms, residuals, left
+    norms, residuals, rounded_norms = torch.cat(parts, 1).cpu()
+    return norms, residuals, rounded_norms

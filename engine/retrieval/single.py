@@ -1,4 +1,4 @@
-"""Exact MaxSim search for queries that come one at a time, over documents prepared for it."""
+"""Exact MaxSim search for one query at a time, over documents that are prepared once."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from engine.retrieval.screening import Rounding, native_bf16, settle
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import top_k
 
-_CHUNK = 1 << 16  # token vectors that a query meets at once: their products stay in the cache
+_CHUNK = 1 << 16  # token vectors of one block of products, which stays in the processor's cache
 
 
 class SingleSearch:
-    """Documents kept as one query at a time meets them fastest, with the results of `search_maxsim`.
+    """Documents that are prepared for the search by single queries; the results are those of `find_maxsim`.
 
-    Where the processor multiplies bf16 natively, a rounded copy screens all documents and the vectors
-    themselves settle the few that are left; elsewhere the vectors are kept in fp32. Either way a token vector
-    takes 4 H bytes.
+    Where the processor multiplies bf16 natively, all documents are scored with a rounded copy first, and the
+    few that remain with the vectors themselves; elsewhere the vectors are kept in fp32. In both cases a token
+    vector takes 4 H bytes.
 
     Parameters
     ----------
     documents : TokenStore
         M documents of width H, fp32 or narrower.
     screen : bool, optional
-        Forces screening or forbids it; none asks the processor.
+        Whether documents are scored in bf16 first; none does so where the processor multiplies bf16 natively.
     """
 
     def __init__(self, documents: TokenStore, *, screen: bool | None = None) -> None:
@@ -41,7 +41,7 @@ class SingleSearch:
         offsets = documents.offsets.numpy()
         self._filled = documents.lengths > 0
         starts = offsets[:-1][self._filled.numpy()]
-        # Cut between documents, so that each chunk can be reduced to its documents' maxima at once.
+        # Chunks end between documents, so that each is reduced to the maxima of its documents at once.
         cuts = np.unique(np.searchsorted(starts, np.arange(0, offsets[-1] + _CHUNK, _CHUNK)))
         ends = np.append(starts, offsets[-1])
         self._chunks = [
@@ -75,7 +75,7 @@ class SingleSearch:
             return values[0], indices[0]
         if scores.isnan().any():
             raise DivergedError(
-                "some scores are not numbers: the encoder gave vectors with NaN, so use another"
+                "some scores are not numbers: the encoder returned vectors with NaN; use another encoder"
             )
         asked = TokenStore(query, torch.tensor([0, len(query)]))
         nothing = torch.empty(1, 0, dtype=torch.int64)
@@ -84,7 +84,7 @@ class SingleSearch:
         return found.scores[0], found.indices[0]
 
     def _scores(self, query: Tensor) -> Tensor:
-        """Return the scores (M,) of all documents, as exact as the vectors that are searched."""
+        """Return the scores (M,) of all documents, in the precision of the vectors that are searched."""
         tokens = query.to(self._rounded.dtype)
         parts = []
         for start, stop, starts in self._chunks:

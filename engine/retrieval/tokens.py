@@ -1,32 +1,26 @@
-"""Documents as packed token vectors: what late interaction searches."""
+"""Texts as packed token vectors, which late interaction searches."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
-
-from engine.errors import InputError, OpticalError
 
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True, eq=False)
 class TokenStore:
-    """The counted token vectors of M documents, one after another, without padding.
+    """The counted token vectors of M texts, one after another, without padding.
 
     Parameters
     ----------
     vectors : Tensor of shape (N, H)
-        All token vectors, document after document; a floating-point type.
+        All token vectors, document by document, of a floating-point type.
     offsets : Tensor of shape (M + 1,), int64
-        Document i owns ``vectors[offsets[i]:offsets[i + 1]]``; a document may own none.
+        Document i has the vectors ``vectors[offsets[i]:offsets[i + 1]]``; it may have none.
 
     Raises
     ------
@@ -66,7 +60,7 @@ class TokenStore:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the vectors and offsets take."""
+        """Size of the vectors and offsets in bytes."""
         return self.vectors.nbytes + self.offsets.nbytes
 
     def to(self, target: torch.dtype | torch.device | str) -> TokenStore:
@@ -86,7 +80,7 @@ class TokenStore:
 
     @classmethod
     def concatenate(cls, stores: Sequence[TokenStore]) -> TokenStore:
-        """Join stores into one, their documents in the order given.
+        """Join stores into one; their documents keep their order.
 
         Raises
         ------
@@ -102,7 +96,7 @@ class TokenStore:
         return cls(torch.cat([store.vectors for store in stores]), offsets)
 
     def select(self, indices: Tensor) -> TokenStore:
-        """Return the documents named by `indices` (K,), in that order."""
+        """Return the documents `indices` (K,), in that order."""
         indices = indices.to(self.offsets.device)
         lengths = self.lengths[indices]
         offsets = torch.zeros(len(indices) + 1, dtype=torch.int64, device=self.offsets.device)
@@ -118,37 +112,3 @@ class TokenStore:
         vectors = self.vectors.new_zeros(len(self), width, self.vectors.shape[1])
         vectors[mask] = self.vectors
         return vectors, mask
-
-    def save(self, path: Path) -> None:
-        """Write the store as one safetensors file; a reader sees the old file or the whole new one.
-
-        Raises
-        ------
-        OpticalError
-            When it cannot be written, for want of space perhaps.
-        """
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            save_file({"vectors": self.vectors.contiguous(), "offsets": self.offsets.contiguous()}, str(part))
-            part.replace(path)
-        except (OSError, SafetensorError) as error:
-            raise OpticalError(f"{path}: the token vectors could not be written ({error})") from error
-        finally:
-            part.unlink(missing_ok=True)
-
-    @classmethod
-    def load(cls, path: Path) -> TokenStore:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        InputError
-            When the file is missing, truncated or holds something else.
-        """
-        try:
-            tensors = load_file(str(path))
-            return cls(tensors["vectors"], tensors["offsets"])
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise InputError(
-                "this is no store of token vectors; delete it and it is made again", path=path
-            ) from error

@@ -1,4 +1,4 @@
-"""The best documents of each row of scores, and the ranks of chosen ones, with one rule for ties.
+"""The best documents of each row of scores, and the ranks of given documents, with one rule for ties.
 
 Equal scores keep the document of the lower index first, here and in every search.
 """
@@ -16,7 +16,7 @@ from engine.errors import DivergedError
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a search found for N queries.
+    """The result of a search for N queries.
 
     Attributes
     ----------
@@ -25,8 +25,8 @@ class Found:
     indices : Tensor of shape (N, k), int64
         Their documents.
     ranks : Tensor of shape (N, R), int64
-        Ranks, from one, of the documents asked for among all documents; 0 where none was asked for or
-        where it scores -inf, which means that it is not found at all.
+        Ranks, from one, of the documents that were asked for among all documents; 0 where none was asked for,
+        or where it scores -inf, which means that it was not found.
     """
 
     scores: Tensor
@@ -35,7 +35,7 @@ class Found:
 
     @classmethod
     def join(cls, parts: Iterable[Found]) -> Found:
-        """Put consecutive blocks of queries together; there is at least one."""
+        """Join the results of consecutive blocks of queries; there is at least one block."""
         listed = list(parts)
         return cls(
             torch.cat([part.scores for part in listed]),
@@ -53,14 +53,14 @@ def find(scores: Tensor, k: int, wanted: Tensor) -> Found:
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the `k` highest scores of each row; equal scores keep the lower index first.
 
-    `torch.topk` promises nothing about ties; here the result equals the head of a stable descending sort,
-    without sorting whole rows.
+    `torch.topk` does not specify the order of ties. Here the result equals the head of a stable descending
+    sort, but whole rows are not sorted.
 
     Parameters
     ----------
     scores : Tensor of shape (N, M)
     k : int
-        Cut to M when larger.
+        At most M documents are returned.
 
     Returns
     -------
@@ -78,13 +78,15 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
     if scores.isnan().any():
-        raise DivergedError("some scores are not numbers: the encoder gave vectors with NaN, so use another")
+        raise DivergedError(
+            "some scores are not numbers: the encoder returned vectors with NaN; use another encoder"
+        )
     k = min(k, scores.shape[1])
     if k == 0 or len(scores) == 0:
         return scores[:, :k], torch.zeros(len(scores), k, dtype=torch.int64, device=scores.device)
     values, indices = scores.topk(k, dim=1)
     last = values[:, -1:]
-    # topk may keep any of the documents that share the last score; rows where that is a choice are redone.
+    # topk may keep any of the documents that share the last score; such rows are corrected.
     surplus = (scores >= last).sum(1) > k
     for row in surplus.nonzero()[:, 0].tolist():
         better = (scores[row] > last[row]).nonzero()[:, 0]

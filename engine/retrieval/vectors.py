@@ -1,4 +1,4 @@
-"""Vectors of many texts, computed once: the documents of a collection do not change between runs."""
+"""Vectors of many texts, cached on disk, because the documents of a collection do not change between runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.encoders.encoder import Encoder, Role
 from engine.encoders.fingerprint import fingerprint
 from engine.retrieval.tokens import TokenStore
 
-#: Vectors of each token, or of a text as a whole.
+#: Vectors of tokens, or one vector for each text.
 Kind = Literal["tokens", "sentences"]
 
 
@@ -33,11 +33,11 @@ def vectors(
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
 ) -> dict[Kind, TokenStore | Tensor]:
-    """Return vectors of `texts` of each of `kinds`, from the folder `cache` if computed before.
+    """Return vectors of `texts` of each of `kinds`, from the folder `cache` if they are there.
 
-    What lacks is computed in one pass. ``tokens`` are the counted token vectors in half precision: its eleven
-    bits move a MaxSim score by less than a thousandth and halve memory and disk. ``sentences`` are the
-    sentence vectors (M, H').
+    Missing kinds are computed in one pass. ``tokens`` are the counted token vectors in half precision, which
+    changes a MaxSim score by less than a thousandth and halves memory and disk. ``sentences`` are sentence
+    vectors (M, H').
     """
     paths = {kind: cache_file(cache, kind, encoder, texts, role, precision) for kind in kinds}
     found: dict[Kind, TokenStore | Tensor] = {}
@@ -71,14 +71,14 @@ def vectors(
 
 
 def sentence_vectors(encoder: Encoder, texts: Sequence[str], role: Role, **options: Any) -> Tensor:
-    """Return the sentence vectors (M, H') of `texts`; options as for `vectors`."""
+    """Return the sentence vectors (M, H') of `texts`; the options are those of `vectors`."""
     found = vectors(encoder, texts, role, ["sentences"], **options)["sentences"]
     assert isinstance(found, Tensor)
     return found
 
 
 def token_vectors(encoder: Encoder, texts: Sequence[str], role: Role, **options: Any) -> TokenStore:
-    """Return the counted token vectors of `texts` in half precision; options as for `vectors`."""
+    """Return the counted token vectors of `texts` in half precision; the options are those of `vectors`."""
     found = vectors(encoder, texts, role, ["tokens"], **options)["tokens"]
     assert isinstance(found, TokenStore)
     return found
@@ -87,7 +87,7 @@ def token_vectors(encoder: Encoder, texts: Sequence[str], role: Role, **options:
 def cache_file(
     cache: Path | None, kind: str, encoder: Encoder, texts: Sequence[str], role: Role, precision: torch.dtype
 ) -> Path | None:
-    """Return the file in the folder `cache` for the vectors of `texts`, or None without a cache."""
+    """Return the file in the folder `cache` for the vectors of `texts`; None without a cache."""
     if cache is None:
         return None
     encoder_key = fingerprint(encoder, sentences=kind == "sentences")
@@ -98,7 +98,7 @@ def cache_file(
 
 
 def load_cached(path: Path | None) -> dict[str, Tensor] | None:
-    """Return what `save_cached` wrote, or None; a file that was cut short is removed."""
+    """Return the tensors that `save_cached` wrote, or None; a damaged file is removed."""
     if path is None or not path.is_file():
         return None
     try:
@@ -109,7 +109,7 @@ def load_cached(path: Path | None) -> dict[str, Tensor] | None:
 
 
 def save_cached(tensors: dict[str, Tensor], path: Path | None) -> None:
-    """Write `tensors` to `path`, whole or not at all; a cache that cannot be written costs time only."""
+    """Write `tensors` to `path` completely or not at all. Errors are ignored: this is only a cache."""
     if path is None:
         return
     with suppress(OSError, SafetensorError):

@@ -1,9 +1,9 @@
 """Words for BM25, in any script.
 
-A word is a run of letters, marks and digits, by Unicode's general categories, after NFKC and case folding, so
-that Devanagari's vowel signs stay inside their words. Scripts that set no spaces between words (Han, kana,
-Thai, Lao, Khmer, Myanmar) give overlapping pairs of characters instead, each with the marks behind it, as
-Lucene's analyser for Chinese, Japanese and Korean does; a run of one character is that character.
+A word is a run of letters, marks and digits (Unicode's general categories) after NFKC and case folding, so
+vowel signs of Devanagari stay inside their words. Scripts without spaces between words (Han, kana, Thai, Lao,
+Khmer, Myanmar) give overlapping pairs of characters instead, each with the marks that follow it, as in
+Lucene's analyser for Chinese, Japanese and Korean. A run of one character gives that character.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def words(text: str) -> list[str]:
     runs, clusters = _patterns()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     found: list[str] = []
-    # Joiners and soft hyphens stand inside words and change none.
+    # Joiners and soft hyphens occur inside words and do not change them.
     for spaced, unspaced in runs.findall(re.sub("[\u00ad\u200c\u200d\u2060\ufeff]", "", folded)):
         if spaced:
             found.append(spaced)
@@ -49,7 +49,7 @@ def words(text: str) -> list[str]:
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Return what matches a run of word characters, and a character with its marks."""
+    """Return patterns of a run of word characters, and of a character with its marks."""
     kinds = {
         code: kind
         for code in range(sys.maxunicode + 1)

@@ -18,8 +18,8 @@ else:
 def cosine_cost(x: Tensor, y: Tensor) -> Tensor:
     """Return 1 - cos(x, y) for every pair of tokens.
 
-    Vectors are normalised here, so their lengths do not matter. A zero vector has cosine 0, hence cost 1,
-    with everything, and gets no gradient. Leading dimensions broadcast: ``x[:, None], y[None]`` gives all
+    Vectors are normalised, so their lengths have no effect. A zero vector has cosine 0 and cost 1 with every
+    other vector, and gets no gradient. Leading dimensions broadcast: ``x[:, None], y[None]`` gives all
     pairs of sentences in one matrix product.
 
     Parameters
@@ -30,7 +30,7 @@ def cosine_cost(x: Tensor, y: Tensor) -> Tensor:
     Returns
     -------
     Tensor (..., Q, D)
-        Costs in [0, 2], in float32 (float64 where the inputs are), whatever autocast says.
+        Costs in [0, 2], in float32 (float64 for float64 inputs), also under autocast.
     """
     with torch.autocast(x.device.type, enabled=False):
         dtype = torch.promote_types(working_dtype(x), working_dtype(y))
@@ -51,7 +51,7 @@ def squared_euclidean_cost(x: Tensor, y: Tensor) -> Tensor:
     Returns
     -------
     Tensor (..., Q, D)
-        Costs >= 0 in the squared unit of the vectors, in float32 (float64 where the inputs are).
+        Costs >= 0 in the squared unit of the vectors, in float32 (float64 for float64 inputs).
     """
     with torch.autocast(x.device.type, enabled=False):
         dtype = torch.promote_types(working_dtype(x), working_dtype(y))

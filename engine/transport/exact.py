@@ -1,4 +1,4 @@
-"""The exact solver: POT's network simplex, one problem after another."""
+"""The exact solver: POT's network simplex, one problem at a time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MOST_PIVOTS = 10_000_000
 def exact(problem: Problem) -> Tensor:
     """Minimise <T, C> by `ot.emd` (Bonneel et al. 2011) in float64 and return the plan (B, Q, D).
 
-    `ot.batch.solve_batch` without regularisation is no substitute: in POT 0.9.7 it returns the independent
+    `ot.batch.solve_batch` without regularisation cannot be used: in POT 0.9.7 it returns the independent
     coupling.
 
     Raises
     ------
     OpticalError
-        When the network simplex gives up.
+        When the network simplex does not converge.
     """
     import numpy as np
     import ot  # imports every array library that is installed
@@ -40,7 +40,7 @@ def exact(problem: Problem) -> Tensor:
         a, b = source[source > 0], target[target > 0]
         solution, log = ot.emd(a, b * (a.sum() / b.sum()), cost[cells], numItermax=MOST_PIVOTS, log=True)
         if log["warning"]:
-            raise OpticalError(f"the exact transport solver gave up: {log['warning']}")
+            raise OpticalError(f"the exact transport solver did not converge: {log['warning']}")
         plan[cells] = solution
     return torch.from_numpy(plans).to(problem.cost)
 

@@ -17,19 +17,19 @@ else:
 
 
 def ipot(problem: Problem, *, iterations: int) -> Tensor:
-    """Take `iterations` proximal steps towards the exact plan and return where they lead (B, Q, D).
+    """Take `iterations` proximal steps towards the exact plan and return the resulting plan (B, Q, D).
 
     Step t replaces the plan T by the approximate solution, after one scaling iteration, of
     min <T', C> + β KL(T' | T) (Xie et al. 2019, arXiv 1802.04307, algorithm 1 with one inner iteration), β
     being the problem's `epsilon`. Written with the accumulated log factors u and v of
     T_t = exp(u_t - t C/β + v_t), a step is one Sinkhorn iteration at ε = β/t that starts from
-    2 v_{t-1} - v_{t-2}, and so it is done here, where no plan entry can vanish for good.
+    2 v_{t-1} - v_{t-2}. It is computed in this form, in which no entry of the plan becomes zero permanently.
 
     Hence after K steps the plan is a row and column scaling of exp(-C K/β) whose columns sum to the target
     marginal. Such a scaling whose rows sum to the source marginal too is unique, and is the optimum of
     entropic transport at ε = β/K: IPOT(β, K) equals Sinkhorn at β/K up to its remaining marginal error.
 
-    The number of steps sets the sharpness of the plan, so they are all taken, whatever the tolerance.
+    The number of steps determines the sharpness of the plan, so all steps are taken, whatever the tolerance.
     """
     source, target = problem.source, problem.target
     step_kernel = problem.log_kernel()

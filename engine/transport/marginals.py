@@ -1,4 +1,4 @@
-"""Marginals: how much mass each token brings to the transport problem."""
+"""Marginals: the mass of each token in a transport problem."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def uniform_marginal(mask: Tensor) -> Tensor:
     Parameters
     ----------
     mask : Tensor (B, T)
-        Non-zero where a token counts.
+        Non-zero for counted tokens.
 
     Returns
     -------
@@ -40,15 +40,14 @@ def uniform_marginal(mask: Tensor) -> Tensor:
 def norm_marginal(vectors: Tensor, mask: Tensor) -> Tensor:
     """Give every unmasked token mass in proportion to the Euclidean norm of its vector.
 
-    Take the norms before vectors are normalised: frequent, uninformative tokens tend to have short vectors
-    (Yokoi et al. 2020, "Word Rotator's Distance", arXiv 2004.15003). No gradient flows through
-    the masses.
+    The norms are those before normalisation: frequent, uninformative tokens tend to have short vectors (Yokoi
+    et al. 2020, "Word Rotator's Distance", arXiv 2004.15003). No gradient flows through the masses.
 
     Parameters
     ----------
     vectors : Tensor (B, T, H)
     mask : Tensor (B, T)
-        Non-zero where a token counts.
+        Non-zero for counted tokens.
 
     Returns
     -------
@@ -73,7 +72,7 @@ def idf_marginal(idf: Tensor, mask: Tensor) -> Tensor:
     idf : Tensor (B, T)
         Inverse document frequency of each token, >= 0.
     mask : Tensor (B, T)
-        Non-zero where a token counts.
+        Non-zero for counted tokens.
 
     Returns
     -------
@@ -98,7 +97,7 @@ def attention_marginal(attention: Tensor, mask: Tensor) -> Tensor:
     attention : Tensor (B, T)
         Attention that each token received, >= 0.
     mask : Tensor (B, T)
-        Non-zero where a token counts.
+        Non-zero for counted tokens.
 
     Returns
     -------
@@ -124,7 +123,7 @@ def learned_marginal(logits: Tensor, mask: Tensor) -> Tensor:
     ----------
     logits : Tensor (B, T)
     mask : Tensor (B, T)
-        Non-zero where a token counts.
+        Non-zero for counted tokens.
 
     Returns
     -------
@@ -146,7 +145,7 @@ def learned_marginal(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def _no_token(row: int) -> TransportError:
-    return TransportError(f"row {row} has no token that counts, so it has no mass to transport; drop it")
+    return TransportError(f"row {row} has no token that counts, so it has no mass to transport; leave it out")
 
 
 def _normalised(weights: Tensor, mask: Tensor) -> Tensor:
@@ -158,7 +157,7 @@ def _normalised(weights: Tensor, mask: Tensor) -> Tensor:
     if not bool((totals > 0).all()):
         row = int((totals.squeeze(-1) <= 0).nonzero()[0, 0])
         if bool(keep[row].any()):
-            raise TransportError(f"all tokens of row {row} have weight zero, so none can carry mass; drop it")
+            raise TransportError(f"all tokens of row {row} have weight zero, so none has mass; leave it out")
         raise _no_token(row)
     return weights / totals
 

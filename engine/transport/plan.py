@@ -1,4 +1,4 @@
-"""The transport plan and what can be read from it."""
+"""Transport plans and their diagnostics."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ class Plan:
     ----------
     plan : Tensor (B, Q, D)
         Mass moved from each source to each target token; a constant to autograd, exactly 0 where masked.
-        Its sums are the marginals but for unbalanced transport, and at most the marginals for partial.
+        Its sums are the marginals; at most the marginals for partial transport, and any for unbalanced.
     cost : Tensor (B, Q, D)
         The costs with their autograd graph, 0 where masked.
     source_marginal, target_marginal : Tensor (B, Q), (B, D)
-        The masses that were asked for.
+        The given masses.
     epsilon : Tensor (B,)
         Regularisation of the entropic problem that the plan solves, in the unit of the costs: β/K for IPOT
         and 0 for the exact solver.
     iterations : Tensor (B,)
         Iterations done on each problem; 0 for the exact solver.
     surplus : Tensor (B,)
-        What `objective` has beside <T, C>: the price of the mass that unbalanced transport leaves or adds, 0
-        otherwise. It carries the objective's gradient in marginals that require one.
+        The difference of `objective` and <T, C>: the price of the mass that unbalanced transport leaves or
+        adds, 0 otherwise. It carries the gradient of the objective in marginals that require one.
     marginal_error : Tensor (B,)
-        The larger of the two marginals' sums of absolute errors, as a share of the problem's mass; where the
-        marginals need not be met, those that the optimal plan would have take their place.
+        The larger sum of absolute errors of the two marginals, as a share of the mass of the problem. For
+        solvers that need not meet the marginals, the error from the marginals of the optimal plan.
     converged : Tensor (B,), bool
-        Whether `marginal_error` is within the tolerance that was asked for.
+        Whether `marginal_error` is within the given tolerance.
     solver : str
         Name of the solver.
     """
@@ -60,15 +60,16 @@ class Plan:
         """The transport cost <T, C> of each problem (B,), differentiable in the cost with T held constant.
 
         By the envelope theorem T is the exact gradient in C of the optimum of <T, C> - ε H(T), so this is
-        the gradient of the entropic objective; at small ε it is that of <T, C> with T unrolled as well.
+        the gradient of the entropic objective; at small ε it is also that of <T, C> with T unrolled.
         """
         return (self.plan * self.cost).sum((1, 2))
 
     @property
     def objective(self) -> Tensor:
-        """What the solver makes least (B,), the regularisation left out: `value` and `surplus`.
+        """The minimised objective (B,) without the regularisation: `value` + `surplus`.
 
-        It is comparable between problems, as <T, C> alone is not where a plan may leave dear mass behind.
+        It can be compared between problems; <T, C> cannot where a plan may leave mass that is expensive to
+        move.
         """
         return self.value + self.surplus
 
@@ -87,9 +88,9 @@ class Plan:
     def effective_matches(self) -> Tensor:
         """Return exp of the mean row entropy, weighted by mass (B,).
 
-        It counts the target tokens that a source token is spread over: 1 for a hard alignment, up to the
-        number of target tokens for an independent coupling with uniform masses. A plan that moves nothing
-        has 1.
+        This is the number of target tokens over which a source token is spread: 1 for a hard alignment, up to
+        the number of target tokens for an independent coupling with uniform masses. A plan that moves nothing
+        has the value 1.
         """
         mass = self.plan.sum(-1)
         total = mass.sum(-1)

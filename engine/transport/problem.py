@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 else:
     torch = LazyModule("torch")
 
-TOTALS_AGREE = 1e-3  # largest relative difference between the two total masses of a problem
-CHECK_EVERY = 10  # iterations between two looks at the marginals
+TOTALS_AGREE = 1e-3  # largest relative difference between the total masses of a problem
+CHECK_EVERY = 10  # iterations between two checks of the marginals
 
 
 class TransportError(InputError, ValueError):
-    """A transport problem that has no meaning: shapes, masses or settings that contradict each other."""
+    """A transport problem that is not valid: shapes, masses or settings contradict each other."""
 
 
 def working_dtype(tensor: Tensor) -> torch.dtype:
-    """Return the type to compute in: float64 stays, everything else becomes float32."""
+    """Return the type of computations: float64 for float64, otherwise float32."""
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
@@ -32,12 +32,12 @@ def support_of(source: Tensor, target: Tensor) -> Tensor:
 
 
 def balanced_marginals(cost: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Check both marginals; return them detached, in the working type, the target's total made the source's.
+    """Check both marginals; return them detached, in the working type, with equal totals (the source's).
 
     Raises
     ------
     TransportError
-        When shapes disagree, or a mass is negative or not finite, or the totals differ or vanish.
+        When shapes disagree, or a mass is negative or not finite, or the totals differ or are zero.
     """
     if cost.ndim != 3 or source.shape != cost.shape[:2] or target.shape != (len(cost), cost.shape[2]):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (cost, source, target))
@@ -48,7 +48,7 @@ def balanced_marginals(cost: Tensor, source: Tensor, target: Tensor) -> tuple[Te
     source, target = source.detach().to(dtype), target.detach().to(dtype)
     for name, marginal in (("source", source), ("target", target)):
         if not bool(((marginal >= 0) & marginal.isfinite()).all()):
-            raise TransportError(f"the {name} marginal holds a mass that is negative or not finite")
+            raise TransportError(f"the {name} marginal contains a mass that is negative or not finite")
     total, other = source.sum(-1), target.sum(-1)
     bad = (total <= 0) | ((total - other).abs() > TOTALS_AGREE * total)
     if bool(bad.any()):
@@ -63,9 +63,9 @@ def balanced_marginals(cost: Tensor, source: Tensor, target: Tensor) -> tuple[Te
 def reduced(cost: Tensor, support: Tensor) -> Tensor:
     """Subtract from the costs their row minima, then their column minima, over the support; 0 elsewhere.
 
-    No plan changes when a constant is subtracted from a row or a column, and what is left is smaller, so
-    float32 loses less of it, and every row and column of the support keeps a zero, so no row or column of
-    exp(-C/ε) vanishes.
+    Subtracting a constant from a row or a column changes no plan. The reduced costs are smaller, so float32
+    represents them more exactly, and each row and column of the support has a zero, so no row or column of
+    exp(-C/ε) becomes zero.
     """
     cost = cost.masked_fill(~support, torch.inf)
     for dim in (2, 1):
@@ -77,11 +77,11 @@ def reduced(cost: Tensor, support: Tensor) -> Tensor:
 def spread(cost: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Return the standard deviation of each problem's costs under the independent coupling: (B,).
 
-    It never falls below a few units of float precision at the problem's largest cost: the spread of equal
-    costs is rounding error, and dividing by that would turn it into an alignment.
+    It is at least a few units of float precision at the largest cost of the problem: the spread of equal
+    costs is rounding error, and division by it would produce an arbitrary alignment.
     """
     limits = torch.finfo(cost.dtype)
-    # squares of the costs themselves could overflow or vanish
+    # squares of the costs themselves could overflow or underflow
     scale = cost.abs().amax((1, 2), keepdim=True).clamp_min_(limits.tiny**0.5)
     weight = source.unsqueeze(-1) * target.unsqueeze(-2)
     weight = weight / weight.sum((1, 2), keepdim=True)

@@ -23,7 +23,7 @@ class Relaxed:
     ----------
     plan : Tensor (B, Q, D)
     rows, columns : Tensor (B, Q), (B, D)
-        Marginals that the optimal plan would have, by the multipliers found.
+        Marginals that the optimal plan would have, from the multipliers that were found.
     iterations : Tensor (B,)
         Iterations done on each problem.
     """
@@ -35,12 +35,12 @@ class Relaxed:
 
     @classmethod
     def empty(cls, problem: Problem, iterations: int) -> Relaxed:
-        """Return room for the solutions of `problem`."""
+        """Return empty solutions of `problem`."""
         done = torch.full_like(problem.epsilon, iterations, dtype=torch.long)
         plan, rows, columns = map(torch.zeros_like, (problem.cost, problem.source, problem.target))
         return cls(plan, rows, columns, done)
 
     def put(self, where: Tensor, plan: Tensor, rows: Tensor, columns: Tensor, iterations: int) -> None:
-        """Take the solutions of the problems `where`."""
+        """Set the solutions of the problems `where`."""
         self.plan[where], self.rows[where], self.columns[where] = plan, rows, columns
         self.iterations[where] = iterations

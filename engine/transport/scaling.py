@@ -1,4 +1,4 @@
-"""The iteration inside both entropic solvers: scale a kernel until its marginals are met."""
+"""The iteration of Sinkhorn and IPOT: scale a kernel until its marginals are met."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def scale(
     """Do `steps` Sinkhorn iterations on exp(`log_kernel`) from the log scaling factors `u` and `v`.
 
     One iteration is u = log a - LSE_j(L + v), v = log b - LSE_i(L + u) (Peyré and Cuturi 2019,
-    "Computational Optimal Transport", section 4.4). It is done on the stabilised kernel exp(L + u + v), into
-    which the factors found so far are absorbed (Schmitzer 2019, arXiv 1610.06519): a few multiplications
-    instead of a logarithm and an exponential an entry. A problem whose factors move so far
-    within the call that float underflow could matter is done over in the log domain.
+    "Computational Optimal Transport", section 4.4). It uses the stabilised kernel exp(L + u + v), which
+    absorbs the factors found so far (Schmitzer 2019, arXiv 1610.06519): this takes a few multiplications
+    instead of a logarithm and an exponential for each entry. A problem whose factors change so much within
+    the call that underflow could matter is solved again in the log domain.
 
     Parameters
     ----------
@@ -37,18 +37,18 @@ def scale(
     source, target : Tensor (B, Q), (B, D)
         Marginals with a total of one; 0 where masked.
     steps : int
-        Iterations to do, at least 1.
+        Number of iterations, at least 1.
 
     Returns
     -------
     u, v : Tensor (B, Q), (B, D)
         Log scaling factors, -inf where masked.
     plan : Tensor (B, Q, D)
-        exp(u + L + v). Its columns meet `target` to rounding; its rows meet `source` as far as converged.
+        exp(u + L + v). Its columns equal `target` up to rounding; its rows approach `source`.
     """
     plan = (log_kernel + u.unsqueeze(2)).add_(v.unsqueeze(1))
-    # Entries this small cannot grow to matter within safe drift, and subnormal numbers are slow on a CPU,
-    # as are infinite arguments of exp.
+    # Entries this small stay negligible within the safe drift. Subnormal numbers are slow on a CPU, and so
+    # are infinite arguments of exp.
     least = math.log(torch.finfo(plan.dtype).tiny) + NEGLIGIBLE
     torch.threshold_(plan.clamp_min_(least).exp_(), 2.0 * math.exp(least), 0.0)
     no_source, no_target = source == 0, target == 0
@@ -56,7 +56,7 @@ def scale(
     work = torch.empty_like(plan)
     p, q = torch.ones_like(source), torch.ones_like(target)
     for _ in range(steps):
-        # not a matrix product: those may be run in TF32 or bf16, which the marginals would show
+        # not a matrix product, which may run in TF32 or bf16 and would make the marginals inexact
         p = source / torch.mul(plan, q.unsqueeze(1), out=work).sum(2).add_(pad_source)
         q = target / torch.mul(plan, p.unsqueeze(2), out=work).sum(1).add_(pad_target)
     plan.mul_(p.unsqueeze(2)).mul_(q.unsqueeze(1))
@@ -79,8 +79,8 @@ def _in_log_domain(
     for _ in range(steps):
         u = log_source - (log_kernel + v.unsqueeze(1)).logsumexp(2)
         v = log_target - (log_kernel + u.unsqueeze(2)).logsumexp(1)
-    # Summed in the order of the last logsumexp, so that even where |L| is huge no entry rounds above its
-    # column's mass; what rounding is left the columns need not keep.
+    # The order of summation is that of the last logsumexp, so no entry exceeds the mass of its column even
+    # where |L| is huge. The remaining rounding error is removed from the columns.
     plan = (log_kernel + u.unsqueeze(2)).add_(v.unsqueeze(1)).exp_()
     columns = plan.sum(1)
     return u, v, plan.mul_((target / columns.masked_fill_(columns == 0, 1.0)).unsqueeze(1))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     torch = LazyModule("torch")
 
-STAGE = 5  # most iterations at each ε of the annealing
+STAGE = 5  # maximum number of iterations at each ε of the annealing
 
 
 def sinkhorn(
@@ -24,20 +24,20 @@ def sinkhorn(
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Minimise <T, C> - ε H(T) over the plans T with the given marginals (Cuturi 2013, arXiv 1306.0895).
 
-    A problem is left alone once its marginals are met, so its plan does not depend on the batch it is in.
+    A problem is not iterated further once its marginals are met, so its plan does not depend on its batch.
 
     Parameters
     ----------
     problem : Problem
     anneal : float
-        Multiple of ε to start at, >= 1. It is halved every few iterations down to 1, in half of `iterations`
-        at most unless there are more halvings than that, and the dual potentials are carried along
-        (ε-scaling: Schmitzer 2019, arXiv 1610.06519).
+        Multiple of ε at the start, >= 1. It is halved every few iterations down to 1, within half of
+        `iterations` unless there are more halvings than that, and the dual potentials are kept (ε-scaling:
+        Schmitzer 2019, arXiv 1610.06519).
     iterations : int
-        Most iterations in all.
+        Maximum number of iterations in total.
     tolerance : float
-        Stop when the sum of absolute errors of the source marginal is this small; the target marginal is met
-        to rounding after every iteration.
+        Stop when the sum of absolute errors of the source marginal is this small; the target marginal is
+        exact up to rounding after every iteration.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def sinkhorn(
     for stage in range(halvings):
         factor = anneal / 2**stage
         _, v, _ = scale(log_kernel / factor, u, v, source, target, each)
-        v = v * min(2.0, factor)  # the potential ε v stays while ε falls
+        v = v * min(2.0, factor)  # the potential ε v stays the same while ε decreases
         u = source.log()
     plan = torch.empty_like(cost)
     rows, columns = torch.empty_like(u), torch.empty_like(v)

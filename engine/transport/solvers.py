@@ -44,34 +44,35 @@ def solve(
     """Solve a batch of optimal transport problems.
 
     The plan is computed without autograd and outside autocast, in float32 (float64 for float64 costs).
-    Marginals that require a gradient get that of the optimum, which the dual potentials are: Sinkhorn only.
+    Marginals that require a gradient get the gradient of the optimum, the dual potentials, from solvers with
+    ``mass_gradient``.
 
     Parameters
     ----------
     cost : Tensor (B, Q, D)
-        Cost of moving a unit of mass from a source to a target token. Where either has no mass it may hold
-        anything, NaN included.
+        Cost of moving a unit of mass from a source to a target token. Any value is allowed where one of them
+        has no mass, also NaN.
     source_marginal, target_marginal : Tensor (B, Q), (B, D)
         Mass of each token, >= 0; 0 marks a masked position. A problem's two totals must agree to 1e-3, and
         the target's is then made equal to the source's.
     solver : str
         One of `engine.extensions.transport.SOLVERS`.
     epsilon : float
-        Entropic regularisation; IPOT's step β. The exact solver has none and ignores it.
+        Entropic regularisation; the step β of IPOT. Solvers without regularisation ignore it.
     epsilon_scale : {"absolute", "spread"}
         Whether `epsilon` and `anneal_from` are in the unit of the costs or in standard deviations of each
         problem's costs (over pairs of tokens, weighted by the product of their masses). The plan then stays
         the same when all costs are multiplied by, or moved by, a constant.
     anneal_from : float, optional
-        Start Sinkhorn's ε here and halve it down to `epsilon`.
+        Start with this ε and halve it down to `epsilon`, for solvers that anneal.
     iterations : int
-        Most iterations; the proximal steps of IPOT, all of which are taken.
+        Maximum number of iterations; IPOT takes exactly this number of proximal steps.
     tolerance : float
-        Sum of absolute errors of a marginal, as a share of the problem's mass, at which iterations stop and
-        above which no plan counts as converged.
+        Sum of absolute errors of a marginal, as a share of the mass of the problem, at which iterations stop.
+        A plan with a larger error is not converged.
     penalty : float
-        Unbalanced transport's price ρ of mass left or added, in the unit of the costs whatever
-        `epsilon_scale` is; see `engine.transport.unbalanced`.
+        Price ρ of mass that unbalanced transport leaves or adds, in the unit of the costs for every
+        `epsilon_scale`; see `engine.transport.unbalanced`.
     mass : float
         Share of the mass that partial transport moves, in (0, 1].
 
@@ -82,8 +83,8 @@ def solve(
     Raises
     ------
     TransportError
-        A `ValueError` in one sentence: shapes that disagree, masses that are negative, not finite or not
-        balanced, a cost that is not finite between tokens with mass, or a setting out of range.
+        If shapes disagree, masses are negative, not finite or not balanced, a cost between tokens with mass
+        is not finite, or a setting is out of range. The error is a `ValueError` too.
     """
     anneal = _check_settings(solver, epsilon, epsilon_scale, anneal_from, iterations, tolerance)
     _check_relaxation(penalty, mass)
@@ -134,8 +135,8 @@ def solve(
 def _potentials(problem: Problem, cost: Tensor, scaling: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Return the dual potentials (B, Q), (B, D), the optimum's gradient in the marginals; 0 where masked.
 
-    They are settled up to a constant, which marginals of a fixed total do not see. What was subtracted
-    from the costs of a row to reduce them is read off in a column with mass, and the other way round.
+    They are determined up to a constant, which has no effect on marginals of a fixed total. The constant that
+    was subtracted from the costs of a row is read in a column with mass, and the other way round.
     """
     taken = cost - problem.cost
     potentials = []
@@ -155,7 +156,7 @@ def _check_settings(
     iterations: int,
     tolerance: float,
 ) -> float:
-    """Return the multiple of ε to anneal from; raise TransportError for a setting that makes no sense."""
+    """Return the multiple of ε at which annealing starts; raise TransportError for a setting out of range."""
     _check_choice("solver", solver, tuple(SOLVERS))
     _check_choice("epsilon_scale", epsilon_scale, get_args(EpsilonScale))
     for key, number in (("epsilon", epsilon), ("tolerance", tolerance)):
@@ -179,7 +180,7 @@ def _check_choice(key: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def _check_relaxation(penalty: float, mass: float) -> None:
-    """Raise TransportError for a price or a share that makes no sense."""
+    """Raise TransportError for a price or a share out of range."""
     if not (penalty > 0 and math.isfinite(penalty)):
         raise TransportError(f"penalty must be a number above zero, not {penalty}")
     if not 0 < mass <= 1:

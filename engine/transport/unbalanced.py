@@ -1,4 +1,4 @@
-"""Unbalanced transport: tokens may keep some of their mass, or give more than they have, at a price."""
+"""Unbalanced transport: tokens may give less or more mass than they have, at a price."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ else:
 
 
 def unbalanced(problem: Problem, *, penalty: float, iterations: int, tolerance: float) -> Relaxed:
-    """Minimise <T, C> + ε KL(T | a bᵀ) + ρ KL(T 1 | a) + ρ KL(Tᵀ 1 | b), ρ being the `penalty`.
+    """Minimise <T, C> + ε KL(T | a bᵀ) + ρ KL(T 1 | a) + ρ KL(Tᵀ 1 | b), where ρ is the `penalty`.
 
     Alternate maximisation of the dual in the log domain (Chizat et al. 2018, arXiv 1607.05816). After every
-    round the potentials are moved to their best translation (Séjourné et al. 2022, arXiv 2201.00730), without
-    which a large ρ would take about ρ/ε rounds.
+    round the potentials are translated optimally (Séjourné et al. 2022, arXiv 2201.00730); without this step
+    a large ρ would need about ρ/ε rounds.
 
     Parameters
     ----------
     problem : Problem
-        With its costs as they are: here a constant added to them changes the plan.
+        With costs that are not reduced: a constant that is added to them changes the plan.
     penalty : float
-        ρ in the unit of the costs. Tokens farther apart than 2ρ are dearer to match than to leave.
+        ρ in the unit of the costs. Matching tokens at a cost above 2ρ is more expensive than leaving them.
     iterations : int
-        Most rounds.
+        Maximum number of rounds.
     tolerance : float
-        Stop when the plan's marginals are this close to those that the potentials call for, a exp(-f/ρ) and
-        b exp(-g/ρ) (sums of absolute errors).
+        Stop when the marginals of the plan are this close to those that follow from the potentials,
+        a exp(-f/ρ) and b exp(-g/ρ) (sums of absolute errors).
     """
     ratio = (penalty / problem.epsilon).unsqueeze(1)
     log_kernel, log_source, log_target = problem.log_kernel(), problem.source.log(), problem.target.log()
@@ -65,10 +65,10 @@ def unbalanced(problem: Problem, *, penalty: float, iterations: int, tolerance: 
 
 
 def price(relaxed: Relaxed, problem: Problem, penalty: float) -> Tensor:
-    """Return ρ KL(T 1 | a) + ρ KL(Tᵀ 1 | b), what plans pay for the mass they leave or add (B,).
+    """Return the price ρ KL(T 1 | a) + ρ KL(Tᵀ 1 | b) of the mass that plans leave or add (B,).
 
-    T's marginals are those that its potentials call for, as a large ρ would magnify the small rest of
-    those it has; in double precision, for the same reason.
+    The marginals of T are those that follow from its potentials, because a large ρ would magnify the small
+    errors of the actual ones. The computation is in double precision for the same reason.
     """
     paid = torch.zeros_like(problem.epsilon, dtype=torch.float64)
     for moved, mass in ((relaxed.rows, problem.source), (relaxed.columns, problem.target)):
@@ -80,7 +80,8 @@ def price(relaxed: Relaxed, problem: Problem, penalty: float) -> Tensor:
 def _translation(potential: Tensor, log_mass: Tensor, ratio: Tensor) -> Tensor:
     """Return half of ρ log Σ a exp(-f/ρ), in the unit of ε: (B, 1).
 
-    In double precision: for a large ρ it is the logarithm of nearly one times a large number.
+    The computation is in double precision: for a large ρ it multiplies a large number by the logarithm of
+    almost one.
     """
     wide = ratio.double()
     logarithm = (log_mass.double() - potential.double() / wide).logsumexp(1, keepdim=True)

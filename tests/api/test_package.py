@@ -12,7 +12,7 @@ import numpy as np
 import ot
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import optical_workbench as ow
@@ -96,6 +96,7 @@ ROWS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_frames_hold_the_rows(rows: list[Row]) -> None:
     table = ow.Table(Row, rows)
@@ -124,6 +125,7 @@ def test_frames_without_their_library(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- transport ----------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_exact_plans_are_those_of_pot(rows: int, columns: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -208,3 +210,27 @@ def test_problems_of_run_folders_are_warnings(tmp_path: Path, finished: ow.Run) 
         ow.results(tmp_path / "results.duckdb")
     with pytest.raises(ow.InputError):
         ow.results(tmp_path / "elsewhere" / "results.duckdb").sql("FROM runs")
+
+
+# -- registering --------------------------------------------------------------------------------------
+
+
+def test_a_registered_solver_is_used_until_it_is_removed() -> None:
+    from engine.extensions.transport import SOLVERS, Problem, Solution, Solver, SolverOptions
+
+    def independent(problem: Problem, options: SolverOptions) -> Solution:
+        return Solution(problem.source.unsqueeze(2) * problem.target.unsqueeze(1))
+
+    solver = Solver(name="independent", meaning="The product of the marginals.", function=independent)
+    assert ow.register(solver) is solver
+    try:
+        plan = ow.solve([[0.0, 1.0, 2.0]], [1.0], [0.2, 0.3, 0.5], solver="independent")
+        np.testing.assert_allclose(plan.plan, [[0.2, 0.3, 0.5]])
+        with pytest.raises(ow.InputError, match="there is already a solver 'independent'"):
+            ow.register(solver)
+    finally:
+        SOLVERS.unregister("independent")
+    with pytest.raises(ow.InputError, match="independent"):
+        ow.solve([[0.0]], solver="independent")
+    with pytest.raises(ow.InputError, match="no registry for a Row"):
+        ow.register(Row("a", 1, None))

@@ -16,6 +16,7 @@ from engine.bitext.text import read_text
 from engine.config import BitextConfig
 from engine.config.pretraining import TextConfig
 from engine.datahome.formats.recognise import recognise
+from engine.errors import InputError
 from engine.extensions.bitext import BITEXT_FORMATS, BitextFormat, SentencePair
 from engine.languages import names_language
 
@@ -99,3 +100,43 @@ def test_listing_the_formats_imports_no_parsers() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_variants_of_a_language_are_languages_of_their_own_in_an_imported_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"en": "x", "zho_Hans": "y", "zho_Hant": "z", "som_Latn": "w"}\n', "utf-8")
+    assert set(recognise(path).languages) == {"zh-Hans", "zh-Hant", "so"}
+    assert set(recognise(path, "zh-TW").languages) == {"zh-TW"}
+    assert set(recognise(path, "som").languages) == {"so"}
+    for language, text in (("zh-Hans", "y"), ("zh-TW", "z")):
+        (pair,) = open_bitext(path, language=language)
+        assert (pair.source, pair.source_language) == (text, "zh")
+
+
+@pytest.mark.parametrize("name", ["two-scripts.tmx", "flores.tsv"])
+def test_one_language_in_two_scripts(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "flores.tsv":
+        path.write_text(
+            "eng_Latn\tzho_Hans\tzho_Hant\nThe well is dry.\t这口井干了。\t這口井乾了。\n", "utf-8"
+        )
+    else:
+        tags = (("en", "The well is dry."), ("zh-CN", "这口井干了。"), ("zh-TW", "這口井乾了。"))
+        variants = "".join(f'<tuv xml:lang="{tag}"><seg>{text}</seg></tuv>' for tag, text in tags)
+        path.write_text(f'<tmx version="1.4"><header/><body><tu>{variants}</tu></body></tmx>', "utf-8")
+    for wanted, text in (
+        ("zh-Hans", "这口井干了。"),
+        ("zho_Hant", "這口井乾了。"),
+        ("zh-TW", "這口井乾了。"),
+    ):
+        assert [pair.source for pair in open_bitext(path, language=wanted)] == [text]
+    with pytest.raises(InputError, match=rf"{name}.*all match the language 'zho'; give one of them"):
+        list(open_bitext(path, language="zho"))
+
+
+def test_a_column_id_is_indonesian_only_if_no_other_column_is(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("id\tind\ten\n17\tsatu\tone\n", "utf-8")
+    assert [pair.source for pair in open_bitext(path, language="id")] == ["satu"]
+    path.write_text("id\ten\nsatu\tone\n", "utf-8")
+    assert [pair.source for pair in open_bitext(path, language="ind")] == ["satu"]

@@ -76,7 +76,7 @@ def with_file(name: str, content: bytes) -> Callable[[Path], None]:
     [
         (without_config, "has no config.json"),
         (without_weights, "no weights"),
-        (with_pickle_only, "pytorch_model.bin is not read, since such files can run code"),
+        (with_pickle_only, "pytorch_model.bin is not read, because such files can run code"),
         (cut_short, "cannot be opened"),
         (with_other_names, "are missing"),
         (without_a_layer, r"are missing \(encoder.layer.1.output.dense.weight\)"),

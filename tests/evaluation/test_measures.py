@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from engine.errors import InputError
 from engine.evaluation.measures import (
     average_precision_from_ranks,
-    average_precision_from_scores,
     depth_of,
     measure_from_ranks,
     parse_measure,
@@ -21,6 +20,7 @@ from engine.evaluation.measures import (
     score_rankings,
 )
 from engine.retrieval.ranking import Ranking
+from engine.retrieval.topk import ranks_of
 
 Judgements = dict[str, dict[str, int]]
 
@@ -131,7 +131,8 @@ def test_average_precision_from_ranks_equals_trec_evals_on_whole_rankings(seed: 
     wanted[generator.random((5, 4)) < 0.3] = -1
     wanted[:, 0] = generator.integers(0, 4, 5) * 15
     wanted = np.array([[*dict.fromkeys(row), *[-1] * 4][:4] for row in wanted.tolist()])
-    mine = average_precision_from_scores(torch.from_numpy(scores), torch.from_numpy(wanted))
+    ranks = ranks_of(torch.from_numpy(scores), torch.from_numpy(wanted)).numpy()
+    mine = average_precision_from_ranks(ranks, (wanted >= 0).sum(1))
     qrels = {str(q): {str(d): 1 for d in row if d >= 0} for q, row in enumerate(wanted.tolist())}
     order = np.argsort(-scores, axis=1, kind="stable")
     run = {str(q): {str(d): float(60 - r) for r, d in enumerate(row)} for q, row in enumerate(order.tolist())}

@@ -31,7 +31,7 @@ def as_ranks(system: dict[int, list[int]]) -> Ranks:
 
 
 @pytest.mark.slow  # ranx compiles for half a minute
-def test_scores_are_those_of_ranx() -> None:
+def test_scores_equal_those_of_ranx() -> None:
     from ranx import Run
     from ranx import fuse as ranx_fuse
 
@@ -104,7 +104,7 @@ def fuse(runs: Path, *systems: dict[str, Any], **changes: Any) -> Any:
     return execute(parse_config({"kind": "fuse", "systems": list(systems), **changes}), runs, ["test"])
 
 
-def test_a_fusion_is_a_run_scored_by_what_its_systems_stored(tiny: Any, tmp_path: Path) -> None:
+def test_a_fusion_is_a_run_that_is_scored_with_the_stored_rankings(tiny: Any, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     letters = lexical(tiny, runs, "letters")
     pairs = lexical(tiny, runs, "pairs", longest=2, depth=10)
@@ -113,7 +113,7 @@ def test_a_fusion_is_a_run_scored_by_what_its_systems_stored(tiny: Any, tmp_path
     assert run.record["summary"]["depths"] == {"bitext": [25, 10]}
     assert [system["run"] for system in run.record["summary"]["fused"]] == [letters.id, pairs.id]
     assert "fused from the first 25, 10 ranks stored" in run.record["summary"]["notes"][0]
-    # The same from the tables, by hand.
+    # The same, computed from the tables.
     import pyarrow.parquet as pq
 
     expected: dict[str, dict[str, float]] = {}
@@ -142,7 +142,7 @@ def test_fusing_a_fusion(tiny: Any, tmp_path: Path) -> None:
     assert scores.scoring == "rrf" and len(scores.means) > 0
 
 
-def test_what_cannot_be_fused_is_refused_in_a_sentence(tiny: Any, tmp_path: Path) -> None:
+def test_rankings_that_cannot_be_fused_are_refused_with_a_sentence(tiny: Any, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     lexical(tiny, runs, "letters")
     test = {"path": str(tiny.test["sw"]), "language": "sw"}
@@ -159,9 +159,18 @@ def test_what_cannot_be_fused_is_refused_in_a_sentence(tiny: Any, tmp_path: Path
     refused("has mine: no collection in common", {"run": "other"})
     refused(r"there is no run 'leters' \(did you mean 'letters'\?\)", {"run": "leters"})
     refused("no rankings by 'maxsim'.*; it has tfidf", {"run": "less", "scoring": "maxsim"})
-    refused("comes twice", {"run": "letters", "scoring": "tfidf"})
+    refused("is named twice", {"run": "letters", "scoring": "tfidf"})
     unfinished = lexical(tiny, runs, "stopped")
     unfinished.finish("stopped", "by its user")
     refused("is stopped, not finished", {"run": "stopped"})
     with pytest.raises(InputError, match="'letters' twice"):
         parse_config({"kind": "fuse", "systems": [{"run": "letters"}, {"run": "letters"}]})
+
+
+def test_a_run_that_found_nothing_has_no_rankings_to_fuse(tiny: Any, tmp_path: Path) -> None:
+    """The ciphers share no word with English, so BM25 finds nothing."""
+    runs = tmp_path / "runs"
+    lexical(tiny, runs, "letters")
+    lexical(tiny, runs, "words", method="bm25")
+    with pytest.raises(InputError, match="found no document for any query"):
+        fuse(runs, {"run": "letters"}, {"run": "words"})

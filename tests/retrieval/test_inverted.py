@@ -19,7 +19,7 @@ def unit(count: int, width: int, seed: int) -> torch.Tensor:
 
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 999), documents=st.integers(1, 90), k=st.integers(1, 12))
-def test_looking_into_every_list_is_exact_search(seed: int, documents: int, k: int) -> None:
+def test_searching_all_lists_is_exact(seed: int, documents: int, k: int) -> None:
     queries, vectors = unit(7, 8, seed), unit(documents, 8, seed + 1)
     wanted = torch.randint(-1, documents, (7, 3), generator=torch.Generator().manual_seed(seed))
     exact = find_dense(queries, vectors, k, wanted)
@@ -31,7 +31,7 @@ def test_looking_into_every_list_is_exact_search(seed: int, documents: int, k: i
 
 
 def test_a_few_lists_find_most_and_give_exact_scores() -> None:
-    """Clustered vectors, as sentences of related articles are."""
+    """Clustered vectors, like those of sentences of related articles."""
     centres = unit(40, 32, 0)
     generator = torch.Generator().manual_seed(1)
     vectors = centres.repeat_interleave(100, 0) + 0.08 * torch.randn(4000, 32, generator=generator)
@@ -51,7 +51,7 @@ def test_a_few_lists_find_most_and_give_exact_scores() -> None:
     assert recalls[1] > 0.9
 
 
-def test_what_the_lists_do_not_hold_is_not_found() -> None:
+def test_documents_outside_the_searched_lists_are_not_found() -> None:
     vectors = torch.eye(16)
     found = InvertedLists(vectors).find(vectors[:1], 16, torch.tensor([[0, 15]]), probes=1)
     assert (found.scores == -torch.inf).any()

@@ -31,14 +31,14 @@ QUERIES = ["the cat", "cat cat dog", "nothing here", ""]
     [
         ("Ma jiraan QUFAC, qandho?", ["ma", "jiraan", "qufac", "qandho"]),
         ("STRASSE Straße", ["strasse", "strasse"]),
-        ("हिन्दी में", ["हिन्दी", "में"]),  # vowel signs are marks, which \w would split at
+        ("हिन्दी में", ["हिन्दी", "में"]),  # vowel signs are marks, which \w does not match
         ("می\u200cخواهم", ["میخواهم"]),  # a joiner inside a word
         ("北京大学", ["北京", "京大", "大学"]),
         ("中 covid19病", ["中", "covid19", "病"]),
         ("ที่นี่", ["ที่นี่"]),  # two characters, each with its marks
-        ("한국어 검색", ["한국어", "검색"]),  # Korean sets spaces
+        ("한국어 검색", ["한국어", "검색"]),  # Korean has spaces
         ("ｶﾀｶﾅ", ["カタ", "タカ", "カナ"]),
-        ("ភាសា\u200bខ្មែរ", [*words("ភាសា"), *words("ខ្មែរ")]),  # a zero-width space parts words
+        ("ភាសា\u200bខ្មែរ", [*words("ភាសា"), *words("ខ្មែរ")]),  # a zero-width space separates words
         ("!? … —", []),
     ],
 )
@@ -47,7 +47,7 @@ def test_words(text: str, found: list[str]) -> None:
 
 
 @given(st.text(max_size=60))
-def test_words_hold_the_letters_and_digits_of_a_text(text: str) -> None:
+def test_words_contain_the_letters_and_digits_of_a_text(text: str) -> None:
     found = words(text)
     assert all(word and not any(c.isspace() for c in word) for word in found)
     assert bool(found) >= any(character.isalnum() for character in text.casefold())
@@ -75,7 +75,7 @@ def test_bm25_is_the_formula(k1: float, b: float) -> None:
     assert found.numpy() == pytest.approx(np.array(expected), abs=1e-6)
 
 
-def test_texts_without_any_word_are_found_by_nothing() -> None:
+def test_texts_without_words_are_never_found() -> None:
     for texts in (
         bm25(["a", "?"], ["!", "..."], k1=0.9, b=0.4),
         tfidf(["a", "?"], ["", " "], shortest=3, longest=5, sublinear=False),
@@ -136,8 +136,8 @@ def settings(tiny: Any, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_a_lexical_run_stores_what_any_run_does(tiny: Any, tmp_path: Path) -> None:
-    """Ciphers share no word with English, but all letters."""
+def test_a_lexical_run_stores_the_tables_of_every_run(tiny: Any, tmp_path: Path) -> None:
+    """Ciphers share all letters with English, but no words."""
     run, (scores,) = execute(parse_config(settings(tiny)), tmp_path / "runs", ["test"])
     assert scores.scoring == "bm25" and scores.macro("RR") == 0
     assert not any(scores.ranking.document_ids)
@@ -158,6 +158,6 @@ def test_impossible_settings_are_refused(tiny: Any) -> None:
     with pytest.raises(InputError, match="shortest = 6 is above longest = 5"):
         parse_config(settings(tiny, shortest=6))
     mining = [{**settings(tiny)["collections"][0], "mining": True}]
-    with pytest.raises(InputError, match="compares vectors both ways"):
+    with pytest.raises(InputError, match="compares vectors, and a lexical run has none"):
         parse_config(settings(tiny, collections=mining))
     assert isinstance(parse_config(settings(tiny)), LexicalConfig)

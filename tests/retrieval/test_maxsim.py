@@ -16,7 +16,6 @@ from engine.retrieval.maxsim import (
     maxsim_blocks,
     maxsim_explain,
     maxsim_scores,
-    search_maxsim,
 )
 from engine.retrieval.screening import Rounding
 from engine.retrieval.tokens import TokenStore
@@ -34,7 +33,7 @@ def make(seed: int, n: int, m: int, q: int, d: int, h: int, dtype: torch.dtype =
 
 
 def full(batch: Batch) -> Batch:
-    """Make every text count a token."""
+    """Give every text a counted token."""
     batch[1][:, 0] = True
     batch[3][:, -1] = True
     return batch
@@ -57,6 +56,15 @@ def by_einsum(queries: Tensor, query_mask: Tensor, documents: Tensor, document_m
     return best.sum(-1) / query_mask.sum(1)[:, None]
 
 
+def search(
+    queries: torch.Tensor, mask: torch.Tensor, documents: TokenStore, k: int, **options: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and indices of the best documents for padded queries."""
+    store = TokenStore.from_padded(queries, mask)
+    found = find_maxsim(store, documents, k, torch.empty(len(store), 0, dtype=torch.int64), **options)
+    return found.scores, found.indices
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 9999),
@@ -68,7 +76,7 @@ def test_search_equals_a_loop_over_pairs_whatever_the_blocks(seed: int, n: int, 
     batch = make(seed, n, m, 4, 5, 3)
     values, order = pair_by_pair(*batch).sort(dim=1, descending=True, stable=True)
     store = TokenStore.from_padded(batch[2], batch[3])
-    scores, indices = search_maxsim(batch[0], batch[1], store, k=m, block_bytes=budget)
+    scores, indices = search(batch[0], batch[1], store, k=m, block_bytes=budget)
     torch.testing.assert_close(scores, values, rtol=0, atol=1e-12)
     assert indices.tolist() == order.tolist()
 
@@ -86,7 +94,7 @@ def test_narrow_stores_are_scored_in_fp32(dtype: torch.dtype) -> None:
     batch = full(make(4, 5, 40, 8, 9, 32, torch.float32))
     store = TokenStore.from_padded(batch[2], batch[3]).to(dtype)
     exact = by_einsum(batch[0].double(), batch[1], batch[2].to(dtype).double(), batch[3])
-    scores, indices = search_maxsim(batch[0], batch[1], store, k=40)
+    scores, indices = search(batch[0], batch[1], store, k=40)
     assert scores.dtype == torch.float32
     torch.testing.assert_close(scores.double(), exact.gather(1, indices), rtol=0, atol=1e-6)
 
@@ -94,7 +102,7 @@ def test_narrow_stores_are_scored_in_fp32(dtype: torch.dtype) -> None:
 def test_identical_documents_come_in_their_own_order() -> None:
     queries, query_mask, documents, document_mask = full(make(5, 4, 6, 4, 5, 8, torch.float32))
     several = documents.repeat(5, 1, 1), document_mask.repeat(5, 1)
-    _, indices = search_maxsim(queries, query_mask, TokenStore.from_padded(*several), k=30)
+    _, indices = search(queries, query_mask, TokenStore.from_padded(*several), k=30)
     for row in indices.tolist():
         for start in range(0, 30, 5):
             copies = row[start : start + 5]
@@ -106,7 +114,7 @@ def test_identical_documents_come_in_their_own_order() -> None:
     seed=st.integers(0, 9999),
     k=st.integers(1, 60),
     spread=st.sampled_from([0.02, 0.3, 2.0]),
-    share=st.sampled_from([1, 16, 10**9]),  # never, sometimes and always scores a query's documents anew
+    share=st.sampled_from([1, 16, 10**9]),  # never, sometimes and always re-scores all documents of a query
 )
 def test_screening_in_bf16_changes_nothing(seed: int, k: int, spread: float, share: int) -> None:
     # documents around few centres give many scores that bf16 cannot tell apart
@@ -126,7 +134,7 @@ def test_screening_in_bf16_changes_nothing(seed: int, k: int, spread: float, sha
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.retrieval.screening._SHARE", share)
         quick = find_maxsim(mine, theirs, k, wanted, screen=True)
-    # fp32 sums of another shape differ in their last bits, and so may swap documents as close as that
+    # fp32 sums of another shape differ in their last bits, which may swap documents with almost equal scores
     torch.testing.assert_close(quick.scores, plain.scores, rtol=0, atol=5e-7)
     exact = torch.cat(list(token_blocks(mine.to(torch.float64), theirs.to(torch.float64))))
     torch.testing.assert_close(exact.gather(1, quick.indices).float(), plain.scores, rtol=0, atol=5e-7)
@@ -137,7 +145,7 @@ def test_screening_in_bf16_changes_nothing(seed: int, k: int, spread: float, sha
         assert abs(int(quick.ranks[row, column] - plain.ranks[row, column])) < close
 
 
-def test_screening_settles_few_of_many_documents_and_still_finds_all() -> None:
+def test_screening_re_scores_few_of_many_documents_and_finds_all() -> None:
     batch = full(make(6, 8, 3000, 6, 4, 16, torch.float32))
     mine, theirs = TokenStore.from_padded(batch[0], batch[1]), TokenStore.from_padded(batch[2], batch[3])
     wanted = torch.arange(8)[:, None] * 300
@@ -163,7 +171,7 @@ def test_texts_without_tokens_find_and_are_found_last() -> None:
     query_mask[1] = False
     document_mask[0] = False
     store = TokenStore.from_padded(documents, document_mask)
-    scores, indices = search_maxsim(queries, query_mask, store, k=3)
+    scores, indices = search(queries, query_mask, store, k=3)
     assert indices[0, 2] == 0 and scores[0, 2] == -torch.inf
     assert scores[0, :2].isfinite().all() and (scores[1] == -torch.inf).all()
 
@@ -181,9 +189,9 @@ def test_vectors_with_nan_are_refused_screened_or_not() -> None:
 def test_widths_that_differ_are_refused() -> None:
     store = TokenStore(torch.ones(2, 4), torch.tensor([0, 2]))
     with pytest.raises(ValueError, match="width"):
-        search_maxsim(torch.ones(1, 2, 3), torch.ones(1, 2), store, 1)
+        search(torch.ones(1, 2, 3), torch.ones(1, 2), store, 1)
     with pytest.raises(ValueError, match="mask"):
-        search_maxsim(torch.ones(1, 2, 4), torch.ones(1, 3), store, 1)
+        search(torch.ones(1, 2, 4), torch.ones(1, 3), store, 1)
 
 
 def test_explaining_names_the_token_that_the_score_came_from() -> None:
@@ -228,7 +236,7 @@ def test_gradients_agree_with_finite_differences() -> None:
     )
 
 
-def test_only_the_side_that_learns_gets_a_gradient() -> None:
+def test_only_the_side_that_requires_a_gradient_gets_one() -> None:
     queries, query_mask, documents, document_mask = full(make(11, 2, 3, 3, 4, 4))
     queries.requires_grad_()
     maxsim_scores(queries, query_mask, documents, document_mask).sum().backward()
@@ -236,7 +244,7 @@ def test_only_the_side_that_learns_gets_a_gradient() -> None:
     assert (queries.grad[~query_mask] == 0).all()
 
 
-def test_the_backward_pass_keeps_winners_and_not_products() -> None:
+def test_the_backward_pass_stores_winners_and_not_products() -> None:
     queries, query_mask, documents, document_mask = full(make(12, 16, 16, 32, 64, 8, torch.float32))
     saved: list[int] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x.nbytes) or x, lambda x: x):
@@ -245,7 +253,7 @@ def test_the_backward_pass_keeps_winners_and_not_products() -> None:
     assert sum(saved) < products / 4
 
 
-def test_autocast_does_not_reach_the_scores() -> None:
+def test_autocast_does_not_change_the_scores() -> None:
     batch = full(make(13, 4, 6, 5, 7, 32, torch.float32))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = maxsim_scores(*batch)

@@ -32,7 +32,7 @@ def naive(query: Tensor, documents: TokenStore) -> Tensor:
 
 @pytest.mark.parametrize("screen", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
-def test_finds_what_the_definition_finds(screen: bool, dtype: torch.dtype) -> None:
+def test_results_follow_the_definition(screen: bool, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(2)
     lengths = torch.randint(0, 9, (700,), generator=generator).tolist()
     lengths[0] = lengths[-1] = lengths[350] = 0
@@ -47,8 +47,8 @@ def test_finds_what_the_definition_finds(screen: bool, dtype: torch.dtype) -> No
 
 
 @pytest.mark.parametrize("screen", [False, True])
-def test_chunks_do_not_show(screen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also with a document longer than a chunk, and with chunks that hold no start of a document."""
+def test_results_do_not_depend_on_the_chunks(screen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with a document longer than a chunk, and with chunks in which no document starts."""
     monkeypatch.setattr("engine.retrieval.single._CHUNK", 16)
     documents = store([3, 0, 50, 1, 1, 0, 17, 5, 16, 16, 2, 0], 8, 5)
     query = store([4], 8, 6, torch.float32).vectors

@@ -1,4 +1,4 @@
-"""Packed tokens against the padded batches they come from."""
+"""Packed tokens against the padded batches from which they are made."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import InputError, OpticalError
 from engine.retrieval.tokens import TokenStore
+from engine.retrieval.vectors import load_cached, save_cached
 
 
 def batch(seed: int, b: int, t: int, h: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,8 +57,10 @@ def test_padding_again_gives_the_same_tokens() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_a_saved_store_is_read_back_bit_for_bit(tmp_path: Path, dtype: torch.dtype) -> None:
     store = TokenStore.from_padded(*batch(2, 5, 4, 3)).to(dtype)
-    store.save(tmp_path / "store.safetensors")
-    again = TokenStore.load(tmp_path / "store.safetensors")
+    save_cached({"vectors": store.vectors, "offsets": store.offsets}, tmp_path / "store.safetensors")
+    found = load_cached(tmp_path / "store.safetensors")
+    assert found is not None
+    again = TokenStore(found["vectors"], found["offsets"])
     assert again.vectors.dtype == dtype
     assert torch.equal(again.vectors, store.vectors) and torch.equal(again.offsets, store.offsets)
     assert [path.name for path in tmp_path.iterdir()] == ["store.safetensors"]
@@ -72,19 +74,17 @@ def test_bytes_count_vectors_and_offsets() -> None:
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "store.safetensors"
     target.mkdir()  # cannot be replaced by a file
-    with pytest.raises(OpticalError, match="could not be written"):
-        TokenStore.from_padded(*batch(2, 5, 4, 3)).save(target)
+    save_cached({"vectors": torch.zeros(3, 2)}, target)  # the cache only saves time
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_damaged_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_damaged_file_is_removed_and_not_read(tmp_path: Path) -> None:
     path = tmp_path / "store.safetensors"
-    TokenStore.from_padded(*batch(2, 5, 4, 3)).save(path)
+    save_cached({"vectors": torch.zeros(3, 2)}, path)
     path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(InputError, match=r"store\.safetensors: "):
-        TokenStore.load(path)
-    with pytest.raises(InputError, match="missing"):
-        TokenStore.load(tmp_path / "missing")
+    assert load_cached(path) is None
+    assert not path.exists()
+    assert load_cached(tmp_path / "missing") is None
 
 
 @pytest.mark.parametrize("offsets", [[0, 2], [1, 3], [0, 3, 2, 3], []])
@@ -93,7 +93,7 @@ def test_offsets_that_do_not_fit_are_refused(offsets: list[int]) -> None:
         TokenStore(torch.zeros(3, 2), torch.tensor(offsets, dtype=torch.int64))
 
 
-def test_stores_of_different_width_or_type_do_not_join() -> None:
+def test_stores_of_different_width_or_type_cannot_be_concatenated() -> None:
     one = TokenStore(torch.zeros(1, 2), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="different"):
         TokenStore.concatenate([one, TokenStore(torch.zeros(1, 3), torch.tensor([0, 1]))])

@@ -1,4 +1,4 @@
-"""Transport over several layers: its sum against a plain loop, its states against transformers' own."""
+"""Transport over several layers: the sum against a plain loop, the states against those of transformers."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def fake(depth: int, width: int) -> Any:
         ({"layers": [12, 1], "layer_weights": [3, 0.1]}, (12, 12), Layers((1,), (1,), (0.1,), 3.0)),
     ],
 )
-def test_which_layers_are_meant(settings: Any, depths: tuple[int, int], expected: Layers) -> None:
+def test_the_layers_that_settings_name(settings: Any, depths: tuple[int, int], expected: Layers) -> None:
     assert compared_layers(TransportConfig(**settings), *(fake(depth, 8) for depth in depths)) == expected
 
 
@@ -116,9 +116,7 @@ def test_which_layers_are_meant(settings: Any, depths: tuple[int, int], expected
         ({"layers": [2, 4]}, fake(4, 8), fake(4, 16), r"states of width 8 with the teacher's of width 16"),
     ],
 )
-def test_layers_that_are_not_there_are_refused(
-    settings: Any, student: Any, teacher: Any, sentence: str
-) -> None:
+def test_missing_layers_are_refused(settings: Any, student: Any, teacher: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         compared_layers(TransportConfig(**settings), student, teacher)
 
@@ -159,7 +157,7 @@ def test_states_are_those_of_transformers_centred_by_the_teachers_mean(tiny: Any
     expected = torch.nn.functional.normalize(states - states.mean(0), dim=-1)
     found = encoded()
     torch.testing.assert_close(found.layers[0].float(), expected, atol=5e-3, rtol=0)
-    again = encoded()  # out of the cache
+    again = encoded()  # from the cache
     assert torch.equal(again.layers, found.layers) and torch.equal(again.layer_means, found.layer_means)
     assert encoded(()).layers is None
     own = found.targets([2, 0], torch.zeros(1, 2, dtype=torch.bool)).layers
@@ -174,7 +172,7 @@ def test_states_are_those_of_transformers_centred_by_the_teachers_mean(tiny: Any
     torch.testing.assert_close(cosines, torch.ones_like(cosines), atol=1e-3, rtol=0)
 
 
-def test_a_student_learns_from_two_layers_and_the_last_alone_is_the_default(prepare: Prepare) -> None:
+def test_a_student_learns_from_two_layers_and_the_default_is_the_last_layer(prepare: Prepare) -> None:
     def losses(**transport: Any) -> list[dict[str, float]]:
         run = prepare(
             transport=transport,

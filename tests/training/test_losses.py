@@ -1,4 +1,4 @@
-"""Every loss against another way to compute it; gradients against finite differences."""
+"""Every loss against another computation of it; gradients against finite differences."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_info_nce_is_torchs_cross_entropy_and_excluded_columns_get_no_gradient()
     ids=["maxsim contrast", "transport", "squared transport by norm", "transport contrast"],
 )
 def test_gradients_against_finite_differences(loss: Any) -> None:
-    """The optimum of a linear programme is linear around its vertex: a constant plan approximates nothing."""
+    """The optimum of a linear programme is linear around its vertex, so a constant plan is exact."""
     tokens = unit(3, 4, 8, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: loss(make_batch(x))[0], (tokens,), atol=1e-6)
 
@@ -168,7 +168,7 @@ def test_pooled_mse_is_two_minus_two_cosines() -> None:
     assert figures["pooled_mse"] == pytest.approx(float(theirs))
 
 
-def test_a_weighted_sum_leaves_out_what_weighs_nothing() -> None:
+def test_a_weighted_sum_leaves_out_losses_of_weight_zero() -> None:
     batch = make_batch()
     config = LossConfig(transport=0.5, pooled_mse=2.0)
     loss = build_loss(config, EXACT)
@@ -197,12 +197,12 @@ def test_masses_by_norm_and_by_document_frequency() -> None:
     ("kind", "why"),
     [("idf", "document frequencies"), ("attention", "attention weights"), ("learned", "no head")],
 )
-def test_masses_without_what_they_are_made_from_are_refused(kind: Any, why: str) -> None:
+def test_masses_without_their_inputs_are_refused(kind: Any, why: str) -> None:
     with pytest.raises(InputError, match=f"transport.marginals = '{kind}' cannot be used, since .*{why}"):
         TokenTransport(TransportConfig(marginals=kind)).masses(make_batch())
 
 
-def test_masses_by_attention_and_by_a_head_that_begins_uniform() -> None:
+def test_masses_by_attention_and_by_a_head_that_starts_uniform() -> None:
     batch = make_batch()
     attention = torch.rand(3, 4, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
     by_attention = TokenTransport(TransportConfig(marginals="attention"))
@@ -221,8 +221,8 @@ def test_masses_by_attention_and_by_a_head_that_begins_uniform() -> None:
     )
 
 
-def test_the_contrast_teaches_the_head_and_the_cost_of_pairs_does_not() -> None:
-    """The gradient of the head against finite differences of the loss, whose plans follow the masses."""
+def test_the_contrast_trains_the_head_and_the_cost_of_pairs_does_not() -> None:
+    """The gradient of the head against finite differences of the loss, whose plans depend on the masses."""
     head = torch.nn.Linear(8, 1, bias=False, dtype=torch.float64)
     torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(1))
     # sharp enough for <T, C> to be nearly the entropic optimum, whose gradient it gets

@@ -1,4 +1,4 @@
-"""Every preset in two steps on the tiny checkpoint, and what the new ones leave behind."""
+"""Every preset for two steps on the tiny checkpoint, and the files and states that methods need."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BITEXT = {"path": "pairs.tsv", "language": "sw"}
 
 
 def changes(name: str) -> dict[str, Any]:
-    """What sets preset `name` apart, in two steps, as changes of the tiny run."""
+    """The settings in which preset `name` differs, as changes of a tiny run of two steps."""
     preset = preset_settings(name)
     own = {key: preset["training"][key] for key in ("student_role", "anchor") if key in preset["training"]}
     loss = {"maxsim_contrast": 0.0, "transport": 0.0, **preset["loss"]}
@@ -60,8 +60,8 @@ def test_every_preset_trains_two_steps(prepare: Prepare, name: str) -> None:
     assert math.isfinite(distillation.measure()["held_out_rr"])
 
 
-def test_presets_of_a_comparison_differ_in_loss_and_transport_alone() -> None:
-    both_sides = "contrast-joint"  # differs in what the student encodes, and in that alone
+def test_presets_of_a_comparison_differ_only_in_loss_and_transport() -> None:
+    both_sides = "contrast-joint"  # differs only in what the student encodes
     recipes = {name: preset_settings(name) for name in RECIPES}
     told = [(recipe.pop("loss"), recipe.pop("transport")) for recipe in recipes.values()]
     for one, name in zip(told, recipes, strict=True):
@@ -78,7 +78,7 @@ def test_presets_of_a_comparison_differ_in_loss_and_transport_alone() -> None:
 
 @pytest.mark.parametrize("name", ["optical-attention", "transport-contrast-learned", "optical-unbalanced"])
 def test_plans_of_a_run_are_solved_again_from_its_folder(tiny: Any, tmp_path: Path, name: str) -> None:
-    """So what its masses are made from is kept, or made again."""
+    """So the inputs of the masses are stored, or computed again."""
     settings = parse_config(tiny.settings("sw", **changes(name)))
     run, _ = execute(settings, tmp_path / "runs", ["test"])
     stored = pq.read_table(run.path / "plans.parquet").to_pylist()[0]
@@ -107,12 +107,12 @@ def test_a_mass_head_is_saved_with_its_encoder(tiny: Any, tmp_path: Path) -> Non
         again.load_fitted(folder)
         assert again.mass_head is not None
         assert torch.equal(again.mass_head.weight, encoder.mass_head.weight)
-    # of no use to the tokens of another width, which encode without it
+    # tokens of another width are encoded without it
     narrow = {"checkpoint": str(tmp_path / "saved"), "projection": "linear", "projection_dim": 4}
     assert Encoder.load(EncoderConfig(**tiny.encoder(centring=False, **narrow))).mass_head is None
 
 
-def test_masses_are_learnt_at_a_rate_of_their_own(prepare: Prepare) -> None:
+def test_masses_are_trained_with_their_own_learning_rate(prepare: Prepare) -> None:
     settings = changes("transport-contrast-learned")
     distillation = prepare("sw", **settings)
     head = distillation.student.mass_head
@@ -121,11 +121,11 @@ def test_masses_are_learnt_at_a_rate_of_their_own(prepare: Prepare) -> None:
     distillation.step(1, next(iter(distillation.examples.values()))[:6])
     rates = {group["rate"]: group["lr"] for group in distillation.optimiser.param_groups}
     assert rates[100.0] == pytest.approx(100 * rates[1.0])
-    # AdamW's first step moves every weight by its rate
+    # the first step of AdamW changes every weight by its learning rate
     assert head.weight.abs().max().item() == pytest.approx(rates[100.0], rel=0.01)
 
 
-def test_a_student_of_both_sides_takes_turns_and_encodes_the_documents(prepare: Prepare) -> None:
+def test_a_student_of_both_roles_alternates_and_encodes_the_documents(prepare: Prepare) -> None:
     settings = changes("contrast-joint")
     distillation = prepare("sw", **settings)
     asked: list[str] = []
@@ -146,7 +146,7 @@ def test_a_student_of_both_sides_takes_turns_and_encodes_the_documents(prepare: 
     assert alone.roles == ("passage",) and alone.held_out.role == "passage"
 
 
-def test_the_teachers_attention_is_cached_apart(prepare: Prepare) -> None:
+def test_the_attention_of_the_teacher_has_its_own_cache(prepare: Prepare) -> None:
     settings = changes("optical-attention")
     plain, first, again = prepare("sw"), prepare("sw", **settings), prepare("sw", **settings)
     assert plain.vectors.attention is None
@@ -212,7 +212,7 @@ def test_impossible_settings_are_refused_before_anything_is_loaded(
     assert "\n" not in str(caught.value) and str(caught.value).startswith("run.toml: ")
 
 
-def test_what_only_looks_impossible_is_taken() -> None:
+def test_settings_that_only_look_impossible_are_accepted() -> None:
     for settings in (
         {"loss": {"maxsim_contrast": 1, "negatives": 3}, "training": {"batch_size": 1}},
         {"loss": {"greedy_mse": 1}, "training": {"batch_size": 1}},
@@ -221,4 +221,4 @@ def test_what_only_looks_impossible_is_taken() -> None:
         {"training": {"student_role": "both"}, "evaluation": {"documents": "student"}},
     ):
         parse_config({"kind": "distil", "bitext": [BITEXT], **settings})
-    assert TransportConfig(anneal_from=0.01)  # the app leaves it out where it does not fit
+    assert TransportConfig(anneal_from=0.01)  # the app removes it where it does not fit

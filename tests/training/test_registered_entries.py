@@ -179,9 +179,11 @@ def test_mistakes_in_the_settings_of_a_loss_are_one_sentence(extras: None, tiny:
 
 
 def test_a_run_that_does_not_use_a_loss_is_read_without_it(tiny: Any) -> None:
+    older = parse_config(tiny.settings())
     LOSSES.register(Loss("sliced", "Sliced distance.", build, settings=Sliced))
     LOSSES.register(Loss("plain", "Plain.", build))
     try:
+        assert older.model_dump(mode="json") == parse_config(tiny.settings()).model_dump(mode="json")
         recorded = parse_config(tiny.settings()).model_dump(mode="json")
         used = parse_config(tiny.settings(loss={"plain": 1})).model_dump(mode="json")
     finally:

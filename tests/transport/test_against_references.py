@@ -36,7 +36,7 @@ def solved(cost: np.ndarray, a: np.ndarray, b: np.ndarray, dtype=torch.float64, 
 
 
 def reduced(cost: np.ndarray) -> np.ndarray:
-    """Costs less row and column minima: an equivalent problem, and the one that the iterations start on."""
+    """Costs minus row and column minima: an equivalent problem, and the one on which the iterations start."""
     cost = cost - cost.min(1, keepdims=True)
     return cost - cost.min(0)
 
@@ -50,7 +50,7 @@ def textbook_steps(cost: np.ndarray, a: np.ndarray, b: np.ndarray, epsilon: floa
 
 
 def entropic_plan(cost: np.ndarray, a: np.ndarray, b: np.ndarray, epsilon: float) -> np.ndarray:
-    """POT's log-domain Sinkhorn on the support; zero masses would put NaN into it."""
+    """POT's log-domain Sinkhorn on the support; zero masses would give NaN."""
     rows, columns = a > 0, b > 0
     plan = np.zeros_like(cost)
     with warnings.catch_warnings():
@@ -98,7 +98,7 @@ def test_a_converged_plan_lies_between_the_bounds(
     assert bool(plan.converged) == (float(plan.marginal_error) <= 1e-4)
     assert (met >= 0).all() and (met[a == 0] == 0).all() and (met[:, b == 0] == 0).all()
     least = ot.emd2(a, b, cost)
-    # moving the misplaced mass home costs at most the range of the costs
+    # moving the misplaced mass costs at most the range of the costs
     assert float(plan.value) >= least - max(errors) - 1e-6
     if plan.converged:
         # <T, C> - ε H(T) is least at T, and 0 <= H <= log(Q D) for every plan
@@ -109,7 +109,7 @@ def test_a_converged_plan_lies_between_the_bounds(
 @pytest.mark.parametrize("iterations", [1, 2, 9, 10, 25])
 @pytest.mark.parametrize(
     "epsilon", [1e-3, 0.02, 0.5]
-)  # at 1e-3 the stabilised kernel gives way to logarithms
+)  # at 1e-3 the stabilised kernel is replaced by the log domain
 def test_sinkhorn_takes_the_textbooks_steps(epsilon: float, iterations: int, dtype: torch.dtype) -> None:
     cost, a, b = problem(5, 7, 9, holes=False)
     expected = textbook_steps(cost, a, b, epsilon, iterations)
@@ -120,9 +120,9 @@ def test_sinkhorn_takes_the_textbooks_steps(epsilon: float, iterations: int, dty
 
 
 @given(SEEDS, st.sampled_from([0.002, 0.01, 0.1]), st.sampled_from([1, 8, 20]), st.integers(1, 30))
-@example(1, 0.01, 20, 10)  # without the retreat to logarithms, an entry is off by .98 here
+@example(1, 0.01, 20, 10)  # without the log domain, an entry has an error of 0.98 here
 @settings(max_examples=60, deadline=None)
-def test_sinkhorn_keeps_to_the_steps_in_float32_when_masses_are_skewed(
+def test_sinkhorn_takes_the_same_steps_in_float32_when_masses_are_skewed(
     seed: int, epsilon: float, skew: int, steps: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -178,7 +178,7 @@ def test_ipot_equals_sinkhorn_at_beta_over_k() -> None:
         np.testing.assert_allclose(near.plan, plan.plan, atol=1e-3)
 
 
-def test_ipot_tends_to_the_exact_plan() -> None:
+def test_ipot_converges_to_the_exact_plan() -> None:
     cost, a, b = problem(1, 8, 8)
     plan = solved(cost, a, b, solver="ipot", epsilon=0.1, iterations=2000)
     assert float(plan.value) == pytest.approx(ot.emd2(a, b, cost), abs=1e-4)
@@ -186,7 +186,7 @@ def test_ipot_tends_to_the_exact_plan() -> None:
 
 @pytest.mark.parametrize("solver", ["sinkhorn", "ipot", "exact"])
 @pytest.mark.parametrize("rows, columns", [(1, 1), (1, 6), (6, 1)])
-def test_one_token_on_a_side_leaves_one_plan(solver: str, rows: int, columns: int) -> None:
+def test_with_one_token_on_a_side_there_is_one_plan(solver: str, rows: int, columns: int) -> None:
     cost, a, b = problem(0, rows, columns)
     plan = solved(cost, a, b, torch.float32, solver=solver)
     np.testing.assert_allclose(plan.plan[0], np.outer(a, b), atol=1e-6)
@@ -237,7 +237,7 @@ def test_one_dominating_cell_is_avoided(cell: float) -> None:
 @pytest.mark.parametrize("epsilon", [1e-3, 1e-8, 1e-20, 1e-44, 1e-300])
 @pytest.mark.parametrize("magnitude", [1.0, 1e4])
 @pytest.mark.parametrize("solver", ["sinkhorn", "ipot"])
-def test_a_regularisation_beyond_float32_stays_finite_and_is_not_called_converged_wrongly(
+def test_plans_at_regularisations_beyond_float32_are_finite_and_not_wrongly_converged(
     solver: str, magnitude: float, epsilon: float
 ) -> None:
     cost, a, b = problem(7, 6, 7, holes=False)

@@ -1,4 +1,4 @@
-"""What must not change a plan: order, padding, batch, number format, masked garbage."""
+"""Plans do not depend on the order of tokens, padding, the batch, the number format or masked values."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def same(one: Plan, other: Plan, tolerance: float = 1e-6) -> None:
 
 @pytest.mark.parametrize("scale", ["absolute", "spread"])
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_a_batch_gives_what_its_problems_give_alone(solver: str, scale: str) -> None:
+def test_a_batch_gives_the_same_plans_as_its_problems_one_by_one(solver: str, scale: str) -> None:
     cost, a, b = batch()
     common = {"solver": solver, "epsilon_scale": scale, "iterations": 200}
     together = solve(cost, a, b, **common)
@@ -101,7 +101,7 @@ def test_autocast_and_inference_mode_change_nothing(solver: str) -> None:
 
 @given(st.floats(1e-3, 1e3), st.floats(-1.0, 1.0), st.sampled_from([*BALANCED, "partial"]))
 @settings(max_examples=40, deadline=None)
-def test_spread_makes_the_plan_blind_to_the_unit_and_the_zero_of_costs(
+def test_with_spread_the_plan_does_not_depend_on_the_unit_and_the_zero_of_costs(
     factor: float, shift: float, solver: str
 ) -> None:
     cost, a, b = (tensor.double() for tensor in batch())
@@ -121,7 +121,7 @@ def test_spread_is_the_weighted_standard_deviation() -> None:
             assert epsilon[index] == pytest.approx(0.3 * deviation, rel=1e-4)
 
 
-def test_inputs_are_left_as_they_were() -> None:
+def test_inputs_are_not_changed() -> None:
     tensors = batch()
     copies = [tensor.clone() for tensor in tensors]
     for solver in SOLVERS:

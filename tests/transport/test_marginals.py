@@ -31,14 +31,14 @@ def test_idf_mass_is_in_proportion_to_idf_and_ignores_garbage_under_the_mask() -
     torch.testing.assert_close(idf_marginal(idf, MASK), torch.tensor([[0.25, 0, 0, 0.75], [0, 1, 0, 0]]))
 
 
-def test_attention_mass_is_the_share_of_attention_among_the_tokens_that_count() -> None:
+def test_attention_mass_is_the_share_of_attention_among_counted_tokens() -> None:
     attention = torch.tensor([[0.1, 0.3, 0.5, 0.1], [0.7, 0.2, 0.0, 0.1]], requires_grad=True)
     masses = attention_marginal(attention, MASK)
     torch.testing.assert_close(masses, torch.tensor([[0.2, 0.6, 0, 0.2], [0, 1, 0, 0]]))
     assert not masses.requires_grad
 
 
-def test_learned_mass_is_a_softmax_over_the_tokens_that_count_and_has_its_gradient() -> None:
+def test_learned_mass_is_a_softmax_over_counted_tokens_and_has_its_gradient() -> None:
     logits = torch.tensor([[0.0, 2.0, 99.0, 1.0]], dtype=torch.float64, requires_grad=True)
     masses = learned_marginal(logits, MASK[:1])
     kept = torch.tensor([0.0, 2.0, 1.0], dtype=torch.float64).softmax(0)
@@ -64,7 +64,7 @@ def test_bf16_vectors_give_float32_masses() -> None:
     ],
 )
 def test_a_row_without_tokens_is_refused(make) -> None:
-    with pytest.raises(ValueError, match=r"row 1 has no token that counts.*drop it$"):
+    with pytest.raises(ValueError, match=r"row 1 has no token that counts.*leave it out$"):
         make(torch.tensor([[1, 0, 0], [0, 0, 0]]))
 
 
@@ -78,7 +78,7 @@ def test_a_row_whose_weights_are_all_zero_is_refused() -> None:
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
-def test_a_weight_that_is_no_mass_is_refused(weight: float) -> None:
+def test_a_weight_that_is_not_a_mass_is_refused(weight: float) -> None:
     with pytest.raises(TransportError, match="negative or not finite"):
         idf_marginal(torch.tensor([[1.0, weight]]), torch.ones(1, 2))
 

@@ -1,4 +1,4 @@
-"""What a plan says: gradients, entropy, matches."""
+"""Diagnostics of a plan: gradients, entropy, matches."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ def given_plan(plan: list[list[float]]) -> Plan:
 
 
 def entropic_objective(cost: Tensor, a: Tensor, b: Tensor, epsilon: float) -> Tensor:
-    """The optimum of <T, C> - ε H(T), each problem's."""
+    """The optimum of <T, C> - ε H(T) of each problem."""
     plan = solve(cost, a, b, epsilon=epsilon, iterations=50_000, tolerance=1e-13)
     return (plan.value - epsilon * torch.special.entr(plan.plan).sum((1, 2))).detach()
 
@@ -89,13 +89,13 @@ def test_the_independent_coupling_matches_everything() -> None:
     assert float(plan.effective_matches()) == pytest.approx(8.0, rel=1e-4)
 
 
-def test_entropy_is_weighted_by_mass_and_masked_rows_count_for_nothing() -> None:
+def test_entropy_is_weighted_by_mass_and_masked_rows_are_ignored() -> None:
     plan = given_plan([[0.375, 0.375, 0.0], [0.0, 0.0, 0.25], [0.0, 0.0, 0.0]])
     torch.testing.assert_close(plan.row_entropy(), torch.tensor([[math.log(2), 0.0, 0.0]]))
     assert float(plan.effective_matches()) == pytest.approx(2**0.75)
 
 
-def test_sharper_epsilon_means_fewer_matches_and_a_lower_value() -> None:
+def test_smaller_epsilon_gives_fewer_matches_and_a_lower_value() -> None:
     cost, a, b = cosine_cost(vectors(6, 0), vectors(7, 1)), masses(6, 2), masses(7, 3)
     plans = [solve(cost, a, b, epsilon=e, iterations=20_000, tolerance=1e-9) for e in (1.0, 0.1, 0.01)]
     for blunt, sharp in itertools.pairwise(plans):

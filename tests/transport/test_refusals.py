@@ -1,4 +1,4 @@
-"""A problem or a setting that has no meaning is refused in one sentence."""
+"""A problem or a setting that is not valid is refused with one sentence."""
 
 import pytest
 import torch
@@ -22,9 +22,9 @@ def changed(tensor: torch.Tensor, index: tuple[int, ...], value: float) -> torch
         (COST[0], SOURCE, TARGET, r"not \(3, 4\), \(2, 3\), \(2, 4\)$"),
         (COST, TARGET, SOURCE, r"must be \(B, Q, D\), \(B, Q\), \(B, D\)"),
         (COST, SOURCE[:1], TARGET, r"not \(2, 3, 4\), \(1, 3\), \(2, 4\)"),
-        (COST, changed(SOURCE, (1, 0), -0.1), TARGET, "the source marginal holds a mass that is negative"),
-        (COST, SOURCE, changed(TARGET, (0, 1), float("nan")), "the target marginal holds a mass"),
-        (COST, SOURCE, changed(TARGET, (0, 1), float("inf")), "the target marginal holds a mass"),
+        (COST, changed(SOURCE, (1, 0), -0.1), TARGET, "the source marginal contains a mass that is negative"),
+        (COST, SOURCE, changed(TARGET, (0, 1), float("nan")), "the target marginal contains a mass"),
+        (COST, SOURCE, changed(TARGET, (0, 1), float("inf")), "the target marginal contains a mass"),
         (COST, SOURCE, changed(TARGET, (1, 0), 0.3), r"problem 1 .* source mass 1 and target mass 1\.05;"),
         (COST, changed(SOURCE, (1,), 0.0), changed(TARGET, (1,), 0.0), "problem 1 .* above zero"),
         (COST, SOURCE, changed(TARGET, (0,), 0.0), "problem 0 .* target mass 0;"),
@@ -70,9 +70,9 @@ def test_settings(settings: dict[str, object], sentence: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:numItermax")
-def test_a_simplex_that_gives_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_simplex_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exact, "MOST_PIVOTS", 1)
     cost = torch.rand(1, 20, 20, generator=torch.Generator().manual_seed(0))
     mass = torch.full((1, 20), 0.05)
-    with pytest.raises(OpticalError, match="exact transport solver gave up"):
+    with pytest.raises(OpticalError, match="exact transport solver did not converge"):
         solve(cost, mass, mass, solver="exact")

@@ -30,7 +30,7 @@ def solved(cost: np.ndarray, a: np.ndarray, b: np.ndarray, dtype=torch.float64, 
 
 
 def divergence(p: np.ndarray, q: np.ndarray) -> float:
-    """KL between masses that need not have one total."""
+    """KL between masses whose totals may differ."""
     return float(np.sum(p * np.log(p / q) - p + q))
 
 
@@ -54,7 +54,7 @@ def test_unbalanced_is_pots(seed: int, rows: int, columns: int, epsilon: float, 
 @given(SEEDS, SIZES, SIZES, st.sampled_from([0.05, 0.3]), st.sampled_from([0.2, 0.7, 0.95]))
 @settings(max_examples=20, deadline=None)
 def test_partial_is_pots(seed: int, rows: int, columns: int, epsilon: float, share: float) -> None:
-    """POT has the entropy where we have KL to a bᵀ: the difference is a change of the costs."""
+    """POT uses the entropy instead of KL to a bᵀ; the difference is a change of the costs."""
     cost, a, b = problem(seed, rows, columns)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -83,7 +83,7 @@ def test_partial_with_equal_masses_is_pots_without_a_change_of_the_costs() -> No
 
 @given(SEEDS, SIZES, SIZES, st.sampled_from([0.3, 0.8, 0.999]))
 @settings(max_examples=6, deadline=None)
-def test_sharp_partial_transport_nears_the_linear_programme(
+def test_sharp_partial_transport_approaches_the_linear_programme(
     seed: int, rows: int, columns: int, share: float
 ) -> None:
     cost, a, b = problem(seed, rows, columns)
@@ -92,14 +92,14 @@ def test_sharp_partial_transport_nears_the_linear_programme(
         least = ot.partial.partial_wasserstein2(a, b, cost, m=share)
     plan = solved(cost, a, b, solver="partial", epsilon=0.002, mass=share, iterations=5000, tolerance=1e-5)
     # KL(T | a bᵀ) lies between -1 and the entropy of the masses for plans within the marginals
-    # what the marginals are off by may have been left out where it costs most
+    # the error of the marginals may lie where the cost is highest
     slack = 1e-4 + float(plan.marginal_error) * float(cost.max())
     assert least - slack <= float(plan.value) <= least + slack + 0.002 * (1 + np.log(20 * rows * columns))
 
 
 @given(SEEDS, SIZES, SIZES, st.sampled_from([0.1, 0.5, 0.9, 1.0]), st.sampled_from(["float32", "float64"]))
 @settings(max_examples=20, deadline=None)
-def test_a_partial_plan_moves_its_share_and_overdraws_no_token(
+def test_a_partial_plan_moves_its_share_and_no_token_gives_more_than_it_has(
     seed: int, rows: int, columns: int, share: float, dtype: str
 ) -> None:
     cost, a, b = problem(seed, rows, columns)
@@ -124,7 +124,7 @@ def test_the_limit_is_balanced_transport(solver: str, limit: dict[str, float], d
     torch.testing.assert_close(relaxed.objective.double(), balanced.value, atol=1e-3, rtol=0.0)
 
 
-def test_a_dearer_penalty_moves_more_mass_and_a_distant_token_keeps_its_own() -> None:
+def test_a_higher_penalty_moves_more_mass_and_a_distant_token_keeps_its_mass() -> None:
     cost = np.full((3, 3), 1.5)
     np.fill_diagonal(cost, 0.05)
     cost[2, 2] = 1.5
@@ -182,10 +182,10 @@ def test_adversarial_costs_stay_finite(
         over = max(np.maximum(moved.sum(1) - a, 0).sum(), np.maximum(moved.sum(0) - b, 0).sum())
         assert over <= 2 * float(plan.marginal_error) + 1e-3
     else:
-        assert 0.0 <= float(plan.objective) <= 2 * 0.5 + 1e-3  # to leave all mass costs 2ρ
+        assert 0.0 <= float(plan.objective) <= 2 * 0.5 + 1e-3  # leaving all mass costs 2ρ
 
 
-def test_a_plan_that_moves_nothing_says_so() -> None:
+def test_a_plan_that_moves_nothing() -> None:
     cost, a, b = problem(0, 3, 4)
     plan = solved(1e4 + cost, a, b, torch.float32, solver="unbalanced", epsilon=0.1, penalty=0.5)
     assert float(plan.mass) == 0.0 and float(plan.effective_matches()) == 1.0
@@ -220,7 +220,7 @@ def entropic_optimum(cost: Tensor, a: Tensor, b: Tensor, epsilon: float) -> Tens
 
 @pytest.mark.parametrize("scale", ["absolute", "spread"])
 def test_marginals_get_the_gradient_of_the_entropic_optimum(scale: str) -> None:
-    """Along directions that keep the total, which is all that a softmax knows."""
+    """Along directions that keep the total, as a softmax does."""
     generator = torch.Generator().manual_seed(3)
     x, y = (torch.randn(2, n, 5, generator=generator, dtype=torch.float64) for n in (4, 6))
     logits = [torch.randn(2, n, generator=generator, dtype=torch.float64, requires_grad=True) for n in (4, 6)]
@@ -249,11 +249,11 @@ def test_marginals_get_the_gradient_of_the_entropic_optimum(scale: str) -> None:
 
 
 @pytest.mark.parametrize("solver", ["ipot", "exact", "unbalanced", "partial"])
-def test_other_solvers_refuse_marginals_that_want_a_gradient(solver: str) -> None:
+def test_other_solvers_refuse_marginals_that_require_a_gradient(solver: str) -> None:
     source = torch.full((1, 3), 1 / 3, requires_grad=True)
     with pytest.raises(ValueError, match=f"no gradient from the solver {solver}; use sinkhorn"):
         solve(torch.rand(1, 3, 3), source, uniform_marginal(torch.ones(1, 3)), solver=solver)
-    with torch.no_grad():  # nobody wants one
+    with torch.no_grad():  # no gradient is required here
         solve(torch.rand(1, 3, 3), source, uniform_marginal(torch.ones(1, 3)), solver=solver)
 
 
@@ -268,7 +268,7 @@ def test_other_solvers_refuse_marginals_that_want_a_gradient(solver: str) -> Non
         ({"solver": "partial", "anneal_from": 1.0}, "anneal_from belongs to the solver sinkhorn"),
     ],
 )
-def test_settings_without_a_meaning_are_refused(settings_: dict[str, object], sentence: str) -> None:
+def test_settings_out_of_range_are_refused(settings_: dict[str, object], sentence: str) -> None:
     third = torch.full((1, 3), 1 / 3)
     with pytest.raises(ValueError, match=sentence):
         solve(torch.rand(1, 3, 3), third, third, **settings_)

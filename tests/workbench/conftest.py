@@ -1,4 +1,4 @@
-"""A small results database, made as runs make it, with fixed times and values; and waiting for the app."""
+"""A small results database with fixed times and values, and functions that wait for the app."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WORDS = ("المكتبة", "ขอบคุณ", "क्षत्रिय", "�
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that is a coroutine; one function spares a plugin."""
+    """Run tests that are coroutines, so that no plugin is needed."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
@@ -130,7 +130,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hold the clock, and show every colour."""
+    """Fix the time, and use all colours."""
     monkeypatch.setattr("engine.durations.current_time", lambda: NOW)
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -145,18 +145,18 @@ def app(made: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
 
 
 async def until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
-    """Let the app work until `holds` does, and all it led to is on the screen; fail after a while."""
+    """Wait until `holds` returns true and the screen is painted; fail after a while."""
     for _ in range(600):
         if holds():
             await pilot.pause()
             await pilot.pause()
             return
         await pilot.pause(0.02)
-    raise AssertionError("the app did not come to what was waited for")
+    raise AssertionError("the condition did not become true in time")
 
 
 async def settled(pilot: Pilot[None]) -> None:
-    """Wait for the runs and the curves."""
+    """Wait until the runs and the curves are read."""
     app = pilot.app
     await until(
         pilot, lambda: app.context.snapshot is not None and UPDATING not in app.context.snapshot.problems

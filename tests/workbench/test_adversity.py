@@ -1,4 +1,4 @@
-"""What goes wrong around the app: a sentence on the screen each time, and nothing that was there is lost."""
+"""Errors outside the app: each is reported in a sentence, and what the screen shows stays."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def home(made: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def holder(home: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has the database open for writing."""
+    """Another process that holds the database open for writing."""
     command = [sys.executable, "-c", HOLDS, str(home / "results.duckdb")]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
@@ -47,7 +47,7 @@ def holder(home: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-async def test_a_run_folder_that_vanishes_under_the_cursor(home: Path, tools: Any) -> None:
+async def test_the_run_folder_under_the_cursor_is_deleted(home: Path, tools: Any) -> None:
     app = Workbench(home / "results.duckdb")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await tools.settled(pilot)
@@ -68,7 +68,7 @@ async def test_a_run_folder_that_vanishes_under_the_cursor(home: Path, tools: An
     assert not gone["folder"].exists()
 
 
-async def test_corrupt_lines_of_metrics_are_counted_and_the_others_drawn(home: Path, tools: Any) -> None:
+async def test_corrupt_lines_of_metrics_are_counted_and_skipped(home: Path, tools: Any) -> None:
     (folder,) = (home / "runs").glob("*-newest")
     with (folder / "metrics.jsonl").open("ab") as stream:
         stream.write(b'{"step": 41, "metrics": {"loss"\n\xff\xfe\x00\n[1, 2]\n{"step": 42')
@@ -82,7 +82,7 @@ async def test_corrupt_lines_of_metrics_are_counted_and_the_others_drawn(home: P
         assert curves.values["loss"][0] == list(range(0, 41, 2))
 
 
-async def test_a_damaged_record_is_named_and_the_other_runs_stay(home: Path, tools: Any) -> None:
+async def test_a_damaged_record_is_reported_and_the_other_runs_stay(home: Path, tools: Any) -> None:
     (folder,) = (home / "runs").glob("*-newest")
     (folder / "run.json").write_text('{"id": "x", ', "utf-8")
     app = Workbench(home / "results.duckdb")
@@ -92,7 +92,7 @@ async def test_a_damaged_record_is_named_and_the_other_runs_stay(home: Path, too
         assert names(app) == ["optical", "baseline"]
 
 
-async def test_strange_values_in_a_record_do_not_hurt(home: Path, tools: Any) -> None:
+async def test_unexpected_values_in_a_record_cause_no_error(home: Path, tools: Any) -> None:
     (folder,) = (home / "runs").glob("*-newest")
     record = json.loads((folder / "run.json").read_text("utf-8"))
     record |= {
@@ -113,7 +113,7 @@ async def test_strange_values_in_a_record_do_not_hurt(home: Path, tools: Any) ->
         assert len(app.context.snapshot.runs) == 3
 
 
-async def test_a_database_that_is_deleted_comes_back(home: Path, tools: Any) -> None:
+async def test_a_deleted_database_is_built_again(home: Path, tools: Any) -> None:
     app = Workbench(home / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
         await tools.settled(pilot)
@@ -124,7 +124,7 @@ async def test_a_database_that_is_deleted_comes_back(home: Path, tools: Any) -> 
     assert len(ask(home / "results.duckdb", "FROM runs").rows) == 3
 
 
-async def test_a_locked_database_is_named_and_read_when_it_is_free(
+async def test_a_locked_database_is_reported_and_read_when_it_is_free(
     home: Path, holder: subprocess.Popen[str], tools: Any
 ) -> None:
     (folder,) = (home / "runs").glob("*-newest")
@@ -156,7 +156,7 @@ async def test_runs_are_shown_while_a_large_database_is_read(
         assert words(app.screen.query_one("#runs-table", Table))[1][4].startswith("RR")
 
 
-async def test_what_was_seen_stays_when_looking_fails(
+async def test_the_runs_stay_when_reading_them_fails(
     home: Path, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = Workbench(home / "results.duckdb")

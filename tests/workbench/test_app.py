@@ -1,4 +1,4 @@
-"""The app as its user meets it: keys in, words and numbers on the screen out."""
+"""The app, tested with keys and with the texts on the screen."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_every_action_has_its_method_and_every_scope_its_own_keys() -> None:
 
 
 @pytest.mark.slow
-async def test_no_runs_yet_says_what_to_do(tmp_path: Path, tools: Any) -> None:
+async def test_without_runs_the_screen_says_what_to_do(tmp_path: Path, tools: Any) -> None:
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
         await tools.until(pilot, lambda: app.context.snapshot is not None)
@@ -85,7 +85,7 @@ async def test_no_runs_yet_says_what_to_do(tmp_path: Path, tools: Any) -> None:
     assert not (tmp_path / "results.duckdb").exists()
 
 
-async def test_database_of_a_newer_schema_is_a_sentence_and_runs_stay_visible(
+async def test_a_database_of_a_newer_schema_is_reported_and_runs_stay_visible(
     tmp_path: Path, tools: Any
 ) -> None:
     tools.make_run(tmp_path / "runs", 0, "alone")
@@ -98,7 +98,7 @@ async def test_database_of_a_newer_schema_is_a_sentence_and_runs_stay_visible(
         assert words(app.screen.query_one("#runs-table"))[0][2] == "alone"
 
 
-async def test_filter_selects_and_refuses(app: Workbench, tools: Any) -> None:
+async def test_the_filter_selects_runs_and_reports_errors(app: Workbench, tools: Any) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
         await pilot.press("slash")
@@ -123,7 +123,9 @@ async def test_diff_shows_only_what_differs(app: Workbench, tools: Any) -> None:
     assert "training.steps" not in named
 
 
-async def test_comparison_shows_the_figures_of_the_statistics(app: Workbench, made: Path, tools: Any) -> None:
+async def test_the_comparison_shows_the_values_of_the_statistics(
+    app: Workbench, made: Path, tools: Any
+) -> None:
     rows = ask(made / "results.duckdb", "SELECT run, query_language, query_id, value FROM query_scores").rows
     scores: dict[str, dict[str, dict[str, float]]] = {}
     for run, code, query, value in rows:
@@ -234,7 +236,7 @@ async def test_a_run_is_renamed_and_deleted_but_not_while_it_runs(tmp_path: Path
         await tools.until(pilot, lambda: RunFolder.open(done.path).record["name"] == "better")
         await pilot.press("delete")
         await pilot.pause()
-        await pilot.press("enter")  # the safe answer
+        await pilot.press("enter")  # Enter means no
         await pilot.pause()
         assert done.path.exists()
         await pilot.press("delete")
@@ -249,7 +251,7 @@ def _config() -> Any:
     return DistilConfig(name="running", bitext=[BitextConfig(path="x", language="so")])
 
 
-async def test_a_mistake_of_ours_is_said_and_the_app_goes_on(
+async def test_an_error_in_a_worker_is_reported_and_the_app_continues(
     app: Workbench, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -266,7 +268,7 @@ async def test_a_mistake_of_ours_is_said_and_the_app_goes_on(
         await tools.until(pilot, lambda: app.context.snapshot is not None)
 
 
-async def test_the_style_sheet_is_parsed_again_for_another_theme_alone(
+async def test_the_style_sheet_is_parsed_again_only_for_another_theme(
     app: Workbench, monkeypatch: pytest.MonkeyPatch, tools: Any
 ) -> None:
     parsed = []

@@ -1,4 +1,4 @@
-"""Bars over each other: how much of a line each value's colour covers, on its own arithmetic."""
+"""Layered bars: how much of a cell each colour covers, computed independently."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def test_a_bar_is_as_long_as_its_value(value: float, width: int) -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_a_gain_lies_beyond_the_baseline_s_end(first: float, second: float) -> None:
+def test_a_gain_is_drawn_beyond_the_end_of_the_baseline(first: float, second: float) -> None:
     low, high = sorted((first, second))
     found = painted(draw_bars((low, RED), [(high, BLUE)], 30))
     assert found.get(RED, 0) == pytest.approx(240 * low, abs=0.5)
-    # in the cell where both end, the rest is the gain's or nobody's
+    # in the cell where both end, the rest belongs to the gain or to no bar
     assert found.get(BLUE, 0) == pytest.approx(240 * (high - low), abs=8)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_a_loss_lies_in_the_lower_half_of_the_bar(first: float, second: float) -> None:
+def test_a_loss_is_drawn_in_the_lower_half_of_the_bar(first: float, second: float) -> None:
     low, high = sorted((first, second))
     drawing = draw_bars((high, RED), [(low, BLUE)], 30)
     whole = [place for place, (text, _, _) in enumerate(drawing.parts) if text == "▄"]
@@ -56,7 +56,7 @@ def test_a_loss_lies_in_the_lower_half_of_the_bar(first: float, second: float) -
     assert length == round(240 * high)
 
 
-def test_shades_stand_where_there_are_no_colours() -> None:
+def test_shades_replace_colours() -> None:
     def text(base: float, other: float) -> str:
         return "".join(part[0] for part in draw_bars((base, SHADES[0]), [(other, SHADES[1])], 8).parts)
 
@@ -64,7 +64,7 @@ def test_shades_stand_where_there_are_no_colours() -> None:
     assert text(0.75, 0.5) == SHADES[0] * 4 + "▄" * 2 + "  "
 
 
-async def test_bars_give_way_where_there_is_no_room(app: Workbench, tools: SimpleNamespace) -> None:
+async def test_bars_are_hidden_on_a_narrow_screen(app: Workbench, tools: SimpleNamespace) -> None:
     def bars() -> int:
         table = app.screen.query_one(Table)
         return sum(isinstance(cell, BarDrawing) for row in table.rows for cell in row)

@@ -96,12 +96,12 @@ def test_form_writes_the_configuration_that_the_command_line_reads(tmp_path: Pat
     assert isinstance(read, DistilConfig)
     assert read.name == "erste Übung" and read.training.steps == 7
     assert [source.language for source in read.bitext] == ["so", "sw"]
-    # Setting one weight keeps the group's own default beside it.
+    # Setting one weight keeps the other weights of the group's default.
     assert (read.loss.transport, read.loss.pooled_mse) == (1.0, 0.5)
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
-def test_a_preset_goes_through_the_form_unchanged(name: str, tmp_path: Path) -> None:
+def test_the_form_does_not_change_a_preset(name: str, tmp_path: Path) -> None:
     source = {"path": "x.tmx", "language": "so"}
     form = Form.from_preset(name)
     if not form.preset_settings.get("bitext") and form.kind == "distil":
@@ -109,7 +109,7 @@ def test_a_preset_goes_through_the_form_unchanged(name: str, tmp_path: Path) -> 
     by_hand = tmp_path / "by-hand.toml"
     given = "" if form.preset_settings.get("bitext") or form.kind != "distil" else dump({"bitext": [source]})
     by_hand.write_text(f'preset = "{name}"\n{given}', "utf-8")
-    if form.validate() is None:  # other kinds lack data too; form and file are refused for the same setting
+    if form.validate() is None:  # other kinds need data too; form and file are refused for the same setting
         with pytest.raises(InputError) as refused:
             load_config(by_hand)
         with pytest.raises(InputError) as refusal:
@@ -120,14 +120,14 @@ def test_a_preset_goes_through_the_form_unchanged(name: str, tmp_path: Path) -> 
     read = load_config(tmp_path / "made.toml")
     expected = load_config(by_hand)
     assert read.model_dump() == expected.model_dump()
-    # What a preset sets can be put back to the default.
+    # A setting of the preset can be restored to its default.
     if "learning_rate" in form.preset_settings.get("training", {}):
         form.restore(("training", "learning_rate"))
         form.save(tmp_path / "other.toml")
         assert load_config(tmp_path / "other.toml").training.learning_rate == 2e-5  # type: ignore[union-attr]
 
 
-def test_form_takes_a_whole_configuration_and_gives_it_back() -> None:
+def test_the_form_keeps_a_whole_configuration() -> None:
     config = EvaluateConfig(
         collections=[CollectionConfig(name="bitext", bitext=[BitextConfig(path="x", language="so")])]
     )
@@ -138,7 +138,7 @@ def test_form_takes_a_whole_configuration_and_gives_it_back() -> None:
     assert lines["evaluation", "depth"].meaning == EvaluationConfig.model_fields["depth"].description
 
 
-def test_form_shows_the_models_own_message_at_the_setting() -> None:
+def test_the_form_shows_the_message_of_the_model_at_the_setting() -> None:
     form = Form.from_preset()
     form.set_value(("training", "steps"), 0)
     line = next(line for line in form.rows() if line.path == ("training", "steps"))

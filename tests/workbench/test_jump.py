@@ -1,4 +1,4 @@
-"""Jump mode, and the other ways around the screen."""
+"""Jump mode, help, and keys of the curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workbench.shell.jump import JumpScreen
 from workbench.themes import THEMES
 
 
-async def test_a_letter_stands_on_each_part_and_takes_the_focus_there(app: Workbench, tools: Any) -> None:
+async def test_each_part_has_a_letter_that_moves_the_focus_to_it(app: Workbench, tools: Any) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
         screen = app.screen
@@ -48,7 +48,7 @@ async def test_jump_works_while_text_is_typed(app: Workbench, tools: Any) -> Non
         assert app.screen.expression == "tico"
 
 
-async def test_curves_answer_from_the_table_and_help_is_of_what_has_the_focus(
+async def test_keys_of_the_curves_work_from_the_table_and_help_is_on_the_focused_widget(
     app: Workbench, tools: Any
 ) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
@@ -66,8 +66,8 @@ async def test_curves_answer_from_the_table_and_help_is_of_what_has_the_focus(
 
 
 @pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
-def test_text_stands_out_from_its_background(theme: str) -> None:
-    """WCAG 2.1 asks for a contrast of 4.5 to 1, and 7 to 1 where contrast is the purpose."""
+def test_text_has_enough_contrast(theme: str) -> None:
+    """WCAG 2.1 requires a contrast of 4.5 to 1, and of 7 to 1 for enhanced contrast."""
     colours = next(found for found in THEMES if found.name == theme)
     least = 7.0 if "contrast" in theme else 4.5
 

@@ -1,4 +1,4 @@
-"""SVG snapshots of every screen, at both sizes the app promises to work in, and without colours."""
+"""SVG snapshots of every screen, at both sizes that the app supports, and without colours."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ async def test_two_runs_side_by_side(app: Workbench, solver: Solver, tools: Any)
         assert right.heatmap.values() == pytest.approx(difference)
         row, column = right.heatmap.row, right.heatmap.column
         change = f"{difference[row, column]:+.2g}".replace("-", "−")
-        assert f"{change} relative to the left" in text(app, "#right .cell")
+        assert f"{change} vs. left" in text(app, "#right .cell")
         assert f"{abs(difference).sum() / 2:.0%} of the mass moved" in text(app, "#right .summary")
         await pilot.press("equals_sign")
         await tools.until(pilot, lambda: left.plan.epsilon == 0.1)  # type: ignore[union-attr]

@@ -61,7 +61,7 @@ class SettingEditor:
         value = row.value if isinstance(row.value, str) else value
         hint = row.meaning
         if row.allowed:
-            hint += f" ({', '.join(map(str, row.allowed))})"
+            hint += f" ({', '.join(map(value_text, row.allowed))})"
         dialog = TextDialog(row.name, value, hint=hint, check=lambda text: form.check_text(row.path, text))
         self._screen.app.push_screen(dialog, answered)
 

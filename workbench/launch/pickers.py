@@ -10,14 +10,13 @@ from textual import work
 from textual.message import Message
 from textual.worker import Worker, get_current_worker
 
-from engine.languages import LANGUAGES
+from engine.languages import LANGUAGES, language_name, lookup
 from workbench.launch.pair_counts import DAMAGED, PairCounts, Source, can_be_counted, find_sources
 from workbench.shell.screen import report_worker_error
 from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Cell, Column
 
 REDRAW_SECONDS = 0.4
-_LANGUAGES = {language.code: language for language in LANGUAGES}
 
 Listing = tuple[list[tuple[Any, ...]], list[Any]]
 """The rows of a dialog and their keys."""
@@ -133,14 +132,14 @@ def bitext_picker(path: str, language: str, runs: Sequence[dict[str, Any]]) -> S
             sources,
             key=lambda source: (
                 source.language != language,
-                _name(source.language),
+                language_name(source.language),
                 -counts.get(source.key, 0),
             ),
         )
         rows: list[tuple[Any, ...]] = [
             (
                 source.language,
-                _name(source.language),
+                language_name(source.language),
                 _count_cell(counts.get(source.key)),
                 source.origin,
                 Cell(source.path, "dim"),
@@ -170,15 +169,16 @@ def language_picker(
         by_language: dict[str, list[Source]] = {}
         for source in sources:
             by_language.setdefault(source.language, []).append(source)
-        codes = [code for code in _LANGUAGES if not collection or code in by_language or not sources]
-        codes.sort(key=lambda code: (code not in by_language, _name(code)))
+        codes = list(dict.fromkeys([*(entry.code for entry in LANGUAGES), *by_language]))
+        codes = [code for code in codes if not collection or code in by_language or not sources]
+        codes.sort(key=lambda code: (code not in by_language, language_name(code)))
         rows: list[tuple[Any, ...]] = [
             (
                 code,
-                _name(code),
+                language_name(code),
                 _total_cell(by_language.get(code, []), counts),
-                _LANGUAGES[code].script,
-                "yes" if _LANGUAGES[code].xlmr else Cell("no", "warn"),
+                _script(code),
+                "yes" if _in_xlmr(code) else Cell("no", "warn"),
                 Cell(" ".join(dict.fromkeys(source.origin for source in by_language.get(code, ()))), "dim"),
             )
             for code in codes
@@ -204,8 +204,14 @@ def path_of_language(sources: Sequence[Source], path: str, language: str) -> str
     return next((s.path for s in sources if s.origin in origins and s.language == language), None)
 
 
-def _name(code: str) -> str:
-    return _LANGUAGES[code].name if code in _LANGUAGES else code
+def _script(code: str) -> str:
+    found = lookup(code)
+    return "" if found is None else found.script
+
+
+def _in_xlmr(code: str) -> bool:
+    found = lookup(code)
+    return found is not None and found.xlmr
 
 
 def _count_cell(count: int | None) -> Any:

@@ -170,12 +170,14 @@ class LaunchScreen(ModeScreen):
         if row is None:
             meaning.update("")
             return
+        from workbench.data.fields import value_text
+
         meaning.set_class(bool(row.error), "wrong")
         text = Text(".".join(str(part + 1 if isinstance(part, int) else part) for part in row.path), "bold")
         text.append(f"  {row.error or row.meaning}", "not bold")
         values = row.choices or row.allowed
         if values and not row.error:
-            text.append(f"  ({', '.join(map(str, values))})", "dim")
+            text.append(f"  ({', '.join(map(value_text, values))})", "dim")
         meaning.update(text)
 
     def _config_path(self) -> Path:

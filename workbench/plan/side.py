@@ -100,7 +100,7 @@ class Side(Vertical):
         if self.other is not None:
             change = float(plan.mass[row, column] - self.other.mass[row, column])
             sign = f"{change:+.2g}".replace("-", "−")
-            cell.append(f"  {sign} relative to the left", "not bold")
+            cell.append(f"  {sign} vs. left", "not bold")
             summary += f"\n{plan.describe_difference(self.other)}"
         cell.append(f"\n{plan.describe_cell(row, column)}", "not bold")
         # Both have a fixed height, so a moving cursor does not cause a layout of the screen.

@@ -86,7 +86,8 @@ def table_errors(path: Path) -> Iterator[None]:
                 if error.errno is not None:
                     raise
                 raise pa.ArrowException(str(error)) from error  # raised by Arrow, not by the system
-    except (pa.ArrowException, MemoryError, OverflowError) as error:
+    # UnicodeDecodeError: the name of a column is not UTF-8.
+    except (pa.ArrowException, MemoryError, OverflowError, UnicodeDecodeError) as error:
         raise InputError(
             f"the file is damaged or of another format ({_first_line(error)}); fetch it again", path=path
         ) from error
@@ -119,7 +120,8 @@ def pairs_in(
     row = 0
     for path in files:
         for batch in open_batches(path):
-            names, texts, scores = _columns(batch, path, source, target)
+            with table_errors(path):
+                names, texts, scores = _columns(batch, path, source, target)
             sides = [[text or "" for text in column.to_pylist()] for column in texts]
             named = names.to_pylist() if names is not None else [None] * len(batch)
             scored = scores.to_pylist() if scores is not None else [None] * len(batch)
@@ -141,7 +143,7 @@ def _columns(
     inner = columns.get("translation")
     if inner is not None and pa.types.is_struct(inner.type):
         texts = dict(zip((field.name for field in inner.type), inner.flatten(), strict=True))
-    keys = pair_of_keys(texts, source, target)
+    keys = pair_of_keys(texts, source, target, path=path)
     if keys is None:
         raise InputError(
             f"no columns for {source!r} and {target!r}; its columns are: {', '.join(texts) or 'none'}",

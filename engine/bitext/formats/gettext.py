@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from engine.bitext.formats.messages import plain
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair
-from engine.languages import language, looks_like_language, names_language, names_other_language
+from engine.languages import (
+    Tag,
+    language,
+    looks_like_language,
+    matching_tags,
+    names_language,
+    names_other_language,
+)
 
 if TYPE_CHECKING:
     import polib
@@ -37,7 +44,8 @@ def read_gettext(path: Path, source: str, target: str) -> Iterator[SentencePair]
     path : Path
         A catalogue, or a folder that contains ``<locale>/LC_MESSAGES/*.po`` or ``<locale>.po`` at any depth.
         If a catalogue has several locales of one language (es, es_MX), one is read: the locale that is
-        spelled like `source`, otherwise the bare code, otherwise the one in the language's usual script. A
+        exactly `source`, otherwise the bare code, otherwise the nearest one (for a bare code, the one in the
+        usual script and region). A
         ``.mo`` file next to a ``.po`` file of the same name is skipped.
     source, target : str
         The language of the translations, and English, the language of the messages.
@@ -136,7 +144,7 @@ def _catalogues(root: Path, source: str) -> dict[Path, str]:
         parts = list(file.relative_to(root).with_suffix("").parts)
         place = parts.index("LC_MESSAGES") - 1 if "LC_MESSAGES" in parts[1:] else len(parts) - 1
         locale = parts.pop(place)
-        if names_language(locale, source):
+        if matching_tags(source, [locale]):
             name = (
                 "/".join(part for part in parts if part not in ("LC_MESSAGES", "locale", "locales"))
                 or "messages"
@@ -150,19 +158,11 @@ def _catalogues(root: Path, source: str) -> dict[Path, str]:
 
 
 def _rank(locale: str, source: str) -> int:
-    """Return the rank of a locale: as requested, bare code, in the usual script, other."""
-    tag, wanted = _tag(locale), _tag(source)
+    """Return the rank of a locale: as requested, then a bare code, then by the distance from the request."""
+    tag, wanted = Tag.parse(locale), Tag.parse(source)
     if tag == wanted:
         return 0
-    if "_" not in tag:
-        return 1
-    return 2 if language(source).script.casefold() in tag.split("_") else 3
-
-
-def _tag(locale: str) -> str:
-    """Return the name of a locale in a uniform spelling, with ISO 15924 codes for gettext's script names."""
-    tag = re.sub(r"[-@]", "_", locale.casefold())
-    return tag.replace("_latin", "_latn").replace("_cyrillic", "_cyrl")
+    return 1 if tag == Tag(wanted.language) else 2 + wanted.distance(tag)
 
 
 def _is_folder(folder: Path) -> bool:
@@ -219,5 +219,4 @@ GETTEXT = BitextFormat(
     matches=_matches,
     languages=_languages,
     folder_files=_folder_files,
-    keeps_variants=True,
 )

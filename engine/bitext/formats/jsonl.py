@@ -29,7 +29,7 @@ def read_jsonl(path: Path, source: str, target: str) -> Iterator[SentencePair | 
     """
     for number, record in numbered_objects(path):
         try:
-            yield _pair(record, str(number), source, target)
+            yield _pair(record, path, number, source, target)
         except _RecordError as error:
             raise InputError(str(error), path=path, line=number) from error
 
@@ -38,11 +38,13 @@ class _RecordError(Exception):
     """What is wrong with an object."""
 
 
-def _pair(record: dict[str, Any], name: str, source: str, target: str) -> SentencePair | Unmatched:
+def _pair(
+    record: dict[str, Any], path: Path, number: int, source: str, target: str
+) -> SentencePair | Unmatched:
     texts = record.get("translation", record)
     if not isinstance(texts, dict):
         raise _RecordError("'translation' must be an object with a sentence for each language code")
-    keys = pair_of_keys(texts, source, target)
+    keys = pair_of_keys(texts, source, target, path=path, line=number)
     if keys is None:
         return Unmatched(_language_keys(texts))
     first, second = (_sentence(texts, key) for key in keys)
@@ -54,7 +56,7 @@ def _pair(record: dict[str, Any], name: str, source: str, target: str) -> Senten
         second,
         source,
         target,
-        name if named is None else str(named),
+        str(number if named is None else named),
         None if scored is None else _score(record, scored),
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.bitext.files import members, open_bytes, open_member, open_zip, parse_score, read_lines, siblings
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair
-from engine.languages import looks_like_language, names_language
+from engine.languages import Tag, choose_tag, looks_like_language, names_language
 
 _Lines = dict[str, Iterator[str]]
 
@@ -50,17 +50,20 @@ def read_moses(path: Path, source: str, target: str) -> Iterator[SentencePair]:
 def _choose(names: list[str], path: Path, source: str, target: str) -> dict[str, str]:
     """Return the names of the source file, the target file and the score file, which is optional."""
     roles: dict[str, list[str]] = {"source": [], "target": [], "scores": []}
+    extensions: dict[str, str] = {}
     for name in names:
         # With a prefix, the rest of the name is the extension; in an archive, what follows the last dot.
         extension = name.removesuffix(".gz")
         extension = extension.rpartition(".")[2] if path.suffix == ".zip" else extension
         if extension == "scores":
             roles["scores"].append(name)
-        elif names_language(extension, source):
-            roles["source"].append(name)
-        elif names_language(extension, target):
-            roles["target"].append(name)
+        else:
+            extensions[name] = extension
     for role, language in (("source", source), ("target", target)):
+        chosen = choose_tag(language, extensions.values(), path=path)
+        if chosen is not None:
+            tag = Tag.parse(chosen)
+            roles[role] = [name for name, word in extensions.items() if _is_tag(word, tag)]
         if len(roles[role]) != 1:
             found = ", ".join(roles[role] or names[:6]) or "nothing"
             many = f"{len(roles[role])} files" if roles[role] else "no file"
@@ -71,6 +74,10 @@ def _choose(names: list[str], path: Path, source: str, target: str) -> dict[str,
     if len(roles["scores"]) > 1:
         raise InputError(f"there are {len(roles['scores'])} .scores files, where one is expected", path=path)
     return {role: found[0] for role, found in roles.items() if found}
+
+
+def _is_tag(word: str, tag: Tag) -> bool:
+    return names_language(word, tag.language.code) and Tag.parse(word) == tag
 
 
 def _pairs(lines: _Lines, path: Path, source: str, target: str) -> Iterator[SentencePair]:

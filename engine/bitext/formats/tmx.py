@@ -13,7 +13,7 @@ from engine.bitext.files import damage_named, members, open_bytes, open_member, 
 from engine.bitext.formats.xml import LANGUAGE, deep_refused, local, parse
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair, Unmatched
-from engine.languages import names_language
+from engine.languages import TagChooser
 
 _CODES = frozenset({"bpt", "ept", "it", "ut", "ph", "sub"})
 
@@ -21,7 +21,8 @@ _CODES = frozenset({"bpt", "ept", "it", "ut", "ph", "sub"})
 def read_tmx(path: Path, source: str, target: str) -> Iterator[SentencePair | Unmatched]:
     """Yield the translation units of a TMX file in its order, one at a time.
 
-    Of a unit, the first variant in each language is used, whatever its region or script. Inline codes
+    Of several variants of a unit in one language, the one with the requested script or region is used
+    (`engine.languages.choose_tag`). Inline codes
     (``bpt``, ``ept``, ``it``, ``ut``, ``ph``) are removed with their content; a placeholder ``ph`` becomes a
     space, because it often is a line break. Highlighted text (``hi``) is kept. A document type declaration
     that only names the DTD of TMX is ignored.
@@ -29,14 +30,14 @@ def read_tmx(path: Path, source: str, target: str) -> Iterator[SentencePair | Un
     Raises
     ------
     InputError
-        If the file declares entities, is not well-formed XML, or its archive is damaged.
+        If the file declares entities, is not well-formed XML, its archive is damaged, or several variants
+        match a language and none has exactly the requested tag.
     """
+    wanted = TagChooser(source, path), TagChooser(target, path)
     for number, unit in _units(path):
         with deep_refused(path):
             texts = _variants(unit)
-        first, second = (
-            next((tag for tag in texts if names_language(tag, wanted)), None) for wanted in (source, target)
-        )
+        first, second = (one.choose(texts) for one in wanted)
         if first is None or second is None:
             yield Unmatched(tuple(tag for tag in texts if tag))
         else:

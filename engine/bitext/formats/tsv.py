@@ -39,7 +39,7 @@ def read_tsv(path: Path, source: str, target: str) -> Iterator[SentencePair]:
             yield SentencePair("", "", source, target, str(number))
             continue
         if columns is None:
-            columns = _named(cells, source, target)
+            columns = _named(cells, source, target, path, number)
             if columns is not None:
                 continue
             columns = _guessed(cells, _names_target_first(path.name, source, target))
@@ -67,10 +67,10 @@ class _Columns:
     score: int | None = None
 
 
-def _named(cells: Sequence[str], source: str, target: str) -> _Columns | None:
+def _named(cells: Sequence[str], source: str, target: str, path: Path, line: int) -> _Columns | None:
     """Return the columns that a header line names, or None if `cells` is not a header."""
     names = [cell.strip() for cell in cells]
-    found = pair_of_keys(names, source, target)
+    found = pair_of_keys(names, source, target, path=path, line=line)
     if found is None:
         return None
     scored = score_key(names)

@@ -12,7 +12,7 @@ from engine.bitext.files import damage_named, open_bytes
 from engine.bitext.formats.xml import LANGUAGE, deep_refused, local, parse
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair, Unmatched
-from engine.languages import names_language
+from engine.languages import TagChooser
 
 # Inline codes are removed with their content. An empty one (x, ph) becomes a space, because it often is a
 # line break. Text between codes is kept: <g> and <mrk> of 1.2, <pc> and <mrk> of 2.0.
@@ -40,6 +40,7 @@ def read_xliff(path: Path, source: str, target: str) -> Iterator[SentencePair | 
         stack.enter_context(damage_named(path))
         stream = stack.enter_context(open_bytes(path))
         languages: tuple[str, str] | None = None
+        wanted = TagChooser(source, path), TagChooser(target, path)
         version = ""
         open_elements: list[Element] = []
         number = 0
@@ -61,7 +62,7 @@ def read_xliff(path: Path, source: str, target: str) -> Iterator[SentencePair | 
             with deep_refused(path):
                 pairs = list(_pairs(element, version, str(number)))
             for unit, texts in pairs:
-                yield _in_order(unit, texts, languages or ("", ""), source, target)
+                yield _in_order(unit, texts, languages or ("", ""), wanted)
             for parent in open_elements[1:]:
                 parent.clear()  # remove the units that were read, so that memory use stays constant
 
@@ -106,15 +107,19 @@ def _sides(parent: Element, state: str) -> dict[str, tuple[str, str]]:
 
 
 def _in_order(
-    name: str, sides: dict[str, tuple[str, str]], languages: tuple[str, str], source: str, target: str
+    name: str,
+    sides: dict[str, tuple[str, str]],
+    languages: tuple[str, str],
+    wanted: tuple[TagChooser, TagChooser],
 ) -> SentencePair | Unmatched:
-    """Return the two texts as a pair from `source` to `target`, whichever of them was translated."""
+    """Return the two texts as a pair in the order of the wanted languages."""
+    source, target = wanted
     (tag, original), (other, translation) = sides["source"], sides["target"]
     first, second = tag or languages[0], other or languages[1]
-    if names_language(first, target) and names_language(second, source):
-        return SentencePair(translation, original, source, target, name)
-    if names_language(first, source) and names_language(second, target):
-        return SentencePair(original, translation, source, target, name)
+    if target.choose([first]) and source.choose([second]):
+        return SentencePair(translation, original, source.wanted, target.wanted, name)
+    if source.choose([first]) and target.choose([second]):
+        return SentencePair(original, translation, source.wanted, target.wanted, name)
     return Unmatched(tuple(tag for tag in (first, second) if tag))
 
 

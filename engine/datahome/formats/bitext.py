@@ -12,7 +12,7 @@ from engine.datahome.formats.folders import files_in
 from engine.errors import InputError
 from engine.extensions.bitext import BITEXT_FORMATS, BitextFormat, Sample, SentencePair
 from engine.extensions.published import PUBLISHED_BITEXT, LanguageFiles, RecognisedData
-from engine.languages import language, looks_like_language
+from engine.languages import Tag, looks_like_language, names_language
 
 #: Bytes and lines at the beginning of a file from which its format is recognised.
 _SAMPLE_BYTES, _SAMPLE_LINES = 1 << 16, 200
@@ -160,13 +160,16 @@ def _sample(path: Path, head: bytes) -> Sample:
 def _languages(path: Path, form: BitextFormat, files: list[str], code: str | None) -> tuple[list[str], str]:
     """Return the codes of the source languages and of the target language, which is English if possible."""
     tags = list(dict.fromkeys(form.languages(path, files) if form.languages is not None else ()))
-    codes = list(dict.fromkeys(language(tag).code for tag in tags if looks_like_language(tag)))
+    codes = _codes(tags)
+    english = next((one for one in codes if names_language(one, "en")), None)
     if code is not None:
-        wanted = language(code).code
-        if len(codes) >= 2 and wanted not in codes:
-            raise InputError(f"it is in {', '.join(codes)} and not in {wanted!r}", path=path)
-        target = "en" if "en" in codes or len(codes) < 2 else next(c for c in codes if c != wanted)
-        return [wanted], target
+        wanted = Tag.parse(code)
+        variants = [one for one in codes if names_language(one, code)]
+        others = [one for one in codes if one not in variants]
+        if len(codes) >= 2 and not variants:
+            raise InputError(f"it is in {', '.join(codes)} and not in {wanted.language.code!r}", path=path)
+        source = str(wanted) if len(variants) > 1 else wanted.language.code
+        return [source], english or (others[0] if len(codes) >= 2 and others else "en")
     if len(codes) < 2:
         unknown = f" ({', '.join(tags)} names no known language)" if tags and not codes else ""
         raise InputError(
@@ -174,8 +177,22 @@ def _languages(path: Path, form: BitextFormat, files: list[str], code: str | Non
             "English)",
             path=path,
         )
-    target = "en" if "en" in codes else codes[0]
+    target = english or codes[0]
     return [one for one in codes if one != target], target
+
+
+def _codes(tags: list[str]) -> list[str]:
+    """Return the languages of tags: by their codes, but by tags (zh-Hant) if a language has several."""
+    by_language: dict[str, dict[Tag, None]] = {}
+    for word in tags:
+        if looks_like_language(word):
+            tag = Tag.parse(word)
+            by_language.setdefault(tag.language.code, {})[tag] = None
+    return [
+        name
+        for code, variants in by_language.items()
+        for name in ([code] if len(variants) == 1 else map(str, variants))
+    ]
 
 
 def _count(path: Path, form: BitextFormat, source: str, target: str) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""Pre-training an encoder by masked language modelling, with the balance of languages under control."""
+"""Pre-training of an encoder by masked language modelling, with balanced languages."""

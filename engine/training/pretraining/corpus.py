@@ -1,4 +1,4 @@
-"""Tokenised text: cut into pieces once, kept as flat arrays, drawn in blocks of one length."""
+"""Tokenised text: tokenised once, stored as flat arrays, drawn in blocks of one length."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from engine.bitext.sampling import part_at
 from engine.errors import InputError
 
 Ids = npt.NDArray[np.int32]
-#: Sentences that are tokenised at once.
+#: Number of sentences that are tokenised at once.
 CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The tokenised sentences of one language, each with a separator behind it.
+    """The tokenised sentences of one language, each followed by a separator.
 
     Attributes
     ----------
     ids : array (N,)
         The pieces of all sentences.
     bounds : array (S + 1,)
-        Where each sentence begins, and the end.
+        The start of each sentence, and the end of the last.
     words, unknown : int
-        Words (between white space), and pieces that are unknown.
+        Number of words (separated by white space), and of unknown pieces.
     """
 
     ids: Ids
@@ -43,7 +43,7 @@ class Corpus:
 
     @property
     def pieces(self) -> int:
-        """Number of pieces, separators left out."""
+        """Number of pieces, without separators."""
         return len(self.ids) - self.sentences
 
     @property
@@ -53,12 +53,12 @@ class Corpus:
 
     @property
     def pieces_per_word(self) -> float:
-        """Pieces a word; high where a script puts no space between words."""
+        """Pieces per word; high if a script has no spaces between words."""
         return self.pieces / max(self.words, 1)
 
 
 def tokenised(tokenizer: Any, texts: Sequence[str]) -> Corpus:
-    """Cut `texts` into pieces."""
+    """Tokenise `texts`."""
     separator, unknown = tokenizer.sep_token_id, tokenizer.unk_token_id
     arrays: list[Ids] = []
     for start in range(0, len(texts), CHUNK):
@@ -81,12 +81,12 @@ def tokenised(tokenizer: Any, texts: Sequence[str]) -> Corpus:
 
 
 def check_unknown(corpora: Mapping[str, Corpus], most: float) -> None:
-    """Refuse a tokenizer that leaves more than the share `most` of some language's pieces unknown.
+    """Refuse a tokenizer if more than the share `most` of some language's pieces is unknown.
 
     Raises
     ------
     InputError
-        The sentence names the language that fares worst, and its share.
+        If it is; the message names the language with the largest share.
     """
     worst = max(corpora, key=lambda language: corpora[language].unknown_rate)
     rate = corpora[worst].unknown_rate
@@ -99,7 +99,7 @@ def check_unknown(corpora: Mapping[str, Corpus], most: float) -> None:
 
 
 class Stream:
-    """One language's tokens without end: its sentences in a new order in each epoch."""
+    """An endless stream of one language's tokens: its sentences, in a new order in each epoch."""
 
     def __init__(self, corpus: Corpus, generator: np.random.Generator) -> None:
         self.corpus, self.generator = corpus, generator
@@ -134,8 +134,8 @@ def draw_blocks(
 ) -> Iterator[tuple[list[str], npt.NDArray[np.int64]]]:
     """Yield `steps` batches: the language of each block, and its pieces.
 
-    Each block's language is drawn by the probabilities of the part of the run that the step lies in; a block
-    is the token `first` and the language's next ``length - 1`` tokens.
+    Each block's language is drawn with the probabilities of the current part of the run. A block is the token
+    `first` and the language's next ``length - 1`` tokens.
 
     Yields
     ------
@@ -155,7 +155,7 @@ def draw_blocks(
 
 
 def all_blocks(corpus: Corpus, first: int, length: int) -> npt.NDArray[np.int64]:
-    """Return all tokens in order as blocks (B, length); the last is filled up from the beginning."""
+    """Return all tokens in order as blocks (B, length); the first tokens fill the last block."""
     width = length - 1
     count = -(-len(corpus.ids) // width)
     ids = np.full((count, length), first, np.int64)

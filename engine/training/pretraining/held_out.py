@@ -1,4 +1,4 @@
-"""Masked language modelling on held-out sentences, the same tokens masked every time."""
+"""Masked language modelling on held-out sentences; the same tokens are masked every time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from engine.training.pretraining.masking import Masked, Masking
 from engine.training.pretraining.model import masked_logits
 from engine.training.runtime import Runtime
 
-#: Blocks that are measured at once.
+#: Number of blocks that are measured at once.
 AT_ONCE = 64
 
 
 class HeldOut:
-    """Held-out text of some languages, masked once.
+    """Held-out text of several languages, masked once.
 
     Parameters
     ----------
     corpora : mapping
-        Held-out sentences by language; those without any are left out.
+        Held-out sentences by language; languages without any are left out.
     masking : Masking
-        As in training.
+        The masking of the training.
     first, length : int
         The first token of a block, and its length.
     runtime : Runtime
@@ -52,7 +52,7 @@ class HeldOut:
 
     @torch.no_grad()
     def measure(self, model: Any) -> dict[str, float]:
-        """Return loss (nats a token) and accuracy on masked tokens, by language and the languages' means."""
+        """Return loss (nats per token) and accuracy on masked tokens: by language, and their means."""
         figures: dict[str, float] = {}
         for language, batches in self.batches.items():
             loss = right = tokens = 0.0

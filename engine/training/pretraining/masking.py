@@ -1,4 +1,4 @@
-"""Which tokens are to be predicted, and what stands in their place (Devlin et al. 2019, §3.1)."""
+"""Masking: the tokens to predict, and what replaces them (Devlin et al. 2019, section 3.1)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-#: What becomes of a token that is to be predicted: the mask, another piece, or else itself.
+#: Share of the tokens to predict that become the mask, and another piece; the rest stays unchanged.
 MASKED, REPLACED = 0.8, 0.1
 
 
@@ -21,9 +21,9 @@ class Masked:
     ids : array (B, T)
         The batch as the model sees it.
     places : array (M,)
-        The tokens to predict, counted through the whole batch.
+        Positions of the tokens to predict in the flattened batch.
     targets : array (M,)
-        What they were.
+        Their original ids.
     """
 
     ids: npt.NDArray[np.int64]
@@ -32,16 +32,16 @@ class Masked:
 
 
 class Masking:
-    """Draws what is masked.
+    """Masks batches at random.
 
     Parameters
     ----------
     rate : float
-        Share of the tokens that are no special ones to predict.
+        Share of the ordinary (not special) tokens to predict.
     mask : int
-        The mask's id.
+        Id of the mask.
     special : sequence of int
-        Ids that are never predicted and never put in another's place.
+        Ids that are never predicted and never replace another token.
     vocabulary : int
         Number of ids.
     """

@@ -1,4 +1,4 @@
-"""The model of a pre-training: a new one of BERT's shape or a checkpoint, with its head on masked tokens."""
+"""The model of a pre-training: a new BERT or a checkpoint, whose head sees only masked tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.training.pretraining.tokenizer import check_tokenizer
 
 
 def new_model(config: ModelConfig, tokenizer: Any, length: int, dropout: float) -> Any:
-    """Return a random BERT with a language modelling head, its output tied to its word embeddings."""
+    """Return a BERT with random weights and a language modelling head that is tied to the word embeddings."""
     from transformers import BertConfig, BertForMaskedLM
 
     return BertForMaskedLM(
@@ -43,7 +43,7 @@ def new_model(config: ModelConfig, tokenizer: Any, length: int, dropout: float) 
 def load_masked_model(checkpoint: str, dropout: float) -> tuple[Any, Any, bool]:
     """Return the model and tokenizer of `checkpoint`, and whether its head is new.
 
-    Many encoders are published without the head that they were pre-trained with.
+    Many encoders are published without their language modelling head.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def load_masked_model(checkpoint: str, dropout: float) -> tuple[Any, Any, bool]:
 
 @contextmanager
 def head_on(model: Any, places: Tensor) -> Iterator[None]:
-    """Within, the head of `model` sees the states of `places` (M,), counted through the batch, alone.
+    """Within, the head of `model` gets only the states at `places` (M,), positions in the flattened batch.
 
-    The logits are (1, M, V) then: with 15 % of the tokens masked, the head is most of a small model's work.
+    Its logits are (1, M, V). The head is most of a small model's work, and few tokens are masked.
     """
 
     def chosen(module: Any, inputs: Any, output: Any) -> Any:
@@ -100,7 +100,7 @@ def masked_logits(model: Any, ids: Tensor, places: Tensor) -> Tensor:
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write `folder`, which AutoModel, AutoModelForMaskedLM and AutoTokenizer open; it appears when whole.
+    """Write `folder`, which AutoModel, AutoModelForMaskedLM and AutoTokenizer open.
 
     Raises
     ------

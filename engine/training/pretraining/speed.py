@@ -1,4 +1,4 @@
-"""How fast a pre-training is, and what share of the machine's matrix products that is."""
+"""The speed of a pre-training, compared with the machine's speed at matrix products."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-#: Side of the square matrices that the machine's rate is measured with, and the least seconds it takes.
+#: Width of the square matrices that the speed is measured with, and the minimum time in seconds.
 SIDE, SECONDS = 1024, 0.3
 
 
 def flops_of(work: Callable[[], Tensor]) -> int:
     """Return the floating-point operations of the matrix products in `work` and its backward pass.
 
-    They are counted as they run, two for each multiplication with its addition; `work` returns the loss.
+    `work` returns the loss. A multiplication with its addition counts as two operations.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,7 +28,7 @@ def flops_of(work: Callable[[], Tensor]) -> int:
 
 
 def matmul_rate(device: torch.device, precision: torch.dtype) -> float:
-    """Return the operations a second of products of square matrices in `precision`, the best of several."""
+    """Return the operations per second of products of square matrices in `precision`, the best of several."""
     left = torch.randn(SIDE, SIDE, device=device).to(precision)
     right = torch.randn(SIDE, SIDE, device=device).to(precision)
     product = left @ right
@@ -43,7 +43,7 @@ def matmul_rate(device: torch.device, precision: torch.dtype) -> float:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most bytes that the device's allocator, or on a CPU this process, has held."""
+    """Return the maximum memory in bytes: of the device's allocator, or of this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

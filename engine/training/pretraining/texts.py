@@ -1,4 +1,4 @@
-"""A pre-training's text, by language, and what is held out of it."""
+"""The text of a pre-training by language, and its held-out sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.bitext.text import code_of, read_text
 from engine.config.pretraining import TextConfig
 from engine.errors import InputError
 
-#: Largest share of a language's sentences that is held out, however many were asked for.
+#: Maximum share of a language's sentences that is held out.
 HELD_OUT_SHARE = 0.1
 
 
@@ -22,15 +22,15 @@ class Texts:
     held_out: list[str]
 
     def hash(self) -> str:
-        """Return a hash of the sentences that are trained on, in their order."""
+        """Return a hash of the training sentences in their order."""
         return hashlib.blake2b("\n".join(self.training).encode(), digest_size=12).hexdigest()
 
 
 def read_texts(sources: Sequence[TextConfig], held_out: int, seed: int) -> dict[str, Texts]:
     """Read all `sources` and return the text of each language, in order of its code.
 
-    Of each language `held_out` sentences, at most a tenth, are set aside: those with the smallest hash, which
-    are the same whatever other text there is.
+    `held_out` sentences of each language, at most a tenth, are held out: those with the smallest hash, so
+    that they do not depend on other text.
 
     Raises
     ------
@@ -64,5 +64,5 @@ def sizes(texts: dict[str, Texts]) -> dict[str, int]:
     counts = {language: len(found.training) for language, found in texts.items()}
     empty = [language for language, count in counts.items() if not count]
     if empty:
-        raise InputError(f"there is no text in {', '.join(empty)} to train on; give it some or leave it out")
+        raise InputError(f"there is no text in {', '.join(empty)} to train on; add some or leave it out")
     return counts

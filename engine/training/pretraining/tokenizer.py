@@ -1,4 +1,4 @@
-"""The tokenizer of a pre-training: trained on text that languages share by n^α, or reused."""
+"""The tokenizer of a pre-training: trained on text drawn by n^α, or reused."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from engine.encoders.safe_loading import CheckpointFiles
 from engine.errors import InputError
 from engine.training.pretraining.texts import Texts, sizes
 
-#: In the order of XLM-R's ids.
+#: Special tokens, in the order of XLM-R's ids.
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-#: Sentences that a tokenizer is trained on at most.
+#: Maximum number of sentences that a tokenizer is trained on.
 SENTENCES = 200_000
 
 
 def train_tokenizer(config: TokenizerConfig, texts: Mapping[str, Texts], positions: int, seed: int) -> Any:
     """Return a tokenizer trained on sentences of all languages, drawn in proportion to n^α.
 
-    As many sentences are drawn as there are (at most `SENTENCES`): a language whose share is below its size
-    gives some of its sentences, one whose share is above gives all, some of them several times. Text is put
-    in NFKC; words begin with ``▁``, which stands for a space (SentencePiece's conventions).
+    As many sentences are drawn as there are, at most `SENTENCES`: some sentences of a language whose share is
+    below its size, and all sentences of a language whose share is above it, some of them several times. Text
+    is normalised by NFKC, and words begin with ``▁``, which represents a space (SentencePiece's conventions).
 
     Raises
     ------
@@ -68,19 +68,19 @@ def train_tokenizer(config: TokenizerConfig, texts: Mapping[str, Texts], positio
     if len(characters) + len(special) > config.vocabulary:
         raise InputError(
             f"the text has {len(characters):,} distinct characters, which tokenizer.vocabulary = "
-            f"{config.vocabulary:,} does not hold; raise it"
+            f"{config.vocabulary:,} cannot contain; raise it"
         )
     tokenizer.train_from_iterator(drawn, trainer)
     return with_xlmr_tokens(tokenizer, positions)
 
 
 def load_tokenizer(checkpoint: str) -> Any:
-    """Return the tokenizer of `checkpoint`, a folder (weights or not), a packaged name or a hub id.
+    """Return the tokenizer of `checkpoint`: a folder (with or without weights), a packaged name or a hub id.
 
     Raises
     ------
     InputError
-        If there is none, or it cannot serve masked language modelling.
+        If there is none, or it cannot be used for masked language modelling.
     """
     folder = Path(checkpoint).expanduser()
     source = os.fspath(folder) if (folder / "tokenizer.json").is_file() else resolve(checkpoint)
@@ -90,12 +90,12 @@ def load_tokenizer(checkpoint: str) -> Any:
 
 
 def check_tokenizer(tokenizer: Any, checkpoint: str) -> None:
-    """Refuse a tokenizer that cannot serve masked language modelling.
+    """Check that a tokenizer can be used for masked language modelling.
 
     Raises
     ------
     InputError
-        If it is no fast tokenizer or lacks a special token.
+        If it is not a fast tokenizer or has no mask or other special token.
     """
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(f"checkpoint {checkpoint!r} has no fast tokenizer (tokenizer.json), which is needed")
@@ -114,7 +114,7 @@ def check_tokenizer(tokenizer: Any, checkpoint: str) -> None:
 
 
 def _drawn(texts: Mapping[str, Texts], alpha: float, seed: int) -> Iterator[str]:
-    """Yield each language's share of the sentences, at least one of it."""
+    """Yield each language's share of the sentences, at least one sentence of each."""
     counts = sizes(dict(texts))
     shares = sample(counts, alpha)
     total = min(sum(counts.values()), SENTENCES)

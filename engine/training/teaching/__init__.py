@@ -1,1 +1,1 @@
-"""Training a retriever on questions and passages, which other runs then take as their teacher."""
+"""Training of a teacher: a retriever that is trained on questions and passages."""

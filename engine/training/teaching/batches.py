@@ -1,4 +1,4 @@
-"""Which questions make a step, and which passages they bring."""
+"""Draw batches of questions with their passages."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Languages = tuple[str, str]
 
 
 def shares(counts: Mapping[Languages, int], sampling: QuestionSampling) -> dict[Languages, float]:
-    """Return the probability of each pair of languages: p ∝ n^α, cross-lingual ones having their share.
+    """Return the probability of each pair of languages: p ∝ n^α, with the configured cross-lingual share.
 
-    Hybrid batches (Elmahdy et al. 2024, arXiv 2408.10536) mix monolingual and cross-lingual pairs drawn by
-    the size of their data; the share is a setting here.
+    Hybrid batches (Elmahdy et al. 2024, arXiv 2408.10536) mix monolingual and cross-lingual pairs in
+    proportion to the size of their data; here the share is a setting.
     """
     share = sampling.cross_lingual_share
     if share is None:
         return _sample(counts, sampling.alpha)
     crossing = {pair: count for pair, count in counts.items() if pair[0] != pair[1]}
-    alone = {pair: count for pair, count in counts.items() if pair[0] == pair[1]}
+    monolingual = {pair: count for pair, count in counts.items() if pair[0] == pair[1]}
     found: dict[Languages, float] = {}
-    for part, weight in ((alone, 1 - share), (crossing, share)):
+    for part, weight in ((monolingual, 1 - share), (crossing, share)):
         if weight:
             found |= {pair: weight * value for pair, value in _sample(part, sampling.alpha).items()}
     return found
@@ -45,7 +45,7 @@ def draw_questions(
     batch_size: int,
     seed: int,
 ) -> Iterator[list[TrainingQuestion]]:
-    """Yield batches without end; within a pair of languages every question comes before any comes again."""
+    """Yield batches without end; within a pair of languages each question is used once before any again."""
     generator = np.random.default_rng(seed)
     probability = shares({pair: len(found) for pair, found in questions.items()}, sampling)
     pairs = list(probability)
@@ -65,17 +65,17 @@ def with_passages(
     negatives: int,
     generator: np.random.Generator,
 ) -> tuple[list[str], Scored]:
-    """Return the distinct passages that a batch of questions brings, and what they are to each question.
+    """Return the distinct passages of a batch of questions, and which belong to which question.
 
     Parameters
     ----------
     batch : sequence of TrainingQuestion
     known : mapping of topic to texts
-        All passages that answer a topic, in any language; none of them is a negative of its questions.
+        All passages that answer a topic, in any language; they are no negatives of its questions.
     negatives : int
-        Passages beside its answer that each question brings, if it has so many.
+        Number of further passages of each question, if it has as many.
     generator : numpy Generator
-        Draws them, and one of several answers.
+        Draws the further passages, and one of several answers.
     """
     columns: dict[str, int] = {}
     chosen: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""Held-out retrieval of a teacher: questions set aside search the passages of each language."""
+"""Held-out retrieval of a teacher: held-out questions search the passages of each language."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class HeldOutQuestions:
     Attributes
     ----------
     questions : mapping of languages to questions
-        Of each pair a topic comes once.
+        Each topic is once in each pair.
     pools : mapping of language to texts
         Distinct passages.
     known : mapping of topic to texts
-        All passages that answer a topic: a question's other answers do not count against it.
+        All passages that answer a topic; other answers of a question do not lower its rank.
     scoring : str
         ``maxsim`` or ``dense``.
     precision : torch.dtype
@@ -45,7 +45,7 @@ class HeldOutQuestions:
     def measure(self, encoder: Encoder) -> dict[str, float]:
         """Return the mean reciprocal rank of the answer for each pair of languages, and over the pairs.
 
-        A passage that scores the same as the answer counts as above it.
+        A passage with the same score as the answer counts as ranked above it.
         """
         figures: dict[str, float] = {}
         asked = {question.text: None for found in self.questions.values() for question in found}
@@ -98,8 +98,8 @@ def make_pools(
 ) -> dict[str, list[str]]:
     """Return, for each language of answers, the passages of held-out questions and others up to `size`.
 
-    All languages together have `size` passages, as many each, or as many as the held-out questions bring if
-    that is more. The others are drawn by hash, so that they hang on the texts alone.
+    All languages together have `size` passages, the same number each, or those of the held-out questions if
+    they are more. The others are drawn by hash, so that they depend only on the texts.
     """
     own: dict[str, dict[str, None]] = {}
     for question in held:

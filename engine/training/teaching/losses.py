@@ -1,4 +1,4 @@
-"""A teacher's losses: contrast over the batch's passages, given scores over each question's own."""
+"""The losses of a teacher: contrast over a batch's passages, and given scores of a question's own."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Scored:
     labels : Tensor (B,), int64
         The passage that answers each question.
     excluded : Tensor (B, N), bool
-        Other passages known to answer it, which are no negatives.
+        Other passages that are known to answer it, which are no negatives.
     own : Tensor (B, K), int64
-        The passages that came with each question, its answer first; -1 where it has fewer.
+        The passages of each question, its answer first; -1 is padding.
     given : Tensor (B, K), optional
         Their given scores.
     """
@@ -35,7 +35,7 @@ class Scored:
     given: Tensor | None = None
 
     def to(self, device: torch.device) -> Scored:
-        """Return the batch on `device`, where the scores are."""
+        """Return the batch on `device`, the device of the scores."""
         given = None if self.given is None else self.given.to(device)
         return Scored(self.labels.to(device), self.excluded.to(device), self.own.to(device), given)
 
@@ -51,13 +51,13 @@ def scores_of(scoring: str, questions: Encoded, passages: Encoded) -> Tensor:
 
 
 class TeacherLoss:
-    """InfoNCE and score KL, weighted as `TeacherLossConfig` has it."""
+    """The sum of InfoNCE and score KL with the weights of `TeacherLossConfig`."""
 
     def __init__(self, config: TeacherLossConfig) -> None:
         self.config = config
 
     def __call__(self, scores: Tensor, batch: Scored) -> tuple[Tensor, dict[str, float]]:
-        """Return the weighted loss of `scores` (B, N), and figures worth logging.
+        """Return the weighted loss of `scores` (B, N), and figures to log.
 
         InfoNCE is a cross-entropy of each question's own passage among all of the batch (van den Oord et al.
         2018, arXiv 1807.03748). The KL divergence is that of the given from the encoder's distribution over a

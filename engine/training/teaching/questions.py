@@ -1,4 +1,4 @@
-"""The questions of a run: read, kept apart from the evaluation, set aside, crossed over languages."""
+"""The questions of a run: read them, remove overlap with the evaluation, cross languages, hold out."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from engine.training.data.overlap import evaluation_sentences
 
 @dataclass(frozen=True)
 class Questions:
-    """What a run learns from and is judged by.
+    """The questions that a run trains on, and those that it holds out.
 
     Attributes
     ----------
     training, held_out : list of TrainingQuestion
-        Disjoint in their topics.
+        Questions, disjoint in their topics.
     known : dict of topic to texts
         All passages that answer a topic, in any language.
     rows : list of dict
-        Rows of table ``bitext``, one a source.
+        Rows of table ``bitext``, one for each source.
     """
 
     training: list[TrainingQuestion]
@@ -42,19 +42,19 @@ class Questions:
 
 
 def load_questions(config: TeacherConfig, reporter: Reporter) -> Questions:
-    """Read all sources, drop what the run is evaluated on, and set the held-out questions aside.
+    """Read all sources, drop questions that the run is evaluated on, and hold out questions.
 
     Raises
     ------
     InputError
-        If a source is missing, broken or empty, gives no scores where they are to be learnt from, or
-        nothing of it is left to learn from.
+        If a source is missing, broken or empty, has no scores although the loss needs them, or nothing of it
+        is left to train on.
     """
     sources = [read_questions(source) for source in config.sources]
     for source, found in zip(config.sources, sources, strict=True):
         if config.loss.score_kl and any(question.scores is None for question in found):
             raise InputError(
-                "loss.score_kl needs a score for each passage, and some examples have none; give scores or "
+                "loss.score_kl needs a score for each passage, and some examples have none; add scores or "
                 "set loss.score_kl to 0",
                 path=source.path,
             )
@@ -66,14 +66,14 @@ def load_questions(config: TeacherConfig, reporter: Reporter) -> Questions:
     for question in every:
         known.setdefault(question.topic, set()).update(question.passages[: question.answers])
     training, held_out = _set_aside(every, config.training.held_out)
-    reporter.say(f"{len(training):,} questions with passages to learn from, {len(held_out):,} held out")
+    reporter.say(f"{len(training):,} training questions with passages, {len(held_out):,} held out")
     return Questions(training, held_out, {topic: frozenset(texts) for topic, texts in known.items()}, rows)
 
 
 def _without_evaluation(
     config: TeacherConfig, sources: Sequence[Sequence[TrainingQuestion]], reporter: Reporter
 ) -> tuple[list[list[TrainingQuestion]], list[dict[str, Any]]]:
-    """Return each source's questions that the evaluation does not know, and the rows of table ``bitext``."""
+    """Return each source's questions that are not in the evaluation, and the rows of table ``bitext``."""
     evaluated = Sentences(
         sentence
         for collection_config in (config.collections if config.training.overlap == "drop" else [])
@@ -98,7 +98,7 @@ def _without_evaluation(
         left = [question for question, match in zip(questions, matches, strict=True) if not match]
         if not left:
             raise InputError(
-                "every question, or the passage that answers it, is in what the run is evaluated on; give "
+                "every question, or the passage that answers it, is in what the run is evaluated on; choose "
                 "other questions (start, stop), or set training.overlap = 'keep'",
                 path=source.path,
             )
@@ -117,7 +117,7 @@ def _without_evaluation(
     total, gone = sum(map(len, sources)), sum(map(len, sources)) - sum(map(len, kept))
     if len(evaluated):
         reporter.say(
-            f"{gone:,} of {total:,} questions dropped, since they or their passages are in what the run is "
+            f"{gone:,} of {total:,} questions dropped because they or their passages are in what the run is "
             "evaluated on (training.overlap)"
         )
     return kept, rows
@@ -126,17 +126,17 @@ def _without_evaluation(
 def _crossed(
     config: TeacherConfig, kept: Sequence[Sequence[TrainingQuestion]]
 ) -> Iterable[list[TrainingQuestion]]:
-    """Yield the questions of SQuAD-shaped sources with the answers of the same in other languages."""
-    alone = [
+    """Yield the questions of SQuAD-shaped sources with their answers in other languages."""
+    monolingual = [
         question
         for source, found in zip(config.sources, kept, strict=True)
         if source.format == "squad" and not source.cross_lingual
         for question in found
     ]
-    crossed = list(across(alone))
-    if len({question.language for question in alone}) > 1 and not crossed:
+    crossed = list(across(monolingual))
+    if len({question.language for question in monolingual}) > 1 and not crossed:
         raise InputError(
-            "no id is in the SQuAD-shaped files of two languages, so they give no cross-lingual pairs; leave "
+            "no id is in the SQuAD-shaped files of two languages, so there are no cross-lingual pairs; leave "
             "sampling.cross_lingual_share out"
         )
     yield crossed
@@ -145,9 +145,9 @@ def _crossed(
 def _set_aside(
     questions: Sequence[TrainingQuestion], count: int
 ) -> tuple[list[TrainingQuestion], list[TrainingQuestion]]:
-    """Split off `count` topics, those of the smallest hash, with their questions in all languages.
+    """Hold out `count` topics, those with the smallest hash, with their questions in all languages.
 
-    Of each topic and pair of languages one question is held out; others of the topic are in neither part.
+    One question of each topic and pair of languages is held out; other questions of the topic are dropped.
     """
     topics = sorted(
         {question.topic for question in questions}, key=lambda topic: (sentence_key(topic), topic)

@@ -1,4 +1,4 @@
-"""Keys that come faster than they are handled, as pasted text does, are taken in their order."""
+"""Keys that arrive faster than they are handled, such as pasted text, are handled in their order."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from workbench.widgets.table import Table
 
 
 def burst(pilot: Pilot[None], *keys: str) -> None:
-    """Send all keys before the first is looked at."""
+    """Send all keys before the first one is handled."""
     driver: Any = pilot.app._driver
     for key in keys:
         driver.process_message(events.Key({" ": "space"}.get(key, key), key if len(key) == 1 else None))
 
 
-async def test_a_question_and_the_key_that_asks_it(app: Workbench, tools: SimpleNamespace) -> None:
+async def test_a_statement_and_the_key_that_runs_it(app: Workbench, tools: SimpleNamespace) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
         await pilot.press("6")
@@ -38,7 +38,7 @@ async def test_a_question_and_the_key_that_asks_it(app: Workbench, tools: Simple
 
 
 @pytest.mark.parametrize("key", ["tab", "enter"])
-async def test_a_line_that_is_typed_over(app: Workbench, key: str, tools: SimpleNamespace) -> None:
+async def test_typed_text_replaces_a_line(app: Workbench, key: str, tools: SimpleNamespace) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.settled(pilot)
         await pilot.press("slash")

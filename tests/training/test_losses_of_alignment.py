@@ -1,4 +1,4 @@
-"""Alignment, score and pooled losses, each against a plain procedure; relaxed transport inside a loss."""
+"""Losses of alignment, scores and sentence vectors against plain procedures; relaxed transport in a loss."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def make_batch(
 
 
 def plain_matching(cost: np.ndarray) -> dict[int, int]:
-    """The nearest two first, then the nearest of the rest, as a list of pairs sorted once."""
+    """The two nearest tokens first, then the nearest of the rest, from a sorted list of all pairs."""
     pairs = sorted((cost[i, j], i, j) for i, j in np.ndindex(*cost.shape))
     matches: dict[int, int] = {}
     for _, i, j in pairs:
@@ -145,11 +145,11 @@ def test_score_kl_by_hand(excluded: tuple[tuple[int, int], ...], temperature: fl
     assert float(loss) == pytest.approx(expected)
 
 
-def test_scores_that_agree_diverge_by_nothing_and_excluded_sentences_get_no_gradient() -> None:
+def test_equal_scores_have_no_divergence_and_excluded_sentences_get_no_gradient() -> None:
     scores = unit(3, 5, seed=1).requires_grad_()
     excluded = torch.zeros(3, 5, dtype=torch.bool)
     excluded[1, 4] = True
-    shifted = scores.detach() + 0.7  # a softmax knows no level
+    shifted = scores.detach() + 0.7  # a softmax does not depend on a constant
     assert float(score_divergence(scores.detach(), shifted, excluded, 0.1)) == pytest.approx(0.0, abs=1e-12)
     score_divergence(scores, unit(3, 5, seed=2), excluded, 0.1).backward()
     assert scores.grad is not None and scores.grad.isfinite().all()
@@ -197,7 +197,7 @@ def test_unbalanced_transport_loss_is_pots_and_counts_the_price() -> None:
 
 
 def test_a_sentence_too_far_to_be_matched_is_not_the_best_of_an_unbalanced_contrast() -> None:
-    """By <T, C> alone it would be: nothing is moved, and nothing is paid."""
+    """By <T, C> it would be, because nothing is moved."""
     near = torch.eye(8, dtype=torch.float64)[:2].expand(2, 2, 8).clone()
     far = -near[:1]
     masks = torch.ones(2, 2, dtype=torch.bool)
@@ -231,7 +231,7 @@ def test_gradients_against_finite_differences(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["unbalanced", "partial"])
 def test_relaxed_transport_has_nearly_the_gradient_of_its_loss(name: str) -> None:
-    """Nearly, since the plan is that of the regularised problem."""
+    """Nearly, because the plan is that of the regularised problem."""
     tokens = unit(3, 4, 8, seed=1).requires_grad_()
     (gradient,) = torch.autograd.grad(LOSSES[name](make_batch(tokens))[0], tokens)
     direction = unit(3, 4, 8, seed=7)
@@ -250,7 +250,7 @@ def test_padding_with_garbage_changes_no_loss(name: str) -> None:
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_the_order_of_tokens_changes_no_loss(name: str) -> None:
     batch = make_batch()
-    order = torch.tensor([1, 0, 2, 3])  # keeps to the shortest query's tokens
+    order = torch.tensor([1, 0, 2, 3])  # tokens that the shortest query has too
     moved = make_batch(batch.tokens[:, order])
     assert float(LOSSES[name](moved)[0]) == pytest.approx(float(LOSSES[name](batch)[0]), rel=1e-9)
 

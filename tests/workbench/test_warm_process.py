@@ -1,4 +1,4 @@
-"""The client of the warm process, against small programs that stand for it."""
+"""The client of the warm process, with small programs in place of the process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Make = Callable[[str], WarmProcess]
 
 
 class Listener:
-    """Takes replies in the reader's thread and hands them to the test's."""
+    """Receives replies in the reader's thread and hands them to the thread of the test."""
 
     def __init__(self) -> None:
         self.replies: queue.Queue[Reply] = queue.Queue()
@@ -65,7 +65,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         one.close()
 
 
-def test_replies_find_who_asked_and_one_process_serves_all(make: Make) -> None:
+def test_replies_reach_their_requests_and_one_process_serves_all(make: Make) -> None:
     worker, first, second = make(ECHO), Listener(), Listener()
     assert worker.pid is None
     numbers = [worker.request("say", first, text="maji ½"), worker.request("work", second)]
@@ -77,7 +77,7 @@ def test_replies_find_who_asked_and_one_process_serves_all(make: Make) -> None:
     assert done.last and done.result[0] == told.result[0]
 
 
-def test_a_dead_process_is_told_of_and_the_next_request_starts_another(make: Make) -> None:
+def test_a_dead_process_is_reported_and_the_next_request_starts_another(make: Make) -> None:
     worker, listener, waiting = make(ECHO), Listener(), Listener()
     worker.request("hang", waiting)
     assert waiting.next().progress == "hanging"
@@ -95,7 +95,7 @@ def test_a_dead_process_is_told_of_and_the_next_request_starts_another(make: Mak
     assert listener.next().result[0] == worker.pid != first
 
 
-def test_a_request_that_is_given_up_is_not_heard_of(make: Make) -> None:
+def test_a_cancelled_request_gets_no_reply(make: Make) -> None:
     worker, listener, stale = make(ECHO), Listener(), Listener()
     number = worker.request("hang", stale)
     assert stale.next().progress == "hanging"
@@ -103,13 +103,13 @@ def test_a_request_that_is_given_up_is_not_heard_of(make: Make) -> None:
     worker.cancel(number)
     worker.cancel(None)
     worker.cancel(12345)
-    # The process hears of it once, before what is asked next.
+    # The process receives one cancellation, before the next request.
     worker.request("say", listener)
     assert listener.next().last
     assert stale.replies.empty()
 
 
-def test_what_cannot_be_started_is_a_sentence() -> None:
+def test_a_program_that_cannot_be_started_is_an_error() -> None:
     worker, listener = WarmProcess(["/nowhere/python"]), Listener()
     worker.request("say", listener)
     assert listener.next().error == "the search process cannot be started: No such file or directory"
@@ -118,9 +118,7 @@ def test_what_cannot_be_started_is_a_sentence() -> None:
     assert listener.replies.empty()
 
 
-def test_closing_ends_even_a_process_that_ignores_everything(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_ends_a_process_that_ignores_signals(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.data.warm_process._SECONDS_TO_END", 0.2)
     deaf = """
         import json, signal, sys, time
@@ -138,11 +136,11 @@ def test_closing_ends_even_a_process_that_ignores_everything(
         worker.close()
         assert not psutil.pid_exists(pid)
         assert worker.pid is None
-        assert listener.replies.empty()  # the app is gone; there is nobody to tell
+        assert listener.replies.empty()  # no callback is called after closing
 
 
-def test_an_app_that_ends_without_closing_leaves_no_process(tmp_path: Path) -> None:
-    """Also when it is killed: the end of its input ends the process."""
+def test_no_process_is_left_when_the_app_ends_without_closing(tmp_path: Path) -> None:
+    """Also when the app is killed: the process ends at the end of its input."""
     echo = tmp_path / "echo.py"
     echo.write_text(textwrap.dedent(ECHO), "utf-8")
     program = f"""
@@ -174,8 +172,8 @@ async def test_the_app_closes_its_process(app: Workbench, make: Make) -> None:
     assert not psutil.pid_exists(pid)
 
 
-def test_the_real_process_says_nothing_but_replies() -> None:
-    """Whatever is printed by libraries goes elsewhere; the end of the input ends it, when all is answered."""
+def test_the_real_process_prints_only_replies() -> None:
+    """Output of libraries does not go to stdout; the process ends when its input ends and all is answered."""
     lines = '{"id": 1, "op": "search"}\n{\n{"id": 2, "op": "nonsense"}\n'
     done: Any = subprocess.run(COMMAND, input=lines, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""The app in a real terminal that vanishes without a signal."""
+"""The app in a real terminal that is closed without a signal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_app_ends_when_its_terminal_is_gone(made: Path, ignored: bool) -> No
             os.login_tty(end)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    # In a session without a terminal of its own, the kernel tells nobody that this one is gone.
+    # The kernel sends no signal to a session that has no controlling terminal.
     app = subprocess.Popen(
         [sys.executable, "-P", "-m", "workbench"], cwd=made, stdin=end, stdout=end, stderr=end,
         start_new_session=not ignored, preexec_fn=prepare,

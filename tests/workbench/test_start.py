@@ -1,4 +1,4 @@
-"""Starting and resuming runs from the app, by the command line's own program."""
+"""Runs that the app starts and resumes with the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workbench.app import Workbench
 from workbench.data.start import start, start_failure, start_time
 from workbench.widgets.table import Table
 
-#: Notes its arguments, then does to the run what DOES says, as the process it stands for would.
+#: Writes its arguments to a file, then changes the run as DOES says, in place of the real program.
 PROGRAM = """#!{python}
 import json, os, pathlib, sys
 sys.path.insert(0, {root!r})
@@ -45,7 +45,7 @@ sys.exit(2)
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that puts a program in the place of optical-workbench, which notes its arguments."""
+    """A function that replaces optical-workbench by a program that writes its arguments to a file."""
 
     def make(does: str) -> Path:
         path = tmp_path / "program"
@@ -65,14 +65,14 @@ def shown(app: Workbench, selector: str) -> str:
 
 
 async def test_a_stopped_run_is_resumed_and_others_are_not(tmp_path: Path, tools: Any, program: Any) -> None:
-    noted = program(RESUMES)
+    arguments_file = program(RESUMES)
     run = tools.make_run(tmp_path / "runs", 0, "cut")
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("r")
         await tools.until(pilot, lambda: "nothing to resume" in tools.status(pilot))
-        assert not app.screen.is_modal and not noted.exists()
+        assert not app.screen.is_modal and not arguments_file.exists()
         RunFolder.open(run.path).finish("stopped", "stopped by its user")
         app.poll()
         await tools.until(pilot, lambda: app.screen.run_here["state"] == "stopped")
@@ -83,12 +83,14 @@ async def test_a_stopped_run_is_resumed_and_others_are_not(tmp_path: Path, tools
         await pilot.press("y")
         await tools.until(pilot, lambda: app.screen.run_here["state"] == "finished")
     command = question.partition("$ optical-workbench ")[2].split()
-    assert command == json.loads(noted.read_text("utf-8"))
+    assert command == json.loads(arguments_file.read_text("utf-8"))
     assert command[:4] == ["run", "--resume", run.id, "--detach"]
     assert RunFolder.open(run.path).record["argv"] == ["again"]
 
 
-async def test_resume_says_that_it_goes_on_and_what_refuses(tmp_path: Path, tools: Any, program: Any) -> None:
+async def test_resume_names_the_saved_state_and_reports_a_refusal(
+    tmp_path: Path, tools: Any, program: Any
+) -> None:
     program(REFUSES)
     run = tools.make_run(tmp_path / "runs", 0, "cut")
     (run.checkpoints / "state.safetensors").write_bytes(b"")
@@ -109,16 +111,16 @@ async def test_resume_says_that_it_goes_on_and_what_refuses(tmp_path: Path, tool
 async def test_launch_starts_exactly_what_it_shows(
     tmp_path: Path, tools: Any, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noted = program(FAILS)
+    arguments_file = program(FAILS)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("importlib.metadata.distributions", list)  # nothing at hand to pick from
+    monkeypatch.setattr("importlib.metadata.distributions", list)  # no data to pick from
     app = Workbench(Path("results.duckdb"))
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await tools.until(pilot, lambda: app.context.snapshot is not None)
         await pilot.press("2")
         table = app.screen.query_one(Table)
         await tools.until(pilot, lambda: table.rows)
-        await pilot.press("ctrl+s")  # not ready: the cursor goes to what is missing
+        await pilot.press("ctrl+s")  # not valid: the cursor moves to the missing setting
         await pilot.pause()
         assert not app.screen.is_modal
         for key, value in (("path", "x.tmx"), ("language", "so")):
@@ -135,12 +137,12 @@ async def test_launch_starts_exactly_what_it_shows(
         await pilot.press("y")
         await tools.until(pilot, lambda: "no such file" in tools.status(pilot))
     assert command == "optical-workbench run configs/run.toml --detach --results results.duckdb"
-    assert ["optical-workbench", *json.loads(noted.read_text("utf-8"))] == command.split()
+    assert ["optical-workbench", *json.loads(arguments_file.read_text("utf-8"))] == command.split()
     config = load_config(tmp_path / "configs/run.toml")
     assert config.bitext == [BitextConfig(path="x.tmx", language="so")] and config.name == "run"
 
 
-def test_what_the_program_says_is_the_sentence(tmp_path: Path, program: Any) -> None:
+def test_the_message_of_the_program_is_the_error(tmp_path: Path, program: Any) -> None:
     program(REFUSES)
     with pytest.raises(OpticalError, match=r"^the bitext is gone$"):
         start(["optical-workbench", "run", "x"])
@@ -149,7 +151,7 @@ def test_what_the_program_says_is_the_sentence(tmp_path: Path, program: Any) -> 
         start(["optical-workbench", "run", "x"])
 
 
-def test_last_words_of_a_run_that_never_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_run_that_did_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workbench.data.start.WATCH_SECONDS", 0.01)
     folder = tmp_path / "runs" / "x"
     folder.mkdir(parents=True)
@@ -157,3 +159,19 @@ def test_last_words_of_a_run_that_never_began(tmp_path: Path, monkeypatch: pytes
     (folder / "log.txt").write_text("loading\noptical-workbench: out of memory\n\n", "utf-8")
     assert start_failure(folder, None, lambda: True) == "out of memory"
     assert start_failure(folder, None, lambda: False) is None
+
+
+def test_where_a_resumed_run_continues(tmp_path: Path) -> None:
+    from engine.extensions.runs import RUN_KINDS
+    from workbench.runs.edit import _resume_point
+
+    points = {kind: _resume_point({"kind": kind, "folder": tmp_path}) for kind in RUN_KINDS}
+    trained = {kind for kind, point in points.items() if point.startswith("It saved no state")}
+    assert trained == {"distil", "teacher", "pretrain", "cross-encoder"}
+    others = {points[kind] for kind in set(points) - trained}
+    assert others == {"It continues with the searches that are not done yet."}
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "state.safetensors").write_bytes(b"")
+    for kind in RUN_KINDS:
+        point = _resume_point({"kind": kind, "folder": tmp_path})
+        assert point.startswith("It continues from its last saved state")

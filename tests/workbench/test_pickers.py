@@ -1,4 +1,4 @@
-"""Data at hand with its counts, picked into the launch form, and the estimate of the time."""
+"""Local data with its counts, the pickers of the launch form, and the estimate of the time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def test_counts_are_those_of_the_reader_and_remembered(home: Path) -> None:
+def test_counts_are_those_of_the_reader_and_are_cached(home: Path) -> None:
     mine = home / "mine.tsv"
     mine.write_text("kow\tone\nlaba\ttwo\nlaba\ttwo\n\tthree\n", "utf-8")
     run = {"config": {"bitext": [{"path": "mine.tsv", "language": "so"}, {"path": "gone.tsv"}]}}
@@ -80,7 +80,7 @@ def test_counts_of_real_files(data_home: Path, monkeypatch: pytest.MonkeyPatch, 
     )
 
 
-def test_damage_and_an_unreadable_memory_are_no_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_data_and_a_damaged_cache_cause_no_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = home / "cache"
     cache.mkdir()
     monkeypatch.setenv("OPTICAL_CACHE", str(cache))
@@ -112,7 +112,7 @@ async def test_several_sources_are_picked_at_once(home: Path, tmp_path: Path, to
         assert picked == [("tico-19/all.en-so.tmx.zip", "so"), ("tico-19/all.en-sw.tmx.zip", "sw")]
         assert not app.screen.form.errors
 
-        # Another language takes the file of that language with it.
+        # Choosing another language also sets the path of its file.
         form.go_to(list(form.keys or ()).index(("bitext", 0, "language")))
         await pilot.press("enter")
         await tools.until(pilot, lambda: isinstance(app.screen, SourcePicker) and app.screen.counts)
@@ -127,7 +127,7 @@ async def test_several_sources_are_picked_at_once(home: Path, tmp_path: Path, to
         }
 
 
-async def test_what_is_spelled_just_so_comes_first(home: Path, tmp_path: Path, tools: Any) -> None:
+async def test_an_exact_match_comes_first(home: Path, tmp_path: Path, tools: Any) -> None:
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(80, 24)) as pilot:
         await tools.until(pilot, lambda: app.context.snapshot is not None)
@@ -166,6 +166,6 @@ def timed(name: str, speed: float | None, host: str = "here", **changes: Any) ->
         ),
     ],
 )
-def test_the_estimate_says_whence_it_comes(runs: list[dict[str, Any]], says: str) -> None:
+def test_the_estimate_names_its_source(runs: list[dict[str, Any]], says: str) -> None:
     assert says in estimate(SETTINGS, runs, "here")
     assert estimate({"encoder": {}}, runs, "here") == ""

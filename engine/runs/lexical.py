@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.collections.load import load_collections
 from engine.config import LexicalConfig
-from engine.evaluation.runner import announce, document_texts, searched, store_scores
+from engine.evaluation.runner import announce, document_texts, store_scores, stored_searches
 from engine.evaluation.scores import Scores, relevant_documents, score_found
 from engine.extensions.scorings import SCORINGS
 from engine.reporting import Reporter
@@ -28,7 +28,7 @@ def lexical_run(config: LexicalConfig, run: RunFolder, reporter: Reporter) -> li
         for collection in load_collections(entry, config.seed)
     ]
     announce([collection for collection, _ in loaded], config.depth, run, reporter)
-    done = searched(run)
+    done = stored_searches(run)
     results = []
     for collection, entry in loaded[done:]:
         reporter.stage(f"{collection.name}, {'/'.join(collection.query_languages[:4])}, {config.method}", 1)

@@ -286,7 +286,7 @@ def test_scripts_are_iso_15924() -> None:
     assert all(pycountry.scripts.get(alpha_4=entry.script) for entry in LANGUAGES)
 
 
-def test_every_bibliographic_code_is_understood() -> None:
+def test_every_bibliographic_code_is_known() -> None:
     for iso in pycountry.languages:
         if hasattr(iso, "bibliographic"):
             assert language(iso.bibliographic) == language(iso.alpha_3)
@@ -393,7 +393,7 @@ def test_unknown_codes_are_refused_with_the_nearest(spelling: str, sentence: str
         language(spelling)
 
 
-def test_tags_of_no_language_name_none() -> None:
+def test_words_that_are_not_tags_name_no_language() -> None:
     assert names_language("som", "so")
     assert not names_language("README", "so") and not names_other_language("README", "so")
     assert not names_language("fr", "so") and names_other_language("fr", "so")

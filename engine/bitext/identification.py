@@ -1,7 +1,7 @@
-"""Telling what language a sentence is in, without a network.
+"""Identify the language of a sentence, without a network.
 
 py3langid is a naive Bayes classifier over byte n-grams (Lui and Baldwin 2012, "langid.py: an off-the-shelf
-language identification tool"); its model of 140 languages lies inside its package.
+language identification tool"). Its model of 140 languages is part of its package.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from engine.languages import language, names_language
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-#: How much likelier another language must be, in nats. At 10 none of 400 sentences of TICO-19 is mistaken in
-#: Somali, Swahili, Marathi, Nepali, Indonesian (10 in 100 at 0, for Malay) and nine more languages; the three
-#: in Tagalog's file that are found are English. English in the place of any of them is found in 100 of 100.
+#: Minimum difference of log-likelihoods, in nats, for a sentence to be in another language. At 10, none of
+#: 400 sentences of TICO-19 is rejected in Somali, Swahili, Marathi, Nepali, Indonesian (at 0, 10 of 100 are
+#: identified as Malay) and nine more languages; the three that are rejected in Tagalog's file are English. If
+#: the sentences are replaced by English ones, 100 of 100 are rejected.
 MARGIN = 10.0
-#: The model's label of what is in no language, such as numbers.
+#: The model's label of text without a language, such as numbers.
 _NONE = "zxx"
 
 
 class Identifier:
-    """Tells sentences that are not in one language.
+    """Rejects sentences that are not in one language.
 
     Parameters
     ----------
     code : str
-        The language.
+        Code of the language.
 
     Raises
     ------
     InputError
-        If the model does not know the language.
+        If the model does not have the language.
     """
 
     def __init__(self, code: str) -> None:
@@ -43,11 +44,11 @@ class Identifier:
         if not self._own:
             name = language(code).name
             raise InputError(
-                f"identify = true, but the language identifier does not know {name}; leave identify out here"
+                f"identify = true, but the language identifier does not know {name}; remove identify here"
             )
 
-    def refuses(self, text: str) -> bool:
-        """Tell whether another language is likelier for `text`, and by `MARGIN`."""
+    def rejects(self, text: str) -> bool:
+        """Return whether another language is more likely for `text` by more than `MARGIN`."""
         best, _ = self._model.classify(text)
         if best in self._own or best == _NONE:
             return False

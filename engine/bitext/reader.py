@@ -170,7 +170,7 @@ def _clean(
                 reason = "duplicate" if key in seen else None
                 seen.add(key)
             if reason is None and identifiers is not None:
-                foreign = identifiers[0].refuses(pair.source) or identifiers[1].refuses(pair.target)
+                foreign = identifiers[0].rejects(pair.source) or identifiers[1].rejects(pair.target)
                 reason = "other_language" if foreign else None
         here.count(reason)
         drops.count(reason)

@@ -1,4 +1,4 @@
-"""Setting pairs aside, and how often each language is drawn."""
+"""Split pairs by their target sentences, and compute sampling probabilities of languages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from engine.extensions.bitext import SentencePair
 
 
 def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[list[SentencePair], list[SentencePair]]:
-    """Split pairs by their target (English) sentence, so that no sentence is on both sides.
+    """Split pairs by their target (English) sentences, so that no sentence is in both parts.
 
-    The sentences with the smallest BLAKE2b hash are held out: the choice depends on the sentences alone,
-    not on their order or language. Pass the pairs of all languages at once, and a sentence that several
-    languages share goes to one side for all of them. Sentences that differ only in
-    case, punctuation, spacing or escaped characters (``&gt;``) are one: 162 of TICO-19's 3,071 English
-    segments are spelled differently in its files for different languages.
+    The sentences with the smallest BLAKE2b hashes are held out: the choice depends only on the sentences, not
+    on their order or language. If the pairs of all languages are passed in one call, a sentence that several
+    languages share is in the same part for all of them. Sentences that differ only in case, punctuation,
+    spacing or escaped characters (``&gt;``) are treated as the same: 162 of the 3,071 English segments of
+    TICO-19 are spelled differently in its files for different languages.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[list[SentencePa
     Raises
     ------
     InputError
-        If nothing would be kept.
+        If no sentence would be kept.
     """
     keyed = [(sentence_key(pair.target), pair) for pair in pairs]
     distinct = sorted({key for key, _ in keyed})
     if count >= len(distinct) and count:
         raise InputError(
-            f"cannot hold out {count:,} of {len(distinct):,} distinct sentences and keep some to train on; "
+            f"cannot hold out {count:,} of {len(distinct):,} distinct sentences and keep some for training; "
             "lower held_out"
         )
     held = set(distinct[:count])
@@ -51,8 +51,8 @@ def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[list[SentencePa
 def sample(counts: Mapping[str, int], alpha: float) -> dict[str, float]:
     """Return the probability of drawing each language, p ∝ n^α over languages with n > 0 pairs.
 
-    α = 1 follows the data, α = 0 is uniform; XLM-R took α = .3 (Conneau et al. 2020, arXiv 1911.02116,
-    §3.1).
+    α = 1 is proportional to the data, α = 0 is uniform; XLM-R used α = .3 (Conneau et al. 2020, arXiv
+    1911.02116, §3.1).
 
     Raises
     ------
@@ -67,9 +67,10 @@ def sample(counts: Mapping[str, int], alpha: float) -> dict[str, float]:
 
 
 def sentence_text(sentence: str) -> str:
-    """Return a sentence's letters, marks and digits in one case, or all of it if it has none.
+    """Return the letters, marks and digits of a sentence, case-folded, or the whole sentence if it has none.
 
-    Spellings of one sentence give the same text: case, punctuation, spacing and escapes make no difference.
+    Spellings of a sentence that differ in case, punctuation, spacing or escaped characters give the same
+    text.
     """
     text = unicodedata.normalize("NFC", html.unescape(sentence)).casefold()
     return "".join(character for character in text if unicodedata.category(character)[0] in "LMN") or text
@@ -81,11 +82,10 @@ def sentence_key(sentence: str) -> bytes:
 
 
 def in_part(sentence: str, part: str, test_share: float) -> bool:
-    """Tell whether an English sentence is in `part` of a split by hash: ``all``, ``train`` or ``test``.
+    """Return whether an English sentence is in a part of a split by hash: ``all``, ``train`` or ``test``.
 
-    The same sentence falls on the same side in every language, file and run. Sentences that differ only in
-    case, punctuation, spacing or escaped characters (``&gt;``) are one: 162 of TICO-19's 3,071 English
-    segments are spelled differently in its files for different languages.
+    A sentence is in the same part in every language, file and run. Spellings of a sentence with the same
+    `sentence_text` are in the same part.
     """
     if part == "all":
         return True

@@ -1,4 +1,4 @@
-"""Settings of translate-test: queries are translated before they are encoded."""
+"""Settings of translate-test evaluation: queries are translated before they are encoded."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from pydantic import Field, model_validator
 
 from engine.config.base import Settings
 
-#: The checkpoint's name that stands for human translations.
+#: The value of `checkpoint` that selects human translations.
 GOLD = "gold"
 
 
 class TranslationConfig(Settings):
-    """How queries are translated; those in the target language already stay as they are."""
+    """How queries are translated; queries in the target language are not changed."""
 
     checkpoint: str
     """A sequence-to-sequence checkpoint (Marian, NLLB, M2M100, mBART, T5 and others), folder or hub id; or
-    ``gold``, human translations where a collection has them, which bound what translating can reach."""
+    ``gold`` for the human translations of a collection, which are an upper bound for machine translation."""
     target_language: str = "en"
     """ISO 639 code of the language to translate into."""
     prefix: str = ""
-    """Text put in front of every query, for models that need to be told their task (T5): ``{source}`` and
-    ``{target}`` become the languages' English names."""
+    """Text before every query, for models that need a task description (T5): ``{source}`` and ``{target}``
+    are replaced by the languages' English names."""
     beams: int = Field(4, ge=1, le=64)
-    """Width of the beam search; 1 is greedy."""
+    """Number of beams; 1 is greedy search."""
     batch_size: int = Field(16, ge=1)
-    """Queries translated at once."""
+    """Number of queries per batch."""
     max_length: int = Field(128, ge=4, le=1024)
-    """Longest query and longest translation in tokens; what is longer is cut off."""
+    """Maximum length of a query and of a translation in tokens; longer ones are truncated."""
 
     @model_validator(mode="after")
     def _human(self) -> Self:
         if self.checkpoint == GOLD:
             for name in ("prefix", "beams", "batch_size", "max_length"):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"translation.{name} belongs to a checkpoint; leave it out with 'gold'")
+                    raise ValueError(f"translation.{name} belongs to a checkpoint; remove it with 'gold'")
         return self

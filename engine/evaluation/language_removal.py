@@ -1,4 +1,4 @@
-"""Language information removal in an evaluation: which components are removed from which vectors."""
+"""Language information removal: remove the components of a language from vectors before they are searched."""
 
 from __future__ import annotations
 
@@ -20,21 +20,26 @@ from engine.retrieval.tokens import TokenStore
 Vectors = TokenStore | Tensor
 
 COMPONENTS_FILE = "languages.safetensors"
-"""Where a run keeps the components, inside its checkpoints."""
+"""Name of the file of components in a run's ``checkpoints/``."""
 
 
 class LanguageComponents:
-    """The components of each language, by collection, side and scoring; fitted when first needed.
+    """The components of each language, by collection, role and scoring.
 
-    Queries and documents of one language have components of their own, since another encoder or another
-    prefix made their vectors.
+    Queries and documents of one language have separate components, because their vectors come from different
+    encoders or have different prefixes. A *place* names a collection, a scoring and a role (`place_of`).
 
     Parameters
     ----------
     count : int
-        Components removed from each language's vectors.
+        Number of components that are removed from the vectors of each language.
     path : path
-        Where they are kept; those that are there already are used again.
+        File of the components. Those that it has already are used.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
     """
 
     def __init__(self, count: int, path: Path) -> None:
@@ -43,17 +48,17 @@ class LanguageComponents:
         try:
             self._fitted: dict[str, Tensor] = dict(load_file(str(path))) if path.is_file() else {}
         except (SafetensorError, OSError) as error:
-            raise InputError(f"the languages' components cannot be read: {error}", path=path) from error
+            raise InputError(f"the language components cannot be read: {error}", path=path) from error
 
     def fit(self, place: str, vectors: Mapping[str, Vectors]) -> None:
-        """Fit the components of `place` on each language's vectors, and keep them.
+        """Fit the components of `place` on the vectors of each language, and save them.
 
         Raises
         ------
         InputError
             If a language has too few vectors.
         OpticalError
-            If they cannot be written.
+            If the file cannot be written.
         """
         for language, found in vectors.items():
             rows = found.vectors if isinstance(found, TokenStore) else found
@@ -69,19 +74,19 @@ class LanguageComponents:
             raise OpticalError(f"{self.path}: the components could not be written ({error})") from error
 
     def remove(self, place: str, vectors: Vectors, languages: Sequence[str]) -> Vectors:
-        """Return `vectors`, one entry for each of `languages`, without their languages' components.
+        """Return `vectors` without the components of their languages (`languages`, one code an entry).
 
         Raises
         ------
         InputError
-            If nothing was fitted for a language there.
+            If a language has no components in `place`.
         """
         if isinstance(vectors, TokenStore):
             return self.remove_from_tokens(place, vectors, languages)
         return self._remove(place, vectors, languages, torch.ones(len(vectors), dtype=torch.int64))
 
     def remove_from_tokens(self, place: str, store: TokenStore, languages: Sequence[str]) -> TokenStore:
-        """Return `store`, one text for each of `languages`, as `remove` does."""
+        """Return the token vectors of texts without the components of the texts' languages, as `remove`."""
         return TokenStore(self._remove(place, store.vectors, languages, store.lengths), store.offsets)
 
     def _remove(self, place: str, rows: Tensor, languages: Sequence[str], lengths: Tensor) -> Tensor:
@@ -107,21 +112,21 @@ class LanguageComponents:
         if found is None:
             known = sorted(key.rpartition(" ")[2] for key in self._fitted if key.rpartition(" ")[0] == place)
             raise InputError(
-                f"the run has no components of {language!r} to remove, so it takes no texts in it; it "
-                f"has those of {', '.join(known) or 'no language'}"
+                f"the run has no components of {language!r} to remove, so it cannot encode texts in that "
+                f"language; it has those of {', '.join(known) or 'no language'}"
             )
         return found
 
 
 class Isolation:
-    """Removes languages' components from the vectors of an evaluation, and fits them first.
+    """Fits language components on the vectors of an evaluation, and removes them.
 
     Parameters
     ----------
     components : LanguageComponents
     texts : mapping of language code to sequence of str
-        Unlabelled text to fit on. A language that it lacks is fitted on the very vectors that are to be
-        searched: the collection's queries in that language, or its documents.
+        Unlabelled text to fit on. A language without such text is fitted on the vectors that are searched:
+        the collection's queries in that language, or its documents.
     """
 
     def __init__(self, components: LanguageComponents, texts: Mapping[str, Sequence[str]]) -> None:
@@ -137,9 +142,9 @@ class Isolation:
         vectors: Vectors,
         encode: Callable[[Sequence[str]], Vectors],
     ) -> Vectors:
-        """Return the vectors of a collection's queries or passages without their languages' components.
+        """Return the vectors of a collection's queries or passages without language components.
 
-        `encode` makes vectors of texts as those were made.
+        `encode` returns vectors of other texts from the same encoder.
 
         Raises
         ------
@@ -160,12 +165,12 @@ class Isolation:
 
 
 def place_of(collection: Collection, scoring: str, role: Role) -> str:
-    """Return the name under which the components of one side of a collection are kept."""
+    """Return the name under which the components of a collection's queries or passages are saved."""
     return f"{collection.name} {collection.revision} {scoring} {role}"
 
 
 def by_language(vectors: Vectors, languages: Sequence[str]) -> dict[str, Vectors]:
-    """Return the entries of `vectors` of each of `languages`."""
+    """Return the entries of `vectors` by language; `languages` has one code for each entry."""
     rows: dict[str, list[int]] = {}
     for index, language in enumerate(languages):
         rows.setdefault(language, []).append(index)

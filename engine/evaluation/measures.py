@@ -11,8 +11,9 @@ measures that look deeper than the ranking that is kept, such as ``R@1000``.
 
 As in trec_eval, queries without judgements are not scored, queries without a relevant document score 0,
 documents without a judgement are not relevant, grades below 1 neither, and relevant documents that are
-nowhere to be found count all the same. Unlike there, equal scores keep the order of the ranking: the
-documents' own, in every search here.
+nowhere to be found count all the same. A query that finds no document scores 0 in every measure, ``Judged``
+included. Unlike in trec_eval, equal scores keep the order of the ranking: the documents' own, in every search
+here.
 """
 
 from __future__ import annotations
@@ -76,9 +77,10 @@ def score_rankings(
     judged = [query for query in ranking.query_ids if query in judgements]
     theirs = {name: parsed for name in measures if (parsed := parse_measure(name)) is not None}
     found: dict[tuple[str, str], float] = {}
-    if theirs and judged:
-        qrels = {query: dict(judgements[query]) for query in judged}
-        run = ranking.for_measures()
+    run = {query: documents for query, documents in ranking.for_measures().items() if documents}
+    # The providers fail for a query that finds no document; it scores 0 below.
+    qrels = {query: dict(judgements[query]) for query in judged if query in run}
+    if theirs and qrels:
         for provider in _PROVIDERS:
             supported = [parsed for parsed in theirs.values() if _provider(parsed) is provider]
             with warnings.catch_warnings():
@@ -93,7 +95,7 @@ def score_rankings(
                 if query in judgements:
                     found[query, name] = score(documents[: int(cutoff)], judgements[query], int(cutoff))
     return [
-        QueryScore(query, name, found[query, str(theirs.get(name, name))])
+        QueryScore(query, name, found.get((query, str(theirs.get(name, name))), 0.0))
         for name in measures
         for query in judged
     ]

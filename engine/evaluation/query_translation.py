@@ -1,6 +1,8 @@
-"""Translate-test: what is searched for instead of a collection's queries."""
+"""Translate a collection's queries before they are searched for."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pyarrow as pa
 import torch
@@ -27,17 +29,16 @@ def open_translator(config: TranslationConfig, device: torch.device | str = "cpu
 
 
 class QueryTranslation:
-    """Translates collections' queries, by a checkpoint that is opened at the first, or by the humans who did.
+    """Translates the queries of collections by a checkpoint, or looks up their human translations.
 
     Parameters
     ----------
     config : TranslationConfig
     seed : int
-        The run's, with which the collections were loaded.
+        The seed with which the collections were loaded.
     device : torch.device
-        Where a checkpoint computes.
+        Device of the checkpoint, which is opened when first needed.
     reporter : Reporter
-        Who watches.
     """
 
     def __init__(
@@ -47,12 +48,12 @@ class QueryTranslation:
         self._translator: Translator | None = None
 
     def queries(self, collection: Collection, entry: CollectionConfig) -> list[str]:
-        """Return the translations of the queries of `collection`, which `entry` loads, in their order.
+        """Return the translations of the queries of `collection`, which `entry` configures, in their order.
 
         Raises
         ------
         InputError
-            If the checkpoint cannot be opened or lacks a language, or there is no human translation.
+            If the checkpoint cannot be opened or does not know a language, or there is no human translation.
         """
         config = self.config
         if config.checkpoint == GOLD:
@@ -70,13 +71,13 @@ class QueryTranslation:
         if translator.cut > before:
             self.reporter.say(
                 f"{translator.cut - before:,} queries of {collection.name} are longer than "
-                f"translation.max_length = {config.max_length} tokens and lost their end"
+                f"translation.max_length = {config.max_length} tokens and were cut"
             )
         return [found[query.id] for query in collection.queries]
 
 
-def translation_table(collection: Collection, translations: list[str], target: str) -> pa.Table:
-    """Return rows of table ``texts``, of role ``translation``, for the queries that were translated."""
+def translation_table(collection: Collection, translations: Sequence[str], target: str) -> pa.Table:
+    """Return the translations that differ from their query as rows of the table ``texts``."""
     changed = [
         (query.id, text)
         for query, text in zip(collection.queries, translations, strict=True)

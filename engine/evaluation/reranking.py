@@ -1,4 +1,4 @@
-"""Ranking the top of stored rankings anew."""
+"""Re-rank the first documents of stored rankings."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ import numpy.typing as npt
 from engine.retrieval.fusion import Fused, Ranks
 
 
-def to_score(ranks: Ranks, depth: int) -> Ranks:
-    """Return the first `depth` entries of each query's ranking, query by query in the order of ranks."""
+def top_ranks(ranks: Ranks, depth: int) -> Ranks:
+    """Return the first `depth` entries of each query's ranking, ordered by query and rank."""
     kept = np.flatnonzero(ranks.ranks <= depth)
     order = kept[np.lexsort((ranks.ranks[kept], ranks.queries[kept]))]
     return Ranks(ranks.queries[order], ranks.documents[order], ranks.ranks[order])
 
 
 def rerank(ranks: Ranks, top: Ranks, scores: npt.NDArray[np.float64]) -> Fused:
-    """Return `ranks` with the entries of `top` in the order of their `scores`, and all below as they were.
+    """Return `ranks` with the entries of `top` ordered by `scores`, and all entries below unchanged.
 
     Parameters
     ----------
     ranks : Ranks
         Whole rankings.
     top : Ranks
-        What `to_score` made of them.
+        The entries of `ranks` to re-rank, from `top_ranks`.
     scores : array of shape (n,)
-        The scores of `top`; equal ones keep the first stage's order.
+        The scores of `top`. Equal scores keep the order of the first stage.
 
     Returns
     -------
     Fused
-        Below the top, scores fall by one a rank from the lowest of the query's top, so that they never rise.
+        Below the top, the score decreases by one at each rank from the lowest score of the query's top, so
+        that scores never increase with the rank.
     """
     order = np.lexsort((top.ranks, -scores, top.queries))
     queries, documents, given = top.queries[order], top.documents[order], scores[order]
-    # numbers within each query, from one
+    # Ranks within each query, from one.
     begins = np.r_[True, queries[1:] != queries[:-1]] if len(queries) else np.zeros(0, dtype=bool)
     starts = np.flatnonzero(begins)
     new = np.arange(len(queries)) - np.repeat(starts, np.diff(np.r_[starts, len(queries)])) + 1

@@ -1,9 +1,11 @@
-"""Evaluate a pair of encoders on the collections of a configuration, and store what comes out."""
+"""Evaluate a pair of encoders on the collections of a configuration, and store the results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 import torch
@@ -25,7 +27,9 @@ from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import Kind
 from engine.retrieval.vectors import vectors as vectors_of
 
-#: Each search adds one part to each of these.
+Vectors = TokenStore | Tensor
+
+#: The tables to which each search appends one part.
 _TABLES = ("texts", "scores", "query_scores", "rankings")
 
 
@@ -42,19 +46,40 @@ def evaluate(
     translation: TranslationConfig | None = None,
     isolation: Isolation | None = None,
 ) -> list[Scores]:
-    """Search every collection with `queries` against what `documents` encoded, score and store.
+    """Search and score every collection, and store the results.
 
-    Document vectors are cached, since documents stay with the teacher while students come and go. Tables
-    ``texts``, ``scores``, ``query_scores`` and ``rankings`` of `run` grow with every collection, so that what
-    is done is kept whatever comes after; what a resumed run has in them is not searched again, and not
-    returned. With `translation` the queries are translated first, and the translations stored as texts; with
-    `isolation` languages' components are removed from all vectors, which are cached as they were before.
+    Document vectors are cached, because several students search the documents of one teacher. The results of
+    each search are appended to the tables ``texts``, ``scores``, ``query_scores`` and ``rankings`` of `run`
+    at once. In a resumed run, searches that are stored already are neither repeated nor returned.
+
+    Parameters
+    ----------
+    collections : sequence of CollectionConfig
+    settings : EvaluationConfig
+    queries, documents : Encoder
+        The encoders of queries and documents.
+    precision : torch.dtype
+        Number format of the encoders' matrix products.
+    run : RunFolder, optional
+        Stores the results.
+    seed : int
+        Seed of the choices that collections make.
+    reporter : Reporter
+    translation : TranslationConfig, optional
+        Translates the queries first; the translations are stored as texts.
+    isolation : Isolation, optional
+        Removes language components from all vectors. The cached vectors still have them.
+
+    Returns
+    -------
+    list of Scores
+        One for each collection and scoring.
 
     Raises
     ------
     InputError
-        If a collection is missing or broken, its measures look deeper than the depth that is kept, or its
-        queries cannot be translated; nothing is searched then.
+        If a collection is missing or broken, a measure needs more ranks than are kept, or queries cannot be
+        translated. Nothing is searched in these cases.
     """
     loaded = [(collection, config) for config in collections for collection in load_collections(config, seed)]
     announce([collection for collection, _ in loaded], settings.depth, run, reporter)
@@ -62,52 +87,51 @@ def evaluate(
     if translation is not None:
         translate = QueryTranslation(translation, seed, queries.device, reporter)
         translated = [translate.queries(collection, config) for collection, config in loaded]
-    done = searched(run) if run is not None else 0
+    done = stored_searches(run) if run is not None else 0
     if done:
-        reporter.say(f"{done} searches were done before the run stopped; those that lack follow")
+        reporter.say(f"{done} searches were finished before the run stopped; the others follow")
+    query_texts = translated or [[query.text for query in collection.queries] for collection, _ in loaded]
+    last_use = {tuple(texts): place for place, texts in enumerate(query_texts)}
+    encode = _Encode(settings, precision, reporter)
+    # Several pools may have the same queries.
+    encoded: dict[tuple[str, ...], dict[Kind, Vectors]] = {}
     results = []
-    asked_of = translated or [[query.text for query in collection.queries] for collection, _ in loaded]
-    last = {tuple(asked): place for place, asked in enumerate(asked_of)}
-    encode = partial(_encode, settings, precision)
-    # the same queries may meet several pools
-    encoded: dict[tuple[str, ...], dict[Kind, TokenStore | Tensor]] = {}
     for place, (collection, config) in enumerate(loaded):
-        texts = document_texts(collection, context=config.context)
-        asked = asked_of[place]
         scorings = settings.scoring[done:]
         done = max(0, done - len(settings.scoring))
         if not scorings:
             continue
         kinds = list(dict.fromkeys(vector_kind(scoring) for scoring in scorings))
         name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}"
-        reporter.stage(f"{name}: documents", len(texts))
-        stores = encode(documents, texts, "passage", kinds, reporter, cached=True)
-        key = tuple(asked)
-        known = encoded.setdefault(key, {})
-        if lacking := [kind for kind in kinds if kind not in known]:
-            reporter.stage(f"{name}: queries", len(asked))
-            known |= encode(queries, asked, "query", lacking, reporter)
-        if last[key] == place:
-            del encoded[key]
+        passages = document_texts(collection, context=config.context)
+        reporter.stage(f"{name}: documents", len(passages))
+        document_vectors = encode.cached(documents, passages, "passage", kinds, report=True)
+        texts = tuple(query_texts[place])
+        query_vectors = encoded.setdefault(texts, {})
+        if missing := [kind for kind in kinds if kind not in query_vectors]:
+            reporter.stage(f"{name}: queries", len(texts))
+            query_vectors |= encode(queries, texts, "query", missing)
+        if last_use[texts] == place:
+            del encoded[texts]
         for scoring in scorings:
             kind = vector_kind(scoring)
-            vectors, store = known[kind], stores[kind]
+            asked, searched = query_vectors[kind], document_vectors[kind]
             if isolation is not None:
-                reporter.stage(f"{name}, {scoring}: languages' components", 2)
-                again = partial(_encode_again, encode, kind)
-                vectors = isolation.isolated(
-                    collection, scoring, "query", vectors, partial(again, queries, "query")
+                reporter.stage(f"{name}, {scoring}: language components", 2)
+                again = partial(encode.again, kind)
+                asked = isolation.isolated(
+                    collection, scoring, "query", asked, partial(again, queries, "query")
                 )
                 reporter.advance()
-                store = isolation.isolated(
-                    collection, scoring, "passage", store, partial(again, documents, "passage")
+                searched = isolation.isolated(
+                    collection, scoring, "passage", searched, partial(again, documents, "passage")
                 )
                 reporter.advance()
             reporter.stage(f"{name}, {scoring}: search", 1)
             scores = evaluate_collection(
                 collection,
-                vectors,
-                store,
+                asked,
+                searched,
                 scoring=scoring,
                 depth=settings.depth,
                 mining=config.mining,
@@ -116,10 +140,10 @@ def evaluate(
             reporter.advance()
             results.append(scores)
             if run is not None:
-                more = None
+                translations = None
                 if translation is not None:
-                    more = translation_table(collection, asked, translation.target_language)
-                store_scores(scores, run, more)
+                    translations = translation_table(collection, texts, translation.target_language)
+                store_scores(scores, run, translations)
     return results
 
 
@@ -131,26 +155,67 @@ def vector_kind(scoring: str) -> Kind:
     raise ValueError(f"the scoring {scoring!r} compares {compares}, not the vectors of an encoder")
 
 
-def _encode_again(
-    encode: Callable[..., dict[Kind, TokenStore | Tensor]],
-    kind: Kind,
-    encoder: Encoder,
-    role: Role,
-    texts: Sequence[str],
-) -> TokenStore | Tensor:
-    """Encode other texts as a collection's were."""
-    return encode(encoder, texts, role, [kind], cached=True)[kind]
+@dataclass(frozen=True)
+class _Encode:
+    """Encodes texts once for all kinds of vectors that are needed of them."""
+
+    settings: EvaluationConfig
+    precision: torch.dtype
+    reporter: Reporter
+
+    def __call__(
+        self, encoder: Encoder, texts: Sequence[str], role: Role, kinds: Sequence[Kind]
+    ) -> dict[Kind, Vectors]:
+        """Return vectors of `texts` of each kind."""
+        return self._vectors(encoder, texts, role, kinds, None, self.reporter)
+
+    def cached(
+        self,
+        encoder: Encoder,
+        texts: Sequence[str],
+        role: Role,
+        kinds: Sequence[Kind],
+        *,
+        report: bool = False,
+    ) -> dict[Kind, Vectors]:
+        """Return vectors of `texts` of each kind, from the cache if they were computed before."""
+        reporter = self.reporter if report else SILENT
+        return self._vectors(encoder, texts, role, kinds, cache_home() / "vectors", reporter)
+
+    def again(self, kind: Kind, encoder: Encoder, role: Role, texts: Sequence[str]) -> Vectors:
+        """Return vectors of other texts that are comparable with a collection's."""
+        return self.cached(encoder, texts, role, [kind])[kind]
+
+    def _vectors(
+        self,
+        encoder: Encoder,
+        texts: Sequence[str],
+        role: Role,
+        kinds: Sequence[Kind],
+        cache: Path | None,
+        reporter: Reporter,
+    ) -> dict[Kind, Vectors]:
+        return vectors_of(
+            encoder,
+            texts,
+            role,
+            kinds,
+            batch_size=self.settings.batch_size,
+            precision=self.precision,
+            cache=cache,
+            progress=reporter.advance,
+        )
 
 
 def announce(
     collections: Sequence[Collection], depth: int, run: RunFolder | None, reporter: Reporter
 ) -> None:
-    """Check that `depth` ranks are enough for the measures, and say and record what collections note.
+    """Check that `depth` ranks suffice for the measures, and report and record the notes of collections.
 
     Raises
     ------
     InputError
-        If a measure looks deeper.
+        If a measure needs more ranks.
     """
     for collection in collections:
         checked_measures(collection, (), depth)
@@ -162,11 +227,11 @@ def announce(
         run.update(summary={"references": references, **({"notes": notes} if notes else {})})
 
 
-def store_scores(scores: Scores, run: RunFolder, more_texts: pa.Table | None = None) -> None:
-    """Append what a search came to to the tables of `run`, and `more_texts` to table ``texts``."""
+def store_scores(scores: Scores, run: RunFolder, translations: pa.Table | None = None) -> None:
+    """Append the results of a search, and rows of table ``texts``, to the tables of `run`."""
     texts = scores.text_table()
     run.write_table(
-        "texts", texts if more_texts is None else pa.concat_tables([texts, more_texts]), append=True
+        "texts", texts if translations is None else pa.concat_tables([texts, translations]), append=True
     )
     run.write_table("scores", scores.score_table(), append=True)
     run.write_table("query_scores", scores.query_score_table(), append=True)
@@ -174,8 +239,8 @@ def store_scores(scores: Scores, run: RunFolder, more_texts: pa.Table | None = N
     run.heartbeat()
 
 
-def searched(run: RunFolder) -> int:
-    """Return how many searches `run` has stored whole; what is left of one that was cut short goes."""
+def stored_searches(run: RunFolder) -> int:
+    """Return how many searches `run` has stored, and delete the files of one that was interrupted."""
     parts = [table_files(run.path, name) for name in _TABLES]
     whole = min(map(len, parts))
     for files in parts:
@@ -185,32 +250,8 @@ def searched(run: RunFolder) -> int:
 
 
 def document_texts(collection: Collection, *, context: bool) -> list[str]:
-    """Return what is encoded of each document: its text, with its paragraph behind it if `context`."""
+    """Return the text of each document that is encoded, followed by its paragraph if `context`."""
     return [
         f"{document.text} {document.context}" if context and document.context else document.text
         for document in collection.documents
     ]
-
-
-def _encode(
-    settings: EvaluationConfig,
-    precision: torch.dtype,
-    encoder: Encoder,
-    texts: Sequence[str],
-    role: Role,
-    kinds: Sequence[Kind],
-    reporter: Reporter = SILENT,
-    *,
-    cached: bool = False,
-) -> dict[Kind, TokenStore | Tensor]:
-    """Encode `texts` in one pass, whatever their vectors are searched by."""
-    return vectors_of(
-        encoder,
-        texts,
-        role,
-        kinds,
-        batch_size=settings.batch_size,
-        precision=precision,
-        cache=cache_home() / "vectors" if cached else None,
-        progress=reporter.advance,
-    )

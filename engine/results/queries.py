@@ -12,9 +12,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from engine.errors import InputError, OpticalError, nearest
+from engine.errors import InputError, OpticalError
 from engine.results import database
 from engine.results.filters import parse_filter
+from engine.results.run_names import resolve_run
 
 _JSON = ("config", "summary", "versions")
 
@@ -176,19 +177,8 @@ def run_record(results: Path, run: str) -> dict[str, Any]:
         If there is no such run, or more than one id begins so.
     """
     records = list_runs(results)
-    by_id = {record["id"]: record for record in records}
-    if run in by_id:
-        return by_id[run]
-    for record in records:
-        if record["name"] == run:
-            return record
-    begun = [identity for identity in by_id if run and identity.startswith(run)]
-    if len(begun) > 1:
-        raise InputError(f"{len(begun)} runs begin with {run!r}; give more of the id, such as {begun[0]!r}")
-    if not begun:
-        known = [*by_id, *(str(record["name"]) for record in records)]
-        raise InputError(f"there is no run {run!r}{nearest(run, known)}; `optical-workbench runs` lists them")
-    return by_id[begun[0]]
+    identity = resolve_run(run, [(record["id"], str(record["name"])) for record in records])
+    return next(record for record in records if record["id"] == identity)
 
 
 def scores_of(

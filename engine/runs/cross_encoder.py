@@ -9,15 +9,15 @@ from engine.config import CollectionConfig
 from engine.config.cross_encoder import CrossEncoderConfig
 from engine.encoders.cross import CrossEncoder
 from engine.errors import InputError
-from engine.evaluation.reranking import rerank, to_score
-from engine.evaluation.runner import announce, document_texts, searched, store_scores
+from engine.evaluation.reranking import rerank, top_ranks
+from engine.evaluation.runner import announce, document_texts, store_scores, stored_searches
 from engine.evaluation.scores import Scores, score_found
 from engine.evaluation.stored_rankings import (
-    Pool,
+    PoolKey,
     StoredRankings,
-    finished_beside,
-    searched_by,
-    stored_rankings,
+    find_finished_run,
+    read_rankings,
+    searched_collections,
 )
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
@@ -43,8 +43,8 @@ def cross_encoder_run(config: CrossEncoderConfig, run: RunFolder, reporter: Repo
     OpticalError, KeyboardInterrupt
         As `engine.runs.execute.execute`.
     """
-    first = stored_rankings(finished_beside(run, config.first_stage.run), config.first_stage.scoring)
-    known = searched_by(first.run)
+    first = read_rankings(find_finished_run(config.first_stage.run, run), config.first_stage.scoring)
+    known = searched_collections(first.run)
     _check(config.first_stage.depth, first, known)
     first_stage = {"run": first.run.id, "name": first.run.record["name"], "scoring": first.scoring}
     run.update(summary={"first_stage": first_stage})
@@ -59,7 +59,9 @@ def cross_encoder_run(config: CrossEncoderConfig, run: RunFolder, reporter: Repo
     return _rerank(config, first, known, cross, run, reporter)
 
 
-def _check(depth: int, first: StoredRankings, known: dict[Pool, tuple[Collection, CollectionConfig]]) -> None:
+def _check(
+    depth: int, first: StoredRankings, known: dict[PoolKey, tuple[Collection, CollectionConfig]]
+) -> None:
     for pool in first.pools:
         if pool not in known:
             raise InputError(
@@ -96,7 +98,7 @@ def _trained(
 def _rerank(
     config: CrossEncoderConfig,
     first: StoredRankings,
-    known: dict[Pool, tuple[Collection, CollectionConfig]],
+    known: dict[PoolKey, tuple[Collection, CollectionConfig]],
     cross: CrossEncoder,
     run: RunFolder,
     reporter: Reporter,
@@ -112,12 +114,12 @@ def _rerank(
         for pool in first.pools
     ]
     announce(collections, min(map(first.depth, first.pools)), run, reporter)
-    done = searched(run)
+    done = stored_searches(run)
     results = []
     precision = autocast_dtype("auto", cross.device)
     for pool, collection in list(zip(first.pools, collections, strict=True))[done:]:
         ranks = first.ranks(pool, collection)
-        top = to_score(ranks, depth)
+        top = top_ranks(ranks, depth)
         texts = document_texts(collection, context=known[pool][1].context)
         reporter.stage(f"{collection.name}: pairs of query and document", len(top.ranks))
         scores = cross.score(

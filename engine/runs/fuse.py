@@ -8,14 +8,15 @@ import torch
 from engine.collections.base import Collection
 from engine.config import FuseConfig
 from engine.errors import InputError
-from engine.evaluation.runner import announce, searched, store_scores
-from engine.evaluation.scores import Scores, relevant_documents, score_found
+from engine.evaluation.runner import announce, store_scores, stored_searches
+from engine.evaluation.scores import Scores, score_found
+from engine.evaluation.searching import relevant_documents
 from engine.evaluation.stored_rankings import (
     StoredRankings,
-    collections_of,
-    finished_beside,
+    find_finished_run,
+    read_rankings,
+    searched_collections,
     shared_pools,
-    stored_rankings,
 )
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
@@ -38,7 +39,7 @@ def fuse_run(config: FuseConfig, run: RunFolder, reporter: Reporter) -> list[Sco
     run.update(device="cpu")
     systems = _systems(config, run)
     pools, notes = shared_pools(systems)
-    known = collections_of(systems[0].run)
+    known = searched_collections(systems[0].run)
     for pool in pools:
         if pool not in known:
             raise InputError(
@@ -57,9 +58,9 @@ def fuse_run(config: FuseConfig, run: RunFolder, reporter: Reporter) -> list[Sco
         told_depths = (
             f"{pool.collection}: fused from the first {ranks} ranks stored; what is below is not found"
         )
-        collections.append(known[pool].with_notes([*notes, told_depths]))
+        collections.append(known[pool][0].with_notes([*notes, told_depths]))
     announce(collections, min(max(found) for found in depths.values()), run, reporter)
-    done = searched(run)
+    done = stored_searches(run)
     results = []
     for pool, collection in list(zip(pools, collections, strict=True))[done:]:
         reporter.stage(f"{collection.name}, fusion of {len(systems)} rankings", 1)
@@ -79,11 +80,11 @@ def _systems(config: FuseConfig, run: RunFolder) -> list[StoredRankings]:
     Raises
     ------
     InputError
-        As `finished_beside` and `stored_rankings`; also if a ranking is named twice.
+        As `find_finished_run` and `read_rankings`; also if a ranking is named twice.
     """
     systems: list[StoredRankings] = []
     for entry in config.systems:
-        system = stored_rankings(finished_beside(run, entry.run), entry.scoring)
+        system = read_rankings(find_finished_run(entry.run, run), entry.scoring)
         if any((system.run.id, system.scoring) == (other.run.id, other.scoring) for other in systems):
             raise InputError(f"{system.name} is named twice in systems; name each ranking once")
         systems.append(system)
@@ -108,6 +109,8 @@ def as_found(fused: Fused, collection: Collection, depth: int) -> Found:
 
 def _ranks(fused: Fused, wanted: Integers, pool: int) -> Integers:
     """Return the ranks of the documents `wanted` (N, R; -1 is padding); 0 for one that was not found."""
+    if not len(fused.queries):
+        return np.zeros_like(wanted)
     keys = fused.queries * pool + fused.documents
     order = np.argsort(keys)
     asked = np.arange(len(wanted))[:, None] * pool + wanted

@@ -1,1 +1,1 @@
-"""Translating queries with sequence-to-sequence checkpoints, and remembering the translations."""
+"""Translate queries with sequence-to-sequence checkpoints, and cache the translations."""

@@ -1,7 +1,7 @@
-"""Translations remembered on disk: one file of JSON lines for each translator and language, only appended to.
+"""Cache of translations on disk: an append-only JSON Lines file for each translator and language.
 
-Every line is one translation, so a crash costs at most the line that was being written, which is then
-passed over.
+Each line is one translation. A crash can therefore damage only the line that was being written, and damaged
+lines are skipped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def read_translations(path: Path) -> dict[str, str]:
-    """Return the translations in the file `path` by their text; lines that are not whole are passed over."""
+    """Return the translations in the file `path` by their source text; damaged lines are skipped."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -31,7 +31,7 @@ def read_translations(path: Path) -> dict[str, str]:
 
 
 def append_translations(path: Path, translations: Mapping[str, str]) -> None:
-    """Append `translations`, by text, in one write; a cache that cannot be written costs time only."""
+    """Append `translations` (by source text) in one write; a file that cannot be written is ignored."""
     lines = [
         json.dumps({"text": text, "translation": translation}, ensure_ascii=False)
         for text, translation in translations.items()

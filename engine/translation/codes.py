@@ -1,7 +1,7 @@
-"""What a checkpoint's tokenizer calls a language.
+"""The language codes of a checkpoint's tokenizer.
 
-NLLB says ``swh_Latn``, M2M100 ``sw``, mBART-50 ``sw_KE``; Marian's checkpoints with several target languages
-want ``>>eng<<`` in front of the text; others, such as Marian's for one pair or T5's, name no language at all.
+NLLB uses ``swh_Latn``, M2M100 ``sw`` and mBART-50 ``sw_KE``. Marian checkpoints with several target languages
+need ``>>eng<<`` before the text. Others, such as Marian checkpoints for one pair and T5, have no codes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _CODE = re.compile(r"[a-z]{2,3}(_[A-Za-z]{2,4})?")
 
 
 def language_codes(tokenizer: Any) -> dict[str, int]:
-    """Return the tokenizer's codes of languages and the ids of their tokens; none where it has none.
+    """Return the language codes of a tokenizer and their token ids; empty if it has none.
 
-    A code is what its ``src_lang`` takes.
+    The codes are the values that its attribute ``src_lang`` accepts.
     """
     table: Mapping[str, int] | None = getattr(tokenizer, "lang_code_to_id", None)
     if table is not None:
@@ -35,25 +35,25 @@ def language_codes(tokenizer: Any) -> dict[str, int]:
 
 
 def code_of(entry: Language, codes: Iterable[str], checkpoint: str) -> str:
-    """Return the one of `codes` that means the language `entry`, in its usual script if there are several.
+    """Return the code in `codes` of the language `entry`; if there are several, the one in its usual script.
 
     Raises
     ------
     InputError
-        If none does.
+        If there is none.
     """
     found = [code for code in codes if names_language(code.partition("_")[0].strip("><"), entry.code)]
     if not found:
         raise InputError(
-            f"translation.checkpoint {checkpoint!r} knows no {entry.name} ({entry.code}); leave that "
-            "language out, or choose another checkpoint"
+            f"translation.checkpoint {checkpoint!r} does not support {entry.name} ({entry.code}); remove "
+            "that language, or choose another checkpoint"
         )
     usual = [code for code in found if code.partition("_")[2] == entry.script]
     return min(usual or found, key=len)
 
 
 def target_prefix(tokenizer: Any, entry: Language, checkpoint: str) -> str:
-    """Return what Marian's checkpoints of several target languages want in front of the text, if anything."""
+    """Return the prefix that a Marian checkpoint with several target languages needs, or an empty string."""
     codes: list[str] = getattr(tokenizer, "supported_language_codes", None) or []
     if not codes:
         return ""

@@ -1,4 +1,4 @@
-"""`Translator`: any sequence-to-sequence checkpoint of transformers, with a memory on disk."""
+"""Translate with any sequence-to-sequence checkpoint of transformers, with a cache on disk."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from engine.translation.codes import code_of, language_codes, target_prefix
 
 
 class Translator:
-    """Translates texts by beam search, always the same text in the same way.
+    """Translates texts by beam search, deterministically.
 
     Parameters
     ----------
     config : TranslationConfig
-        Which checkpoint, into which language, and how.
+        The checkpoint, the target language and the settings of the search.
     cache : path, optional
-        The folder of translations made before.
+        Folder of cached translations.
     device : torch.device
-        Where it computes.
+        Device of the model.
 
     Raises
     ------
     InputError
-        If the checkpoint cannot be opened, is not one of sequence-to-sequence, or does not know the target
-        language.
+        If the checkpoint cannot be opened, is not a sequence-to-sequence model, or does not support the
+        target language.
     """
 
     def __init__(
@@ -55,20 +55,29 @@ class Translator:
         self._marian = target_prefix(self.tokenizer, self.target, config.checkpoint)
         self._key = _fingerprint(self.model, self.tokenizer, config)
         self.cut = 0
-        """How many texts were longer than `max_length` and lost their end."""
+        """Number of texts that were truncated to `max_length` tokens."""
 
     def translate(
         self, texts: Sequence[str], code: str, progress: Callable[[int], None] | None = None
     ) -> list[str]:
         """Return the translations of `texts`, which are in the language `code`.
 
-        Texts in the target language come back as they are. What is translated anew is remembered batch by
-        batch.
+        Texts in the target language are returned unchanged. New translations are added to the cache after
+        each batch.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            The texts.
+        code : str
+            Code of their language.
+        progress : callable, optional
+            Is called with the number of texts after each step.
 
         Raises
         ------
         InputError
-            If the checkpoint does not know the language.
+            If the checkpoint does not support the language.
         """
         if same_language(code, self.target.code):
             if progress is not None:
@@ -96,11 +105,11 @@ class Translator:
     @torch.inference_mode()
     def _batch(self, texts: Sequence[str], source: Language) -> list[str]:
         prefix = self.config.prefix.replace("{source}", source.name).replace("{target}", self.target.name)
-        said = [self._marian + prefix + text for text in texts]
+        inputs = [self._marian + prefix + text for text in texts]
         longest = self.config.max_length
-        self.cut += sum(len(ids) > longest for ids in self.tokenizer(said, verbose=False)["input_ids"])
+        self.cut += sum(len(ids) > longest for ids in self.tokenizer(inputs, verbose=False)["input_ids"])
         encoded = self.tokenizer(
-            said, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+            inputs, padding=True, truncation=True, max_length=longest, return_tensors="pt"
         ).to(self.device)
         encoded.pop("token_type_ids", None)
         forced = {} if self._forced is None else {"forced_bos_token_id": self._forced}
@@ -120,7 +129,7 @@ class Translator:
 
 
 def _load(checkpoint: str) -> tuple[Any, Any]:
-    """Load model, in float32, and tokenizer; only safetensors are read and no remote code runs."""
+    """Load the model in float32 and the tokenizer, from safetensors only and without remote code."""
     from transformers import AutoModelForSeq2SeqLM
 
     source = resolve(checkpoint)
@@ -133,20 +142,20 @@ def _load(checkpoint: str) -> tuple[Any, Any]:
         )
     model, missing, mismatched = files.weights(AutoModelForSeq2SeqLM, config)
     tokenizer = files.tokenizer()
-    lacking = [*missing, *mismatched]
-    if lacking:
+    unusable = [*missing, *mismatched]
+    if unusable:
         raise InputError(
             f"weights of translation.checkpoint {checkpoint!r} are missing or do not fit its config.json "
-            f"({lacking[0]}); they would be random",
+            f"({unusable[0]}); they would be random",
             path=source if Path(source).is_dir() else None,
         )
     return model, tokenizer
 
 
 def _fingerprint(model: Any, tokenizer: Any, config: TranslationConfig) -> str:
-    """Return a short hash of what decides a translation: weights, tokenizer and settings.
+    """Return a short hash of everything that determines a translation: weights, tokenizer and settings.
 
-    Of each weight tensor a sample of 64 values counts, which any training step changes.
+    Of each weight tensor, 64 values are hashed; any training step changes them.
     """
     digest = hashlib.blake2b(digest_size=12)
     settings = config.model_dump(exclude={"checkpoint", "batch_size"})

@@ -1,4 +1,4 @@
-"""Archives that do harm, and lines that are no sentences."""
+"""Malicious archives, and lines that are not sentences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def refuse(path: Path, sentence: str) -> None:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bounds that small files can break."""
+    """Limits that small files exceed."""
     monkeypatch.setattr(files, "HARMLESS", 10_000)
     monkeypatch.setattr(files, "LONGEST_LINE", 5_000)
     monkeypatch.setattr(files, "MEMBERS", 10)
@@ -31,7 +31,7 @@ BOMB = b"kow\tone\n" * 200_000
 
 
 @pytest.mark.parametrize("suffix", ["gz", "xz"])
-def test_packed_bombs_are_refused(tmp_path: Path, small: None, suffix: str) -> None:
+def test_compressed_bombs_are_refused(tmp_path: Path, small: None, suffix: str) -> None:
     path = tmp_path / f"a.tsv.{suffix}"
     path.write_bytes((gzip if suffix == "gz" else lzma).compress(BOMB))
     refuse(path, rf"a\.tsv\.{suffix}: it unpacks to more than 200 times its size")
@@ -50,7 +50,7 @@ def test_a_bomb_in_a_translation_memory_is_refused(tmp_path: Path, small: None) 
     refuse(tmp_path / "a.tmx.zip", "it unpacks to more than 200 times")
 
 
-def test_ordinary_text_is_no_bomb(tmp_path: Path, small: None) -> None:
+def test_ordinary_text_is_not_a_bomb(tmp_path: Path, small: None) -> None:
     lines = "".join(f"kow {number}\tone {number}\n" for number in range(5_000))
     path = tmp_path / "a.tsv.xz"
     path.write_bytes(lzma.compress(lines.encode()))
@@ -73,7 +73,7 @@ def test_too_many_members_are_refused(tmp_path: Path, small: None) -> None:
     refuse(tmp_path / "a.zip", r"the archive has 11 members, more than the 10 allowed")
 
 
-def test_huge_lines_are_refused_at_their_line(tmp_path: Path, small: None) -> None:
+def test_the_line_number_of_a_huge_line_is_reported(tmp_path: Path, small: None) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("kow\tone\n" + "x" * 5_001 + "\ty\n")
     refuse(path, r"a\.tsv, line 2: a line of more than 5,000 bytes")
@@ -81,7 +81,7 @@ def test_huge_lines_are_refused_at_their_line(tmp_path: Path, small: None) -> No
     assert len(list(open_bitext(path, language="so", max_characters=5_000, max_ratio=1e6))) == 2
 
 
-def test_nuls_are_refused_at_their_line(tmp_path: Path) -> None:
+def test_the_line_number_of_a_nul_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(b"kow\tone\nla\0ba\ttwo\n")
     refuse(path, r"a\.tsv, line 2: there is a NUL character in it")
@@ -90,7 +90,7 @@ def test_nuls_are_refused_at_their_line(tmp_path: Path) -> None:
     refuse(tmp_path / "a.jsonl", r"a\.jsonl: there is a NUL character in pair 1")
 
 
-def test_names_that_no_file_can_have_are_refused() -> None:
+def test_impossible_file_names_are_refused() -> None:
     for name in ("a\0b.tsv", "x" * 5000):
         with pytest.raises(InputError, match="no such file or folder"):
             open_bitext(name, language="so")

@@ -1,4 +1,4 @@
-"""Whatever a file holds, a reader gives pairs or one sentence that names the file."""
+"""For any content of a file, a reader yields pairs or raises one error that names the file."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ PLAIN = ("a.tsv", "en_XX-so_SO.tsv", "a.jsonl", "a.tmx", "a.xlf", "a.po", "a.arr
 
 
 def read(name: str, content: bytes) -> list[SentencePair] | None:
-    """Read `content` as a file `name`; None if it is refused, in one sentence that names the file."""
+    """Read `content` as a file `name`; return None if it is refused with an error that names the file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
@@ -97,12 +97,12 @@ def read(name: str, content: bytes) -> list[SentencePair] | None:
     assert drops.kept == len(pairs) == drops.read - sum(drops.reasons().values())
     for pair in pairs:
         assert pair.source.strip() and pair.target.strip() and "\0" not in pair.source + pair.target
-        assert (pair.source + pair.target).encode()  # no half surrogates
+        assert (pair.source + pair.target).encode()  # no lone surrogates
     return pairs
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_changed_below_reads_whole(name: str) -> None:
+def test_the_undamaged_files_are_read_completely(name: str) -> None:
     pairs = read(name, FILES[name])
     assert pairs is not None and [(pair.source, pair.target) for pair in pairs] == ROWS
 
@@ -110,7 +110,7 @@ def test_what_is_changed_below_reads_whole(name: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 @given(data=st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_damaged_files_give_pairs_or_one_sentence(name: str, data: st.DataObject) -> None:
+def test_damaged_files_give_pairs_or_one_error_message(name: str, data: st.DataObject) -> None:
     content = bytearray(FILES[name])
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, max(0, len(content) - 1)))
@@ -130,20 +130,20 @@ def test_damaged_files_give_pairs_or_one_sentence(name: str, data: st.DataObject
                 content[place:place] = content[place : place + data.draw(st.integers(1, 40))]
     pairs = read(name, bytes(content))
     if pairs is not None and name not in PLAIN:
-        # these carry check sums over the texts: what is read is what was written
+        # these formats have checksums: what is read is what was written
         assert {(pair.source, pair.target) for pair in pairs} <= set(ROWS)
 
 
 @pytest.mark.parametrize("name", FILES)
 @given(content=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 @settings(max_examples=30, deadline=None)
-def test_other_contents_give_pairs_or_one_sentence(name: str, content: bytes) -> None:
+def test_other_contents_give_pairs_or_one_error_message(name: str, content: bytes) -> None:
     read(name, content)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in ("a.tsv", "en_XX-so_SO.tsv", "a.po")])
-def test_every_cut_is_found_or_shows_as_fewer_pairs(name: str) -> None:
-    """No pair comes out changed; only lines without a frame of their own can lose their ends unseen."""
+def test_truncation_is_detected_or_gives_fewer_pairs(name: str) -> None:
+    """No pair is changed; only in formats of plain lines can the end of a line be lost without an error."""
     content = FILES[name]
     for size in range(0, len(content), max(1, len(content) // 60)):
         pairs = read(name, content[:size])
@@ -151,7 +151,7 @@ def test_every_cut_is_found_or_shows_as_fewer_pairs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.jsonl", "en_XX-so_SO.tsv"])
-def test_windows_line_ends_and_byte_order_marks_are_no_text(name: str) -> None:
+def test_windows_line_ends_and_byte_order_marks_are_removed(name: str) -> None:
     for content in (FILES[name].replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + FILES[name]):
         pairs = read(name, content)
         assert pairs is not None and [(pair.source, pair.target) for pair in pairs] == ROWS

@@ -1,4 +1,4 @@
-"""Gettext: which messages are pairs, what is cut from them, which locale is read."""
+"""Gettext: which messages are pairs, what is removed from them, and which locale is read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def texts(pairs: list[SentencePair]) -> list[tuple[str, str]]:
     return [(pair.source, pair.target) for pair in pairs]
 
 
-def test_untranslated_fuzzy_and_obsolete_messages_are_no_pairs(tmp_path: Path) -> None:
+def test_untranslated_fuzzy_and_obsolete_messages_are_skipped(tmp_path: Path) -> None:
     path = catalogue(
         tmp_path / "so.po",
         'msgid "one"\nmsgstr "kow"\n\n'
@@ -48,7 +48,7 @@ def test_untranslated_fuzzy_and_obsolete_messages_are_no_pairs(tmp_path: Path) -
     [
         ("nplurals=2; plural=(n != 1);", ["fayl", "faylal"], "fayl"),
         ("nplurals=1; plural=0;", ["fayl"], "fayl"),
-        # Arabic's forms are zero, one, two, few, many, other.
+        # The forms of Arabic are zero, one, two, few, many, other.
         ("nplurals=6; plural=n==0 ? 0 : n==1 ? 1 : n==2 ? 2 : 3;", ["lama", "hal", "laba", "dhowr"], "hal"),
         ("nplurals=2; plural=(n /;", ["fayl", "faylal"], "fayl"),
         ("nplurals=2; plural=n%0;", ["fayl", "faylal"], "fayl"),
@@ -56,7 +56,7 @@ def test_untranslated_fuzzy_and_obsolete_messages_are_no_pairs(tmp_path: Path) -
     ],
 )
 @pytest.mark.parametrize("suffix", [".po", ".mo"])
-def test_plural_messages_pair_the_form_for_one(
+def test_plural_messages_use_the_form_for_one(
     tmp_path: Path, rule: str, forms: list[str], expected: str, suffix: str
 ) -> None:
     file = polib.POFile()
@@ -68,7 +68,7 @@ def test_plural_messages_pair_the_form_for_one(
     assert texts(list(open_bitext(path, language="so"))) == [(expected, "file")]
 
 
-def test_a_partly_translated_plural_is_no_pair(tmp_path: Path) -> None:
+def test_a_partly_translated_plural_is_skipped(tmp_path: Path) -> None:
     body = 'msgid "file"\nmsgid_plural "files"\nmsgstr[0] "fayl"\nmsgstr[1] ""\n\nmsgid "one"\nmsgstr "kow"\n'
     assert len(list(open_bitext(catalogue(tmp_path / "so.po", body), language="so"))) == 1
 
@@ -96,7 +96,7 @@ def test_a_partly_translated_plural_is_no_pair(tmp_path: Path) -> None:
         ("%(a)s: %(b)s", ""),
     ],
 )
-def test_messages_become_what_a_reader_sees(message: str, sentence: str) -> None:
+def test_messages_are_reduced_to_their_text(message: str, sentence: str) -> None:
     assert plain(message) == sentence
 
 
@@ -118,7 +118,7 @@ def test_one_locale_of_a_language_is_read(tmp_path: Path, language: str, locale:
     assert [pair.source for pair in open_bitext(tmp_path, language=language)] == [locale]
 
 
-def test_catalogues_are_read_in_path_order_and_named_without_the_locale(tmp_path: Path) -> None:
+def test_catalogues_are_read_in_the_order_of_paths_and_ids_lack_the_locale(tmp_path: Path) -> None:
     tree(tmp_path / "b", "so")
     tree(tmp_path / "a", "so", "sw", domain="z")
     tree(tmp_path / "a", "so_SO", domain="y")
@@ -130,7 +130,7 @@ def test_catalogues_are_read_in_path_order_and_named_without_the_locale(tmp_path
     ]
 
 
-def test_a_binary_beside_its_source_is_passed_over(tmp_path: Path) -> None:
+def test_a_compiled_catalogue_next_to_its_source_is_skipped(tmp_path: Path) -> None:
     path = catalogue(tmp_path / "so.po", 'msgid "one"\nmsgstr "kow"\n')
     polib.pofile(str(path)).save_as_mofile(str(path.with_suffix(".mo")))
     assert len(list(read_gettext(tmp_path, "so", "en"))) == 1

@@ -1,4 +1,4 @@
-"""Dropping sentences in another language than the one they should be in."""
+"""Sentences in another language than the requested one are dropped."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SWAHILI = "Ningependa kujua kama daktari yupo leo hospitalini."
 ENGLISH = "I would like to know whether the doctor is here today."
 
 
-def test_other_languages_are_refused_and_little_to_go_by_is_not() -> None:
+def test_other_languages_are_rejected_and_short_texts_are_not() -> None:
     somali, english = Identifier("so"), Identifier("en")
-    assert not somali.refuses(SOMALI) and not english.refuses(ENGLISH)
-    assert somali.refuses(SWAHILI) and somali.refuses(ENGLISH) and english.refuses(SOMALI)
+    assert not somali.rejects(SOMALI) and not english.rejects(ENGLISH)
+    assert somali.rejects(SWAHILI) and somali.rejects(ENGLISH) and english.rejects(SOMALI)
     for text in ("", "12:30", "!?", "COVID-19", "a"):
-        assert not somali.refuses(text), text
+        assert not somali.rejects(text), text
 
 
-def test_codes_that_the_model_spells_otherwise() -> None:
-    assert not Identifier("nb").refuses("Jeg vil gjerne vite om legen er her i dag.")
-    assert not Identifier("fil").refuses("Nais kong malaman kung narito ang doktor ngayon.")
+def test_languages_that_the_model_spells_differently() -> None:
+    assert not Identifier("nb").rejects("Jeg vil gjerne vite om legen er her i dag.")
+    assert not Identifier("fil").rejects("Nais kong malaman kung narito ang doktor ngayon.")
 
 
 def test_pairs_are_dropped_and_counted_on_request(tmp_path: Path) -> None:
@@ -38,20 +38,20 @@ def test_pairs_are_dropped_and_counted_on_request(tmp_path: Path) -> None:
     assert len(list(open_bitext(path, language="so"))) == 3
 
 
-def test_a_language_the_model_does_not_know_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_language_that_the_model_does_not_know_is_refused_immediately(tmp_path: Path) -> None:
     tmp_path.joinpath("a.tsv").write_text("x\ty\n")
-    with pytest.raises(InputError, match="the language identifier does not know Upper Sorbian; leave"):
+    with pytest.raises(InputError, match="the language identifier does not know Upper Sorbian; remove"):
         open_bitext(tmp_path / "a.tsv", language="hsb", identify=True)
 
 
 @pytest.mark.data
 def test_tico_19_is_in_its_languages(data_home: Path) -> None:
-    """What is refused of Tagalog's file is English; nothing of Somali's and Nepali's."""
+    """The sentences that are rejected in Tagalog's file are English; none is in Somali's and Nepali's."""
     refused = {}
     for code in ("so", "ne", "tl"):
         path = data_home / "tico-19" / f"all.en-{code}.tmx.zip"
         identifier = Identifier(code)
         found = list(open_bitext(path, language=code, stop=400))
-        refused[code] = [pair for pair in found if identifier.refuses(pair.source)]
+        refused[code] = [pair for pair in found if identifier.rejects(pair.source)]
     assert not refused["so"] and not refused["ne"]
-    assert refused["tl"] and not any(Identifier("en").refuses(pair.source) for pair in refused["tl"])
+    assert refused["tl"] and not any(Identifier("en").rejects(pair.source) for pair in refused["tl"])

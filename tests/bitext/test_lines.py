@@ -1,4 +1,4 @@
-"""Line-aligned files, TSV and JSONL: shapes, scores, names and bad lines."""
+"""Line-aligned files, TSV and JSONL: columns, scores, file names and invalid lines."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def moses(tmp_path: Path) -> Path:
     return tmp_path / "c.en-so"
 
 
-def test_the_prefix_or_either_file_names_the_pair(moses: Path) -> None:
+def test_the_prefix_or_either_file_is_a_path(moses: Path) -> None:
     expected = [("kow", "one", None), ("laba", "two", None)]
     assert texts(moses) == texts(Path(f"{moses}.so")) == texts(Path(f"{moses}.en")) == expected
 
 
-def test_gzipped_sides_are_unpacked(moses: Path) -> None:
+def test_gzipped_sides_are_decompressed(moses: Path) -> None:
     plain = Path(f"{moses}.so")
     Path(f"{moses}.som.gz").write_bytes(gzip.compress(plain.read_bytes()))
     plain.unlink()
     assert texts(moses) == texts(Path(f"{moses}.som.gz")) == [("kow", "one", None), ("laba", "two", None)]
 
 
-def test_pairs_are_named_by_line_and_a_missing_last_newline_is_no_difference(moses: Path) -> None:
+def test_ids_are_line_numbers_and_the_last_newline_is_optional(moses: Path) -> None:
     Path(f"{moses}.en").write_text("one\r\ntwo")
     assert [(pair.id, pair.target) for pair in open_bitext(moses, language="so")] == [
         ("1", "one"),
@@ -60,17 +60,17 @@ def test_opus_scores_are_read(moses: Path) -> None:
     refuse(moses, r"scores\), line 2: 'high' is not a score")
 
 
-def test_files_of_different_length_are_refused_with_both_counts(moses: Path) -> None:
+def test_files_of_different_length_are_refused(moses: Path) -> None:
     Path(f"{moses}.en").write_text("one\ntwo\nthree\nfour\n")
     refuse(moses, r"c\.en-so: the files are not aligned line by line: .*\(source 2, target 4\)")
 
 
-def test_wrong_encoding_names_file_and_line(moses: Path) -> None:
+def test_the_line_number_of_a_wrong_encoding_is_reported(moses: Path) -> None:
     Path(f"{moses}.so").write_bytes("kow\nlába\n".encode("latin-1"))
     refuse(moses, r"c\.en-so\.so, line 2: byte 2 is not UTF-8; convert the file to UTF-8")
 
 
-def test_a_byte_order_mark_is_no_text(moses: Path) -> None:
+def test_a_byte_order_mark_is_removed(moses: Path) -> None:
     Path(f"{moses}.so").write_bytes(b"\xef\xbb\xbfkow\nlaba\n")
     assert texts(moses)[0][0] == "kow"
 
@@ -82,7 +82,7 @@ def test_missing_and_ambiguous_sides_are_refused(moses: Path) -> None:
     refuse(moses, r"2 files with an extension that means 'so', where one is needed \(found: so, som\)")
 
 
-def test_a_longer_name_is_not_an_extension(moses: Path) -> None:
+def test_only_what_follows_the_prefix_is_an_extension(moses: Path) -> None:
     refuse(moses.with_name("c"), r"no file with an extension that means 'so'.*found: en-so\.en, en-so\.so")
 
 
@@ -97,7 +97,7 @@ def test_the_archive_of_opus(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("member", ["/etc/so.so", "../so.so", "a/../../so.so", "C:\\so.so", "..\\so.so"])
-def test_archives_that_point_outside_are_refused(tmp_path: Path, member: str) -> None:
+def test_archives_with_members_outside_are_refused(tmp_path: Path, member: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.en", "one\n")
         archive.writestr(member, "kow\n")
@@ -108,7 +108,7 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.en", "one\n")
     data = bytearray(tmp_path.joinpath("a.zip").read_bytes())
-    data[data.index(b"PK\1\2") + 8] |= 1  # the flag of encryption in the central directory
+    data[data.index(b"PK\1\2") + 8] |= 1  # the encryption flag in the central directory
     tmp_path.joinpath("a.zip").write_bytes(data)
     refuse(tmp_path / "a.zip", "the archive is encrypted; unpack it first")
 
@@ -118,7 +118,7 @@ def tsv(folder: Path, text: str, name: str = "a.tsv") -> Path:
     return folder / name
 
 
-def test_scores_stand_first_or_last(tmp_path: Path) -> None:
+def test_scores_are_in_the_first_or_last_column(tmp_path: Path) -> None:
     assert texts(tsv(tmp_path, "1.5\tkow\tone\n1.25\tlaba\ttwo\n")) == [
         ("kow", "one", 1.5),
         ("laba", "two", 1.25),
@@ -127,12 +127,12 @@ def test_scores_stand_first_or_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["WikiMatrix.en-so.tsv", "talks-en-so-train.tsv", "eng_som.tsv"])
-def test_a_name_that_holds_both_codes_tells_the_columns(tmp_path: Path, name: str) -> None:
+def test_codes_in_the_file_name_give_the_order_of_the_columns(tmp_path: Path, name: str) -> None:
     assert texts(tsv(tmp_path, "one\tkow\n", name)) == [("kow", "one", None)]
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "so-en.tsv", "en.tsv", "en-fr.tsv"])
-def test_otherwise_the_source_comes_first(tmp_path: Path, name: str) -> None:
+def test_by_default_the_source_is_the_first_column(tmp_path: Path, name: str) -> None:
     assert texts(tsv(tmp_path, "kow\tone\n", name)) == [("kow", "one", None)]
 
 
@@ -160,12 +160,12 @@ def test_bad_tsv_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
     refuse(tsv(tmp_path, text), sentence)
 
 
-def test_a_file_that_only_claims_to_be_gzipped_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_gzipped_in_spite_of_its_name_is_refused(tmp_path: Path) -> None:
     refuse(tsv(tmp_path, "kow\tone\n", "a.tsv.gz"), r"a\.tsv\.gz: the archive is damaged or cut short")
 
 
 def test_reading_is_lazy(tmp_path: Path) -> None:
-    """The pairs before a bad line come out before it is met."""
+    """The pairs before an invalid line are yielded before the error."""
     pairs = open_bitext(tsv(tmp_path, "kow\tone\nlaba\ttwo\nbad\n"), language="so")
     assert [pair.target for pair in islice(pairs, 2)] == ["one", "two"]
     with pytest.raises(InputError, match="line 3"):

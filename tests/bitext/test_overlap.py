@@ -1,4 +1,4 @@
-"""Sentences that two sets share: against comparing every pair of them, and on the real TICO-19."""
+"""Sentences that two sets share, compared with a search over all pairs, and on TICO-19."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def letters(text: str) -> str:
 
 
 def naive(code: str, sentences: list[str], text: str) -> str | None:
-    """Compare with every sentence, in floating point and with nothing left out."""
+    """Compare with every sentence, in floating point."""
     length = 2 if code in ("zh", "ja", "ko") else 4
 
     def grams(text: str) -> set[str]:
@@ -45,7 +45,7 @@ def naive(code: str, sentences: list[str], text: str) -> str | None:
     texts=st.lists(SENTENCE, max_size=25),
 )
 @settings(max_examples=150, deadline=None)
-def test_all_and_only_those_that_a_comparison_of_all_pairs_finds(
+def test_matches_are_those_of_a_comparison_of_all_pairs(
     code: str, sentences: list[str], texts: list[str]
 ) -> None:
     found = list(Sentences((code, sentence) for sentence in sentences).matches(code, texts))
@@ -54,7 +54,7 @@ def test_all_and_only_those_that_a_comparison_of_all_pairs_finds(
 
 @given(st.text("abcdefgh ", min_size=12, max_size=60), st.data())
 @settings(max_examples=100, deadline=None)
-def test_edited_sentences_are_judged_as_by_comparison(sentence: str, data: st.DataObject) -> None:
+def test_edited_sentences_match_as_in_a_direct_comparison(sentence: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(sentence)))
     width = data.draw(st.integers(0, 6))
     edited = sentence[:place] + data.draw(st.text("abcdefgh ", max_size=6)) + sentence[place + width :]
@@ -70,16 +70,16 @@ def test_case_punctuation_spacing_and_escapes_make_no_difference() -> None:
     ]
 
 
-def test_languages_are_kept_apart_however_they_are_spelled() -> None:
+def test_each_language_is_compared_with_itself_in_any_spelling() -> None:
     sentences = Sentences([("en", "one river"), ("som", "hal webi"), ("vec", "un fiume")])
     assert len(sentences) == 3
     assert list(sentences.matches("eng", ["one river", "hal webi"])) == ["exact", None]
     assert list(sentences.matches("so", ["one river", "Hal webi."])) == [None, "exact"]
-    assert list(sentences.matches("vec", ["un fiume"])) == ["exact"]  # no language of our table
+    assert list(sentences.matches("vec", ["un fiume"])) == ["exact"]  # a language outside the table
     assert list(sentences.matches("fr", ["un fiume"])) == [None]
 
 
-def test_more_sentences_than_a_batch() -> None:
+def test_more_sentences_than_one_batch() -> None:
     texts = [f"sentence {number:05d} of many" for number in range(1500)]
     found = list(Sentences([("en", texts[3]), ("en", texts[1400])]).matches("en", [*texts, "x"]))
     assert [index for index, match in enumerate(found) if match == "exact"] == [3, 1400]
@@ -87,8 +87,8 @@ def test_more_sentences_than_a_batch() -> None:
 
 
 @pytest.mark.data
-def test_what_tico_19s_parts_share(data_home: Path) -> None:
-    """No English sentence is shared, but 88 French translations are: they stand in the wrong place."""
+def test_sentences_that_the_parts_of_tico_19_share(data_home: Path) -> None:
+    """No English sentence is shared, but 88 French translations are, because they are at wrong places."""
     counts: dict[str, Counter[str | None]] = {}
     for code in ("so", "sw", "tl", "mr", "fr"):
         path = data_home / "tico-19" / f"all.en-{code}.tmx.zip"

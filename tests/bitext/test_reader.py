@@ -1,4 +1,4 @@
-"""Finding, cleaning, counting and cutting out a range, whatever the format."""
+"""Sources of any format are found, cleaned, counted and cut to a range."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def test_counts_of_several_sources_add_up(write: Write) -> None:
     assert drops == Drops(read=5, kept=2, duplicate=2, empty=1)
 
 
-def test_nothing_dropped_is_said_shortly() -> None:
+def test_counts_without_drops_are_one_short_line() -> None:
     assert Drops(read=1200, kept=1200).sentence() == "1,200 pairs read, 1,200 kept"
 
 
-def test_duplicates_are_told_after_normalisation(write: Write) -> None:
+def test_duplicates_are_found_after_normalisation(write: Write) -> None:
     path = write("caf\u00e9  kow\tone", "cafe\u0301 kow\tone\u00a0")
     assert [pair.source for pair in open_bitext(path, language="so")] == ["caf\u00e9 kow"]
 
@@ -94,12 +94,12 @@ def test_a_range_beyond_the_end_is_refused(write: Write) -> None:
             open_bitext(write("a\tone"), language="so", start=start, stop=stop)
 
 
-def test_languages_are_given_by_their_codes(write: Write) -> None:
+def test_pairs_have_canonical_language_codes(write: Write) -> None:
     (pair,) = open_bitext(write("kow\tone"), language="som", target_language="eng")
     assert (pair.source_language, pair.target_language) == ("so", "en")
 
 
-def test_relative_paths_are_looked_for_here_then_in_the_data_home(
+def test_relative_paths_are_looked_up_in_the_working_folder_then_in_the_data_home(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("guri\thome", name="home/a/x.tsv")
@@ -111,7 +111,7 @@ def test_relative_paths_are_looked_for_here_then_in_the_data_home(
     assert [pair.target for pair in open_bitext(Path("home/a/x.tsv"), language="so")] == ["home"]
 
 
-def test_prefixes_too_are_looked_for_in_the_data_home(
+def test_prefixes_are_looked_up_in_the_data_home_too(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("kow", name="t/tatoeba.som-eng.som")
@@ -120,7 +120,7 @@ def test_prefixes_too_are_looked_for_in_the_data_home(
     assert [pair.target for pair in open_bitext("t/tatoeba.som-eng", language="so")] == ["one"]
 
 
-def test_missing_files_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_files_are_refused_immediately(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTICAL_DATA", str(tmp_path / "home"))
     with pytest.raises(
         InputError, match=r"x\.tmx: no such file or folder in .* the data home .*home;.* OPTICAL_DATA"
@@ -135,7 +135,7 @@ def test_a_folder_where_a_file_is_needed_is_refused(tmp_path: Path) -> None:
         list(open_bitext(tmp_path, language="so", format="tsv"))
 
 
-def test_wrong_arguments_are_refused_at_once(write: Write) -> None:
+def test_wrong_arguments_are_refused_immediately(write: Write) -> None:
     path = write("kow\tone")
     with pytest.raises(InputError, match=r"unknown language code 'so1'"):
         open_bitext(path, language="so1")
@@ -145,7 +145,7 @@ def test_wrong_arguments_are_refused_at_once(write: Write) -> None:
         open_bitext(path, language="so", format="tmxx")
 
 
-def test_a_given_format_beats_the_name(write: Write) -> None:
+def test_the_setting_format_has_precedence_over_the_name(write: Write) -> None:
     assert len(list(open_bitext(write("kow\tone", name="pairs.dat"), language="so", format="tsv"))) == 1
 
 

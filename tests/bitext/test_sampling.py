@@ -1,4 +1,4 @@
-"""Language sampling against its formulas and UniMax's published algorithm."""
+"""Language sampling compared with its formulas and the published algorithm of UniMax."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTS = {"en": 64_000, "sw": 8_000, "so": 1_000}
 
 
 def test_alpha_gives_the_ratios_of_the_formula() -> None:
-    # n doubles three times from language to language, so n^(1/3) doubles once
+    # n grows by a factor of 8 from language to language, so n^(1/3) grows by a factor of 2
     (shares,) = phases(SamplingConfig(alpha=1 / 3), COUNTS, 1000)
     assert shares["en"] / shares["sw"] == pytest.approx(2) and shares["sw"] / shares["so"] == pytest.approx(2)
     (even,) = phases(SamplingConfig(alpha=0), COUNTS, 1000)
@@ -27,7 +27,7 @@ def test_alpha_gives_the_ratios_of_the_formula() -> None:
     assert data == pytest.approx({"en": 64 / 73, "sw": 8 / 73, "so": 1 / 73})
 
 
-def test_annealing_takes_its_values_in_equal_parts() -> None:
+def test_annealing_uses_its_values_in_equal_parts() -> None:
     parts = phases(SamplingConfig(strategy="annealed", schedule=[1.0, 0.5, 0.0]), COUNTS, 1000)
     assert parts[0]["en"] == pytest.approx(64 / 73)
     assert parts[1]["en"] / parts[1]["so"] == pytest.approx(8)
@@ -39,7 +39,7 @@ def test_annealing_takes_its_values_in_equal_parts() -> None:
 
 
 def published(counts: list[int], budget: float, epochs: float) -> list[float]:
-    """Algorithm 1 of the UniMax paper as it is printed, on counts that are sorted already."""
+    """Algorithm 1 of the UniMax paper as printed, for counts in ascending order."""
     remaining = budget
     allocated = []
     for i, count in enumerate(counts):
@@ -65,23 +65,23 @@ def test_unimax_is_the_published_algorithm(counts: list[int], epochs: float, sha
         assert found[f"l{i:02}"] * budget <= epochs * count * (1 + 1e-9)
 
 
-def test_unimax_where_the_answer_is_known() -> None:
-    # nobody reaches the cap: uniform
+def test_unimax_with_known_results() -> None:
+    # no language reaches the cap: uniform
     assert unimax({"a": 100, "b": 200, "c": 900}, 90, 1) == pytest.approx(
         {"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}
     )
-    # a is capped at 2 x 10, the other two share the remaining 180 alike
+    # a is capped at 2 x 10; the other two share the remaining 180 equally
     assert unimax({"c": 900, "a": 10, "b": 200}, 200, 2) == pytest.approx({"a": 0.1, "b": 0.45, "c": 0.45})
-    # all capped: as many epochs of each
+    # all languages reach the cap: equal numbers of epochs
     assert unimax({"a": 10, "b": 30}, 160, 4) == pytest.approx({"a": 0.25, "b": 0.75})
 
 
-def test_an_impossible_cap_is_refused_with_what_would_do() -> None:
+def test_an_impossible_cap_is_refused_with_the_smallest_possible_one() -> None:
     with pytest.raises(InputError, match=r"raise sampling\.max_epochs to 5 or more"):
         unimax({"a": 100, "b": 100}, 1000, 4)
 
 
-def test_a_language_without_text_is_refused_whatever_alpha() -> None:
+def test_a_language_without_text_is_refused_for_any_alpha() -> None:
     for alpha in (0.0, 0.3, 1.0):
         with pytest.raises(InputError, match="no text in so to draw"):
             phases(SamplingConfig(alpha=alpha), {"en": 10, "so": 0}, 100)
@@ -104,6 +104,6 @@ def test_drawn_languages_follow_the_formula(alpha: float) -> None:
             drawn[language] += 1
             assert set(ids[row, 1:]) == {
                 list(counts).index(language) + 10
-            }  # a block is in its language alone
+            }  # a block contains only its language
     weights = np.array([count**alpha for count in counts.values()])
     assert chisquare(list(drawn.values()), weights / weights.sum() * 5000).pvalue > 0.01

@@ -1,4 +1,4 @@
-"""Holding out by the English side, and drawing languages."""
+"""Splits by the English side, and sampling probabilities of languages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAIRS = st.lists(st.builds(pair, st.sampled_from("abcdefghij"), st.sampled_from(
 
 
 @given(PAIRS, st.data())
-def test_no_english_sentence_is_on_both_sides(pairs: list[SentencePair], data: st.DataObject) -> None:
+def test_no_english_sentence_is_in_both_parts(pairs: list[SentencePair], data: st.DataObject) -> None:
     english = {pair.target for pair in pairs}
     count = data.draw(st.integers(0, len(english) - 1))
     kept, held = held_out(pairs, count)
@@ -32,7 +32,7 @@ def test_no_english_sentence_is_on_both_sides(pairs: list[SentencePair], data: s
 
 
 @given(PAIRS, st.randoms(use_true_random=False), st.data())
-def test_the_choice_depends_on_the_sentences_alone(
+def test_the_choice_depends_only_on_the_sentences(
     pairs: list[SentencePair], rng: random.Random, data: st.DataObject
 ) -> None:
     count = data.draw(st.integers(0, len({pair.target for pair in pairs}) - 1))
@@ -42,7 +42,7 @@ def test_the_choice_depends_on_the_sentences_alone(
     assert {pair.target for pair in held_out([*pairs, *pairs], count)[1]} == held
 
 
-def test_those_with_the_smallest_hash_are_held_out_in_order() -> None:
+def test_sentences_with_the_smallest_hashes_are_held_out_in_order() -> None:
     sentences = [f"sentence {number}" for number in range(50)]
     letters = {text: text.replace(" ", "").encode() for text in sentences}
     by_hash = sorted(sentences, key=lambda text: hashlib.blake2b(letters[text], digest_size=16).digest())
@@ -52,13 +52,13 @@ def test_those_with_the_smallest_hash_are_held_out_in_order() -> None:
 
 
 @pytest.mark.parametrize("variant", ["LOG  IN", '"Log in."', "log&nbsp;in", "Log-in"])
-def test_case_spacing_and_punctuation_do_not_make_another_sentence(variant: str) -> None:
+def test_spellings_of_a_sentence_are_the_same_sentence(variant: str) -> None:
     pairs = [pair("Log in"), pair(variant, "sw"), pair("Log out")]
     kept, held = held_out(pairs, 1)
     assert sorted([len(kept), len(held)]) == [1, 2]
 
 
-def test_something_must_be_kept() -> None:
+def test_holding_out_everything_is_refused() -> None:
     with pytest.raises(InputError, match="cannot hold out 2 of 2 distinct sentences and keep some"):
         held_out([pair("a"), pair("b"), pair("b", "sw")], 2)
     assert held_out([], 0) == ([], [])
@@ -80,6 +80,6 @@ def test_known_shares() -> None:
     assert sample(counts, 0.5)["hi"] == pytest.approx(10**0.5 / (1 + 10**0.5))
 
 
-def test_no_pairs_at_all_are_refused() -> None:
+def test_sampling_without_pairs_is_refused() -> None:
     with pytest.raises(InputError, match="no language has any pairs"):
         sample({"so": 0}, 0.3)

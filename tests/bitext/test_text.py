@@ -1,4 +1,4 @@
-"""Reading text of one language."""
+"""Text in one language: lines, paragraphs, and one side of bitext."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def source(path: Path | str, **changes: Any) -> TextConfig:
     return TextConfig(**{"path": str(path), "language": "sw", **changes})
 
 
-def test_lines_are_cleaned_and_come_once(tmp_path: Path) -> None:
+def test_lines_are_cleaned_and_duplicates_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("moja  mbili\n\ntatu\nmoja mbili\nne\u0301\n" + "x" * 30 + "\n", "utf-8")
     assert read_text(source(path, max_characters=20)) == ["moja mbili", "tatu", "né"]
@@ -27,7 +27,7 @@ def test_lines_are_cleaned_and_come_once(tmp_path: Path) -> None:
     assert read_text(source(plain)) == ["habari"]
 
 
-def test_a_limit_draws_by_seed(tmp_path: Path) -> None:
+def test_a_limit_draws_with_the_seed(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("".join(f"line {i}\n" for i in range(100)), "utf-8")
     drawn = [read_text(source(path, limit=10), seed) for seed in (0, 0, 1)]
@@ -52,7 +52,7 @@ def test_both_sides_of_bitext_and_their_split(tmp_path: Path) -> None:
     assert parts["source"] == parts["target"] and not parts["source"]["train"] & parts["source"]["test"]
 
 
-def test_squads_paragraphs(tmp_path: Path) -> None:
+def test_paragraphs_of_squad(tmp_path: Path) -> None:
     path = tmp_path / "sw.json"
     data = [{"paragraphs": [{"context": "Aya ya kwanza."}, {"context": "Aya ya pili."}]}]
     path.write_text(json.dumps({"data": data}), "utf-8")
@@ -70,7 +70,9 @@ def test_squads_paragraphs(tmp_path: Path) -> None:
         ({"language": "klingonish"}, "klingonish"),
     ],
 )
-def test_what_cannot_be_read_is_said(changes: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+def test_sources_that_cannot_be_read_are_refused(
+    changes: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
     path = tmp_path / "a.txt"
     path.write_text("moja\n", "utf-8")
     with pytest.raises(InputError, match=sentence):

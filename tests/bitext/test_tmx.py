@@ -1,4 +1,4 @@
-"""TMX: mark-up, tags, packing, safety and memory."""
+"""TMX: markup, tags, archives, safety and memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def refuse(folder: Path, text: str, sentence: str) -> None:
         read(folder, text)
 
 
-def test_native_codes_are_left_out_and_highlights_kept(tmp_path: Path) -> None:
+def test_inline_codes_are_removed_and_highlighted_text_is_kept(tmp_path: Path) -> None:
     english = (
         'Wash <bpt i="1">&lt;b title="<sub>tip</sub>"&gt;</bpt>your<ept i="1">&lt;/b&gt;</ept> '
         '<hi>clean <hi>hands</hi></hi>.<ph x="1">&lt;br/&gt;</ph>Now<it pos="end">&lt;/i&gt;</it>!'
@@ -40,7 +40,7 @@ def test_native_codes_are_left_out_and_highlights_kept(tmp_path: Path) -> None:
     assert (pair.source, pair.target) == ("Gacmaha dhaq", "Wash your clean hands. Now!")
 
 
-def test_units_are_named_by_their_id_or_number(tmp_path: Path) -> None:
+def test_ids_are_those_of_the_units_or_their_numbers(tmp_path: Path) -> None:
     units = (
         UNIT.format(en="one", so="kow"),
         UNIT.format(en="two", so="laba").replace("<tu>", '<tu tuid="B:7">'),
@@ -56,7 +56,7 @@ def test_old_attribute_namespaces_and_regions_are_understood(tmp_path: Path) -> 
     assert [(pair.source, pair.target) for pair in read(tmp_path, text)] == [("kow", "one")]
 
 
-def test_of_several_variants_the_requested_one_counts(tmp_path: Path) -> None:
+def test_the_requested_one_of_several_variants_is_read(tmp_path: Path) -> None:
     unit = (
         '<tu><tuv xml:lang="so"><seg>kow</seg></tuv><tuv xml:lang="en-GB"><seg>colour</seg></tuv>'
         '<tuv xml:lang="en-US"><seg>color</seg></tuv></tu>'
@@ -88,13 +88,13 @@ def test_units_without_the_language_are_counted(tmp_path: Path) -> None:
     assert drops == Drops(read=3, kept=1, wrong_language=2)
 
 
-def test_a_file_without_the_language_names_those_it_has(tmp_path: Path) -> None:
+def test_the_languages_of_a_file_without_the_requested_one_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the languages in it are: en, so$"):
         read(tmp_path, document(UNIT.format(en="one", so="kow"), "<tu/>"), language="sw")
 
 
-def test_a_bare_document_type_is_passed_over(tmp_path: Path) -> None:
-    """OmegaT and others write one in every file; nothing of it is fetched."""
+def test_a_document_type_declaration_is_ignored(tmp_path: Path) -> None:
+    """OmegaT and other tools write one in every file; nothing is downloaded for it."""
     text = document(UNIT.format(en="one", so="kow"), prologue='<!DOCTYPE tmx SYSTEM "tmx14.dtd">')
     assert len(read(tmp_path, text)) == 1
 
@@ -143,7 +143,7 @@ def zipped(path: Path, **files: str) -> bytes:
     return path.read_bytes()
 
 
-def test_an_archive_holds_one_memory(tmp_path: Path) -> None:
+def test_an_archive_must_contain_one_memory(tmp_path: Path) -> None:
     text = document(UNIT.format(en="one", so="kow"))
     zipped(tmp_path / "two.zip", a__tmx=text, b__tmx=text)
     with pytest.raises(InputError, match=r"two\.zip: the archive holds 2 \.tmx files"):
@@ -171,8 +171,8 @@ def test_a_truncated_gzip_is_refused(tmp_path: Path) -> None:
         list(open_bitext(path, language="so"))
 
 
-def test_memory_stays_flat(tmp_path: Path) -> None:
-    """Peak memory does not grow with the file: 20 times the units, the same peak but for noise."""
+def test_memory_use_is_constant(tmp_path: Path) -> None:
+    """Peak memory does not grow with the file: 20 times the units have the same peak, except for noise."""
 
     def peak(units: int) -> int:
         path = tmp_path / f"{units}.tmx"

@@ -65,7 +65,7 @@ def test_segments_of_2_0_are_pairs(tmp_path: Path) -> None:
     ]
 
 
-def test_what_nobody_translated_is_an_empty_side(tmp_path: Path) -> None:
+def test_untranslated_units_have_an_empty_side(tmp_path: Path) -> None:
     body = """
     <trans-unit id="1"><source>one</source></trans-unit>
     <trans-unit id="2"><source>two</source><target state="needs-translation">two</target></trans-unit>
@@ -87,7 +87,7 @@ def test_either_language_may_be_the_original(tmp_path: Path) -> None:
     assert pairs(tmp_path, text.format(body)) == [("1", "kow", "one")]
 
 
-def test_other_languages_are_counted_and_named(tmp_path: Path) -> None:
+def test_other_languages_are_counted_and_reported(tmp_path: Path) -> None:
     body = '<trans-unit id="1"><source>one</source><target>kow</target></trans-unit>'
     with pytest.raises(InputError, match=r"a\.xlf: no pair is in the two requested languages.*: en-US, so$"):
         pairs(tmp_path, ONE.format(body), language="fr")

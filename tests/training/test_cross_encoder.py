@@ -14,7 +14,7 @@ import torch
 from engine.config import parse_config
 from engine.encoders.cross import CrossEncoder
 from engine.errors import InputError
-from engine.evaluation.reranking import rerank, to_score
+from engine.evaluation.reranking import rerank, top_ranks
 from engine.evaluation.scores import Scores
 from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
@@ -37,7 +37,7 @@ def test_the_top_is_sorted_by_the_new_scores_and_the_rest_keeps_its_order(depth:
     ranks = Ranks(*(np.array(column) for column in zip(*rows, strict=True)))
     # few values, so that scores tie
     score = {(q, d): float(generator.integers(3)) for q, d, _ in rows}
-    top = to_score(ranks, depth)
+    top = top_ranks(ranks, depth)
     assert len(top.ranks) == sum(min(depth, len(found)) for found in rankings.values())
     given = np.array([score[pair] for pair in zip(top.queries.tolist(), top.documents.tolist(), strict=True)])
     found = rerank(ranks, top, given)

@@ -1,4 +1,4 @@
-"""Random sequence-to-sequence checkpoints of three families, tokenizers included, as small as can be."""
+"""Random sequence-to-sequence checkpoints of three families with tokenizers, as small as possible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import sentencepiece
 import torch
 
-torch.set_num_threads(1)  # the models are too small to share
+torch.set_num_threads(1)  # the models are too small for several threads
 
 #: One layer either side, so small that beam search takes milliseconds.
 SIZES: dict[str, Any] = {
@@ -29,7 +29,7 @@ SIZES: dict[str, Any] = {
 
 @pytest.fixture(scope="session")
 def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SentencePiece model of some words, in a file."""
+    """A SentencePiece model of a few words, in a file."""
     words = "river stone cloud horse bread winter garden revir enots duolc esroh daerb retniw nedrag rettel"
     trained = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -66,7 +66,7 @@ def _seeded(model: type[Any], config: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def marian(pieces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Marian checkpoint for one pair of languages, so without tokens for languages."""
+    """A Marian checkpoint for one pair of languages, without language tokens."""
     return _marian(pieces, tmp_path_factory.mktemp("marian"))
 
 
@@ -102,7 +102,7 @@ def _marian(pieces: Path, folder: Path, *languages: str) -> Path:
 
 @pytest.fixture(scope="session")
 def m2m(pieces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An M2M100 checkpoint, with its hundred languages."""
+    """An M2M100 checkpoint with its hundred languages."""
     from transformers import M2M100Config, M2M100ForConditionalGeneration, M2M100Tokenizer
 
     folder = tmp_path_factory.mktemp("m2m")
@@ -121,7 +121,7 @@ def m2m(pieces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def nllb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An NLLB checkpoint, with its two hundred languages, over letters."""
+    """An NLLB checkpoint with its two hundred languages, whose pieces are letters."""
     from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
 
     letters = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyz"]
@@ -135,6 +135,6 @@ def nllb(tmp_path_factory: pytest.TempPathFactory) -> Path:
         **SIZES,
     )
     model = _seeded(M2M100ForConditionalGeneration, config)
-    with torch.no_grad():  # else it says little but the codes of languages, which decode to nothing
+    with torch.no_grad():  # otherwise it generates mostly language codes, which are decoded to nothing
         model.model.shared.weight[len(letters) :] *= 0.3
     return _write(tmp_path_factory.mktemp("nllb"), model, tokenizer)

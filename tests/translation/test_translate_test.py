@@ -1,4 +1,4 @@
-"""Runs that translate queries first: what they search for, store and answer."""
+"""Runs that translate queries: what they search, store and return."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def evaluate(tiny: Any, tmp_path: Path) -> Evaluate:
 
 @pytest.fixture
 def collection(tiny: Any) -> dict[str, Any]:
-    """Bitext retrieval from two languages' ciphers to English."""
+    """Bitext retrieval from the ciphers of two languages to English."""
     sources = [{"path": str(tiny.test[code]), "language": code} for code in ("sw", "mr")]
     return {"name": "bitext", "bitext": sources}
 
@@ -53,7 +53,7 @@ def values(scores: Scores, measure: str) -> list[float]:
     return [value for language in scores.values[measure].values() for value in language.values()]
 
 
-def test_gold_of_bitext_searches_for_the_document_itself(
+def test_gold_translations_of_bitext_are_the_documents(
     evaluate: Evaluate, collection: dict[str, Any], tiny: Any
 ) -> None:
     run, (gold,) = evaluate(collection, translation={"checkpoint": "gold"})
@@ -67,7 +67,9 @@ def test_gold_of_bitext_searches_for_the_document_itself(
     assert all(asked[name] != text for name, text in texts(run, "query").items())
 
 
-def test_gold_of_parallel_questions_equals_asking_in_english(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_gold_translations_of_parallel_questions_are_the_english_ones(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
     folder = tmp_path / "parallel"
     folder.mkdir()
     words = {"en": "river stone cloud horse", "de": "revir enots duolc esroh", "sw": "bread garden mother"}
@@ -90,7 +92,7 @@ def test_gold_of_parallel_questions_equals_asking_in_english(evaluate: Evaluate,
     run, (gold,) = evaluate({**lareqa, "languages": ["de", "sw"]}, translation={"checkpoint": "gold"})
     for measure in ("mAP@20", "AP"):
         assert values(gold, measure) == values(english, measure) * 2
-    for language in (0, 1):  # the rankings too, and their scores
+    for language in (0, 1):  # also the rankings and their scores
         rows = slice(2 * language, 2 * language + 2)
         assert gold.ranking.document_ids[rows] == english.ranking.document_ids
         assert gold.ranking.scores[rows] == english.ranking.scores
@@ -103,10 +105,10 @@ def test_gold_of_parallel_questions_equals_asking_in_english(evaluate: Evaluate,
         evaluate({**lareqa, "languages": ["sw"]}, translation=german)
 
 
-def test_what_is_searched_for_is_what_the_checkpoint_says(
+def test_the_translation_is_the_query_that_is_searched(
     evaluate: Evaluate, collection: dict[str, Any], tiny: Any, m2m: Path
 ) -> None:
-    """The stored scores are MaxSim, by its formula, of what the checkpoint says in each query's language."""
+    """The stored scores are MaxSim, by its formula, of the checkpoint's translation of each query."""
     from engine.config import EncoderConfig
     from engine.encoders.encoder import Encoder
     from engine.translation.translator import Translator
@@ -130,7 +132,7 @@ def test_what_is_searched_for_is_what_the_checkpoint_says(
             assert list(found) == pytest.approx(expected, abs=2e-3)
 
 
-def test_a_typed_query_is_translated_before_it_is_searched_for(
+def test_a_typed_query_is_translated_before_the_search(
     evaluate: Evaluate, collection: dict[str, Any], m2m: Path
 ) -> None:
     import torch
@@ -152,7 +154,7 @@ def test_a_typed_query_is_translated_before_it_is_searched_for(
         searcher.search("enots", 1)
 
 
-def test_a_collection_without_human_translations_is_refused_before_anything_is_searched(
+def test_a_collection_without_human_translations_is_refused_before_the_search(
     evaluate: Evaluate, collection: dict[str, Any], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="no human translations of its queries into 'fr'"):
@@ -161,7 +163,7 @@ def test_a_collection_without_human_translations_is_refused_before_anything_is_s
     assert not list(run.glob("*.parquet"))
 
 
-def test_settings_of_a_checkpoint_do_not_go_with_gold() -> None:
+def test_settings_of_a_checkpoint_are_refused_with_gold() -> None:
     with pytest.raises(ValueError, match=r"translation\.beams belongs to a checkpoint"):
         TranslationConfig(checkpoint="gold", beams=2)
 

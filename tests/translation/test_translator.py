@@ -1,4 +1,4 @@
-"""Translators: against plain greedy decoding, and what they remember."""
+"""Translators compared with greedy decoding, and their cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAMILIES = {"marian": (None, None), "m2m": ("__sw__", "__en__"), "nllb": ("swh_L
 
 
 def greedy(folder: Path, text: str, family: str, steps: int) -> list[int]:
-    """Decode by taking the best next token over and over, with nothing of `generate`."""
+    """Decode greedily, token by token, without `generate`."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
@@ -36,9 +36,11 @@ def greedy(folder: Path, text: str, family: str, steps: int) -> list[int]:
         while len(decoded) <= steps:
             logits = model(input_ids=encoder_input, decoder_input_ids=torch.tensor([decoded])).logits[0, -1]
             if family == "marian":
-                logits[1] = -torch.inf  # Marian never says its padding, which its decoder starts with
+                logits[
+                    1
+                ] = -torch.inf  # Marian never generates its padding token, with which its decoder starts
                 if len(decoded) == steps:
-                    logits[torch.arange(len(logits)) != 2] = -torch.inf  # and its last token is the end
+                    logits[torch.arange(len(logits)) != 2] = -torch.inf  # and its last token is the end token
             decoded.append(int(logits.argmax()))
             if decoded[-1] == tokenizer.eos_token_id:
                 break
@@ -46,9 +48,7 @@ def greedy(folder: Path, text: str, family: str, steps: int) -> list[int]:
 
 
 @pytest.mark.parametrize("family", list(FAMILIES))
-def test_a_translation_is_what_plain_greedy_decoding_gives(
-    family: str, request: pytest.FixtureRequest
-) -> None:
+def test_translations_equal_those_of_greedy_decoding(family: str, request: pytest.FixtureRequest) -> None:
     from transformers import AutoTokenizer
 
     folder = request.getfixturevalue(family)
@@ -57,12 +57,12 @@ def test_a_translation_is_what_plain_greedy_decoding_gives(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = [greedy(folder, text, family, 40) for text in TEXTS]
     assert found == [tokenizer.decode(one, skip_special_tokens=True).strip() for one in ids]
-    assert any(found)  # nothing at all would be equal too
+    assert any(found)  # empty translations would be equal too
     if family != "marian":
-        assert Translator(config).translate(TEXTS, "so") != found  # the language is told
+        assert Translator(config).translate(TEXTS, "so") != found  # the language is passed on
 
 
-def test_marian_is_told_its_target_language(marian_of_many: Path) -> None:
+def test_marian_gets_a_prefix_for_the_target_language(marian_of_many: Path) -> None:
     known = {
         target: Translator(
             TranslationConfig(checkpoint=str(marian_of_many), beams=1, max_length=12, target_language=target)
@@ -72,11 +72,11 @@ def test_marian_is_told_its_target_language(marian_of_many: Path) -> None:
     assert known["en"]._marian == ">>eng<< " and known["fr"]._marian == ">>fra<< "
     (ids,) = known["fr"].tokenizer([known["fr"]._marian + "daerb"])["input_ids"]
     assert known["fr"].tokenizer.convert_ids_to_tokens(ids)[0] == ">>fra<<"
-    with pytest.raises(InputError, match=r"knows no German \(de\)"):
+    with pytest.raises(InputError, match=r"does not support German \(de\)"):
         Translator(TranslationConfig(checkpoint=str(marian_of_many), target_language="de"))
 
 
-def test_languages_are_found_by_any_spelling_and_unknown_ones_refused(nllb: Path, m2m: Path) -> None:
+def test_languages_are_found_in_any_spelling_and_unsupported_ones_are_refused(nllb: Path, m2m: Path) -> None:
     from engine.languages import language
     from engine.translation.codes import code_of
 
@@ -88,16 +88,16 @@ def test_languages_are_found_by_any_spelling_and_unknown_ones_refused(nllb: Path
     for folder, spellings in expected.items():
         codes = translators[folder]._codes
         assert {code: code_of(language(code), codes, "x") for code in spellings} == spellings
-    with pytest.raises(InputError, match=r"knows no Upper Sorbian \(hsb\)"):
+    with pytest.raises(InputError, match=r"does not support Upper Sorbian \(hsb\)"):
         translators[m2m].translate(["daerb"], "hsb")
 
 
-def test_texts_in_the_target_language_stay_as_they_are(m2m: Path) -> None:
+def test_texts_in_the_target_language_are_not_changed(m2m: Path) -> None:
     translator = Translator(TranslationConfig(checkpoint=str(m2m), max_length=8))
     assert translator.translate(TEXTS, "eng") == TEXTS
 
 
-def test_what_was_translated_is_not_translated_again(
+def test_cached_translations_are_not_computed_again(
     marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = TranslationConfig(checkpoint=str(marian), beams=2, max_length=8, batch_size=2)
@@ -114,7 +114,7 @@ def test_what_was_translated_is_not_translated_again(
     assert again.translate([*TEXTS, TEXTS[0]], "sw") == first and not asked
     again.translate([TEXTS[0], "rettel"], "sw")
     assert asked == ["rettel"]
-    again.translate([TEXTS[0]], "so")  # another language is another question
+    again.translate([TEXTS[0]], "so")  # another language has its own cache
     assert len(asked) == 2
     other = Translator(config.model_copy(update={"beams": 3}), cache=tmp_path)
     assert other._key != again._key
@@ -125,7 +125,7 @@ def test_what_was_translated_is_not_translated_again(
     assert _fingerprint(again.model, again.tokenizer, config) != again._key
 
 
-def test_a_line_that_a_crash_tore_is_passed_over_and_harms_none_after_it(tmp_path: Path) -> None:
+def test_a_line_that_a_crash_damaged_is_skipped_and_later_lines_are_read(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "some.jsonl"
     append_translations(path, {"maji": "water", "moto": 'fire "hot"\n'})
     whole = path.read_bytes()
@@ -141,7 +141,7 @@ def test_a_line_that_a_crash_tore_is_passed_over_and_harms_none_after_it(tmp_pat
     assert set(read_translations(path)) == {"maji", "moto"}
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(marian: Path, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_ignored(marian: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     config = TranslationConfig(checkpoint=str(marian), beams=1, max_length=6)
     assert Translator(config, cache=tmp_path / "file").translate(TEXTS, "sw") == Translator(config).translate(
@@ -149,7 +149,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(marian: Path, tmp_path: 
     )
 
 
-def test_queries_that_lose_their_end_are_counted(marian: Path) -> None:
+def test_truncated_queries_are_counted(marian: Path) -> None:
     translator = Translator(TranslationConfig(checkpoint=str(marian), beams=1, max_length=6))
     translator.translate(["daerb", "daerb " * 20], "sw")
     assert translator.cut == 1

@@ -1,4 +1,4 @@
-"""Pairs written in every format read back as they were, but for NFC and white space."""
+"""Pairs that are written in every format are read unchanged, except for NFC and white space."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from engine.bitext import open_bitext
 
 Texts = list[tuple[str, str]]
 
-# Anything but controls, lone surrogates and code points that XML forbids; U+2028 and U+00A0 are in.
+# All characters except controls, lone surrogates and code points that XML forbids; with U+2028 and U+00A0.
 SENTENCE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn")), max_size=30)
 PAIRS = st.lists(st.tuples(SENTENCE, SENTENCE), max_size=8)
 
@@ -110,7 +110,7 @@ def write_jsonl(folder: Path, pairs: Texts) -> Path:
 )  # fmt: skip
 @given(pairs=PAIRS)
 @settings(max_examples=40, deadline=None)
-def test_pairs_read_back_as_written(write: Callable[[Path, Texts], Path], pairs: Texts) -> None:
+def test_pairs_are_read_as_they_were_written(write: Callable[[Path, Texts], Path], pairs: Texts) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pairs = [*pairs, ("dhammaad", "end")]
         path = write(Path(folder), pairs)
@@ -119,7 +119,7 @@ def test_pairs_read_back_as_written(write: Callable[[Path, Texts], Path], pairs:
         assert {(pair.source_language, pair.target_language) for pair in read} == {("so", "en")}
 
 
-# Messages lose their placeholders, mark-up and mnemonics, so these characters stay out here.
+# Placeholders, markup and mnemonics are removed from messages, so their characters are excluded here.
 MESSAGE = st.text(
     st.characters(categories=("Lu", "Ll", "Lo", "Mn", "Nd", "Zs", "Po"), exclude_characters="%&_")
 )
@@ -129,7 +129,7 @@ CATALOGUE = st.dictionaries(MESSAGE.filter(str.strip), MESSAGE, max_size=8)
 @pytest.mark.parametrize("suffix", [".po", ".mo"])
 @given(messages=CATALOGUE)
 @settings(max_examples=40, deadline=None)
-def test_catalogues_read_back_as_written(suffix: str, messages: dict[str, str]) -> None:
+def test_catalogues_are_read_as_they_were_written(suffix: str, messages: dict[str, str]) -> None:
     catalogue = polib.POFile()
     catalogue.metadata = {"Content-Type": "text/plain; charset=utf-8", "Language": "so"}
     messages = {**messages, "end": "dhammaad"}

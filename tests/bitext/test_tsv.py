@@ -1,4 +1,4 @@
-"""TSV files as they are published: CCAligned, CCMatrix, sentence-transformers, with and without a header."""
+"""TSV files as published: CCAligned, CCMatrix, sentence-transformers, with and without a header."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_ccaligned_documents(tmp_path: Path) -> None:
         read(tmp_path / "b.tsv", "a.org\tone\ttwo\tkow\tlaba\n")
 
 
-def test_names_in_capitals_and_with_scripts(tmp_path: Path) -> None:
+def test_codes_in_upper_case_and_with_scripts(tmp_path: Path) -> None:
     for name in ("EN-SO.tsv", "eng_Latn-som_Latn.tsv", "CCMatrix.en-so.bitextf.tsv"):
         assert read(tmp_path / name, "one\tkow\n") == [("kow", "one", None)], name
 
@@ -50,7 +50,7 @@ def test_names_in_capitals_and_with_scripts(tmp_path: Path) -> None:
         ("id\ttarget\tsource\tnote", "7\tone\tkow\t-"),
     ],
 )
-def test_a_header_tells_the_columns_and_is_no_pair(tmp_path: Path, header: str, row: str) -> None:
+def test_a_header_names_the_columns_and_is_not_a_pair(tmp_path: Path, header: str, row: str) -> None:
     drops = Drops()
     assert read(tmp_path / "a.tsv", f"{header}\r\n{row}\r\n", drops=drops) == [("kow", "one", None)]
     assert drops.read == 1

@@ -26,7 +26,7 @@ def translation(rows: list[tuple[str, str]] = ROWS) -> pa.Table:
 
 
 def stream(path: Path, content: pa.Table, rows: int = 2) -> Path:
-    """Write as the library's ArrowWriter does: a stream of record batches, closed by its end marker."""
+    """Write like the library's ArrowWriter: a stream of record batches with an end marker."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, content.schema) as writer:
         writer.write_table(content, max_chunksize=rows)
@@ -75,7 +75,7 @@ def test_columns_by_language_with_score_and_id(tmp_path: Path) -> None:
         table().set_column(0, "so", pa.array([s for s, _ in ROWS]).dictionary_encode()),
     ],
 )
-def test_shapes_of_columns(tmp_path: Path, content: pa.Table) -> None:
+def test_names_and_types_of_columns(tmp_path: Path, content: pa.Table) -> None:
     stream(tmp_path / "a.arrow", content)
     assert texts(tmp_path / "a.arrow") == ROWS
     if not any(pa.types.is_string_view(kind) for kind in content.schema.types):
@@ -83,7 +83,7 @@ def test_shapes_of_columns(tmp_path: Path, content: pa.Table) -> None:
         assert texts(tmp_path / "a.parquet") == ROWS
 
 
-def test_indonesian_is_no_id(tmp_path: Path) -> None:
+def test_a_column_id_can_be_indonesian(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["satu"], "en": ["one"]}), tmp_path / "a.parquet")
     (pair,) = open_bitext(tmp_path / "a.parquet", language="id")
     assert (pair.id, pair.source, pair.target) == ("1", "satu", "one")
@@ -103,7 +103,7 @@ def test_a_saved_dataset_is_read_in_the_order_of_its_list(tmp_path: Path) -> Non
     refuse(folder, r"data-00001-of-00002\.arrow: cannot be read \(.*\)")
 
 
-def test_one_split_of_a_dataset_of_several(tmp_path: Path) -> None:
+def test_one_of_several_splits_is_read(tmp_path: Path) -> None:
     for split in ("train", "test"):
         saved(tmp_path / "d" / split, table())
     listed = tmp_path / "d" / "dataset_dict.json"
@@ -114,7 +114,7 @@ def test_one_split_of_a_dataset_of_several(tmp_path: Path) -> None:
     assert texts(tmp_path / "d") == ROWS
 
 
-def test_files_of_one_split_by_what_their_names_begin_with(tmp_path: Path) -> None:
+def test_the_shards_of_a_split_are_found_by_their_prefix(tmp_path: Path) -> None:
     folder = tmp_path / "repo" / "data"
     folder.mkdir(parents=True)
     pq.write_table(table(ROWS[:1]), folder / "train-00000-of-00002.parquet")
@@ -127,7 +127,7 @@ def test_files_of_one_split_by_what_their_names_begin_with(tmp_path: Path) -> No
     refuse(folder / "train", r"1 of its 2 files are there; fetch the rest")
 
 
-def test_the_librarys_cache(tmp_path: Path) -> None:
+def test_files_in_the_cache_of_the_library(tmp_path: Path) -> None:
     stream(tmp_path / "json-train.arrow", table())
     stream(tmp_path / "cache-0123456789abcdef.arrow", table([("x", "y")]))
     assert texts(tmp_path) == ROWS
@@ -137,7 +137,7 @@ def test_the_librarys_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x.arrow", "/etc/passwd", "..", "a\\b.arrow", "", None])
-def test_a_list_of_files_elsewhere_is_refused(tmp_path: Path, name: object) -> None:
+def test_a_list_of_files_outside_the_folder_is_refused(tmp_path: Path, name: object) -> None:
     folder = saved(tmp_path, table())
     folder.joinpath("state.json").write_text(json.dumps({"_data_files": [{"filename": name}]}))
     refuse(folder, r"state\.json: it lists .*, which is not a file next to it; do not trust it")
@@ -171,7 +171,9 @@ def test_empty_cells_are_empty_sentences(tmp_path: Path) -> None:
         ({"translation": [{"de": "eins", "en": "one"}]}, r"its columns are: de, en"),
     ],
 )
-def test_what_is_no_bitext_is_refused(tmp_path: Path, content: dict[str, Any], sentence: str) -> None:
+def test_tables_that_are_not_bitext_are_refused(
+    tmp_path: Path, content: dict[str, Any], sentence: str
+) -> None:
     pq.write_table(pa.table(content), tmp_path / "a.parquet")
     refuse(tmp_path / "a.parquet", r"a\.parquet: .*" + sentence)
 
@@ -183,7 +185,7 @@ def test_broken_utf_8_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.arrow", "a.parquet"])
-def test_every_file_cut_short_is_refused(tmp_path: Path, name: str) -> None:
+def test_truncated_files_are_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "a.arrow":
         stream(path, table(), rows=1)

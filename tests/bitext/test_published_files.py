@@ -1,4 +1,4 @@
-"""The real files: published counts, and counts by other means."""
+"""Published files: their published counts, and counts by other tools."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_tico_19_has_3071_segments_with_the_same_english_in_all_languages(data_h
         spelled[code] = [normalise(pair.target) for pair in pairs]
         folded.add(tuple(re.sub(r"\W", "", html.unescape(text).casefold()) for text in spelled[code]))
     assert len(folded) == 1
-    # Quotation marks and escapes differ between the files; holding out goes by segment all the same.
+    # Quotation marks and escapes differ between the files; the same segments are held out nevertheless.
     assert sum(len(set(variants)) > 1 for variants in zip(*spelled.values(), strict=True)) == 162
     mixed = [
         SentencePair(f"{code} {number}", text, code, "en", str(number))
@@ -46,7 +46,9 @@ def test_tico_19_has_3071_segments_with_the_same_english_in_all_languages(data_h
 
 
 @pytest.mark.data
-def test_tico_19s_parts_are_exact_and_apart(data_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_parts_of_tico_19_are_exact_and_disjoint(
+    data_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPTICAL_DATA", str(data_home))
     drops = Drops(), Drops()
     parts = [
@@ -65,14 +67,14 @@ def test_tico_19s_parts_are_exact_and_apart(data_home: Path, monkeypatch: pytest
 
 
 @pytest.mark.data
-def test_tatoebas_pairs_are_its_lines(data_home: Path) -> None:
+def test_the_pairs_of_tatoeba_are_its_lines(data_home: Path) -> None:
     pairs = {}
     for path in sorted(data_home.joinpath("tatoeba").glob("tatoeba.*-eng.eng")):
         code = path.name.split(".")[1].split("-")[0]
         pairs[code] = sum(1 for _ in read_moses(path.with_suffix(""), code, "en"))
         assert pairs[code] == path.read_bytes().count(b"\n")
     assert len(pairs) == 112
-    # XTREME's published sizes.
+    # The published sizes of XTREME.
     sizes = [pairs[language(code).tatoeba or ""] for code in XTREME_R]
     assert sum(sizes) == 36_692
     small = {"jv": 205, "te": 234, "ta": 307, "sw": 390, "th": 548, "kk": 575, "ml": 687, "ka": 746}
@@ -84,13 +86,13 @@ def finished(entry: polib.POEntry) -> bool:
 
 
 @pytest.mark.parametrize("code", ["sw", "mr", "cy", "ar", "sr_Latn"])
-def test_djangos_pairs_are_the_messages_polib_finds(code: str) -> None:
+def test_the_pairs_of_django_are_the_messages_that_polib_finds(code: str) -> None:
     root = package_folder("django")
     files = root.glob(f"**/locale/{code}/LC_MESSAGES/*.po")
     entries = [entry for file in files for entry in polib.pofile(str(file)) if finished(entry)]
     pairs = list(read_gettext(root, code, "en"))
     assert len(pairs) == len(entries)
-    # The hash in an id stands for the message and its context, in whichever catalogue.
+    # The hash in an id identifies the message and its context in all catalogues.
     keys = {pair.id.partition("#")[2].partition(":")[0] for pair in pairs}
     assert len(keys) == len({(entry.msgctxt, entry.msgid) for entry in entries})
 
@@ -98,7 +100,7 @@ def test_djangos_pairs_are_the_messages_polib_finds(code: str) -> None:
 @pytest.mark.skipif(
     not importlib.metadata.version("django").startswith("5.2."), reason="counts of Django 5.2's catalogues"
 )
-def test_djangos_distinct_messages_are_as_many_as_counted_before() -> None:
+def test_the_number_of_distinct_messages_of_django() -> None:
     published = {"sw": 628, "mr": 585, "hi": 548, "ne": 614, "cy": 636, "fi": 866, "de": 868}
     root = package_folder("django")
     found = {

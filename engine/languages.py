@@ -23,7 +23,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -326,6 +325,8 @@ _BY_CODE = {spelling: entry for entry, others in _ROWS for spelling in (entry.co
 
 def table_version() -> str:
     """Return a text that changes when the table or a library that completes it changes."""
+    from importlib.metadata import version
+
     return f"{_TABLE}{_NAMES}{_SCRIPTS} {version('pycountry')} {version('langcodes')}"
 
 

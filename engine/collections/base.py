@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -57,6 +57,9 @@ class Collection:
         Where it comes from, and its licence.
     notes : tuple of str
         What was left out or counts in an unexpected way; reported when it is evaluated.
+    ignored : mapping of query id to tuple of document ids
+        Documents that are taken out of the ranking of a query, such as the query itself where the queries
+        come from the pool.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Collection:
     reference: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
+    ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def query_languages(self) -> tuple[str, ...]:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from engine.collections.base import Collection, Direction, Document, Query, contents_revision
 from engine.collections.trec import Judgement
 from engine.errors import InputError
+
+IgnoreIdentical = Literal["never", "unless-relevant", "always"]
+"""Whether a document with the id of a query is taken out of its ranking; BEIR does so always."""
+
+
+def published_id(identifier: str) -> str:
+    """Return the id that a query or document was published with, without its language."""
+    return identifier.partition(":")[2]
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,9 @@ def build_collection(
     pool_limit: int | None = None,
     strict: bool = True,
     notes: Sequence[str] = (),
+    ignore_identical: IgnoreIdentical = "never",
+    topic_id: Callable[[str], str] = published_id,
+    path: Path | None = None,
 ) -> Collection:
     """Build a collection.
 
@@ -56,21 +69,30 @@ def build_collection(
         that is missing counts as not found, as in trec_eval, and a note reports how many there are.
     notes : sequence of str
         Further notes.
+    ignore_identical : {"never", "unless-relevant", "always"}
+        Whether a document with the published id of a query is taken out of that query's ranking: always,
+        or unless it is judged relevant to the query. The revision and a note report it.
+    topic_id : callable
+        Returns the published id of a query from its id.
+    path : path, optional
+        Where it was read from, for messages.
 
     Raises
     ------
     InputError
-        If no topic is judged, the pool is empty, two ids are equal, or, with `strict`, a judged document is
-        missing.
+        If no topic is judged, the pool is empty, two ids are equal, or a judged document is missing: a single
+        one with `strict`, otherwise all of them.
     """
     every = list(topics)
     queries = tuple(query for query in every if query.id in judgements)
     if not queries:
         raise InputError(
-            f"{facts.name}: no topic is judged; check that topics and judgements belong together"
+            f"{facts.name}: no topic is judged; check that topics and judgements belong together", path=path
         )
     if len({query.id for query in every}) < len(every):
-        raise InputError(f"{facts.name}: some topics share an id; give each topic an id of its own")
+        raise InputError(
+            f"{facts.name}: some topics share an id; give each topic an id of its own", path=path
+        )
     grades: dict[str, dict[str, int]] = {}
     judged: dict[str, Judgement] = {}
     for query in queries:
@@ -80,10 +102,12 @@ def build_collection(
             judged.setdefault(judgement.document, judgement)
     pool, dropped = _limit_pool(documents, judged, pool_limit)
     if not pool:
-        raise InputError(f"{facts.name}: there is no document to search")
+        raise InputError(f"{facts.name}: there is no document to search", path=path)
     ids = {document.id for document in pool}
     if len(ids) < len(pool):
-        raise InputError(f"{facts.name}: some documents share an id; give each document an id of its own")
+        raise InputError(
+            f"{facts.name}: some documents share an id; give each document an id of its own", path=path
+        )
     missing = judged.keys() - ids
     if missing and strict:
         first = min((judged[document] for document in missing), key=lambda judgement: judgement.line or 0)
@@ -94,7 +118,17 @@ def build_collection(
             path=first.path,
             line=first.line,
         )
+    if judged and len(missing) == len(judged):
+        some = next(iter(judged.values()))
+        raise InputError(
+            f"{facts.name}: none of the {len(judged):,} judged documents is among the documents; check that "
+            "judgements and documents belong together",
+            path=some.path or path,
+        )
+    ignored, ignoring = _ignored(facts.name, queries, pool, grades, ignore_identical, topic_id)
     revision = contents_revision(queries, pool, grades)
+    if ignored:
+        revision += "-without-identical-ids"
     return Collection(
         name=facts.name,
         revision=f"{revision}-pool{pool_limit}" if dropped else revision,
@@ -105,8 +139,71 @@ def build_collection(
         judgements=grades,
         measures=facts.measures,
         source=facts.source,
-        notes=(*notes, *_notes(facts.name, len(every), grades, len(missing), len(pool), dropped)),
+        notes=(
+            *notes,
+            *_notes(facts.name, len(every), grades, len(missing), len(pool), dropped),
+            *_blank_notes(facts.name, queries, pool),
+            *ignoring,
+        ),
+        ignored=ignored,
     )
+
+
+def _ignored(
+    name: str,
+    queries: Sequence[Query],
+    pool: Sequence[Document],
+    grades: Mapping[str, Mapping[str, int]],
+    ignore: IgnoreIdentical,
+    topic_id: Callable[[str], str],
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Return the documents to take out of the rankings of queries, and notes about them."""
+    asked = {topic_id(query.id) for query in queries}
+    documents: dict[str, list[Document]] = {}
+    for document in pool:
+        if (identifier := published_id(document.id)) in asked:
+            documents.setdefault(identifier, []).append(document)
+    ignored: dict[str, tuple[str, ...]] = {}
+    same_text = relevant = 0
+    for query in queries:
+        own = documents.get(topic_id(query.id), [])
+        judged = [document for document in own if grades[query.id].get(document.id, 0) > 0]
+        relevant += bool(judged)
+        same_text += any(document.text == query.text for document in own)
+        taken = tuple(document.id for document in own if ignore == "always" or document not in judged)
+        if ignore != "never" and taken:
+            ignored[query.id] = taken
+    notes = []
+    if ignored:
+        notes.append(
+            f"{name}: {len(ignored):,} queries have a document with their own id in the pool, which is taken "
+            "out of their rankings, as BEIR does (ignore_identical_ids)"
+        )
+    if ignore == "never" and same_text:
+        notes.append(
+            f"{name}: {same_text:,} queries are in the pool themselves, with the same id and text, and can "
+            "find themselves; ignore_identical_ids = true takes them out of the rankings"
+        )
+    if ignore == "unless-relevant" and relevant:
+        notes.append(
+            f"{name}: {relevant:,} queries have the id of a document that is judged relevant to them, which "
+            "stays in their rankings; ignore_identical_ids = true takes it out, as BEIR does"
+        )
+    if ignore == "always" and relevant:
+        notes.append(
+            f"{name}: of these documents, those of {relevant:,} queries are judged relevant and count as not "
+            "found, as in BEIR"
+        )
+    return ignored, notes
+
+
+def _blank_notes(name: str, queries: Sequence[Query], pool: Sequence[Document]) -> list[str]:
+    notes = []
+    if blank := sum(not query.text.strip() for query in queries):
+        notes.append(f"{name}: {blank:,} queries are empty; they find nothing and score 0")
+    if blank := sum(not (document.text.strip() or document.context.strip()) for document in pool):
+        notes.append(f"{name}: {blank:,} of {len(pool):,} documents are empty and are never found")
+    return notes
 
 
 def _limit_pool(

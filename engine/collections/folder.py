@@ -4,11 +4,16 @@ BEIR's format is ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/<split>.tsv``. 
 topics and judgements in files called ``documents``, ``topics`` and ``qrels`` (or ``corpus``, ``collection``,
 ``docs``, ``queries``), each in any format that `engine.collections.trec` reads, compressed by gzip or not.
 
-The name of a file may contain its language (``documents.sw.tsv``, ``topics.so.tsv``), and an object in JSON
-Lines may have its own under ``language``. Documents in several languages form one multilingual pool. Topics
-with the same id in several languages are translations of each other. They share the judgements of ``qrels``,
-unless that file too is given by language. Documents with the same id in several languages share a judgement
-too.
+The files of TREC's format may have an ending or none (``qrels``, ``qrels.txt``). The name of a file may
+contain its language (``documents.sw.tsv``, ``topics.so.tsv``), that of the judgements a split
+(``qrels.dev.tsv``), and an object in JSON Lines may have its own language under ``language``. Documents in
+several languages form one multilingual pool. Topics with the same id in several languages are translations of
+each other. They share the judgements of ``qrels``, unless that file too is given by language. Documents with
+the same id in several languages share a judgement too.
+
+In BEIR's format a document with the id of a query is taken out of the ranking of that query, as BEIR does
+(``ignore_identical_ids``). Unlike there, it stays if it is judged relevant to the query: then the two ids are
+equal by chance, as those of a sentence and its translation.
 """
 
 from __future__ import annotations
@@ -17,17 +22,23 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from engine.bitext.files import find
 from engine.collections.base import Collection, Direction, Document, Query
-from engine.collections.build import CollectionFacts, build_collection
+from engine.collections.build import (
+    CollectionFacts,
+    IgnoreIdentical,
+    build_collection,
+    published_id,
+)
 from engine.collections.text_files import language_code_at
 from engine.collections.trec import Judgement, read_documents, read_judgements, read_topics
+from engine.config.base import Settings
 from engine.errors import InputError
 from engine.extensions.collections import CollectionReader, FolderLayout
 from engine.extensions.published import Counts, LanguageFiles, RecognisedData
-from engine.languages import language
+from engine.languages import language, looks_like_language
 
 if TYPE_CHECKING:
     from engine.config import CollectionConfig
@@ -36,8 +47,26 @@ _DOCUMENTS = ("documents", "corpus", "collection", "docs")
 _TOPICS = ("topics", "queries")
 _ENDINGS = (".jsonl", ".tsv", ".txt", ".trec", ".xml", ".sgml")
 
+#: Files that no user put there, besides hidden ones.
+_NOT_DATA = ("Thumbs.db", "desktop.ini")
+
+#: Language of judged documents that are not in a pool of several languages.
+_UNKNOWN = "und"
+
 _PROTOCOL = "trec"
 MEASURES = ("nDCG@10", "AP", "RR", "R@100", "Judged@10")
+
+
+class FolderSettings(Settings):
+    """Settings that only a folder has."""
+
+    ignore_identical_ids: bool | None = None
+    """Whether a document with the id of a query is taken out of the ranking of that query. Without it, this
+    is done in BEIR's format, as BEIR does, unless the document is judged relevant to the query."""
+    unknown_judgements: Literal["count", "refuse"] = "count"
+    """What to do with judgements of documents and topics that are not there: ``count`` reports how many there
+    are, relevant documents count as not found, and topics are left out, as in trec_eval; ``refuse`` makes the
+    first one an error."""
 
 
 def load_folder(
@@ -46,6 +75,7 @@ def load_folder(
     languages: Sequence[str] = (),
     document_languages: Sequence[str] = (),
     pool_limit: int | None = None,
+    settings: FolderSettings | None = None,
 ) -> Collection:
     """Read the collection in a folder of the user.
 
@@ -59,13 +89,16 @@ def load_folder(
         language of files that do not give theirs.
     pool_limit : int, optional
         As in `build_collection`.
+    settings : FolderSettings, optional
+        The default is ``FolderSettings()``.
 
     Raises
     ------
     InputError
-        If a file is missing or broken, a language is unknown, or a judgement names an unknown topic or
-        document; it names the file and the line.
+        If a file is missing or broken, a language is unknown, no judged topic or document is there, or a
+        single one is not, if `settings` refuse that; it names the file and the line.
     """
+    settings = settings or FolderSettings()
     if not folder.is_dir():
         raise InputError(
             "it is not a folder; give one with documents, topics and qrels (or BEIR's files)", path=folder
@@ -79,13 +112,14 @@ def load_folder(
     topics = [
         query for path, tag in _files(folder, _TOPICS, "topics") for query in _queries(path, tag, languages)
     ]
-    judgements = _judgements(_qrels_files(folder, split), topics, documents)
+    judged = _judgements(_qrels_files(folder, split), topics, documents, settings.unknown_judgements)
+    judgements = judged.by_query
     topics = [query for query in topics if not query_codes or query.language in query_codes]
     documents = [
         document for document in documents if not document_codes or document.language in document_codes
     ]
     if document_codes:
-        kept = {document.id for document in documents}
+        kept = judged.unknown | {document.id for document in documents}
         judgements = {
             query: left
             for query, some in judgements.items()
@@ -94,15 +128,51 @@ def load_folder(
     queried = list(dict.fromkeys(query.language for query in topics))
     pool = list(dict.fromkeys(document.language for document in documents))
     facts = CollectionFacts("folder", _PROTOCOL, _direction(queried, pool), MEASURES, str(folder))
-    return build_collection(facts, topics, judgements, documents, pool_limit=pool_limit)
+    return build_collection(
+        facts,
+        topics,
+        judgements,
+        documents,
+        pool_limit=pool_limit,
+        strict=settings.unknown_judgements == "refuse",
+        notes=judged.notes,
+        ignore_identical=_ignore_identical(folder, settings.ignore_identical_ids),
+        path=folder,
+    )
+
+
+def _ignore_identical(folder: Path, given: bool | None) -> IgnoreIdentical:
+    if given is not None:
+        return "always" if given else "never"
+    beir = (
+        (folder / "qrels").is_dir()
+        and any(_files(folder, ("corpus",), "documents", required=False))
+        and any(_files(folder, ("queries",), "topics", required=False))
+    )
+    return "unless-relevant" if beir else "never"
+
+
+class _Judged(NamedTuple):
+    """Judgements by query, the ids of documents that are not in the pool, and notes about left-out ones."""
+
+    by_query: dict[str, list[Judgement]]
+    unknown: set[str]
+    notes: list[str]
 
 
 def _judgements(
-    files: Sequence[tuple[Path, str | None]], topics: Sequence[Query], documents: Sequence[Document]
-) -> dict[str, list[Judgement]]:
+    files: Sequence[tuple[Path, str | None]],
+    topics: Sequence[Query],
+    documents: Sequence[Document],
+    unknown: Literal["count", "refuse"],
+) -> _Judged:
     """Return the judgements by query; an id that occurs in several languages is judged in all of them."""
     queries, pool = _by_published_id(topics), _by_published_id(documents)
+    codes = {document.language for document in documents}
+    missing_code = codes.pop() if len(codes) == 1 else _UNKNOWN
     found: dict[str, list[Judgement]] = {}
+    missing: set[str] = set()
+    left_out: Counter[str] = Counter()
     for path, tag in files:
         code = language(tag).code if tag else None
         for judgement in read_judgements(path):
@@ -111,31 +181,60 @@ def _judgements(
                 (ids, judgement.topic, "topic"),
                 (pool.get(judgement.document, ()), judgement.document, "document"),
             ):
-                if not known:
+                if not known and unknown == "refuse":
                     raise InputError(
                         f"{what} {name!r} is judged and not among the {what}s; fetch the file that "
                         "contains it, or remove the judgement",
                         path=path,
                         line=judgement.line,
                     )
+            if judgement.topic not in queries:
+                left_out[judgement.topic] += 1
+            names = pool.get(judgement.document)
+            if names is None:
+                names = [f"{missing_code}:{judgement.document}"]
+                missing.update(names)
             for query in ids:
                 found.setdefault(query, []).extend(
-                    judgement._replace(document=document) for document in pool[judgement.document]
+                    judgement._replace(document=document) for document in names
                 )
-    return found
+    if not found and left_out:
+        raise InputError(
+            f"none of its {len(left_out):,} topics is among the topics; check that topics and judgements "
+            "belong together",
+            path=files[0][0],
+        )
+    notes = []
+    if left_out:
+        notes.append(
+            f"{READER.name}: {left_out.total():,} judgements of {len(left_out):,} topics that are not among "
+            "the topics are left out"
+        )
+    return _Judged(found, missing, notes)
 
 
-def _files(folder: Path, stems: Sequence[str], what: str) -> list[tuple[Path, str | None]]:
-    """Return the files of the first of `stems` that has any, each with the language in its name."""
+def _files(
+    folder: Path, stems: Sequence[str], what: str, *, required: bool = True
+) -> list[tuple[Path, str | None]]:
+    """Return the files of the first of `stems` that has any, each with what its name says besides.
+
+    That is a language, or the split of judgements. A name may have no ending, but not a language alone.
+    """
     for stem in stems:
-        found = []
+        found: list[tuple[Path, str | None]] = []
         for path in sorted(folder.iterdir()):
             name = path.name.removesuffix(".gz")
             start, *middle = name.split(".")
-            if path.is_file() and start == stem and name.endswith(_ENDINGS) and len(middle) <= 2:
-                found.append((path, middle[0] if len(middle) == 2 else None))
+            if not path.is_file() or start != stem:
+                continue
+            if not middle:
+                found.append((path, None))
+            elif name.endswith(_ENDINGS):
+                found.append((path, ".".join(middle[:-1]) or None))
         if found:
             return found
+    if not required:
+        return []
     raise InputError(
         f"this folder has no {what}; put them into a file such as {stems[0]}.jsonl or {stems[0]}.tsv",
         path=folder,
@@ -143,18 +242,20 @@ def _files(folder: Path, stems: Sequence[str], what: str) -> list[tuple[Path, st
 
 
 def _qrels_files(folder: Path, split: str | None) -> list[tuple[Path, str | None]]:
+    """Return the files with the judgements of a split, each with the language in its name."""
     inner = folder / "qrels"
-    if not inner.is_dir():
-        if split is not None:
+    if inner.is_dir():
+        files = {_without_ending(path.name): path for path in sorted(inner.iterdir()) if _is_data(path)}
+    else:
+        every = _files(folder, ("qrels",), "judgements")
+        by_language = [(path, tag) for path, tag in every if tag is None or looks_like_language(tag)]
+        files = {tag: path for path, tag in every if tag and not looks_like_language(tag)}
+        if by_language and split is None:
+            return by_language
+        if not files:
             raise InputError(
-                f"this folder has no folder qrels, so it has no split {split!r}; leave split out", path=folder
+                f"the judgements of this folder have no split {split!r}; leave split out", path=folder
             )
-        return _files(folder, ("qrels",), "judgements")
-    files = {
-        path.name.removesuffix(".gz").rpartition(".")[0]: path
-        for path in sorted(inner.iterdir())
-        if path.is_file()
-    }
     chosen = split or ("test" if "test" in files else next(iter(files), "") if len(files) == 1 else "")
     if chosen not in files:
         raise InputError(
@@ -162,6 +263,16 @@ def _qrels_files(folder: Path, split: str | None) -> list[tuple[Path, str | None
             path=folder,
         )
     return [(files[chosen], None)]
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and path.name not in _NOT_DATA
+
+
+def _without_ending(name: str) -> str:
+    """Return the name of a file without its ending, if it has one."""
+    name = name.removesuffix(".gz")
+    return name.rpartition(".")[0] or name
 
 
 def _queries(path: Path, tag: str | None, languages: Sequence[str]) -> Iterator[Query]:
@@ -197,7 +308,7 @@ def _by_published_id(texts: Sequence[Query] | Sequence[Document]) -> dict[str, l
     """Return the ids of the collection by published id, which several languages may share."""
     found: dict[str, list[str]] = {}
     for text in texts:
-        found.setdefault(text.id.partition(":")[2], []).append(text.id)
+        found.setdefault(published_id(text.id), []).append(text.id)
     return found
 
 
@@ -209,7 +320,18 @@ def _direction(queries: Sequence[str], pool: Sequence[str]) -> Direction:
 
 def _load(config: CollectionConfig, seed: int) -> list[Collection]:
     folder = find(config.folder)
-    return [load_folder(folder, config.split, config.languages, config.document_languages, config.pool_limit)]
+    settings = config.own_settings
+    assert isinstance(settings, FolderSettings)
+    return [
+        load_folder(
+            folder,
+            config.split,
+            config.languages,
+            config.document_languages,
+            config.pool_limit,
+            settings,
+        )
+    ]
 
 
 def _check(config: CollectionConfig) -> None:
@@ -275,6 +397,7 @@ READER = CollectionReader(
     load=_load,
     measures={_PROTOCOL: MEASURES},
     optional_settings=("split", "document_languages", "pool_limit"),
+    settings=FolderSettings,
     check=_check,
     pool="all",
     layout=FolderLayout(recognise=_recognise, recognise_file=_recognise_file, general=True, count=_count),

@@ -12,8 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.collections.base import Collection, Direction, Document, Query
-from engine.collections.build import CollectionFacts, build_collection
+from engine.collections.build import (
+    CollectionFacts,
+    IgnoreIdentical,
+    build_collection,
+    published_id,
+)
 from engine.collections.trec import Judgement
+from engine.config.base import Settings
 from engine.errors import InputError, nearest
 from engine.extensions.collections import CollectionReader
 from engine.languages import known_code, language
@@ -131,11 +137,20 @@ def load_family(
     ]
 
 
+class DatasetSettings(Settings):
+    """Settings that only a data set of ir_datasets has."""
+
+    ignore_identical_ids: bool | None = None
+    """Whether a document with the id of a query is taken out of the ranking of that query, as BEIR does.
+    Without it, this is done in the data sets of BEIR (``beir/…``)."""
+
+
 def load_dataset(
     dataset: str,
     languages: Sequence[str] = (),
     document_languages: Sequence[str] = (),
     pool_limit: int | None = None,
+    ignore_identical_ids: bool | None = None,
 ) -> Collection:
     """Read any data set of ir_datasets that has documents, queries and judgements.
 
@@ -147,6 +162,8 @@ def load_dataset(
         The language of the queries and that of the documents, if ir_datasets does not give it.
     pool_limit : int, optional
         As in `build_collection`.
+    ignore_identical_ids : bool, optional
+        As in `DatasetSettings`.
 
     Raises
     ------
@@ -171,11 +188,20 @@ def load_dataset(
         measures=_MEASURES,
         licence="ir-datasets.com names its terms",
     )
-    return _collection(family, query, [document], "all", pool_limit)
+    if ignore_identical_ids is None:
+        ignore_identical_ids = dataset.startswith("beir/")
+    return _collection(
+        family, query, [document], "all", pool_limit, "always" if ignore_identical_ids else "never"
+    )
 
 
 def _collection(
-    family: Family, query: str, targets: Sequence[str], split: str, pool_limit: int | None
+    family: Family,
+    query: str,
+    targets: Sequence[str],
+    split: str,
+    pool_limit: int | None,
+    ignore_identical: IgnoreIdentical = "never",
 ) -> Collection:
     """Read the collection of one query language and one pool of documents."""
     name = family.name
@@ -223,6 +249,8 @@ def _collection(
         pool_limit=pool_limit,
         strict=False,
         notes=notes,
+        ignore_identical=ignore_identical,
+        topic_id=lambda identifier: published_id(identifier).removeprefix(prefix),
     )
     return collection.with_notes(_count_notes(counted))
 
@@ -340,8 +368,17 @@ def _one_language(given: Sequence[str], known: str | None, setting: str, dataset
 
 
 def _load(config: CollectionConfig, seed: int) -> list[Collection]:
-    dataset = str(config.dataset)
-    return [load_dataset(dataset, config.languages, config.document_languages, config.pool_limit)]
+    settings = config.own_settings
+    assert isinstance(settings, DatasetSettings)
+    return [
+        load_dataset(
+            str(config.dataset),
+            config.languages,
+            config.document_languages,
+            config.pool_limit,
+            settings.ignore_identical_ids,
+        )
+    ]
 
 
 def _check(config: CollectionConfig) -> None:
@@ -355,5 +392,6 @@ READER = CollectionReader(
     load=_load,
     measures={"ir-datasets": _MEASURES},
     optional_settings=("dataset", "document_languages", "pool_limit"),
+    settings=DatasetSettings,
     check=_check,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,14 @@ _TEXT = ("text", "contents", "query")
 
 #: Elements of a TREC document that are read, or that end an element; other tags are markup inside a text.
 _FIELDS = ("docno", "title", "headline", "text", "date", "docid")
+
+#: White space between columns, as in trec_eval; other Unicode white space is part of an id.
+_SPACE = " \t\r\v\f"
+_SPACES = re.compile(f"[{_SPACE}]+")
+
+#: Names of columns in a header of judgements.
+_GRADE_NAMES = ("score", "relevance", "rel", "grade", "label", "judgement", "judgment")
+_TOPIC_NAMES = ("query-id", "query_id", "queryid", "qid", "topic-id", "topic_id", "topicid")
 
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)[^>]*>")
 
@@ -69,6 +77,9 @@ def read_documents(path: Path) -> Iterator[Text]:
 def read_judgements(path: Path) -> list[Judgement]:
     """Read judgements: ``topic 0 document grade`` as in TREC, or ``topic document grade``, header or not.
 
+    As in trec_eval, columns are separated by any tabs and spaces. In BEIR's format, which has a header of
+    three columns, an id may contain spaces if the columns are separated by tabs.
+
     Raises
     ------
     InputError
@@ -76,19 +87,21 @@ def read_judgements(path: Path) -> list[Judgement]:
         topic, which trec_eval refuses too.
     """
     found: dict[tuple[str, str], Judgement] = {}
-    for number, line in numbered_lines(path, blank=False):
-        cells = line.split("\t") if "\t" in line else line.split()
-        cells = [cell.strip() for cell in cells]
-        if len(cells) not in (3, 4) or not all(cells):
+    header = 0
+    for place, (number, line) in enumerate(numbered_lines(path, blank=False)):
+        cells = _judgement_cells(line, header)
+        if not cells:
+            cells = _SPACES.split(line.strip(_SPACE))
             raise InputError(
                 f"{len(cells)} columns where a judgement has four (topic, 0, document, grade) or three",
                 path=path,
                 line=number,
             )
         topic, document, grade = cells[0], cells[-2], cells[-1]
-        if not found and cells[-1].casefold() in ("score", "relevance", "rel"):
+        if place == 0 and _is_header(cells):
+            header = len(cells)
             continue
-        if not re.fullmatch(r"[+-]?[0-9]{1,9}", grade):
+        if not re.fullmatch(r"[+-]?[0-9]{1,9}(\.0+)?", grade):
             raise InputError(
                 f"{grade[:40]!r} is not a grade; it should be a whole number", path=path, line=number
             )
@@ -99,10 +112,30 @@ def read_judgements(path: Path) -> list[Judgement]:
                 path=path,
                 line=number,
             )
-        found[topic, document] = Judgement(topic, document, int(grade), path, number)
+        found[topic, document] = Judgement(topic, document, int(grade.partition(".")[0]), path, number)
     if not found:
         raise InputError("it contains no judgement; fetch the file again", path=path)
     return list(found.values())
+
+
+def _judgement_cells(line: str, header: int) -> list[str]:
+    """Return the three or four cells of a line; nothing if it has another number of them.
+
+    `header` is the number of columns of the header, or 0.
+    """
+    cells = _SPACES.split(line.strip(_SPACE))
+    tabbed = [cell.strip(_SPACE) for cell in line.split("\t")]
+    separated = len(tabbed) in (3, 4) and all(tabbed)
+    if len(cells) == 4 and header == len(tabbed) == 3 and separated and cells[1] not in ("0", "Q0"):
+        return tabbed
+    if len(cells) in (3, 4):
+        return cells
+    return tabbed if separated else []
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Return whether the cells of a first line are names of columns."""
+    return cells[-1].casefold() in _GRADE_NAMES or cells[0].casefold() in _TOPIC_NAMES
 
 
 def _texts(path: Path, tag: str) -> Iterator[Text]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from engine.config import EncoderConfig
+from engine.encoders.checkpoints import saved_config
 from engine.encoders.encoder import Encoder, Role
 from engine.errors import InputError
+
+#: Number of sentences that centring and whitening are fitted on.
+FITTED_ON = 1000
 
 
 @torch.no_grad()
@@ -68,3 +74,18 @@ def _states(
         with torch.autocast(encoder.device.type, dtype=precision, enabled=precision != torch.float32):
             states = encoder.states(ids, attend)
         yield states[counted & attend]
+
+
+def evenly_spaced(texts: Sequence[str]) -> Sequence[str]:
+    """Return at most `FITTED_ON` evenly spaced texts: a mean of 20,000 tokens is precise enough."""
+    return texts[:: max(1, len(texts) // FITTED_ON)]
+
+
+def needs_fitting(config: EncoderConfig) -> bool:
+    """Return whether a mean or a projection must be fitted before the encoder can be used."""
+    if not (config.centring or config.projection == "whitening"):
+        return False
+    folder = Path(config.checkpoint).expanduser()
+    saved = saved_config(folder) if folder.is_dir() else {}
+    mean = not config.centring or bool(saved.get("centring"))
+    return not (mean and (config.projection != "whitening" or saved.get("projection") == "whitening"))

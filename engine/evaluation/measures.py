@@ -11,8 +11,9 @@ for them. Measures that need more ranks than are kept, such as ``R@1000``, are c
 
 As in trec_eval, queries without judgements are not scored, and queries without a relevant document score 0.
 Documents without a judgement or with a grade below 1 are not relevant. Relevant documents that were not found
-count. Unlike trec_eval, documents with equal scores keep the order of the ranking, which in every search here
-is the order of the documents in the pool.
+count. A query that finds no document scores 0 in every measure, ``Judged`` included. Unlike in trec_eval,
+documents with equal scores keep the order of the ranking, which in every search here is the order of the
+documents in the pool.
 """
 
 from __future__ import annotations
@@ -76,9 +77,10 @@ def score_rankings(
     judged = [query for query in ranking.query_ids if query in judgements]
     theirs = {name: parsed for name in measures if (parsed := parse_measure(name)) is not None}
     found: dict[tuple[str, str], float] = {}
-    if theirs and judged:
-        qrels = {query: dict(judgements[query]) for query in judged}
-        run = ranking.for_measures()
+    run = {query: documents for query, documents in ranking.for_measures().items() if documents}
+    # The providers fail for a query that finds no document; it scores 0 below.
+    qrels = {query: dict(judgements[query]) for query in judged if query in run}
+    if theirs and qrels:
         for provider in _PROVIDERS:
             supported = [parsed for parsed in theirs.values() if _provider(parsed) is provider]
             with warnings.catch_warnings():
@@ -93,7 +95,7 @@ def score_rankings(
                 if query in judgements:
                     found[query, name] = score(documents[: int(cutoff)], judgements[query], int(cutoff))
     return [
-        QueryScore(query, name, found[query, str(theirs.get(name, name))])
+        QueryScore(query, name, found.get((query, str(theirs.get(name, name))), 0.0))
         for name in measures
         for query in judged
     ]

@@ -86,7 +86,9 @@ def mine(
         near = nearest_both_ways(_blocks(chosen, documents), len(chosen), len(documents), NEIGHBOURS)
         f1, precision, recall = best_f1(mined_pairs(near), gold)
         pairs = sum(map(len, gold))
-        weighted = nearest_neighbour_f1(near.documents[:, 0].tolist(), gold)
+        # A query without counted tokens has no nearest document.
+        nearest = torch.where(near.document_scores[:, 0] > -torch.inf, near.documents[:, 0], -2)
+        weighted = nearest_neighbour_f1(nearest.tolist(), gold)
         for measure, value, count in (
             ("MarginF1", f1, pairs),
             ("MarginP", precision, pairs),

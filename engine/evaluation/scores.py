@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from torch import Tensor
 
 from engine.collections.base import Collection, Document, Query
@@ -23,6 +23,7 @@ from engine.evaluation.measures import (
     score_rankings,
 )
 from engine.evaluation.mining import mine
+from engine.evaluation.searching import relevant_documents, search_collection, search_filled
 from engine.extensions.scorings import SCORINGS
 from engine.results.tables import TABLES
 from engine.retrieval.ranking import Ranking
@@ -176,7 +177,8 @@ def evaluate_collection(
     collection : Collection
     queries, documents : TokenStore, or Tensor of shape (N, H) and (M, H)
         The encoded queries and documents, in the collection's order. A query without counted tokens
-        finds nothing, and a document without them is never found.
+        finds nothing, and a document without them is never found; so it is with empty texts where sentence
+        vectors are compared.
     scoring : str
         A scoring of `engine.extensions.scorings.ENCODER_SCORINGS`. With an approximate one, a relevant
         document that is not among the first `depth` counts as not found.
@@ -205,7 +207,7 @@ def evaluate_collection(
             f"{len(queries)} queries and {len(documents)} documents were encoded, and the collection has "
             f"{len(collection.queries)} and {len(collection.documents)}"
         )
-    found = _find(queries, documents, depth, relevant_documents(collection), scoring, {"probes": probes})
+    found = _find(collection, queries, documents, depth, scoring, {"probes": probes})
     scores = score_found(collection, found, scoring=scoring, measures=measures)
     return replace(scores, extra=[*scores.extra, *mine(collection, queries, documents)]) if mining else scores
 
@@ -285,31 +287,11 @@ def _within(name: str, depth: int, documents: int) -> bool:
     return depth >= min(depth_of(name) or documents, documents)
 
 
-def relevant_documents(collection: Collection) -> Tensor:
-    """Return the indices of each query's relevant documents in the pool, (N, R) int64, -1 for none.
-
-    Relevant documents that are not in the pool are omitted here and still count in every measure.
-    """
-    place = {document.id: index for index, document in enumerate(collection.documents)}
-    rows = [
-        [
-            place[document]
-            for document, grade in collection.judgements[query.id].items()
-            if grade > 0 and document in place
-        ]
-        for query in collection.queries
-    ]
-    relevant = torch.full((len(rows), max(map(len, rows))), -1, dtype=torch.int64)
-    for index, row in enumerate(rows):
-        relevant[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
-    return relevant
-
-
 def _find(
+    collection: Collection,
     queries: TokenStore | Tensor,
     documents: TokenStore | Tensor,
     depth: int,
-    relevant: Tensor,
     name: str,
     settings: Mapping[str, Any],
 ) -> Found:
@@ -319,5 +301,9 @@ def _find(
         form = "token stores" if expected is TokenStore else "matrices"
         raise ValueError(f"the scoring {name!r} takes {form}")
     chosen = {key: settings[key] for key in scoring.settings}
-    found: Found = scoring.resolve_search()(queries, documents, depth, relevant, **chosen)
-    return found
+    search = partial(scoring.resolve_search(), **chosen)
+    if isinstance(documents, Tensor):
+        by_vectors = search_filled(collection, documents, partial(search, queries))
+    else:
+        by_vectors = partial(search, queries, documents)
+    return search_collection(collection, by_vectors, depth)

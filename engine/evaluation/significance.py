@@ -1,8 +1,8 @@
 """Compare two runs by paired tests and intervals over the same queries.
 
-The units are queries: both runs score each query, and the differences are tested. The randomisation test swaps
-the scores of a query at random, which changes nothing under the null hypothesis of no difference (Smucker,
-Allan and Carterette 2007, "A comparison of statistical significance tests for information retrieval
+The units are queries: both runs score each query, and the differences are tested. The randomisation test
+swaps the scores of a query at random, which changes nothing under the null hypothesis of no difference
+(Smucker, Allan and Carterette 2007, "A comparison of statistical significance tests for information retrieval
 evaluation"). Its p value is (b + 1) / (n + 1), where b of n resamples are at least as extreme as the observed
 difference, so it is never zero. Intervals are percentile bootstrap intervals.
 """

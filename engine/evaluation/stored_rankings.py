@@ -133,9 +133,14 @@ def read_rankings(run: RunFolder, scoring: str | None = None) -> StoredRankings:
     has = sorted(pc.unique(table["scoring"]).to_pylist())
     if scoring is None and len(has) > 1:
         raise InputError(f"run {run.id!r} has rankings by {' and by '.join(has)}; say which with scoring")
-    if scoring is not None and scoring not in has:
+    if has and scoring is not None and scoring not in has:
         raise InputError(
             f"run {run.id!r} has no rankings by {scoring!r}{nearest(scoring, has)}; it has {', '.join(has)}"
+        )
+    if not has:
+        raise InputError(
+            f"run {run.id!r} found no document for any query, so it has no rankings; choose another run",
+            path=run.path,
         )
     chosen = scoring or has[0]
     table = table.filter(pc.equal(table["scoring"], chosen))

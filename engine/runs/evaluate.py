@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine.collections.load import load_collections
 from engine.config import EvaluateConfig
 from engine.encoders.encoder import Encoder
-from engine.encoders.fitting import fit
+from engine.encoders.fitting import evenly_spaced, fit, needs_fitting
 from engine.encoders.saving import save_fitted
 from engine.evaluation.language_removal import COMPONENTS_FILE, Isolation, LanguageComponents
 from engine.evaluation.runner import document_texts, evaluate
@@ -15,7 +15,7 @@ from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.data.bitext import read_sources
-from engine.training.distillation.encoders import check_projection, needs_fitting, some
+from engine.training.distillation.encoders import check_projection
 from engine.training.runtime import Runtime
 
 
@@ -39,7 +39,7 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
         texts = _unlabelled(config)
         for encoder in encoders:
             if needs_fitting(encoder.config):
-                fit(encoder, some(texts), "passage", precision=runtime.precision)
+                fit(encoder, evenly_spaced(texts), "passage", precision=runtime.precision)
     isolation = None
     if config.language_components:
         components = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)
@@ -68,7 +68,7 @@ def _by_language(config: EvaluateConfig) -> dict[str, Sequence[str]]:
         for pair in (pair for pairs in sources for pair in pairs):
             texts.setdefault(pair.source_language, {})[pair.source] = None
             texts.setdefault(pair.target_language, {})[pair.target] = None
-    return {code: some(list(found)) for code, found in texts.items()}
+    return {code: evenly_spaced(list(found)) for code, found in texts.items()}
 
 
 def _unlabelled(config: EvaluateConfig) -> list[str]:

@@ -9,7 +9,8 @@ from engine.collections.base import Collection
 from engine.config import FuseConfig
 from engine.errors import InputError
 from engine.evaluation.runner import announce, store_scores, stored_searches
-from engine.evaluation.scores import Scores, relevant_documents, score_found
+from engine.evaluation.scores import Scores, score_found
+from engine.evaluation.searching import relevant_documents
 from engine.evaluation.stored_rankings import (
     StoredRankings,
     find_finished_run,
@@ -108,6 +109,8 @@ def as_found(fused: Fused, collection: Collection, depth: int) -> Found:
 
 def _ranks(fused: Fused, wanted: Integers, pool: int) -> Integers:
     """Return the ranks of the documents `wanted` (N, R; -1 is padding); 0 for one that was not found."""
+    if not len(fused.queries):
+        return np.zeros_like(wanted)
     keys = fused.queries * pool + fused.documents
     order = np.argsort(keys)
     asked = np.arange(len(wanted))[:, None] * pool + wanted

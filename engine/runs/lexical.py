@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from engine.collections.load import load_collections
 from engine.config import LexicalConfig
 from engine.evaluation.runner import announce, document_texts, store_scores, stored_searches
-from engine.evaluation.scores import Scores, relevant_documents, score_found
+from engine.evaluation.scores import Scores, score_found
+from engine.evaluation.searching import search_collection
 from engine.extensions.scorings import SCORINGS
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
@@ -21,7 +24,7 @@ def lexical_run(config: LexicalConfig, run: RunFolder, reporter: Reporter) -> li
     """
     run.update(device="cpu")
     scoring = SCORINGS[config.method]
-    search, settings = scoring.resolve_search(), {name: getattr(config, name) for name in scoring.settings}
+    by_words, settings = scoring.resolve_search(), {name: getattr(config, name) for name in scoring.settings}
     loaded = [
         (collection, entry)
         for entry in config.collections
@@ -32,13 +35,9 @@ def lexical_run(config: LexicalConfig, run: RunFolder, reporter: Reporter) -> li
     results = []
     for collection, entry in loaded[done:]:
         reporter.stage(f"{collection.name}, {'/'.join(collection.query_languages[:4])}, {config.method}", 1)
-        found = search(
-            [query.text for query in collection.queries],
-            document_texts(collection, context=entry.context),
-            config.depth,
-            relevant_documents(collection),
-            **settings,
-        )
+        texts = [query.text for query in collection.queries]
+        search = partial(by_words, texts, document_texts(collection, context=entry.context), **settings)
+        found = search_collection(collection, search, config.depth)
         scores = score_found(collection, found, scoring=config.method)
         reporter.advance()
         results.append(scores)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from engine.config.pretraining import PRETRAINED, PretrainConfig, pretrained_encoder
 from engine.encoders.encoder import Encoder
-from engine.encoders.fitting import fit
+from engine.encoders.fitting import evenly_spaced, fit
 from engine.encoders.saving import save_fitted
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.runs.steps import evaluate_run_encoders, train_and_save
-from engine.training.distillation.encoders import some
 from engine.training.pretraining.model import save_model
 from engine.training.pretraining.task import prepare_pretraining
 from engine.training.runtime import Runtime
@@ -35,8 +34,8 @@ def pretrain_run(config: PretrainConfig, run: RunFolder, reporter: Reporter) -> 
 
     train_and_save(Trainer(config.pretraining, runtime, run, reporter), task, save)
     encoder = Encoder.load(pretrained_encoder(config, run.checkpoints))
-    sentences = [text for found in task.texts.values() for text in some(found.training)]
-    fit(encoder, some(sentences), "passage", precision=runtime.precision)
+    sentences = [text for found in task.texts.values() for text in evenly_spaced(found.training)]
+    fit(encoder, evenly_spaced(sentences), "passage", precision=runtime.precision)
     for name in ("student", "teacher"):  # it encodes queries and documents
         save_fitted(encoder, run.checkpoints / name)
     encoder.to(runtime.device)

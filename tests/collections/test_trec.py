@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import pytrec_eval
 
 from engine.bitext import files
 from engine.collections.trec import Text, read_documents, read_judgements, read_topics
@@ -83,9 +84,45 @@ def test_judgements_in_every_format(tmp_path: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "q1 0\td1 1\nq2\t0 d2\t1\nq3 0 d3 2\n",
+        " q1\t 0  d1\t\t1 \n\nq2 0 d2 1\nq3\x0b0\x0cd3 2\r\n",
+        "q1 0 d1 1\nq2 1 d2 1\nq3 Q0 d3 +2\n",
+        "q1 0 d\u00a01 1\nq2 0 d2 1\n",
+    ],
+)
+def test_mixed_white_space_is_read_as_trec_eval_reads_it(tmp_path: Path, content: str) -> None:
+    path = written(tmp_path, "qrels", content)
+    with path.open(encoding="utf-8", newline="\n") as file:
+        lines = [line.replace("\u00a0", "_") for line in file if line.strip()]
+    expected = pytrec_eval.parse_qrel(lines)
+    found: dict[str, dict[str, int]] = {}
+    for judgement in read_judgements(path):
+        found.setdefault(judgement.topic, {})[judgement.document.replace("\u00a0", "_")] = judgement.grade
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("query-id\tcorpus-id\tscore\nq 1\td 1\t1\n", [("q 1", "d 1", 1)]),
+        ("query-id\tcorpus-id\tscore\nq 1\td1\t1\nq2 d2\t0\n", [("q 1", "d1", 1), ("q2", "d2", 0)]),
+        ("query-id corpus-id score\nq1\td1 2.0\n", [("q1", "d1", 2)]),
+        ("qid 0 docid grade\nq1 0\td1 1\n", [("q1", "d1", 1)]),
+        ("query-id\tcorpus-id\tscore\nq1\t0 d1\t1\n", [("q1", "d1", 1)]),
+    ],
+)
+def test_judgements_with_a_header(tmp_path: Path, content: str, found: list[tuple[str, str, int]]) -> None:
+    judgements = read_judgements(written(tmp_path, "qrels.tsv", content))
+    assert [(j.topic, j.document, j.grade) for j in judgements] == found
+
+
+@pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("qrels", "1 0 d\tx\n", "line 1: 2 columns"),
+        ("qrels", "1 d\n", "line 1: 2 columns"),
+        ("qrels", "1 0 d\tx\n", "line 1: 'x' is not a grade"),
         ("qrels", "1 0 d high\n", "line 1: 'high' is not a grade"),
         ("qrels", "1 0 d 1.5\n", "line 1: '1.5' is not a grade"),
         (

@@ -16,7 +16,8 @@ import torch
 from engine.collections.base import Collection
 from engine.collections.lareqa import load_lareqa, load_lareqa_monolingual
 from engine.collections.tatoeba import load_tatoeba
-from engine.evaluation.scores import Scores, evaluate_collection, relevant_documents, score_found
+from engine.evaluation.scores import Scores, evaluate_collection, score_found
+from engine.evaluation.searching import relevant_documents
 from engine.retrieval.lexical import sparse_blocks, tfidf
 from engine.retrieval.topk import Found, find
 

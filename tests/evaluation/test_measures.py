@@ -236,3 +236,14 @@ def test_ms_marcos_reciprocal_rank_is_zero_below_its_cutoff() -> None:
 def test_ranks_do_not_suffice_for_graded_measures() -> None:
     with pytest.raises(ValueError, match="nDCG@10"):
         measure_from_ranks("nDCG@10", np.array([[1]]), np.array([1]))
+
+
+@pytest.mark.parametrize("found", [[[], []], [["d1"], []]])
+def test_a_query_that_finds_nothing_scores_0_in_every_measure(found: list[list[str]]) -> None:
+    names = ["nDCG@10", "AP", "RR", "R@100", "Judged@10", "P@5", "Success@1", "mAP@20", "RR@10", "Rprec"]
+    ranking = Ranking(["q1", "q2"], found, [[1.0] * len(documents) for documents in found])
+    scores = score_rankings(ranking, {"q1": {"d1": 1}, "q2": {"d1": 1, "d2": 0}}, names)
+    assert {score.measure for score in scores} == set(names) and len(scores) == 2 * len(names)
+    assert all(score.value == 0 for score in scores if score.query_id == "q2")
+    hit = [score.value for score in scores if score.query_id == "q1" and score.measure != "P@5"]
+    assert set(hit) == {float(bool(found[0]))}

@@ -8,7 +8,8 @@ import torch
 
 from engine.collections.base import Collection, Document, Query
 from engine.errors import InputError
-from engine.evaluation.scores import Scores, evaluate_collection, relevant_documents
+from engine.evaluation.scores import Scores, evaluate_collection
+from engine.evaluation.searching import relevant_documents
 from engine.results.tables import to_table
 from engine.retrieval.tokens import TokenStore
 
@@ -176,3 +177,58 @@ def test_queries_without_a_relevant_document_score_zero_as_in_trec_eval() -> Non
     assert {measure: scores.values[measure]["so"]["so:1"] for measure in scores.values} == dict.fromkeys(
         collection().measures, 0.0
     )
+
+
+def test_ignored_documents_are_taken_out_and_those_below_move_up() -> None:
+    ignored = {"so:1": ("en:3", "en:2"), "sw:2": ("en:0",)}
+    for scoring in ("dense", "dense-ivf"):
+        scores = evaluate_collection(
+            collection(ignored=ignored), SCORES, torch.eye(4), scoring=scoring, depth=2, probes=4
+        )
+        assert list(map(list, scores.ranking.document_ids)) == [
+            ["en:0", "en:1"],
+            ["en:1", "en:2"],
+            ["en:2", "en:1"],
+        ]
+        assert scores.values["RR"]["sw"]["sw:2"] == 1.0 and scores.values["AP"]["sw"]["sw:2"] == 1.0
+
+
+def test_ignored_documents_of_late_interaction_and_a_relevant_one() -> None:
+    """BEIR takes out a document with the id of the query even if it is relevant: it counts as not found."""
+    stores = [TokenStore(rows.float(), torch.arange(len(rows) + 1)) for rows in (SCORES, torch.eye(4))]
+    ignored = {"sw:2": ("en:1",)}
+    scores = evaluate_collection(collection(ignored=ignored), *stores, scoring="maxsim", depth=4)
+    assert scores.ranking.document_ids[2] == ["en:0", "en:2", "en:3"]
+    assert scores.values["RR"]["sw"]["sw:2"] == 0.5 and scores.values["AP"]["sw"]["sw:2"] == 0.25
+
+
+@pytest.mark.parametrize("scoring", ["dense", "dense-ivf"])
+def test_empty_texts_find_nothing_and_are_not_found_by_sentence_vectors(scoring: str) -> None:
+    queries = (Query("so:1", " ", "so"), *collection().queries[1:])
+    documents = (Document("en:0", "", "en"), *collection().documents[1:])
+    measures = ("RR", "AP", "nDCG@10", "R@1", "Judged@10")
+    found = evaluate_collection(
+        collection(queries=queries, documents=documents, measures=measures),
+        SCORES,
+        torch.eye(4),
+        scoring=scoring,
+        probes=4,
+    )
+    assert list(map(list, found.ranking.document_ids)) == [
+        [],
+        ["en:1", "en:2", "en:3"],
+        ["en:2", "en:1", "en:3"],
+    ]
+    assert all(languages["so"]["so:1"] == 0 for languages in found.values.values())
+    assert found.values["RR"]["sw"] == {"sw:1": 0.0, "sw:2": 1.0}
+    blank = tuple(Document(f"en:{n}", "\n", "en") for n in range(4))
+    nothing = evaluate_collection(
+        collection(documents=blank, measures=measures), SCORES, torch.eye(4), scoring=scoring, probes=4
+    )
+    assert not any(nothing.ranking.document_ids) and all(mean.value == 0 for mean in nothing.means)
+    assert nothing.score_table().num_rows == 2 * len(measures) and nothing.ranking_table().num_rows == 0
+
+
+def test_a_query_whose_relevant_documents_are_all_missing() -> None:
+    judgements = {key: {"en:9": 1} for key in ("so:1", "sw:1", "sw:2")}
+    assert all(mean.value == 0 for mean in evaluated(judgements=judgements).means)

@@ -310,7 +310,7 @@ def test_a_missing_folder_of_runs_does_not_empty_the_database(make_run, results,
     make_run()
     ingest(results, runs)
     before = dump(results)
-    with pytest.raises(InputError, match=r"folder of runs is missing, but .* holds 1 runs"):
+    with pytest.raises(InputError, match=r"folder of runs is missing, but .* has 1 runs"):
         ingest(results, runs.with_name("elsewhere"))
     assert dump(results) == before
 
@@ -326,7 +326,7 @@ def test_schema_versions(make_run, results, runs):
     # An older one has other tables; it is rebuilt if every run it holds is still there.
     change(results, "UPDATE meta SET schema_version = 0; DROP TABLE plans; ALTER TABLE runs DROP COLUMN note")
     shutil.move(run.path, runs.with_name("away"))
-    with pytest.raises(InputError, match=f"1 of its runs .{re.escape(run.id)}, .* are gone"):
+    with pytest.raises(InputError, match=f"1 of its runs .{re.escape(run.id)}, .* are missing"):
         ingest(results, runs)
     shutil.move(runs.with_name("away"), run.path)
     report = ingest(results, runs)

@@ -165,3 +165,12 @@ def test_rankings_that_cannot_be_fused_are_refused_with_a_sentence(tiny: Any, tm
     refused("is stopped, not finished", {"run": "stopped"})
     with pytest.raises(InputError, match="'letters' twice"):
         parse_config({"kind": "fuse", "systems": [{"run": "letters"}, {"run": "letters"}]})
+
+
+def test_a_run_that_found_nothing_has_no_rankings_to_fuse(tiny: Any, tmp_path: Path) -> None:
+    """The ciphers share no word with English, so BM25 finds nothing."""
+    runs = tmp_path / "runs"
+    lexical(tiny, runs, "letters")
+    lexical(tiny, runs, "words", method="bm25")
+    with pytest.raises(InputError, match="found no document for any query"):
+        fuse(runs, {"run": "letters"}, {"run": "words"})

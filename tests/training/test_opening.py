@@ -12,10 +12,9 @@ from transformers import BertConfig, BertModel
 
 from engine.config import EncoderConfig
 from engine.encoders.encoder import Encoder
-from engine.encoders.fitting import fit
+from engine.encoders.fitting import FITTED_ON, evenly_spaced, fit, needs_fitting
 from engine.encoders.saving import save_encoder
 from engine.errors import InputError
-from engine.training.distillation.encoders import FITTED_ON, needs_fitting, some
 from tests.training.conftest import Prepare
 
 
@@ -111,5 +110,5 @@ def test_what_was_saved_needs_no_fitting(tiny: Any, tmp_path: Path, monkeypatch:
 
 def test_a_sample_is_evenly_spaced() -> None:
     texts = [str(index) for index in range(3 * FITTED_ON)]
-    assert some(texts) == texts[::3]
-    assert some(texts[:7]) == texts[:7]
+    assert evenly_spaced(texts) == texts[::3]
+    assert evenly_spaced(texts[:7]) == texts[:7]

@@ -10,15 +10,13 @@ import torch
 from engine.config import DistilConfig, EncoderConfig
 from engine.encoders.checkpoints import saved_config
 from engine.encoders.encoder import Encoder
-from engine.encoders.fitting import fit
+from engine.encoders.fitting import evenly_spaced, fit, needs_fitting
 from engine.errors import InputError
 from engine.extensions.losses import LOSSES
 from engine.extensions.scorings import SCORINGS
 
 #: The settings that determine the space of token vectors.
 _SPACE = ("checkpoint", "centring", "projection", "projection_dim")
-#: Number of sentences that centring and whitening are fitted on.
-FITTED_ON = 1000
 
 
 def load_encoders(
@@ -36,7 +34,7 @@ def load_encoders(
     """
     teacher = Encoder.load(config.teacher)
     if needs_fitting(config.teacher):
-        fit(teacher, some(english), "passage", precision=precision)
+        fit(teacher, evenly_spaced(english), "passage", precision=precision)
     wanted = config.student or config.teacher
     student = Encoder.load(wanted, dropout=config.training.dropout)
     if config.student is not None:
@@ -64,7 +62,7 @@ def load_encoders(
         if student.projection is not None and teacher.projection is not None:
             student.projection.load_state_dict(teacher.projection.state_dict())
     elif needs_fitting(wanted):
-        fit(student, some(foreign), "query", precision=precision)
+        fit(student, evenly_spaced(foreign), "query", precision=precision)
     by_frequency = config.transport.needs("document_frequencies")
     if by_frequency and student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
         raise InputError(
@@ -75,11 +73,6 @@ def load_encoders(
         student.add_mass_head()
     teacher.requires_grad_(False)
     return teacher, student
-
-
-def some(texts: Sequence[str]) -> Sequence[str]:
-    """Return at most `FITTED_ON` evenly spaced texts: a mean of 20,000 tokens is precise enough."""
-    return texts[:: max(1, len(texts) // FITTED_ON)]
 
 
 def check_projection(config: EncoderConfig, name: str) -> None:
@@ -98,13 +91,3 @@ def check_projection(config: EncoderConfig, name: str) -> None:
             f"'linear' and {name}.projection_dim = {saved['projection_dim']}",
             path=config.checkpoint,
         )
-
-
-def needs_fitting(config: EncoderConfig) -> bool:
-    """Return whether a mean or a projection must be fitted before the encoder can be used."""
-    if not (config.centring or config.projection == "whitening"):
-        return False
-    folder = Path(config.checkpoint).expanduser()
-    saved = saved_config(folder) if folder.is_dir() else {}
-    mean = not config.centring or bool(saved.get("centring"))
-    return not (mean and (config.projection != "whitening" or saved.get("projection") == "whitening"))

@@ -10,11 +10,10 @@ from torch import Tensor
 from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import TeacherConfig
 from engine.encoders.encoder import Encoded, Encoder, Role
-from engine.encoders.fitting import fit
+from engine.encoders.fitting import evenly_spaced, fit, needs_fitting
 from engine.encoders.trimming import trim, untrim
 from engine.errors import InputError
 from engine.reporting import SILENT, Reporter
-from engine.training.distillation.encoders import needs_fitting, some
 from engine.training.optimiser import freeze, make_optimiser
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
 from engine.training.teaching.batches import Languages, draw_questions, with_passages
@@ -40,7 +39,7 @@ def prepare_teaching(config: TeacherConfig, runtime: Runtime, reporter: Reporter
     encoder.to(runtime.device)
     if needs_fitting(config.encoder):
         passages = list(dict.fromkeys(question.passages[0] for question in questions.training))
-        fit(encoder, some(passages), "passage", precision=runtime.precision)
+        fit(encoder, evenly_spaced(passages), "passage", precision=runtime.precision)
     return Teaching(config, questions, encoder, runtime, reporter)
 
 

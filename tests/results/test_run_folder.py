@@ -51,7 +51,7 @@ def test_the_launcher_may_choose_the_id_once(runs):
     (runs / "mine").mkdir(parents=True)
     (runs / "mine" / "log.txt").write_text("starting")
     assert RunFolder.create(runs, config, [], run_id="mine").id == "mine"
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="there is already a run"):
         RunFolder.create(runs, config, [], run_id="mine")
     for wrong in ("../up", "a/b", ".hidden"):
         with pytest.raises(InputError, match="cannot be a run's id"):

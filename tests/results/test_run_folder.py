@@ -54,7 +54,7 @@ def test_the_launcher_may_choose_the_id_once(runs):
     with pytest.raises(InputError, match="there is already a run"):
         RunFolder.create(runs, config, [], run_id="mine")
     for wrong in ("../up", "a/b", ".hidden"):
-        with pytest.raises(InputError, match="cannot be a run's id"):
+        with pytest.raises(InputError, match="cannot be the id of a run"):
             RunFolder.create(runs, config, [], run_id=wrong)
 
 

@@ -142,5 +142,12 @@ class CollectionConfig(Settings):
             for name, entry in settings.get("properties", {}).items():
                 entry = {**entry, "description": f"{reader.name}: {entry.get('description', name)}"}
                 before = own["properties"].get(name)
-                own["properties"][name] = entry if before is None else {"anyOf": [before, entry]}
+                if before is None:
+                    own["properties"][name] = entry
+                    continue
+                described = f"{before.get('description', name)}\n\n{entry['description']}"
+                options = (
+                    [*before.get("anyOf", [before]), entry] if "title" not in before else [before, entry]
+                )
+                own["properties"][name] = {"anyOf": options, "description": described}
         return made

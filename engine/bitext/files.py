@@ -33,7 +33,7 @@ HARMLESS = 64 * 1024**2
 EXPANSION = 200
 #: Largest number of members of an archive.
 MEMBERS = 10_000
-#: Names of files and folders, in lower case, that macOS and Windows leave next to data and that are not hidden.
+#: Names, in lower case, of what macOS and Windows leave next to data without hiding it.
 _COMPANIONS = frozenset(
     {
         "__macosx", "icon\r", "thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "desktop.ini",

@@ -56,9 +56,9 @@ def write(folder: Path, kind: str) -> None:
     if kind == "parquet":
         pq.write_table(table, folder / "data" / "train-00000-of-00001.parquet")
     elif kind == "arrow":
-        with pa.OSFile(str(folder / "json-train.arrow"), "wb") as file:
-            with pa.ipc.new_stream(file, table.schema) as writer:
-                writer.write_table(table)
+        path = str(folder / "json-train.arrow")
+        with pa.OSFile(path, "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table)
     elif kind == "moses":
         (folder / "c.so").write_text("kow\n")
         (folder / "c.en").write_text("one\n")

@@ -25,7 +25,13 @@ from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder
 
 LANGUAGES = ("so", "sw", "tl", "mr", "de", "fr")
-FIGURE = {"collection": "tico", "revision": "1", "protocol": "bitext", "scoring": "maxsim", "direction": "xx-en"}
+FIGURE = {
+    "collection": "tico",
+    "revision": "1",
+    "protocol": "bitext",
+    "scoring": "maxsim",
+    "direction": "xx-en",
+}
 
 
 def make(runs: Path, number: int, queries: int) -> None:
@@ -65,7 +71,13 @@ def _plan(pair: int, draw: np.random.Generator) -> dict[str, Any]:
     return {
         **{"pair": f"p{pair}", "source_language": "so", "source_text": "one", "target_text": "two"},
         **{"source_tokens": tokens, "target_tokens": tokens, "plan": matrix, "cost": matrix},
-        **{"solver": "sinkhorn", "epsilon": 0.05, "iterations": 50, "marginal_error": 1e-7, "converged": True},
+        **{
+            "solver": "sinkhorn",
+            "epsilon": 0.05,
+            "iterations": 50,
+            "marginal_error": 1e-7,
+            "converged": True,
+        },
         **{"value": 2.5, "entropy": 0.7},
     }
 

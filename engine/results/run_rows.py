@@ -115,7 +115,8 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     """Return the files of each table in `folder`, which is listed once."""
     files: dict[str, list[Path]] = {"runs": [], "steps": [], **{name: [] for name in TABLES}}
     try:
-        names = os.listdir(folder)
+        with os.scandir(folder) as entries:  # much faster than Path.iterdir over thousands of folders
+            names = [entry.name for entry in entries]
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=folder) from error
     for name in names:

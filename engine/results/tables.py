@@ -189,7 +189,9 @@ def last_of_each(table: pa.Table, keys: Sequence[str]) -> pa.Table:
         return table.slice(max(0, len(table) - 1))
     places = table.select(varying).append_column("place", pa.array(np.arange(len(table))))
     # Threads cost more than they save in a small table.
-    last = places.group_by(varying, use_threads=len(table) > THREADED).aggregate([("place", "max")])["place_max"]
+    last = places.group_by(varying, use_threads=len(table) > THREADED).aggregate([("place", "max")])[
+        "place_max"
+    ]
     return table if len(last) == len(table) else table.take(last.combine_chunks().sort())
 
 

@@ -259,13 +259,13 @@ def _look_at_launch(app: Terminal) -> None:
     app.press(*"run zero-shot", "enter")
     app.wait("kind", "evaluate", "$ optical-workbench run configs/zero-shot.toml")
     app.press("home", "down", "enter")
-    app.wait("A short name for people", "accept")
+    app.wait("A short name of the run", "accept")
     app.press("ctrl+u", *STARTED, "enter")
     app.wait(f"$ optical-workbench run configs/{STARTED}.toml", "ready")
     app.press("ctrl+s")
     app.wait("Start this run?")
     app.press("y")
-    app.wait("it is among the runs")
+    app.wait("shows it among the runs")
 
 
 def _see_it_finish(app: Terminal, real: Made) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.bitext.files import damage_named, shards
+from engine.bitext.files import damage_named, files_in, shards
 from engine.bitext.formats.keys import pair_of_keys, score_key
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
@@ -44,7 +44,7 @@ def split_files(path: Path, ending: str) -> list[Path]:
         return [path]
     found = [file for file in shards(path) if file.suffix == ending]
     if path.is_dir():
-        found = sorted(path.glob(f"*{ending}")) or sorted(path.glob(f"data/*{ending}"))
+        found = files_in(path, f"*{ending}") or files_in(path, f"data/*{ending}")
     # Hugging Face's library stores what it computes from a dataset next to it, under this name.
     found = [file for file in found if not file.name.startswith("cache-")]
     if not found:

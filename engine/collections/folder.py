@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from engine.bitext.files import find
+from engine.bitext.files import find, is_companion
 from engine.collections.base import Collection, Direction, Document, Query
 from engine.collections.build import (
     CollectionFacts,
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 _DOCUMENTS = ("documents", "corpus", "collection", "docs")
 _TOPICS = ("topics", "queries")
 _ENDINGS = (".jsonl", ".tsv", ".txt", ".trec", ".xml", ".sgml")
-
-#: Files that no user put there, besides hidden ones.
-_NOT_DATA = ("Thumbs.db", "desktop.ini")
 
 #: Language of judged documents that are not in a pool of several languages.
 _UNKNOWN = "und"
@@ -245,7 +242,11 @@ def _qrels_files(folder: Path, split: str | None) -> list[tuple[Path, str | None
     """Return the files with the judgements of a split, each with the language in its name."""
     inner = folder / "qrels"
     if inner.is_dir():
-        files = {_without_ending(path.name): path for path in sorted(inner.iterdir()) if _is_data(path)}
+        files = {
+            _without_ending(path.name): path
+            for path in sorted(inner.iterdir())
+            if path.is_file() and not is_companion(path.name)
+        }
     else:
         every = _files(folder, ("qrels",), "judgements")
         by_language = [(path, tag) for path, tag in every if tag is None or looks_like_language(tag)]
@@ -263,10 +264,6 @@ def _qrels_files(folder: Path, split: str | None) -> list[tuple[Path, str | None
             path=folder,
         )
     return [(files[chosen], None)]
-
-
-def _is_data(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".") and path.name not in _NOT_DATA
 
 
 def _without_ending(name: str) -> str:

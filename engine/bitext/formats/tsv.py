@@ -102,8 +102,8 @@ def _named(rows: Sequence[tuple[int, list[str]]], path: Path, source: str, targe
     if found is None:
         return None
     scored = score_key(names)
-    places = (names.index(name) for name in found)
-    return _Columns(len(names), *places, None if scored is None else names.index(scored), header=number)
+    first, second = (names.index(name) for name in found)
+    return _Columns(len(names), first, second, None if scored is None else names.index(scored), header=number)
 
 
 def _records(rows: Sequence[tuple[int, list[str]]]) -> list[dict[str, str]]:

@@ -321,20 +321,20 @@ def numbered_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
 
 
-def parse_score(text: str, name: str | Path, line: int) -> float:
-    """Return the score that `text` contains.
+def parse_score(text: str, name: str | Path, line: int) -> float | None:
+    """Return the score that `text` contains; None if it is empty or NaN, which is no score.
 
     Raises
     ------
     InputError
-        If it is not a finite number.
+        If it is not a number.
     """
+    if not text.strip():
+        return None
     try:
         score = float(text)
-    except ValueError:
-        score = float("nan")
-    if not math.isfinite(score):
+    except ValueError as error:
         raise InputError(
-            f"{text[:40]!r} is not a score; every line needs a number there", path=name, line=line
-        )
-    return score
+            f"{text[:40]!r} is not a score; every line needs a number there, or nothing", path=name, line=line
+        ) from error
+    return None if math.isnan(score) else score

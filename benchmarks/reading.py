@@ -4,8 +4,8 @@
     python benchmarks/reading.py large [--runs 100]
 
 A small run has 60 query scores, 30 mean scores, 40 steps and 8 plans; a large one 50,000 query scores. The
-times, the size of the database and the most memory used are printed. `--before` runs of the same kind are read
-before the new ones.
+times, the size of the database and the most memory used are printed. `--before` runs of the same kind are
+read before the new ones.
 """
 
 from __future__ import annotations

@@ -22,13 +22,6 @@ from engine.results import database
 
 _FILES = ("", ".wal")
 
-BLOCK_BYTES = 1 << 14
-"""Size of the blocks of a new database, the smallest of DuckDB.
-
-Every column of every table takes whole blocks. With DuckDB's default of 256 KiB, a database of small runs is
-mostly empty blocks, and each draft copies them.
-"""
-
 
 @contextmanager
 def drafted(path: Path, *, copy: bool, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -59,7 +52,7 @@ def drafted(path: Path, *, copy: bool, wait: float) -> Iterator[duckdb.DuckDBPyC
             for suffix in _FILES:
                 if (source := _with_suffix(path, suffix)).exists():
                     _copy(source, _with_suffix(draft, suffix))
-        connection = duckdb.connect(draft, config={"default_block_size": BLOCK_BYTES})
+        connection = duckdb.connect(draft)
         try:
             yield connection
             # Closing also does this, but does not report an error.

@@ -284,7 +284,7 @@ def table_files(path: Path, name: str) -> list[Path]:
 
 
 def part_number(file: Path) -> int:
-    """Return the number of a part of a table, ``<name>-<n>.parquet``; the first part has none and counts as 0."""
+    """Return the number of a part of a table, ``<name>-<n>.parquet``; that of the first part is 0."""
     number = file.stem.partition("-")[2]
     return int(number) if number else 0
 

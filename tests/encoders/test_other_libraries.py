@@ -135,7 +135,7 @@ def test_dense_layers_prompts_and_lengths_of_the_folder_are_used(folder: Path, t
         ("2_Dense", {"linear.weight": first, "linear.bias": bias}, "Tanh"),
         ("4_Dense", {"linear.weight": second}, "Sigmoid"),
     ):
-        said = {"in_features": 1, "out_features": len(tensors["linear.weight"])}
+        said: dict[str, Any] = {"in_features": 1, "out_features": len(tensors["linear.weight"])}
         said |= {
             "bias": len(tensors) == 2,
             "activation_function": f"torch.nn.modules.activation.{activation}",

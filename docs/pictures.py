@@ -18,7 +18,7 @@ from textual.widgets import Input
 
 from workbench.app import Workbench
 from workbench.ask.answer import HitTable, MatchTable
-from workbench.data.runs import CATCHING_UP
+from workbench.data.runs import UPDATING
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
 SIZE = (120, 40)
@@ -93,7 +93,7 @@ async def draw(name: str) -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(
             pilot,
-            lambda: app.context.snapshot is not None and CATCHING_UP not in app.context.snapshot.problems,
+            lambda: app.context.snapshot is not None and UPDATING not in app.context.snapshot.problems,
         )
         await until(pilot, lambda: app.screen.query("Plot") and app.screen.curves)  # type: ignore[attr-defined]
         await PICTURES[name](pilot, app)

@@ -1,7 +1,7 @@
 """Reference results: a study's scores that are part of the package, separate from the user's own results.
 
-They are Parquet files in ``engine/assets/reference``, one for each table. They become a database of their own
-in the cache, which ingest never changes.
+They are Parquet files in ``engine/assets/reference``, one for each table. A separate database in the cache is
+built from them, which ingest never changes.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from engine.results.tables import RUNS
 TAG = "reference"
 """The tag of every run of the reference results."""
 
-#: Of the curves, what a report draws.
+#: The curves that a report draws.
 _METRICS = ("held_out_loss", "held_out_rr")
 _TABLES = ("runs", "pretraining", "scores", "query_scores", "steps")
 
 
 def reference_folder() -> Path:
-    """Return the folder of the Parquet files that ship."""
+    """Return the folder of the Parquet files in the package."""
     return assets_folder() / "reference"
 
 
 def newest_study(results: Path) -> str | None:
-    """Return the id of the newest study in the database `results`, None where there is none."""
+    """Return the id of the newest study in the database `results`, or None."""
     if not results.is_file():
         return None
     rows = ask(
@@ -49,7 +49,7 @@ def newest_study(results: Path) -> str | None:
 
 
 def reference_results(folder: Path | None = None) -> Path:
-    """Return the database of the reference results, built in the cache from `folder` where it is not yet.
+    """Return the database of the reference results, which is built in the cache from `folder` if needed.
 
     Raises
     ------
@@ -89,9 +89,9 @@ def reference_results(folder: Path | None = None) -> Path:
 
 
 def save_reference(results: Path, study: str, measures: Mapping[str, str], folder: Path) -> None:
-    """Write what a report of `study` is made of into `folder`, one Parquet file a table.
+    """Write the data of a study's report into `folder`, one Parquet file for each table.
 
-    What tells of the machine stays out: its name, processes, commands, and where checkpoints lay.
+    Facts about the machine are omitted: its name, processes, commands, and the folders of checkpoints.
 
     Parameters
     ----------
@@ -100,7 +100,8 @@ def save_reference(results: Path, study: str, measures: Mapping[str, str], folde
     study : str
         The study's id.
     measures : mapping
-        The measure that a collection, by name, is reported by; scores of single queries by others stay out.
+        The measure by which each collection is reported. Scores of single queries by other measures are
+        omitted.
     folder : path
 
     Raises

@@ -1,4 +1,4 @@
-"""A run folder's files as the rows of the database, and which of them changed since they were last read."""
+"""Read the files of a run folder that changed since the last time as rows of the database."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from engine.errors import InputError, OpticalError
 from engine.results.hashes import Hashes, hash_of, stamp_of
 from engine.results.metrics_log import parse_lines
 from engine.results.run_folder import State, parse_record, table_files
-from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, telling, to_table
+from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, to_table, varying_keys
 
 LARGE = 1 << 20
-"""Rows of a table of several parts that are decoded at once; of larger ones, parts that belong together."""
+"""The most rows of a table that are decoded at once. Larger tables are decoded in groups of parts."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a table, of which each key's last counts; decoded anew each time they are asked for.
+    """The rows of a table, with only the last row of each key. They are decoded each time they are read.
 
-    A run over hundreds of pools has more rankings than fit into memory, while its files are small.
+    A run over hundreds of pools has more rankings than fit into memory, although its files are small.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Rows:
 
     @property
     def nbytes(self) -> int:
-        """What is held of them in memory."""
+        """Their size in memory, undecoded."""
         return sum(len(content) for group in self.groups for content in group.values())
 
     def __iter__(self) -> Iterator[pa.Table]:
@@ -52,19 +52,19 @@ class Rows:
 
 @dataclass
 class Reading:
-    """What one run folder adds to the database.
+    """The content of one run folder for the database.
 
     Attributes
     ----------
     run : str
-        The run's id, which is its folder's name whatever ``run.json`` says, so that a copy is another run.
+        The run's id. It is the name of the folder, not the id in ``run.json``, so that a copy is another run.
     hashes : dict
         The hash of every file that was read, by file name.
     tables : dict
-        The new rows of each table whose files changed, by table, as Arrow tables in as many pieces as memory
-        asks for; a table whose files are gone is empty.
+        The new rows of each table whose files changed, by table, as Arrow tables in several parts. A table
+        whose files were deleted is empty.
     problems : list of str
-        One sentence for each thing that was left out.
+        One sentence for each file or line that was left out.
     """
 
     run: str
@@ -74,14 +74,14 @@ class Reading:
 
 
 def read_run(folder: Path, known: dict[str, str], hashes: Hashes) -> Reading:
-    """Read the run in `folder`, parsing only the tables whose files differ from the hashes in `known`.
+    """Read the run in `folder`, and parse only the tables whose files differ from the hashes in `known`.
 
-    A file is opened only if `hashes` does not know it as it is, or its table is parsed.
+    A file is opened only if its hash is not in `hashes`, or its table is parsed.
 
     Raises
     ------
     OpticalError
-        If a file cannot be read or is not what its name says.
+        If a file cannot be read or does not have the content that its name promises.
     """
     reading = Reading(folder.name)
     files = {
@@ -92,7 +92,7 @@ def read_run(folder: Path, known: dict[str, str], hashes: Hashes) -> Reading:
     for table, paths in files.items():
         stamps = {path: stamp for path in paths if (stamp := stamp_of(path)) is not None}
         if table == "runs" and not stamps:
-            raise InputError("not a run folder: it has no run.json", path=folder)
+            raise InputError("this is not a run folder, because it has no run.json", path=folder)
         before = {name: known[name] for name in known if _table_of(name) == table}
         if {path.name: hashes.recall(path, stamps[path]) for path in stamps} == before:
             reading.hashes.update(before)
@@ -144,19 +144,19 @@ def _joined(table: str, contents: Mapping[Path, bytes]) -> pa.Table:
 
 
 def _groups(table: str, contents: Mapping[Path, bytes]) -> list[dict[Path, bytes]]:
-    """Return the parts in groups, so that rows of two groups never agree on the table's keys.
+    """Return the parts in groups, so that rows of two groups never have the same key.
 
-    Parts that share a query, say, may; what a query is known by is hashed, so that few bytes of it are held.
+    Parts that share a query, for example, are in one group. Keys are hashed to save memory.
     """
     coarse = [key for key in KEYS[table] if key not in ("rank", "measure")]
     group_of: dict[int, int] = {}
     groups: dict[int, dict[Path, bytes]] = {}
     for number, (path, content) in enumerate(contents.items()):
         rows = _part(table, path, content).select(coarse)
-        told = telling(rows, coarse)
-        distinct = rows.group_by(told).aggregate([]) if told else rows.slice(0, 1)
+        varying = varying_keys(rows, coarse)
+        distinct = rows.group_by(varying).aggregate([]) if varying else rows.slice(0, 1)
         columns = [
-            distinct[key].to_pylist() if key in told else [rows[key][0].as_py()] * len(distinct)
+            distinct[key].to_pylist() if key in varying else [rows[key][0].as_py()] * len(distinct)
             for key in coarse
             if len(rows)
         ]
@@ -175,7 +175,7 @@ def _length(table: str, path: Path, content: bytes) -> int:
     try:
         return int(pq.read_metadata(pa.BufferReader(content)).num_rows)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"not a part of table {table!r}: {error}", path=path) from error
+        raise InputError(f"this is not a part of table {table!r}: {error}", path=path) from error
 
 
 def _run_row(path: Path, content: bytes) -> pa.Table:
@@ -190,11 +190,11 @@ def _run_row(path: Path, content: bytes) -> pa.Table:
             row[name] = _utc(record[name])
         return conform("runs", [row], RUNS)
     except (TypeError, ValueError, OpticalError) as error:
-        raise InputError(f"not a run's record: {error}", path=path) from error
+        raise InputError(f"this is not the record of a run: {error}", path=path) from error
 
 
 def _utc(text: str | None) -> datetime | None:
-    # DuckDB drops the offset when it casts to TIMESTAMP, so the conversion to UTC is done here.
+    # DuckDB ignores the offset when it casts to TIMESTAMP, so the time is converted to UTC here.
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
 
 
@@ -224,4 +224,4 @@ def _part(table: str, path: Path, content: bytes) -> pa.Table:
                 rows = rows.append_column(field, pa.nulls(len(rows), field.type))
         return to_table(table, rows)
     except (pa.ArrowException, OSError, OpticalError) as error:
-        raise InputError(f"not a part of table {table!r}: {error}", path=path) from error
+        raise InputError(f"this is not a part of table {table!r}: {error}", path=path) from error

@@ -70,10 +70,13 @@ def test_groups_follow_the_world_and_the_text(report: Study) -> None:
 
 def test_the_answer_says_what_is_certain_and_what_is_not(report: Study) -> None:
     before, after, world, _ = answer(report.tables[0])
-    assert before.startswith("Before distillation no arm's mean over languages differs")
-    assert after.startswith("After distillation these arms' means") and "+0.013 [" in after
-    assert "the gap by resource level otherwise than in alpha-1 here: alpha-0 -0.025" in world
-    assert any("2 values a difference" in sentence for sentence in caveats(report))
+    assert before.startswith("Before distillation no arm's mean over languages differs significantly")
+    assert (
+        after.startswith("After distillation the means over languages of these arms differ")
+        and "+0.013 [" in after
+    )
+    assert "the gap by resource level differently than in alpha-1: alpha-0 -0.025" in world
+    assert any("the 2 values of each difference" in sentence for sentence in caveats(report))
 
 
 def test_only_seeds_that_every_arm_has_count(study: Path) -> None:
@@ -157,4 +160,4 @@ def test_a_document_without_marks_is_refused(call: Callable[..., Any], tmp_path:
     document = tmp_path / "report.md"
     document.write_text("nothing\n")
     code, _, err = call("--document", str(document))
-    assert code != 0 and "has no lines <!-- study" in err and document.read_text() == "nothing\n"
+    assert code != 0 and "lacks the lines <!-- study" in err and document.read_text() == "nothing\n"

@@ -6,16 +6,17 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from engine.cli.options import json_option, json_text, print_json, refreshed, results_option
-from engine.cli.tables import print_table
+from engine.cli.options import json_option, json_text, refreshed, results_option
+from engine.cli.tables import GrowingTable
 from engine.errors import InputError, OpticalError, nearest
-from engine.results.queries import Result, ask, ask_arrow
+from engine.results.queries import Result, Stream, ask, ask_arrow, ask_stream
 
 _FORMATS = ("csv", "json", "parquet")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
@@ -31,23 +32,59 @@ _NUMBERS = {*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), "FLOAT", "DOUBLE", 
 def sql(query: str, as_csv: bool, limit: int | None, results: Path, as_json: bool) -> None:
     """Run one SQL statement on the results database, read-only.
 
+    Rows are printed as they are read. The columns of a table are as wide as its first 2,000 rows need.
+
     Tables: runs, steps, scores, query_scores, rankings, texts, plans, bitext, languages. Views: leaderboard,
     per_language, high_low_gap, latest.
     """
     if as_csv and as_json:
         raise InputError("give --csv or --json, not both")
-    answer = ask(refreshed(results), query)
-    if limit is not None and len(answer.rows) > limit:
-        click.echo(f"optical-workbench: showing the first {limit:,} of {len(answer.rows):,} rows", err=True)
-        answer = Result(answer.columns, answer.types, answer.rows[:limit])
-    if as_json:
-        print_json(_records(answer))
-    elif as_csv:
-        click.echo(_csv(answer), nl=False)
-    else:
-        kinds = zip(answer.columns, answer.types, strict=True)
-        numeric = [name for name, kind in kinds if kind.partition("(")[0] in _NUMBERS]
-        print_table(answer.columns, [[_cell(value) for value in row] for row in answer.rows], right=numeric)
+    shown, total = 0, 0
+    with ask_stream(refreshed(results), query) as answer:
+        show = _json_blocks(answer) if as_json else _csv_blocks(answer) if as_csv else _text_blocks(answer)
+        next(show)
+        for block in answer.blocks:
+            total += len(block)
+            kept = block if limit is None else block[: max(0, limit - shown)]
+            shown += len(kept)
+            if kept:
+                show.send(kept)
+        next(show, None)  # the end; after an error, a list in JSON stays open
+    if shown < total:
+        click.echo(f"optical-workbench: showing the first {shown:,} of {total:,} rows", err=True)
+
+
+Rows = list[tuple[Any, ...]]
+
+
+def _text_blocks(answer: Stream) -> Generator[None, Rows | None, None]:
+    """Print each block that is sent as a part of one table."""
+    kinds = zip(answer.columns, answer.types, strict=True)
+    numeric = [name for name, kind in kinds if kind.partition("(")[0] in _NUMBERS]
+    table = GrowingTable(answer.columns, right=numeric)
+    while rows := (yield):
+        table.add([[_cell(value) for value in row] for row in rows])
+    table.end()
+
+
+def _csv_blocks(answer: Stream) -> Generator[None, Rows | None, None]:
+    """Print each block that is sent as CSV."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(answer.columns)
+    while rows := (yield):
+        writer.writerows([_field(value) for value in row] for row in rows)
+
+
+def _json_blocks(answer: Stream) -> Generator[None, Rows | None, None]:
+    """Print each block that is sent as a part of one JSON list, as `print_json` prints the whole list."""
+    _check_names(answer.columns)
+    separator = "[\n"
+    while rows := (yield):
+        for record in _records(Result(answer.columns, answer.types, rows)):
+            text = json_text(record).rstrip("\n").replace("\n", "\n  ")
+            sys.stdout.write(f"{separator}  {text}")
+            separator = ",\n"
+    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
 @click.command()

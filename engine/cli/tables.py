@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -42,12 +43,79 @@ def print_table(
     """Print `rows` under the names of `columns`; the columns in `right` are aligned right."""
     if title:
         _print(Text(one_line(title), style="bold"))
+    table = _filled(columns, rows, right)
+    if columns:
+        _print(table)
+
+
+def _filled(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str]) -> Table:
     table = _table(show_header=True)
     for name in columns:
         table.add_column(Text(one_line(name)), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row))
-    if columns:
+    return table
+
+
+class GrowingTable:
+    """A table that is printed in parts, each as soon as it is added.
+
+    A table of one part is printed as by `print_table`. The first part determines the widths of the columns.
+    On a terminal, wider cells of later parts are wrapped; in a pipe or file they shift the rest of the line.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    right : collection of str
+        The columns that are aligned right.
+    """
+
+    def __init__(self, columns: Sequence[str], *, right: Collection[str] = ()) -> None:
+        self._columns, self._right = columns, right
+        self._widths: list[int] = []
+        self._begun = False
+
+    def add(self, rows: Sequence[Sequence[str]]) -> None:
+        """Print more rows."""
+        if not self._begun:
+            self._begun = True
+            print_table(self._columns, rows, right=self._right)
+            self._widths = self._widths_of(rows)
+            return
+        for row in rows:
+            cells = [one_line(cell) for cell in row]
+            sizes = [cell_len(cell) for cell in cells]
+            fits = all(size <= width for size, width in zip(sizes, self._widths, strict=True))
+            if sys.stdout.isatty() and not (fits and self._plain(cells)):
+                self._print_wrapped(row)
+                continue
+            padded = [
+                " " * (width - size) + cell if name in self._right else cell + " " * (width - size)
+                for name, cell, size, width in zip(self._columns, cells, sizes, self._widths, strict=True)
+            ]
+            sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+    def end(self) -> None:
+        """Print the names of the columns of a table without rows."""
+        if not self._begun:
+            print_table(self._columns, [], right=self._right)
+
+    @staticmethod
+    def _plain(cells: Sequence[str]) -> bool:
+        return not any(cell in _STYLES for cell in cells)
+
+    def _widths_of(self, rows: Sequence[Sequence[str]]) -> list[int]:
+        """Return the widths that `print_table` gave the columns."""
+        table = _filled(self._columns, rows, self._right)
+        console = _console(table)
+        widths = table._calculate_column_widths(console, console.options)
+        return [max(1, width - 2) for width in widths[:-1]] + widths[-1:]
+
+    def _print_wrapped(self, row: Sequence[str]) -> None:
+        table = _table(show_header=False)
+        for name, width in zip(self._columns, self._widths, strict=True):
+            table.add_column(width=width, justify="right" if name in self._right else "left", overflow="fold")
+        table.add_row(*map(_cell, row))
         _print(table)
 
 
@@ -122,13 +190,19 @@ def _cell(value: str) -> Text:
 
 
 def _print(content: RenderableType) -> None:
+    console = _console(content)
+    with console.capture() as capture:
+        console.print(content)
+    for line in capture.get().splitlines():
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def _console(content: RenderableType) -> Console:
+    """Return the console on stdout, wide enough for `content`."""
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _UNBOUNDED
     else:
         # If even wrapped columns do not fit, the terminal wraps the lines; rich would truncate cells.
         console.width = max(console.width, console.measure(content).minimum)
-    with console.capture() as capture:
-        console.print(content)
-    for line in capture.get().splitlines():
-        sys.stdout.write(line.rstrip() + "\n")
+    return console

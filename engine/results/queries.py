@@ -77,6 +77,43 @@ def ask(
         return Result([column[0] for column in described], types, rows)
 
 
+@dataclass(frozen=True)
+class Stream:
+    """The result of a statement while it is read: column names, their types, and the rows in blocks."""
+
+    columns: list[str]
+    types: list[str]
+    blocks: Iterator[list[tuple[Any, ...]]]
+
+
+@contextmanager
+def ask_stream(
+    results: Path, sql: str, *, block: int = 2_000, wait: float = database.WAIT_SECONDS
+) -> Iterator[Stream]:
+    """Execute one statement as `ask` does, and yield its result, of which only one block is in memory.
+
+    The database stays open inside the ``with`` block. An error of DuckDB may come after the first rows.
+
+    Raises
+    ------
+    InputError, BusyError, OpticalError
+        As `ask`.
+    """
+    with open_statement(results, sql, wait) as (connection, statement):
+        connection.execute(statement)
+        described = connection.description or []
+        types = [str(column[1]) for column in described]
+        blocks: Iterator[list[tuple[Any, ...]]]
+        if any("TIME ZONE" in kind for kind in types):  # as in `ask`
+            batches = connection.cursor().sql(sql).to_arrow_reader(block)
+            blocks = (
+                list(zip(*(column.to_pylist() for column in batch.columns), strict=True)) for batch in batches
+            )
+        else:
+            blocks = iter(lambda: connection.fetchmany(block), [])
+        yield Stream([column[0] for column in described], types, blocks)
+
+
 def ask_arrow(
     results: Path, sql: str, parameters: Sequence[Any] = (), *, wait: float = database.WAIT_SECONDS
 ) -> pa.Table:

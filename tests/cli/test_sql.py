@@ -139,3 +139,36 @@ def test_an_export_that_fails_leaves_what_was_there(call, stored, tmp_path):
         code, _, err = call("export", "runs", str(tmp_path / name))
         assert code == 2 and words in err
     assert sorted(file.name for file in tmp_path.iterdir() if "kept" in file.name) == ["kept.parquet"]
+
+
+def test_a_long_result_is_printed_in_parts_as_one_table(call, stored):
+    question = "SELECT range AS n, 'w' || range AS word FROM range(1000, 6000)"
+    lines = call("sql", question).out.splitlines()
+    assert lines[:2] == ["   n  word", "1000  w1000"] and lines[-1] == "5999  w5999" and len(lines) == 5001
+    assert len({len(line) for line in lines[1:]}) == 1
+    assert json.loads(call("sql", question, "--json").out)[-1] == {"n": 5999, "word": "w5999"}
+    assert call("sql", question, "--csv").out.endswith("\n5998,w5998\n5999,w5999\n")
+    _, out, err = call("sql", question, "--limit", "3000")
+    assert len(out.splitlines()) == 3001 and "the first 3,000 of 5,000 rows" in err
+    zoned = "SELECT TIMESTAMPTZ '2026-02-01 00:00:00+02' AS t FROM range(4100)"
+    assert len(call("sql", zoned, "--csv").out.splitlines()) == 4101
+
+
+def test_a_result_without_rows(call, stored):
+    question = "SELECT id, seed FROM runs WHERE false"
+    assert call("sql", question).out == "id  seed\n"
+    assert call("sql", question, "--csv").out == "id,seed\n"
+    assert call("sql", question, "--json").out == "[]\n"
+
+
+def test_a_wide_cell_after_the_first_part_is_kept_whole(call, stored):
+    question = (
+        "SELECT range AS n, repeat('x', CASE range WHEN 4000 THEN 500 ELSE 1 END) AS t FROM range(4100)"
+    )
+    assert "4000  " + "x" * 500 in call("sql", question).out.splitlines()
+
+
+def test_a_result_that_fails_half_way_is_not_closed_as_if_it_were_whole(call, stored):
+    question = "SELECT CASE range WHEN 50000 THEN 'x' ELSE '1' END::INT AS n FROM range(60000)"
+    code, out, err = call("sql", question, "--json")
+    assert code == 1 and not out.endswith("]\n") and "Could not convert" in err and "Traceback" not in err

@@ -27,6 +27,14 @@ def encoder_inputs(config: RunHeader, *names: str) -> Iterator[Input]:
             yield checkpoint_input(f"{name}.checkpoint", encoder.checkpoint)
 
 
+def frozen_input(encoder: EncoderConfig, frozen: float) -> Input:
+    """Return the number of frozen layers of an encoder that is trained, which depends on its checkpoint."""
+    trained = encoder.projection != "none"
+    return Input(
+        "training.frozen_layers", "engine.runs.checks:check_frozen", (encoder.checkpoint, frozen, trained)
+    )
+
+
 def bitext_inputs(sources: Sequence[BitextConfig]) -> Iterator[Input]:
     """Yield the sources of bitext."""
     for place, source in enumerate(sources):

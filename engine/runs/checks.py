@@ -60,8 +60,8 @@ def check_frozen(value: tuple[str, float, bool]) -> None:
         return
     if frozen_layers(asked, depth) == depth and not projected:
         raise InputError(
-            f"{asked} freezes all {depth} layers of {checkpoint!r}, so nothing would be trained; lower it, for "
-            f"example to {DEFAULT_SHARE}, a share of the layers"
+            f"{asked} freezes all {depth} layers of {checkpoint!r}, so nothing would be trained; lower it, "
+            f"for example to {DEFAULT_SHARE}, a share of the layers"
         )
 
 

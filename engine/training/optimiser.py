@@ -33,14 +33,14 @@ def freeze(student: Encoder, training: LoopConfig) -> None:
     frozen = freeze_model(student.model, training)
     if frozen == student.depth and student.projection is None and student.mass_head is None:
         raise InputError(
-            f"training.frozen_layers = {training.frozen_layers} freezes all {frozen} layers of the student, so "
-            f"nothing would be trained; lower it, for example to {DEFAULT_SHARE}, a share of the layers"
+            f"training.frozen_layers = {training.frozen_layers} freezes all {frozen} layers of the student, "
+            f"so nothing would be trained; lower it, for example to {DEFAULT_SHARE}, a share of the layers"
         )
     student.mean.requires_grad_(False)
 
 
 def frozen_layers(asked: float, depth: int) -> int:
-    """Return how many of `depth` layers the setting `frozen_layers` freezes: its number, or its share of them.
+    """Return how many of `depth` layers the setting `frozen_layers` freezes: its number, or its share.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def frozen_layers(asked: float, depth: int) -> int:
     """
     frozen = int(asked * depth) if 0 < asked < 1 else int(asked)
     if frozen > depth:
-        raise InputError(f"training.frozen_layers = {asked}, but the student has {depth} layers")
+        raise InputError(f"training.frozen_layers = {asked}, but the student has {depth} layers; lower it")
     return frozen
 
 

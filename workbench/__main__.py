@@ -21,7 +21,9 @@ def main() -> None:
     from workbench.shell.hangup import end_with_terminal
 
     end_with_terminal(sys.stdin.fileno())
-    Workbench(results_path()).run()
+    app = Workbench(results_path())
+    app.run()
+    sys.exit(app.return_code or 0)
 
 
 if __name__ == "__main__":

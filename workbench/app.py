@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.console import RenderableType
+from rich.text import Text
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.signal import Signal
 from textual.worker import Worker, WorkerState
@@ -22,9 +27,12 @@ from workbench.context import Context
 from workbench.data.runs import RunStore, Snapshot
 from workbench.data.warm_process import WarmProcess
 from workbench.runs.screen import RunsScreen
+from workbench.shell.crash import write_crash_log
 from workbench.shell.screen import BaseScreen, report_worker_error
 from workbench.shell.stylesheet import CachedStylesheet
 from workbench.themes import THEMES
+from workbench.widgets.text import inert, plain
+from workbench.widgets.text_view import ControlFilter
 
 POLL_SECONDS = 2.0
 
@@ -104,10 +112,42 @@ class Workbench(App[None]):
         for mode, make in _SCREENS.items():
             self.add_mode(mode, partial(make, self.context))
         self._polling = False
+        self._control_filter = ControlFilter()
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
         self.stylesheet = CachedStylesheet(variables=self.get_css_variables())
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a notification as it is: markup is never parsed, and control characters are escaped."""
+        message, title = inert(message).plain, plain(title)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what is applied to every painted line."""
+        return [*super().get_line_filters(), self._control_filter]
+
+    def _fatal_error(self) -> None:
+        """End the app after an error that was not expected: write a log and print where it is."""
+        error = self._exception or sys.exception()
+        assert error is not None
+        self._exit_renderables.append(Text(write_crash_log(error)))
+        self._close_messages_no_wait()
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End the app after an error that describes itself, such as one in a style sheet."""
+        if self._exception is not None:
+            self._fatal_error()
+        else:
+            super().panic(*renderables)
 
     def on_mount(self) -> None:
         """Start to read the runs once the first screen is painted."""

@@ -10,7 +10,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.widgets import Static
 
 from engine.durations import age_text
 from engine.errors import OpticalError
@@ -33,6 +32,7 @@ from workbench.themes import curve_colours
 from workbench.widgets.bars import SHADES
 from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Table
+from workbench.widgets.text_view import TextView
 
 WIDTH_FOR_BARS = 101
 """Width of the screen from which bars are shown next to the figures."""
@@ -97,7 +97,7 @@ class ResultsScreen(ModeScreen):
 
     def compose_body(self) -> ComposeResult:
         """Yield a heading and the table."""
-        yield Static(id="heading")
+        yield TextView(id="heading")
         yield Table(id="results-table", fixed=1, empty="there are no scores to show yet")
 
     def on_mount(self) -> None:
@@ -160,7 +160,7 @@ class ResultsScreen(ModeScreen):
 
     def _fill(self) -> None:
         table = self.query_one(Table)
-        heading = self.query_one("#heading", Static)
+        heading = self.query_one("#heading", TextView)
         if self.setting is None:
             heading.update("")
             table.show([], [])

@@ -18,7 +18,8 @@ from textual_plot.plot_widget import Legend
 from workbench.actions import bindings
 from workbench.runs.curves_model import GROUPS, Curves, group_metrics, metric_label, smooth
 from workbench.themes import curve_colours
-from workbench.widgets.text import number
+from workbench.widgets.text import number, plain
+from workbench.widgets.text_view import set_border
 
 SMOOTHING = (0.0, 0.6, 0.9)
 
@@ -92,7 +93,7 @@ class CurveGrid(Container):
         """Yield a plot for each group of metrics."""
         for place, group in enumerate(GROUPS):
             plot = Plot(id=f"plot-{place}", classes="current" if place == 0 else "")
-            plot.border_title = group
+            set_border(plot, title=group)
             yield plot
 
     def on_resize(self) -> None:
@@ -131,13 +132,13 @@ class CurveGrid(Container):
                     self._draw_line(plot, curves.values[metric], style, log)
                     label = metric_label(metric) if alone else name
                     last = curves.values[metric][2][-1]
-                    legend.append("━ ", style).append(f"{label} {number(last, 3)}  ")
+                    legend.append("━ ", style).append(f"{plain(label)} {number(last, 3)}  ")
             _set_height(plot)
             legend.truncate(max(plot.size.width - 4, 20), overflow="ellipsis")
-            plot.border_subtitle = legend.markup if legend else "[dim]no curve[/]"
+            set_border(plot, subtitle=legend or Text("no curve", "dim"))
             smoothing = f", smoothed {SMOOTHING[self.smoothing]}" if self.smoothing else ""
             more = f"  {place + 1}/{len(GROUPS)}, c: next" if self.has_class("single") else ""
-            plot.border_title = group + (", log" if log else "") + smoothing + more
+            set_border(plot, title=group + (", log" if log else "") + smoothing + more)
 
     def _right_edge(self) -> float:
         """Return the last step or minute of all curves, which is the end of the x axis of all plots."""

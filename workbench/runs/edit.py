@@ -152,7 +152,7 @@ class RunEditor:
     def _show_report(self, sentence: str, failed: bool) -> None:
         self._context.poll()
         severity = "error" if failed else "information"
-        self._screen.app.notify(sentence, severity=severity, markup=False)  # type: ignore[arg-type]
+        self._screen.app.notify(sentence, severity=severity)  # type: ignore[arg-type]
 
 
 def _resume_point(run: Run) -> str:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
@@ -24,8 +25,9 @@ from workbench.shell.screen import ModeScreen
 from workbench.themes import curve_colours
 from workbench.widgets.dialogs import TableDialog
 from workbench.widgets.table import Cell, Column, Table
-from workbench.widgets.text import number, score
+from workbench.widgets.text import number, plain, score
 from workbench.widgets.text_input import TextInput
+from workbench.widgets.text_view import TextView
 
 STYLES = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
 SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
@@ -34,15 +36,14 @@ REFUSAL_SECONDS = 4.0
 
 _TITLES = ("", "", "Run", "State", "Measure", "Age", "Languages", "Kind", "Encoder", "Tags", "Note")
 _GREETING = """\
-[b]There are no runs here yet.[/]
+There are no runs here yet.
 
-  [b]optical-workbench demo[/]        runs a distillation on packaged encoders; no network, a few minutes
-  [b]optical-workbench run FILE[/]    starts a run of your own; its name appears here at once
-  key [b]2[/]                         opens a form that starts one
-  key [b]3[/]                         shows a study that ships with Optical Workbench
-
-Runs are looked for in [b]{folder}[/]; OPTICAL_RESULTS names another results database.
+  optical-workbench demo        runs a distillation on packaged encoders; no network, a few minutes
+  optical-workbench run FILE    starts a run of your own; its name appears here at once
+  key 2                         opens a form that starts one
+  key 3                         shows a study that ships with Optical Workbench
 """
+_BOLD = r"^There are.*|optical-workbench \w+( FILE)?|key \d"
 
 
 class RunsScreen(ModeScreen):
@@ -70,7 +71,7 @@ class RunsScreen(ModeScreen):
     def compose_body(self) -> ComposeResult:
         """Yield the filter, the table and the details."""
         yield TextInput(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
-        yield Static(id="greeting")
+        yield TextView(id="greeting")
         with Container(id="runs-body"):
             yield Table(id="runs-table", fixed=3, empty="reading runs …")
             yield RunDetails(id="detail")
@@ -95,12 +96,17 @@ class RunsScreen(ModeScreen):
         self.query_one("#greeting").display = not self.runs
         self.query_one("#runs-body").display = bool(self.runs)
         if not self.runs:
-            greeting = _GREETING.format(folder=self.context.store.folder)
-            self.query_one("#greeting", Static).update(greeting)
+            self.query_one("#greeting", TextView).update(self._greeting())
         known = {run["id"] for run in self.runs}
         self.marked = {run: colour for run, colour in self.marked.items() if run in known}
         self._fill()
         self._read_details()
+
+    def _greeting(self) -> Text:
+        greeting = Text(_GREETING)
+        greeting.highlight_regex(_BOLD, "bold")
+        greeting.append("\nRuns are looked for in ").append(plain(str(self.context.store.folder)), "bold")
+        return greeting.append("; OPTICAL_RESULTS names another results database.")
 
     def _fill(self) -> None:
         try:

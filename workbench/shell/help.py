@@ -10,10 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Markdown, Static
+from textual.widgets import Markdown
 
 from workbench.actions import ACTIONS, SCOPES, key_text
 from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.text_view import TextView, set_border
 
 
 class KeyMap(ModalScreen[None]):
@@ -24,9 +25,9 @@ class KeyMap(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Yield the table."""
         with Vertical(classes="dialog tall-dialog") as dialog:
-            dialog.border_title = "Keys"
+            set_border(dialog, title="Keys")
             yield Table(fixed=0)
-            yield Static("Esc  close     Ctrl+P finds an action by its name", classes="keys")
+            yield TextView("Esc  close     Ctrl+P finds an action by its name", classes="keys")
 
     def on_mount(self) -> None:
         """Fill the table; the keys of the current screen come first."""
@@ -58,11 +59,11 @@ class FocusHelp(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Yield the text and the keys."""
         with Vertical(classes="dialog tall-dialog") as dialog:
-            dialog.border_title = "Help"
+            set_border(dialog, title="Help")
             with VerticalScroll():
                 yield Markdown(self.text)
                 keys = Text()
                 for key, description in self.keys:
                     keys.append(f"{key:<12}", "bold").append(f" {description}\n")
-                yield Static(keys)
-            yield Static("Esc  close", classes="keys")
+                yield TextView(keys)
+            yield TextView("Esc  close", classes="keys")

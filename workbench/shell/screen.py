@@ -7,11 +7,13 @@ from typing import Any
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 from textual.worker import Worker, WorkerState
 
 from workbench.context import Context
 from workbench.data.runs import Snapshot
+from workbench.widgets.text import inert
+from workbench.widgets.text_view import TextView
 
 MODES = {
     "runs": "Runs",
@@ -28,7 +30,7 @@ def report_worker_error(app: App[Any], event: Worker.StateChanged) -> None:
     """Show the error that ended a worker, if one did, as a notification; the app continues."""
     if event.state == WorkerState.ERROR:
         error = event.worker.error
-        app.notify(f"{type(error).__name__}: {error}", severity="error", markup=False)
+        app.notify(f"{type(error).__name__}: {error}", severity="error")
 
 
 class BaseScreen(Screen[None]):
@@ -58,9 +60,9 @@ class ModeScreen(BaseScreen):
 
     def compose(self) -> ComposeResult:
         """Yield the bar, the screen's own widgets, the status line and the footer."""
-        yield Static(self._mode_bar(), id="modes")
+        yield TextView(self._mode_bar(), id="modes")
         yield from self.compose_body()
-        yield Static(id="status")
+        yield TextView(id="status")
         yield Footer(compact=True, show_command_palette=False)
 
     def compose_body(self) -> ComposeResult:
@@ -79,11 +81,11 @@ class ModeScreen(BaseScreen):
         if (sentence, level) == self._status:
             return
         self._status = sentence, level
-        status = self.query_one("#status", Static)
+        status = self.query_one("#status", TextView)
         status.set_class(level == "warn", "warn")
         status.set_class(level == "bad", "bad")
         status.update(Text(" ".join(sentence.split())))
-        status.tooltip = Text(sentence) if sentence else None
+        status.tooltip = inert(sentence) if sentence else None
 
     def _mode_bar(self) -> Text:
         bar = Text(no_wrap=True, overflow="ellipsis")

@@ -286,7 +286,7 @@ class Table(ScrollView, can_focus=True):
         if column.width is not None:
             return column.width
         step = max(1, len(self.rows) // _SAMPLE)
-        widest = cell_len(column.title)
+        widest = cell_len(plain(column.title))
         for row in range(0, len(self.rows), step):
             value = self.rows[row][place]
             widest = max(widest, cell_len(plain(value.text if isinstance(value, Cell) else value)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 from engine.paths import results_path
@@ -16,6 +17,8 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    if os.environ.get("TERM", "").lower() in ("", "dumb", "unknown"):
+        os.environ.setdefault("NO_COLOR", "1")  # such a terminal has no colours
     gc.disable()  # until the first paint, because imported modules are never freed
     from workbench.app import Workbench
     from workbench.shell.hangup import end_with_terminal

@@ -75,6 +75,8 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("mark", "space", "Mark", "Mark the run, to overlay and compare", True),
         Action("unmark", "u", "Unmark", "Unmark all runs"),
         Action("diff", "d", "Diff", "Show the settings in which the marked runs differ", True),
+        Action("sort", "o", "Sort", "Sort by the next column; a click on a heading sorts, too"),
+        Action("reverse", "O", "Reverse", "Reverse the order"),
         Action("results", "enter", "Results", "Show the results of the marked runs, or of this run"),
         Action("plans", "P", "Plans", "Show the stored transport plans of this run"),
         Action("pane", "v", "Pane", "Switch between curves, settings and log", True),

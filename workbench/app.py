@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from rich.console import RenderableType
 from rich.text import Text
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.filter import LineFilter
@@ -30,6 +30,7 @@ from workbench.runs.screen import RunsScreen
 from workbench.shell.crash import write_crash_log
 from workbench.shell.screen import BaseScreen, report_worker_error
 from workbench.shell.stylesheet import CachedStylesheet
+from workbench.shell.typed_ahead import TypedAhead
 from workbench.themes import THEMES
 from workbench.widgets.text import inert, plain
 from workbench.widgets.text_view import ControlFilter
@@ -113,10 +114,18 @@ class Workbench(App[None]):
             self.add_mode(mode, partial(make, self.context))
         self._polling = False
         self._control_filter = ControlFilter()
+        self._typed = TypedAhead(self, super().on_event)
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
         self.stylesheet = CachedStylesheet(variables=self.get_css_variables())
+
+    async def on_event(self, event: events.Event) -> None:
+        """Handle an event; keys wait for the keys before them."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._typed.add(event)
+        else:
+            await super().on_event(event)
 
     def notify(
         self,
@@ -197,7 +206,7 @@ class Workbench(App[None]):
     def action_go(self, mode: str) -> None:
         """Switch to the screen of `mode`; it keeps its state."""
         if not self.screen.is_modal:
-            self.switch_mode(mode)
+            self.open_mode(mode)
 
     def action_key_map(self) -> None:
         """Show the keys of all screens."""

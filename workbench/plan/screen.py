@@ -241,7 +241,7 @@ class PlanScreen(ModeScreen):
         runs = [run for run in self.context.runs if run["id"] not in runs_with_plan]
         rows = [_row(record) for record in stored]
         rows += [
-            (run["name"], "", "solve now", "", run["kind"], f"{age_text(run['created'])} old") for run in runs
+            (run["name"], "", "solve now", "", run["kind"], f"{age_text(run['created'])} ago") for run in runs
         ]
         keys = [_key(record) for record in stored] + [run["id"] for run in runs]
 

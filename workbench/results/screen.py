@@ -383,9 +383,10 @@ class ResultsScreen(ModeScreen):
 
     def action_sort(self) -> None:
         """Sort by the next column."""
-        columns = [column for column in self.query_one(Table).columns if column.title]
-        if columns:
-            self.sorted_by = (self.sorted_by + 1) % len(columns)
+        columns = self.query_one(Table).columns
+        places = [place for place, column in enumerate(columns) if column.title]
+        if places:
+            self.sorted_by = next((place for place in places if place > self.sorted_by), places[0])
             self._fill()
             self.show_status(f"sorted by {columns[self.sorted_by].title}")
 
@@ -393,6 +394,14 @@ class ResultsScreen(ModeScreen):
         """Reverse the order."""
         self.reversed = not self.reversed
         self._fill()
+
+    @on(Table.HeadingClicked)
+    def _heading_clicked(self, message: Table.HeadingClicked) -> None:
+        """Sort by the column, or reverse the order if the languages are sorted by it already."""
+        if message.table.columns[message.column].title:
+            self.reversed = not self.reversed if message.column == self.sorted_by else False
+            self.sorted_by = message.column
+            self._fill()
 
     @on(Table.Chosen)
     def action_open(self) -> None:

@@ -22,6 +22,9 @@ from workbench.widgets.text import number, plain
 from workbench.widgets.text_view import set_border
 
 SMOOTHING = (0.0, 0.6, 0.9)
+_MOST_DIGITS = 6
+_LEAST_MARGIN = 1e-3
+"""The least margin of the y axis above and below the data, in shares of the values."""
 
 
 class TickFormatter(NumericAxisFormatter):  # type: ignore[misc]
@@ -36,8 +39,14 @@ class TickFormatter(NumericAxisFormatter):  # type: ignore[misc]
         return ticks[:: -(-len(ticks) // max(self.most, 1))] if ticks else ticks
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        """Return a label for each tick."""
-        return [number(10**tick if self.log else round(tick, 12), 3) for tick in ticks]
+        """Return a label for each tick, with as many digits as make the labels differ."""
+        values = [10**tick if self.log else round(tick, 12) for tick in ticks]
+        labels: list[str] = []
+        for digits in range(3, _MOST_DIGITS + 1):
+            labels = [number(value, digits) for value in values]
+            if len(set(labels)) == len(labels):
+                return labels
+        return ["" if label in labels[:place] else label for place, label in enumerate(labels)]
 
 
 class PlotCanvas(Canvas):
@@ -192,7 +201,8 @@ def _set_height(plot: Plot) -> None:
     """
     values = [float(value) for data in plot._datasets for value in data.y]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    margin = (0.05 * (high - low) or abs(low) * 0.1 or 1.0) if values else 0.0
+    least = _LEAST_MARGIN * max(abs(low), abs(high))
+    margin = (max(0.05 * (high - low), least) if high > low else abs(low) * 0.1 or 1.0) if values else 0.0
     zoomed = (plot._y_min, plot._y_max) != plot.fitted
     plot.fitted = low - margin, high + margin
     if zoomed:

@@ -33,12 +33,24 @@ class KeyMap(ModalScreen[None]):
         """Fill the table; the keys of the current screen come first."""
         here = getattr(self.app.screen_stack[-2], "scope", "")
         scopes = sorted(SCOPES, key=lambda scope: scope != here)
-        rows: list[tuple[Cell | str, str]] = []
+        rows: list[tuple[Cell | str, str]] = [("Function keys", function_keys()), ("", "")]
         for scope in scopes:
             rows.append((Cell(SCOPES[scope], "head"), ""))
             rows += [(key_text(action.keys), action.help) for action in ACTIONS[scope]]
             rows.append(("", ""))
         self.query_one(Table).show([Column("Key", 18), Column("Does", 70)], rows[:-1])
+
+
+def function_keys() -> str:
+    """Return the function keys in their order, each with the label of its action, in one line."""
+    labels = {
+        int(key[1:]): action.label
+        for actions in ACTIONS.values()
+        for action in actions
+        for key in action.keys.split(",")
+        if key[0] == "f" and key[1:].isdigit()
+    }
+    return "  ".join(f"F{number} {labels[number]}" for number in sorted(labels))
 
 
 class FocusHelp(ModalScreen[None]):

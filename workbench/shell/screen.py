@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.text import Text
+from textual import events
 from textual.app import App, ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer
@@ -12,7 +13,7 @@ from textual.worker import Worker, WorkerState
 
 from workbench.context import Context
 from workbench.data.runs import Snapshot
-from workbench.widgets.text import inert
+from workbench.widgets.text import inert, plain
 from workbench.widgets.text_view import TextView
 
 MODES = {
@@ -53,6 +54,24 @@ class BaseScreen(Screen[None]):
         report_worker_error(self.app, event)
 
 
+class ModeBar(TextView):
+    """The titles of the modes with their keys; a click on one switches to it."""
+
+    def __init__(self, here: str, results: str) -> None:
+        bar = Text(no_wrap=True, overflow="ellipsis")
+        self._ends: list[tuple[int, str]] = []
+        for place, (name, title) in enumerate(MODES.items(), 1):
+            bar.append(f" {place} {title} ", "bold reverse" if name == here else "")
+            self._ends.append((len(bar), name))
+        super().__init__(bar.append("  ").append(plain(results), "dim"), id="modes")
+
+    async def on_click(self, event: events.Click) -> None:
+        """Switch to the mode that was clicked."""
+        mode = next((name for end, name in self._ends if event.x < end), None)
+        if mode is not None:
+            await self.app.run_action(f"app.go({mode!r})")
+
+
 class ModeScreen(BaseScreen):
     """The screen of a mode. A subclass yields its own widgets from `compose_body`."""
 
@@ -60,7 +79,7 @@ class ModeScreen(BaseScreen):
 
     def compose(self) -> ComposeResult:
         """Yield the bar, the screen's own widgets, the status line and the footer."""
-        yield TextView(self._mode_bar(), id="modes")
+        yield ModeBar(self.scope, str(self.context.results))
         yield from self.compose_body()
         yield TextView(id="status")
         yield Footer(compact=True, show_command_palette=False)
@@ -86,10 +105,3 @@ class ModeScreen(BaseScreen):
         status.set_class(level == "bad", "bad")
         status.update(Text(" ".join(sentence.split())))
         status.tooltip = inert(sentence) if sentence else None
-
-    def _mode_bar(self) -> Text:
-        bar = Text(no_wrap=True, overflow="ellipsis")
-        for place, (name, title) in enumerate(MODES.items(), 1):
-            style = "bold reverse" if name == self.scope else ""
-            bar.append(f" {place} {title} ", style)
-        return bar.append(f"  {self.context.results}", "dim")

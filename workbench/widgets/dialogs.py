@@ -19,23 +19,37 @@ from workbench.widgets.text_view import TextView, set_border
 
 
 class ConfirmDialog(ModalScreen[bool]):
-    """A question that is answered with yes or no, with its consequence."""
+    """A question that is answered with yes or no, with its consequence.
+
+    Parameters
+    ----------
+    question, consequence : str
+        What is asked, and what yes does.
+    careful : bool
+        Whether yes ends or deletes something; Enter then means no.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)", "Yes"),
-        Binding("n,escape,enter", "dismiss(False)", "No"),
+        Binding("n,escape", "dismiss(False)", "No"),
+        Binding("enter", "default", show=False),
     ]
 
-    def __init__(self, question: str, consequence: str) -> None:
+    def __init__(self, question: str, consequence: str, *, careful: bool = False) -> None:
         super().__init__()
-        self.question, self.consequence = question, consequence
+        self.question, self.consequence, self.careful = question, consequence, careful
 
     def compose(self) -> ComposeResult:
         """Yield the consequence and the keys."""
+        keys = "y  yes     n, Esc, Enter  no" if self.careful else "y, Enter  yes     n, Esc  no"
         with Vertical(classes="dialog") as dialog:
             set_border(dialog, title=self.question)
-            yield TextView(Text(self.consequence), classes="sentence")
-            yield TextView("y  yes     n, Esc, Enter  no", classes="keys")
+            yield TextView(self.consequence, classes="sentence")
+            yield TextView(keys, classes="keys")
+
+    def action_default(self) -> None:
+        """Answer yes, or no if yes would end or delete something."""
+        self.dismiss(not self.careful)
 
 
 class TextDialog(ModalScreen[str | None]):

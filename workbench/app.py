@@ -22,6 +22,7 @@ from textual.signal import Signal
 from textual.worker import Worker, WorkerState
 
 from engine.errors import OpticalError
+from engine.paths import DEFAULT_RESULTS
 from workbench.actions import ACTIONS, bindings
 from workbench.context import Context
 from workbench.data.runs import RunStore, Snapshot
@@ -160,6 +161,11 @@ class Workbench(App[None]):
 
     def on_mount(self) -> None:
         """Start to read the runs once the first screen is painted."""
+        if self.context.results != DEFAULT_RESULTS and not self.context.results.exists():
+            from engine.results.missing import new_database_note
+
+            if note := new_database_note(self.context.results):
+                self.notify(note, severity="warning", timeout=15)
         self.call_after_refresh(self._start_polling)
         self.set_interval(POLL_SECONDS, self.poll)
 

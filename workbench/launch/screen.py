@@ -57,7 +57,7 @@ class LaunchScreen(ModeScreen):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("launch"),
-        Binding("enter", "edit", "Change", tooltip="Change this setting"),
+        Binding("enter", "edit", "Change", tooltip="Change this setting", key_display="Enter"),
     ]
     CSS_PATH = "launch.tcss"
     scope = "launch"

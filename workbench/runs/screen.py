@@ -16,6 +16,7 @@ from textual.widgets import Input
 
 from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
+from engine.paths import DEFAULT_RESULTS
 from workbench.actions import bindings
 from workbench.context import Context
 from workbench.data.runs import Run, Snapshot, differing_settings, encoder_of, headline, languages_of
@@ -116,7 +117,11 @@ class RunsScreen(ModeScreen):
         self._read_details()
 
     def _greeting(self) -> Text:
-        greeting = Text(_GREETING)
+        from engine.results.missing import missing_results
+
+        results = self.context.results
+        missing = missing_results(results) if results != DEFAULT_RESULTS else ""
+        greeting = Text(f"{plain(missing)}.\n\n" if missing else "", "yellow").append(_GREETING, "default")
         greeting.highlight_regex(_BOLD, "bold")
         greeting.append("\nRuns are looked for in ").append(plain(str(self.context.store.folder)), "bold")
         return greeting.append("; OPTICAL_RESULTS names another results database.")

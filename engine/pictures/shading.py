@@ -68,8 +68,10 @@ class Shading:
         return ", ".join(parts)
 
 
-def epsilon_text(epsilon: float, setting: float | None = None, scale: str = "absolute") -> str:
-    """Return the ε of a plan in the unit of its setting, as users set it, and in the unit of the costs.
+def epsilon_text(
+    epsilon: float, setting: float | None = None, scale: str = "absolute", *, short: bool = False
+) -> str:
+    """Return the ε of a plan in the unit of its setting and, unless `short`, in the unit of the costs, too.
 
     Parameters
     ----------
@@ -82,4 +84,4 @@ def epsilon_text(epsilon: float, setting: float | None = None, scale: str = "abs
     """
     if setting is None or scale != "spread" or epsilon == 0:
         return f"ε {epsilon:.3g}" + " in costs" * (setting is None and epsilon != 0)
-    return f"ε {setting:.3g} × spread ({epsilon:.3g} in costs)"
+    return f"ε {setting:.3g} × spread" + ("" if short else f" ({epsilon:.3g} in costs)")

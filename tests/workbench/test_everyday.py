@@ -12,6 +12,7 @@ from textual.app import App, ComposeResult
 
 from engine.cli.options import refreshed
 from engine.errors import InputError
+from engine.pictures.shading import epsilon_text
 from engine.results.missing import missing_results, new_database_note
 from workbench.__main__ import leave_out_colours
 from workbench.actions import ACTIONS
@@ -142,11 +143,12 @@ def test_epsilon_is_shown_in_the_unit_in_which_it_is_set() -> None:
         "r", "r", Pair("", "sw", "a", "b"), ["a", "b"], ["c", "d"], mass, 1 - mass, "sinkhorn", 0.0037, 9,
         1e-6, True, 0.1, 0.2,
     )  # fmt: skip
-    assert "ε 0.0037 in costs," in plan.summary()
+    assert plan.summary().endswith("sinkhorn ε 0.0037 in costs") and "9 iterations" in plan.summary()
     shown = plan.with_setting({"solver": "sinkhorn", "epsilon": 0.05})
-    assert "ε 0.05 × spread (0.0037 in costs)," in shown.summary()
+    assert shown.summary().endswith("ε 0.05 × spread")
+    assert epsilon_text(0.0037, 0.05, "spread") == "ε 0.05 × spread (0.0037 in costs)"
     shown = plan.with_setting({"solver": "sinkhorn", "epsilon": 0.0037, "epsilon_scale": "absolute"})
-    assert "ε 0.0037," in shown.summary()
+    assert shown.summary().endswith("ε 0.0037")
     assert plan.with_setting({"solver": "partial", "epsilon": 0.05}) == plan
 
 

@@ -94,13 +94,12 @@ class SolvedPlan:
     def summary(self) -> str:
         """Return in two lines how far the solver came, how spread the mass is, and which solver it was."""
         rows, columns = self.mass.shape
+        epsilon = epsilon_text(self.epsilon, self.epsilon_setting, self.epsilon_scale, short=True)
         return (
-            f"{'converged' if self.converged else 'NOT CONVERGED'}, marginal error {self.marginal_error:.0e} "
-            f"· entropy {self.entropy:.2f}\n"
+            f"{'converged' if self.converged else 'NOT CONVERGED'}, marginal error {self.marginal_error:.0e}"
+            f", {self.iterations} iterations · entropy {self.entropy:.2f}\n"
             f"{math.exp(self.entropy):.1f} matches · cost {self.value:.3g} · {rows}×{columns} · "
-            f"{'stored' if self.stored else 'solved now'}: {self.solver} "
-            f"{epsilon_text(self.epsilon, self.epsilon_setting, self.epsilon_scale)}, "
-            f"{self.iterations} iterations"
+            f"{'stored' if self.stored else 'solved now'}: {self.solver} {epsilon}"
         )
 
     def describe_cell(self, row: int, column: int) -> str:

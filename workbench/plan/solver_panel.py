@@ -116,7 +116,7 @@ class SolverTable(Table):
 class SolverPanel(Vertical):
     """The name of the run, the settings, and the meaning of one or why its value is not valid."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", key_display="Esc")]
 
     class Closed(Message):
         """The user closed the panel."""

@@ -20,7 +20,7 @@ they are first needed, because that takes 60 ms. The table in this module has wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -305,6 +305,8 @@ _WORDS = frozenset(
     xml xpm xsl xul xwd yes
     """.split()  # noqa: SIM905
 )
+#: Codes of two letters that are often the names of columns: identifier, number, time stamp, line and others.
+_SHORT_WORDS = frozenset("am an as at by id in io is ln ms na no nr or os se sg ss ts to".split())  # noqa: SIM905
 #: Codes of ISO 639 that name no language: several, none, undetermined, not listed.
 _NO_LANGUAGE = re.compile("mis|mul|und|zxx|q[a-t][a-z]")
 
@@ -409,8 +411,31 @@ def looks_like_language(word: str) -> bool:
     Names of languages outside `LANGUAGES`, and codes that are common words (``all``, ``txt``), do not count.
     """
     spelling = word.strip().casefold()
-    found = None if spelling in _WORDS else lookup(word)
+    found = None if spelling in _WORDS or not has_registered_subtags(word) else lookup(word)
     return found is not None and (found in LANGUAGES or len(_subtags(spelling)[0]) <= 3)
+
+
+def is_common_word(code: str) -> bool:
+    """Return whether a language code is more often the name of a column of another kind (``id``, ``no``)."""
+    spelling = code.strip().casefold()
+    return spelling in _WORDS or spelling in _SHORT_WORDS
+
+
+@lru_cache(maxsize=4096)
+def has_registered_subtags(word: str) -> bool:
+    """Return whether script, region and variant of a tag exist; in ``en_text`` and ``en_score`` they do not.
+
+    True for words without such parts, and for the modifiers of locales (``ca@valencia``).
+    """
+    parts = _subtags(word.strip().casefold())[1:]
+    if not parts:
+        return True
+    from langcodes import Language as LanguageTag
+
+    try:
+        return bool(LanguageTag.get("-".join(["und", *parts])).is_valid())
+    except ValueError:
+        return False
 
 
 def _subtags(spelling: str) -> list[str]:
@@ -570,16 +595,19 @@ class Tag:
         """Return how far apart two tags are for a reader: 0 for the same, 1,000 for other languages.
 
         For tags of one language this is the distance of langcodes, which completes scripts and regions: 0
-        between ``zh-CN`` and ``zh-Hans``, 4 or 5 between regions, 50 or more between scripts of which readers
-        know only one.
+        between ``zh-CN`` and ``zh-Hans``, 4 or 5 between regions. It is at least 50 between scripts, also if
+        readers know both (Serbian).
         """
         if self.language != other.language:
             return 1000
         if self == other:
             return 0
+        from langcodes import Language as LanguageTag
         from langcodes import tag_distance
 
-        return int(tag_distance(str(self), str(other)))
+        one, two = str(self), str(other)
+        scripts = {LanguageTag.get(tag).maximize().script for tag in (one, two)}
+        return max(int(tag_distance(one, two)), 50 if len(scripts) > 1 else 0)
 
     def matches(self, other: Tag) -> bool:
         """Return whether text with the tag `other` can be used where this tag is requested.
@@ -605,8 +633,8 @@ def _parsed(text: str) -> Tag | None:
 def matching_tags(wanted: str, found: Iterable[str]) -> list[str]:
     """Return those of the words `found` that are tags matching the requested tag `wanted`.
 
-    If one of them is the requested tag in any spelling, or the only nearest one of those with the script or
-    region that was requested, the result is this one alone.
+    If one of them is the requested tag in any spelling, the result is this one alone. If a script or region
+    was requested, only the nearest ones are returned.
 
     Parameters
     ----------
@@ -631,8 +659,7 @@ def _matching(wanted: str, found: tuple[str, ...]) -> tuple[str, ...]:
     if asked.script or asked.region:
         distances = {tag: asked.distance(tag) for tag in tags}
         nearest_tags = [tag for tag in tags if distances[tag] == min(distances.values())]
-        if len(nearest_tags) == 1:
-            return (tags[nearest_tags[0]],)
+        return tuple(tags[tag] for tag in nearest_tags)
     return tuple(tags.values())
 
 
@@ -681,23 +708,44 @@ class TagChooser:
         The requested language tag.
     path : path
         The file, for error messages.
+    tags : callable, optional
+        Returns all tags of the file. It is called if a script or region was requested: then only the tag of
+        the file that matches it best is used, even in units that do not have it.
+    strict : bool
+        Whether this applies to any request: a file with several matching tags, none of which is exactly what
+        was requested, is refused.
     """
 
-    def __init__(self, wanted: str, path: str | Path) -> None:
+    def __init__(
+        self,
+        wanted: str,
+        path: str | Path,
+        tags: Callable[[], Iterable[str]] | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
         self.wanted, self.path = wanted, path
         asked = Tag.parse(wanted)
         self._bare = not (asked.script or asked.region)
         self._chosen: dict[str, Tag] = {}
+        self._only: Tag | None = None
+        if tags is not None and (strict or not self._bare):
+            best = choose_tag(wanted, dict.fromkeys(tags()), path=path)
+            self._only = None if best is None else Tag.parse(best)
 
-    def choose(self, found: Iterable[str]) -> str | None:
+    def choose(self, found: Iterable[str], *, line: int | None = None) -> str | None:
         """Return that one of the words `found` which is the requested tag, or the only one that matches it.
+
+        `line` is the line that contains them, for error messages.
 
         Raises
         ------
         InputError
             As in `choose_tag`, or if no script was requested and units of the file differ in it.
         """
-        word = choose_tag(self.wanted, found, path=self.path)
+        if self._only is not None:
+            found = [word for word in found if _parsed(word) == self._only]
+        word = choose_tag(self.wanted, found, path=self.path, line=line)
         if word is not None and word not in self._chosen:
             tag = Tag.parse(word)
             for other, earlier in self._chosen.items():
@@ -706,6 +754,7 @@ class TagChooser:
                         f"{other} and {word} both match the language {self.wanted!r}; give one of them as "
                         "the language",
                         path=self.path,
+                        line=line,
                     )
             self._chosen[word] = tag
         return word

@@ -25,5 +25,5 @@ def check_installation() -> None:
         what = f"the module 'engine' at {place}" if place else "a module called 'engine' without a file"
         raise ImportError(
             f"{what} hides the package 'engine' of Optical Workbench, {ours.parent}; rename that module, or "
-            "start Python in another folder (python -P keeps the working folder out of the search path)"
+            "remove its folder from the search path (python -P leaves the working folder out)"
         )

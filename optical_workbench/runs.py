@@ -20,9 +20,8 @@ from optical_workbench.tables import Table
 
 if TYPE_CHECKING:
     from engine.config import RunHeader
-    from engine.inspect.cache import Cache
-    from engine.inspect.plan import Planner
-    from engine.inspect.search import Searcher, Searchers
+    from engine.inspect.search import Searcher
+    from engine.inspect.session import Session
     from engine.results.run_folder import RunFolder
 
 
@@ -407,7 +406,7 @@ class Run:
         from engine.inspect.plan import transport_settings
 
         settings = transport_settings(self.config, transport)
-        row = _loaded().planner.plan(self.folder, source, target, settings, language=language)
+        row = _session().planner.plan(self.folder, source, target, settings, language=language)
         return SentencePlan(**{field.name: getattr(row, field.name) for field in fields(SentencePlan)})
 
     def _encoder(self, index: int) -> Encoder:
@@ -416,31 +415,19 @@ class Run:
         from engine.evaluation.finished_run import saved_encoders
         from engine.training.precision import precision_of
 
-        loaded = _loaded().cache.encoder(saved_encoders(self.folder)[index])
+        loaded = _session().cache.encoder(saved_encoders(self.folder)[index])
         precision = precision_of(self.config, torch.device("cpu"))
         return Encoder(loaded, "passage" if index else "query", precision)
 
     def _searcher(self, language: str, collection: str | None, pool: int | None) -> Searcher:
-        return _loaded().searchers.open(self.folder, language, collection=collection, pool=pool)
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """Encoders, document vectors and sentence pairs that stay in memory between calls."""
-
-    cache: Cache
-    searchers: Searchers
-    planner: Planner
+        return _session().searchers.open(self.folder, language, collection=collection, pool=pool)
 
 
 @cache
-def _loaded() -> _Loaded:
-    from engine.inspect.cache import Cache
-    from engine.inspect.plan import Planner
-    from engine.inspect.search import Searchers
+def _session() -> Session:
+    from engine.inspect.session import Session
 
-    shared = Cache()
-    return _Loaded(shared, Searchers(shared), Planner(shared))
+    return Session()
 
 
 def _collection_settings(

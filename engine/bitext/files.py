@@ -1,7 +1,7 @@
 """Find, open and read files of text, which may be compressed or members of an archive.
 
 Archives are read as streams and never extracted to disk. A file that expands to more than `EXPANSION` times
-its size is refused.
+its size is refused. Files that an operating system leaves next to data are skipped (`is_companion`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from engine.errors import InputError
@@ -33,6 +33,44 @@ HARMLESS = 64 * 1024**2
 EXPANSION = 200
 #: Largest number of members of an archive.
 MEMBERS = 10_000
+#: Names, in lower case, of what macOS and Windows leave next to data without hiding it.
+_COMPANIONS = frozenset(
+    {
+        "__macosx", "icon\r", "thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "desktop.ini",
+        "$recycle.bin", "system volume information",
+    }
+)  # fmt: skip
+
+
+def is_companion(name: str | PurePath) -> bool:
+    """Return whether a file is not data but was left next to it by a program.
+
+    These are hidden files and folders (``.DS_Store``, ``._corpus.jsonl``, ``.git``) and the files that macOS
+    and Windows add (``__MACOSX/``, ``Thumbs.db``, ``desktop.ini``).
+
+    Parameters
+    ----------
+    name : str or path
+        Its name, or its path relative to the folder or archive that the user named.
+    """
+    parts = str(name).replace("\\", "/").split("/")
+    return any(
+        (part.startswith(".") and part not in (".", "..")) or part.casefold() in _COMPANIONS for part in parts
+    )
+
+
+def files_in(folder: Path, pattern: str = "**/*") -> list[Path]:
+    """Return the files in `folder` that match a glob pattern, sorted by path, without companions.
+
+    Parameters
+    ----------
+    folder : path
+        The folder; its own name may be hidden.
+    pattern : str
+        The pattern; the default matches all files at any depth.
+    """
+    found = (file for file in folder.glob(pattern) if not is_companion(file.relative_to(folder)))
+    return sorted(file for file in found if file.is_file())
 
 
 def find(path: str | Path) -> Path:
@@ -160,8 +198,9 @@ def open_member(archive: zipfile.ZipFile, name: str, path: Path) -> BinaryIO:
 
 
 def members(archive: zipfile.ZipFile) -> list[str]:
-    """Return the names of the files in an archive, without folders."""
-    return sorted(member.filename for member in archive.infolist() if not member.is_dir())
+    """Return the names of the files in an archive, without folders and companions (`is_companion`)."""
+    names = (member.filename for member in archive.infolist() if not member.is_dir())
+    return sorted(name for name in names if not is_companion(name))
 
 
 class _Bounded(io.RawIOBase):
@@ -282,20 +321,20 @@ def numbered_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
 
 
-def parse_score(text: str, name: str | Path, line: int) -> float:
-    """Return the score that `text` contains.
+def parse_score(text: str, name: str | Path, line: int) -> float | None:
+    """Return the score that `text` contains; None if it is empty or NaN, which is no score.
 
     Raises
     ------
     InputError
-        If it is not a finite number.
+        If it is not a number.
     """
+    if not text.strip():
+        return None
     try:
         score = float(text)
-    except ValueError:
-        score = float("nan")
-    if not math.isfinite(score):
+    except ValueError as error:
         raise InputError(
-            f"{text[:40]!r} is not a score; every line needs a number there", path=name, line=line
-        )
-    return score
+            f"{text[:40]!r} is not a score; every line needs a number there, or nothing", path=name, line=line
+        ) from error
+    return None if math.isnan(score) else score

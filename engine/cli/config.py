@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli import toml
-from engine.cli.options import json_option, print_json
+from engine.cli.options import data_option, json_option, print_json
 from engine.cli.tables import print_line, print_table
 from engine.config import (
     CollectionConfig,
@@ -115,6 +115,7 @@ def schema() -> None:
 @config.command("check")
 @click.argument("source", metavar="FILE_OR_PRESET")
 @_set_option
+@data_option
 @json_option
 def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check the settings of a configuration, and that its data and encoders are available on this machine.

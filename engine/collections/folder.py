@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from engine.bitext.files import find
+from engine.bitext.files import find, is_companion
 from engine.collections.base import Collection, Direction, Document, Query
 from engine.collections.build import (
     CollectionFacts,
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 _DOCUMENTS = ("documents", "corpus", "collection", "docs")
 _TOPICS = ("topics", "queries")
 _ENDINGS = (".jsonl", ".tsv", ".txt", ".trec", ".xml", ".sgml")
-
-#: Files that no user put there, besides hidden ones.
-_NOT_DATA = ("Thumbs.db", "desktop.ini")
 
 #: Language of judged documents that are not in a pool of several languages.
 _UNKNOWN = "und"
@@ -245,7 +242,11 @@ def _qrels_files(folder: Path, split: str | None) -> list[tuple[Path, str | None
     """Return the files with the judgements of a split, each with the language in its name."""
     inner = folder / "qrels"
     if inner.is_dir():
-        files = {_without_ending(path.name): path for path in sorted(inner.iterdir()) if _is_data(path)}
+        files = {
+            _without_ending(path.name): path
+            for path in sorted(inner.iterdir())
+            if path.is_file() and not is_companion(path.name)
+        }
     else:
         every = _files(folder, ("qrels",), "judgements")
         by_language = [(path, tag) for path, tag in every if tag is None or looks_like_language(tag)]
@@ -258,15 +259,12 @@ def _qrels_files(folder: Path, split: str | None) -> list[tuple[Path, str | None
             )
     chosen = split or ("test" if "test" in files else next(iter(files), "") if len(files) == 1 else "")
     if chosen not in files:
-        raise InputError(
+        raise _SplitMissing(
             f"qrels has no {chosen or 'test'!r}; set split to one of {', '.join(files) or 'none'}",
-            path=folder,
+            folder,
+            files,
         )
     return [(files[chosen], None)]
-
-
-def _is_data(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".") and path.name not in _NOT_DATA
 
 
 def _without_ending(name: str) -> str:
@@ -291,7 +289,7 @@ def _language(tag: str | None, given: Sequence[str], setting: str, path: Path, l
     if tag is None and len(given) == 1:
         tag = given[0]
     if tag is None:
-        raise InputError(
+        raise _LanguageMissing(
             f"its language is not given; call the file {path.name.partition('.')[0]}.<language>… or name one "
             f"language in {setting}",
             path=path,
@@ -345,6 +343,64 @@ _FILE_NAME = re.compile(rf"({'|'.join((*_DOCUMENTS, *_TOPICS, 'qrels'))})\b")
 _QRELS_LINE = re.compile(rb"\S+[ \t]+(0|Q0)[ \t]+\S+[ \t]+-?\d+\s*")
 
 
+class _SplitMissing(InputError):
+    """The judgements have no split of the name that is asked for, or several and none is asked for."""
+
+    def __init__(self, message: str, folder: Path, splits: Iterable[str]) -> None:
+        super().__init__(message, path=folder)
+        self.splits = list(splits)
+
+
+class _LanguageMissing(InputError):
+    """Neither a file nor a setting names the language of the file."""
+
+
+def _usage(folder: Path, languages: Mapping[str, LanguageFiles]) -> dict[str, str | list[str]]:
+    """Return the settings that read an imported folder."""
+    settings: dict[str, str | list[str]] = {}
+    if split := _first_split(folder):
+        settings["split"] = split
+    settings["languages"] = list(languages)
+    if documents := sorted({part.target_language for part in languages.values()} - {""}):
+        settings["document_languages"] = documents
+    return settings
+
+
+def _first_split(folder: Path) -> str | None:
+    """Return the first split of the judgements if a configuration has to name one, otherwise None."""
+    try:
+        _qrels_files(folder, None)
+    except _SplitMissing as error:
+        return next(iter(error.splits), None)
+    return None
+
+
+def _load_unnamed(folder: Path, code: str | None) -> tuple[Collection, str]:
+    """Read a folder in which `code` is the language of the files that do not name theirs.
+
+    Returns
+    -------
+    collection : Collection
+    document_language : str
+        `code` if the files of the documents do not name their language, otherwise empty.
+
+    Raises
+    ------
+    InputError
+        As `load_folder`.
+    """
+    split, own = _first_split(folder), [code] if code else []
+    for queries, documents in (([], []), (own, []), ([], own)):
+        try:
+            collection = load_folder(folder, split, queries, documents)
+        except _LanguageMissing:
+            if code is None:
+                raise
+        else:
+            return collection, code if code and documents else ""
+    return load_folder(folder, split, own, own), code or ""
+
+
 def _count(folder: Path) -> Counts:
     collection = load_folder(folder)
     return {
@@ -359,14 +415,19 @@ def _recognise(folder: Path, names: Sequence[str], code: str | None) -> Recognis
     if len({found[1] for name in files if (found := _FILE_NAME.match(name))}) < 3:
         return None
     try:
-        collection = load_folder(folder, languages=[code] if code else [])
-    except InputError as error:
-        if "language" in str(error) and not code:
-            raise InputError(f"{error} (--language here)") from error
-        raise
+        collection, document_language = _load_unnamed(folder, code)
+    except _LanguageMissing as error:
+        stem = Path(str(error.path)).name.partition(".")[0]
+        raise InputError(
+            f"its language is not given; import it with --language CODE, or call the file {stem}.<language>…",
+            path=error.path,
+            line=error.line,
+        ) from error
     topics = Counter(query.language for query in collection.queries)
     languages = {
-        one: LanguageFiles(files, "", {"topics": count, "documents": len(collection.documents)})
+        one: LanguageFiles(
+            files, "", {"topics": count, "documents": len(collection.documents)}, document_language
+        )
         for one, count in topics.items()
     }
     return RecognisedData(
@@ -400,5 +461,7 @@ READER = CollectionReader(
     settings=FolderSettings,
     check=_check,
     pool="all",
-    layout=FolderLayout(recognise=_recognise, recognise_file=_recognise_file, general=True, count=_count),
+    layout=FolderLayout(
+        recognise=_recognise, recognise_file=_recognise_file, general=True, count=_count, usage=_usage
+    ),
 )

@@ -135,12 +135,17 @@ class CollectionConfig(Settings):
         own["properties"]["name"]["description"] += "".join(
             f"\n\n{reader.name}: {reader.meaning}" for reader in COLLECTIONS.values()
         )
+        declared: dict[str, list[dict[str, Any]]] = {}
         for reader in COLLECTIONS.values():
-            if reader.settings is None:
-                continue
-            settings = handler.resolve_ref_schema(handler(reader.settings.__pydantic_core_schema__))
-            for name, entry in settings.get("properties", {}).items():
-                entry = {**entry, "description": f"{reader.name}: {entry.get('description', name)}"}
-                before = own["properties"].get(name)
-                own["properties"][name] = entry if before is None else {"anyOf": [before, entry]}
+            if reader.settings is not None:
+                settings = handler.resolve_ref_schema(handler(reader.settings.__pydantic_core_schema__))
+                for name, entry in settings.get("properties", {}).items():
+                    described = f"{reader.name}: {entry.get('description', name)}"
+                    declared.setdefault(name, []).append({**entry, "description": described})
+        for name, entries in declared.items():
+            # Several collections may have a setting of the same name.
+            descriptions = "\n\n".join(str(entry["description"]) for entry in entries)
+            own["properties"][name] = (
+                entries[0] if len(entries) == 1 else {"anyOf": entries, "description": descriptions}
+            )
         return made

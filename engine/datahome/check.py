@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.bitext.drops import Drops
+from engine.collections.load import load_collections
 from engine.collections.recognition import count_published_lines
+from engine.config import CollectionConfig
 from engine.datahome.datasets import Dataset, open_pairs
 from engine.errors import InputError
 from engine.extensions.collections import COLLECTIONS
@@ -64,6 +67,12 @@ def check(dataset: Dataset, languages: Sequence[str] = ()) -> Iterator[Checked]:
         if code not in dataset.files:
             raise InputError(f"{dataset.name} has no {code!r}; it has {', '.join(dataset.files)}")
     reader = COLLECTIONS.get(dataset.collection)
+    if reader is not None and reader.layout.usage is not None and dataset.manifest is not None:
+        usage = reader.layout.usage(dataset.place(), dataset.manifest.languages)
+        settings = {"name": reader.name, "path": str(dataset.place()), **usage}
+        config = CollectionConfig.model_validate(settings)
+        yield from _check_together(dataset, codes, lambda _: _count_collection(config))
+        return
     if reader is not None and reader.layout.count is not None:
         yield from _check_together(dataset, codes, reader.layout.count)
         return
@@ -79,6 +88,15 @@ def check(dataset: Dataset, languages: Sequence[str] = ()) -> Iterator[Checked]:
         except InputError as error:
             checked.problem = str(error)
         yield _compare(dataset, checked)
+
+
+def _count_collection(config: CollectionConfig) -> Counts:
+    """Count a collection as a run reads it."""
+    loaded = load_collections(config)
+    return {
+        "topics": Counter(query.language for collection in loaded for query in collection.queries),
+        "documents": {"all": sum(len(collection.documents) for collection in loaded)},
+    }
 
 
 def _check_together(
@@ -106,7 +124,7 @@ def _read_pairs(dataset: Dataset, code: str, checked: Checked) -> None:
         for _ in open_pairs(dataset, code, drops):
             pass
     finally:
-        checked.read, checked.kept, checked.dropped = drops.read, drops.kept, drops.reasons()
+        checked.read, checked.kept, checked.dropped = drops.read, drops.kept, drops.counts()
         checked.counts["pairs"] = drops.read - drops.wrong_language
 
 

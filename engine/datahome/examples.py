@@ -46,13 +46,17 @@ def _collection_usage(dataset: Dataset) -> str:
     lines = ["[[collections]]", f'name = "{dataset.collection}"']
     if dataset.manifest is not None:
         lines.append(f"path = {_quoted(dataset.folder)}")
+        layout = COLLECTIONS[dataset.collection].layout
+        if layout.usage is not None:
+            settings = layout.usage(dataset.place(), dataset.manifest.languages)
+            lines += [f"{name} = {_quoted(value)}" for name, value in settings.items()]
     if dataset.published is not None:
         lines += [f"{name} = {json.dumps(list(value))}" for name, value in dataset.published.usage.items()]
     return "\n".join(lines)
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # a JSON string is a TOML string
+def _quoted(value: str | list[str]) -> str:
+    return json.dumps(value, ensure_ascii=False)  # JSON strings and lists of strings are also TOML
 
 
 def example(dataset: Dataset) -> str:

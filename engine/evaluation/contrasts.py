@@ -1,8 +1,9 @@
 """Contrasts between two systems over languages: weighted means of differences, with tests and intervals.
 
-A contrast weighs each language's mean difference: 1/L each is the mean over languages, 1/H for high- and -1/L
-for low-resource languages is the change of the gap between them. Units are topics, a sentence together with
-its translations, which are swapped and drawn as wholes (see `engine.evaluation.significance`).
+A contrast is a weighted sum of the mean differences of languages. With weights 1/L it is the mean over L
+languages. With weights 1/H for H high-resource and -1/L for L low-resource languages it is the change of the
+gap between them. The units of tests are topics, each a sentence with its translations (see
+`engine.evaluation.significance`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ Array = npt.NDArray[np.float64]
 Differences = Mapping[str, Mapping[str, float]]
 """A difference of scores by language and query id."""
 
-_TOLERANCE = 1e-12  # sums in another order are the same sum
-_EXACT = 16  # so many languages have 65,536 sign patterns, which are all looked at
+_TOLERANCE = 1e-12  # sums in another order count as equal
+_EXACT = 16  # up to this many languages, all (at most 65,536) sign patterns are tried
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Contrast:
     p : float
         Two-sided p value of the randomisation test that swaps the systems' scores of a topic.
     p_holm : float
-        The same after Holm's correction over the contrasts made together.
+        The p value after Holm's correction over the contrasts made together.
     """
 
     delta: float
@@ -49,29 +50,29 @@ class Contrast:
 
 
 def contrasts(
-    questions: Sequence[tuple[Differences, Mapping[str, float]]],
+    comparisons: Sequence[tuple[Differences, Mapping[str, float]]],
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> list[Contrast]:
-    """Return the contrast of each question, Holm-corrected over all of them.
+    """Return the contrast of each comparison, with Holm's correction over all of them.
 
     Parameters
     ----------
-    questions : sequence of (differences, weights)
-        Weights are by language; a language without one counts for nothing.
+    comparisons : sequence of (differences, weights)
+        Weights are by language; a language without a weight is ignored.
     seed : int
-        Draws the resamples, which all questions share.
+        Seed of the resamples, which all comparisons share.
     resamples : int
-        Of the test and of the bootstrap, each.
+        Number of resamples of the test and of the bootstrap.
 
     Raises
     ------
     InputError
-        When there is no query, or a weighted language has none.
+        If there is no query, or a language with a weight has none.
     """
     topics: dict[str, int] = {}
-    for differences, weights in questions:
+    for differences, weights in comparisons:
         for language in weights:
             if not differences.get(language):
                 raise InputError(f"there are no queries in {language!r} to compare")
@@ -79,8 +80,8 @@ def contrasts(
                 topics.setdefault(_topic(query), len(topics))
     if not topics:
         raise InputError("there are no queries to compare")
-    shares, residuals = np.zeros((2, len(topics), len(questions)))
-    for place, (differences, weights) in enumerate(questions):
+    shares, residuals = np.zeros((2, len(topics), len(comparisons)))
+    for place, (differences, weights) in enumerate(comparisons):
         for language, weight in weights.items():
             values = differences[language]
             mean = sum(values.values()) / len(values)
@@ -89,14 +90,14 @@ def contrasts(
                 residuals[topics[_topic(query)], place] += weight / len(values) * (value - mean)
     deltas = shares.sum(0)
     generator = np.random.default_rng(seed)
-    beyond = np.zeros(len(questions))
+    beyond = np.zeros(len(comparisons))
     drawn = []
     for start in range(0, resamples, 1000):
         size = min(1000, resamples - start)
         signs = generator.integers(0, 2, (size, len(topics)), dtype=np.int8) * 2.0 - 1.0
         beyond += (np.abs(signs @ shares) >= np.abs(deltas) - _TOLERANCE).sum(0)
         counts = generator.multinomial(len(topics), np.full(len(topics), 1 / len(topics)), size)
-        # Linearised: a draw may have few queries of one language, or none, without that moving its mean.
+        # Linearised, so that a draw with few or no queries of a language does not shift the language's mean.
         drawn.append(counts @ residuals)
     low, high = deltas + np.percentile(np.concatenate(drawn), (2.5, 97.5), axis=0)
     p_values = ((beyond + 1) / (resamples + 1)).tolist()
@@ -107,7 +108,7 @@ def contrasts(
 
 
 def corrected(found: Sequence[Contrast]) -> list[Contrast]:
-    """Return `found` with Holm's correction over just these."""
+    """Return `found` with Holm's correction over these contrasts only."""
     return [
         replace(contrast, p_holm=p)
         for contrast, p in zip(found, holm([contrast.p for contrast in found]), strict=True)
@@ -115,9 +116,10 @@ def corrected(found: Sequence[Contrast]) -> list[Contrast]:
 
 
 def sign_flip(values: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES) -> float:
-    """Return the two-sided p value of the mean of `values` (n,) when each may as well have the other sign.
+    """Return the two-sided p value of the mean of `values` (n,) in a sign-flip test.
 
-    All sign patterns are looked at up to 16 values, so that p is exact; beyond, `resamples` are drawn.
+    Under the null hypothesis, both signs of each value are equally likely. For up to 16 values all sign
+    patterns are tried, so that p is exact. For more values, `resamples` patterns are drawn.
     """
     given = np.asarray(values, dtype=np.float64)
     if len(given) <= _EXACT:

@@ -1,4 +1,4 @@
-"""Open a finished run: its encoders and what names them before they are loaded."""
+"""Open a finished run: its configuration and its encoders."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from engine.results.run_folder import RunFolder
 
 
 def find_run(results: Path, name: str) -> RunFolder:
-    """Open the run with the id `name`, or else the one that `name` means in the database `results`.
+    """Open the run with the id `name`, or else the run that `name` means in the database `results`.
 
     Raises
     ------
     InputError
-        If there is none, or its folder is gone.
+        If there is no such run, or its folder was deleted.
     """
     folder = runs_folder(results) / name
     if Path(name).name == name and (folder / "run.json").is_file():
@@ -61,9 +61,15 @@ def encoders_config_of(run: RunFolder) -> RunConfig:
 
 @dataclass(frozen=True)
 class SavedEncoder:
-    """An encoder of a run, not loaded yet: its settings, and the folder of its mean and projection.
+    """An encoder of a run that is not loaded yet.
 
-    `name` says to people which it is.
+    Attributes
+    ----------
+    config : EncoderConfig
+    folder : Path
+        The folder of its mean and projection.
+    name : str
+        A description for messages.
     """
 
     config: EncoderConfig
@@ -91,7 +97,7 @@ class SavedEncoder:
         return digest.hexdigest()
 
     def load(self) -> Encoder:
-        """Load it.
+        """Load the encoder.
 
         Raises
         ------
@@ -104,18 +110,18 @@ class SavedEncoder:
 
 
 def saved_encoders(run: RunFolder) -> tuple[SavedEncoder, SavedEncoder]:
-    """Return the query encoder and the document encoder of a run, still to be loaded.
+    """Return the query encoder and the document encoder of a run, without loading them.
 
     Raises
     ------
     InputError
-        If the run has no encoders, because it has not come so far or they were deleted.
+        If the run has no encoders, because it ended before they were saved or they were deleted.
     """
     config = encoders_config_of(run)
     student, teacher = (run.path / "checkpoints" / name for name in ("student", "teacher"))
     if not (teacher / FITTED_FILE).is_file() or not (student / FITTED_FILE).is_file():
         raise InputError(
-            f"run {run.id!r} has no encoders in checkpoints/; it did not come so far", path=run.path
+            f"run {run.id!r} has no encoders in checkpoints/; choose a run that has finished", path=run.path
         )
     of_kind = RUN_KINDS[config.kind].encoders
     assert of_kind is not None

@@ -1,19 +1,19 @@
-"""Measures of rankings: ir-measures with trec_eval's code, and what it does not offer.
+"""Measures of rankings: those of ir-measures, computed by trec_eval's code, and a few others.
 
-``mAP@20``, with any cutoff, is XTREME's: ``sum over hits of precision / min(relevant, 20)``. The ``AP@20`` of
-ir-measures divides by all relevant documents instead, so the two differ where more than 20 are relevant.
-``RR@10``, with any cutoff, is MS MARCO's: 0 where the first relevant document stands lower. ``Judged@10`` is
-the share of the first ten that someone judged.
+``mAP@20``, with any cutoff, is the measure of XTREME: ``sum over hits of precision / min(relevant, 20)``. The
+``AP@20`` of ir-measures divides by the number of all relevant documents, so the two differ if more than 20
+documents are relevant. ``RR@10``, with any cutoff, is the measure of MS MARCO: 0 if the first relevant
+document has a rank below the cutoff. ``Judged@10`` is the share of judged documents among the first ten.
 
 ``AP`` and ``RR`` without a cutoff are computed from the exact ranks of the relevant documents in the whole
-pool, which a ranking of the top documents does not tell and which need no list of all documents; so are
-measures that look deeper than the ranking that is kept, such as ``R@1000``.
+pool. A ranking of the first documents does not contain these ranks, and a list of all documents is not needed
+for them. Measures that need more ranks than are kept, such as ``R@1000``, are computed in the same way.
 
-As in trec_eval, queries without judgements are not scored, queries without a relevant document score 0,
-documents without a judgement are not relevant, grades below 1 neither, and relevant documents that are
-nowhere to be found count all the same. A query that finds no document scores 0 in every measure, ``Judged``
-included. Unlike in trec_eval, equal scores keep the order of the ranking: the documents' own, in every search
-here.
+As in trec_eval, queries without judgements are not scored, and queries without a relevant document score 0.
+Documents without a judgement or with a grade below 1 are not relevant. Relevant documents that were not found
+count. A query that finds no document scores 0 in every measure, ``Judged`` included. Unlike in trec_eval,
+documents with equal scores keep the order of the ranking, which in every search here is the order of the
+documents in the pool.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Array = npt.NDArray[np.float64]
 #: Measures with a cutoff that are computed here.
 _OURS = re.compile(r"(mAP|RR)@([1-9]\d*)")
 
-#: Measures that ranks of the relevant documents are enough for.
+#: Measures that can be computed from the ranks of the relevant documents.
 _FROM_RANKS = re.compile(r"(?:(AP|RR)|(AP|mAP|RR|R|P|Success)@([1-9]\d*))")
 
 
@@ -53,26 +53,26 @@ class QueryScore(NamedTuple):
 def score_rankings(
     ranking: Ranking, judgements: Mapping[str, Mapping[str, int]], measures: Sequence[str]
 ) -> list[QueryScore]:
-    """Score rankings in the order they have, whatever their scores.
+    """Score rankings by their order; the scores of the documents are not used.
 
     Parameters
     ----------
     ranking : Ranking
-        What is below its last document counts as not found, also by measures without a cutoff.
+        Documents below its last one count as not found, also by measures without a cutoff.
     judgements : mapping of query id to mapping of document id to grade
-        Grades above zero are relevant; queries without judgements are not scored.
+        Documents with a grade above zero are relevant. Queries without judgements are not scored.
     measures : sequence of str
-        As ir-measures spells them, or ``mAP@k``, XTREME's.
+        Names as in ir-measures, or ``mAP@k``.
 
     Returns
     -------
     list of QueryScore
-        For each measure in turn, all queries in the ranking's order.
+        For each measure, all queries in the order of the ranking.
 
     Raises
     ------
     InputError
-        When a measure is unknown.
+        If a measure is unknown.
     """
     judged = [query for query in ranking.query_ids if query in judgements]
     theirs = {name: parsed for name in measures if (parsed := parse_measure(name)) is not None}
@@ -102,12 +102,12 @@ def score_rankings(
 
 
 def parse_measure(name: str) -> Any:
-    """Return ir-measures' measure of that name, or None for ``mAP@k`` and ``RR@k``, which are computed here.
+    """Return the measure of ir-measures with that name, or None for ``mAP@k`` and ``RR@k``.
 
     Raises
     ------
     InputError
-        When there is no such measure, or trec_eval does not compute it.
+        If there is no such measure, or trec_eval does not compute it.
     """
     if _OURS.fullmatch(name):
         return None
@@ -117,36 +117,36 @@ def parse_measure(name: str) -> Any:
         known = ["mAP@20", "AP", "RR", "R@1", "R@10", "Success@1", "P@1", "nDCG@10", "RR@10"]
         raise InputError(f"unknown measure {name!r}{nearest(name, known)}") from error
     if _provider(parsed) is None:
-        raise InputError(f"measure {name!r} is not among those that trec_eval computes")
+        raise InputError(f"measure {name!r} is not computed by trec_eval; choose another measure")
     return parsed
 
 
 def needs_ranks(name: str) -> bool:
-    """Tell whether the measure takes the whole ranking into account and is computed from ranks."""
+    """Return whether the measure depends on the whole ranking and is computed from exact ranks."""
     return name in ("AP", "RR")
 
 
 def ranks_suffice(name: str) -> bool:
-    """Tell whether `measure_from_ranks` computes the measure."""
+    """Return whether `measure_from_ranks` computes the measure."""
     return _FROM_RANKS.fullmatch(name) is not None
 
 
 def measure_from_ranks(name: str, ranks: Array, relevant: Array) -> Array:
-    """Return a measure of each query, from where its relevant documents stand in the whole pool.
+    """Return a measure of each query, from the ranks of its relevant documents in the whole pool.
 
     Parameters
     ----------
     name : str
         ``AP`` or ``RR``, or one of ``AP``, ``mAP``, ``RR``, ``R``, ``P`` and ``Success`` with a cutoff.
     ranks : array of shape (N, R)
-        Ranks, from one, of relevant documents; 0 where there is none or it was not found.
+        Ranks, from one, of the relevant documents; 0 for padding and for documents that were not found.
     relevant : array of shape (N,)
         Number of relevant documents, found or not.
 
     Raises
     ------
     ValueError
-        When the ranks of relevant documents do not suffice for the measure.
+        If the measure cannot be computed from these ranks.
     """
     if not ranks_suffice(name):
         raise ValueError(f"{name} cannot be computed from the ranks of relevant documents")
@@ -165,7 +165,7 @@ def measure_from_ranks(name: str, ranks: Array, relevant: Array) -> Array:
 
 
 def depth_of(name: str) -> int | None:
-    """Return a measure's cutoff; none where it has none."""
+    """Return the cutoff of a measure, or None."""
     parsed = parse_measure(name)
     if parsed is None:
         return int(name.partition("@")[2])
@@ -179,14 +179,14 @@ def average_precision_from_ranks(ranks: Array, relevant: Array) -> Array:
     Parameters
     ----------
     ranks : array of shape (N, R)
-        Ranks, from one, of relevant documents; 0 where there is none or it was not found.
+        Ranks, from one, of the relevant documents; 0 for padding and for documents that were not found.
     relevant : array of shape (N,)
         Number of relevant documents, found or not.
 
     Returns
     -------
     array of shape (N,)
-        ``1/|relevant| sum_j j / rank_j`` over the found ones in the order of their ranks; 0 without any.
+        ``1/|relevant| sum_j j / rank_j`` over the documents that were found, in the order of their ranks.
     """
     ordered = np.sort(np.where(ranks > 0, ranks, np.inf), axis=1)
     total = (np.arange(1, ranks.shape[1] + 1) / ordered).sum(1)
@@ -194,7 +194,7 @@ def average_precision_from_ranks(ranks: Array, relevant: Array) -> Array:
 
 
 def reciprocal_rank_from_ranks(ranks: Array) -> Array:
-    """Return 1 / rank of the first relevant document for `ranks` (N, R) as above; 0 where none was found."""
+    """Return 1 / rank of the first relevant document for `ranks` (N, R); 0 if none was found."""
     first = np.where(ranks > 0, ranks, np.inf).min(axis=1, initial=np.inf)
     return np.asarray(1.0 / first, dtype=np.float64)
 

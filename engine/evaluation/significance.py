@@ -1,10 +1,10 @@
-"""Is one run better than another? Paired intervals and tests over the same queries.
+"""Compare two runs by paired tests and intervals over the same queries.
 
-Queries are the units: each is scored by both runs and the differences are studied. The randomisation test
-swaps the two runs' scores of a query at random, which under the hypothesis of no difference changes
-nothing (Smucker, Allan and Carterette 2007, "A comparison of statistical significance tests for
-information retrieval evaluation"); its p value is (b + 1) / (n + 1) with b of n resamples at least as far
-out, so it is never zero. Intervals are percentile bootstraps.
+The units are queries: both runs score each query, and the differences are tested. The randomisation test
+swaps the scores of a query at random, which changes nothing under the null hypothesis of no difference
+(Smucker, Allan and Carterette 2007, "A comparison of statistical significance tests for information retrieval
+evaluation"). Its p value is (b + 1) / (n + 1), where b of n resamples are at least as extreme as the observed
+difference, so it is never zero. Intervals are percentile bootstrap intervals.
 """
 
 from __future__ import annotations
@@ -15,32 +15,31 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from engine.errors import InputError
 
 Array = npt.NDArray[np.float64]
 
 RESAMPLES = 9_999
-_BATCH = 1 << 21  # most resampled values held at once
+_BATCH = 1 << 21  # the most resampled values in memory
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a system's scores differ from a baseline's on the same queries.
+    """The differences between the scores of a system and a baseline on the same queries.
 
     Attributes
     ----------
     delta : float
         Mean difference, system minus baseline.
     low, high : float
-        Ends of its 95 % bootstrap interval; both are `delta` when there is only one query.
+        Ends of its 95 % bootstrap interval; both equal `delta` if there is only one query.
     p : float
         Two-sided p value of the paired randomisation test.
     p_holm : float
-        The same after Holm's correction over the comparisons made together; `p` when there is one.
+        The p value after Holm's correction over the comparisons made together; `p` if there is one.
     wins, ties, losses : int
-        Queries on which the system is better, equal, worse.
+        Numbers of queries on which the system is better, equal and worse.
     queries : int
     """
 
@@ -57,7 +56,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class LanguageComparison:
-    """Comparisons by language, corrected over the languages, and that of the mean over languages."""
+    """Comparisons by language, corrected over the languages, and of the mean over languages."""
 
     languages: dict[str, Comparison]
     mean: Comparison
@@ -76,14 +75,14 @@ def compare(
     ----------
     baseline, system : mapping of query id to score
     seed : int
-        Draws the resamples.
+        Seed of the resamples.
     resamples : int
-        Of the test and of the bootstrap, each.
+        Number of resamples of the test and of the bootstrap.
 
     Raises
     ------
     InputError
-        When the two do not have the same queries, or none.
+        If the two do not have the same queries, or there is none.
     """
     return compare_languages({"": baseline}, {"": system}, seed=seed, resamples=resamples).languages[""]
 
@@ -95,11 +94,11 @@ def compare_languages(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> LanguageComparison:
-    """Compare two runs in each language, with Holm's correction, and by the mean over languages.
+    """Compare two runs in each language, with Holm's correction, and by their mean over languages.
 
-    In the mean every language weighs the same. Its test and interval take what queries of different
-    languages share into account: those whose ids agree after the first colon are one topic (a sentence and
-    its translations), and topics are swapped and drawn as wholes.
+    All languages have the same weight in the mean. Queries whose ids are equal after the first colon are one
+    topic: a sentence and its translations. The test and the interval of the mean swap and draw whole topics,
+    because the scores of a topic's queries are correlated.
 
     Parameters
     ----------
@@ -110,7 +109,7 @@ def compare_languages(
     Raises
     ------
     InputError
-        When the two do not have the same languages and queries, or no query.
+        If the two do not have the same languages and queries, or there is no query.
     """
     _same(baseline, system, "languages")
     generator = np.random.default_rng(seed)
@@ -135,7 +134,7 @@ def compare_languages(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p values adjusted for being tested together (Holm 1979), in their order."""
+    """Return p values adjusted for multiple tests (Holm 1979), in the given order."""
     order = np.argsort(p_values, kind="stable")
     count = len(p_values)
     adjusted = np.empty(count)
@@ -145,7 +144,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_interval(values: Array, *, seed: int = 0, resamples: int = 1_999) -> tuple[float, float] | None:
-    """Return the ends of the 95 % bootstrap interval of the mean of `values` (n,); none below two values."""
+    """Return the ends of the 95 % bootstrap interval of the mean of `values` (n,); None if n < 2."""
     if len(values) < 2:
         return None
     return _interval(values, np.random.default_rng(seed), resamples)
@@ -175,7 +174,7 @@ def _compare_mean(
     delta = float(shares.sum())
     low = high = delta
     if len(topics) > 1:
-        # Linearised: a draw may have few queries of one language, or none, without that moving its mean.
+        # Linearised, so that a draw with few or no queries of a language does not shift the language's mean.
         below, above = _bootstrap(residuals[: len(topics)], _sum, generator, resamples)
         low, high = delta + below, delta + above
     p = _randomisation(shares, generator, resamples)
@@ -189,14 +188,16 @@ def _with_counts(differences: Array, delta: float, low: float, high: float, p: f
 
 
 def _randomisation(differences: Array, generator: np.random.Generator, resamples: int) -> float:
-    """Return the two-sided p value of flipping the signs of `differences` (n,) at random."""
-    moving = differences[differences != 0]  # the sign of zero changes nothing
+    """Return the two-sided p value of a test that flips the signs of `differences` (n,) at random."""
+    moving = differences[differences != 0]  # the sign of zero has no effect
     if not len(moving):
         return 1.0
 
     def flipped(size: tuple[int, ...]) -> Array:
         signs = generator.integers(0, 2, size, dtype=np.int8) * 2 - 1
         return np.asarray(signs * moving, dtype=np.float64)
+
+    from scipy import stats  # importing it takes longer than most commands
 
     result = stats.monte_carlo_test(
         moving,
@@ -224,6 +225,8 @@ def _interval(values: Array, generator: np.random.Generator, resamples: int) -> 
 def _bootstrap(
     sample: Array, statistic: Any, generator: np.random.Generator, resamples: int
 ) -> tuple[float, float]:
+    from scipy import stats  # importing it takes longer than most commands
+
     result = stats.bootstrap(
         (sample,),
         statistic,
@@ -237,13 +240,13 @@ def _bootstrap(
 
 
 def _same(baseline: Mapping[str, Any], system: Mapping[str, Any], what: str) -> None:
-    """Refuse two mappings whose keys differ, or that have none."""
+    """Raise if the keys of two mappings differ, or there are no keys."""
     if not baseline and not system:
         raise InputError(f"there are no {what} to compare")
     for here, there, name in ((baseline, system, "second"), (system, baseline, "first")):
         lacking = sorted(set(here) - set(there))
         if lacking:
             raise InputError(
-                f"the two runs cannot be compared: the {name} lacks {len(lacking):,} of the {what}, "
-                f"{lacking[0]!r} among them"
+                f"the two runs cannot be compared: the {name} lacks {len(lacking):,} of the {what}, such as "
+                f"{lacking[0]!r}"
             )

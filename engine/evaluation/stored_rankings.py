@@ -39,12 +39,15 @@ class StoredRankings:
     run : RunFolder
     scoring : str
     pools : dict of PoolKey to pyarrow.Table
-        Columns ``query_id``, ``document_id`` and ``rank``.
+        Columns ``query_id``, ``document_id`` and ``rank``; no row where no query found a document.
+    limit : int, optional
+        Number of ranks that the run kept for each query, if its configuration says so.
     """
 
     run: RunFolder
     scoring: str
     pools: dict[PoolKey, pa.Table]
+    limit: int | None = None
 
     @property
     def name(self) -> str:
@@ -52,8 +55,12 @@ class StoredRankings:
         return f"{self.run.record['name']} ({self.run.id}, {self.scoring})"
 
     def depth(self, pool: PoolKey) -> int:
-        """Return the lowest rank stored for any query of `pool`."""
-        return int(pc.max(self.pools[pool]["rank"]).as_py())
+        """Return the lowest rank stored for any query of `pool`; 0 if no query found a document."""
+        return int(pc.max(self.pools[pool]["rank"]).as_py() or 0)
+
+    def kept(self, pool: PoolKey) -> int:
+        """Return how many ranks the run kept for each query of `pool`, if there were so many."""
+        return max(self.depth(pool), 1) if self.limit is None else self.limit
 
     def ranks(self, pool: PoolKey, collection: Collection) -> Ranks:
         """Return the rankings for `pool`, with indices of queries and documents in `collection`.
@@ -129,30 +136,42 @@ def read_rankings(run: RunFolder, scoring: str | None = None) -> StoredRankings:
         raise InputError(
             f"run {run.id!r} has stored no rankings; choose one that was evaluated", path=run.path
         )
-    table = pa.concat_tables(pq.read_table(file, partitioning=None) for file in files)
-    has = sorted(pc.unique(table["scoring"]).to_pylist())
+    table, scored = (
+        pa.concat_tables(pq.read_table(file, partitioning=None) for file in table_files(run.path, name))
+        for name in ("rankings", "scores")
+    )
+    # Where no query found a document, there are scores and no rankings.
+    has = sorted({*pc.unique(table["scoring"]).to_pylist(), *pc.unique(scored["scoring"]).to_pylist()})
     if scoring is None and len(has) > 1:
         raise InputError(f"run {run.id!r} has rankings by {' and by '.join(has)}; say which with scoring")
-    if has and scoring is not None and scoring not in has:
+    if scoring is not None and scoring not in has:
         raise InputError(
             f"run {run.id!r} has no rankings by {scoring!r}{nearest(scoring, has)}; it has {', '.join(has)}"
-        )
-    if not has:
-        raise InputError(
-            f"run {run.id!r} found no document for any query, so it has no rankings; choose another run",
-            path=run.path,
         )
     chosen = scoring or has[0]
     table = table.filter(pc.equal(table["scoring"], chosen))
     if table["revision"].null_count or table["protocol"].null_count:
         raise InputError(f"run {run.id!r} stored its rankings without their revision; execute that run again")
+    scored = scored.filter(pc.equal(scored["scoring"], chosen))
+    keys = [
+        PoolKey(**values)
+        for part in (scored, table)
+        for values in part.select(PoolKey._fields).group_by(list(PoolKey._fields)).aggregate([]).to_pylist()
+    ]
     pools = {}
-    for values in table.select(PoolKey._fields).group_by(list(PoolKey._fields)).aggregate([]).to_pylist():
+    # A protocol with a slash is that of further scores of the same rankings.
+    for key in dict.fromkeys(key for key in keys if "/" not in key.protocol):
         mask = pa.scalar(True)
         for field in PoolKey._fields:
-            mask = pc.and_(mask, pc.equal(table[field], values[field]))
-        pools[PoolKey(**values)] = table.filter(mask).select(["query_id", "document_id", "rank"])
-    return StoredRankings(run, chosen, pools)
+            mask = pc.and_(mask, pc.equal(table[field], getattr(key, field)))
+        pools[key] = table.filter(mask).select(["query_id", "document_id", "rank"])
+    return StoredRankings(run, chosen, pools, _kept_ranks(run))
+
+
+def _kept_ranks(run: RunFolder) -> int | None:
+    config = config_of(run)
+    depth = getattr(config, "depth", getattr(getattr(config, "evaluation", None), "depth", None))
+    return None if depth is None else int(depth)
 
 
 def shared_pools(systems: list[StoredRankings]) -> tuple[list[PoolKey], list[str]]:

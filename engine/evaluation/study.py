@@ -1,8 +1,8 @@
-"""What a study found, made from the results database alone.
+"""The findings of a study, computed from the results database.
 
-Scores of a study's transfers are those *before* distillation, scores of its distillations those *after*.
-Only seeds that every arm has finished count, so that arms differ in nothing but their arm. The first arm is
-what the others are compared with.
+Scores of the stage ``transfer`` are scores *before* distillation, those of the stage ``distil`` are scores
+*after* it. Only seeds that every arm has finished are used, so that the arms have the same seeds. The first
+arm is the baseline.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from typing import Any, NamedTuple
 from engine.config.study import STAGES, STUDY, Stage
 from engine.errors import InputError
 from engine.evaluation.contrasts import Contrast, contrasts, corrected, sign_flip
-from engine.evaluation.study_facts import curves_of, facts_of, sizes_of
+from engine.evaluation.significance import RESAMPLES
+from engine.evaluation.study_facts import StudyFacts, read_curves, read_facts, read_text_sizes
 from engine.languages import language
 from engine.results.queries import ask, run_record
 
 BEFORE, AFTER, GAIN = "before", "after", "gain"
 _STAGE_OF = {BEFORE: "transfer", AFTER: "distil"}
-#: The measure a collection is reported by, the first that it has.
+#: Measures by which a collection is reported; the first that it has is used.
 _MEASURES = ("mAP@20", "nDCG@10", "Success@1", "RR")
 _OF_BITEXT = ("RR", "Success@1")
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds and their standard deviation, which one seed does not have."""
+    """A mean over seeds and its standard deviation, which is None for a single seed."""
 
     mean: float
     sd: float | None
@@ -36,28 +37,28 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Estimate:
-        """Return the estimate of one value a seed."""
+        """Return the estimate of values that have one value for each seed."""
         return cls(fmean(values), stdev(values) if len(values) > 1 else None, tuple(values))
 
 
 @dataclass(frozen=True)
 class Effect:
-    """How an arm differs from the first, in one quantity.
+    """The difference between an arm and the first arm in one quantity.
 
     Attributes
     ----------
     arm : str
     scope : str
-        ``mean`` over languages, or the name of a gap (`Group.name`).
+        ``mean`` over languages, or the name of a gap (`LanguageGroups.name`).
     when : str
-        ``before`` or ``after`` distillation, or ``gain``: after minus before, whose difference between arms
-        is the interaction of balance and distillation (a difference in differences).
+        ``before`` or ``after`` distillation, or ``gain``, which is after minus before. The difference of
+        gains between arms is the interaction of balance and distillation.
     contrast : Contrast
-        Scores of a query are averaged over seeds; topics are the units. Corrected over the arms.
+        Computed from scores averaged over seeds, with topics as units. Corrected over the arms.
     seeds : Estimate
-        The same difference seed by seed.
+        The same difference for each seed.
     p_languages : float or None
-        Of the sign-flip test with languages as the units, for the mean alone.
+        The p value of the sign-flip test with languages as units; None for gaps.
     """
 
     arm: str
@@ -69,8 +70,8 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Two groups of languages, whose difference in means is a gap."""
+class LanguageGroups:
+    """Two groups of languages. The difference of their means is a gap."""
 
     name: str
     high: list[str]
@@ -84,8 +85,8 @@ class Group:
 
 
 @dataclass
-class Table:
-    """A study's figures on one collection by one measure.
+class StudyTable:
+    """The scores of a study on one collection by one measure.
 
     Attributes
     ----------
@@ -94,12 +95,12 @@ class Table:
     values : dict
         By arm, ``before`` or ``after``, and language.
     means, gaps : dict
-        The mean over languages by arm and time; gaps first by the group's name.
-    groups : list of Group
-        Those that have a language on both sides here.
+        By arm, and ``before`` or ``after``: the mean over languages, and by the name of the groups, the gaps.
+    groups : list of LanguageGroups
+        The groups that have a language on both sides in this table.
     effects : list of Effect
     interactions : dict
-        By arm and language: the difference of gains to the first arm, corrected over languages.
+        By arm and language: the difference to the first arm in the gain, corrected over languages.
     """
 
     collection: str
@@ -110,37 +111,37 @@ class Table:
     queries: dict[str, int]
     values: dict[str, dict[str, dict[str, Estimate]]]
     means: dict[str, dict[str, Estimate]]
-    groups: list[Group]
+    groups: list[LanguageGroups]
     gaps: dict[str, dict[str, dict[str, Estimate]]]
     effects: list[Effect] = field(default_factory=list)
     interactions: dict[str, dict[str, Contrast]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """Return what sets this table apart from others."""
+        """The collection, scoring and measure of the table."""
         return f"{self.collection} ({self.protocol}, {self.direction}, {self.scoring}), {self.measure}"
 
 
 @dataclass
 class Study:
-    """A study as the database has it.
+    """A study and its findings.
 
     Attributes
     ----------
     run, name : str
     arms : dict of name to sampling settings
-        The first is what the others are compared with.
+        The first arm is the baseline.
     seeds : list of int
-        Those that every arm has finished.
+        Seeds that every arm has finished.
     left_out : list of int
-        Configured seeds that some arm lacks.
+        Configured seeds that some arm has not finished.
     sizes : dict
         Sentences and tokens of pre-training text by language, of the first run.
-    tables : list of Table
+    tables : list of StudyTable
     curves : dict
         Means over seeds by ``pretrain`` or ``distil``, arm and step.
-    facts : dict
-        What the models' size and the runs' length were.
+    facts : StudyFacts
+        The size of the models and the length of the runs.
     """
 
     run: str
@@ -149,23 +150,25 @@ class Study:
     seeds: list[int]
     left_out: list[int]
     sizes: dict[str, dict[str, float]]
-    tables: list[Table]
+    tables: list[StudyTable]
     curves: dict[str, dict[str, dict[int, float]]]
-    facts: dict[str, Any]
+    facts: StudyFacts
 
 
-def load_study(results: Path, run: str, *, resamples: int = 9_999) -> Study:
-    """Read the study `run` (an id, the beginning of one, or a name) and test what it found.
+def compute_study(results: Path, run: str, *, resamples: int = RESAMPLES) -> Study:
+    """Read the study `run` (an id, the beginning of one, or a name) and compute its findings.
+
+    `engine.evaluation.study_cache.load_study` computes them only once.
 
     Raises
     ------
     InputError
-        If there is no such run, it is no study, or no seed has been finished by every arm.
+        If there is no such run, it is not a study, or no seed was finished by every arm.
     """
     record = run_record(results, run)
     config = record["config"]
     if record["kind"] != STUDY.name:
-        raise InputError(f"run {record['id']!r} is of kind {record['kind']!r}, not a study; name a study")
+        raise InputError(f"run {record['id']!r} is of kind {record['kind']!r}, not a study; choose a study")
     arms = {arm["name"]: arm["sampling"] for arm in config["arms"]}
     finished = {
         row[0]
@@ -187,9 +190,9 @@ def load_study(results: Path, run: str, *, resamples: int = 9_999) -> Study:
     if not seeds:
         raise InputError(
             f"no seed of study {record['id']!r} has been finished by every arm yet; "
-            f"`optical-workbench run --resume {record['id']}` goes on"
+            f"`optical-workbench run --resume {record['id']}` continues it"
         )
-    sizes = sizes_of(results, ids[next(iter(arms)), seeds[0], "pretrain"])
+    sizes = read_text_sizes(results, ids[next(iter(arms)), seeds[0], "pretrain"])
     scores = _Scores(results, ids, list(arms), seeds)
     order = {asked["label"] or asked["name"]: place for place, asked in enumerate(config["collections"])}
     keys = sorted(scores.keys(), key=lambda key: order.get(key[0], len(order)))
@@ -202,13 +205,13 @@ def load_study(results: Path, run: str, *, resamples: int = 9_999) -> Study:
         [seed for seed in config["seeds"] if seed not in seeds],
         sizes,
         tables,
-        curves_of(results, ids, list(arms), seeds),
-        facts_of(results, config, ids, list(arms), seeds),
+        read_curves(results, ids, list(arms), seeds),
+        read_facts(results, config, ids, list(arms), seeds),
     )
 
 
 class _Scores:
-    """The scores of every query, by what tells tables apart."""
+    """The scores of every query, by the key of the table."""
 
     def __init__(
         self, results: Path, ids: Mapping[tuple[str, int, Any], str], arms: list[str], seeds: list[int]
@@ -230,7 +233,7 @@ class _Scores:
             """,
             [list(cell)],
         ).rows
-        #: By table's key, then measure, then arm and time, seed, language and query.
+        #: By key of the table, measure, (arm, before or after), seed, language and query.
         self.found: dict[tuple[str, ...], dict[str, dict[tuple[str, str], dict[int, Any]]]] = {}
         for run, *key, measure, code, query, value in rows:
             arm, when, seed = cell[run]
@@ -239,11 +242,11 @@ class _Scores:
             by_language.setdefault(code, {})[query] = value
 
     def keys(self) -> list[tuple[str, ...]]:
-        """Return what is asked in the same way by all runs."""
+        """Return the keys of the tables: collection, protocol, scoring and direction."""
         return list(self.found)
 
     def measure(self, key: tuple[str, ...]) -> str:
-        """Return the measure that a table is made of."""
+        """Return the measure of a table."""
         has = self.found[key]
         wanted = _OF_BITEXT if key[1] == "bitext" else _MEASURES
         return next((name for name in wanted if name in has), min(has))
@@ -251,11 +254,11 @@ class _Scores:
 
 def _table(
     scores: _Scores, key: tuple[str, ...], sizes: Mapping[str, Mapping[str, float]], resamples: int
-) -> Table:
+) -> StudyTable:
     measure = scores.measure(key)
     cells = scores.found[key][measure]
     whole = [cells[arm, when][seed] for arm in scores.arms for when in _STAGE_OF for seed in scores.seeds]
-    # English is the teacher's language: its queries need no crossing.
+    # English is the teacher's language, so its queries are not cross-lingual.
     codes = sorted(code for code in set.intersection(*map(set, whole)) if code != "en")
     if not codes:
         raise InputError(f"the runs of the study share no language on {key[0]}")
@@ -274,7 +277,7 @@ def _table(
         return {arm: {when: by_seed(arm, when, weights) for when in _STAGE_OF} for arm in scores.arms}
 
     collection, protocol, scoring, direction = key
-    table = Table(
+    table = StudyTable(
         collection,
         protocol,
         scoring,
@@ -295,12 +298,15 @@ def _table(
 
 
 def _compare(
-    table: Table,
+    table: StudyTable,
     scopes: Mapping[str, Mapping[str, float]],
     scores: Mapping[tuple[str, str], Any],
     resamples: int,
 ) -> None:
-    """Add the effects and interactions to `table`; `scores` are by arm and time, averaged over seeds."""
+    """Add the effects and interactions to `table`.
+
+    `scores` are averaged over seeds, by (arm, before or after).
+    """
     base, *others = table.values
     gains = {arm: _difference(scores[arm, BEFORE], scores[arm, AFTER]) for arm in table.values}
     for scope, weights in scopes.items():
@@ -319,7 +325,7 @@ def _compare(
         table.interactions[arm] = dict(zip(table.queries, corrected(found), strict=True))
 
 
-def _seeds(table: Table, scope: str, arm: str, base: str, when: str) -> Estimate:
+def _seeds(table: StudyTable, scope: str, arm: str, base: str, when: str) -> Estimate:
     by_arm = table.means if scope == "mean" else table.gaps[scope]
 
     def values(name: str) -> list[float]:
@@ -343,13 +349,13 @@ def _difference(before: Any, after: Any) -> Any:
     }
 
 
-def _groups(codes: Sequence[str], sizes: Mapping[str, Mapping[str, float]]) -> list[Group]:
-    """Return the two ways to tell rich languages from poor ones: in the world, and in the study's text.
+def _groups(codes: Sequence[str], sizes: Mapping[str, Mapping[str, float]]) -> list[LanguageGroups]:
+    """Return two groupings of languages: by their resource level, and by the size of the study's text.
 
-    By the text, the third of the languages with the most of it stand against the third with the least.
+    The latter compares the third of the languages with the most text to the third with the least.
     """
     resource = {code: language(code).resource for code in codes}
-    world = Group(
+    world = LanguageGroups(
         "resource level",
         [code for code in codes if resource[code] == "high"],
         [code for code in codes if resource[code] == "low"],
@@ -359,7 +365,7 @@ def _groups(codes: Sequence[str], sizes: Mapping[str, Mapping[str, float]]) -> l
     )
     third = max(1, len(ordered) // 3)
     large, small = set(ordered[:third]), set(ordered[third:][-third:])
-    own = Group(
+    own = LanguageGroups(
         "text size", [code for code in codes if code in large], [code for code in codes if code in small]
     )
     return [world, own]

@@ -1,9 +1,10 @@
-"""A study's circumstances, read from the database: text by language, curves, sizes and times."""
+"""Facts about a study, read from the database: text by language, curves, sizes and times."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,19 @@ from engine.config.study import STAGES
 from engine.results.queries import ask
 
 
-def sizes_of(results: Path, run: str) -> dict[str, dict[str, float]]:
-    """Return how much text each language had."""
+def read_text_sizes(results: Path, run: str) -> dict[str, dict[str, float]]:
+    """Return the number of sentences and tokens of each language's pre-training text."""
     rows = ask(results, "SELECT * FROM pretraining WHERE run = ? ORDER BY language", [run]).records()
     return {row["language"]: {name: row[name] for name in ("sentences", "tokens")} for row in rows}
 
 
-def curves_of(
+def read_curves(
     results: Path, ids: Mapping[tuple[str, int, Any], str], arms: list[str], seeds: list[int]
 ) -> dict[str, dict[str, dict[int, float]]]:
-    """Return the pre-training's loss on held-out text and distillation's held-out retrieval."""
+    """Return the held-out loss of pre-training and the held-out retrieval of distillation, means over seeds.
+
+    The keys are the stage, the arm and the step.
+    """
     curves: dict[str, dict[str, dict[int, float]]] = {}
     for stage, metric in (("pretrain", "held_out_loss"), ("distil", "held_out_rr")):
         for arm in arms:
@@ -34,30 +38,60 @@ def curves_of(
     return curves
 
 
-def facts_of(
+@dataclass(frozen=True)
+class StudyFacts:
+    """The size of a study's models and the length of its runs.
+
+    Attributes
+    ----------
+    layers, width : int
+        Shape of the encoders.
+    steps : dict of stage to int
+        Training steps of each stage.
+    pretraining : dict
+        The summary of the first pre-training: number of parameters and others.
+    runs : int
+        Number of runs.
+    hours : float
+        Their time in all.
+    """
+
+    layers: int
+    width: int
+    steps: dict[str, int]
+    pretraining: dict[str, Any]
+    runs: int
+    hours: float
+
+
+def read_facts(
     results: Path,
     config: Mapping[str, Any],
     ids: Mapping[tuple[str, int, Any], str],
     arms: list[str],
     seeds: list[int],
-) -> dict[str, Any]:
-    """Return how large the models and how long the runs were."""
+) -> StudyFacts:
+    """Return the facts of a study with the configuration `config`.
+
+    `ids` are the ids of its runs by arm, seed and stage; only `arms` and `seeds` count.
+    """
     first = ids[arms[0], seeds[0], "pretrain"]
     (row,) = ask(results, "SELECT summary FROM runs WHERE id = ?", [first]).rows
-    mine = [ids[arm, seed, stage] for arm in arms for seed in seeds for stage in STAGES]
-    taken = ask(
+    runs = [ids[arm, seed, stage] for arm in arms for seed in seeds for stage in STAGES]
+    seconds = ask(
         results,
         "SELECT sum(epoch(ended - started)) FROM runs WHERE list_contains(?::VARCHAR[], id)",
-        [mine],
+        [runs],
     ).rows[0][0]
-    return {
-        "layers": config["pretrain"]["model"]["layers"],
-        "width": config["pretrain"]["model"]["width"],
-        "steps": {stage: config[stage][loop]["steps"] for stage, loop in _LOOPS.items()},
-        "pretraining": json.loads(row[0] or "{}"),
-        "runs": len(mine),
-        "hours": (taken or 0.0) / 3600,
-    }
+    return StudyFacts(
+        layers=config["pretrain"]["model"]["layers"],
+        width=config["pretrain"]["model"]["width"],
+        steps={stage: config[stage][loop]["steps"] for stage, loop in _LOOPS.items()},
+        pretraining=json.loads(row[0] or "{}"),
+        runs=len(runs),
+        hours=(seconds or 0.0) / 3600,
+    )
 
 
 _LOOPS = {"pretrain": "pretraining", "transfer": "training", "distil": "training"}
+"""The settings of the training loop in each stage's configuration."""

@@ -1,4 +1,4 @@
-"""What a study found, in tables and sentences that the command line, the app and a document share."""
+"""The findings of a study as tables and sentences, for the command line, the app and a document."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.evaluation.study import AFTER, BEFORE, GAIN, Effect, Estimate, Study, Table
+from engine.evaluation.study import AFTER, BEFORE, GAIN, Effect, Estimate, Study, StudyTable
 from engine.languages import language
 
 Row = list[str]
@@ -15,15 +15,15 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text: what it shows, its columns and its rows."""
+    """A table of text: its title, columns and rows."""
 
     title: str
     columns: list[str]
     rows: list[Row]
 
 
-def language_sheet(table: Table, study: Study) -> Sheet:
-    """Return each language's score before and after distillation, by arm: means over seeds."""
+def language_sheet(table: StudyTable, study: Study) -> Sheet:
+    """Return the score of each language before and after distillation, by arm; means over seeds."""
     rows = []
     for code in _by_size(table, study):
         tokens = study.sizes.get(code, {}).get("tokens")
@@ -37,8 +37,8 @@ def language_sheet(table: Table, study: Study) -> Sheet:
     return Sheet(f"{table.title}: before → after distillation", ["language", "tokens", *table.values], rows)
 
 
-def arm_sheet(table: Table) -> Sheet:
-    """Return each arm's mean and gaps, before and after: means over seeds ± their deviation."""
+def arm_sheet(table: StudyTable) -> Sheet:
+    """Return the mean and the gaps of each arm, before and after; means over seeds ± standard deviation."""
     columns = ["arm", "mean before", "after", "gain"]
     for group in table.groups:
         columns += [f"{group.name.split()[0]} gap before", "after"]
@@ -56,8 +56,8 @@ def arm_sheet(table: Table) -> Sheet:
     return Sheet(f"{table.title}: means and gaps over seeds{f' ({sides})' if sides else ''}", columns, rows)
 
 
-def effect_sheet(table: Table) -> Sheet:
-    """Return how the arms differ from the first one, with intervals and p values."""
+def effect_sheet(table: StudyTable) -> Sheet:
+    """Return the differences between the arms and the first arm, with intervals and p values."""
     base = next(iter(table.values))
     rows = [
         [
@@ -76,8 +76,8 @@ def effect_sheet(table: Table) -> Sheet:
     return Sheet(f"{table.title}: differences to {base}", columns, rows)
 
 
-def interaction_sheet(table: Table) -> Sheet:
-    """Return, by language, how much more or less an arm gains from distillation than the first one."""
+def interaction_sheet(table: StudyTable) -> Sheet:
+    """Return, by language, the difference between the gain of an arm and that of the first arm."""
     base = next(iter(table.values))
     rows = [
         [
@@ -96,73 +96,76 @@ def interaction_sheet(table: Table) -> Sheet:
     )
 
 
-def sheets(table: Table, study: Study) -> list[Sheet]:
+def sheets(table: StudyTable, study: Study) -> list[Sheet]:
     """Return all sheets of one table."""
     return [language_sheet(table, study), arm_sheet(table), effect_sheet(table), interaction_sheet(table)]
 
 
-def answer(table: Table) -> list[str]:
-    """Return in sentences what one table says about the study's question."""
+def answer(table: StudyTable) -> list[str]:
+    """Return the findings of one table as sentences."""
     base, *others = table.values
-    said = []
+    sentences = []
     for when, words in ((BEFORE, "Before distillation"), (AFTER, "After distillation")):
-        found = [_effect(table, arm, "mean", when) for arm in others]
-        clear = [effect for effect in found if effect.contrast.p_holm < SIGNIFICANT]
-        if not clear:
-            largest = max(found, key=lambda effect: abs(effect.contrast.delta))
-            said.append(
-                f"{words} no arm's mean over languages differs from {base}'s for certain (the largest "
-                f"difference is {largest.arm}'s, {_with_interval(largest)})."
+        effects = [_effect(table, arm, "mean", when) for arm in others]
+        significant = [effect for effect in effects if effect.contrast.p_holm < SIGNIFICANT]
+        if not significant:
+            largest = max(effects, key=lambda effect: abs(effect.contrast.delta))
+            sentences.append(
+                f"{words} no arm's mean over languages differs significantly from that of {base} (the "
+                f"largest difference is that of {largest.arm}, {_with_interval(largest)})."
             )
         else:
-            listed = ", ".join(f"{effect.arm} by {_with_interval(effect)}" for effect in clear)
-            said.append(f"{words} these arms' means over languages differ from {base}'s: {listed}.")
+            listed = ", ".join(f"{effect.arm} by {_with_interval(effect)}" for effect in significant)
+            sentences.append(
+                f"{words} the means over languages of these arms differ from that of {base}: {listed}."
+            )
     for group in table.groups:
-        found = [_effect(table, arm, group.name, GAIN) for arm in others]
-        clear = [effect for effect in found if effect.contrast.p_holm < SIGNIFICANT]
-        if clear:
-            listed = ", ".join(f"{effect.arm} {_with_interval(effect)}" for effect in clear)
-            said.append(
-                f"Distillation changes the gap by {group.name} otherwise than in {base} here: {listed}."
+        effects = [_effect(table, arm, group.name, GAIN) for arm in others]
+        significant = [effect for effect in effects if effect.contrast.p_holm < SIGNIFICANT]
+        if significant:
+            listed = ", ".join(f"{effect.arm} {_with_interval(effect)}" for effect in significant)
+            sentences.append(
+                f"Distillation changes the gap by {group.name} differently than in {base}: {listed}."
             )
         else:
-            said.append(
-                f"That distillation changes the gap by {group.name} otherwise in some arm is not shown."
+            sentences.append(
+                f"No arm shows a significantly different effect of distillation on the gap by {group.name}."
             )
-    return said
+    return sentences
 
 
 def caveats(study: Study) -> list[str]:
-    """Return what the size of the study forbids to conclude."""
-    steps = study.facts["steps"]
-    parameters = study.facts["pretraining"].get("parameters")
+    """Return the limits of the conclusions, which follow from the size of the study."""
+    steps = study.facts.steps
+    parameters = study.facts.pretraining.get("parameters")
     size = f"{parameters / 1e6:.1f} million parameters" if parameters else "few parameters"
     tokens = sum(entry["tokens"] for entry in study.sizes.values())
     count = len(study.seeds)
-    said = [
-        f"The encoders have {study.facts['layers']} layers of width {study.facts['width']} ({size}) and were "
-        f"pre-trained for {steps['pretrain']:,} steps on {tokens:,.0f} tokens of text; those in use have "
-        "tens to hundreds of times the parameters and thousands of times the text. What balance does there, "
-        "this cannot say.",
-        "Intervals and p values speak of other queries to these encoders, averaged over "
-        f"{count} seed{'s' if count != 1 else ''}; they do not speak of training again. "
+    sentences = [
+        f"The encoders have {study.facts.layers} layers of width {study.facts.width} ({size}) and were "
+        f"pre-trained for {steps['pretrain']:,} steps on {tokens:,.0f} tokens of text. Encoders in practice "
+        "have tens to hundreds of times as many parameters and thousands of times as much text. The study "
+        "does not show the effect of balance on them.",
+        "Intervals and p values describe the variation over queries for these encoders, averaged over "
+        f"{count} seed{'s' if count != 1 else ''}. They do not describe the variation over trainings. "
         + (
-            "With one seed nothing does."
+            "One seed cannot show it."
             if count == 1
-            else f"For that there are {count} values a difference, shown by seed: where they do not agree "
-            "in sign, the difference is not settled."
+            else f"It is shown by the {count} values of each difference, one for each seed. A difference "
+            "whose values have different signs is not settled."
         ),
-        "p (languages) takes languages as the units; there it asks whether languages like these would agree.",
-        "The same text serves all arms and seeds, so what is rare here is rare in one way only: by few "
+        "p (languages) is the p value of a test with languages as units. It asks whether similar languages "
+        "would show the same difference.",
+        "All arms and seeds use the same text. Languages are therefore rare in one way only: they have few "
         "sentences of one kind.",
     ]
     if study.left_out:
-        said.append(f"Seeds {', '.join(map(str, study.left_out))} are unfinished and left out.")
-    return said
+        sentences.append(f"Seeds {', '.join(map(str, study.left_out))} are unfinished and left out.")
+    return sentences
 
 
 def as_json(study: Study) -> dict[str, Any]:
-    """Return the whole study for JSON, its sentences included."""
+    """Return the study and its sentences for JSON."""
     return {
         **asdict(study),
         "answers": {table.title: answer(table) for table in study.tables},
@@ -172,13 +175,13 @@ def as_json(study: Study) -> dict[str, Any]:
 
 def markdown(study: Study) -> str:
     """Return the whole report in Markdown."""
-    taken = f"{study.facts['runs']} runs, {study.facts['hours']:.1f} hours in all"
+    taken = f"{study.facts.runs} runs, {study.facts.hours:.1f} hours in all"
     parts = [f"Run `{study.run}`: {taken}; seeds {', '.join(map(str, study.seeds))}."]
     for table in study.tables:
         parts += [f"### {table.title}", " ".join(answer(table))]
         for sheet in sheets(table, study):
             parts += [f"**{sheet.title}**", _markdown_table(sheet)]
-    parts += ["### What this cannot say", "\n".join(f"- {sentence}" for sentence in caveats(study))]
+    parts += ["### Limits", "\n".join(f"- {sentence}" for sentence in caveats(study))]
     return "\n\n".join(parts)
 
 
@@ -195,12 +198,12 @@ def _markdown_table(sheet: Sheet) -> str:
     return "\n".join([line(sheet.columns), line(["---"] * len(sheet.columns)), *map(line, sheet.rows)])
 
 
-def _by_size(table: Table, study: Study) -> list[str]:
+def _by_size(table: StudyTable, study: Study) -> list[str]:
     """Return the languages, those with the most text first."""
     return sorted(table.queries, key=lambda code: (-study.sizes.get(code, {}).get("tokens", 0.0), code))
 
 
-def _effect(table: Table, arm: str, scope: str, when: str) -> Effect:
+def _effect(table: StudyTable, arm: str, scope: str, when: str) -> Effect:
     return next(e for e in table.effects if (e.arm, e.scope, e.when) == (arm, scope, when))
 
 

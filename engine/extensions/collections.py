@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from engine.extensions.published import Counts, PublishedData, RecognisedData
+from engine.extensions.published import Counts, LanguageFiles, PublishedData, RecognisedData
 from engine.registry import Registry
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-    from engine.collections.base import Collection
-    from engine.config.collections import CollectionConfig
 
 OPTIONAL_SETTINGS = ("dataset", "split", "document_languages", "pool_limit", "mining")
 """Settings of `CollectionConfig` that only some collections have."""
@@ -46,8 +43,11 @@ class FolderLayout:
     count_language : callable, optional
         Counts one language of a folder, given by its code.
     load_language : callable, optional
-        Reads one language of a folder within seconds. Needed for an example, and for the number of queries in
-        the app's launch form; large collections have none.
+        Reads one language of a folder within seconds and returns a `Collection`. Needed for an example, and
+        for the number of queries in the app's launch form; large collections have none.
+    usage : callable, optional
+        Takes an imported folder and its languages as recognised, and returns the settings that a run needs
+        besides ``name`` and ``path``. Imported data is counted as a run with these settings reads it.
     """
 
     recognise: Callable[[Path, Sequence[str], str | None], RecognisedData | None] | None = None
@@ -55,7 +55,8 @@ class FolderLayout:
     general: bool = False
     count: Callable[[Path], Counts] | None = None
     count_language: Callable[[Path, str], Mapping[str, int]] | None = None
-    load_language: Callable[[Path, str], Collection] | None = None
+    load_language: Callable[[Path, str], Any] | None = None
+    usage: Callable[[Path, Mapping[str, LanguageFiles]], Mapping[str, str | list[str]]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,8 @@ class CollectionReader:
     meaning : str
         What it is, in one sentence.
     load : callable
-        Takes the collection's settings and the seed of the run. Returns the collections, one for each pool.
+        Takes the collection's settings (`engine.config.CollectionConfig`) and the seed of the run. Returns
+        the collections (`engine.collections.base.Collection`), one for each pool.
     measures : mapping of str to tuple of str
         Measures of each of its protocols as ir-measures spells them, the headline measure first.
     optional_settings : tuple of str
@@ -78,7 +80,7 @@ class CollectionReader:
         Further settings of its own. They are given at the same level as the others; `load` gets them from
         `CollectionConfig.own_settings`.
     check : callable, optional
-        Takes the settings and raises ValueError if they do not fit together.
+        Takes the collection's settings and raises ValueError if they do not fit together.
     folder : str
         Its folder in the data home when the setting ``path`` is not given; empty for its name.
     pool : {"all", "own"}
@@ -95,11 +97,11 @@ class CollectionReader:
 
     name: str
     meaning: str
-    load: Callable[[CollectionConfig, int], list[Collection]]
+    load: Callable[[Any, int], list[Any]]
     measures: Mapping[str, tuple[str, ...]]
     optional_settings: tuple[str, ...] = ()
     settings: type[BaseModel] | None = None
-    check: Callable[[CollectionConfig], None] | None = None
+    check: Callable[[Any], None] | None = None
     folder: str = ""
     pool: Literal["all", "own"] = "own"
     translations: Literal["topics", "documents"] | None = None

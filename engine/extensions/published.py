@@ -169,7 +169,8 @@ class LanguageFiles:
     counts : dict of str to int
         What was counted when the data was recognised.
     target_language : str
-        Code of the other language of bitext; empty for collections.
+        Code of the other language of bitext, or of a collection's documents if their files do not name it;
+        otherwise empty.
     """
 
     files: list[str]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import OpticalError
-from engine.evaluation.study import AFTER, BEFORE, Study, Table
+from engine.evaluation.study import AFTER, BEFORE, Study, StudyTable
 
 #: Colours that colour-blind readers can distinguish (Okabe and Ito 2008), also in greyscale.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7")
@@ -33,7 +33,7 @@ def save_plots(study: Study, folder: Path) -> list[Path]:
     return written
 
 
-def _bars(table: Table, study: Study) -> Any:
+def _bars(table: StudyTable, study: Study) -> Any:
     """Draw a bar for each language and arm: light before distillation, full after it."""
     codes = sorted(table.queries, key=lambda code: -study.sizes.get(code, {}).get("tokens", 0.0))
     arms = list(table.values)
@@ -55,7 +55,7 @@ def _bars(table: Table, study: Study) -> Any:
     return figure
 
 
-def _gaps(table: Table) -> Any:
+def _gaps(table: StudyTable) -> Any:
     """Draw each gap by arm, before and after distillation, with a point for every seed."""
     figure, panels = _figure(1.2 + 3.2 * len(table.groups), 3.0, len(table.groups))
     arms = list(table.values)

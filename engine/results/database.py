@@ -1,7 +1,7 @@
-"""Opening the database to read it, for a moment, and the lock that lets one process at a time change it.
+"""Open the results database to read it, and lock it so that one process at a time changes it.
 
-Ours never write to the file that readers open (`engine.results.draft`), so readers need no patience with
-them; what another program holds open for writing, DuckDB refuses, and that is tried again for a bounded time.
+Ingest never writes to the file that readers open (`engine.results.draft`), so readers do not wait for it.
+DuckDB refuses a file that another program has open for writing; `connect` then tries again for some time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import duckdb
 from engine.errors import BusyError, InputError, OpticalError
 
 SCHEMA_VERSION = 3
-"""Version of ``schema.sql``; a database of an older one is rebuilt, a newer one is refused."""
+"""Version of ``schema.sql``. A database of an older version is rebuilt; a newer one is refused."""
 
 WAIT_SECONDS = 10.0
-"""How long a reader or writer waits for another process before it says that the database is busy."""
+"""How long a reader or writer waits for another process before it reports that the database is busy."""
 
 _READER = {
     "enable_external_access": "false",
@@ -33,21 +33,30 @@ _READER = {
 
 
 def connect(path: Path, *, alone: bool = False, wait: float = WAIT_SECONDS) -> duckdb.DuckDBPyConnection:
-    """Open the database `path` to read it and nothing else: no other file, network or extension.
+    """Open the database `path` read-only, without access to other files, the network or extensions.
 
-    The caller closes it as soon as it can. DuckDB gives all connections of a process that are open at a time
-    the same file, even when another took its name meanwhile. With `alone` there is no other in this process
-    as long as this one is open, so what it reads is what `path` names now.
+    The caller closes the connection as soon as possible.
+
+    Parameters
+    ----------
+    path : Path
+        The database.
+    alone : bool
+        Whether this is the only connection of the process while it is open. All connections that a process
+        has open at one time read the same file, even if another file has replaced it since. Without other
+        connections, the one that is opened reads the file that `path` names now.
+    wait : float
+        How many seconds to try.
 
     Raises
     ------
     InputError
         If there is no such file or it is not a DuckDB database.
     BusyError
-        If another process still holds it for writing after `wait` seconds, or, with `alone`, this one reads
-        it all that time.
+        If another process has it open for writing for `wait` seconds or, with `alone`, this process reads it
+        for as long.
     """
-    # DuckDB refuses a process's second connection when its settings differ from those of the first.
+    # DuckDB refuses the second connection of a process if its settings differ from those of the first.
     config: dict[str, str | bool | int | float | list[str]] = dict(_READER)
     if alone:
         config["custom_user_agent"] = "ingest"
@@ -66,31 +75,31 @@ def connect(path: Path, *, alone: bool = False, wait: float = WAIT_SECONDS) -> d
                 holder = re.search(r"PID (\d+)", message)
                 who = f"process {holder[1]}" if holder else "another part of this process"
                 raise BusyError(f"{path}: {who} holds the results database; try again in a moment") from error
-        # The jitter keeps two waiting processes from meeting again and again.
+        # The jitter prevents two waiting processes from colliding repeatedly.
         time.sleep(pause * random.uniform(0.5, 1.5))  # timing only, no result depends on it
-        # Readers of one process in a loop leave only short gaps.
+        # Readers of one process that read in a loop leave only short gaps.
         pause = min(pause * 1.5, 0.01 if alone else 0.1)
 
 
 @contextmanager
 def exclusive(path: Path, wait: float = WAIT_SECONDS) -> Iterator[None]:
-    """Hold the lock file beside the database `path`, so that one process at a time changes it.
+    """Hold the lock file of the database `path`, so that one process at a time changes the database.
 
-    The operating system drops the lock when its process ends, however it ends.
+    The operating system releases the lock when the process ends for any reason.
 
     Raises
     ------
     BusyError
-        If another process still holds it after `wait` seconds.
+        If another process holds it for `wait` seconds.
     OpticalError
-        If the lock file cannot be made.
+        If the lock file cannot be created.
     """
     lock = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise OpticalError(f"{lock}: cannot be made: {error.strerror}") from error
+        raise OpticalError(f"{lock}: cannot be created: {error.strerror}") from error
     try:
         deadline = time.monotonic() + wait
         while True:
@@ -112,22 +121,24 @@ def exclusive(path: Path, wait: float = WAIT_SECONDS) -> Iterator[None]:
 
 
 def origin(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, str]:
-    """Return the schema version of an open database, and the hash of the definitions it was built from.
+    """Return the schema version of an open database, and the hash of the definitions that it was built from.
 
     Raises
     ------
     InputError
-        If it is not a results database or belongs to a newer Optical Workbench.
+        If it is not a results database, or a newer version of Optical Workbench built it.
     """
     try:
         row = connection.execute("SELECT * FROM meta").fetchone()
     except duckdb.CatalogException:
         row = None
     if row is None:
-        raise InputError("not a database of Optical Workbench's results; name another", path=path)
+        raise InputError(
+            "this is not a results database of Optical Workbench; choose another file", path=path
+        )
     if row[0] > SCHEMA_VERSION:
         raise InputError(
-            f"a newer Optical Workbench made it (schema {row[0]}, this one knows {SCHEMA_VERSION}); "
+            f"a newer Optical Workbench made it (schema {row[0]}, this one has {SCHEMA_VERSION}); "
             "upgrade with `pip install -U optical-workbench`",
             path=path,
         )
@@ -135,12 +146,12 @@ def origin(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, str]
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of DuckDB's message, and its guess at what was meant where it has one."""
+    """Return the first line of DuckDB's message, with its suggestion if it has one."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     guess = [line for line in lines[1:] if line.startswith("Did you mean")]
     return " ".join(lines[:1] + guess[:1])
 
 
 def _held(message: str) -> bool:
-    # The first is another process; the others are two connections of this one that cannot be open together.
+    # The first sign means another process, the others two connections of this process.
     return any(sign in message for sign in ("lock on file", "different configuration", "handle conflict"))

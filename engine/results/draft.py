@@ -1,9 +1,9 @@
-"""Changing the database without shutting a reader out: in a draft beside it, which then takes its place.
+"""Change the database without blocking readers: in a draft, which then replaces the file.
 
-DuckDB refuses to open a file that is being written. So nobody writes to the file that readers open: a draft
-is made of it (or from nothing), changed, flushed and moved to its place. Who has the old file open goes on
-reading it as it was. A writer that is killed leaves the old file whole, and a draft that the next one
-removes.
+DuckDB refuses to open a file that is being written. So nothing writes to the file that readers open. A draft
+is made from it (or from nothing), changed, flushed and moved to the place of the file. A reader that has the
+old file open continues to read the old content. A writer that is killed leaves the old file intact, and a
+draft that the next writer removes.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _FILES = ("", ".wal")
 
 @contextmanager
 def drafted(path: Path, *, copy: bool, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection to a draft of the database `path` and put the draft in its place at the end.
+    """Yield a connection to a draft of the database `path`, and replace the database by the draft at the end.
 
-    If anything raises, `path` stays as it was and the draft goes. Call it inside `database.exclusive`.
+    An exception leaves `path` unchanged and removes the draft. Call it inside `database.exclusive`.
 
     Parameters
     ----------
     path : path
         The database.
     copy : bool
-        Start from what it holds; otherwise from an empty file.
+        Whether the draft starts as a copy of the database; otherwise it starts empty.
     wait : float
-        Seconds to wait, before the draft takes its place, until this process reads the database nowhere else.
+        Seconds to wait for other readers in this process before the draft replaces the database.
 
     Raises
     ------
     BusyError
-        If a part of this process reads it all that time, or another program wrote to it meanwhile.
+        If this process reads the database for all that time, or another program has written to it.
     duckdb.Error, OSError
         If the draft cannot be written.
     """
@@ -50,12 +50,12 @@ def drafted(path: Path, *, copy: bool, wait: float) -> Iterator[duckdb.DuckDBPyC
     try:
         if copy:
             for suffix in _FILES:
-                if (source := _beside(path, suffix)).exists():
-                    _copy(source, _beside(draft, suffix))
+                if (source := _with_suffix(path, suffix)).exists():
+                    _copy(source, _with_suffix(draft, suffix))
         connection = duckdb.connect(draft)
         try:
             yield connection
-            # Closing would do this too, but without a word if it fails.
+            # Closing also does this, but does not report an error.
             connection.execute("CHECKPOINT")
         finally:
             connection.close()
@@ -66,9 +66,11 @@ def drafted(path: Path, *, copy: bool, wait: float) -> Iterator[duckdb.DuckDBPyC
             if path.exists():
                 held.enter_context(closing(database.connect(path, alone=True, wait=wait)))
             if _state(path) != before:
-                raise BusyError(f"{path}: another program wrote to it meanwhile; try again in a moment")
-            # The log of the old file must not be replayed into the new one; all that counts is in the draft.
-            _beside(path, ".wal").unlink(missing_ok=True)
+                raise BusyError(
+                    f"{path}: another program wrote to it at the same time; try again in a moment"
+                )
+            # The log of the old file must not be replayed into the new one. The draft needs no log.
+            _with_suffix(path, ".wal").unlink(missing_ok=True)
             draft.replace(path)
     finally:
         with suppress(OSError):
@@ -76,34 +78,34 @@ def drafted(path: Path, *, copy: bool, wait: float) -> Iterator[duckdb.DuckDBPyC
 
 
 def remove_draft(path: Path) -> None:
-    """Remove what a writer to the database `path` that was killed has left behind."""
+    """Remove the draft that a killed writer of the database `path` left."""
     for suffix in _FILES:
-        _beside(_draft_of(path), suffix).unlink(missing_ok=True)
+        _with_suffix(_draft_of(path), suffix).unlink(missing_ok=True)
 
 
 def _draft_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.draft")
 
 
-def _beside(path: Path, suffix: str) -> Path:
+def _with_suffix(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
 def _state(path: Path) -> list[tuple[int, int, int]]:
-    """Return what changes when anybody writes to the database or its log."""
+    """Return the state of the database and its log; it changes when something writes to them."""
     found = []
     for suffix in _FILES:
         with suppress(FileNotFoundError):
-            status = _beside(path, suffix).stat()
+            status = _with_suffix(path, suffix).stat()
             found.append((status.st_ino, status.st_mtime_ns, status.st_size))
     return found
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file; where the file system can, the copy shares the blocks of `source` and costs nothing."""
+    """Copy a file; where the file system supports it, the copy shares the blocks of `source`."""
     with source.open("rb") as old, target.open("wb") as new:
         left = os.fstat(old.fileno()).st_size
-        with suppress(AttributeError, OSError):  # not this operating system, not this file system
+        with suppress(AttributeError, OSError):  # not supported by this operating system or file system
             while left and (copied := os.copy_file_range(old.fileno(), new.fileno(), left)):
                 left -= copied
     if left:

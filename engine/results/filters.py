@@ -1,16 +1,16 @@
-"""A small language that selects runs: ``tico training.learning_rate>1e-5 AND NOT state=failed``.
+"""A small language to select runs: ``tico training.learning_rate>1e-5 AND NOT state=failed``.
 
-- A bare word, or ``"some words"`` in quotes, is looked for in a run's name, id, kind, tags and note, whatever
-  its case.
+- A word, or ``"some words"`` in quotes, is searched for in a run's name, id, kind, tags and note. Upper and
+  lower case are the same.
 - ``field=value``, ``field!=value`` and ``<``, ``<=``, ``>``, ``>=`` compare a field: a column of the table of
   runs (``state=finished``, ``created>=2026-11-01``), a place in the configuration (``training.steps>100``,
-  ``bitext.language=so``), one in the summary (``summary.best_step<50``) or a measure (``RR>0.8``).
-- ``AND`` (also: nothing at all), ``OR``, ``NOT`` and parentheses join them.
+  ``bitext.language=so``), a place in the summary (``summary.best_step<50``) or a measure (``RR>0.8``).
+- ``AND`` (which may be omitted), ``OR``, ``NOT`` and parentheses combine them.
 
 A field may have several values: a list in the configuration, or a measure on several collections, where each
-value is a mean over languages. A comparison holds if it holds for one of them; ``!=`` is the opposite of
-``=``, so it also holds where the field is absent. Two numbers compare as numbers, a date with as much of it
-as was given, all else as text whatever its case. An expression becomes a predicate, never SQL.
+value is a mean over languages. A comparison is true if it is true for one of them. ``!=`` is the opposite of
+``=``, so it is also true where the field is absent. Two numbers are compared as numbers, dates by the part
+that is given, and everything else as text without regard to case. An expression becomes a predicate, not SQL.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _DEPTH = 100
 
 @dataclass(frozen=True)
 class Filter:
-    """A parsed expression: what it selects, and the fields it speaks of."""
+    """A parsed expression: a predicate on runs, and the fields that it names."""
 
     matches: Predicate
     fields: frozenset[str] = field(default_factory=frozenset)
 
     def check_fields(self, runs: Sequence[Run]) -> None:
-        """Refuse a field that none of `runs` has, since it is misspelt.
+        """Refuse a field that none of `runs` has, because it is misspelt.
 
         Raises
         ------
@@ -69,7 +69,7 @@ def parse_filter(expression: str) -> Filter:
     Raises
     ------
     InputError
-        If it is not an expression, with the place where it stops making sense.
+        If it is not a valid expression; the sentence names the place of the error.
     """
     parser = _Parser(expression)
     if not parser.tokens:
@@ -132,7 +132,7 @@ class _Parser:
 
     def one(self, depth: int) -> Predicate:
         if depth > _DEPTH:
-            raise InputError(f"the filter has more than {_DEPTH} brackets or NOTs inside each other")
+            raise InputError(f"the filter has more than {_DEPTH} brackets or NOTs inside one another")
         if self.accept("NOT"):
             inner = self.one(depth + 1)
             return lambda run: not inner(run)
@@ -185,7 +185,7 @@ def _number(text: str) -> float | None:
 
 
 def _values(run: Run, name: str) -> Iterator[Any]:
-    """Yield what `run` has under `name`: a column, else a place in the configuration, else a measure."""
+    """Yield the values of a field: a column, else a place in the configuration, else a measure."""
     if name in run and not isinstance(run[name], Mapping):
         yield from _flat(run[name])
         return
@@ -213,7 +213,7 @@ def _flat(value: Any) -> Iterator[Any]:
 
 
 def _names(run: Run) -> Iterator[str]:
-    """Yield every name under which `run` has values, absent ones (null) included."""
+    """Yield the names of all fields of `run`, including those whose value is null."""
     yield from (run.get("measures") or ())
     yield from _paths(run, "")
     yield from _paths(run.get("config"), "")

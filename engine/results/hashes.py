@@ -1,7 +1,7 @@
-"""Hashes of run files, remembered by what the file system says of a file, so that none is read in vain.
+"""Hashes of run files, stored with each file's size and times, so that unchanged files are not read again.
 
-Every command that reads brings the database up to date first; without this it would read all files of all
-runs each time. What is remembered lies in the cache and can be deleted at any time.
+Every command that reads the database brings it up to date first. Without these hashes it would read all files
+of all runs each time. They are stored in the cache and can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from engine.errors import OpticalError
 from engine.paths import cache_home
 
 SETTLED_SECONDS = 1.0
-"""A file that changed less long ago is hashed again: two changes at one tick of the clock look alike."""
+"""A file that changed more recently is hashed again, because two changes in one clock tick look the same."""
 
 
 def hash_of(content: bytes) -> str:
-    """Return the hash by which a file's content is known (BLAKE2b, 128 bits)."""
+    """Return the hash that identifies the content of a file (BLAKE2b, 128 bits)."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 class Hashes:
-    """What the files of one folder of runs were hashed to the last time.
+    """The stored hashes of the files in one folder of runs.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Hashes:
         self._now: dict[str, list[str]] = {}
 
     def recall(self, file: Path, stamp: str) -> str | None:
-        """Return the hash of `file`, which now looks like `stamp`; None if it has to be read."""
+        """Return the hash of `file` if it was stored with the same `stamp`; None if the file must be read."""
         match self._before.get(_key(file)):
             case [before, str(digest)] if stamp and before == stamp:
                 self._now[_key(file)] = [stamp, digest]
@@ -51,12 +51,12 @@ class Hashes:
         return None
 
     def remember(self, file: Path, stamp: str, digest: str) -> None:
-        """Remember the hash of `file`, which looked like `stamp` before it was read."""
+        """Store the hash of `file`, which had this `stamp` before it was read."""
         if stamp:
             self._now[_key(file)] = [stamp, digest]
 
     def save(self) -> None:
-        """Keep what was recalled and remembered, and nothing else; a cache that cannot be written is none."""
+        """Write the hashes that were recalled or remembered, if the cache can be written."""
         if self._now != self._before:
             with suppress(OSError, OpticalError):
                 self._place.parent.mkdir(parents=True, exist_ok=True)
@@ -64,10 +64,11 @@ class Hashes:
 
 
 def stamp_of(file: Path) -> str | None:
-    """Return what changes when `file` does: its place, size and times; None if there is no such file.
+    """Return the inode, size and times of `file`, or None if there is no such file.
 
-    The time of the last change of state cannot be set, so it tells of a change that keeps size and time. A
-    file that has just changed, or cannot be looked at, has ``""``, which is never remembered.
+    They change with its content. Programs cannot set the time of the last change of state, so it reveals a
+    change that keeps size and modification time. The stamp of a file that has just changed, or that cannot be
+    inspected, is ``""``, which is never stored.
     """
     try:
         status = file.stat()

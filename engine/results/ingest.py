@@ -1,9 +1,9 @@
-"""Run folders into the database: its only writer.
+"""Read run folders into the results database. Nothing else writes to it.
 
-The database is a function of the run folders: what is in a readable folder is in it, what is gone from disk
-or cannot be read is not. So a database of an older schema is migrated by rebuilding it, and refused when a
-run folder that would be needed is gone. All that changed since the last time goes into one draft, which then
-takes the database's place; when nothing changed, none is made.
+The database is a function of the run folders: it has the content of every readable folder, and nothing else.
+A database of an older schema is therefore migrated by rebuilding it, and refused if a run folder that it
+needs is missing. All changes since the last time go into one draft, which then replaces the database. If
+nothing changed, no draft is made.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from engine.results.tables import KEYS
 
 @dataclass
 class IngestReport:
-    """What an ingest did: run ids by what became of them, and one sentence for each problem."""
+    """The result of an ingest: run ids by what was done, and one sentence for each problem."""
 
     added: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
@@ -42,11 +42,11 @@ class IngestReport:
 
 
 BATCH_BYTES = 1 << 26
-"""Rows are written so many bytes of them at a time: far fewer transactions than runs, in bounded memory."""
+"""Size of the rows that are written at a time: few transactions, and bounded memory."""
 
 _Item = TypeVar("_Item")
 Stored = dict[str, dict[str, str]]
-"""The hashes of what a database holds, by run and file."""
+"""The hashes of the files that a database was built from, by run and file."""
 
 
 def ingest(results: Path, runs: Path, *, wait: float = database.WAIT_SECONDS) -> IngestReport:
@@ -60,20 +60,20 @@ def ingest(results: Path, runs: Path, *, wait: float = database.WAIT_SECONDS) ->
     results, runs : path
         The database, and the folder of run folders.
     wait : float
-        Seconds to wait for another writer, and again for readers in this process, before giving up.
+        Seconds to wait for another writer, and again for readers in this process.
 
     Raises
     ------
     BusyError
-        If another process holds the database for writing, or this one reads it, all that time.
+        If another process writes to the database, or this process reads it, for all that time.
     InputError
-        If `results` is not ours or is newer than this program, if `runs` is missing while the database has
-        runs, or if an older database cannot be rebuilt because run folders are gone.
+        If `results` is not a results database or was built by a newer version, if `runs` is missing while the
+        database has runs, or if an older database cannot be rebuilt because run folders are missing.
     OpticalError
         If the database cannot be written.
     """
     start = time.perf_counter()
-    if results.is_symlink():  # the file itself is replaced, not the link to it
+    if results.is_symlink():  # replace the file, not the link to it
         results = results.resolve()
     with database.exclusive(results, wait):
         try:
@@ -103,7 +103,7 @@ def _bring_up_to_date(results: Path, runs: Path, wait: float) -> IngestReport:
 
 
 def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
-    """Return what the database holds, or None when it is to be built anew."""
+    """Return the hashes in the database, or None if it must be built again."""
     if not results.exists():
         return None
     connection = database.connect(results, alone=True, wait=wait)
@@ -117,25 +117,25 @@ def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
         stored.setdefault(run, {})[file] = digest
     if stored and not runs.is_dir():
         raise InputError(
-            f"the folder of runs is missing, but {results} holds {len(stored)} runs; "
-            "put it back, or delete the database if they are to go",
+            f"the folder of runs is missing, but {results} has {len(stored)} runs; "
+            "restore it, or delete the database to remove the runs",
             path=runs,
         )
     if version == database.SCHEMA_VERSION:
-        # Same tables, but maybe other views or another list of languages.
-        return stored if built_from == _definitions()[1] else None
+        # The tables are the same, but the views or the list of languages may differ.
+        return stored if built_from == definitions()[1] else None
     gone = sorted(run for run in stored if not (runs / run / "run.json").is_file())
     if gone:
         raise InputError(
-            f"an older Optical Workbench made it, and {len(gone)} of its runs ({gone[0]}, ...) are gone from "
-            f"{runs}; put them back, or move the database away to start a new one",
+            f"an older Optical Workbench made it, and {len(gone)} of its runs ({gone[0]}, ...) are missing "
+            f"from {runs}; restore them, or move the database away to start a new one",
             path=results,
         )
     return None
 
 
 def _changes(runs: Path, stored: Stored, hashes: Hashes, report: IngestReport) -> Iterator[Reading]:
-    """Yield what differs from what is stored, run by run; a run that has to go has no tables."""
+    """Yield the changes to what is stored, run by run; a run that must be removed has no tables."""
     folders = _folders(runs)
     for folder in folders:
         try:
@@ -160,7 +160,7 @@ def _folders(runs: Path) -> list[Path]:
 
 
 def _batches(items: Iterable[_Item], held: Callable[[_Item], int]) -> Iterator[list[_Item]]:
-    """Yield items together until they hold `BATCH_BYTES`."""
+    """Yield lists of items of about `BATCH_BYTES` bytes each."""
     batch: list[_Item] = []
     size = 0
     for item in items:
@@ -178,8 +178,8 @@ def _write(
 ) -> None:
     """Replace the changed tables of some runs; a run with impossible values is left out.
 
-    Nobody reads a draft, so every insertion is a transaction of its own: one over all of a large run's tables
-    would hold them in memory.
+    Because a draft has no readers, every insertion is its own transaction. One transaction for all tables of
+    a large run would keep them in memory.
     """
     try:
         _replace(connection, batch, stored)
@@ -232,23 +232,23 @@ def _delete(connection: duckdb.DuckDBPyConnection, tables: Iterable[str], runs: 
 
 
 def _held(reading: Reading) -> int:
-    """Return the bytes that what was read takes in memory."""
+    """Return the size in memory of the rows that were read."""
     return sum(
         rows.nbytes if isinstance(rows, Rows) else sum(table.nbytes for table in rows)
         for rows in reading.tables.values()
     )
 
 
-def _definitions() -> tuple[str, str]:
-    """Return the SQL that makes an empty database, and a hash of all that a database is made of but runs."""
+def definitions() -> tuple[str, str]:
+    """Return the SQL for an empty database, and a hash of everything in a database except the runs."""
     folder = resources.files("engine.results")
     sql = "".join(folder.joinpath(name).read_text("utf-8") for name in ("schema.sql", "views.sql"))
     return sql, hash_of((sql + table_version()).encode())
 
 
 def _define(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the empty tables, the views, and the table of languages."""
-    sql, built_from = _definitions()
+    """Create the empty tables, the views, and the table of languages."""
+    sql, built_from = definitions()
     connection.execute(sql)
     connection.execute("INSERT INTO meta VALUES (?, ?)", [database.SCHEMA_VERSION, built_from])
     columns = [row[0] for row in connection.execute("DESCRIBE languages").fetchall()]

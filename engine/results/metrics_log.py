@@ -1,4 +1,4 @@
-"""The curves of a run, ``metrics.jsonl``: one JSON object a line, appended and read while it grows."""
+"""The curves of a run, ``metrics.jsonl``: one JSON object on each line, which can be read while it grows."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Tail(NamedTuple):
 
 
 def append(path: Path, record: Record) -> None:
-    """Append `record` to `path` as one line, whole and flushed.
+    """Append `record` to `path` as one line in a single write.
 
-    Not-a-number and the infinities become the strings "NaN", "Infinity" and "-Infinity", which are valid JSON
-    and which DuckDB casts to the same doubles. A torn last line (the run was killed in it) is ended first.
+    NaN and the infinities are written as the strings "NaN", "Infinity" and "-Infinity", which are valid JSON
+    and which DuckDB casts to the same doubles. An incomplete last line, left by a killed run, is ended first.
 
     Raises
     ------
@@ -59,10 +59,10 @@ def append(path: Path, record: Record) -> None:
 
 
 def tail(path: Path, offset: int = 0) -> Tail:
-    """Read the whole lines of a ``metrics.jsonl`` from byte `offset` on.
+    """Read the complete lines of a ``metrics.jsonl``, starting at byte `offset`.
 
-    A last line without its newline is left for the next call. A line that is no record is skipped and
-    counted. A file shorter than `offset` was rewritten and is read from its start; a missing one is empty.
+    A last line without a newline is left for the next call. A line that is not a record is skipped and
+    counted. A file shorter than `offset` was rewritten and is read from its start. A missing file is empty.
     """
     try:
         with path.open("rb") as stream:
@@ -77,7 +77,7 @@ def tail(path: Path, offset: int = 0) -> Tail:
 
 
 def parse_lines(content: bytes) -> Tail:
-    """Read the whole lines in `content`, as `tail` does; the offset counts from its start."""
+    """Read the complete lines in `content`, as `tail` does; the offset counts from its start."""
     whole = content[: content.rfind(b"\n") + 1]
     records, corrupt = [], 0
     for line in whole.split(b"\n"):
@@ -90,7 +90,7 @@ def parse_lines(content: bytes) -> Tail:
 
 
 def to_json(value: Any) -> Any:
-    """Return `value` as JSON can hold it: arrays as lists, NaN and the infinities as strings."""
+    """Return `value` in a form for JSON: arrays as lists, NaN and the infinities as strings."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What a run records of where it ran: versions, commit, machine, process."""
+"""The environment that a run records: versions, commit, machine and process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGES = ("optical-workbench", "torch", "transformers", "pot", "duckdb")
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions that decide a run's figures, from package metadata alone (nothing is imported)."""
+    """Return the versions of packages that influence results, from metadata, without importing them."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -25,11 +25,11 @@ def versions() -> dict[str, str | None]:
 
 
 def git_commit(folder: Path | None = None) -> str | None:
-    """Return the commit of `folder` (the working folder), ``-dirty`` appended when files differ from it.
+    """Return the commit of `folder` (by default the working folder), with ``-dirty`` if files differ from it.
 
-    None where there is no repository, no commit or no git; never an error.
+    None if there is no repository, no commit or no git. It never raises.
     """
-    # A pattern that matches no tag makes `describe` print the full commit.
+    # With a pattern that matches no tag, `describe` prints the full commit.
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", "no tag is named so"]
     try:
         done = subprocess.run(
@@ -41,7 +41,7 @@ def git_commit(folder: Path | None = None) -> str | None:
 
 
 def this_process() -> dict[str, str | int | float]:
-    """Return host, platform, pid and the process's start (seconds since 1970) of the calling process."""
+    """Return host, platform, process id and start (seconds since 1970) of the calling process."""
     return {
         "host": platform.node(),
         "platform": platform.platform(),

@@ -1,4 +1,4 @@
-"""Questions to the database: each opens it read-only, asks once and closes, so nobody waits long."""
+"""Query the results database. Each function opens it read-only, reads, and closes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _JSON = ("config", "summary", "versions")
 
 @dataclass(frozen=True)
 class Result:
-    """The answer to one question: column names, their DuckDB types, and the rows as tuples."""
+    """The result of a statement: column names, their DuckDB types, and the rows as tuples."""
 
     columns: list[str]
     types: list[str]
@@ -40,29 +40,29 @@ def ask(
     *,
     wait: float = database.WAIT_SECONDS,
 ) -> Result:
-    """Ask the database `results` one question in SQL.
+    """Execute one SQL statement that reads the database `results`.
 
-    The connection is read-only and reads no other file, whatever the question.
+    The connection is read-only and cannot read other files.
 
     Parameters
     ----------
     results : path
         The database.
     sql : str
-        One statement, with ``?`` where a parameter goes.
+        One statement, with ``?`` for each parameter.
     parameters : sequence
         The values of the parameters.
     wait : float
-        Seconds to wait while an ingest has the database.
+        Seconds to wait while another program writes to the database.
 
     Raises
     ------
     InputError
-        If there is no such database, it is not ours, or `sql` is not one statement.
+        If there is no such database, it is not a results database, or `sql` is not one statement.
     BusyError
-        If a writer still has it after `wait` seconds.
+        If another program writes to it for `wait` seconds.
     OpticalError
-        If DuckDB refuses the question, with the first line of its reason.
+        If DuckDB refuses the statement.
     """
     with open_statement(results, sql, wait) as (connection, statement):
         connection.execute(statement, list(parameters))
@@ -80,18 +80,18 @@ def ask(
 def ask_arrow(
     results: Path, sql: str, parameters: Sequence[Any] = (), *, wait: float = database.WAIT_SECONDS
 ) -> pa.Table:
-    """Ask one question as `ask` does and return the answer as an Arrow table, which keeps its types.
+    """Execute one statement as `ask` does, and return the result as an Arrow table, which keeps the types.
 
     Raises
     ------
     InputError, BusyError, OpticalError
-        As `ask`; also InputError if the statement gives no table.
+        As `ask`; also InputError if the statement returns no table.
     """
     with open_statement(results, sql, wait) as (connection, _):
-        cursor = connection.cursor()  # the connection itself has an unread answer
+        cursor = connection.cursor()  # the connection itself has an unread result
         answer = cursor.sql(sql, params=list(parameters))
         if answer is None:
-            raise InputError("the statement gives no table")
+            raise InputError("the statement returns no table; use SELECT")
         return answer.to_arrow_table()
 
 
@@ -101,15 +101,15 @@ def open_statement(
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, duckdb.Statement]]:
     """Open the database read-only for the one statement that `sql` must be, and close it at the end.
 
-    Errors of DuckDB inside the ``with`` block are raised as `OpticalError`, with what DuckDB suggests and the
+    Errors of DuckDB inside the ``with`` block are raised as `OpticalError`, with DuckDB's suggestion and the
     number of the line.
 
     Raises
     ------
     InputError
-        If there is no such database, it is not ours, or `sql` is not one statement.
+        If there is no such database, it is not a results database, or `sql` is not one statement.
     BusyError
-        If a writer still has it after `wait` seconds.
+        If another program writes to it for `wait` seconds.
     OpticalError
         If DuckDB refuses the statement.
     """
@@ -146,19 +146,21 @@ def list_runs(results: Path, expression: str | None = None) -> list[dict[str, An
         If `expression` is not a filter (`engine.results.filters`) or names a field that no run has.
     """
     selected = parse_filter(expression or "")
-    answer = ask(
-        results,
-        """
-        SELECT runs.*, means.measures
-        FROM runs LEFT JOIN (
-            SELECT run, list({measure: measure, value: value}) AS measures FROM leaderboard GROUP BY run
-        ) AS means ON means.run = runs.id
-        ORDER BY created DESC, id DESC
-        """,
-    )
-    records = [_record(row) for row in answer.records()]
+    records = _records(results)
     selected.check_fields(records)
     return [record for record in records if selected.matches(record)]
+
+
+def run_id(results: Path, run: str) -> str:
+    """Return the id of the run that `run` means: an id, the beginning of one, or a name.
+
+    Raises
+    ------
+    InputError
+        If there is no such run, or several ids begin with `run`.
+    """
+    rows = ask(results, "SELECT id, name FROM runs ORDER BY created DESC, id DESC").rows
+    return resolve_run(run, [(str(identity), str(name)) for identity, name in rows])
 
 
 def run_record(results: Path, run: str) -> dict[str, Any]:
@@ -174,17 +176,35 @@ def run_record(results: Path, run: str) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If there is no such run, or more than one id begins so.
+        If there is no such run, or several ids begin with `run`.
     """
-    records = list_runs(results)
-    identity = resolve_run(run, [(record["id"], str(record["name"])) for record in records])
-    return next(record for record in records if record["id"] == identity)
+    identity = run_id(results, run)
+    return next(iter(_records(results, identity)))
+
+
+def _records(results: Path, run: str | None = None) -> list[dict[str, Any]]:
+    """Return the records of all runs, newest first, or of one run. Only its scores are read then."""
+    where, parameters = ("", []) if run is None else ("WHERE run = ?", [run])
+    answer = ask(
+        results,
+        f"""
+        SELECT runs.*, means.measures
+        FROM runs LEFT JOIN (
+            SELECT run, list({{measure: measure, value: value}}) AS measures
+            FROM leaderboard {where} GROUP BY run
+        ) AS means ON means.run = runs.id
+        {where.replace("run", "runs.id")}
+        ORDER BY created DESC, id DESC
+        """,
+        [*parameters, *parameters],
+    )
+    return [_record(row) for row in answer.records()]
 
 
 def scores_of(
     results: Path, runs: Sequence[str], *, measure: str | None = None, collection: str | None = None
 ) -> Result:
-    """Return the mean scores of `runs` (ids), with what is known of each query language.
+    """Return the mean scores of `runs` (ids), with the facts about each query language.
 
     The columns are those of the view ``per_language``.
     """

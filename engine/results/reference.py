@@ -1,7 +1,7 @@
 """Reference results: a study's scores that are part of the package, separate from the user's own results.
 
-They are Parquet files in ``engine/assets/reference``, one for each table. They become a database of their own
-in the cache, which ingest never changes.
+They are Parquet files in ``engine/assets/reference``, one for each table. A separate database in the cache is
+built from them, which ingest never changes.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ import pyarrow.parquet as pq
 from engine.errors import InputError, OpticalError
 from engine.paths import assets_folder, cache_home
 from engine.results.hashes import hash_of
-from engine.results.ingest import ingest
+from engine.results.ingest import definitions, ingest
 from engine.results.queries import ask, ask_arrow
 from engine.results.tables import RUNS
 
 TAG = "reference"
 """The tag of every run of the reference results."""
 
-#: Of the curves, what a report draws.
+#: The curves that a report draws.
 _METRICS = ("held_out_loss", "held_out_rr")
 _TABLES = ("runs", "pretraining", "scores", "query_scores", "steps")
 
 
 def reference_folder() -> Path:
-    """Return the folder of the Parquet files that ship."""
+    """Return the folder of the Parquet files in the package."""
     return assets_folder() / "reference"
 
 
 def newest_study(results: Path) -> str | None:
-    """Return the id of the newest study in the database `results`, None where there is none."""
+    """Return the id of the newest study in the database `results`, or None."""
     if not results.is_file():
         return None
     rows = ask(
@@ -49,7 +49,7 @@ def newest_study(results: Path) -> str | None:
 
 
 def reference_results(folder: Path | None = None) -> Path:
-    """Return the database of the reference results, built in the cache from `folder` where it is not yet.
+    """Return the database of the reference results, which is built in the cache from `folder` if needed.
 
     Raises
     ------
@@ -65,19 +65,19 @@ def reference_results(folder: Path | None = None) -> Path:
     home = cache_home() / "reference"
     building = home / f".{os.getpid()}" / "results.duckdb"
     try:
+        digest = hash_of(b"".join(path.read_bytes() for path in parts.values()) + definitions()[1].encode())
+        place = home / digest / "results.duckdb"
+        if place.is_file():
+            return place
         building.parent.mkdir(parents=True, exist_ok=True)
         ingest(building, building.parent / "runs")  # an empty database of this version's tables
-        definitions = ask(building, "SELECT built_from FROM meta").rows[0][0]
-        digest = hash_of(b"".join(path.read_bytes() for path in parts.values()) + definitions.encode())
-        place = home / digest / "results.duckdb"
-        if not place.is_file():
-            with closing(duckdb.connect(building)) as connection:
-                for name, path in parts.items():
-                    connection.register("rows", pq.read_table(path))
-                    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")
-                    connection.unregister("rows")
-            place.parent.mkdir(exist_ok=True)
-            building.replace(place)
+        with closing(duckdb.connect(building)) as connection:
+            for name, path in parts.items():
+                connection.register("rows", pq.read_table(path))
+                connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")
+                connection.unregister("rows")
+        place.parent.mkdir(exist_ok=True)
+        building.replace(place)
     except (OSError, duckdb.Error, pa.ArrowException) as error:
         raise OpticalError(f"{folder}: the reference database cannot be built in {home}: {error}") from error
     finally:
@@ -89,9 +89,9 @@ def reference_results(folder: Path | None = None) -> Path:
 
 
 def save_reference(results: Path, study: str, measures: Mapping[str, str], folder: Path) -> None:
-    """Write what a report of `study` is made of into `folder`, one Parquet file a table.
+    """Write the data of a study's report into `folder`, one Parquet file for each table.
 
-    What tells of the machine stays out: its name, processes, commands, and where checkpoints lay.
+    Facts about the machine are omitted: its name, processes, commands, and the folders of checkpoints.
 
     Parameters
     ----------
@@ -100,7 +100,8 @@ def save_reference(results: Path, study: str, measures: Mapping[str, str], folde
     study : str
         The study's id.
     measures : mapping
-        The measure that a collection, by name, is reported by; scores of single queries by others stay out.
+        The measure by which each collection is reported. Scores of single queries by other measures are
+        omitted.
     folder : path
 
     Raises

@@ -1,8 +1,8 @@
-"""A run's folder: the only place a run writes to.
+"""The folder of a run, which is the only place that a run writes to.
 
-``runs/<id>/`` holds ``run.json`` (replaced atomically), ``metrics.jsonl`` (one flushed line a record),
-Parquet tables (`engine.results.tables`), ``log.txt``, ``heartbeat`` and ``checkpoints/``. No database is
-involved, so a run never waits for a reader.
+``runs/<id>/`` has ``run.json`` (replaced atomically), ``metrics.jsonl`` (one flushed line for each record),
+Parquet tables (`engine.results.tables`), ``log.txt``, ``heartbeat`` and ``checkpoints/``. A run does not use
+the database, so it never waits for a reader.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["FIELDS", "HEARTBEAT_SECONDS", "Record", "RunFolder", "State", "new_r
 __all__ += ["read_record", "table_files", "tail"]
 
 HEARTBEAT_SECONDS = 5.0
-"""Least time between two touches of a run's heartbeat file."""
+"""The least time between two updates of a run's heartbeat file."""
 
 FIELDS = (
     *("id", "name", "kind", "state", "failure", "argv", "config", "seed", "tags", "note", "summary"),
@@ -41,16 +41,16 @@ FIELDS = (
 """The keys of ``run.json``, which are the columns of table ``runs``.
 
 Times are ISO 8601 in UTC; `process_started` is in seconds since 1970; `failure` is one sentence or null;
-`summary` is free for what a run wants known about itself (best step, parameters, pairs a second).
+`summary` has further facts about the run (best step, number of parameters, pairs per second).
 """
 
 State = Literal["running", "finished", "failed", "stopped"]
 
 
 class RunFolder:
-    """One run's folder, opened by the process that runs it or by a reader.
+    """The folder of one run, opened by the process that executes the run or by a reader.
 
-    Use `create` or `open`, not the constructor.
+    Use `create` or `open` instead of the constructor.
     """
 
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
@@ -60,36 +60,36 @@ class RunFolder:
 
     @classmethod
     def create(cls, runs: Path, config: RunHeader, argv: Sequence[str], run_id: str | None = None) -> Self:
-        """Make the folder of a new run in `runs` and write its ``run.json``, in state ``running``.
+        """Create the folder of a new run in `runs` and write its ``run.json``, with the state ``running``.
 
         Parameters
         ----------
         runs : path
-            The folder of run folders; made when missing.
+                The folder of run folders, which is created if it is missing.
         config : RunHeader
-            The run's whole configuration.
+            The complete configuration of the run.
         argv : sequence of str
             The command that started it.
         run_id : str, optional
-            An id from `new_run_id`, when the launcher chose it; its folder may exist with a log in it.
+            An id from `new_run_id`, chosen by the launcher. Its folder may exist already, with a log.
 
         Raises
         ------
         InputError
-            If a run of that id exists or `run_id` cannot name a folder.
+            If there is already a run of that id, or `run_id` cannot be the name of a folder.
         OpticalError
             If the folder cannot be written.
         """
         identity = run_id or new_run_id(config.name)
         if not re.fullmatch(r"[\w][\w.-]*", identity):
-            raise InputError(f"{identity!r} cannot be a run's id; use letters, digits, '-', '_' and '.'")
+            raise InputError(f"{identity!r} cannot be the id of a run; use letters, digits, '-', '_' and '.'")
         path = Path(runs) / identity
         if (path / "run.json").exists():
-            raise InputError(f"run {identity!r} exists already; choose another id", path=path)
+            raise InputError(f"there is already a run {identity!r}; choose another id", path=path)
         try:
             path.mkdir(parents=True, exist_ok=run_id is not None)
         except OSError as error:
-            raise OpticalError(f"{path}: the run's folder cannot be made: {error.strerror}") from error
+            raise OpticalError(f"{path}: the run's folder cannot be created: {error.strerror}") from error
         now = _now()
         settings = config.model_dump(mode="json")
         record: dict[str, Any] = dict.fromkeys(FIELDS)
@@ -138,18 +138,18 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of checkpoints, made when first asked for."""
+        """The folder of checkpoints, which is created when first used."""
         folder = self.path / "checkpoints"
         folder.mkdir(exist_ok=True)
         return folder
 
     def update(self, **fields: Any) -> None:
-        """Change `fields` of ``run.json`` atomically; keys of `summary` are merged, all others replaced.
+        """Change `fields` of ``run.json`` atomically; keys of `summary` are merged, other fields replaced.
 
         Raises
         ------
         OpticalError
-            For a field that no run has, or when the file cannot be written.
+            If a field does not exist, or the file cannot be written.
         """
         for key in fields:
             if key not in FIELDS:
@@ -161,7 +161,7 @@ class RunFolder:
         self._save()
 
     def resume(self, argv: Sequence[str]) -> None:
-        """Make the calling process the one that runs this run, again in state ``running``."""
+        """Make the calling process the process of this run, with the state ``running`` again."""
         self.update(
             state="running", failure=None, ended=None, started=_now(), argv=list(argv), **this_process()
         )
@@ -170,8 +170,7 @@ class RunFolder:
     def log(self, step: int, metrics: Mapping[str, float], elapsed: float) -> None:
         """Append one record to ``metrics.jsonl`` and flush it.
 
-        Not-a-number and the infinities are kept. After a resume, a step that is logged twice counts as last
-        logged.
+        NaN and the infinities are kept. If a step is logged again after a resume, the last record counts.
 
         Raises
         ------
@@ -182,7 +181,7 @@ class RunFolder:
         self.heartbeat()
 
     def heartbeat(self) -> None:
-        """Say that the run lives, by touching a file at most every `HEARTBEAT_SECONDS`."""
+        """Touch a file, at most every `HEARTBEAT_SECONDS`, to show that the process of the run is alive."""
         now = time.monotonic()
         if now - self._beat >= HEARTBEAT_SECONDS:
             self._beat = now
@@ -198,9 +197,9 @@ class RunFolder:
         name : str
             ``scores``, ``query_scores``, ``rankings``, ``texts``, ``plans`` or ``bitext``.
         rows : sequence of mappings, or pyarrow.Table
-            Exactly the table's columns (`engine.results.tables.TABLES`), without the run's id.
+            The columns of the table (`engine.results.tables.TABLES`), without the run's id.
         append : bool
-            Add a part ``<name>-<n>.parquet`` instead of replacing the whole table.
+            Whether to add a part ``<name>-<n>.parquet`` instead of replacing the whole table.
 
         Raises
         ------
@@ -218,7 +217,7 @@ class RunFolder:
         content = sink.getvalue()
         parts = table_files(self.path, name)
         if append and parts:
-            target = self.path / f"{name}-{_part(parts[-1]) + 1}.parquet"
+            target = self.path / f"{name}-{part_number(parts[-1]) + 1}.parquet"
         else:
             target = self.path / f"{name}.parquet"
         write_file(target, content)
@@ -229,7 +228,7 @@ class RunFolder:
         return target
 
     def finish(self, state: State, failure: str | None = None) -> None:
-        """Record how the run ended; `failure` is the sentence that says why it failed."""
+        """Record the final state of the run; `failure` is a sentence with the reason of a failure."""
         self.update(state=state, failure=failure, ended=_now())
 
     def _save(self) -> None:
@@ -238,56 +237,57 @@ class RunFolder:
 
 
 def new_run_id(name: str) -> str:
-    """Return a new id, sortable by time (UTC) and readable: ``20260131-094500-my-run-4f2a``."""
+    """Return a new id that sorts by time (UTC), such as ``20260131-094500-my-run-4f2a``."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].rstrip("-") or "run"
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}"
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return ``run.json`` of the run folder `path`, absent fields as None.
+    """Return the content of ``run.json`` in the run folder `path`, with None for missing fields.
 
     Raises
     ------
     InputError
-        If it is missing or is not a run's record.
+        If it is missing or is not the record of a run.
     """
     file = path / "run.json"
     try:
         return parse_record(file.read_bytes(), file)
     except FileNotFoundError:
-        raise InputError("not a run folder: it has no run.json", path=path) from None
+        raise InputError("this is not a run folder, because it has no run.json", path=path) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=file) from error
 
 
 def parse_record(content: bytes, file: Path) -> dict[str, Any]:
-    """Return the record in `content`, the bytes of the ``run.json`` named `file`, absent fields as None.
+    """Return the record in `content`, the bytes of the ``run.json`` at `file`, with None for missing fields.
 
     Raises
     ------
     InputError
-        If it is not a run's record.
+        If it is not the record of a run.
     """
     try:
         record = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not a run's record: {error}", path=file) from error
+        raise InputError(f"this is not the record of a run: {error}", path=file) from error
     if not isinstance(record, dict) or "id" not in record:
-        raise InputError("not a run's record: it needs an object with an 'id'", path=file)
+        raise InputError("this is not the record of a run, which is an object with an 'id'", path=file)
     return {key: record.get(key) for key in FIELDS}
 
 
 def table_files(path: Path, name: str) -> list[Path]:
-    """Return the Parquet files of table `name` in the run folder `path`, in the order they were written."""
+    """Return the Parquet files of table `name` in the run folder `path`, in the order of writing."""
     found = [file for file in path.glob(f"{name}*.parquet") if re.fullmatch(rf"{name}(-\d+)?", file.stem)]
-    return sorted(found, key=_part)
+    return sorted(found, key=part_number)
+
+
+def part_number(file: Path) -> int:
+    """Return the number of a part of a table, ``<name>-<n>.parquet``; that of the first part is 0."""
+    number = file.stem.partition("-")[2]
+    return int(number) if number else 0
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _part(file: Path) -> int:
-    number = file.stem.partition("-")[2]
-    return int(number) if number else 0

@@ -1,8 +1,10 @@
-"""A run folder's files as the rows of the database, and which of them changed since they were last read."""
+"""Read the files of a run folder that changed since the last time as rows of the database."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,18 +17,25 @@ import pyarrow.parquet as pq
 from engine.errors import InputError, OpticalError
 from engine.results.hashes import Hashes, hash_of, stamp_of
 from engine.results.metrics_log import parse_lines
-from engine.results.run_folder import State, parse_record, table_files
-from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, telling, to_table
+from engine.results.run_folder import State, parse_record, part_number
+from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, to_table, varying_keys
+
+THREADED = 1 << 18
+"""The most bytes of a Parquet file that one thread decodes. With more threads a small file takes longer."""
 
 LARGE = 1 << 20
-"""Rows of a table of several parts that are decoded at once; of larger ones, parts that belong together."""
+"""The most rows of a table that are decoded at once. Larger tables are decoded in groups of parts."""
+
+
+_FIXED = {"run.json": "runs", "metrics.jsonl": "steps"}
+_PART = re.compile(rf"({'|'.join(TABLES)})(?:-\d+)?\.parquet")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a table, of which each key's last counts; decoded anew each time they are asked for.
+    """The rows of a table, with only the last row of each key. They are decoded each time they are read.
 
-    A run over hundreds of pools has more rankings than fit into memory, while its files are small.
+    A run over hundreds of pools has more rankings than fit into memory, although its files are small.
 
     Attributes
     ----------
@@ -41,7 +50,7 @@ class Rows:
 
     @property
     def nbytes(self) -> int:
-        """What is held of them in memory."""
+        """Their size in memory, undecoded."""
         return sum(len(content) for group in self.groups for content in group.values())
 
     def __iter__(self) -> Iterator[pa.Table]:
@@ -52,19 +61,19 @@ class Rows:
 
 @dataclass
 class Reading:
-    """What one run folder adds to the database.
+    """The content of one run folder for the database.
 
     Attributes
     ----------
     run : str
-        The run's id, which is its folder's name whatever ``run.json`` says, so that a copy is another run.
+        The run's id. It is the name of the folder, not the id in ``run.json``, so that a copy is another run.
     hashes : dict
         The hash of every file that was read, by file name.
     tables : dict
-        The new rows of each table whose files changed, by table, as Arrow tables in as many pieces as memory
-        asks for; a table whose files are gone is empty.
+        The new rows of each table whose files changed, by table, as Arrow tables in several parts. A table
+        whose files were deleted is empty.
     problems : list of str
-        One sentence for each thing that was left out.
+        One sentence for each file or line that was left out.
     """
 
     run: str
@@ -74,25 +83,20 @@ class Reading:
 
 
 def read_run(folder: Path, known: dict[str, str], hashes: Hashes) -> Reading:
-    """Read the run in `folder`, parsing only the tables whose files differ from the hashes in `known`.
+    """Read the run in `folder`, and parse only the tables whose files differ from the hashes in `known`.
 
-    A file is opened only if `hashes` does not know it as it is, or its table is parsed.
+    A file is opened only if its hash is not in `hashes`, or its table is parsed.
 
     Raises
     ------
     OpticalError
-        If a file cannot be read or is not what its name says.
+        If a file cannot be read or does not have the content that its name promises.
     """
     reading = Reading(folder.name)
-    files = {
-        "runs": [folder / "run.json"],
-        "steps": [folder / "metrics.jsonl"],
-        **{name: table_files(folder, name) for name in TABLES},
-    }
-    for table, paths in files.items():
+    for table, paths in _files(folder).items():
         stamps = {path: stamp for path in paths if (stamp := stamp_of(path)) is not None}
         if table == "runs" and not stamps:
-            raise InputError("not a run folder: it has no run.json", path=folder)
+            raise InputError("this is not a run folder, because it has no run.json", path=folder)
         before = {name: known[name] for name in known if _table_of(name) == table}
         if {path.name: hashes.recall(path, stamps[path]) for path in stamps} == before:
             reading.hashes.update(before)
@@ -107,6 +111,24 @@ def read_run(folder: Path, known: dict[str, str], hashes: Hashes) -> Reading:
     return reading
 
 
+def _files(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of each table in `folder`, which is listed once."""
+    files: dict[str, list[Path]] = {"runs": [], "steps": [], **{name: [] for name in TABLES}}
+    try:
+        with os.scandir(folder) as entries:  # much faster than Path.iterdir over thousands of folders
+            names = [entry.name for entry in entries]
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=folder) from error
+    for name in names:
+        part = _PART.fullmatch(name)
+        table = part[1] if part else _FIXED.get(name)
+        if table in files:
+            files[table].append(folder / name)
+    for paths in files.values():
+        paths.sort(key=part_number)
+    return files
+
+
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
@@ -117,8 +139,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _table_of(file: str) -> str:
-    fixed = {"run.json": "runs", "metrics.jsonl": "steps"}
-    return fixed.get(file) or file.removesuffix(".parquet").partition("-")[0]
+    return _FIXED.get(file) or file.removesuffix(".parquet").partition("-")[0]
 
 
 def _parse(table: str, contents: dict[Path, bytes], reading: Reading) -> Rows | list[pa.Table]:
@@ -144,19 +165,19 @@ def _joined(table: str, contents: Mapping[Path, bytes]) -> pa.Table:
 
 
 def _groups(table: str, contents: Mapping[Path, bytes]) -> list[dict[Path, bytes]]:
-    """Return the parts in groups, so that rows of two groups never agree on the table's keys.
+    """Return the parts in groups, so that rows of two groups never have the same key.
 
-    Parts that share a query, say, may; what a query is known by is hashed, so that few bytes of it are held.
+    Parts that share a query, for example, are in one group. Keys are hashed to save memory.
     """
     coarse = [key for key in KEYS[table] if key not in ("rank", "measure")]
     group_of: dict[int, int] = {}
     groups: dict[int, dict[Path, bytes]] = {}
     for number, (path, content) in enumerate(contents.items()):
         rows = _part(table, path, content).select(coarse)
-        told = telling(rows, coarse)
-        distinct = rows.group_by(told).aggregate([]) if told else rows.slice(0, 1)
+        varying = varying_keys(rows, coarse)
+        distinct = rows.group_by(varying).aggregate([]) if varying else rows.slice(0, 1)
         columns = [
-            distinct[key].to_pylist() if key in told else [rows[key][0].as_py()] * len(distinct)
+            distinct[key].to_pylist() if key in varying else [rows[key][0].as_py()] * len(distinct)
             for key in coarse
             if len(rows)
         ]
@@ -175,7 +196,7 @@ def _length(table: str, path: Path, content: bytes) -> int:
     try:
         return int(pq.read_metadata(pa.BufferReader(content)).num_rows)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"not a part of table {table!r}: {error}", path=path) from error
+        raise InputError(f"this is not a part of table {table!r}: {error}", path=path) from error
 
 
 def _run_row(path: Path, content: bytes) -> pa.Table:
@@ -190,11 +211,11 @@ def _run_row(path: Path, content: bytes) -> pa.Table:
             row[name] = _utc(record[name])
         return conform("runs", [row], RUNS)
     except (TypeError, ValueError, OpticalError) as error:
-        raise InputError(f"not a run's record: {error}", path=path) from error
+        raise InputError(f"this is not the record of a run: {error}", path=path) from error
 
 
 def _utc(text: str | None) -> datetime | None:
-    # DuckDB drops the offset when it casts to TIMESTAMP, so the conversion to UTC is done here.
+    # DuckDB ignores the offset when it casts to TIMESTAMP, so the time is converted to UTC here.
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
 
 
@@ -218,10 +239,10 @@ def _steps(contents: dict[Path, bytes], reading: Reading) -> pa.Table:
 
 def _part(table: str, path: Path, content: bytes) -> pa.Table:
     try:
-        rows = pq.read_table(pa.BufferReader(content))
+        rows = pq.read_table(pa.BufferReader(content), use_threads=len(content) > THREADED)
         for field in TABLES[table]:
             if field.nullable and field.name not in rows.column_names:  # added since the run was made
                 rows = rows.append_column(field, pa.nulls(len(rows), field.type))
         return to_table(table, rows)
     except (pa.ArrowException, OSError, OpticalError) as error:
-        raise InputError(f"not a part of table {table!r}: {error}", path=path) from error
+        raise InputError(f"this is not a part of table {table!r}: {error}", path=path) from error

@@ -1,6 +1,6 @@
 -- The tables of the results database, version 3 (engine.results.database.SCHEMA_VERSION).
--- It is made from the run folders, can be deleted and rebuilt, and only engine/results/ingest.py writes it.
--- There are no keys: ingest replaces a run's rows of one table as a whole, without duplicates.
+-- The database is built from the run folders and can be deleted. Only engine/results/ingest.py writes to it.
+-- There are no keys, because ingest replaces all rows of a run in a table, without duplicates.
 
 -- One row: the version of these tables, and a hash of this file, the views and the list of languages.
 CREATE TABLE meta (schema_version INTEGER NOT NULL, built_from VARCHAR NOT NULL);
@@ -8,7 +8,7 @@ CREATE TABLE meta (schema_version INTEGER NOT NULL, built_from VARCHAR NOT NULL)
 -- The hash of every file that was read, by run.
 CREATE TABLE ingested (run VARCHAR NOT NULL, file VARCHAR NOT NULL, hash VARCHAR NOT NULL);
 
--- One row a run: its run.json. Times are UTC; process_started is in seconds since 1970.
+-- One row for each run, from its run.json. Times are UTC; process_started is in seconds since 1970.
 CREATE TABLE runs (
     id VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
@@ -42,7 +42,7 @@ CREATE TABLE steps (
     elapsed DOUBLE NOT NULL
 );
 
--- Mean scores; measures are spelled as ir-measures prints them, low and high bound the mean's interval.
+-- Mean scores; measures are spelled as in ir-measures, low and high are the ends of the mean's interval.
 CREATE TABLE scores (
     run VARCHAR NOT NULL,
     collection VARCHAR NOT NULL,
@@ -73,7 +73,7 @@ CREATE TABLE query_scores (
     value DOUBLE NOT NULL
 );
 
--- The top of each query's ranking; rank counts from one, grade is null where the document was not judged.
+-- The first documents of each ranking; ranks start at one, grade is null if the document was not judged.
 CREATE TABLE rankings (
     run VARCHAR NOT NULL,
     collection VARCHAR NOT NULL,
@@ -89,7 +89,7 @@ CREATE TABLE rankings (
     grade BIGINT
 );
 
--- What was asked and what was found: all queries, their relevant documents, and the first ten of each ranking.
+-- Texts of all queries, their relevant documents, and the first ten documents of each ranking.
 CREATE TABLE texts (
     run VARCHAR NOT NULL,
     collection VARCHAR NOT NULL,
@@ -131,8 +131,8 @@ CREATE TABLE bitext (
     hash VARCHAR NOT NULL
 );
 
--- What each language received in pre-training; tokens is one pass over its text, probability what the sampling
--- says and share what was drawn, unknown a share of the pieces.
+-- The text of each language in pre-training; tokens is the number in one pass over it, probability that of the
+-- sampling, share the share that was drawn, unknown the share of unknown pieces.
 CREATE TABLE pretraining (
     run VARCHAR NOT NULL,
     language VARCHAR NOT NULL,

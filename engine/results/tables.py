@@ -1,8 +1,8 @@
-"""The tables of a run: each one's columns, declared once.
+"""The columns of the tables of a run.
 
-`TABLES` are those a run writes as Parquet, `RUNS` and `STEPS` those made from ``run.json`` and
-``metrics.jsonl``. A run's files leave out the run's id; reading adds it, so a run folder may be copied or
-renamed. The database's definition of the same tables is ``schema.sql``; a test holds the two together.
+`TABLES` are the tables that a run writes as Parquet. `RUNS` and `STEPS` are made from ``run.json`` and
+``metrics.jsonl``. The files do not have the run's id, which is added on reading, so that a run folder may be
+copied or renamed. The database defines the same tables in ``schema.sql``; a test compares the two.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def _count(name: str) -> pa.Field:
 _MATRIX = pa.list_(pa.list_(pa.float32()))
 
 TABLES: dict[str, pa.Schema] = {
-    # One figure a row; `measure` is spelled as ir-measures prints it. `low` and `high` bound the mean's
-    # confidence interval and are null where none was computed.
+    # One mean in each row; `measure` is spelled as in ir-measures. `low` and `high` are the ends of its
+    # confidence interval, or null if none was computed.
     "scores": pa.schema(
         [
             *map(_text, ("collection", "revision", "protocol", "scoring", "direction")),
@@ -52,7 +52,7 @@ TABLES: dict[str, pa.Schema] = {
             _number("value"),
         ]
     ),
-    # Ranks count from one; `grade` is null where the document was not judged.
+    # Ranks start at one; `grade` is null if the document was not judged.
     "rankings": pa.schema(
         [
             _text("collection"),
@@ -64,7 +64,7 @@ TABLES: dict[str, pa.Schema] = {
             pa.field("grade", pa.int64()),
         ]
     ),
-    # `role` is ``query`` or ``document``; documents are the relevant ones and those ranked first.
+    # `role` is ``query``, ``document`` or ``translation``; documents are the relevant and first-ranked ones.
     "texts": pa.schema([*map(_text, ("collection", "revision", "role", "id", "language", "text"))]),
     # `plan` and `cost` are (source tokens, target tokens); entropy is in nats.
     "plans": pa.schema(
@@ -83,7 +83,7 @@ TABLES: dict[str, pa.Schema] = {
             _number("entropy"),
         ]
     ),
-    # `dropped` is a JSON object of counts by reason; `hash` names the pairs that were used.
+    # `dropped` is a JSON object of counts by reason; `hash` identifies the pairs that were used.
     "bitext": pa.schema(
         [
             *map(_text, ("name", "source_language", "target_language")),
@@ -91,8 +91,8 @@ TABLES: dict[str, pa.Schema] = {
             *map(_text, ("dropped", "hash")),
         ]
     ),
-    # What each language received in pre-training. `tokens` is one pass over its text, `probability` what the
-    # sampling says and `share` what was drawn; `unknown` is a share of the pieces.
+    # The text of each language in pre-training. `tokens` is the number in one pass over it, `probability`
+    # that of the sampling, `share` the share that was drawn, and `unknown` the share of unknown pieces.
     "pretraining": pa.schema(
         [
             _text("language"),
@@ -135,27 +135,30 @@ KEYS: dict[str, tuple[str, ...]] = {
     "bitext": ("name", "source_language", "target_language"),
     "pretraining": ("language",),
 }
-"""The columns that tell one row of a run's table from another; written twice, the last counts."""
+"""The columns that identify a row of a run's table. Of rows with equal values, the last counts."""
 
 
 def to_table(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table) -> pa.Table:
-    """Return `rows` as an Arrow table of exactly the columns of the Parquet table `name`.
+    """Return `rows` as an Arrow table with the columns of the Parquet table `name`.
 
-    Arrays and tensors are turned into lists, so a plan may be a NumPy array of shape (Q, D).
+    Arrays and tensors are converted to lists, so a plan may be a NumPy array of shape (Q, D).
 
     Raises
     ------
     OpticalError
-        For an unknown table, a missing or unknown column, a value of the wrong type, or a null where the
-        table has none.
+        If the table is unknown, a column is missing or unknown, or a value has the wrong type or is null
+        where the table does not allow it.
     """
     if name not in TABLES:
-        raise OpticalError(f"{name!r} is not a table of a run{nearest(name, list(TABLES))}; {sorted(TABLES)}")
+        known = sorted(TABLES)
+        raise OpticalError(
+            f"{name!r} is not a table of a run{nearest(name, known)}; choose from {', '.join(known)}"
+        )
     return conform(name, rows, TABLES[name])
 
 
 def conform(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return `rows` as an Arrow table of `schema`, refusing what does not fit, as `to_table` does."""
+    """Return `rows` as an Arrow table of `schema`; errors as in `to_table`."""
     try:
         if isinstance(rows, pa.Table):
             _same_columns(name, rows.column_names, schema)
@@ -175,18 +178,25 @@ def conform(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.
     return table
 
 
+THREADED = 1 << 16
+"""The most rows that one thread groups."""
+
+
 def last_of_each(table: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """Return `table` with only the last of the rows that agree on `keys`, in the table's order."""
-    told = telling(table, keys)
-    if not told:
+    """Return the last row of each combination of `keys`, in the order of `table`."""
+    varying = varying_keys(table, keys)
+    if not varying:
         return table.slice(max(0, len(table) - 1))
-    places = table.select(told).append_column("place", pa.array(np.arange(len(table))))
-    last = places.group_by(told).aggregate([("place", "max")])["place_max"]
+    places = table.select(varying).append_column("place", pa.array(np.arange(len(table))))
+    # Threads cost more than they save in a small table.
+    last = places.group_by(varying, use_threads=len(table) > THREADED).aggregate([("place", "max")])[
+        "place_max"
+    ]
     return table if len(last) == len(table) else table.take(last.combine_chunks().sort())
 
 
-def telling(table: pa.Table, keys: Sequence[str]) -> list[str]:
-    """Return those of `keys` that tell rows of `table` apart: most are the same all through a part."""
+def varying_keys(table: pa.Table, keys: Sequence[str]) -> list[str]:
+    """Return those of `keys` that have more than one value in `table`."""
     return [key for key in keys if len(table.column(key).unique()) > 1]
 
 

@@ -1,13 +1,13 @@
--- Views for people. Figures meet only where collection, revision, protocol, scoring, direction and measure
--- agree; a language that the table of languages lacks keeps its row, with nulls.
+-- Views for users. Values are combined only if collection, revision, protocol, scoring, direction and measure
+-- are equal. A language that is not in the table of languages keeps its row, with nulls.
 
 -- The newest run of each name.
 CREATE VIEW latest AS
 SELECT * FROM runs
 QUALIFY row_number() OVER (PARTITION BY name ORDER BY created DESC, id DESC) = 1;
 
--- Every mean score with its run and its language: the one that is not English's side, so that a collection
--- asked in English has one row a language of its documents.
+-- Every mean score with its run and its language. For English queries (en-xx) this is the language of the
+-- documents, so that such a collection has one row for each document language.
 CREATE VIEW per_language AS
 SELECT
     scores.*,
@@ -30,13 +30,13 @@ LATERAL (
 ) AS scores_language
 LEFT JOIN languages ON languages.code = scores_language.language;
 
--- The only revision there is, or one hash of them all.
+-- The revision, or one hash of several revisions.
 CREATE MACRO one_revision(revisions) AS
     CASE len(revisions) WHEN 1 THEN revisions[1]
     ELSE left(md5(array_to_string(list_sort(revisions), ' ')), 12) END;
 
--- Means over languages, best first; compare rows only where `revision` and `languages` agree. A collection
--- with a pool for each language has a revision for each.
+-- Means over languages, best first. Compare rows only if `revision` and `languages` are equal. A collection
+-- with a pool for each language has a revision for each pool.
 CREATE VIEW leaderboard AS
 SELECT
     run,

@@ -68,7 +68,7 @@ def _check(
                 f"{first.name} searched the collection {pool.collection!r} of revision {pool.revision!r}, "
                 "which is not what its configuration finds now; restore its data, or run it again"
             )
-        stored = first.depth(pool)
+        stored = first.kept(pool)
         if stored < min(depth, len(known[pool][0].documents)):
             raise InputError(
                 f"first_stage.depth = {depth}, but {first.name} stored {stored} ranks of "
@@ -113,7 +113,7 @@ def _rerank(
         )
         for pool in first.pools
     ]
-    announce(collections, min(map(first.depth, first.pools)), run, reporter)
+    announce(collections, min(map(first.kept, first.pools)), run, reporter)
     done = stored_searches(run)
     results = []
     precision = autocast_dtype("auto", cross.device)
@@ -131,7 +131,7 @@ def _rerank(
         )
         found = rerank(ranks, top, scores.double().numpy())
         result = score_found(
-            collection, as_found(found, collection, first.depth(pool)), scoring=CROSS_ENCODER.name
+            collection, as_found(found, collection, first.kept(pool)), scoring=CROSS_ENCODER.name
         )
         results.append(result)
         store_scores(result, run)

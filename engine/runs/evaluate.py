@@ -38,8 +38,12 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     if any(needs_fitting(encoder.config) for encoder in encoders):
         texts = _unlabelled(config)
         for encoder in encoders:
-            if needs_fitting(encoder.config):
+            if not needs_fitting(encoder.config):
+                continue
+            if any(text.strip() for text in texts) or encoder.config.projection == "whitening":
                 fit(encoder, evenly_spaced(texts), "passage", precision=runtime.precision)
+            else:
+                reporter.say("there is no text to fit the centring mean on, so vectors are not centred")
     isolation = None
     if config.language_components:
         components = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)

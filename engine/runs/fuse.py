@@ -59,14 +59,15 @@ def fuse_run(config: FuseConfig, run: RunFolder, reporter: Reporter) -> list[Sco
             f"{pool.collection}: fused from the first {ranks} ranks stored; what is below is not found"
         )
         collections.append(known[pool][0].with_notes([*notes, told_depths]))
-    announce(collections, min(max(found) for found in depths.values()), run, reporter)
+    kept = {pool: max(system.kept(pool) for system in systems) for pool in pools}
+    announce(collections, min(kept.values()), run, reporter)
     done = stored_searches(run)
     results = []
     for pool, collection in list(zip(pools, collections, strict=True))[done:]:
         reporter.stage(f"{collection.name}, fusion of {len(systems)} rankings", 1)
         fused = reciprocal_rank_fusion([system.ranks(pool, collection) for system in systems], config.k)
         scores = score_found(
-            collection, as_found(fused, collection, max(depths[pool])), scoring=RECIPROCAL_RANK_FUSION.name
+            collection, as_found(fused, collection, kept[pool]), scoring=RECIPROCAL_RANK_FUSION.name
         )
         reporter.advance()
         results.append(scores)

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, create_model
 
@@ -40,16 +40,15 @@ from engine.serving.records import (
 from engine.validation import validate_settings
 
 if TYPE_CHECKING:
-    from engine.inspect.cache import Cache
-    from engine.inspect.plan import Planner
-    from engine.inspect.search import Searcher, Searchers
+    from engine.inspect.search import Searcher
+    from engine.inspect.session import Session
 
 
 class Operations:
     """The operations, and what they keep between requests; torch is imported when first needed."""
 
     def __init__(self) -> None:
-        self._loaded: _Loaded | None = None
+        self._session: Session | None = None
 
     def table(self) -> dict[str, Callable[[Mapping[str, Any], Reporter], Any]]:
         """Return the operations by name; each takes a request decoded from JSON and returns JSON."""
@@ -64,7 +63,7 @@ class Operations:
 
     def list_pools(self, request: RunRequest, reporter: Reporter) -> list[Pool]:
         """Return the pools that a run was evaluated on."""
-        run, loaded = self._open(request, reporter)
+        run, session = self._open(request, reporter)
         reporter.say("reading the run's collections …")
         from engine.evaluation.finished_run import encoders_config_of
         from engine.inspect.pools import pools_of
@@ -79,7 +78,7 @@ class Operations:
                 documents=pool.document_language,
                 size=len(pool.documents),
             )
-            for label, number, pool in pools_of(encoders_config_of(run), loaded.cache)
+            for label, number, pool in pools_of(encoders_config_of(run), session.cache)
         ]
         if not pools:
             raise InputError(f"run {run.id!r} was evaluated on no collection, so there is nothing to search")
@@ -87,12 +86,12 @@ class Operations:
 
     def list_queries(self, request: PoolRequest, reporter: Reporter) -> list[CollectionQuery]:
         """Return the judged queries of a pool in one language."""
-        run, loaded = self._open(request, reporter)
+        run, session = self._open(request, reporter)
         from engine.evaluation.finished_run import encoders_config_of
         from engine.inspect.pools import choose_pool
 
         code = find_language(request.language).code
-        pool, _ = choose_pool(encoders_config_of(run), request.collection, code, request.pool, loaded.cache)
+        pool, _ = choose_pool(encoders_config_of(run), request.collection, code, request.pool, session.cache)
         return [CollectionQuery(query.id, query.text) for query in pool.queries if query.language == code]
 
     def search(self, request: SearchRequest, reporter: Reporter) -> SearchReply:
@@ -132,45 +131,34 @@ class Operations:
 
     def plan(self, request: PlanRequest, reporter: Reporter) -> PlanReply:
         """Return the transport plan of two sentences; a pair that was encoded before is only solved."""
-        run, loaded = self._open(request, reporter)
+        run, session = self._open(request, reporter)
         from engine.evaluation.finished_run import config_of
         from engine.inspect.plan import transport_settings
 
         transport = transport_settings(config_of(run), request.transport)
         with _one_thread():
-            row = loaded.planner.plan(
+            row = session.planner.plan(
                 run, request.source, request.target, transport, language=request.language, reporter=reporter
             )
         matrices = {"plan": row.plan.tolist(), "cost": row.cost.tolist()}
         return PlanReply(run=run.id, transport=transport.model_dump(), **row.columns() | matrices)
 
-    def _open(self, request: RunRequest, reporter: Reporter) -> tuple[RunFolder, _Loaded]:
-        """Return the request's run, and what is kept in memory, which is made at the first request."""
-        if self._loaded is None:
+    def _open(self, request: RunRequest, reporter: Reporter) -> tuple[RunFolder, Session]:
+        """Return the request's run, and the session, which is made at the first request."""
+        if self._session is None:
             reporter.say("starting torch …")
-            from engine.inspect.cache import Cache
-            from engine.inspect.plan import Planner
-            from engine.inspect.search import Searchers
+            from engine.inspect.session import Session
 
-            cache = Cache()
-            self._loaded = _Loaded(cache, Searchers(cache), Planner(cache))
+            self._session = Session()
         from engine.evaluation.finished_run import find_run
 
-        return find_run(Path(request.results), request.run), self._loaded
+        return find_run(Path(request.results), request.run), self._session
 
     def _searcher(self, request: PoolRequest, reporter: Reporter) -> tuple[RunFolder, Searcher]:
-        run, loaded = self._open(request, reporter)
-        return run, loaded.searchers.open(
+        run, session = self._open(request, reporter)
+        return run, session.searchers.open(
             run, request.language, collection=request.collection, pool=request.pool, reporter=reporter
         )
-
-
-class _Loaded(NamedTuple):
-    """What is kept between requests."""
-
-    cache: Cache
-    searchers: Searchers
-    planner: Planner
 
 
 def _over_json(

@@ -1,10 +1,10 @@
-"""Requests and replies as lines of JSON: one request a line in, one or more replies a line out.
+"""Requests and replies as lines of JSON: each input line is a request, each output line a reply.
 
-A request is ``{"id": 1, "op": "search", ...}`` with the operation's parameters beside. Its replies bear the
-same ``id`` and hold ``progress`` (a sentence, with ``done`` and ``total`` where parts are counted), then once
-either ``result`` or ``error`` (a sentence). ``{"id": 1, "op": "cancel"}`` gives request 1 up, waiting or
-under way; it then ends with the error ``cancelled``. The end of the input ends the process, once all is
-answered.
+A request is ``{"id": 1, "op": "search", ...}`` with the parameters of the operation. Its replies have the
+same ``id``. Any number of them have ``progress`` (a sentence, with ``done`` and ``total`` where parts are
+counted); the last one has either ``result`` or ``error`` (a sentence). ``{"id": 1, "op": "cancel"}`` cancels
+request 1, whether it is waiting or running; its last reply is then the error ``cancelled``. When the input
+ends, the process answers the waiting requests and ends.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from engine.errors import InputError, OpticalError, nearest
 from engine.reporting import Reporter
 from engine.results.metrics_log import to_json
 
-#: An operation takes a request's parameters and a reporter, and returns what JSON can say.
+#: An operation takes a request's parameters and a reporter, and returns a value for JSON.
 Operation = Callable[[Mapping[str, Any], Reporter], Any]
 
 LONGEST_LINE = 1 << 20
 LOADING_SECONDS = 1.0
-"""A request that computed longer than this has loaded something that will stay."""
+"""A request with more CPU time than this has probably loaded an encoder or documents that are kept."""
 
 _PROGRESS_SECONDS = 0.1
 
 
 class Cancelled(OpticalError):
-    """The request was given up by whoever made it."""
+    """The client cancelled the request."""
 
 
 class Server:
-    """Answers requests one after another; they are read in a thread, so that they can be cancelled.
+    """Answers requests in their order. A thread reads them, so that a running request can be cancelled.
 
     Parameters
     ----------
     operations : mapping of name to Operation
     write : callable
-        Takes each line of the output, without its end.
+        Takes each line of output, without the newline.
     """
 
     def __init__(self, operations: Mapping[str, Operation], write: Callable[[str], None]) -> None:
@@ -62,15 +62,15 @@ class Server:
                 begun = time.process_time()
                 self._answer(*request)
                 if time.process_time() - begun > LOADING_SECONDS:
-                    _set_aside()
+                    _freeze_garbage_collector()
 
     def reply(self, identity: int | None, **content: Any) -> None:
         """Write one reply."""
-        # ASCII, so that no encoding of the pipe and no half of a surrogate pair can break a line.
+        # In ASCII, neither the encoding of the pipe nor an unpaired surrogate can break a line.
         self._write(json.dumps(to_json({"id": identity, **content}), allow_nan=False))
 
     def check(self, identity: int) -> None:
-        """Raise `Cancelled` if the request was given up."""
+        """Raise `Cancelled` if the client cancelled the request."""
         if identity in self._cancelled:
             raise Cancelled("cancelled")
 
@@ -95,15 +95,17 @@ class Server:
             if not isinstance(name, str) or name not in self.operations:
                 known = list(self.operations)
                 guess = nearest(name, known) if isinstance(name, str) else ""
-                raise InputError(f"there is no operation {name!r}{guess}; there are {', '.join(known)}")
+                raise InputError(f"there is no operation {name!r}{guess}; choose from {', '.join(known)}")
             self.check(identity)
             parameters = {key: value for key, value in request.items() if key not in ("id", "op")}
-            result = self.operations[name](parameters, _Told(self, identity))
+            result = self.operations[name](parameters, _Progress(self, identity))
         except (OpticalError, MemoryError) as error:
-            self.reply(identity, error=str(error) or "the answer does not fit into memory")
+            self.reply(identity, error=str(error) or "there is not enough memory for the answer")
         except (BrokenPipeError, KeyboardInterrupt):
             raise
-        except Exception as error:  # a mistake of ours must not take the warm encoders with it
+        except (
+            Exception
+        ) as error:  # an error in this program must not end the process and its loaded encoders
             traceback.print_exc()
             first = (str(error).strip() or "no reason given").splitlines()[0]
             self.reply(identity, error=f"{type(error).__name__}: {first}")
@@ -112,10 +114,10 @@ class Server:
         self._cancelled.discard(identity)
 
 
-def _set_aside() -> None:
-    """Keep the garbage collector from what was loaded: looking through it takes longer than a query.
+def _freeze_garbage_collector() -> None:
+    """Exclude loaded objects from garbage collection, because traversing them takes longer than a query.
 
-    What was set aside before and is gone since, such as an encoder that made room for another, is freed.
+    Objects that were excluded before and are no longer used, such as a replaced encoder, are freed first.
     """
     gc.unfreeze()
     gc.collect()
@@ -123,29 +125,29 @@ def _set_aside() -> None:
 
 
 def parse(line: str) -> tuple[int, Mapping[str, Any]]:
-    """Return a request's number and content.
+    """Return the number and the content of a request.
 
     Raises
     ------
     InputError
-        If `line` is no request.
+        If `line` is not a request.
     """
     if len(line) > LONGEST_LINE:
-        raise InputError(f"a request of {len(line):,} characters is too long")
+        raise InputError(f"a request of {len(line):,} characters is too long; send at most {LONGEST_LINE:,}")
     try:
         request = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"a request is an object in JSON ({error})") from error
+        raise InputError(f"a request must be an object in JSON ({error})") from error
     if not isinstance(request, dict):
-        raise InputError('a request is an object in JSON, such as {"id": 1, "op": "search"}')
+        raise InputError('a request must be an object in JSON, such as {"id": 1, "op": "search"}')
     identity = request.get("id")
     if not isinstance(identity, int) or isinstance(identity, bool):
         raise InputError(f"a request needs a whole number as its id, not {identity!r}")
     return identity, request
 
 
-class _Told(Reporter):
-    """Sends progress to whoever asked, and notices that the request was given up."""
+class _Progress(Reporter):
+    """Sends progress to the client, and raises `Cancelled` once the client cancelled the request."""
 
     def __init__(self, server: Server, identity: int) -> None:
         self.server, self.identity = server, identity

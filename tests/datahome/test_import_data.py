@@ -10,6 +10,7 @@ import struct
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -314,3 +315,53 @@ def test_damaged_files_are_recognised_or_refused_in_one_sentence(tmp_path, conte
         assert "\n" not in str(error)
     else:
         assert seen.languages and all(sum(part.counts.values()) for part in seen.languages.values())
+
+
+# -- a folder in BEIR's format -----------------------------------------------------------------------
+
+
+def beir(folder: Path, *, corpus: str = "corpus.jsonl", splits: tuple[str, ...] = ("test",)) -> Path:
+    (folder / "qrels").mkdir(parents=True)
+    documents = [{"_id": "d1", "title": "", "text": "water"}, {"_id": "d2", "text": "house"}]
+    queries = [{"_id": "q1", "text": "biyo"}, {"_id": "q2", "text": "guri"}]
+    for name, records in ((corpus, documents), ("queries.jsonl", queries)):
+        (folder / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+    for split in splits:
+        (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ({}, ['languages = ["so"]', 'document_languages = ["so"]']),
+        ({"corpus": "corpus.en.jsonl"}, ['languages = ["so"]']),
+        (
+            {"splits": ("dev", "train")},
+            ['split = "dev"', 'languages = ["so"]', 'document_languages = ["so"]'],
+        ),
+    ],
+)
+def test_the_lines_shown_for_an_imported_beir_folder_pass_the_check(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any], lines: list[str]
+) -> None:
+    folder = beir(tmp_path / "mine", **options)
+    assert run(["data", "import", str(folder), "--language", "so"]) == 0
+    assert run(["data", "check", "mine"]) == 0
+    capsys.readouterr()
+    assert run(["data", "show", "mine", "--json"]) == 0
+    use = json.loads(capsys.readouterr().out)["use"]
+    assert use.splitlines() == ["[[collections]]", 'name = "folder"', 'path = "mine"', *lines]
+    file = tmp_path / "run.toml"
+    file.write_text(f'kind = "lexical"\n{use}\n')
+    assert run(["config", "check", str(file), "--json"]) == 0
+    (described,) = json.loads(capsys.readouterr().out)["collections"]
+    assert (described["queries"], described["documents"]) == (1, 2)
+
+
+def test_a_beir_folder_without_a_language_says_how_to_give_it(tmp_path: Path, home: Path) -> None:
+    folder = beir(tmp_path / "mine")
+    with pytest.raises(
+        InputError, match=r"corpus\.jsonl, line 1: .* --language CODE, or call the file corpus"
+    ):
+        import_data(folder)

@@ -151,11 +151,11 @@ def test_the_interval_of_a_single_mean_covers_it() -> None:
 
 
 def test_runs_over_other_queries_are_refused() -> None:
-    with pytest.raises(InputError, match=r"the second lacks 1 of the queries, 'b'"):
+    with pytest.raises(InputError, match=r"the second lacks 1 of the queries, such as 'b'"):
         compare({"a": 0.1, "b": 0.2}, {"a": 0.1})
-    with pytest.raises(InputError, match=r"the first lacks 1 of the queries in 'so', 'c'"):
+    with pytest.raises(InputError, match=r"the first lacks 1 of the queries in 'so', such as 'c'"):
         compare_languages({"so": {"a": 0.1}}, {"so": {"a": 0.1, "c": 0.3}})
-    with pytest.raises(InputError, match=r"the first lacks 1 of the languages, 'sw'"):
+    with pytest.raises(InputError, match=r"the first lacks 1 of the languages, such as 'sw'"):
         compare_languages({"so": {"a": 0.1}}, {"so": {"a": 0.1}, "sw": {"a": 0.1}})
     with pytest.raises(InputError, match="no queries to compare"):
         compare({}, {})

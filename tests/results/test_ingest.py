@@ -310,7 +310,7 @@ def test_a_missing_folder_of_runs_does_not_empty_the_database(make_run, results,
     make_run()
     ingest(results, runs)
     before = dump(results)
-    with pytest.raises(InputError, match=r"folder of runs is missing, but .* holds 1 runs"):
+    with pytest.raises(InputError, match=r"folder of runs is missing, but .* has 1 runs"):
         ingest(results, runs.with_name("elsewhere"))
     assert dump(results) == before
 
@@ -326,7 +326,7 @@ def test_schema_versions(make_run, results, runs):
     # An older one has other tables; it is rebuilt if every run it holds is still there.
     change(results, "UPDATE meta SET schema_version = 0; DROP TABLE plans; ALTER TABLE runs DROP COLUMN note")
     shutil.move(run.path, runs.with_name("away"))
-    with pytest.raises(InputError, match=f"1 of its runs .{re.escape(run.id)}, .* are gone"):
+    with pytest.raises(InputError, match=f"1 of its runs .{re.escape(run.id)}, .* are missing"):
         ingest(results, runs)
     shutil.move(runs.with_name("away"), run.path)
     report = ingest(results, runs)
@@ -344,7 +344,7 @@ def test_what_is_not_ours_is_not_touched(results, runs):
     assert results.read_bytes() == b"my thesis" * 1000
     results.unlink()
     change(results, "CREATE TABLE mine AS SELECT 42 AS answer")
-    with pytest.raises(InputError, match="not a database of Optical Workbench"):
+    with pytest.raises(InputError, match="not a results database of Optical Workbench"):
         ingest(results, runs)
     assert dump(results) == {"mine": ["(42,)"]}
 
@@ -497,7 +497,7 @@ def test_what_another_program_writes_meanwhile_is_not_overwritten(make_run, resu
     ingest(results, runs)
     run.update(note="more")
     with (
-        pytest.raises(BusyError, match="another program wrote to it meanwhile"),
+        pytest.raises(BusyError, match="another program wrote to it at the same time"),
         exclusive(results),
         drafted(results, copy=True, wait=1),
     ):
@@ -574,5 +574,5 @@ def test_a_full_disk_fails_in_one_sentence_and_leaves_the_database_whole(make_ru
 
 def test_an_unwritable_place_is_one_sentence(runs, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OpticalError, match="cannot be made"):
+    with pytest.raises(OpticalError, match="cannot be created"):
         ingest(tmp_path / "file" / "results.duckdb", runs)

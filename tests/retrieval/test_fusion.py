@@ -167,10 +167,38 @@ def test_rankings_that_cannot_be_fused_are_refused_with_a_sentence(tiny: Any, tm
         parse_config({"kind": "fuse", "systems": [{"run": "letters"}, {"run": "letters"}]})
 
 
-def test_a_run_that_found_nothing_has_no_rankings_to_fuse(tiny: Any, tmp_path: Path) -> None:
+def test_a_run_that_found_nothing_adds_nothing_to_a_fusion(tiny: Any, tmp_path: Path) -> None:
     """The ciphers share no word with English, so BM25 finds nothing."""
     runs = tmp_path / "runs"
     lexical(tiny, runs, "letters")
     lexical(tiny, runs, "words", method="bm25")
-    with pytest.raises(InputError, match="found no document for any query"):
-        fuse(runs, {"run": "letters"}, {"run": "words"})
+    run, (scores,) = fuse(runs, {"run": "letters"}, {"run": "words"})
+    assert run.record["summary"]["depths"] == {"bitext": [25, 0]} and scores.macro("RR") == 1
+    lexical(tiny, runs, "more words", method="bm25")
+    _, (nothing,) = fuse(runs, {"run": "words"}, {"run": "more words"})
+    assert not any(nothing.ranking.document_ids) and all(mean.value == 0 for mean in nothing.means)
+
+
+def test_systems_that_find_fewer_documents_than_a_measure_looks_at(tmp_path: Path) -> None:
+    """The query itself is taken out of the ranking, so three of four documents are stored."""
+    files = {
+        "corpus.jsonl": "".join(f'{{"_id": "d{n}", "text": "rain in town {n}"}}\n' for n in range(4)),
+        "queries.jsonl": '{"_id": "d0", "text": "rain in town 1"}\n',
+        "qrels/test.tsv": "d0\td1\t1\n",
+    }
+    (tmp_path / "beir" / "qrels").mkdir(parents=True)
+    for name, content in files.items():
+        (tmp_path / "beir" / name).write_text(content)
+    collection = {
+        "name": "folder",
+        "path": str(tmp_path / "beir"),
+        "languages": ["en"],
+        "document_languages": ["en"],
+    }
+    runs = tmp_path / "runs"
+    for method in ("bm25", "tfidf"):
+        settings = {"kind": "lexical", "name": method, "method": method, "collections": [collection]}
+        execute(parse_config(settings), runs, ["test"])
+    _, (scores,) = fuse(runs, {"run": "bm25"}, {"run": "tfidf"})
+    assert [len(found) for found in scores.ranking.document_ids] == [3]
+    assert scores.macro("nDCG@10") == 1 and scores.macro("AP") == 1

@@ -80,11 +80,13 @@ def test_what_fails_is_one_sentence_and_the_next_is_answered() -> None:
     )
     assert [reply["id"] for reply in replies] == [None] * 6 + [1, 2, 3, 4, 5, 6]
     errors = [reply.get("error", "") for reply in replies]
-    assert errors[0].startswith("line 1: a request is an object in JSON (")
-    assert errors[1].startswith("line 2: a request is an object in JSON, such as")
+    assert errors[0].startswith("line 1: a request must be an object in JSON (")
+    assert errors[1].startswith("line 2: a request must be an object in JSON, such as")
     assert errors[2] == "line 3: a request needs a whole number as its id, not None"
     assert errors[3].endswith("not True")
-    assert errors[5] == f"line 6: a request of {LONGEST_LINE + 2:,} characters is too long"
+    assert errors[5] == (
+        f"line 6: a request of {LONGEST_LINE + 2:,} characters is too long; send at most {LONGEST_LINE:,}"
+    )
     assert errors[6].startswith("there is no operation 'duble' (did you mean 'double'?)")
     assert errors[8:10] == ["that will not do", "KeyError: 'x'"]
     assert replies[10]["result"] == "NaN"

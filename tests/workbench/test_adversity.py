@@ -88,7 +88,7 @@ async def test_a_damaged_record_is_reported_and_the_other_runs_stay(home: Path, 
     app = Workbench(home / "results.duckdb")
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.until(pilot, lambda: app.context.snapshot is not None)
-        assert "run.json" in tools.status(pilot) and "not a run's record" in tools.status(pilot)
+        assert "run.json" in tools.status(pilot) and "not the record of a run" in tools.status(pilot)
         assert names(app) == ["optical", "baseline"]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from engine.evaluation.study import Group, Study, Table
+    from engine.evaluation.study import LanguageGroups, Study, StudyTable
     from engine.evaluation.study_report import Sheet
 
 SHEETS = ("arms", "languages", "differences", "interactions")
@@ -34,17 +34,17 @@ def load_study(results: Path, run: str | None) -> LoadedStudy:
     OpticalError
         If there is no study, or it has no scores yet.
     """
-    from engine.evaluation import study as studies
+    from engine.evaluation.study_cache import load_study as load
     from engine.results.reference import newest_study, reference_results
 
     run = run or newest_study(results)
     if run is not None:
-        return LoadedStudy(studies.load_study(results, run), False)
+        return LoadedStudy(load(results, run), False)
     shipped = reference_results()
-    return LoadedStudy(studies.load_study(shipped, newest_study(shipped) or ""), True)
+    return LoadedStudy(load(shipped, newest_study(shipped) or ""), True)
 
 
-def make_sheet(table: Table, study: Study, name: str) -> Sheet:
+def make_sheet(table: StudyTable, study: Study, name: str) -> Sheet:
     """Return one of `SHEETS` of a collection's table."""
     from engine.evaluation import study_report as report
 
@@ -54,20 +54,20 @@ def make_sheet(table: Table, study: Study, name: str) -> Sheet:
     return make.get(name, report.interaction_sheet)(table)
 
 
-def describe_findings(table: Table, study: Study) -> str:
+def describe_findings(table: StudyTable, study: Study) -> str:
     """Return in sentences what the table shows, and what it cannot show."""
     from engine.evaluation.study_report import answer, caveats
 
     return "\n".join([*answer(table), "", *caveats(study)])
 
 
-def draw_gaps(table: Table, group: Group, width: int) -> Text:
+def draw_gaps(table: StudyTable, group: LanguageGroups, width: int) -> Text:
     """Return a plot of the gap of each arm: ``○`` before distillation, ``●`` after it.
 
     Parameters
     ----------
-    table : Table
-    group : Group
+    table : StudyTable
+    group : LanguageGroups
         The languages between which the gap is.
     width : int
         Number of cells. The scale begins at 0, or at the lowest gap if one is negative.

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.bitext.files import damage_named, shards
-from engine.bitext.formats.keys import pair_of_keys, score_key
+from engine.bitext.files import damage_named, files_in, shards
+from engine.bitext.formats.keys import SAMPLE, PairKeys, id_key, language_word, score_key
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
+from engine.languages import is_common_word
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +45,7 @@ def split_files(path: Path, ending: str) -> list[Path]:
         return [path]
     found = [file for file in shards(path) if file.suffix == ending]
     if path.is_dir():
-        found = sorted(path.glob(f"*{ending}")) or sorted(path.glob(f"data/*{ending}"))
+        found = files_in(path, f"*{ending}") or files_in(path, f"data/*{ending}")
     # Hugging Face's library stores what it computes from a dataset next to it, under this name.
     found = [file for file in found if not file.name.startswith("cache-")]
     if not found:
@@ -118,35 +119,55 @@ def pairs_in(
 ) -> Iterator[SentencePair]:
     """Yield the rows of files as pairs; the default id of a pair is its row number over all files."""
     row = 0
+    chooser: PairKeys | None = None
     for path in files:
         for batch in open_batches(path):
             with table_errors(path):
-                names, texts, scores = _columns(batch, path, source, target)
+                if chooser is None:
+                    chooser = PairKeys(source, target, path, _sample(batch))
+                names, texts, scores = _columns(batch, path, chooser, (source, target))
             sides = [[text or "" for text in column.to_pylist()] for column in texts]
             named = names.to_pylist() if names is not None else [None] * len(batch)
             scored = scores.to_pylist() if scores is not None else [None] * len(batch)
             for name, first, second, score in zip(named, *sides, scored, strict=True):
                 row += 1
-                if score is not None and score - score != 0:  # infinite or NaN
-                    raise InputError(f"row {row:,}: its score is not a finite number", path=path)
-                yield SentencePair(first, second, source, target, str(row if name is None else name), score)
+                known = score is not None and score == score  # NaN is no score
+                number = str(row if name is None else name)
+                yield SentencePair(first, second, source, target, number, float(score) if known else None)
+
+
+def _text_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Return the columns that may be sentences: those of the batch, or of its struct ``translation``."""
+    import pyarrow as pa
+
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    inner = columns.get("translation")
+    if inner is not None and pa.types.is_struct(inner.type):
+        return dict(zip((field.name for field in inner.type), inner.flatten(), strict=True))
+    return columns
+
+
+def _sample(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return the first values of the columns whose names are common words, as records."""
+    found = {
+        name: column for name, column in _text_columns(batch).items() if is_common_word(language_word(name))
+    }
+    values = [column.slice(0, SAMPLE).to_pylist() for column in found.values()]
+    return [dict(zip(found, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def _columns(
-    batch: pa.RecordBatch, path: Path, source: str, target: str
+    batch: pa.RecordBatch, path: Path, chooser: PairKeys, wanted: tuple[str, str]
 ) -> tuple[pa.Array | None, list[pa.Array], pa.Array | None]:
     """Return a batch's ids, its source and target sentences, and its scores."""
     import pyarrow as pa
 
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    texts = columns
-    inner = columns.get("translation")
-    if inner is not None and pa.types.is_struct(inner.type):
-        texts = dict(zip((field.name for field in inner.type), inner.flatten(), strict=True))
-    keys = pair_of_keys(texts, source, target, path=path)
+    texts = _text_columns(batch)
+    keys = chooser.find(texts)
     if keys is None:
         raise InputError(
-            f"no columns for {source!r} and {target!r}; its columns are: {', '.join(texts) or 'none'}",
+            f"no columns for {wanted[0]!r} and {wanted[1]!r}; its columns are: {', '.join(texts) or 'none'}",
             path=path,
         )
     for key in keys:
@@ -155,8 +176,8 @@ def _columns(
     scored = score_key(columns)
     if scored is not None and not _is_number(columns[scored].type):
         raise InputError(f"column {scored!r} holds {columns[scored].type}, not numbers", path=path)
-    # "id" is also the code of Indonesian
-    named = columns.get("id") if texts is not columns or "id" not in keys else None
+    identifier = id_key(columns, keys if texts.keys() == columns.keys() else ())
+    named = None if identifier is None else columns[identifier]
     if named is not None and not (_is_text(named.type) or pa.types.is_integer(named.type)):
         named = None
     return named, [texts[key] for key in keys], None if scored is None else columns[scored]
@@ -182,4 +203,4 @@ def column_names(schema: pa.Schema) -> Iterator[str]:
 
     for field in schema:
         nested = [inner.name for inner in field.type] if pa.types.is_struct(field.type) else [field.name]
-        yield from (name for name in nested if name != "id")
+        yield from (word for name in nested if (word := language_word(name)) and name.casefold() != "id")

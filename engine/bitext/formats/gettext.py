@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.bitext.files import files_in
 from engine.bitext.formats.messages import plain
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair
@@ -138,7 +139,7 @@ def _form_of_one(metadata: dict[str, str]) -> int:
 def _catalogues(root: Path, source: str) -> dict[Path, str]:
     """Return the catalogues of a language in a folder, each with its path without the locale."""
     best: dict[str, tuple[tuple[int, str], Path]] = {}
-    for file in sorted(root.rglob("*.[pm]o"), key=lambda file: file.relative_to(root).as_posix()):
+    for file in sorted(files_in(root, "**/*.[pm]o"), key=lambda file: file.relative_to(root).as_posix()):
         if file.suffix == ".mo" and file.with_suffix(".po").is_file():
             continue
         parts = list(file.relative_to(root).with_suffix("").parts)
@@ -166,7 +167,7 @@ def _rank(locale: str, source: str) -> int:
 
 
 def _is_folder(folder: Path) -> bool:
-    return any(folder.rglob("*.[pm]o"))
+    return bool(files_in(folder, "**/*.[pm]o"))
 
 
 def _matches(sample: Sample) -> bool:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.bitext.files import damage_named, exists
+from engine.bitext.files import damage_named, exists, files_in
 from engine.bitext.formats.columns import checked, column_names, pairs_in, split_files, table_errors
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, SentencePair
@@ -114,16 +114,16 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _is_folder(folder: Path) -> bool:
     names = (folder / "dataset_dict.json", folder / "state.json")
-    return any(exists(name) for name in names) or any(folder.glob("*.arrow"))
+    return any(exists(name) for name in names) or bool(files_in(folder, "*.arrow"))
 
 
 def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:
     import pyarrow as pa
 
     try:
-        with pa.OSFile(str(min(path.rglob("*.arrow")))) as file:
+        with pa.OSFile(str(files_in(path, "**/*.arrow")[0])) as file:
             schema = pa.ipc.open_stream(file).schema
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, IndexError) as error:
         raise InputError("its columns cannot be read; fetch it again", path=path) from error
     return column_names(schema)
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from engine.bitext.files import numbered_objects
-from engine.bitext.formats.keys import SCORES, pair_of_keys, score_key
+from engine.bitext.formats.keys import (
+    SAMPLE,
+    PairKeys,
+    id_key,
+    language_keys,
+    language_word,
+    role_keys,
+    score_key,
+)
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair, Unmatched
-from engine.languages import looks_like_language
 
 
 def read_jsonl(path: Path, source: str, target: str) -> Iterator[SentencePair | Unmatched]:
@@ -20,16 +28,20 @@ def read_jsonl(path: Path, source: str, target: str) -> Iterator[SentencePair | 
 
     The sentences of an object are under ``source`` and ``target``, under language codes, or under language
     codes in ``translation`` (the format of Hugging Face's datasets); `engine.bitext.formats.keys` has the
-    complete list. ``id`` is the pair's id (default: the line number) and ``score`` its score.
+    complete list. ``id`` is the pair's id (default: the line number) and ``score`` its score. A null is an
+    empty sentence or no score; NaN is no score.
 
     Raises
     ------
     InputError
         If a line is not a JSON object of one of these forms.
     """
-    for number, record in numbered_objects(path):
+    records = numbered_objects(path)
+    head = list(islice(records, SAMPLE))
+    keys = PairKeys(source, target, path, [_texts(record) for _, record in head], lambda: _all_keys(path))
+    for number, record in chain(head, records):
         try:
-            yield _pair(record, path, number, source, target)
+            yield _pair(record, keys, number, source, target)
         except _RecordError as error:
             raise InputError(str(error), path=path, line=number) from error
 
@@ -38,35 +50,42 @@ class _RecordError(Exception):
     """What is wrong with an object."""
 
 
-def _pair(
-    record: dict[str, Any], path: Path, number: int, source: str, target: str
-) -> SentencePair | Unmatched:
+def _texts(record: dict[str, Any]) -> dict[str, Any]:
     texts = record.get("translation", record)
-    if not isinstance(texts, dict):
-        raise _RecordError("'translation' must be an object with a sentence for each language code")
-    keys = pair_of_keys(texts, source, target, path=path, line=number)
+    return texts if isinstance(texts, dict) else record
+
+
+def _all_keys(path: Path) -> Iterator[str]:
+    return (key for _, record in numbered_objects(path) for key in _texts(record))
+
+
+def _pair(
+    record: dict[str, Any], chooser: PairKeys, number: int, source: str, target: str
+) -> SentencePair | Unmatched:
+    texts = _texts(record)
+    keys = chooser.find(texts, number)
     if keys is None:
-        return Unmatched(_language_keys(texts))
+        if "translation" in record and texts is record:
+            raise _RecordError("'translation' must be an object with a sentence for each language code")
+        return Unmatched(tuple(key for key in texts if language_word(key)))
     first, second = (_sentence(texts, key) for key in keys)
     scored = score_key(record)
-    # "id" is also the code of Indonesian
-    named = record.get("id") if texts is not record or "id" not in keys else None
+    identifier = id_key(record, keys if texts is record else ())
+    name = None if identifier is None else record[identifier]
     return SentencePair(
         first,
         second,
         source,
         target,
-        str(number if named is None else named),
+        str(number if name is None else name),
         None if scored is None else _score(record, scored),
     )
 
 
-def _language_keys(texts: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(key for key in texts if key not in ("id", *SCORES))
-
-
 def _sentence(texts: dict[str, Any], key: str) -> str:
     text = texts[key]
+    if text is None:
+        return ""
     if not isinstance(text, str):
         raise _RecordError(f"{key!r} must be a sentence")
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -79,8 +98,8 @@ def _score(record: dict[str, Any], key: str) -> float | None:
     if score is None:
         return None
     try:
-        if not isinstance(score, bool) and isinstance(score, int | float) and math.isfinite(score):
-            return float(score)
+        if not isinstance(score, bool) and isinstance(score, int | float):
+            return None if math.isnan(score) else float(score)
     except OverflowError:  # an integer that is larger than any float
         pass
     raise _RecordError(f"{key!r} must be a number")
@@ -93,18 +112,16 @@ def _matches(sample: Sample) -> bool:
         record = json.loads(sample.lines[0])
     except (ValueError, RecursionError):
         return False
-    texts = record.get("translation", record)
-    if not isinstance(texts, dict):
+    if not isinstance(record, dict):
         return False
-    named = {"source", "target"} <= texts.keys() or {"english", "non_english"} <= texts.keys()
-    return named or sum(map(looks_like_language, texts)) >= 2
+    texts = _texts(record)
+    return role_keys(texts) is not None or len(language_keys([texts])) >= 2
 
 
 def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:
-    for _, record in numbered_objects(path):
-        texts = record.get("translation", record)
-        if isinstance(texts, dict) and not {"source", "target"} <= texts.keys():
-            yield from _language_keys(texts)
+    records = (_texts(record) for _, record in numbered_objects(path))
+    while sample := list(islice(records, SAMPLE)):
+        yield from language_keys(sample)
 
 
 JSONL = BitextFormat(

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.bitext.files import EXPANSION, HARMLESS
+from engine.bitext.files import EXPANSION, HARMLESS, files_in
 from engine.bitext.formats.columns import ROWS, checked, column_names, pairs_in, split_files, table_errors
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair
@@ -60,7 +60,7 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _is_folder(folder: Path) -> bool:
-    return any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
+    return bool(files_in(folder, "*.parquet") or files_in(folder, "data/*.parquet"))
 
 
 def _matches(sample: Sample) -> bool:

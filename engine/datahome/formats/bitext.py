@@ -6,9 +6,8 @@ import zipfile
 from pathlib import Path
 
 from engine.bitext.drops import Drops
-from engine.bitext.files import damage_named, members, open_bytes, open_zip
+from engine.bitext.files import damage_named, files_in, members, open_bytes, open_zip
 from engine.bitext.reader import open_bitext
-from engine.datahome.formats.folders import files_in
 from engine.errors import InputError
 from engine.extensions.bitext import BITEXT_FORMATS, BitextFormat, Sample, SentencePair
 from engine.extensions.published import PUBLISHED_BITEXT, LanguageFiles, RecognisedData

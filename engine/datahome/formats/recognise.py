@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.bitext.files import damage_named
+from engine.bitext.files import damage_named, files_in, is_companion
 from engine.datahome.formats.bitext import bitext_file, bitext_folder
-from engine.datahome.formats.folders import files_in
 from engine.errors import InputError
 from engine.extensions.collections import readers_by_generality
 from engine.extensions.published import RecognisedData
@@ -67,7 +66,7 @@ def _collection_file(path: Path) -> RecognisedData | None:
 def _data_folder(folder: Path) -> Path:
     """Return the folder with the data, if it is wrapped in folders that contain nothing else."""
     while True:
-        entries = [entry for entry in folder.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
+        entries = [entry for entry in folder.iterdir() if not is_companion(entry.name)]
         # The names of a saved data set's parts and of locales have a meaning.
         if len(entries) != 1 or not entries[0].is_dir() or not any(files_in(entries[0])):
             return folder

@@ -51,10 +51,10 @@ def test_the_launcher_may_choose_the_id_once(runs):
     (runs / "mine").mkdir(parents=True)
     (runs / "mine" / "log.txt").write_text("starting")
     assert RunFolder.create(runs, config, [], run_id="mine").id == "mine"
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="there is already a run"):
         RunFolder.create(runs, config, [], run_id="mine")
     for wrong in ("../up", "a/b", ".hidden"):
-        with pytest.raises(InputError, match="cannot be a run's id"):
+        with pytest.raises(InputError, match="cannot be the id of a run"):
             RunFolder.create(runs, config, [], run_id=wrong)
 
 
@@ -209,7 +209,7 @@ def test_not_a_run_folder(tmp_path):
         RunFolder.open(tmp_path)
     for content in ("{", "[]", "{}"):
         (tmp_path / "run.json").write_text(content)
-        with pytest.raises(InputError, match="not a run's record"):
+        with pytest.raises(InputError, match="not the record of a run"):
             RunFolder.open(tmp_path)
 
 

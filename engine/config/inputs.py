@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from engine.config.base import RunHeader
 from engine.config.bitext import BitextConfig
 from engine.config.encoders import EncoderConfig
+from engine.config.optimisation import LoopConfig
 from engine.extensions.runs import Input
 
 #: Values of required settings that a preset leaves to its user.
@@ -16,15 +17,20 @@ ANY_COLLECTION = [{"name": "bitext", "bitext": ANY_BITEXT}]
 
 def checkpoint_input(key: str, checkpoint: str) -> Input:
     """Return a checkpoint as an input."""
-    return Input(key, "engine.runs.checks:check_checkpoint", checkpoint)
+    return Input(key, "engine.runs.checks:check_local", checkpoint)
 
 
 def encoder_inputs(config: RunHeader, *names: str) -> Iterator[Input]:
-    """Yield the checkpoints of the encoders that the settings `names` of `config` describe, if any."""
+    """Yield the encoders that the settings `names` of `config` describe, if any."""
     for name in names:
         encoder: EncoderConfig | None = getattr(config, name)
         if encoder is not None:
-            yield checkpoint_input(f"{name}.checkpoint", encoder.checkpoint)
+            yield Input(f"{name}.checkpoint", "engine.runs.checks:check_encoder", encoder)
+
+
+def trained_input(encoder: EncoderConfig, training: LoopConfig) -> Input:
+    """Return an encoder that is trained, whose layers `training` may freeze."""
+    return Input("training.frozen_layers", "engine.runs.checks:check_trained", (encoder, training))
 
 
 def bitext_inputs(sources: Sequence[BitextConfig]) -> Iterator[Input]:

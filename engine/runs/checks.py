@@ -7,7 +7,7 @@ locally is a problem of its own kind, since the run may be able to fetch it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from engine.collections.training_questions.read import read_questions
 from engine.config import CollectionConfig, RunHeader
 from engine.config.bitext import BitextConfig
 from engine.config.cross_encoder import CrossEncoderConfig
+from engine.config.declared import check_declared
 from engine.config.encoders import EncoderConfig
 from engine.config.optimisation import LoopConfig
 from engine.config.pretraining import TextConfig
@@ -40,8 +41,10 @@ def check_checkpoint(checkpoint: str) -> None:
     Raises
     ------
     InputError
-        If it is a folder without weights, a packaged checkpoint that is not installed, or a misspelt name.
+        If it is a folder without weights or one that cannot be used, a packaged checkpoint that is not
+        installed, or a misspelt name.
     """
+    check_declared(checkpoint)
     if checkpoint not in PACKAGED:
         resolve(checkpoint)
     elif package_of(checkpoint) is None:
@@ -58,7 +61,7 @@ def check_encoder(encoder: EncoderConfig) -> None:
         If it cannot be opened.
     """
     check_local(encoder.checkpoint)
-    _opened(encoder.model_dump_json())
+    _opened(encoder)
 
 
 def check_trained(trained: tuple[EncoderConfig, LoopConfig]) -> None:
@@ -74,7 +77,7 @@ def check_trained(trained: tuple[EncoderConfig, LoopConfig]) -> None:
         check_encoder(encoder)
     except InputError:
         return  # the check of the encoder itself tells it
-    freeze(_opened(encoder.model_dump_json()), training)
+    freeze(_opened(encoder), training)
 
 
 def check_cross_encoder(config: CrossEncoderConfig) -> None:
@@ -114,9 +117,16 @@ class NotLocalError(InputError):
     """A checkpoint is not available locally; a run fetches it from the hub, if it can."""
 
 
-@lru_cache(maxsize=2)
-def _opened(settings: str) -> Encoder:
-    return Encoder.load(EncoderConfig.model_validate_json(settings))
+#: The encoder that was opened last, by its settings: its layers are checked next.
+_last: dict[str, Encoder] = {}
+
+
+def _opened(config: EncoderConfig) -> Encoder:
+    key = config.model_dump_json()
+    if key not in _last:
+        _last.clear()
+        _last[key] = Encoder.load(config)
+    return _last[key]
 
 
 def check_bitext(source: BitextConfig) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from engine.config.base import RunHeader
 from engine.config.bitext import BitextConfig
 from engine.config.encoders import EncoderConfig
-from engine.config.optimisation import LoopConfig
 from engine.extensions.runs import Input
 
 #: Values of required settings that a preset leaves to its user.
@@ -28,9 +27,12 @@ def encoder_inputs(config: RunHeader, *names: str) -> Iterator[Input]:
             yield Input(f"{name}.checkpoint", "engine.runs.checks:check_encoder", encoder)
 
 
-def trained_input(encoder: EncoderConfig, training: LoopConfig) -> Input:
-    """Return an encoder that is trained, whose layers `training` may freeze."""
-    return Input("training.frozen_layers", "engine.runs.checks:check_trained", (encoder, training))
+def frozen_input(encoder: EncoderConfig, frozen: float) -> Input:
+    """Return the number of frozen layers of an encoder that is trained, which depends on its checkpoint."""
+    trained = encoder.projection != "none"
+    return Input(
+        "training.frozen_layers", "engine.runs.checks:check_frozen", (encoder.checkpoint, frozen, trained)
+    )
 
 
 def bitext_inputs(sources: Sequence[BitextConfig]) -> Iterator[Input]:

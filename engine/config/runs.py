@@ -20,7 +20,7 @@ from engine.config.inputs import (
     bitext_inputs,
     checkpoint_input,
     encoder_inputs,
-    trained_input,
+    frozen_input,
 )
 from engine.config.translation import GOLD, TranslationConfig
 from engine.extensions.losses import LOSSES
@@ -129,7 +129,7 @@ def _distilled(config: DistilConfig, checkpoints: Path) -> tuple[EncoderConfig, 
 
 def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
     yield from encoder_inputs(config, "teacher", "student")
-    yield trained_input(config.student or config.teacher, config.training)
+    yield frozen_input(config.student or config.teacher, config.training.frozen_layers)
     yield from bitext_inputs(config.bitext)
 
 

@@ -6,6 +6,7 @@ locally is a problem of its own kind, since the run may be able to fetch it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,18 +22,17 @@ from engine.config.bitext import BitextConfig
 from engine.config.cross_encoder import CrossEncoderConfig
 from engine.config.declared import check_declared
 from engine.config.encoders import EncoderConfig
-from engine.config.optimisation import LoopConfig
 from engine.config.pretraining import TextConfig
 from engine.config.teacher import QuestionSource
 from engine.encoders.checkpoints import resolve
 from engine.encoders.cross import CrossEncoder
 from engine.encoders.encoder import Encoder
-from engine.encoders.packaged import PACKAGED, package_of
+from engine.encoders.packaged import PACKAGED, package_of, ready_folder
 from engine.errors import InputError
 from engine.evaluation.scores import checked_measures
 from engine.extensions.runs import RUN_KINDS
 from engine.registry import resolve_reference
-from engine.training.optimiser import freeze
+from engine.training.optimiser import DEFAULT_SHARE, frozen_layers
 
 
 def check_checkpoint(checkpoint: str) -> None:
@@ -64,20 +64,34 @@ def check_encoder(encoder: EncoderConfig) -> None:
     _opened(encoder)
 
 
-def check_trained(trained: tuple[EncoderConfig, LoopConfig]) -> None:
-    """Check that an encoder has the layers that its training freezes.
+def check_frozen(value: tuple[str, float, bool]) -> None:
+    """Check that some layers of a checkpoint stay trained; one that is not on this machine is not checked.
+
+    Parameters
+    ----------
+    value : (str, float, bool)
+        The checkpoint, ``frozen_layers``, and whether a projection is trained as well.
 
     Raises
     ------
     InputError
-        If it has fewer.
+        If the checkpoint has fewer layers, or all of them are frozen and nothing else is trained.
     """
-    encoder, training = trained
-    try:
-        check_encoder(encoder)
-    except InputError:
-        return  # the check of the encoder itself tells it
-    freeze(_opened(encoder), training)
+    checkpoint, asked, projected = value
+    folder = ready_folder(checkpoint) if checkpoint in PACKAGED else Path(checkpoint).expanduser()
+    if folder is None or not (folder / "config.json").is_file():
+        return
+    model = json.loads((folder / "config.json").read_text("utf-8"))
+    depth = next(
+        (model[k] for k in ("num_hidden_layers", "num_layers", "n_layers", "n_layer") if k in model), None
+    )
+    if not isinstance(depth, int):
+        return
+    if frozen_layers(asked, depth) == depth and not projected:
+        raise InputError(
+            f"{asked} freezes all {depth} layers of {checkpoint!r}, so nothing would be trained; lower it, "
+            f"for example to {DEFAULT_SHARE}, a share of the layers"
+        )
 
 
 def check_cross_encoder(config: CrossEncoderConfig) -> None:
@@ -117,7 +131,7 @@ class NotLocalError(InputError):
     """A checkpoint is not available locally; a run fetches it from the hub, if it can."""
 
 
-#: The encoder that was opened last, by its settings: its layers are checked next.
+#: The encoder that was opened last, by its settings: teacher and student are often the same.
 _last: dict[str, Encoder] = {}
 
 

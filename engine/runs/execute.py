@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from engine.config import RunHeader
+from engine.config import EncoderConfig, RunHeader
 from engine.errors import OpticalError
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.scores import Scores
@@ -67,6 +67,7 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
     OpticalError, KeyboardInterrupt
         As `execute`.
     """
+    say_contradictions(config, reporter)
     try:
         with terminable():
             scores: list[Scores] = resolve_reference(RUN_KINDS[config.kind].execute)(config, run, reporter)
@@ -89,3 +90,13 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
     run.finish("finished")
     (run.path / "checkpoints" / STATE_FILE).unlink(missing_ok=True)
     return scores
+
+
+def say_contradictions(config: RunHeader, reporter: Reporter) -> None:
+    """Say which settings of encoders replace what the folders of their checkpoints say."""
+    for name in type(config).model_fields:
+        if isinstance(encoder := getattr(config, name), EncoderConfig):
+            for key, (ours, theirs) in encoder.contradictions().items():
+                reporter.say(
+                    f"{name}.{key} = {ours!r} is used, although the checkpoint's folder says {theirs!r}"
+                )

@@ -107,7 +107,8 @@ def _direction(
 def _repeats_messages(catalogue: polib.POFile | polib.MOFile) -> bool:
     """Return whether at least half of the translations are the messages themselves."""
     done = [entry for entry in catalogue if entry.msgid and entry.msgstr]
-    return sum(entry.msgid == entry.msgstr for entry in done) * 2 >= len(done) > 0
+    same = sum(entry.msgid == entry.msgstr for entry in done)
+    return bool(done) and same * 2 >= len(done)
 
 
 class _Originals:
@@ -244,9 +245,9 @@ def _catalogues(root: Path, source: str, target: str) -> dict[Path, str]:
             continue
         chooser = TagChooser(wanted, root)
         chosen = {
-            locales[locale]: name
+            locales[found]: name
             for name, locales in by_name.items()
-            if (locale := chooser.choose(_preferred(wanted, locales))) is not None
+            if (found := chooser.choose(_preferred(wanted, locales))) is not None
         }
         if chosen:
             return dict(sorted(chosen.items(), key=lambda item: item[0].relative_to(root).as_posix()))

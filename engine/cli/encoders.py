@@ -185,9 +185,9 @@ def _published() -> list[dict[str, Any]]:
 
 def _trained(results: Path) -> list[dict[str, Any]]:
     """Return the encoders that the runs of `results` trained, newest first."""
+    if not results.is_file() and not runs_folder(results).is_dir():
+        return []  # packaged and published encoders are listed without any run
     refreshed(results)
-    if not results.is_file():
-        return []
     found = []
     for record in list_runs(results):
         kind = RUN_KINDS.get(record["kind"])

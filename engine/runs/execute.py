@@ -9,6 +9,8 @@ import torch
 from safetensors import SafetensorError
 
 from engine.config import EncoderConfig, RunHeader
+from engine.config.declared import folder_of
+from engine.encoders.packaged import PACKAGED
 from engine.errors import OpticalError
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.scores import Scores
@@ -109,6 +111,11 @@ def say_contradictions(config: RunHeader, reporter: Reporter) -> None:
     """Say which settings of encoders replace what the folders of their checkpoints say."""
     for name in type(config).model_fields:
         if isinstance(encoder := getattr(config, name), EncoderConfig):
+            if encoder.checkpoint not in PACKAGED and folder_of(encoder.checkpoint) is None:
+                reporter.say(
+                    f"{name}.checkpoint = {encoder.checkpoint!r} is a hub id: pooling, prompts and dense "
+                    "layers that its files name are not read; download the folder and name it to use them"
+                )
             for key, (ours, theirs) in encoder.contradictions().items():
                 reporter.say(
                     f"{name}.{key} = {ours!r} is used, although the checkpoint's folder says {theirs!r}"

@@ -82,6 +82,13 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
         sentence = f"{place or run.path}: {reason or error}"
         run.finish("failed", sentence)
         raise OpticalError(sentence) from error
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            run.finish("failed", f"{type(error).__name__}: {error}")
+            raise
+        sentence = "there is not enough memory; lower batch_size, or the lengths of queries and passages"
+        run.finish("failed", sentence)
+        raise OpticalError(sentence) from error
     except BaseException as error:
         run.finish("failed", f"{type(error).__name__}: {error}")
         raise
@@ -90,6 +97,12 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
     run.finish("finished")
     (run.path / "checkpoints" / STATE_FILE).unlink(missing_ok=True)
     return scores
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Return whether memory could not be allocated; on the CPU, torch raises a bare RuntimeError."""
+    words = ("can't allocate memory", "not enough memory")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error) for w in words)
 
 
 def say_contradictions(config: RunHeader, reporter: Reporter) -> None:

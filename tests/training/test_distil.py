@@ -133,6 +133,11 @@ def test_a_share_of_the_layers_is_frozen_in_any_depth() -> None:
     assert [frozen_layers(asked, 6) for asked in (0, 1, 5, 6)] == [0, 1, 5, 6]
 
 
+def test_a_batch_larger_than_the_data_is_refused(prepare: Prepare) -> None:
+    with pytest.raises(InputError, match=r"training.batch_size = 100000 is more than the \d+ pairs"):
+        prepare(training={"batch_size": 100_000})
+
+
 def test_freezing_every_layer_is_refused(prepare: Prepare) -> None:
     with pytest.raises(InputError, match="freezes all 2 layers of the student, so nothing would be trained"):
         prepare(training={"frozen_layers": 2})

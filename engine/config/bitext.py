@@ -21,8 +21,8 @@ class BitextConfig(Settings):
     """The file format; ``auto`` recognises it from the name."""
     language: str
     """Language of the queries, as an ISO 639 code. A script or region (``zh-Hant``, ``pt-BR``) selects among
-    several variants of the language in the source; results have the language's code. If it is the teacher's language, the source is plain text
-    with one sentence per line, which is used on both sides."""
+    several variants of the language in the source; results have the language's code. If it is the teacher's
+    language, the source is plain text with one sentence per line, which is used on both sides."""
     target_language: str = "en"
     """Language of the teacher, as an ISO 639 code."""
     monolingual: bool = False

@@ -10,6 +10,7 @@ Reason = Literal[
     "in_evaluation", "near_evaluation",
 ]  # fmt: skip
 """Why a pair is dropped."""
+_NO_REASON = ("read", "kept", "control_characters")
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class Drops:
         Pairs with a side that was identified as another language.
     in_evaluation, near_evaluation : int
         Pairs with a sentence of the run's evaluation data, in the same or in nearly the same spelling.
+    control_characters : int
+        Control characters that were removed from sentences; this drops no pair.
     """
 
     read: int = 0
@@ -49,6 +52,7 @@ class Drops:
     other_language: int = 0
     in_evaluation: int = 0
     near_evaluation: int = 0
+    control_characters: int = 0
 
     def count(self, reason: Reason | None) -> None:
         """Count one more pair, as dropped for `reason`, or as kept if `reason` is None."""
@@ -68,11 +72,18 @@ class Drops:
 
     def reasons(self) -> dict[str, int]:
         """Return the number of dropped pairs by reason, without the reasons that dropped none."""
-        names = [field.name for field in fields(self) if field.name not in ("read", "kept")]
+        names = [field.name for field in fields(self) if field.name not in _NO_REASON]
         return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+    def counts(self) -> dict[str, int]:
+        """Return `reasons`, and the number of control characters that were removed, if any."""
+        removed = {"control_characters": self.control_characters} if self.control_characters else {}
+        return self.reasons() | removed
 
     def sentence(self) -> str:
         """Return the counts as one line of text."""
         line = f"{self.read:,} pairs read, {self.kept:,} kept"
         why = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.reasons().items())
-        return f"{line}, {self.dropped:,} dropped ({why})" if why else line
+        line = f"{line}, {self.dropped:,} dropped ({why})" if why else line
+        removed = self.control_characters
+        return f"{line}; {removed:,} control characters removed" if removed else line

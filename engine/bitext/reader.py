@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from engine.languages import language as find_language
 
 #: The format that is recognised from the name of the source.
 AUTO = "auto"
+#: Control characters other than white space; Python's `split` takes some of them for it.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _Units = Iterator[SentencePair | Unmatched]
 
 
@@ -38,7 +41,8 @@ def open_bitext(
 ) -> Iterator[SentencePair]:
     """Open a bitext source and return its pairs one at a time, cleaned.
 
-    Sentences are converted to NFC, and white space is collapsed to single spaces. Pairs are dropped if a side
+    Sentences are converted to NFC, control characters are removed and counted, and white space is collapsed
+    to single spaces. Pairs are dropped if a side
     is empty or too long, if the sides differ too much in length, if the score is too low, if the pair
     occurred before and, if requested, if a side is in another language. A pair counts under the first of
     these reasons that applies, in the order of the fields of `Drops`. Only a 16-byte hash of each pair that
@@ -157,6 +161,9 @@ def _clean(
         else:
             if "\0" in unit.source or "\0" in unit.target:
                 raise InputError(f"there is a NUL character in pair {unit.id}; remove it", path=name)
+            removed = sum(len(_CONTROL.findall(text)) for text in (unit.source, unit.target))
+            here.control_characters += removed
+            drops.control_characters += removed
             pair = replace(
                 unit,
                 source=normalise(unit.source),
@@ -188,8 +195,8 @@ def _clean(
 
 
 def normalise(text: str) -> str:
-    """Return `text` in NFC with single spaces, without white space at its ends."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """Return `text` in NFC with single spaces, without control characters and white space at its ends."""
+    return " ".join(unicodedata.normalize("NFC", _CONTROL.sub("", text)).split())
 
 
 def format_of(place: Path) -> BitextFormat:

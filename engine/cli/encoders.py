@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import click
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.score_groups import languages_of
 from engine.cli.tables import print_facts, print_table, size_text
+from engine.config.declared import Declared, read_declared
 from engine.encoders.checkpoints import SETTINGS_FILE
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
 from engine.encoders.published import PUBLISHED
@@ -75,7 +76,7 @@ def list_command(results: Path, as_json: bool) -> None:
 @results_option
 @json_option
 def show(name: str, results: Path, as_json: bool) -> None:
-    """Show an encoder: its folder, its size, and the settings it was saved with.
+    """Show an encoder: its folder, its size, and the settings it was saved with or that its folder declares.
 
     NAME is a packaged checkpoint, a run (its trained encoder), a checkpoint folder, or the hub id of a
     published encoder.
@@ -88,8 +89,16 @@ def show(name: str, results: Path, as_json: bool) -> None:
         settings = _read(Path(folder) / SETTINGS_FILE)
     files = Path(folder).rglob("*") if folder is not None else ()
     entry["size"] = sum(file.stat().st_size for file in files if file.is_file())
+    declared = read_declared(entry["name"] if entry["kind"] == "packaged" else folder or "")
+    said = {
+        "library": declared.library,
+        "settings": declared.settings,
+        "projection": [layer.folder for layer in declared.token_layers],
+        "behind_pooling": ["Normalize" if step is None else step.folder for step in declared.sentence_layers],
+        "refused": declared.refused,
+    }
     if as_json:
-        print_json({**entry, "model": model, "settings": settings})
+        print_json({**entry, "model": model, "settings": settings, "declared": said})
         return
     print_facts(
         [
@@ -106,8 +115,25 @@ def show(name: str, results: Path, as_json: bool) -> None:
             ("size", size_text(entry["size"]) if folder else ""),
             *((label, str(model.get(key, ""))) for key, label in _SIZES.items()),
             *((key, json.dumps(value, ensure_ascii=False)) for key, value in settings.items()),
+            *_found(declared),
         ]
     )
+
+
+def _found(declared: Declared) -> Iterator[tuple[str, str]]:
+    """Yield what the files of another library say of a folder, and what of it is used."""
+    if declared.library:
+        yield "made by", declared.library
+    if declared.refused:
+        yield "not usable", declared.refused
+        return
+    for key, value in declared.settings.items():
+        yield key, f"{json.dumps(value, ensure_ascii=False)} (from the folder)"
+    for layer in declared.token_layers:
+        yield "projection of tokens", f"{layer.folder or 'linear.weight'} (used)"
+    for step in declared.sentence_layers:
+        name = "normalised" if step is None else f"{step.folder}, {step.activation}"
+        yield "behind the pooling", f"{name} (used)"
 
 
 def _find(name: str, results: Path) -> dict[str, Any]:
@@ -160,9 +186,9 @@ def _published() -> list[dict[str, Any]]:
 
 def _trained(results: Path) -> list[dict[str, Any]]:
     """Return the encoders that the runs of `results` trained, newest first."""
+    if not results.is_file() and not runs_folder(results).is_dir():
+        return []  # packaged and published encoders are listed without any run
     refreshed(results)
-    if not results.is_file():
-        return []
     found = []
     for record in list_runs(results):
         kind = RUN_KINDS.get(record["kind"])

@@ -52,7 +52,7 @@ def study(
     RUN is an id, the beginning of an id, or a name. Without RUN the newest study is reported, or, if there is
     none, the reference study that is part of Optical Workbench.
     """
-    from engine.evaluation.study import load_study
+    from engine.evaluation.study_cache import load_study
     from engine.evaluation.study_report import as_json as study_json
     from engine.results.reference import newest_study, reference_results, save_reference
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engine.config.base import Settings
+from engine.config.declared import read_declared
 
 
 class EncoderConfig(Settings):
-    """How a checkpoint turns text into token vectors."""
+    """How a checkpoint turns text into token vectors.
+
+    If the checkpoint is a folder of sentence-transformers, PyLate or Stanford ColBERT, settings that are left
+    out are what the folder says.
+    """
 
     checkpoint: str = "multilingual-e5-small"
     """A packaged checkpoint's name, a folder (such as a run's ``checkpoints/student``), or a hub id."""
@@ -18,12 +23,18 @@ class EncoderConfig(Settings):
     """Text before every query (E5's convention; empty for encoders without prefixes)."""
     passage_prefix: str = "passage: "
     """Text before every document."""
+    markers: bool = False
+    """Whether a prefix is one piece, inserted after the first token (ColBERT), and not text."""
+    lowercase: bool = False
+    """Whether texts are lower-cased before they are tokenised."""
     query_length: int = Field(64, ge=4, le=8192)
     """Maximum length of a query in tokens, with prefix and special tokens; the rest is cut off."""
     passage_length: int = Field(192, ge=4, le=8192)
     """Maximum length of a document in tokens, with prefix and special tokens."""
     query_expansion: bool = False
     """Pad queries with [MASK] tokens to `query_length`; they are scored but not attended to (ColBERT)."""
+    attend_expansion: bool = False
+    """Whether the [MASK] tokens of `query_expansion` are attended to."""
     special_tokens: bool = False
     """Whether [CLS] and [SEP] count as token vectors."""
     prefix_tokens: bool = False
@@ -32,11 +43,26 @@ class EncoderConfig(Settings):
     """Whether tokens of punctuation count as token vectors."""
     passage_punctuation: bool = True
     """Whether they count in documents too, if they count in queries (ColBERT skips them in documents)."""
+    skiplist: list[str] = Field(default_factory=list)
+    """Pieces that do not count in documents, besides punctuation (PyLate's skiplist_words)."""
     centring: bool = True
     """Subtract the mean token vector, fitted on unlabelled text, before normalising to unit length."""
     projection: Literal["none", "linear", "whitening"] = "none"
     """Projection of the token vectors: none, a trained linear layer, or whitening fitted on text."""
     projection_dim: int = Field(128, ge=2)
     """Width of the projected token vectors, if there is a projection."""
-    pooling: Literal["mean", "cls"] = "mean"
-    """How the sentence vector is computed from the last layer's states."""
+    pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] = "mean"
+    """How the sentence vector is computed from the last layer's states (sentence-transformers' names)."""
+
+    @model_validator(mode="after")
+    def _follow_folder(self) -> Self:
+        """Take what the checkpoint's folder says for settings that are left out."""
+        left = set(type(self).model_fields) - self.model_fields_set
+        if left:
+            self.__dict__ |= {k: v for k, v in read_declared(self.checkpoint).settings.items() if k in left}
+        return self
+
+    def contradictions(self) -> dict[str, tuple[Any, Any]]:
+        """Return the settings that differ from what the checkpoint's folder says, with both values."""
+        said = read_declared(self.checkpoint).settings
+        return {k: (getattr(self, k), v) for k, v in said.items() if getattr(self, k) != v}

@@ -124,7 +124,7 @@ def _read_pairs(dataset: Dataset, code: str, checked: Checked) -> None:
         for _ in open_pairs(dataset, code, drops):
             pass
     finally:
-        checked.read, checked.kept, checked.dropped = drops.read, drops.kept, drops.reasons()
+        checked.read, checked.kept, checked.dropped = drops.read, drops.kept, drops.counts()
         checked.counts["pairs"] = drops.read - drops.wrong_language
 
 

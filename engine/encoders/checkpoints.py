@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.packaged import PACKAGED, packaged_folder
-from engine.encoders.safe_loading import CheckpointFiles
+from engine.encoders.safe_loading import CheckpointFiles, check_pieces
 from engine.errors import InputError, nearest
 
 #: Our settings and fitted vectors, in the folder that plain transformers reads.
@@ -108,14 +108,16 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
     tokenizer = files.tokenizer()
     if config.model_type == "canine":
         tokenizer = CharacterTokenizer(tokenizer)
-    _check_whole(checkpoint, missing, mismatched, tokenizer)
+    _check_whole(checkpoint, model, missing, mismatched, tokenizer)
     if getattr(config, "is_encoder_decoder", False) and config.model_type not in _T5:
         model = model.get_encoder()
     return model, tokenizer
 
 
-def _check_whole(checkpoint: str, missing: list[str], mismatched: list[str], tokenizer: Any) -> None:
-    """Refuse what transformers opens without an error: random weights, and a tokenizer without pieces.
+def _check_whole(
+    checkpoint: str, model: Any, missing: list[str], mismatched: list[str], tokenizer: Any
+) -> None:
+    """Refuse what transformers opens without an error: random weights, and a tokenizer that does not fit.
 
     The pooler is not used here, and many checkpoints do not have one.
     """
@@ -129,3 +131,4 @@ def _check_whole(checkpoint: str, missing: list[str], mismatched: list[str], tok
     pieces = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
     if not getattr(tokenizer, "is_fast", False) or not pieces:
         raise InputError(f"checkpoint {checkpoint!r} has no fast tokenizer (tokenizer.json), which is needed")
+    check_pieces(f"checkpoint {checkpoint!r}", model, tokenizer)

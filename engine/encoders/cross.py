@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.encoders.checkpoints import resolve
-from engine.encoders.safe_loading import CheckpointFiles
+from engine.encoders.safe_loading import CheckpointFiles, check_pieces, longest_input
 from engine.encoders.saving import whole_folder
 from engine.encoders.trimming import Trimming
 from engine.errors import InputError, OpticalError
@@ -37,6 +38,7 @@ class CrossEncoder(torch.nn.Module):
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
         self.fresh = frozenset(fresh)
         self.trimming: Trimming | None = None
+        self._has_types = _has_types(model)
         for head in model.children():
             if head is not model.base_model:
                 _keep_whole(head)
@@ -55,15 +57,9 @@ class CrossEncoder(torch.nn.Module):
             If it cannot be opened, has no such head without `new_head`, or has fewer positions.
         """
         model, tokenizer, fresh = _load(checkpoint, new_head, dropout)
-        positions = getattr(model.config, "max_position_embeddings", None)
-        if (
-            positions is not None
-            and getattr(model.config, "position_embedding_type", "absolute") == "absolute"
-        ):
-            # RoBERTa's positions begin behind the padding id
-            room = positions - (model.config.pad_token_id + 1 if "roberta" in model.config.model_type else 0)
-            if max_length > room:
-                raise InputError(f"max_length = {max_length} is more than the checkpoint's {room} positions")
+        longest = longest_input(model)
+        if longest is not None and max_length > longest:
+            raise InputError(f"max_length = {max_length} is more than the checkpoint's {longest} positions")
         return cls(model, tokenizer, max_length, fresh)
 
     @property
@@ -78,7 +74,9 @@ class CrossEncoder(torch.nn.Module):
         encoded = self.tokenizer(
             list(queries), list(documents), truncation="longest_first", max_length=self.max_length
         )
-        names = [name for name in ("input_ids", "token_type_ids") if name in encoded]
+        names = ["input_ids"]
+        if "token_type_ids" in encoded and self._has_types:
+            names.append("token_type_ids")
         return [
             dict(zip(names, lists, strict=True))
             for lists in zip(*(encoded[name] for name in names), strict=True)
@@ -135,6 +133,12 @@ class CrossEncoder(torch.nn.Module):
             self.tokenizer.save_pretrained(str(building))
 
 
+def _has_types(model: Any) -> bool:
+    """Return whether `model` tells the two texts of a pair apart by token types."""
+    types = int(getattr(model.config, "type_vocab_size", 2) or 0)
+    return types > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
+
+
 def _keep_whole(head: Any) -> None:
     """Let a head compute in float32 even under autocast: logits with 8 bits of precision would tie."""
     inner = head.forward
@@ -177,4 +181,11 @@ def _load(checkpoint: str, new_head: bool, dropout: float) -> tuple[Any, Any, li
         )
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(f"checkpoint {checkpoint!r} has no fast tokenizer (tokenizer.json), which is needed")
+    check_pieces(f"checkpoint {checkpoint!r}", model, tokenizer)
+    if tokenizer.pad_token_id is None:
+        raise InputError(
+            f"the tokenizer of checkpoint {checkpoint!r} has no padding token, which a cross-encoder needs; "
+            "name one in its tokenizer_config.json (pad_token)",
+            path=at,
+        )
     return model, tokenizer, fresh

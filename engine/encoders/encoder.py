@@ -13,8 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.config import EncoderConfig
+from engine.config.declared import Declared, check_declared
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
+from engine.encoders.safe_loading import longest_input, padding_id
+from engine.encoders.sentence_head import SentenceHead, pool, read_projection
 from engine.encoders.trimming import Trimming
 from engine.errors import InputError
 
@@ -40,7 +43,8 @@ class Encoded:
     mask : Tensor (B, T), bool
         The tokens that count.
     sentences : Tensor (B, H')
-        Sentence vectors of unit length, pooled from all attended tokens before any projection.
+        Sentence vectors of unit length: pooled from all attended tokens before any projection of these, and
+        passed through the dense layers of the checkpoint, if it has any.
     norms : Tensor (B, T)
         Length of each token vector before it was normalised.
     ids : Tensor (B, T)
@@ -90,8 +94,10 @@ class Encoder(torch.nn.Module):
         if config.projection != "none":
             self.projection = torch.nn.Linear(self.width, config.projection_dim, bias=False)
         self.mass_head: torch.nn.Linear | None = None
+        self.sentence_head: SentenceHead | None = None
         self._punctuation: set[int] | None = None
-        self.positions = _positions(model)
+        self.positions = longest_input(model) or 1 << 20
+        self.padding = 0 if isinstance(tokenizer, CharacterTokenizer) else padding_id(model, tokenizer)
         for name in ("query_length", "passage_length"):
             length = getattr(config, name)
             if length > self.positions:
@@ -102,6 +108,8 @@ class Encoder(torch.nn.Module):
             raise InputError(f"pooling = 'cls' needs a [CLS] token; {config.checkpoint!r} has none")
         if tokenizer.mask_token_id is None and config.query_expansion:
             raise InputError(f"query_expansion needs a [MASK] token; {config.checkpoint!r} has none")
+        self._markers = self._find_markers() if config.markers else {}
+        self._skipped = self._known_pieces(config.skiplist)
 
     @classmethod
     def load(cls, config: EncoderConfig, *, dropout: float = 0.0) -> Encoder:
@@ -112,10 +120,37 @@ class Encoder(torch.nn.Module):
         InputError
             If the checkpoint cannot be opened.
         """
+        declared = check_declared(config.checkpoint)
         model, tokenizer = load_model(config.checkpoint, dropout=dropout)
         encoder = cls(config, model, tokenizer)
+        encoder._load_declared(declared)
         encoder.load_fitted()
         return encoder.eval()
+
+    @torch.no_grad()
+    def _load_declared(self, declared: Declared) -> None:
+        """Load the dense layers that a folder of another library declares.
+
+        Raises
+        ------
+        InputError
+            If weights are missing, or the widths do not fit.
+        """
+        if not declared.library:
+            return
+        folder = Path(resolve(self.config.checkpoint))
+        if self.projection is not None and self.config.projection == "linear" and declared.token_layers:
+            weight = read_projection(folder, declared.token_layers)
+            if weight.shape != self.projection.weight.shape:
+                raise InputError(
+                    f"the checkpoint's projection maps {weight.shape[1]} to {weight.shape[0]} dimensions, "
+                    f"not {self.width} to projection_dim = {self.config.projection_dim}",
+                    path=folder,
+                )
+            self.projection.weight.copy_(weight)
+            self.fresh_projection = False
+        if any(layer is not None for layer in declared.sentence_layers):
+            self.sentence_head = SentenceHead.read(folder, declared.sentence_layers, self.width)
 
     @torch.no_grad()
     def load_fitted(self, folder: Path | None = None) -> bool:
@@ -157,6 +192,8 @@ class Encoder(torch.nn.Module):
                 )
             self.projection.weight.copy_(fitted["projection"])
             self.fresh_projection = False
+        if (head := SentenceHead.from_tensors(fitted)) is not None:
+            self.sentence_head = head.to(self.device)
         # a head of another width belongs to another projection; encoding needs none
         if "mass_head" in fitted and fitted["mass_head"].shape[1] == self.dim:
             self.add_mass_head().weight.copy_(fitted["mass_head"])
@@ -166,6 +203,11 @@ class Encoder(torch.nn.Module):
     def dim(self) -> int:
         """Width H of the token vectors."""
         return self.width if self.projection is None else self.config.projection_dim
+
+    @property
+    def sentence_width(self) -> int:
+        """Width H' of the sentence vectors."""
+        return self.width if self.sentence_head is None else self.sentence_head.width
 
     @property
     def depth(self) -> int:
@@ -184,11 +226,16 @@ class Encoder(torch.nn.Module):
         """Tokenise texts with the prefix and maximum length of `role`, and mark the pieces that count."""
         query = role == "query"
         prefix = self.config.query_prefix if query else self.config.passage_prefix
+        marker = self._markers.get(role)
+        if marker is not None:
+            prefix = ""
+        if self.config.lowercase:
+            prefix, texts = prefix.lower(), [text.lower() for text in texts]
         longest = self.config.query_length if query else self.config.passage_length
         encoded = self.tokenizer(
             [prefix + text for text in texts],
             truncation=True,
-            max_length=longest,
+            max_length=longest - (marker is not None),
             return_offsets_mapping=True,
             return_special_tokens_mask=True,
             return_attention_mask=False,
@@ -202,10 +249,45 @@ class Encoder(torch.nn.Module):
                 self._counts(piece, end <= len(prefix) and len(prefix) > 0, bool(is_special), role)
                 for piece, (_, end), is_special in zip(ids, offsets, special, strict=True)
             ]
+            if marker is not None:
+                ids = [*ids[:1], marker, *ids[1:]]
+                counted = [*counted[:1], self.config.prefix_tokens, *counted[1:]]
             batch.append(Tokens(ids, counted))
         return batch
 
+    def _find_markers(self) -> dict[Role, int]:
+        """Return the ids of the markers, the prefixes that are single pieces.
+
+        Raises
+        ------
+        InputError
+            If a marker is no piece of the tokenizer.
+        """
+        found: dict[Role, int] = {}
+        prefixes: list[tuple[Role, str]] = [
+            ("query", self.config.query_prefix),
+            ("passage", self.config.passage_prefix),
+        ]
+        for role, marker in prefixes:
+            if not marker:
+                continue
+            if not (known := self._known_pieces([marker])):
+                raise InputError(
+                    f"the marker {marker!r} of the {role} is no piece of the tokenizer, so its embedding "
+                    "would be random; set markers = false and prefixes that are text",
+                    path=self.config.checkpoint,
+                )
+            found[role] = next(iter(known))
+        return found
+
+    def _known_pieces(self, words: Sequence[str]) -> frozenset[int]:
+        """Return the ids of the words that are pieces of the tokenizer."""
+        vocabulary = self.tokenizer.get_vocab() if words else {}
+        return frozenset(vocabulary[word] for word in words if word in vocabulary)
+
     def _counts(self, piece: int, in_prefix: bool, special: bool, role: Role) -> bool:
+        if role == "passage" and piece in self._skipped:
+            return False
         # special tokens first: their offsets (0, 0) are also inside the prefix
         if special:
             return self.config.special_tokens
@@ -237,9 +319,10 @@ class Encoder(torch.nn.Module):
         longest = max(len(item.ids) for item in batch)
         # multiples of 8, because kernels are compiled for every shape
         length = self.config.query_length if expand else min(-(-longest // 8) * 8, self.positions)
-        fill = self.tokenizer.mask_token_id if expand else self.tokenizer.pad_token_id
+        fill = self.tokenizer.mask_token_id if expand else self.padding
         ids = torch.full((len(batch), length), fill, dtype=torch.long)
-        attend = torch.zeros((len(batch), length), dtype=torch.bool)
+        attended = expand and self.config.attend_expansion
+        attend = torch.full((len(batch), length), attended, dtype=torch.bool)
         counted = torch.full((len(batch), length), expand, dtype=torch.bool)
         for row, item in enumerate(batch):
             n = len(item.ids)
@@ -316,10 +399,11 @@ class Encoder(torch.nn.Module):
         )
 
     def _pool(self, states: Tensor, attend: Tensor) -> Tensor:
-        if self.config.pooling == "cls":
-            return torch.nn.functional.normalize(states[:, 0], dim=-1)
-        weights = attend.unsqueeze(-1).to(states.dtype)
-        return torch.nn.functional.normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
+        pooled = pool(states, attend, self.config.pooling)
+        if self.sentence_head is not None:
+            with torch.autocast(states.device.type, enabled=False):
+                pooled = self.sentence_head(pooled)
+        return torch.nn.functional.normalize(pooled, dim=-1)
 
     def encode(
         self,
@@ -355,14 +439,6 @@ class Encoder(torch.nn.Module):
             if progress is not None:
                 progress(len(rows))
         self.train(was_training)
-
-
-def _positions(model: Any) -> int:
-    """Return the maximum length of `model` in tokens; RoBERTa counts positions from behind the padding id."""
-    longest: int = getattr(model.config, "max_position_embeddings", None) or 1 << 20
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    padding: int | None = getattr(table, "padding_idx", None)
-    return longest if padding is None else longest - padding - 1
 
 
 def _received(output: Any, attend: Tensor) -> Tensor | None:

@@ -8,7 +8,12 @@ from typing import Any
 from engine.encoders.encoder import Encoder
 
 #: The settings that sentence vectors depend on; the others concern only token vectors.
-_SENTENCE = {"query_prefix", "passage_prefix", "query_length", "passage_length", "query_expansion", "pooling"}
+_SENTENCE = {
+    *("query_prefix", "passage_prefix", "query_length", "passage_length", "query_expansion", "pooling"),
+    *("markers", "lowercase", "attend_expansion"),
+}
+#: Settings that were added later. They are left out if they have this value, so that older caches stay valid.
+_ADDED = {"markers": False, "lowercase": False, "attend_expansion": False, "skiplist": []}
 
 
 def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
@@ -19,10 +24,13 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
     """
     digest = hashlib.blake2b(digest_size=12)
     settings = encoder.config.model_dump(include=_SENTENCE if sentences else None, exclude={"checkpoint"})
+    settings = {name: value for name, value in settings.items() if _ADDED.get(name, ...) != value}
     digest.update(repr(sorted(settings.items())).encode())
     for part in _tokenization(encoder.tokenizer):
         digest.update(part)
     weights = encoder.model.state_dict() if sentences else encoder.state_dict()
+    if encoder.sentence_head is not None:
+        weights |= encoder.sentence_head.tensors()
     for name, tensor in weights.items():
         if "pooler." in name:  # unused here, and random if the checkpoint has none
             continue

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine.config.declared import positions
 from engine.errors import InputError
 
 #: The names that architectures have for their dropout.
@@ -42,6 +43,10 @@ class CheckpointFiles:
         from transformers import AutoConfig
 
         config = self._read(lambda: AutoConfig.from_pretrained(self.source, trust_remote_code=False))
+        if getattr(config, "default_language", ...) is None:  # X-MOD has adapters for each language
+            raise InputError(
+                f"{self.what} needs default_language in its config.json, the language whose adapters are used"
+            )
         if dropout is not None:
             for name in _DROPOUTS:
                 if hasattr(config, name):
@@ -111,6 +116,47 @@ class CheckpointFiles:
             raise InputError(
                 f"{self.what} is not available locally and could not be fetched from the hub: {reason}"
             ) from error
+
+
+def longest_input(model: Any) -> int | None:
+    """Return the longest input of `model` in tokens; None if it has no limit."""
+    longest = positions(model.config.to_dict())
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    if longest is None or table is None or padding is None:
+        return longest
+    return min(longest, int(table.weight.shape[0]) - int(padding) - 1)
+
+
+def check_pieces(what: str, model: Any, tokenizer: Any) -> None:
+    """Check that each piece of a fast tokenizer has a row of the model's embedding.
+
+    Raises
+    ------
+    InputError
+        If a piece has none; a text with it could not be encoded.
+    """
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    beyond = {number: piece for piece, number in tokenizer.get_vocab().items() if number >= rows}
+    if beyond:
+        raise InputError(
+            f"the tokenizer of {what} has {len(beyond)} pieces (such as {beyond[min(beyond)]!r}) that the "
+            f"embedding of {rows} rows has no row for; resize the embedding (resize_token_embeddings) and "
+            "train it, or use the tokenizer that belongs to the weights"
+        )
+
+
+def padding_id(model: Any, tokenizer: Any) -> int:
+    """Return the id that fills up short texts, also for a tokenizer without padding token (GPT-2).
+
+    Filled places are not attended to, so any piece will do. RoBERTa and its relatives tell positions by it.
+    """
+    special = [
+        *(tokenizer.pad_token_id, model.config.pad_token_id),
+        *(tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.cls_token_id, tokenizer.unk_token_id),
+    ]
+    rows = int(model.get_input_embeddings().weight.shape[0]) if special[0] is None else None
+    return next((int(n) for n in special if isinstance(n, int) and (rows is None or 0 <= n < rows)), 0)
 
 
 #: Frames of this module in a traceback that `_read` caught: `_read` itself, and the call of transformers.

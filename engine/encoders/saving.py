@@ -75,6 +75,8 @@ def _write_fitted(encoder: Encoder, folder: Path) -> None:
         fitted["projection"] = encoder.projection.weight.detach().contiguous()
     if encoder.mass_head is not None:
         fitted["mass_head"] = encoder.mass_head.weight.detach().contiguous()
+    if encoder.sentence_head is not None:
+        fitted |= encoder.sentence_head.tensors()
     save_file(fitted, str(folder / FITTED_FILE))
     settings = encoder.config.model_dump(mode="json")
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")

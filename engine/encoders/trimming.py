@@ -79,7 +79,7 @@ def trim(encoder: Any, keep: Iterable[int]) -> None:
     if isinstance(encoder.tokenizer, CharacterTokenizer):
         return
     specials = set(encoder.tokenizer.all_special_ids)
-    encoder.trimming = Trimming(encoder.model, set(keep) | specials)
+    encoder.trimming = Trimming(encoder.model, {*keep, *specials, encoder.padding})
     encoder.model.config.vocab_size = len(encoder.trimming.kept)
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from engine.errors import InputError
 
@@ -198,6 +197,8 @@ def _randomisation(differences: Array, generator: np.random.Generator, resamples
         signs = generator.integers(0, 2, size, dtype=np.int8) * 2 - 1
         return np.asarray(signs * moving, dtype=np.float64)
 
+    from scipy import stats  # importing it takes longer than most commands
+
     result = stats.monte_carlo_test(
         moving,
         flipped,
@@ -224,6 +225,8 @@ def _interval(values: Array, generator: np.random.Generator, resamples: int) -> 
 def _bootstrap(
     sample: Array, statistic: Any, generator: np.random.Generator, resamples: int
 ) -> tuple[float, float]:
+    from scipy import stats  # importing it takes longer than most commands
+
     result = stats.bootstrap(
         (sample,),
         statistic,

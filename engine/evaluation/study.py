@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from engine.config.study import STAGES, STUDY, Stage
 from engine.errors import InputError
 from engine.evaluation.contrasts import Contrast, contrasts, corrected, sign_flip
+from engine.evaluation.significance import RESAMPLES
 from engine.evaluation.study_facts import StudyFacts, read_curves, read_facts, read_text_sizes
 from engine.languages import language
 from engine.results.queries import ask, run_record
@@ -154,8 +155,10 @@ class Study:
     facts: StudyFacts
 
 
-def load_study(results: Path, run: str, *, resamples: int = 9_999) -> Study:
+def compute_study(results: Path, run: str, *, resamples: int = RESAMPLES) -> Study:
     """Read the study `run` (an id, the beginning of one, or a name) and compute its findings.
+
+    `engine.evaluation.study_cache.load_study` computes them only once.
 
     Raises
     ------

@@ -123,7 +123,7 @@ def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
         )
     if version == database.SCHEMA_VERSION:
         # The tables are the same, but the views or the list of languages may differ.
-        return stored if built_from == _definitions()[1] else None
+        return stored if built_from == definitions()[1] else None
     gone = sorted(run for run in stored if not (runs / run / "run.json").is_file())
     if gone:
         raise InputError(
@@ -239,7 +239,7 @@ def _held(reading: Reading) -> int:
     )
 
 
-def _definitions() -> tuple[str, str]:
+def definitions() -> tuple[str, str]:
     """Return the SQL for an empty database, and a hash of everything in a database except the runs."""
     folder = resources.files("engine.results")
     sql = "".join(folder.joinpath(name).read_text("utf-8") for name in ("schema.sql", "views.sql"))
@@ -248,7 +248,7 @@ def _definitions() -> tuple[str, str]:
 
 def _define(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the empty tables, the views, and the table of languages."""
-    sql, built_from = _definitions()
+    sql, built_from = definitions()
     connection.execute(sql)
     connection.execute("INSERT INTO meta VALUES (?, ?)", [database.SCHEMA_VERSION, built_from])
     columns = [row[0] for row in connection.execute("DESCRIBE languages").fetchall()]

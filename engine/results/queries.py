@@ -146,19 +146,21 @@ def list_runs(results: Path, expression: str | None = None) -> list[dict[str, An
         If `expression` is not a filter (`engine.results.filters`) or names a field that no run has.
     """
     selected = parse_filter(expression or "")
-    answer = ask(
-        results,
-        """
-        SELECT runs.*, means.measures
-        FROM runs LEFT JOIN (
-            SELECT run, list({measure: measure, value: value}) AS measures FROM leaderboard GROUP BY run
-        ) AS means ON means.run = runs.id
-        ORDER BY created DESC, id DESC
-        """,
-    )
-    records = [_record(row) for row in answer.records()]
+    records = _records(results)
     selected.check_fields(records)
     return [record for record in records if selected.matches(record)]
+
+
+def run_id(results: Path, run: str) -> str:
+    """Return the id of the run that `run` means: an id, the beginning of one, or a name.
+
+    Raises
+    ------
+    InputError
+        If there is no such run, or several ids begin with `run`.
+    """
+    rows = ask(results, "SELECT id, name FROM runs ORDER BY created DESC, id DESC").rows
+    return resolve_run(run, [(str(identity), str(name)) for identity, name in rows])
 
 
 def run_record(results: Path, run: str) -> dict[str, Any]:
@@ -176,9 +178,27 @@ def run_record(results: Path, run: str) -> dict[str, Any]:
     InputError
         If there is no such run, or several ids begin with `run`.
     """
-    records = list_runs(results)
-    identity = resolve_run(run, [(record["id"], str(record["name"])) for record in records])
-    return next(record for record in records if record["id"] == identity)
+    identity = run_id(results, run)
+    return next(iter(_records(results, identity)))
+
+
+def _records(results: Path, run: str | None = None) -> list[dict[str, Any]]:
+    """Return the records of all runs, newest first, or of one run. Only its scores are read then."""
+    where, parameters = ("", []) if run is None else ("WHERE run = ?", [run])
+    answer = ask(
+        results,
+        f"""
+        SELECT runs.*, means.measures
+        FROM runs LEFT JOIN (
+            SELECT run, list({{measure: measure, value: value}}) AS measures
+            FROM leaderboard {where} GROUP BY run
+        ) AS means ON means.run = runs.id
+        {where.replace("run", "runs.id")}
+        ORDER BY created DESC, id DESC
+        """,
+        [*parameters, *parameters],
+    )
+    return [_record(row) for row in answer.records()]
 
 
 def scores_of(

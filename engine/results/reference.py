@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from engine.errors import InputError, OpticalError
 from engine.paths import assets_folder, cache_home
 from engine.results.hashes import hash_of
-from engine.results.ingest import ingest
+from engine.results.ingest import definitions, ingest
 from engine.results.queries import ask, ask_arrow
 from engine.results.tables import RUNS
 
@@ -65,19 +65,19 @@ def reference_results(folder: Path | None = None) -> Path:
     home = cache_home() / "reference"
     building = home / f".{os.getpid()}" / "results.duckdb"
     try:
+        digest = hash_of(b"".join(path.read_bytes() for path in parts.values()) + definitions()[1].encode())
+        place = home / digest / "results.duckdb"
+        if place.is_file():
+            return place
         building.parent.mkdir(parents=True, exist_ok=True)
         ingest(building, building.parent / "runs")  # an empty database of this version's tables
-        definitions = ask(building, "SELECT built_from FROM meta").rows[0][0]
-        digest = hash_of(b"".join(path.read_bytes() for path in parts.values()) + definitions.encode())
-        place = home / digest / "results.duckdb"
-        if not place.is_file():
-            with closing(duckdb.connect(building)) as connection:
-                for name, path in parts.items():
-                    connection.register("rows", pq.read_table(path))
-                    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")
-                    connection.unregister("rows")
-            place.parent.mkdir(exist_ok=True)
-            building.replace(place)
+        with closing(duckdb.connect(building)) as connection:
+            for name, path in parts.items():
+                connection.register("rows", pq.read_table(path))
+                connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")
+                connection.unregister("rows")
+        place.parent.mkdir(exist_ok=True)
+        building.replace(place)
     except (OSError, duckdb.Error, pa.ArrowException) as error:
         raise OpticalError(f"{folder}: the reference database cannot be built in {home}: {error}") from error
     finally:

@@ -217,7 +217,7 @@ class RunFolder:
         content = sink.getvalue()
         parts = table_files(self.path, name)
         if append and parts:
-            target = self.path / f"{name}-{_part(parts[-1]) + 1}.parquet"
+            target = self.path / f"{name}-{part_number(parts[-1]) + 1}.parquet"
         else:
             target = self.path / f"{name}.parquet"
         write_file(target, content)
@@ -280,13 +280,14 @@ def parse_record(content: bytes, file: Path) -> dict[str, Any]:
 def table_files(path: Path, name: str) -> list[Path]:
     """Return the Parquet files of table `name` in the run folder `path`, in the order of writing."""
     found = [file for file in path.glob(f"{name}*.parquet") if re.fullmatch(rf"{name}(-\d+)?", file.stem)]
-    return sorted(found, key=_part)
+    return sorted(found, key=part_number)
+
+
+def part_number(file: Path) -> int:
+    """Return the number of a part of a table, ``<name>-<n>.parquet``; that of the first part is 0."""
+    number = file.stem.partition("-")[2]
+    return int(number) if number else 0
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _part(file: Path) -> int:
-    number = file.stem.partition("-")[2]
-    return int(number) if number else 0

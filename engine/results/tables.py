@@ -178,13 +178,20 @@ def conform(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.
     return table
 
 
+THREADED = 1 << 16
+"""The most rows that one thread groups."""
+
+
 def last_of_each(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     """Return the last row of each combination of `keys`, in the order of `table`."""
     varying = varying_keys(table, keys)
     if not varying:
         return table.slice(max(0, len(table) - 1))
     places = table.select(varying).append_column("place", pa.array(np.arange(len(table))))
-    last = places.group_by(varying).aggregate([("place", "max")])["place_max"]
+    # Threads cost more than they save in a small table.
+    last = places.group_by(varying, use_threads=len(table) > THREADED).aggregate([("place", "max")])[
+        "place_max"
+    ]
     return table if len(last) == len(table) else table.take(last.combine_chunks().sort())
 
 

@@ -51,7 +51,7 @@ def vectors(
         return found
     rows: list[int] = []
     stores = [TokenStore(torch.zeros(0, encoder.dim, dtype=torch.float16), torch.zeros(1, dtype=torch.int64))]
-    sentences = torch.zeros(len(texts), encoder.width)
+    sentences = torch.zeros(len(texts), encoder.sentence_width)
     for indices, encoded in encoder.encode(
         texts, role, batch_size=batch_size, precision=precision, progress=progress
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import transformers as hf
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from engine.config import EncoderConfig
+from engine.encoders.cross import CrossEncoder
 from engine.encoders.encoder import Encoder
 from engine.encoders.fingerprint import fingerprint
 from engine.encoders.saving import save_encoder
@@ -121,9 +124,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def load(folder: Path, **changes: Any) -> Encoder:
     plain: dict[str, Any] = {"query_prefix": "", "passage_prefix": "", "centring": False}
-    return Encoder.load(
-        EncoderConfig(checkpoint=str(folder), query_length=32, passage_length=64, **{**plain, **changes})
-    )
+    plain |= {"query_length": 32, "passage_length": 64}
+    return Encoder.load(EncoderConfig(checkpoint=str(folder), **{**plain, **changes}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -203,3 +205,106 @@ def test_settings_that_t5_has_no_token_for_are_refused(kind: str, checkpoints: A
         load(checkpoints(kind), pooling="cls")
     with pytest.raises(InputError, match=r"needs a \[MASK\] token"):
         load(checkpoints(kind), query_expansion=True)
+
+
+def _sequence_pair(folder: Path, config: Any, made: Any) -> Path:
+    """Write a random cross-encoder of 66 rows of positions with XLM-R's kind of tokenizer."""
+    tokenizer = _unigram(
+        ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        "<s> $A </s>",
+        bos_token="<s>",
+        cls_token="<s>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        sep_token="</s>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+    )
+    torch.manual_seed(0)
+    config.vocab_size, config.num_labels, config.pad_token_id = len(tokenizer), 1, 1
+    made(config).save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    return folder
+
+
+OFFSET: dict[str, Any] = {
+    "camembert": (hf.CamembertConfig, hf.CamembertForSequenceClassification, {}),
+    "data2vec": (hf.Data2VecTextConfig, hf.Data2VecTextForSequenceClassification, {}),
+    "longformer": (hf.LongformerConfig, hf.LongformerForSequenceClassification, {"attention_window": [8, 8]}),
+    "mpnet": (hf.MPNetConfig, hf.MPNetForSequenceClassification, {}),
+    "roberta": (hf.RobertaConfig, hf.RobertaForSequenceClassification, {}),
+    "xlm-roberta": (hf.XLMRobertaConfig, hf.XLMRobertaForSequenceClassification, {"type_vocab_size": 1}),
+    "xmod": (hf.XmodConfig, hf.XmodForSequenceClassification, {"default_language": "en_XX"}),
+}
+
+
+@pytest.mark.parametrize("kind", OFFSET)
+def test_the_longest_text_is_at_the_last_position(kind: str, tmp_path: Path) -> None:
+    config, made, further = OFFSET[kind]
+    size: dict[str, Any] = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2}
+    size |= {"intermediate_size": 48, "max_position_embeddings": 66, **further}
+    folder = _sequence_pair(tmp_path / kind, config(**size), made)
+    long = TEXTS[0] * 20
+    cross = CrossEncoder.load(str(folder), 64)
+    assert len(cross.tokenize([long], [long])[0]["input_ids"]) == 64
+    assert torch.isfinite(cross.score([long, "mto"], [long, "wa"])).all()
+    with pytest.raises(InputError, match="max_length = 65 is more than the checkpoint's 64 positions"):
+        CrossEncoder.load(str(folder), 65)
+    encoder = load(folder, query_length=64, passage_length=64)
+    assert len(encoder.tokenize([long], "query")[0].ids) == 64
+    ((_, encoded),) = encoder.encode([long, "mto"], "query")
+    assert torch.isfinite(encoded.sentences).all()
+    with pytest.raises(InputError, match="query_length = 65 is more than the checkpoint's 64 positions"):
+        load(folder, query_length=65, passage_length=64)
+
+
+def test_xmod_without_a_language_is_refused(tmp_path: Path) -> None:
+    size: dict[str, Any] = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2}
+    folder = _sequence_pair(
+        tmp_path, hf.XmodConfig(**size, intermediate_size=48), hf.XmodForSequenceClassification
+    )
+    with pytest.raises(InputError, match="needs default_language"):
+        load(folder)
+
+
+def test_a_tokenizer_without_padding_token(checkpoints: Any, tmp_path: Path) -> None:
+    """What is not attended to does not matter, so the vectors are those with a padding token."""
+    folder = Path(shutil.copytree(checkpoints("bert"), tmp_path / "no-pad"))
+    before = torch.cat([e.sentences for _, e in load(folder).encode(TEXTS, "query")])
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text("utf-8"))
+    del settings["pad_token"]
+    path.write_text(json.dumps(settings), "utf-8")
+    encoder = load(folder)
+    assert encoder.tokenizer.pad_token_id is None
+    after = torch.cat([e.sentences for _, e in encoder.encode(TEXTS, "query")])
+    torch.testing.assert_close(after, before)
+    trim(encoder, {i for tokens in encoder.tokenize(TEXTS, "query") for i in tokens.ids})
+    trimmed = torch.cat([e.sentences for _, e in encoder.encode(TEXTS, "query")])
+    torch.testing.assert_close(trimmed, before)
+    with pytest.raises(InputError, match="no padding token, which a cross-encoder needs"):
+        CrossEncoder.load(str(folder), 32, new_head=True)
+
+
+def test_gpt2s_kind_has_no_padding_token(tmp_path: Path) -> None:
+    tokenizer = _unigram(["<s>", "<pad>", "</s>", "<unk>"], "$A", eos_token="</s>", unk_token="<unk>")
+    size = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}
+    hf.GPT2Model(hf.GPT2Config(**size, vocab_size=len(tokenizer), eos_token_id=2)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(str(tmp_path))
+    encoder = load(tmp_path)
+    together = torch.cat([e.sentences for _, e in encoder.encode(TEXTS, "query")])
+    alone = torch.cat([e.sentences for text in TEXTS for _, e in encoder.encode([text], "query")])
+    assert torch.isfinite(together).all()
+    torch.testing.assert_close(together.sort(0).values, alone.sort(0).values, atol=1e-5, rtol=1e-4)
+    with pytest.raises(InputError, match="passage_length = 65 is more than the checkpoint's 64 positions"):
+        load(tmp_path, passage_length=65)
+
+
+def test_more_pieces_than_rows_are_one_sentence_on_opening(checkpoints: Any, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoints("bert"), tmp_path / "added"))
+    tokenizer = hf.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["mbuni", "ng'ombe"])
+    tokenizer.save_pretrained(str(folder))
+    for opened in (lambda: load(folder), lambda: CrossEncoder.load(str(folder), 32, new_head=True)):
+        with pytest.raises(InputError, match=r"has 2 pieces \(such as 'mbuni'\)"):
+            opened()

@@ -14,8 +14,10 @@ import pytest
 
 from engine.cli.commands import run as run_command
 from engine.errors import InputError
-from engine.evaluation.study import Study, load_study
-from engine.evaluation.study_report import answer, caveats
+from engine.evaluation.study import Study
+from engine.evaluation.study_cache import load_study
+from engine.evaluation.study_report import answer, as_json, caveats
+from engine.paths import cache_home, runs_folder
 from engine.results.ingest import ingest
 from engine.results.queries import ask
 from engine.results.reference import newest_study, reference_results, save_reference
@@ -161,3 +163,33 @@ def test_a_document_without_marks_is_refused(call: Callable[..., Any], tmp_path:
     document.write_text("nothing\n")
     code, _, err = call("--document", str(document))
     assert code != 0 and "lacks the lines <!-- study" in err and document.read_text() == "nothing\n"
+
+
+def test_findings_are_computed_once_and_again_after_a_change(
+    study: Path, planted_study: Any, monkeypatch
+) -> None:
+    first = load_study(study, "planted", resamples=99)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "engine.evaluation.study_cache.compute_study", lambda *_, **__: pytest.fail("computed again")
+        )
+        again = load_study(study, "study", resamples=99)
+        assert again == first and as_json(again) == as_json(first)
+        assert type(again.tables[0].effects[0].seeds) is type(first.tables[0].effects[0].seeds)
+        with pytest.raises(pytest.fail.Exception):
+            load_study(study, "study", resamples=98)
+    (run, *_) = sorted(runs_folder(study).glob("study.*"))
+    RunFolder.open(run).update(note="later")
+    ingest(study, runs_folder(study))
+    seen: list[str] = []
+    monkeypatch.setattr(
+        "engine.evaluation.study_cache.compute_study", lambda *given, **_: seen.append(given[1]) or first
+    )
+    assert load_study(study, "study", resamples=99) == first and seen == ["study"]
+
+
+def test_a_damaged_stored_report_is_computed_again(study: Path) -> None:
+    first = load_study(study, "study", resamples=99)
+    for file in (cache_home() / "studies").glob("*.json"):
+        file.write_bytes(file.read_bytes()[:100])
+    assert load_study(study, "study", resamples=99) == first

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.evaluation.study import load_study
+from engine.evaluation.study_cache import load_study
 from engine.results import reference
 from workbench.app import Workbench
 from workbench.results.study import draw_gaps

@@ -34,14 +34,14 @@ def load_study(results: Path, run: str | None) -> LoadedStudy:
     OpticalError
         If there is no study, or it has no scores yet.
     """
-    from engine.evaluation import study as studies
+    from engine.evaluation.study_cache import load_study as load
     from engine.results.reference import newest_study, reference_results
 
     run = run or newest_study(results)
     if run is not None:
-        return LoadedStudy(studies.load_study(results, run), False)
+        return LoadedStudy(load(results, run), False)
     shipped = reference_results()
-    return LoadedStudy(studies.load_study(shipped, newest_study(shipped) or ""), True)
+    return LoadedStudy(load(shipped, newest_study(shipped) or ""), True)
 
 
 def make_sheet(table: StudyTable, study: Study, name: str) -> Sheet:

@@ -22,7 +22,8 @@ def read_tmx(path: Path, source: str, target: str) -> Iterator[SentencePair | Un
     """Yield the translation units of a TMX file in its order, one at a time.
 
     Of several variants of a unit in one language, the one with the requested script or region is used
-    (`engine.languages.choose_tag`). Inline codes
+    (`engine.languages.choose_tag`), and of several with the same tag, the first one. Empty variants are used
+    only if there is no other. Inline codes
     (``bpt``, ``ept``, ``it``, ``ut``, ``ph``) are removed with their content; a placeholder ``ph`` becomes a
     space, because it often is a line break. Highlighted text (``hi``) is kept. A document type declaration
     that only names the DTD of TMX is ignored.
@@ -33,11 +34,12 @@ def read_tmx(path: Path, source: str, target: str) -> Iterator[SentencePair | Un
         If the file declares entities, is not well-formed XML, its archive is damaged, or several variants
         match a language and none has exactly the requested tag.
     """
-    wanted = TagChooser(source, path), TagChooser(target, path)
+    wanted = [TagChooser(language, path, lambda: _languages(path, ())) for language in (source, target)]
     for number, unit in _units(path):
         with deep_refused(path):
             texts = _variants(unit)
-        first, second = (one.choose(texts) for one in wanted)
+        full = [tag for tag, text in texts.items() if text.strip()]
+        first, second = (one.choose(full) or one.choose(texts) for one in wanted)
         if first is None or second is None:
             yield Unmatched(tuple(tag for tag in texts if tag))
         else:
@@ -72,14 +74,14 @@ def _open(path: Path, stack: ExitStack) -> BinaryIO:
 
 
 def _variants(unit: Element) -> dict[str, str]:
-    """Return the text of the first variant of each language tag."""
+    """Return the text of the first variant of each language tag that is not empty."""
     texts: dict[str, str] = {}
     for variant in unit:
         if local(variant) == "tuv":
             tag = variant.get(LANGUAGE) or variant.get("lang") or ""
             segment = next((child for child in variant if local(child) == "seg"), None)
             if segment is not None:
-                texts.setdefault(tag, _text(segment))
+                texts[tag] = texts.get(tag, "").strip() or _text(segment)
     return texts
 
 

@@ -27,8 +27,10 @@ def read_xliff(path: Path, source: str, target: str) -> Iterator[SentencePair | 
 
     Either of the two languages may be the file's source language. A unit without a target, or with a target
     in the state ``new``, ``needs-translation`` (1.2) or ``initial`` (2.0), is a pair with an empty side.
-    Suggestions (``alt-trans``, ``matches``) are skipped. A pair's id is the id of its unit. In 2.0, if the
-    unit has several segments, the segment's id or number follows.
+    Suggestions (``alt-trans``, ``matches``) are skipped. A file that does not name its target language is
+    read with the requested one. If several files in it are in variants of a language, the requested one is
+    used. A pair's id is the id of its unit. If the unit has several segments, the segment's id or number
+    follows; in 1.2 they are the ``mrk`` elements of ``seg-source`` and ``target`` with the same ``mid``.
 
     Raises
     ------
@@ -40,7 +42,11 @@ def read_xliff(path: Path, source: str, target: str) -> Iterator[SentencePair | 
         stack.enter_context(damage_named(path))
         stream = stack.enter_context(open_bytes(path))
         languages: tuple[str, str] | None = None
-        wanted = TagChooser(source, path), TagChooser(target, path)
+        every = _file_languages(path)
+        wanted = (
+            TagChooser(source, path, lambda: every, strict=True),
+            TagChooser(target, path, lambda: every, strict=True),
+        )
         version = ""
         open_elements: list[Element] = []
         number = 0
@@ -88,12 +94,47 @@ def _pairs(unit: Element, version: str, number: str) -> Iterator[tuple[str, dict
     """Yield the id of each pair in a unit, and the tag and text of its ``source`` and ``target``."""
     name = unit.get("id") or number
     if version == "1":
-        yield name, _sides(unit, "")
+        yield from _segments(unit, name)
         return
     segments = [child for child in unit if local(child) == "segment"]
     for place, segment in enumerate(segments, 1):
         full = name if len(segments) == 1 else f"{name}#{segment.get('id') or place}"
         yield full, _sides(segment, segment.get("state", ""))
+
+
+def _segments(unit: Element, name: str) -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
+    """Yield the segments of a unit of 1.2, which ``mrk`` elements with the same ``mid`` mark in both texts.
+
+    A unit whose texts are not both segmented is one pair.
+    """
+    sides = _sides(unit, "")
+    parts = {local(child): child for child in unit}
+    first = _marked(parts.get("seg-source")) or _marked(parts.get("source"))
+    second = _marked(parts.get("target"))
+    if not first or (not second and sides["target"][1].strip()):
+        yield name, sides
+        return
+    finished = bool(sides["target"][1])
+    for mid in dict.fromkeys([*first, *second]):
+        translation = second.get(mid, "") if finished else ""
+        texts = {
+            "source": (sides["source"][0], first.get(mid, "")),
+            "target": (sides["target"][0], translation),
+        }
+        yield (name if len(first) == 1 else f"{name}#{mid}"), texts
+
+
+def _marked(element: Element | None) -> dict[str, str]:
+    """Return the texts of the outermost segment marks in an element, by their ``mid``."""
+    found: dict[str, str] = {}
+    for child in element if element is not None else ():
+        if local(child) == "mrk" and child.get("mtype") == "seg" and child.get("mid"):
+            mid = child.get("mid", "")
+            found[mid] = f"{found[mid]} {_text(child)}" if mid in found else _text(child)
+        else:
+            for mid, text in _marked(child).items():
+                found[mid] = f"{found[mid]} {text}" if mid in found else text
+    return found
 
 
 def _sides(parent: Element, state: str) -> dict[str, tuple[str, str]]:
@@ -116,9 +157,10 @@ def _in_order(
     source, target = wanted
     (tag, original), (other, translation) = sides["source"], sides["target"]
     first, second = tag or languages[0], other or languages[1]
-    if target.choose([first]) and source.choose([second]):
+    # A target without a language is in the other one of the two requested languages.
+    if target.choose([first]) and (not second or source.choose([second])):
         return SentencePair(translation, original, source.wanted, target.wanted, name)
-    if source.choose([first]) and target.choose([second]):
+    if source.choose([first]) and (not second or target.choose([second])):
         return SentencePair(original, translation, source.wanted, target.wanted, name)
     return Unmatched(tuple(tag for tag in (first, second) if tag))
 
@@ -150,15 +192,18 @@ def _matches(sample: Sample) -> bool:
     return sample.text is not None and re.search(r"<xliff[\s>]", sample.text[:5000]) is not None
 
 
-def _file_languages(path: Path, names: Sequence[str]) -> Iterator[str]:
+def _file_languages(path: Path, names: Sequence[str] = ()) -> list[str]:
+    """Return all language tags of a file: those of its files, sources and targets."""
+    found: dict[str, None] = {}
     with damage_named(path), open_bytes(path) as stream:
         for event, element in parse(stream, path, "xliff"):
             if event == "start":
-                for name in ("source-language", "target-language", "srcLang", "trgLang"):
-                    if tag := element.get(name):
-                        yield tag
+                names = ("source-language", "target-language", "srcLang", "trgLang")
+                own = (LANGUAGE,) if local(element) in ("source", "target") else ()
+                found |= {tag: None for name in (*names, *own) if (tag := element.get(name))}
             else:
                 element.clear()
+    return list(found)
 
 
 XLIFF = BitextFormat(
@@ -166,7 +211,7 @@ XLIFF = BitextFormat(
     meaning="XLIFF 1.2 or 2.0, the exchange format of translation tools",
     title="an XLIFF file",
     read=read_xliff,
-    endings=(".xlf", ".xliff", ".xlf.gz", ".xliff.gz"),
+    endings=(".xlf", ".xliff", ".sdlxliff", ".mqxliff", ".mxliff", ".xlf.gz", ".xliff.gz", ".sdlxliff.gz"),
     matches=_matches,
     languages=_file_languages,
 )

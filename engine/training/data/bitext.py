@@ -51,7 +51,7 @@ def bitext_rows(
                 "source_language": found[0].source_language,
                 "target_language": found[0].target_language,
                 "pairs": len(found),
-                "dropped": json.dumps(drops.reasons()),
+                "dropped": json.dumps(drops.counts()),
                 "hash": digest.hexdigest(),
             }
         )

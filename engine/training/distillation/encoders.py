@@ -44,18 +44,19 @@ def load_encoders(
             f"student tokens have width {student.dim} and teacher tokens {teacher.dim}; set "
             f"student.projection = 'linear' and student.projection_dim = {teacher.dim}"
         )
+    widths = (student.sentence_width, teacher.sentence_width)
     for name, loss in LOSSES.items():
-        if loss.sentence_vectors and config.loss.weight(name) and student.width != teacher.width:
+        if loss.sentence_vectors and config.loss.weight(name) and widths[0] != widths[1]:
             raise InputError(
-                f"loss.{name} compares sentence vectors, which have width {student.width} in the student and "
-                f"{teacher.width} in the teacher; set it to 0"
+                f"loss.{name} compares sentence vectors, which have width {widths[0]} in the student and "
+                f"{widths[1]} in the teacher; set it to 0"
             )
     asked = [name for name in config.evaluation.scoring if SCORINGS[name].compares == "sentences"]
     searched = config.collections and config.evaluation.documents == "teacher"
-    if asked and searched and student.width != teacher.width:
+    if asked and searched and widths[0] != widths[1]:
         raise InputError(
-            f"evaluation.scoring = '{asked[0]}' compares sentence vectors, which have width {student.width} "
-            f"in the student and {teacher.width} in the teacher; choose a scoring of token vectors"
+            f"evaluation.scoring = '{asked[0]}' compares sentence vectors, which have width {widths[0]} "
+            f"in the student and {widths[1]} in the teacher; choose a scoring of token vectors"
         )
     if all(getattr(wanted, name) == getattr(config.teacher, name) for name in _SPACE):
         student.mean.copy_(teacher.mean)

@@ -110,7 +110,7 @@ def encode_targets(
     rows: list[int] = []
     stores, norms, ids, received = [], [], [], []
     inner: list[Tensor] = []
-    sentences = torch.zeros(len(texts), teacher.width)
+    sentences = torch.zeros(len(texts), teacher.sentence_width)
     for indices, encoded in teacher.encode(
         texts, role, precision=precision, attention=attention, layers=layers, progress=progress
     ):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.config.pretraining import ModelConfig
 from engine.encoders.checkpoints import resolve
-from engine.encoders.safe_loading import CheckpointFiles
+from engine.encoders.safe_loading import CheckpointFiles, check_pieces
 from engine.encoders.saving import whole_folder
 from engine.errors import InputError
 from engine.training.pretraining.tokenizer import check_tokenizer
@@ -63,6 +63,7 @@ def load_masked_model(checkpoint: str, dropout: float) -> tuple[Any, Any, bool]:
     model, missing, mismatched = files.weights(AutoModelForMaskedLM, config)
     tokenizer = files.tokenizer()
     check_tokenizer(tokenizer, checkpoint)
+    check_pieces(f"checkpoint {checkpoint!r}", model, tokenizer)
     body = f"{model.base_model_prefix}."
     for names, what in ((mismatched, "do not fit its config.json"), (missing, "are missing")):
         lacking = [name for name in names if name.startswith(body) and ".pooler." not in name]

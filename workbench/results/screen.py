@@ -87,7 +87,7 @@ class ResultsScreen(ModeScreen):
         super().__init__(context)
         self.figures = Figures()
         self.setting: Setting | None = None
-        self.measure = "RR"
+        self.measure = ""  # the main measure of the setting that is shown
         self.baseline, self.baseline_chosen = "", False
         self.group = "none"
         self.sorted_by, self.reversed = 0, False

@@ -17,9 +17,10 @@ from textual.widgets import Input
 from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
 from engine.paths import DEFAULT_RESULTS
+from engine.results.run_facts import encoder_of
 from workbench.actions import bindings
 from workbench.context import Context
-from workbench.data.runs import Run, Snapshot, differing_settings, encoder_of, headline, languages_of
+from workbench.data.runs import Run, Snapshot, differing_settings, headline, languages_of
 from workbench.runs.details import PANES, RunDetails, setting_cell
 from workbench.runs.edit import RunEditor
 from workbench.shell.screen import ModeScreen

@@ -1,11 +1,11 @@
-"""How long the app takes from a key to the finished repaint, and to its first one.
+"""Measure how long the app takes to repaint after a key, and to paint its first screen.
 
-    python benchmarks/app.py plan     # the cursor over a heatmap of 32 x 40 tokens
-    python benchmarks/app.py table    # the cursor, pages and ends of an answer of 500,000 rows
-    python benchmarks/app.py start    # first paint in a real terminal, and memory once idle
+    python benchmarks/app.py plan     # move the cursor over a heatmap of 32 x 40 tokens
+    python benchmarks/app.py table    # move through a query result of 500,000 rows: rows, pages, ends
+    python benchmarks/app.py start    # first paint in a real terminal, and memory when idle
 
-For keys the app runs without a terminal, but every frame is turned into the bytes that a terminal would get.
-A key counts as answered at the last frame before nothing is drawn for a while.
+For keys, the app runs without a terminal, but every frame is converted to the bytes that a terminal would
+get. The time of a key ends with the last frame before a pause in drawing.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from workbench.widgets.table import Table
 
 SIZES = ((80, 24), (120, 40), (200, 60))
 ROWS = 500_000
-STILL = 0.06  # seconds without a frame, four times what one takes
+PAUSE = 0.06  # seconds without a frame; four times the time of one frame
 WORDS = ("المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "biyo", "nadiif", "waa", "caafimaad")
 
 
-class Timed(Workbench):
-    """The app, which notes when a frame was painted."""
+class TimedWorkbench(Workbench):
+    """The app; it also records when each frame was painted."""
 
     CSS_PATH = Path(workbench.app.__file__).parent / "shell" / "shell.tcss"
     painted = 0.0
@@ -64,36 +64,36 @@ class Timed(Workbench):
             self.painted = time.perf_counter()
 
 
-async def answered(pilot: Pilot[None], key: str) -> float:
-    """Press `key`; return the seconds until the last frame that it led to."""
+async def seconds_to_repaint(pilot: Pilot[None], key: str) -> float:
+    """Press `key`; return the seconds until the last frame that it caused."""
     app = pilot.app
-    assert isinstance(app, Timed)
+    assert isinstance(app, TimedWorkbench)
     driver = app._driver
     assert driver is not None
     character = key if len(key) == 1 else None
     start = time.perf_counter()
     driver.process_message(events.Key(key, character))
-    while time.perf_counter() < max(start, app.painted) + STILL:
-        await asyncio.sleep(STILL / 4)
+    while time.perf_counter() < max(start, app.painted) + PAUSE:
+        await asyncio.sleep(PAUSE / 4)
     return app.painted - start
 
 
 @asynccontextmanager
-async def opened(size: tuple[int, int]) -> AsyncIterator[tuple[Timed, Pilot[Any]]]:
-    """Open the app on a run with one plan, and give it and its pilot once the runs are read."""
+async def open_app(size: tuple[int, int]) -> AsyncIterator[tuple[TimedWorkbench, Pilot[Any]]]:
+    """Open the app on a run with one plan; yield it and its pilot when the runs have been read."""
     with tempfile.TemporaryDirectory() as name:
         results = Path(name) / "results.duckdb"
         _store_plan(Path(name) / "runs")
         ingest(results, results.parent / "runs")
-        app = Timed(results)
+        app = TimedWorkbench(results)
         async with app.run_test(size=size) as pilot:
             await _until(pilot, lambda: app.context.snapshot is not None)
             yield app, pilot
 
 
 async def plan(size: tuple[int, int], keys: int) -> dict[str, Any]:
-    """Walk the cursor over a plan of 32 x 40 tokens."""
-    async with opened(size) as (app, pilot):
+    """Move the cursor over a plan of 32 x 40 tokens."""
+    async with open_app(size) as (app, pilot):
         await pilot.press("4")
         await _until(pilot, lambda: app.screen.query_one("#left").plan)  # type: ignore[attr-defined]
         await pilot.pause(0.5)
@@ -103,7 +103,7 @@ async def plan(size: tuple[int, int], keys: int) -> dict[str, Any]:
         walk = ["right"] * 10 + ["down"] * 8 + ["left"] * 10 + ["up"] * 8
         times, sent, frames = [], app.sent, app.frames
         for number in range(keys):
-            times.append(await answered(pilot, walk[number % len(walk)]))
+            times.append(await seconds_to_repaint(pilot, walk[number % len(walk)]))
         figures = _summary(times, size)
         figures["bytes_a_key"] = round((app.sent - sent) / keys)
         figures["frames_a_key"] = round((app.frames - frames) / keys, 2)
@@ -111,8 +111,8 @@ async def plan(size: tuple[int, int], keys: int) -> dict[str, Any]:
 
 
 async def table(size: tuple[int, int], keys: int) -> dict[str, Any]:
-    """Walk an answer of half a million rows on the SQL screen."""
-    async with opened(size) as (app, pilot):
+    """Move through a result of half a million rows on the SQL screen."""
+    async with open_app(size) as (app, pilot):
         await pilot.press("6")
         await pilot.pause(0.5)
         editor, answer = app.screen.query_one(TextArea), app.screen.query_one("#sql-rows", Table)
@@ -122,15 +122,15 @@ async def table(size: tuple[int, int], keys: int) -> dict[str, Any]:
         answer.focus()
         await pilot.pause(0.5)
         walk = ["down"] * 10 + ["pagedown"] * 10 + ["end"] + ["up"] * 10 + ["pageup"] * 10 + ["home"]
-        times = [await answered(pilot, walk[number % len(walk)]) for number in range(keys)]
+        times = [await seconds_to_repaint(pilot, walk[number % len(walk)]) for number in range(keys)]
         return _summary(times, size)
 
 
 async def start(size: tuple[int, int], keys: int) -> dict[str, Any]:
-    """Start the app in a terminal `keys` times; the first paint is done when the footer is drawn.
+    """Start the app in a terminal `keys` times; the first paint is complete when the footer is drawn.
 
-    Its modules are compiled before, as in an installed package. In turn with it, Python only imports Textual:
-    the ratio of the two says more on a busy machine than seconds do.
+    The modules are compiled first, as in an installed package. Starts of the app alternate with a process
+    that only imports Textual: on a busy machine, the ratio of the two is more reliable than the seconds.
     """
     times, bare, computed, memory = [], [], [], 0.0
     with tempfile.TemporaryDirectory() as name:
@@ -145,7 +145,7 @@ async def start(size: tuple[int, int], keys: int) -> dict[str, Any]:
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for turn in range(keys + 1):
             begun = time.perf_counter()
-            # In a session of its own, as the app is: Linux shares a busy processor out by session.
+            # In a separate session, like the app: Linux divides a busy processor among sessions.
             command = [sys.executable, "-c", "import textual.app"]
             subprocess.run(command, check=True, env=environment, start_new_session=True)
             imported = time.perf_counter() - begun
@@ -158,7 +158,7 @@ async def start(size: tuple[int, int], keys: int) -> dict[str, Any]:
             while b"Quit" not in seen:
                 seen += os.read(terminal, 1 << 16)
             painted, used = time.perf_counter() - begun, sum(psutil.Process(pid).cpu_times()[:2])
-            if turn:  # the first of them compiles
+            if turn:  # the first start compiles
                 times.append(painted)
                 bare.append(imported)
                 computed.append(1000 * used)
@@ -204,7 +204,7 @@ async def _until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
         if holds():
             return
         await pilot.pause(0.02)
-    raise SystemExit("the app did not come to what was waited for")
+    raise SystemExit("the app did not reach the expected state")
 
 
 PARTS: dict[str, Callable[[tuple[int, int], int], Awaitable[dict[str, Any]]]] = {

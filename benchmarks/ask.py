@@ -1,10 +1,10 @@
-"""How long the app waits for answers: requests to the warm process, and whether they are what was stored.
+"""Measure how long the app waits for the warm process, and compare its rankings with the stored ones.
 
     python benchmarks/ask.py RESULTS RUN --collection lareqa [--queries 20]
 
-Asks the first queries of each language of the collection's first pool, and explains the second hit of each.
-Prints milliseconds from request to reply, the memory of the process, and how many rankings begin with the ten
-documents that the run stored, in their order.
+Searches with the first queries of each language of the collection's first pool, and explains the second hit
+of each. Prints the milliseconds from request to reply, the memory of the process, and the number of rankings
+whose first ten documents are those that the run stored, in the same order.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Asker:
 
 
 def main() -> None:
-    """Ask, and print what it took."""
+    """Send the requests and print times, memory and agreement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("run")

@@ -1,14 +1,16 @@
-"""Does transport add to contrast? Variants judged on unseen stretches of TICO-19 against the large pool.
+"""Does transport improve contrast? Evaluate variants on held-out blocks of TICO-19 in the large pool.
 
     OPTICAL_DATA=../shared/data python benchmarks/blocks.py contrast "+ .1 transport@120@1"
 
-A stricter judge than `explore.py`'s: three stretches of 100 neighbouring segments are set aside (and 15 to
-either side left out), so that no document is learnt from and asked about, and the 300 English sentences are
-sought in the pool of 72,304. Only the hundred best documents of zero-shot and of one contrast student are
-scored for each query, which decides ranks to about .001 of the mean; figures with a prime are of MaxSim less
-the transport cost, which orders the twenty best anew. ``NAME[@STEPS[@SEED]]``, and ``ONE & OTHER`` for the
-mean of two students' weights; without names all variants run. States below the trained layers are computed
-once and kept in bf16. Evaluation segments of TICO-19 (0 to 970) take no part.
+This evaluation is stricter than that of `explore.py`. Three blocks of 100 neighbouring segments are held out,
+and the 15 segments before and after each block are not used at all, so that no document is in both training
+and evaluation. The 300 English sentences are searched in the pool of 72,304. For each query, only the hundred
+best documents of the zero-shot encoder and of one contrast student are scored; this changes the mean by about
+.001. Figures with a prime are for re-ranking the twenty best documents by MaxSim minus the transport cost.
+
+A variant is ``NAME[@STEPS[@SEED]]``; ``ONE & OTHER`` is the mean of two students' weights. Without names, all
+variants run. The states below the trained layers are computed once and kept in bf16. The evaluation segments
+of TICO-19 (0 to 970) are not used.
 """
 
 from __future__ import annotations
@@ -50,12 +52,12 @@ from engine.training.trainer import Trainer
 from engine.transport import TokenTransport
 
 BLOCKS, MARGIN = ((130, 230), (800, 900), (1500, 1600)), 15
-BEST, AGAIN = 100, 20
+BEST, RERANKED = 100, 20
 EXACT = {"solver": "exact"}
 
 
 class Variant(NamedTuple):
-    """What is added to contrast, the transport problem's settings, and how it is used."""
+    """The loss weights added to contrast, the settings of the transport problem, and how the plan is used."""
 
     loss: dict[str, float]
     transport: Mapping[str, Any] = MappingProxyType({})
@@ -90,8 +92,8 @@ VARIANTS = {
 }
 
 
-def set_aside(pairs: list[SentencePair], _: int) -> tuple[list[SentencePair], list[SentencePair]]:
-    """Split off the stretches, with their pairs in every language."""
+def hold_out_blocks(pairs: list[SentencePair], _: int) -> tuple[list[SentencePair], list[SentencePair]]:
+    """Return the training pairs and the pairs of the held-out blocks, in every language."""
     order = [pair.target for pair in pairs if pair.source_language == "sw"]
     asked = {sentence_key(text) for low, high in BLOCKS for text in order[low:high]}
     near = {sentence_key(text) for low, high in BLOCKS for text in order[low - MARGIN : high + MARGIN]}
@@ -102,7 +104,7 @@ def set_aside(pairs: list[SentencePair], _: int) -> tuple[list[SentencePair], li
 
 
 def settings(steps: int, seed: int, variant: Variant) -> DistilConfig:
-    """Return the contrast preset on TICO-19's training part, with what `variant` adds to it."""
+    """Return the contrast preset on TICO-19's training part, with the changes of `variant`."""
     given = preset_settings("contrast")
     given["training"] |= {"steps": steps, "evaluate_every": steps}
     given["loss"] |= variant.loss
@@ -112,7 +114,7 @@ def settings(steps: int, seed: int, variant: Variant) -> DistilConfig:
     return config
 
 
-class _Given(torch.nn.Module):
+class _StoredStates(torch.nn.Module):
     states: Tensor
 
     def forward(self, *_: Any, **__: Any) -> Tensor:
@@ -120,9 +122,9 @@ class _Given(torch.nn.Module):
 
 
 def keep_frozen_states(student: Encoder, texts: list[Tokens], frozen: int) -> None:
-    """Compute the states below the trained layers once, and let the student begin from them."""
+    """Compute the states below the trained layers once, and make the student start from them."""
     model = student.model
-    layers, given = model.encoder.layer, _Given()
+    layers, given = model.encoder.layer, _StoredStates()
     model.encoder.layer = layers[:frozen]
     known: dict[tuple[int, ...], Tensor] = {}
     texts = sorted(texts, key=lambda text: len(text.ids))
@@ -146,8 +148,8 @@ def keep_frozen_states(student: Encoder, texts: list[Tokens], frozen: int) -> No
     student.forward = forward  # type: ignore[method-assign, assignment]
 
 
-class Guided:
-    """Contrast, with transport before it, weighed by how hard a pair is, or as a contrast's alignment."""
+class GuidedContrast:
+    """Contrast guided by transport: transport first, weights by difficulty, or the plan as alignment."""
 
     def __init__(
         self, config: DistilConfig, transport: TokenTransport, way: str, temperature: float = 0.1
@@ -161,7 +163,7 @@ class Guided:
         if self.way in ("relaxed", "both"):
             similarity = torch.einsum("bqh,ndh->bnqd", batch.tokens, targets.tokens)
             similarity = similarity.masked_fill(~targets.mask[None, :, None], -torch.inf)
-            if self.way == "relaxed":  # entropic transport whose only marginal is the query's
+            if self.way == "relaxed":  # entropic transport with only the query's marginal
                 best = transport.epsilon * (similarity / transport.epsilon).logsumexp(3)
             else:
                 best = similarity.amax(3)
@@ -177,7 +179,7 @@ class Guided:
         own_targets = targets.first(size)
         plan = self.transport.plan(batch, own_targets)
         if self.way == "first":
-            # transport fades over the first half of the steps, and contrast comes in as it goes
+            # the weight moves from transport to contrast over the first half of the steps
             self.done += 1
             share = max(0.0, 1 - 2 * self.done / self.config.training.steps)
             return (1 - share) * contrast + loss.weight("transport") * share * plan.value.mean(), {}
@@ -196,8 +198,8 @@ class Guided:
         return contrast - loss.weight("transport") * (mass * met).where(mass > 0, 0.0).sum() / size, {}
 
 
-class Judge:
-    """The large pool, and for each held-out query the documents that compete."""
+class PoolEvaluation:
+    """The large pool, and for each held-out query the documents that are scored."""
 
     def __init__(self, run: Distillation) -> None:
         settings = CollectionConfig.model_validate(recipe.pool_of("tico-19-large"))
@@ -211,7 +213,7 @@ class Judge:
         )
 
     def encode(self, student: Encoder) -> TokenStore:
-        """Return the queries' vectors."""
+        """Return the token vectors of the queries."""
         rows, stores = [], []
         texts = [item.text for _, item in self.queries]
         for found, encoded in student.encode(texts, "query", precision=torch.bfloat16):
@@ -219,15 +221,15 @@ class Judge:
             stores.append(TokenStore.from_padded(encoded.tokens.float(), encoded.mask))
         return TokenStore.concatenate(stores).select(torch.tensor(rows).argsort())
 
-    def compete(self, student: Encoder) -> None:
-        """Let the best documents of `student` take part."""
+    def add_candidates(self, student: Encoder) -> None:
+        """Add the best documents of `student` to those that are scored."""
         nothing = torch.empty(len(self.queries), 0, dtype=torch.int64)
         found = find_maxsim(self.encode(student), self.documents, BEST, nothing)
         for known, best in zip(self.lists, found.indices.tolist(), strict=True):
             known += [row for row in best if row not in known]
 
     def measure(self, student: Encoder) -> dict[str, float]:
-        """Return mean reciprocal ranks by language and their mean; primed, those of the `AGAIN` best anew."""
+        """Return mean reciprocal ranks by language and their mean; with a prime, those after re-ranking."""
         found: dict[str, list[float]] = {}
         vectors = self.encode(student)
         for row, (code, _) in enumerate(self.queries):
@@ -235,9 +237,9 @@ class Judge:
             query = vectors[row][None]
             scores = maxsim_scores(query, torch.ones(query.shape[:2]), documents.float(), mask)[0]
             found.setdefault(code, []).append(1 / float((scores >= scores[0]).sum()))
-            best = scores.topk(AGAIN).indices
+            best = scores.topk(RERANKED).indices
             cost = 1 - query @ documents[best].float().mT
-            sides = torch.ones(AGAIN, query.shape[1], dtype=torch.bool), mask[best]
+            sides = torch.ones(RERANKED, query.shape[1], dtype=torch.bool), mask[best]
             masses = [transport.uniform_marginal(side) for side in sides]
             plan = transport.solve(cost, *masses, epsilon=0.1, epsilon_scale="spread", iterations=50)
             scores[best] = 10 + scores[best] - plan.value
@@ -252,13 +254,13 @@ class Judge:
 
 
 def main() -> None:
-    """Run the variants named and print mean reciprocal ranks."""
+    """Run the named variants and print mean reciprocal ranks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help=", ".join(VARIANTS))
     given = parser.parse_args().variants or list(VARIANTS)
     if unknown := {part.split("@")[0] for name in given for part in name.split(" & ")} - set(VARIANTS):
-        parser.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
-    preparation.set_aside = set_aside
+        parser.error(f"unknown variant {', '.join(sorted(unknown))}; known are {', '.join(VARIANTS)}")
+    preparation.set_aside = hold_out_blocks
     base = settings(120, 0, VARIANTS["contrast"])
     folder = RunFolder.create(Path(tempfile.mkdtemp()), base, sys.argv)
     run = prepare_distillation(base, Runtime.start(base.seed, base.training))
@@ -268,32 +270,32 @@ def main() -> None:
     texts = [text for known in run.tokens.values() for text in known.values()]
     keep_frozen_states(run.student, texts, base.training.frozen_layers)
     origin = {name: weight.clone() for name, weight in learnt.items()}
-    judge = Judge(run)
+    evaluation = PoolEvaluation(run)
 
-    def put(weights: dict[str, Tensor]) -> None:
+    def set_weights(weights: dict[str, Tensor]) -> None:
         for name, live in learnt.items():
             live.copy_(weights[name])
 
     def train(name: str, steps: int, seed: int) -> None:
         run.config = settings(steps, seed, VARIANTS[name])
         way = VARIANTS[name].way
-        put(origin)
+        set_weights(origin)
         trainer = Trainer(run.config.training, replace(run.runtime, seed=seed), folder)
         run.optimiser = make_optimiser(run.student, run.config.training)
         problem = TokenTransport(run.config.transport, run._frequencies(), run.student.mass_head)
         summed = build_loss(run.config.loss, problem)
-        run.weighted_loss = summed if way == "sum" else Guided(run.config, problem, way)  # type: ignore[assignment]
+        run.weighted_loss = summed if way == "sum" else GuidedContrast(run.config, problem, way)  # type: ignore[assignment]
         examples = draw_batches(
             run.examples, batch_size=run.config.training.batch_size, alpha=1.0, anchor=0.0, seed=seed
         )
         for step in range(1, steps + 1):
             trainer.train_step(run, step, next(examples))
 
-    judge.compete(run.student)
+    evaluation.add_candidates(run.student)
     train("contrast", 120, 0)
-    judge.compete(run.student)
-    put(origin)
-    report("zero-shot", judge.measure(run.student), 0.0)
+    evaluation.add_candidates(run.student)
+    set_weights(origin)
+    report("zero-shot", evaluation.measure(run.student), 0.0)
     students: dict[str, dict[str, Tensor]] = {}
     for wanted in given:
         parts = wanted.split(" & ")
@@ -302,12 +304,12 @@ def main() -> None:
             name, steps, seed = (*part.split("@"), *("120", "0")[part.count("@") :])
             train(name, int(steps), int(seed))
             students[part] = {name: weight.clone() for name, weight in learnt.items()}
-        put({name: sum(students[part][name] for part in parts) / len(parts) for name in origin})
-        report(wanted, judge.measure(run.student), time.monotonic() - begun)
+        set_weights({name: sum(students[part][name] for part in parts) / len(parts) for name in origin})
+        report(wanted, evaluation.measure(run.student), time.monotonic() - begun)
 
 
 def report(name: str, figures: dict[str, float], seconds: float) -> None:
-    """Print one line."""
+    """Print the figures of one variant."""
     cells = "  ".join(f"{code} {value:.4f}" for code, value in figures.items())
     print(f"{name:48}  {cells}  {seconds:.0f} s", flush=True)
 

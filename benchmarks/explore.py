@@ -1,8 +1,8 @@
-"""What was tried before the recipe was fixed: one short run a variant, judged by held-out retrieval alone.
+"""Variants that were tried before the recipe: one short run each, compared only by held-out retrieval.
 
     OPTICAL_DATA=../shared/data python benchmarks/explore.py contrast "hard negatives" [--held-out 150]
 
-Without names it runs all. The table in docs/recipe.md was made by these settings.
+Without names, all variants run. The table in docs/recipe.md was made with these settings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONTRAST = {"maxsim_contrast": 1.0}
 HARD = {**CONTRAST, "negatives": 64}
 SHARP = {"epsilon": 0.05, "iterations": 50}
 
-#: Variant to the sections that differ from the common settings.
+#: Variant -> the sections of settings that differ from the common ones.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "contrast": {"loss": CONTRAST},
     "contrast, tau .02": {"loss": {**CONTRAST, "temperature": 0.02}},
@@ -45,7 +45,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Run the variants named, and print where held-out MRR began and the best that was reached."""
+    """Run the named variants; print held-out MRR before training and at its best."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help=", ".join(VARIANTS))
     parser.add_argument("--held-out", type=int, default=80)
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("recipe/results.duckdb"))
     arguments = parser.parse_args()
     if unknown := set(arguments.variants) - set(VARIANTS):
-        parser.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
+        parser.error(f"unknown variant {', '.join(sorted(unknown))}; known are {', '.join(VARIANTS)}")
     for name in arguments.variants or VARIANTS:
         settings = preset_settings("contrast")
         settings["loss"] = {}

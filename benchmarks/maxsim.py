@@ -1,9 +1,10 @@
-"""MaxSim search and MaxSim scores of a batch against the plain padded einsum, in one process.
+"""Compare MaxSim search and batch scores with a plain padded einsum, in one process.
 
-Run as ``python benchmarks/maxsim.py [--documents N] [--queries N] [--threads N]``. Texts are as long as short
-sentences (16 tokens, Poisson) and their vectors random: one of 2,000 words' and one of 300 subjects', so that
-some documents stand out, as with a real encoder (scores deviate by .03; .08 was measured on TICO-19).
-Processor time counts, so a busy machine does not; ratios above one mean that ours is faster.
+Run as ``python benchmarks/maxsim.py [--documents N] [--queries N] [--threads N]``. Texts have the length of
+short sentences (16 tokens, Poisson). A token's vector is the sum of a random vector for one of 2,000 words
+and one for one of 300 subjects, so that some documents score clearly higher, as with a real encoder (the
+standard deviation of the scores is .03; on TICO-19 it is .08). Times are processor times, so other processes
+have little influence; a ratio above one means that our code is faster.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def texts(count: int, words: Tensor, subjects: Tensor, generator: torch.Generato
 def padded_search(
     queries: TokenStore, documents: TokenStore, k: int, block: int = 4096
 ) -> tuple[Tensor, Tensor]:
-    """Search as one would at first: pad, einsum, mask, max, mean, sort."""
+    """Search in the simplest way: pad, einsum, mask, max, mean, sort."""
     tokens, mask = queries.padded()
     scores = []
     for start in range(0, len(documents), block):

@@ -1,18 +1,18 @@
-"""Every method with one teacher, one body of bitext and one budget, in one table.
+"""Compare all methods with the same teacher, bitext and budget, in one table.
 
     OPTICAL_DATA=../shared/data python benchmarks/methods.py --results methods/results.duckdb
     python benchmarks/methods.py --results methods/results.duckdb --table docs/methods.md
 
-One student for Somali, Swahili, Tagalog and Marathi learns from TICO-19's training part (segments 971 to
-3070). It is asked TICO-19's evaluation part (0 to 970) among its 971 English sentences, and LAReQA, whose
-eleven languages it did not learn from. Baselines that learn nothing stand beside. Each run is a process of
-its own, so that its peak memory is its own. Runs that are finished are not repeated, so the benchmark can be
-stopped and started again; those of another budget are refused.
+Each method trains one student for Somali, Swahili, Tagalog and Marathi on TICO-19's training part (segments
+971 to 3070). It is evaluated on TICO-19's evaluation part (0 to 970), whose pool is the 971 English
+sentences, and on LAReQA, whose eleven languages are not in the training data. The table also has baselines
+without training. Each run has its own process, so that its peak memory can be measured. Finished runs are not
+repeated, so the benchmark can be stopped and started again; it refuses finished runs with another budget.
 
-The budget is ``--steps`` of 32 pairs, and LAReQA is asked the first ``--lareqa-limit`` questions of each
-language: about four minutes a run on two cores as it stands. Systems that learn nothing are run with the
-first of ``--seeds`` only. ``--dry`` checks every configuration and runs nothing; ``--table``
-prints the table of what is there, or puts it between the marks in a Markdown file.
+The budget is ``--steps`` of 32 pairs. LAReQA is evaluated with the first ``--lareqa-limit`` questions of each
+language. With the defaults, a run takes about four minutes on two cores. Systems without training run only
+with the first of ``--seeds``. ``--dry`` checks every configuration and runs nothing; ``--table`` prints the
+table of the finished runs, or writes it between the marks in a Markdown file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from methods_table import BASELINE, TAG, markdown, put_between_marks
+from methods_table import BASELINE, TAG, markdown, write_between_marks
 
 from engine.cli.options import refreshed
 from engine.config import RunHeader, parse_config, preset_settings, presets
@@ -33,23 +33,23 @@ from engine.results.queries import list_runs
 
 LANGUAGES = ("so", "sw", "tl", "mr")
 GOLD, FUSED, FUSED_TRAINED = "translate-gold", "rrf: zero-shot, tfidf", "rrf: optical-contrast, tfidf"
-#: What is fused, by the names of earlier systems.
+#: Fusion -> the systems whose runs it fuses.
 FUSIONS = {FUSED: (BASELINE, "tfidf"), FUSED_TRAINED: ("optical-contrast", "tfidf")}
-#: Ranks that the cross-encoder ranks anew; every one costs a pass over query and document.
+#: How many documents the cross-encoder re-ranks; each costs a forward pass over query and document.
 RERANKED = 10
 
 
-def trained() -> list[str]:
-    """Return every preset that distils the teacher into itself, but the demo's, which has its own budget."""
+def distilled_presets() -> list[str]:
+    """Return the presets that distil the teacher into itself, except the demo, which has another budget."""
     found = {name: preset_settings(name) for name in presets() if name != "demo"}
     return [name for name, one in found.items() if one.get("kind") == "distil" and "student" not in one]
 
 
 def systems() -> list[str]:
-    """Return all systems, those that others are made of first."""
+    """Return all systems; a system comes after those that it uses."""
     untrained = [name for name in ("bm25", "tfidf", "lir") if name in presets()]
     reranked = ["cross-encoder"] if "cross-encoder" in presets() else []
-    return [BASELINE, *untrained, GOLD, *trained(), *FUSIONS, *reranked]
+    return [BASELINE, *untrained, GOLD, *distilled_presets(), *FUSIONS, *reranked]
 
 
 def sources(start: int, stop: int) -> list[dict[str, Any]]:
@@ -64,9 +64,14 @@ def settings_of(system: str, seed: int, steps: int, lareqa_limit: int | None) ->
     """Return the configuration of one run."""
     lareqa: dict[str, Any] = {"name": "lareqa", **({"limit": lareqa_limit} if lareqa_limit else {})}
     header = {"name": f"{system}-{seed}", "seed": seed, "tags": [TAG, system]}
-    asked = {"collections": [{"name": "bitext", "label": "tico-19", "bitext": sources(0, 971)}, lareqa]}
-    learnt = {"bitext": sources(971, 3071)}
-    plain = {"kind": "evaluate", "encoder": preset_settings("optical")["teacher"], **learnt, **asked}
+    evaluated = {"collections": [{"name": "bitext", "label": "tico-19", "bitext": sources(0, 971)}, lareqa]}
+    training_bitext = {"bitext": sources(971, 3071)}
+    plain = {
+        "kind": "evaluate",
+        "encoder": preset_settings("optical")["teacher"],
+        **training_bitext,
+        **evaluated,
+    }
     if system == BASELINE:
         return parse_config({**plain, **header})
     if system == GOLD:
@@ -82,35 +87,38 @@ def settings_of(system: str, seed: int, steps: int, lareqa_limit: int | None) ->
     settings = {**preset_settings(system), **header}
     match settings["kind"]:
         case "lexical":
-            settings |= asked
+            settings |= evaluated
         case "evaluate":
-            settings |= {**learnt, **asked, "evaluation": {"scoring": ["maxsim"]}}
+            settings |= {**training_bitext, **evaluated, "evaluation": {"scoring": ["maxsim"]}}
         case "cross-encoder":
             training = {**settings.get("training", {}), "steps": steps, "evaluate_every": max(1, steps // 2)}
             first = {"run": f"{BASELINE}-{seed}", "depth": RERANKED}
-            settings |= {**learnt, "training": training, "first_stage": first}
+            settings |= {**training_bitext, "training": training, "first_stage": first}
         case _:
             training = {**settings["training"], "steps": steps, "evaluate_every": max(1, steps // 2)}
-            settings |= {**learnt, **asked, "training": training}
+            settings |= {**training_bitext, **evaluated, "training": training}
     return parse_config(settings)
 
 
 def main() -> None:
-    """Run what is missing, each in its own process, and print the table."""
+    """Run the missing systems, each in its own process, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("methods/results.duckdb"))
     parser.add_argument("--systems", nargs="+", choices=systems(), default=systems())
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--steps", type=int, default=120, help="training steps of every system (default 120)")
     parser.add_argument(
-        "--lareqa-limit", type=int, default=300, help="0 asks all 1,190 questions (default 300)"
+        "--lareqa-limit",
+        type=int,
+        default=300,
+        help="questions of each language; 0 uses all 1,190 (default 300)",
     )
     parser.add_argument(
         "--table",
         nargs="?",
         const="-",
         metavar="FILE",
-        help="print the table, or put it into FILE; runs nothing",
+        help="print the table, or write it into FILE; runs nothing",
     )
     parser.add_argument("--dry", action="store_true", help="check every configuration and run nothing")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
@@ -118,51 +126,51 @@ def main() -> None:
     wanted = [
         settings_of(system, seed, arguments.steps, arguments.lareqa_limit)
         for system in arguments.systems
-        for seed in (arguments.seeds if system in trained() else arguments.seeds[:1])
+        for seed in (arguments.seeds if system in distilled_presets() else arguments.seeds[:1])
     ]
     try:
         if arguments.dry:
             for config in wanted:
-                print(f"{config.name:36} {described(config)}")
+                print(f"{config.name:36} {describe(config)}")
         elif arguments.one:
-            carry_out(wanted[0], arguments.results)
+            run_here(wanted[0], arguments.results)
         elif arguments.table:
-            told = markdown(arguments.results, systems())
-            print(told) if arguments.table == "-" else put_between_marks(
-                Path(arguments.table), "methods", told
+            text = markdown(arguments.results, systems())
+            print(text) if arguments.table == "-" else write_between_marks(
+                Path(arguments.table), "methods", text
             )
         else:
             arguments.results.parent.mkdir(parents=True, exist_ok=True)
             for config in wanted:
-                run_apart(config, arguments)
+                run_in_own_process(config, arguments)
             print(markdown(arguments.results, systems()))
     except OpticalError as error:
         sys.exit(str(error))
 
 
-def described(config: RunHeader) -> str:
-    """Return what sets a configuration apart from the others."""
+def describe(config: RunHeader) -> str:
+    """Return the settings in which a configuration differs from the others."""
     if config.kind != "distil":
         return config.kind
-    set_apart = {**config.loss.model_dump(exclude_defaults=True)}
-    set_apart |= config.transport.model_dump(include={"solver", "marginals", "layers"}, exclude_defaults=True)
-    set_apart |= config.training.model_dump(include={"student_role", "anchor"}, exclude_defaults=True)
-    return ", ".join(f"{key} {value}" for key, value in set_apart.items())
+    differing = {**config.loss.model_dump(exclude_defaults=True)}
+    differing |= config.transport.model_dump(include={"solver", "marginals", "layers"}, exclude_defaults=True)
+    differing |= config.training.model_dump(include={"student_role", "anchor"}, exclude_defaults=True)
+    return ", ".join(f"{key} {value}" for key, value in differing.items())
 
 
-def run_apart(config: RunHeader, arguments: argparse.Namespace) -> None:
-    """Carry out one run in a process of its own, unless it is there."""
+def run_in_own_process(config: RunHeader, arguments: argparse.Namespace) -> None:
+    """Execute one run in its own process, unless it is finished already."""
     if finished(arguments.results, config):
         return
     system, _, seed = config.name.rpartition("-")
     budget = ["--steps", str(arguments.steps), "--lareqa-limit", str(arguments.lareqa_limit)]
     command = [sys.executable, __file__, "--one", "--systems", system, "--seeds", seed, *budget]
     if subprocess.run([*command, "--results", str(arguments.results)], check=False).returncode:
-        print(f"{config.name} failed; the table goes without it", file=sys.stderr)
+        print(f"{config.name} failed; the table leaves it out", file=sys.stderr)
 
 
-def carry_out(config: RunHeader, results: Path) -> None:
-    """Carry out a run here."""
+def run_here(config: RunHeader, results: Path) -> None:
+    """Execute a run in this process."""
     from engine.cli.console import ConsoleReporter
     from engine.runs.execute import execute
 
@@ -172,15 +180,13 @@ def carry_out(config: RunHeader, results: Path) -> None:
 
 
 def finished(results: Path, config: RunHeader) -> bool:
-    """Tell whether a finished run of that name is there; refuse one that was made with other settings."""
+    """Return whether a finished run of that name exists; exit if it was made with other settings."""
     if not runs_folder(results).is_dir():
         return False
     for run in list_runs(refreshed(results), f"tags={TAG}"):
         if run["name"] == config.name and run["state"] == "finished":
             if parse_config(run["config"]) != config:
-                sys.exit(
-                    f"{config.name} in {results} has other settings; give the same, or another --results"
-                )
+                sys.exit(f"{config.name} in {results} has other settings; use them or another --results")
             return True
     return False
 

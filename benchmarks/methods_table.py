@@ -1,4 +1,4 @@
-"""The table of all methods, made from results alone: quality, gain over zero-shot, cost."""
+"""The table of all methods, made only from the results database: quality, gain over zero-shot, cost."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Scores = dict[str, dict[str, float]]
 
 
 def markdown(results: Path, systems: Sequence[str]) -> str:
-    """Return the table of `systems` that have finished runs in `results`, and its legend.
+    """Return the table of the `systems` that have finished runs in `results`, with its legend.
 
     Raises
     ------
     InputError
-        If there is none.
+        If no system has a finished run.
     """
     runs = [run for run in list_runs(refreshed(results), f"tags={TAG}") if run["state"] == "finished"]
     by_system = {
@@ -41,7 +41,7 @@ def markdown(results: Path, systems: Sequence[str]) -> str:
     heads, cells = ["system"], {system: [system] for system in found}
     for collection, (measure, every) in MEASURES.items():
         ids = {system: [run["id"] for run in ones] for system, ones in found.items()}
-        scores = {system: averaged(results, collection, measure, one) for system, one in ids.items()}
+        scores = {system: average_scores(results, collection, measure, one) for system, one in ids.items()}
         columns, rows = quality({system: one for system, one in scores.items() if one}, every)
         heads += [*columns[:-2], *(f"{collection} {column}" for column in columns[-2:])]
         for system in found:
@@ -54,20 +54,20 @@ def markdown(results: Path, systems: Sequence[str]) -> str:
 
 
 def legend(found: Mapping[str, Sequence[Mapping[str, object]]]) -> str:
-    """Return what the figures are."""
+    """Return a sentence that explains the figures."""
     seeds = max(len(ones) for ones in found.values())
-    told = " and ".join(f"{measure} on {collection}" for collection, (measure, _) in MEASURES.items())
+    measures = " and ".join(f"{measure} on {collection}" for collection, (measure, _) in MEASURES.items())
     return (
-        f"{told}; {seeds} seed{'s' if seeds > 1 else ''}, a query's scores averaged over them. Δ is the mean "
-        "over languages less that of zero-shot, with its 95 % bootstrap interval over topics; * differs from "
-        f"zero-shot with p < {LEVEL:g} in a paired randomisation test, Holm-corrected over all systems "
-        "(means) or over all systems and languages. Pairs a second are of the median step, on the "
-        "machine as it was; memory is the most that the process took."
+        f"{measures}; {seeds} seed{'s' if seeds > 1 else ''}, a query's scores averaged over them. Δ is the "
+        "mean over languages minus that of zero-shot, with its 95 % bootstrap interval over topics; * "
+        f"differs from zero-shot with p < {LEVEL:g} in a paired randomisation test, Holm-corrected over all "
+        "systems (means) or over all systems and languages. Pairs per second are those of the median step; "
+        "other work on the machine was not excluded. Memory is the peak of the process."
     )
 
 
 def quality(scores: Mapping[str, Scores], every: bool) -> tuple[list[str], dict[str, list[str]]]:
-    """Return a collection's columns, and each system's cells: languages if `every` is shown, mean, Δ."""
+    """Return a collection's columns and each system's cells: languages if `every`, then mean and Δ."""
     baseline = scores.get(BASELINE)
     tested = {
         system: compare_languages(baseline, one)
@@ -76,41 +76,41 @@ def quality(scores: Mapping[str, Scores], every: bool) -> tuple[list[str], dict[
     }
     languages = list(next(iter(scores.values()))) if scores and every else []
     of_means = dict(zip(tested, holm([one.mean.p for one in tested.values()]), strict=True))
-    of_languages = corrected(tested)
+    of_languages = correct_languages(tested)
     rows = {}
     for system, one in scores.items():
         means = {code: statistics.mean(values.values()) for code, values in one.items()}
-        row = [figure(means[code]) + mark(of_languages.get((system, code))) for code in languages]
-        row.append(figure(statistics.mean(means.values())))
+        row = [format_score(means[code]) + star(of_languages.get((system, code))) for code in languages]
+        row.append(format_score(statistics.mean(means.values())))
         if system in tested:
             mean = tested[system].mean
-            row.append(f"{mean.delta:+.4f}{mark(of_means[system])} [{mean.low:+.4f}, {mean.high:+.4f}]")
+            row.append(f"{mean.delta:+.4f}{star(of_means[system])} [{mean.low:+.4f}, {mean.high:+.4f}]")
         else:
             row.append("")
         rows[system] = row
     return [*languages, "mean", "Δ [95 %]"], rows
 
 
-def figure(value: float) -> str:
+def format_score(value: float) -> str:
     """Return a score between 0 and 1 with four places."""
     return f"{value:.4f}".removeprefix("0")
 
 
-def mark(p: float | None) -> str:
-    """Return a star for a difference that counts."""
+def star(p: float | None) -> str:
+    """Return a star for a significant difference."""
     return "\\*" if p is not None and p < LEVEL else ""
 
 
-def corrected(tested: Mapping[str, LanguageComparison]) -> dict[tuple[str, str], float]:
+def correct_languages(tested: Mapping[str, LanguageComparison]) -> dict[tuple[str, str], float]:
     """Return the p value of every system and language, corrected over all of them."""
     raw = {(system, code): c.p for system, one in tested.items() for code, c in one.languages.items()}
     return dict(zip(raw, holm(list(raw.values())), strict=True))
 
 
 def cost(results: Path, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the speed of the median step, the most memory and the best steps that runs recorded.
+    """Return the speed of the median step, the peak memory and the best steps that the runs recorded.
 
-    The median, because whatever else ran on the machine for a while is in the mean.
+    The median is used because the mean is distorted by other work on the machine.
     """
     summaries = [run["summary"] or {} for run in runs]
     between = ask(
@@ -133,7 +133,7 @@ def cost(results: Path, runs: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def averaged(results: Path, collection: str, measure: str, runs: Sequence[str]) -> Scores:
+def average_scores(results: Path, collection: str, measure: str, runs: Sequence[str]) -> Scores:
     """Return each query's score averaged over `runs`, by language."""
     values: dict[str, dict[str, list[float]]] = {}
     for row in query_scores_of(results, list(runs), measure=measure, collection=collection).records():
@@ -144,18 +144,20 @@ def averaged(results: Path, collection: str, measure: str, runs: Sequence[str]) 
     }
 
 
-def put_between_marks(file: Path, name: str, text: str) -> None:
-    """Put `text` between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` in a Markdown file.
+def write_between_marks(file: Path, name: str, text: str) -> None:
+    """Write `text` between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` in a Markdown file.
 
     Raises
     ------
     InputError
-        If the file has no such marks, once each and in that order.
+        If the file does not have each mark exactly once, in that order.
     """
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     whole = file.read_text("utf-8") if file.is_file() else ""
     before, opened, rest = whole.partition(begin)
     _, closed, after = rest.partition(end)
     if not (opened and closed) or begin in after:
-        raise InputError(f"it lacks the marks {begin} and {end} to put the table between", path=file)
+        raise InputError(
+            f"the file has no marks {begin} and {end}; add them where the table belongs", path=file
+        )
     file.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")

@@ -1,11 +1,11 @@
-"""Mewsli-X's size: read a million candidates of its shape and search them by sentence vectors,
-exactly and through inverted lists.
+"""Read a million candidates in the format of Mewsli-X and search them by sentence vectors, exactly and with
+inverted lists.
 
     python benchmarks/million.py [--candidates N] [--queries N] [--width H]
 
-Texts and vectors are made up: time and memory are what is measured. The vectors lie in clusters of about a
-hundred with a cosine of .74 within, and recall, of the exact first hundred, depends on that. Prints one JSON
-object.
+Texts and vectors are synthetic; the benchmark measures time and memory. The vectors form clusters of about a
+hundred with a cosine of .74 inside a cluster. Recall (of the exact first hundred) depends on that. Prints one
+JSON object.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LANGUAGES = ("ar", "de", "en", "es", "fi", "ja", "pl", "ru", "sw", "tr", "vi", "
 
 
 def write(folder: Path, candidates: int, queries: int) -> None:
-    """Write files of the release's shape; each mention means another candidate."""
+    """Write files in the format of the release; each mention refers to another candidate."""
     generator = random.Random(0)
     words = ["".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=7)) for _ in range(5000)]
     with (folder / "candidate_set_entities.jsonl").open("w") as file:
@@ -67,18 +67,18 @@ def write(folder: Path, candidates: int, queries: int) -> None:
 
 
 def megabytes(name: str) -> int:
-    """Return a figure of this process's memory: VmRSS now, VmHWM the most since it was reset."""
+    """Return this process's memory in MiB: VmRSS is the current value, VmHWM the peak since the reset."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith(f"{name}:"))
 
 
-def forget_the_most() -> None:
-    """Let VmHWM begin anew."""
+def reset_peak_memory() -> None:
+    """Reset VmHWM, the peak memory."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def set_of_pairs(ranking: Ranking) -> set[tuple[str, str]]:
-    """Return which documents were found for which query."""
+def found_pairs(ranking: Ranking) -> set[tuple[str, str]]:
+    """Return the found pairs of query and document."""
     rows = zip(ranking.query_ids, ranking.document_ids, strict=True)
     return {(query, document) for query, documents in rows for document in documents}
 
@@ -105,7 +105,7 @@ def main() -> None:
     noise = torch.randn(arguments.queries, arguments.width, generator=generator) * 0.05
     queries = torch.nn.functional.normalize(documents[gold] + noise)
     found["vectors_mb"] = documents.numel() * 4 >> 20
-    forget_the_most()
+    reset_peak_memory()
     before, start = megabytes("VmRSS"), time.perf_counter()
     scores = evaluate_collection(collection, queries, documents, scoring="dense")
     seconds = time.perf_counter() - start
@@ -113,8 +113,8 @@ def main() -> None:
     found["queries_per_s"] = round(arguments.queries / seconds, 1)
     found["search_peak_mb"] = megabytes("VmHWM") - before
     found["mAP@20"] = round(scores.macro("mAP@20"), 3)
-    exact = set_of_pairs(scores.ranking)
-    forget_the_most()
+    exact = found_pairs(scores.ranking)
+    reset_peak_memory()
     before, start = megabytes("VmRSS"), time.perf_counter()
     index = InvertedLists(documents)
     found["lists"], found["lists_s"] = index.lists, round(time.perf_counter() - start, 1)
@@ -125,7 +125,7 @@ def main() -> None:
         start = time.perf_counter()
         some = index.find(queries, 100, gold[:, None], probes=probes)
         seconds = time.perf_counter() - start
-        shared = len(exact & set_of_pairs(Ranking.from_found(some, asked, names)))
+        shared = len(exact & found_pairs(Ranking.from_found(some, asked, names)))
         found[f"probes_{probes}"] = {
             "queries_per_s": round(arguments.queries / seconds, 1),
             "recall_of_100": round(shared / len(exact), 3),

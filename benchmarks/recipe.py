@@ -1,13 +1,13 @@
-r"""The recipe's table: every system on TICO-19 with one teacher, one budget and several seeds.
+r"""The table of docs/recipe.md: every system on TICO-19 with the same teacher and budget and several seeds.
 
     OPTICAL_DATA=../shared/data python benchmarks/recipe.py --results recipe/results.duckdb \
         --pools tico-19 tico-19-large elsewhere
 
-One student for Somali, Swahili, Tagalog and Marathi learns from TICO-19's training part (segments 971 to
-3070) and is asked its evaluation part (0 to 970), in two pools: the 971 English sentences, and these with
-the English sides of the training part and of all Tatoeba files. ``elsewhere`` asks the same students on
-Tatoeba and LAReQA. ``--segments 100 500 2100`` learns from the first so many segments of the training part.
-Runs that are finished are not repeated; ``--table`` prints the tables alone.
+Each system trains one student for Somali, Swahili, Tagalog and Marathi on TICO-19's training part (segments
+971 to 3070). It is evaluated on the evaluation part (0 to 970) in two pools: the 971 English sentences, and
+these together with the English sides of the training part and of all Tatoeba files. ``elsewhere`` evaluates
+the same students on Tatoeba and LAReQA. ``--segments 100 500 2100`` trains on only the first 100, 500 or
+2,100 segments of the training part. Finished runs are not repeated; ``--table`` only prints the tables.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def sources(start: int, stop: int, **more: Any) -> list[dict[str, Any]]:
     ]
 
 
-def trained(system: str, seed: int, segments: int) -> RunHeader:
+def training_config(system: str, seed: int, segments: int) -> RunHeader:
     """Return the configuration of a run that trains `system`, or of the zero-shot run, on the small pool."""
     common = {
-        "name": named(system, seed, segments),
+        "name": run_name(system, seed, segments),
         "seed": seed,
         "tags": ["recipe", system, f"segments-{segments}"],
         "collections": [pool_of("tico-19")],
@@ -62,8 +62,8 @@ def trained(system: str, seed: int, segments: int) -> RunHeader:
     return parse_config({**preset, **common, "training": {**preset["training"], "held_out": held_out}})
 
 
-def asked(pool: str, base: RunHeader, run: dict[str, Any], results: Path) -> RunHeader:
-    """Return the configuration of a run that asks the student of `run`, trained as `base`, in `pool`."""
+def evaluation_config(pool: str, base: RunHeader, run: dict[str, Any], results: Path) -> RunHeader:
+    """Return the configuration of a run that evaluates the student of `run`, trained as `base`, in `pool`."""
     common = {
         "kind": "evaluate",
         "name": f"{base.name}, {pool}",
@@ -96,21 +96,23 @@ def pool_of(name: str) -> dict[str, Any]:
     }
 
 
-def named(system: str, seed: int, segments: int) -> str:
+def run_name(system: str, seed: int, segments: int) -> str:
     """Return the name of a run."""
     few = "" if segments == SEGMENTS else f"-{segments}"
     return f"{system}{few}-{seed}"
 
 
 def main() -> None:
-    """Run what is missing and print the tables."""
+    """Run the missing systems and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("recipe/results.duckdb"))
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--segments", nargs="+", type=int, default=[SEGMENTS], help="how many to learn from")
+    parser.add_argument(
+        "--segments", nargs="+", type=int, default=[SEGMENTS], help="how many segments to train on"
+    )
     parser.add_argument("--pools", nargs="+", choices=(*POOLS, "elsewhere"), default=["tico-19"])
-    parser.add_argument("--table", action="store_true", help="print the tables of what is there")
+    parser.add_argument("--table", action="store_true", help="only print the tables of the finished runs")
     arguments = parser.parse_args()
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     if not arguments.table:
@@ -118,18 +120,18 @@ def main() -> None:
             arguments.segments, arguments.seeds, arguments.systems
         ):
             if system == "zero-shot" and (seed, segments) != (arguments.seeds[0], SEGMENTS):
-                continue  # nothing in it is random, and nothing is learnt
-            base = trained(system, seed, segments)
-            run = finished(arguments.results, base.name) or carry_out(base, arguments.results)
+                continue  # no training and nothing random: one run is enough
+            base = training_config(system, seed, segments)
+            run = finished(arguments.results, base.name) or run_and_find(base, arguments.results)
             for pool in (pool for pool in arguments.pools if pool != "tico-19"):
-                config = asked(pool, base, run, arguments.results)
-                finished(arguments.results, config.name) or carry_out(config, arguments.results)
+                config = evaluation_config(pool, base, run, arguments.results)
+                finished(arguments.results, config.name) or run_and_find(config, arguments.results)
     for segments in arguments.segments:
-        table(arguments.results, segments)
+        print_tables(arguments.results, segments)
 
 
-def carry_out(config: RunHeader, results: Path) -> dict[str, Any]:
-    """Carry out `config` and return the run."""
+def run_and_find(config: RunHeader, results: Path) -> dict[str, Any]:
+    """Execute `config` and return the run."""
     with ConsoleReporter() as reporter:
         reporter.say(f"── {config.name} ──")
         execute(config, runs_folder(results), sys.argv, reporter=reporter)
@@ -139,17 +141,17 @@ def carry_out(config: RunHeader, results: Path) -> dict[str, Any]:
 
 
 def finished(results: Path, name: str) -> dict[str, Any] | None:
-    """Return the finished run of that name, if there is one."""
+    """Return the finished run of that name, or None."""
     if not runs_folder(results).is_dir():
         return None
     runs = list_runs(refreshed(results))
     return next((run for run in runs if run["name"] == name and run["state"] == "finished"), None)
 
 
-def table(results: Path, segments: int) -> None:
-    """Print, for each pool and measure, every system's mean over seeds, and what tests say of them."""
+def print_tables(results: Path, segments: int) -> None:
+    """Print every system's mean over seeds for each pool and measure, and significance tests."""
     runs = [run for run in list_runs(refreshed(results), "tags=recipe") if run["state"] == "finished"]
-    names = {system: re.compile(named(system, 0, segments)[:-1] + r"\d+(, .*)?") for system in SYSTEMS}
+    names = {system: re.compile(run_name(system, 0, segments)[:-1] + r"\d+(, .*)?") for system in SYSTEMS}
     names["zero-shot"] = re.compile(r"zero-shot-\d+(, .*)?")
     by_system = {
         system: [run["id"] for run in reversed(runs) if pattern.fullmatch(run["name"])]
@@ -173,13 +175,13 @@ def table(results: Path, segments: int) -> None:
                 cells["mean"] = [statistics.mean(found[run, code] for code in LANGUAGES) for run in seeds]
                 print(
                     f"{system:24}{len(seeds):>6}"
-                    + "".join(f"{spread(cells[code]):>14}" for code in (*LANGUAGES, "mean", "en"))
+                    + "".join(f"{mean_and_deviation(cells[code]):>14}" for code in (*LANGUAGES, "mean", "en"))
                 )
-        tests(results, pool, by_system)
-    elsewhere(results, by_system)
+        print_tests(results, pool, by_system)
+    print_elsewhere(results, by_system)
 
 
-def elsewhere(results: Path, by_system: dict[str, list[str]]) -> None:
+def print_elsewhere(results: Path, by_system: dict[str, list[str]]) -> None:
     """Print every system's mean over seeds on Tatoeba and LAReQA, by language."""
     for collection, measure in (("tatoeba", "R@1"), ("lareqa", "AP@20"), ("lareqa", "AP")):
         for system, ids in by_system.items():
@@ -188,21 +190,21 @@ def elsewhere(results: Path, by_system: dict[str, list[str]]) -> None:
             for row in rows:
                 values.setdefault(row["query_language"], []).append(row["value"])
             if values:
-                cells = "  ".join(f"{code} {spread(found)}" for code, found in values.items())
+                cells = "  ".join(f"{code} {mean_and_deviation(found)}" for code, found in values.items())
                 mean = statistics.mean(statistics.mean(found) for found in values.values())
                 print(f"\n{collection}, {measure}, {system}: mean {mean:.4f}  {cells}")
 
 
-def spread(values: list[float]) -> str:
+def mean_and_deviation(values: list[float]) -> str:
     """Return the mean and the standard deviation of `values`."""
     deviation = f" ±{statistics.stdev(values):.4f}"[:7] if len(values) > 1 else ""
     return f"{statistics.mean(values):.4f}{deviation}"
 
 
-def tests(results: Path, pool: str, by_system: dict[str, list[str]]) -> None:
-    """Print paired tests of optical-contrast against each other system, query scores averaged over seeds."""
+def print_tests(results: Path, pool: str, by_system: dict[str, list[str]]) -> None:
+    """Print paired tests of optical-contrast against the others; query scores are means over seeds."""
     print(f"\n{pool}, RR: optical-contrast against each, paired by query, Holm over languages")
-    scores = {system: averaged(results, pool, ids) for system, ids in by_system.items() if ids}
+    scores = {system: average_scores(results, pool, ids) for system, ids in by_system.items() if ids}
     target = scores.pop("optical-contrast", None)
     for system, baseline in scores.items():
         if not target or not baseline:
@@ -216,7 +218,7 @@ def tests(results: Path, pool: str, by_system: dict[str, list[str]]) -> None:
             )
 
 
-def averaged(results: Path, pool: str, runs: list[str]) -> dict[str, dict[str, float]]:
+def average_scores(results: Path, pool: str, runs: list[str]) -> dict[str, dict[str, float]]:
     """Return each query's RR averaged over `runs`, by language."""
     values: dict[str, dict[str, list[float]]] = {}
     for row in query_scores_of(results, runs, measure="RR", collection=pool).records():

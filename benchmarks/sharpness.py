@@ -1,4 +1,4 @@
-"""How sharp the transport plans of many pairs are, and what that may depend on. Used by `where.py`."""
+"""Measure how sharp the transport plans of many pairs are. Used by `where.py`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ class Sharpness:
     cost : float
         <T, C>.
     entropy : float
-        Mean entropy of the plan's rows in nats, from 0 (a hard alignment) to ln `target_tokens` (none).
+        Mean entropy of the plan's rows in nats, from 0 (a hard alignment) to ln `target_tokens` (no
+        alignment).
     epsilon : float
-        The regularisation in the unit of the costs.
+        The regularisation, in the unit of the costs.
     """
 
     source_tokens: int
@@ -54,7 +55,7 @@ def sharpness(
     Raises
     ------
     InputError
-        If what the marginals are computed from is missing.
+        If an input that the marginals need is missing.
     """
     transport = TokenTransport(config, idf, student.mass_head)
     attention = config.needs("attention")

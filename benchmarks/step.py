@@ -1,10 +1,11 @@
-"""One distillation step with and without vocabulary trimming: time in one process, in turn; memory apart.
+"""Measure a distillation step with and without vocabulary trimming: time and peak memory.
 
     python benchmarks/step.py [--steps 12]
 
-Ten languages of Django's catalogues and the demo's recipe, embeddings trained (`frozen_layers = 0`), since
-frozen ones cost the same either way. Prints pairs a second (median), their ratio, each student's size, and
-the most memory that a process takes which prepares and trains that student alone (Linux).
+Uses ten languages of Django's catalogues and the demo's settings, but trains the embeddings (`frozen_layers =
+0`), because frozen embeddings cost the same in both cases. The steps of the two students alternate in one
+process. Prints pairs per second (median), their ratio, each student's size, and the peak memory of a separate
+process that prepares and trains only that student (Linux).
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ def prepare(trimmed: bool, folder: str) -> tuple[Distillation, Trainer]:
 
 
 def main() -> None:
-    """Time both students, and weigh each in a process of its own."""
+    """Time both students in this process, and measure the memory of each in its own process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--alone", choices=NAMES.values(), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.alone:
-        weigh(arguments.alone == NAMES[True])
+        print_peak_memory(arguments.alone == NAMES[True])
         return
     with tempfile.TemporaryDirectory() as folder:
         students = {trimmed: prepare(trimmed, folder) for trimmed in (True, False)}
@@ -73,13 +74,13 @@ def main() -> None:
     print(f"a step over the whole vocabulary takes {statistics.median(ratios):.2f} times as long")
 
 
-def weigh(trimmed: bool) -> None:
-    """Print the most memory, in GiB, that preparing and a few steps of one student take."""
+def print_peak_memory(trimmed: bool) -> None:
+    """Print the peak memory, in GiB, of preparing one student and training it for a few steps."""
     with tempfile.TemporaryDirectory() as folder:
         distillation, trainer = prepare(trimmed, folder)
         for step, batch in zip(range(1, 6), distillation.batches(), strict=False):
             trainer.train_step(distillation, step, batch)
-    # not getrusage, whose maximum a child of a larger process begins with
+    # not getrusage: its maximum of a child process starts with that of the parent
     lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
     print(int(peak) / 2**20)

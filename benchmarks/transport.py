@@ -1,8 +1,9 @@
-"""Time of our batched solvers against POT's, side by side in one process.
+"""Compare the time of our batched solvers with that of POT, in one process.
 
 ``python benchmarks/transport.py`` prints, for each batch, the median milliseconds of several interleaved
-repeats and how many times as long POT takes to solve the same problems to the same marginal error.
-Looped `ot.sinkhorn` and `ot.emd` are timed on a part of a large batch and scaled up.
+repeats, and how many times longer POT takes to solve the same problems to the same marginal error.
+`ot.sinkhorn` and `ot.emd`, which solve one problem per call, are timed on a part of a large batch, and the
+time is scaled up.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from torch import Tensor
 
 from engine.transport import cosine_cost, solve, uniform_marginal
 
-LOOPED = 64  # most problems for solvers that take them one after another
-MOST = 500  # iterations
+LOOPED = 64  # the largest number of problems for solvers that solve one at a time
+MAX_ITERATIONS = 500
 
 
 def problems(batch: int, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Cosine costs between two token sets that share half of their direction."""
+    """Return cosine costs and marginals of token sets that share half of their direction."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, rows, 128, generator=generator)
     y = torch.randn(batch, columns, 128, generator=generator)
@@ -34,42 +35,44 @@ def problems(batch: int, rows: int, columns: int) -> tuple[Tensor, Tensor, Tenso
     return cosine_cost(x, y), uniform_marginal(masks[0]), uniform_marginal(masks[1])
 
 
-def medians(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median milliseconds of each contestant; they take turns, so that a busy machine hurts all alike."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+def medians(solvers: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return the median milliseconds of each solver; they alternate, so that other load affects all."""
+    times: dict[str, list[float]] = {name: [] for name in solvers}
     for turn in range(repeats + 1):
-        for name, contestant in contestants.items():
+        for name, solver_call in solvers.items():
             start = time.perf_counter()
-            contestant()
+            solver_call()
             if turn:  # the first is a warm-up
                 times[name].append(1e3 * (time.perf_counter() - start))
     return {name: statistics.median(measured) for name, measured in times.items()}
 
 
-def looped(solver: Callable[[Tensor, Tensor, Tensor], object], *tensors: Tensor) -> Callable[[], object]:
+def solve_in_loop(
+    solver: Callable[[Tensor, Tensor, Tensor], object], *tensors: Tensor
+) -> Callable[[], object]:
     return lambda: [solver(*problem) for problem in list(zip(*tensors, strict=True))[:LOOPED]]
 
 
-def pot_to_the_same_error(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, error: float) -> float:
-    """The largest stopping threshold at which POT's batch solver meets the marginals as well as `error`."""
+def pot_threshold(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, error: float) -> float:
+    """Return the largest threshold at which the marginal error of POT's batch solver is at most `error`."""
     for threshold in (10.0**-k for k in range(1, 9)):
-        plan = ot.batch.solve_batch(cost, reg=epsilon, a=a, b=b, max_iter=MOST, tol=threshold).plan
+        plan = ot.batch.solve_batch(cost, reg=epsilon, a=a, b=b, max_iter=MAX_ITERATIONS, tol=threshold).plan
         if float((plan.sum(2) - a).abs().sum(1).max()) <= error:
             return threshold
     return 1e-8
 
 
-def entropic(batch: int, epsilon: float, repeats: int) -> str:
+def compare_entropic(batch: int, epsilon: float, repeats: int) -> str:
     cost, a, b = problems(batch, 24, 30)
-    ours = solve(cost, a, b, epsilon=epsilon, iterations=MOST)
-    threshold = pot_to_the_same_error(cost, a, b, epsilon, max(1e-4, float(ours.marginal_error.max())))
-    settings = {"reg": epsilon, "a": a, "b": b, "max_iter": MOST, "tol": threshold}
-    one_by_one = looped(
-        lambda c, s, t: ot.sinkhorn(s, t, c, epsilon, numItermax=MOST, stopThr=1e-4), cost, a, b
+    ours = solve(cost, a, b, epsilon=epsilon, iterations=MAX_ITERATIONS)
+    threshold = pot_threshold(cost, a, b, epsilon, max(1e-4, float(ours.marginal_error.max())))
+    settings = {"reg": epsilon, "a": a, "b": b, "max_iter": MAX_ITERATIONS, "tol": threshold}
+    one_by_one = solve_in_loop(
+        lambda c, s, t: ot.sinkhorn(s, t, c, epsilon, numItermax=MAX_ITERATIONS, stopThr=1e-4), cost, a, b
     )
     times = medians(
         {
-            "sinkhorn": lambda: solve(cost, a, b, epsilon=epsilon, iterations=MOST),
+            "sinkhorn": lambda: solve(cost, a, b, epsilon=epsilon, iterations=MAX_ITERATIONS),
             "ot.batch.solve_batch": lambda: ot.batch.solve_batch(cost, **settings),
             "looped ot.sinkhorn": one_by_one,
         },
@@ -77,24 +80,26 @@ def entropic(batch: int, epsilon: float, repeats: int) -> str:
     )
     times["looped ot.sinkhorn"] *= max(1.0, batch / LOOPED)
     iterations, converged = float(ours.iterations.float().mean()), float(ours.converged.float().mean())
-    return f"epsilon {epsilon:<5g}{row(times)}   {iterations:.0f} iterations, {converged:.0%} converged"
+    return (
+        f"epsilon {epsilon:<5g}{format_times(times)}   {iterations:.0f} iterations, {converged:.0%} converged"
+    )
 
 
-def sharp(batch: int, repeats: int) -> str:
+def compare_exact(batch: int, repeats: int) -> str:
     cost, a, b = problems(batch, 24, 30)
     times = medians(
         {
             "exact": lambda: solve(cost, a, b, solver="exact"),
             "ipot, 50 steps": lambda: solve(cost, a, b, solver="ipot", epsilon=1.0),
-            "looped ot.emd": looped(lambda c, s, t: ot.emd(s, t, c), cost, a, b),
+            "looped ot.emd": solve_in_loop(lambda c, s, t: ot.emd(s, t, c), cost, a, b),
         },
         repeats,
     )
     times["looped ot.emd"] *= max(1.0, batch / LOOPED)
-    return f"no epsilon   {row(times)}"
+    return f"no epsilon   {format_times(times)}"
 
 
-def row(times: dict[str, float]) -> str:
+def format_times(times: dict[str, float]) -> str:
     first = next(iter(times.values()))
     return "".join(f"   {name} {time:7.1f} ms (x{time / first:.1f})" for name, time in times.items())
 
@@ -105,12 +110,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore")  # POT warns when it stops at its most iterations
+    warnings.simplefilter("ignore")  # POT warns when it reaches its maximum number of iterations
     print(f"torch {torch.__version__}, POT {ot.__version__}, {options.threads} threads, tolerance 1e-4")
     for batch in (32, 256, 1024):
         for epsilon in (0.1, 0.05, 0.02):
-            print(f"{batch:5d} x 24 x 30, {entropic(batch, epsilon, options.repeats)}")
-        print(f"{batch:5d} x 24 x 30, {sharp(batch, options.repeats)}")
+            print(f"{batch:5d} x 24 x 30, {compare_entropic(batch, epsilon, options.repeats)}")
+        print(f"{batch:5d} x 24 x 30, {compare_exact(batch, options.repeats)}")
 
 
 if __name__ == "__main__":

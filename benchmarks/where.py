@@ -1,12 +1,13 @@
-"""Where one run loses against another, and what its transport looks like there.
+"""Find the queries on which one run is worse than another, and describe its transport plans there.
 
     python benchmarks/where.py zero-shot-0 optical-0 --results methods/results.duckdb
 
-For the queries of one collection whose scores differ, and as many that do not (drawn by hash), the second
-run's student and teacher solve the transport between the query and its relevant sentence with the run's own
-settings. Printed are, for queries lost, won and tied: token counts, cost, the mean entropy of the plan's rows
-(and as a share of ln of the target's tokens), ε in the unit of the costs; Spearman's correlation of the
-difference with each; and the queries lost most. The output is Markdown.
+Takes the queries of one collection whose scores differ, and as many whose scores do not (drawn by hash). For
+each, it solves the transport between the query and its relevant sentence with the second run's student,
+teacher and settings. For lost, won and tied queries it prints: token counts, cost, the mean entropy of the
+plan's rows (also as a share of ln of the number of target tokens), and ε in the unit of the costs. It also
+prints Spearman's correlation of the score difference with each figure, and the queries with the largest
+losses. The output is Markdown.
 """
 
 from __future__ import annotations
@@ -44,16 +45,14 @@ FIGURES = (
 
 
 def main() -> None:
-    """Compare two runs query by query, and print what differs."""
+    """Compare two runs query by query and print the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("baseline", help="id or name of the run that may be better")
-    parser.add_argument("system", help="id or name of the run that transports")
+    parser.add_argument("baseline", help="id or name of the run to compare with")
+    parser.add_argument("system", help="id or name of the run whose plans are described")
     parser.add_argument("--results", type=Path, default=Path("methods/results.duckdb"))
     parser.add_argument("--collection", default="tico-19")
     parser.add_argument("--measure", default="RR")
-    parser.add_argument(
-        "--least", type=float, default=0.0, help="differences above this count as won or lost"
-    )
+    parser.add_argument("--least", type=float, default=0.0, help="larger differences count as won or lost")
     parser.add_argument(
         "--most", type=int, default=600, help="queries whose transport is solved (default 600)"
     )
@@ -77,8 +76,8 @@ def report(arguments: argparse.Namespace) -> None:
     if not differences:
         raise InputError(f"{baseline.id} and {system.id} have no query of {arguments.collection!r} in common")
     config = encoders_config_of(system)
-    pairs = relevant(config, arguments.collection)
-    chosen = drawn(differences, arguments.least, arguments.most)
+    pairs = query_texts(config, arguments.collection)
+    chosen = draw_queries(differences, arguments.least, arguments.most)
     settings, role = transport_settings(config, {}), target_role(config)
     idf = load_frequencies(system.path / "checkpoints")
     solved = sharpness(*encoders_of(system), [pairs[q] for q in chosen], settings, target_role=role, idf=idf)
@@ -96,33 +95,36 @@ def report(arguments: argparse.Namespace) -> None:
         for query, one in zip(chosen, solved, strict=True)
         if one is not None
     }
-    kinds = {query: kind(differences[query], arguments.least) for query in differences}
-    print(f"{arguments.measure} of {system.record['name']} less that of {baseline.record['name']}, ", end="")
+    outcomes = {query: outcome(differences[query], arguments.least) for query in differences}
+    print(f"{arguments.measure} of {system.record['name']} minus that of {baseline.record['name']}, ", end="")
     print(f"{arguments.collection}; transport with {settings.solver}, ε {settings.epsilon:g}.\n")
-    table([["language", "lost", "won", "tied", "mean Δ"], *by_language(differences, kinds)])
-    means = [[name, str(sum(kinds[q] == name for q in rows)), *averages(rows, kinds, name)] for name in KINDS]
+    print_table([["language", "lost", "won", "tied", "mean Δ"], *by_language(differences, outcomes)])
+    means = [
+        [name, str(sum(outcomes[q] == name for q in rows)), *averages(rows, outcomes, name)]
+        for name in OUTCOMES
+    ]
     correlations = [
         spearmanr([differences[q] for q in rows], [row[i] for row in rows.values()]) for i in range(8)
     ]
     corrected = holm([1.0 if math.isnan(one.pvalue) else float(one.pvalue) for one in correlations])
-    told = [
+    correlation_cells = [
         f"{one.statistic:+.3f}" + ("\\*" if p < 0.05 else "")
         for one, p in zip(correlations, corrected, strict=True)
     ]
-    table([["", "queries", *FIGURES], *means, ["Spearman with Δ", str(len(rows)), *told]])
+    print_table([["", "queries", *FIGURES], *means, ["Spearman with Δ", str(len(rows)), *correlation_cells]])
     lost = sorted((q for q in rows if differences[q] < 0), key=lambda q: differences[q])[: arguments.worst]
     listed = [
         [q, f"{differences[q]:+.3f}", f"{rows[q][0]} / {rows[q][1]}", f"{rows[q][4]:.2f}", *pairs[q]]
         for q in lost
     ]
-    table([["query", "Δ", "tokens", "row entropy", "query text", "its sentence"], *listed])
+    print_table([["query", "Δ", "tokens", "row entropy", "query text", "its sentence"], *listed])
 
 
-KINDS = ("lost", "won", "tied")
+OUTCOMES = ("lost", "won", "tied")
 
 
-def kind(difference: float, least: float) -> str:
-    """Tell whether a difference is a loss, a win or neither."""
+def outcome(difference: float, least: float) -> str:
+    """Return whether a difference is a loss, a win or a tie."""
     return "lost" if difference < -least else "won" if difference > least else "tied"
 
 
@@ -132,13 +134,13 @@ def scores(results: Path, run: RunFolder, arguments: argparse.Namespace) -> dict
     return {row["query_id"]: row["value"] for row in asked.records()}
 
 
-def relevant(config: object, name: str) -> dict[str, tuple[str, str]]:
-    """Return each query's text and that of its first relevant document.
+def query_texts(config: object, name: str) -> dict[str, tuple[str, str]]:
+    """Return the text of each query and of its most relevant document.
 
     Raises
     ------
     InputError
-        If the run was not asked that collection.
+        If the run was not evaluated on that collection.
     """
     if not isinstance(config, DistilConfig | EvaluateConfig):
         raise InputError("the system must be a run of kind 'distil' or 'evaluate'")
@@ -151,35 +153,35 @@ def relevant(config: object, name: str) -> dict[str, tuple[str, str]]:
                     best = max(collection.judgements[query.id].items(), key=lambda grade: grade[1])[0]
                     pairs[query.id] = query.text, texts[best]
             return pairs
-    raise InputError(f"the run was not asked {name!r}")
+    raise InputError(f"the run was not evaluated on {name!r}")
 
 
-def drawn(differences: dict[str, float], least: float, most: int) -> list[str]:
-    """Return queries that differ, and as many that do not, `most` in all at most, drawn by hash."""
+def draw_queries(differences: dict[str, float], least: float, most: int) -> list[str]:
+    """Return queries that differ and as many that do not, about `most` in all, drawn by hash."""
     order = sorted(differences, key=lambda query: hashlib.blake2b(query.encode()).digest())
-    differing = [query for query in order if kind(differences[query], least) != "tied"][: most // 2]
-    alike = [query for query in order if kind(differences[query], least) == "tied"]
+    differing = [query for query in order if outcome(differences[query], least) != "tied"][: most // 2]
+    alike = [query for query in order if outcome(differences[query], least) == "tied"]
     return differing + alike[: max(len(differing), 1)]
 
 
-def by_language(differences: dict[str, float], kinds: dict[str, str]) -> list[list[str]]:
-    """Return how often each language lost, won and tied, and by how much."""
+def by_language(differences: dict[str, float], outcomes: dict[str, str]) -> list[list[str]]:
+    """Return for each language the numbers of lost, won and tied queries and the mean difference."""
     languages = sorted({query.partition(":")[0] for query in differences})
     rows = []
     for language in languages:
         own = [query for query in differences if query.partition(":")[0] == language]
-        counts = [str(sum(kinds[query] == name for query in own)) for name in KINDS]
+        counts = [str(sum(outcomes[query] == name for query in own)) for name in OUTCOMES]
         rows.append([language, *counts, f"{statistics.mean(differences[query] for query in own):+.4f}"])
     return rows
 
 
-def averages(rows: dict[str, tuple[float, ...]], kinds: dict[str, str], name: str) -> list[str]:
+def averages(rows: dict[str, tuple[float, ...]], outcomes: dict[str, str], name: str) -> list[str]:
     """Return the mean of every figure over the queries of one kind."""
-    own = [row for query, row in rows.items() if kinds[query] == name]
+    own = [row for query, row in rows.items() if outcomes[query] == name]
     return [f"{statistics.mean(column):.3f}" for column in zip(*own, strict=True)] or ["–"] * len(FIGURES)
 
 
-def table(lines: Sequence[Sequence[str]]) -> None:
+def print_table(lines: Sequence[Sequence[str]]) -> None:
     """Print a Markdown table."""
     head, *rest = lines
     for line in (head, ["---"] * len(head), *rest):

@@ -1,7 +1,7 @@
-"""The README's pictures, drawn by the app itself: ``python docs/pictures.py --results demo/results.duckdb``.
+"""Draw the pictures of the README with the app: ``python docs/pictures.py --results demo/results.duckdb``.
 
-They show what `optical-workbench demo` left behind, at 120x40. Nothing is invented: each is the app after the
-keys that a user would press, written by Textual as SVG.
+They show the results of `optical-workbench demo` at 120x40. Each picture is the real app after the keys that
+a user would press, exported by Textual as SVG.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SIZE = (120, 40)
 #: "Please correct the following errors", in Swahili.
 QUERY = "Tafadhali sahihisha makosa yafuatayo"
 ROWS = range(16, 27)
-"""How many source tokens the plan may have, to fill the screen and fit."""
+"""The numbers of source tokens with which a plan fills the screen and fits into it."""
 
 
 async def runs(pilot: Pilot[None], app: Any) -> None:
-    """Mark the newest runs that learned, so that their curves lie over each other."""
+    """Mark the distillation runs, so that their curves are drawn in one plot."""
     for run in app.context.snapshot.runs:
         await pilot.press(*["space"] * (run["kind"] == "distil"), "down")
     await pilot.press("home")
@@ -37,7 +37,7 @@ async def runs(pilot: Pilot[None], app: Any) -> None:
 
 
 async def results(pilot: Pilot[None], app: Any) -> None:
-    """Put the newest run beside the oldest, which is what it has to beat."""
+    """Compare the newest run with the oldest, its baseline."""
     app.context.show_results([app.context.snapshot.runs[-1]["id"], app.context.snapshot.runs[0]["id"]])
     await until(pilot, lambda: getattr(app.screen, "comparisons", None))
 
@@ -57,7 +57,7 @@ async def plan(pilot: Pilot[None], app: Any) -> None:
 
 
 async def ask(pilot: Pilot[None], app: Any) -> None:
-    """Ask the oldest and the newest run the same."""
+    """Search the oldest and the newest run for the same query."""
     app.context.chosen_runs = [app.context.runs[-1]["id"], app.context.runs[0]["id"]]
     await pilot.press("5")
     await until(pilot, lambda: app.screen.query("#query"))
@@ -78,17 +78,17 @@ PICTURES: dict[str, Callable[[Pilot[None], Any], Awaitable[None]]] = {
 
 
 async def until(pilot: Pilot[None], holds: Callable[[], Any], seconds: float = 120) -> Any:
-    """Let the app work until `holds` does, and return what it returned."""
+    """Let the app run until `holds` returns something true, and return it."""
     for _ in range(int(seconds / 0.05)):
         if found := holds():
             await pilot.pause()
             return found
         await pilot.pause(0.05)
-    raise SystemExit(f"the app did not come to the picture within {seconds:.0f} s")
+    raise SystemExit(f"the app did not reach the state for the picture within {seconds:.0f} s")
 
 
 async def draw(name: str) -> None:
-    """Open the app on the database of the working folder, go to a picture and write it."""
+    """Open the app on the database in the working folder, show a picture's content and export it."""
     app = Workbench(Path("results.duckdb"))
     async with app.run_test(size=SIZE) as pilot:
         await until(
@@ -104,7 +104,7 @@ async def draw(name: str) -> None:
 
 
 def main() -> None:
-    """Draw the four."""
+    """Draw all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--results", type=Path, default=Path("results.duckdb"), help="the database that the demo made"
@@ -113,10 +113,10 @@ def main() -> None:
     if not arguments.results.is_file():
         parser.error(f"{arguments.results} does not exist; `optical-workbench demo` makes one")
     if arguments.results.name != "results.duckdb":
-        parser.error("the database must be called results.duckdb: its name is on the pictures")
+        parser.error("the database must be called results.duckdb, because the pictures show its name")
     os.environ.update(COLORTERM="truecolor", TERM="xterm-256color")
     os.environ.pop("NO_COLOR", None)
-    os.chdir(arguments.results.parent)  # so that no picture shows where it was made
+    os.chdir(arguments.results.parent)  # so that the pictures show no path
     FOLDER.mkdir(exist_ok=True)
     Input.cursor_blink = False  # type: ignore[assignment]
     for name in PICTURES:

@@ -616,7 +616,11 @@ class Tag:
         neither script nor region matches all tags of its language.
         """
         bare = not (self.script or self.region) or not (other.script or other.region)
-        return self.language == other.language and (bare or self.distance(other) <= _CLOSE)
+        return self.language == other.language and (bare or self.is_close(other))
+
+    def is_close(self, other: Tag) -> bool:
+        """Return whether the languages and scripts are the same; what is not named is the usual one."""
+        return self.distance(other) <= _CLOSE
 
 
 #: Modifiers of gettext's locales that are scripts.

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import platformdirs
 
+DEFAULT_RESULTS = Path("results.duckdb")
+"""The results database of the working folder."""
+
 
 def results_path() -> Path:
     """Return the results database: ``$OPTICAL_RESULTS``, or ``results.duckdb`` in the working folder."""
-    return Path(os.environ.get("OPTICAL_RESULTS") or "results.duckdb")
+    return Path(os.environ.get("OPTICAL_RESULTS") or DEFAULT_RESULTS)
 
 
 def runs_folder(results: Path | None = None) -> Path:

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import on, work
+from rich.console import RenderableType
+from rich.text import Text
+from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.signal import Signal
 from textual.worker import Worker, WorkerState
 
 from engine.errors import OpticalError
+from engine.paths import DEFAULT_RESULTS
 from workbench.actions import ACTIONS, bindings
 from workbench.context import Context
 from workbench.data.runs import RunStore, Snapshot
 from workbench.data.warm_process import WarmProcess
 from workbench.runs.screen import RunsScreen
+from workbench.shell.crash import write_crash_log
 from workbench.shell.screen import BaseScreen, report_worker_error
 from workbench.shell.stylesheet import CachedStylesheet
+from workbench.shell.typed_ahead import TypedAhead
 from workbench.themes import THEMES
+from workbench.widgets.text import inert, plain
+from workbench.widgets.text_view import ControlFilter
 
 POLL_SECONDS = 2.0
 
@@ -104,13 +114,58 @@ class Workbench(App[None]):
         for mode, make in _SCREENS.items():
             self.add_mode(mode, partial(make, self.context))
         self._polling = False
+        self._control_filter = ControlFilter()
+        self._typed = TypedAhead(self, super().on_event)
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
         self.stylesheet = CachedStylesheet(variables=self.get_css_variables())
 
+    async def on_event(self, event: events.Event) -> None:
+        """Handle an event; keys wait for the keys before them."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._typed.add(event)
+        else:
+            await super().on_event(event)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a notification as it is: markup is never parsed, and control characters are escaped."""
+        message, title = inert(message).plain, plain(title)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what is applied to every painted line."""
+        return [*super().get_line_filters(), self._control_filter]
+
+    def _fatal_error(self) -> None:
+        """End the app after an error that was not expected: write a log and print where it is."""
+        error = self._exception or sys.exception()
+        assert error is not None
+        self._exit_renderables.append(Text(write_crash_log(error)))
+        self._close_messages_no_wait()
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End the app after an error that describes itself, such as one in a style sheet."""
+        if self._exception is not None:
+            self._fatal_error()
+        else:
+            super().panic(*renderables)
+
     def on_mount(self) -> None:
         """Start to read the runs once the first screen is painted."""
+        if self.context.results != DEFAULT_RESULTS and not self.context.results.exists():
+            from engine.results.missing import new_database_note
+
+            if note := new_database_note(self.context.results):
+                self.notify(note, severity="warning", timeout=15)
         self.call_after_refresh(self._start_polling)
         self.set_interval(POLL_SECONDS, self.poll)
 
@@ -157,7 +212,7 @@ class Workbench(App[None]):
     def action_go(self, mode: str) -> None:
         """Switch to the screen of `mode`; it keeps its state."""
         if not self.screen.is_modal:
-            self.switch_mode(mode)
+            self.open_mode(mode)
 
     def action_key_map(self) -> None:
         """Show the keys of all screens."""

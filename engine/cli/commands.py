@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from engine.errors import OpticalError
+from engine.visible import visible
 
 #: The module and the one-line help of each command. Modules are imported when their command is called, so
 #: that help and the commands that read results start without torch.
@@ -84,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return 2
     except OpticalError as error:
-        click.echo(f"optical-workbench: {error}", err=True)
+        click.echo("optical-workbench: " + visible(str(error), keep="\n"), err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("optical-workbench: interrupted", err=True)

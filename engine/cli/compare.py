@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from engine.cli.score_groups import Group, Key, language_of, read_groups
 from engine.cli.tables import interval_text, print_facts, print_line, print_table, score_text
 from engine.errors import InputError, nearest
 from engine.results.alignment import align_scorings
+from engine.results.headline import Headline, read_headlines
 from engine.results.queries import query_scores_of, run_record
 
 #: The score of every query, by run, language and query id.
@@ -63,8 +65,9 @@ def compare(
     found = read_groups(results, ids)
     wanted = {"collection": collection, "scoring": scoring, "direction": direction}
     chosen = _align([_chosen(identity, found.get(identity, []), wanted) for identity in ids])
+    heads = read_headlines(results, records)
     tables = []
-    for matched in _match(ids, chosen, measure):
+    for matched in sorted(_match(ids, chosen, measure), key=partial(_is_other, heads.get(ids[0]))):
         values = _values(results, ids, matched)
         if any(values.values()):
             tables.append(_compared(values, ids, matched))
@@ -73,17 +76,41 @@ def compare(
     if not tables:
         raise InputError(f"{' and '.join(ids)} cannot be compared: no measure has scores of single queries")
     if as_json:
-        compared = [{"id": record["id"], "name": record["name"]} for record in records]
+        compared = [
+            {"id": record["id"], "name": record["name"], "headline": _as_json(heads.get(record["id"]))}
+            for record in records
+        ]
         print_json({"baseline": ids[0], "runs": compared, "tables": tables})
         return
     letters = dict(zip(ids, _letters(len(ids)), strict=True))
     print_facts(
-        (letters[record["id"]], f"{record['id']}  {record['name']}{'  (baseline)' * (not place)}")
+        (
+            letters[record["id"]],
+            f"{record['id']}  {record['name']}{'  (baseline)' * (not place)}{_told(heads.get(record['id']))}",
+        )
         for place, record in enumerate(records)
     )
     for table in tables:
         print_line()
         _print(table, letters, ids[0])
+
+
+def _is_other(head: Headline | None, matched: Matched) -> bool:
+    """Return whether a table is not that of the baseline's headline, which is shown first."""
+    return head is None or matched.groups[0].key != (
+        head.collection,
+        head.protocol,
+        head.scoring,
+        head.direction,
+    )
+
+
+def _as_json(head: Headline | None) -> dict[str, Any] | None:
+    return None if head is None else vars(head)
+
+
+def _told(head: Headline | None) -> str:
+    return "" if head is None else f"  {head} on {head.place}"
 
 
 def _chosen(run: str, groups: Sequence[Group], wanted: Mapping[str, str | None]) -> list[Group]:

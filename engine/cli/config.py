@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,6 @@ from engine.cli import toml
 from engine.cli.options import data_option, json_option, print_json
 from engine.cli.tables import print_line, print_table
 from engine.config import (
-    CollectionConfig,
-    RunHeader,
     json_schema,
     load_config,
     parse_config,
@@ -25,7 +22,6 @@ from engine.config import (
 )
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
-from engine.registry import resolve_reference
 
 if TYPE_CHECKING:
     from engine.collections.base import Collection
@@ -118,18 +114,15 @@ def schema() -> None:
 @data_option
 @json_option
 def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check the settings of a configuration, and that its data and encoders are available on this machine.
+    """Check that a run with this configuration will start: settings, data and encoders.
 
-    Collections are read completely and bitext up to its first pair. No encoder is loaded, and no hub is used.
+    Encoders are opened and collections read completely; bitext is read up to its first pair. No hub is used.
     """
+    from engine.runs.checks import check_config
+
     loaded = load_config(source, overrides)
-    collections: list[Collection] = []
-    problems: list[str] = []
-    for key, step in _steps(loaded, collections):
-        try:
-            step()
-        except InputError as error:
-            problems.append(f"{key}: {error}")
+    collections, found = check_config(loaded)
+    problems = [f"{key}: {error}" for key, error in found]
     described = [_described(collection) for collection in collections]
     if as_json:
         head = {"file": source, "name": loaded.name, "kind": loaded.kind}
@@ -139,25 +132,11 @@ def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
             click.echo(f"optical-workbench: {source}: {problem}", err=True)
         raise InputError(problems[-1], path=source)
     if not as_json:
-        print_line(f"{source}: valid, of kind {loaded.kind!r}; its data and encoders are available")
+        print_line(f"{source}: valid, of kind {loaded.kind!r}; its data and encoders are available locally")
         lines = [[str(value) for value in entry.values()] for entry in described]
         print_table(
             tuple(described[0]) if described else (), lines, right=("languages", "queries", "documents")
         )
-
-
-def _steps(loaded: RunHeader, collections: list[Collection]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield each check with its key. The checks append the collections that they load to `collections`."""
-    for read in RUN_KINDS[loaded.kind].inputs(loaded):
-        yield read.key, partial(resolve_reference(read.check), read.value)
-    for place, collection in enumerate(getattr(loaded, "collections", ())):
-        yield f"collections.{place}", partial(_load, collection, loaded.seed, collections)
-
-
-def _load(config: CollectionConfig, seed: int, into: list[Collection]) -> None:
-    from engine.collections.load import load_collections
-
-    into += load_collections(config, seed)
 
 
 def _described(collection: Collection) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from engine.reporting import Reporter
+from engine.visible import visible
 
 _SHOWN = (("loss", "loss {:.4f}"), ("held_out_rr", "MRR {:.4f}"), ("pairs_per_second", "{:.0f} pairs/s"))
 
@@ -23,7 +24,7 @@ class ConsoleReporter(Reporter):
             TextColumn("{task.description}", markup=False),  # a collection's label may contain brackets
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=self.console,
             disable=not self.console.is_terminal,
@@ -42,15 +43,15 @@ class ConsoleReporter(Reporter):
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the bar."""
-        self.progress.console.print(sentence, soft_wrap=True, markup=False)
+        self.progress.console.print(visible(sentence, keep="\n"), soft_wrap=True, markup=False)
 
     def stage(self, name: str, total: int) -> None:
         """Replace the bar by one for another stage."""
         if self.task is not None:
             self.progress.remove_task(self.task)
-        self.task = self.progress.add_task(name, total=total, figures="")
+        self.task = self.progress.add_task(visible(name), total=total, figures="")
         if not self.console.is_terminal:
-            self.console.print(f"{name} ({total:,})", markup=False, soft_wrap=True)
+            self.console.print(f"{visible(name)} ({total:,})", markup=False, soft_wrap=True)
 
     def advance(self, parts: int = 1) -> None:
         """Move the bar."""

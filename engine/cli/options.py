@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 
-from engine.paths import results_path, runs_folder, use_data_home
+from engine.errors import InputError
+from engine.paths import DEFAULT_RESULTS, results_path, runs_folder, use_data_home
 from engine.results.ingest import ingest
 from engine.results.metrics_log import to_json
+from engine.results.missing import missing_results, new_database_note
 
 Command = Callable[..., Any]
 
@@ -55,7 +57,18 @@ def refreshed(results: Path) -> Path:
     """Bring the database up to date with its run folders, and return its path.
 
     A run folder that cannot be read is reported on stderr and left out.
+
+    Raises
+    ------
+    InputError
+        If a database was named that does not exist, and there are no run folders to make it from.
     """
+    missing = missing_results(results)
+    if missing and results != DEFAULT_RESULTS:
+        raise InputError(missing)
+    note = new_database_note(results)
+    if note:
+        click.echo(f"optical-workbench: {note}", err=True)
     if runs_folder(results).is_dir():
         report = ingest(results, runs_folder(results))
         for problem in report.problems:

@@ -10,6 +10,7 @@ from engine.cli.options import json_option, print_json, refreshed, results_optio
 from engine.cli.tables import print_facts, print_table
 from engine.errors import InputError
 from engine.extensions.transport import SOLVERS
+from engine.pictures.shading import epsilon_text
 
 FORMATS = (".png", ".svg", ".npz")
 
@@ -19,7 +20,11 @@ FORMATS = (".png", ".svg", ".npz")
 @click.option("--source", required=True, help="The sentence that the student encodes.")
 @click.option("--target", required=True, help="The English sentence that the teacher encodes.")
 @click.option("--language", default="und", help="The language of the source, an ISO code, for the record.")
-@click.option("--epsilon", type=float, help="Regularisation ε instead of the run's.")
+@click.option(
+    "--epsilon",
+    type=float,
+    help="The setting epsilon, in the unit of the run's epsilon_scale.",
+)
 @click.option("--solver", type=click.Choice(list(SOLVERS)), help="Another solver.")
 @click.option("--iterations", type=int, help="Maximum number of iterations instead of the run's.")
 @click.option("--export", type=click.Path(path_type=Path, dir_okay=False), help="A .png, .svg or .npz file.")
@@ -69,10 +74,11 @@ def plan(
         cells = [f"{row['target_tokens'][j]} {mass[i, j] / total:.0%} ({cost[i, j]:.2f})" for j in best]
         rows.append([token, f"{total:.3f}", *cells, *[""] * (3 - len(cells))])
     print_table(["token", "mass", "first: share (cost)", "second", "third"], rows, right=["mass"])
+    used = epsilon_text(row["epsilon"], transport.epsilon, transport.epsilon_scale)
     print_facts(
         [
             ("cost <T,C>", f"{row['value']:.4f}"),
-            ("solver", f"{row['solver']}, ε {row['epsilon']:.4g}, {row['iterations']} iterations"),
+            ("solver", f"{row['solver']}, {used}, {row['iterations']} iterations"),
             ("converged", "yes" if row["converged"] else "no"),
             ("marginal error", f"{row['marginal_error']:.2g}"),
             ("row entropy", f"{row['entropy']:.3f} nats"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
-from engine.cli.tables import print_table
+from engine.cli.tables import print_line, print_table
 
 
 @click.command()
@@ -66,7 +66,7 @@ def query(
         )
         return
     if translation is not None:
-        click.echo(f"searched for: {translation}")
+        print_line(f"searched for: {translation}")
     judged = any(hit.grade is not None for hit in hits)
     print_table(
         ["rank", "score", *(["grade"] if judged else []), "document"],

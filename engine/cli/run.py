@@ -67,6 +67,10 @@ def run(
             argv += ["--resume", identity]
         else:
             assert parsed is not None and config is not None
+            # What would fail only in the background is told here.
+            from engine.runs.checks import check_start
+
+            check_start(parsed)
             identity = new_run_id(parsed.name)
             argv += [config, "--run-id", identity]
             for override in overrides:

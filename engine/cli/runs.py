@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option, with_time_zone
-from engine.cli.score_groups import Group, encoder_of, languages_of, main_score, read_groups
+from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
     interval_text,
     print_facts,
@@ -25,7 +25,9 @@ from engine.errors import InputError
 from engine.languages import language
 from engine.paths import runs_folder
 from engine.results.filters import parse_filter
+from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
+from engine.results.run_facts import encoder_of
 
 #: A table of runs shows only the number of languages if a run has more than this.
 _NAMED = 8
@@ -44,14 +46,16 @@ _NAMED = 8
 def runs(expression: str, results: Path, as_json: bool) -> None:
     """List runs, newest first.
 
-    The score is the mean over languages of the main measure on the run's first collection.
+    The score is the run's headline: the mean over languages of the main measure on its first collection, with
+    its first scoring. Collections and scorings are never averaged.
     """
     selected = parse_filter(expression)
     records = [_with_current_state(results, record) for record in list_runs(refreshed(results))]
     selected.check_fields(records)
     records = [record for record in records if selected.matches(record)]
     groups = read_groups(results, [record["id"] for record in records])
-    listed = [_listed(record, groups.get(record["id"], [])) for record in records]
+    heads = read_headlines(results, records)
+    listed = [_listed(record, groups.get(record["id"], []), heads.get(record["id"])) for record in records]
     if as_json:
         print_json(listed)
         return
@@ -88,13 +92,15 @@ def show(run: str, results: Path, as_json: bool) -> None:
     ).rows
     steps, values = [row[0] for row in curve], [row[1] for row in curve]
     best = record["summary"].get("best_step")
+    head = read_headlines(results, [record]).get(record["id"])
     if as_json:
         facts = {key: value for key, value in with_time_zone(record).items() if key != "measures"}
         held_out = {"best_step": best, "steps": steps, "values": values}
         scores = [_scores(group, record) for group in groups]
+        facts["headline"] = None if head is None else vars(head)
         print_json({**facts, "bitext": bitext, "held_out": held_out, "scores": scores})
         return
-    _print_record(record, best)
+    _print_record(record, best, head)
     if values:
         print_line()
         print_line(
@@ -152,13 +158,13 @@ def _with_current_state(results: Path, record: dict[str, Any]) -> dict[str, Any]
     return {**record, "state": state_of(folder)}
 
 
-def _listed(record: dict[str, Any], groups: Sequence[Group]) -> dict[str, Any]:
+def _listed(record: dict[str, Any], groups: Sequence[Group], head: Headline | None) -> dict[str, Any]:
     kept = ("id", "name", "kind", "state", "failure", "tags", "note", "created", "started", "ended")
     return {
         **{name: value for name, value in with_time_zone(record).items() if name in kept},
         "encoder": encoder_of(record),
         "languages": languages_of(record, groups),
-        "headline": main_score(record, groups),
+        "headline": None if head is None else vars(head),
     }
 
 
@@ -177,7 +183,7 @@ def _line(run: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _print_record(record: dict[str, Any], best: Any) -> None:
+def _print_record(record: dict[str, Any], best: Any, head: Headline | None) -> None:
     versions = (f"{name} {version}" for name, version in record["versions"].items() if version)
     started, ended = record["started"], record["ended"]
     summary = {
@@ -192,6 +198,7 @@ def _print_record(record: dict[str, Any], best: Any) -> None:
             ("state", record["state"]),
             ("failure", record["failure"] or ""),
             ("kind", record["kind"]),
+            ("headline", "" if head is None else f"{head} on {head.place}"),
             ("encoder", encoder_of(record)),
             ("preset", str(record["config"].get("preset") or "")),
             ("command", shlex.join(record["argv"] or ())),

@@ -12,13 +12,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from engine.extensions.collections import protocol_measures
+from engine.results.headline import order_measures
 from engine.results.queries import ask
 
 Row = Mapping[str, Any]
-
-#: The measures of mining, whose protocol is added to that of the collection.
-_MINING = ("MarginF1", "MarginP", "MarginR", "F1")
 
 
 class Key(NamedTuple):
@@ -44,10 +41,7 @@ class Group:
     @property
     def measures(self) -> list[str]:
         """The measures in the protocol's order, then all others by name."""
-        mined = self.key.protocol.endswith("/mining")
-        order = _MINING if mined else protocol_measures(self.key.protocol)
-        found = {row["measure"] for row in self.rows}
-        return [name for name in order if name in found] + sorted(found - set(order))
+        return order_measures(self.key.protocol, (row["measure"] for row in self.rows))
 
     @property
     def revisions(self) -> dict[str, str]:
@@ -103,46 +97,6 @@ def make_groups(rows: Iterable[Row]) -> list[Group]:
     return groups
 
 
-def main_score(record: Row, groups: Sequence[Group]) -> dict[str, Any] | None:
-    """Return the main score of a run, or None if it has no scores.
-
-    It is the mean over languages of the main measure on the first collection, with the first scoring and the
-    first direction of the run's configuration.
-    """
-    if not groups:
-        return None
-    config = record.get("config") or {}
-    collections = _dictionaries(config.get("collections"))
-    names = [str(entry.get("label") or entry.get("name")) for entry in collections]
-    directions = [str(way) for entry in collections for way in _list(entry.get("directions"))]
-    scorings = [str(name) for name in _list(_dictionary(config.get("evaluation")).get("scoring"))]
-    first = min(
-        groups,
-        key=lambda group: (
-            _rank(group.key.collection, names),
-            _rank(group.key.scoring, scorings),
-            _rank(group.key.direction, directions),
-        ),
-    )
-    measure = first.measures[0]
-    return {
-        **first.key._asdict(),
-        "measure": measure,
-        "value": first.mean(measure),
-        "languages": len(first.of(measure)),
-    }
-
-
-def encoder_of(record: Row) -> str:
-    """Return the checkpoint that a run starts from. A student without one starts from the teacher."""
-    config = record.get("config") or {}
-    for role in ("student", "encoder", "teacher"):
-        checkpoint = _dictionary(config.get(role)).get("checkpoint")
-        if checkpoint:
-            return str(checkpoint)
-    return ""
-
-
 #: The setting with the language of each side of a text.
 _SIDES = {"source": "language", "target": "target_language"}
 
@@ -155,14 +109,6 @@ def languages_of(record: Row, groups: Sequence[Group]) -> list[str]:
         str(source.get(_SIDES[str(source.get("side"))])) for source in _dictionaries(config.get("text"))
     ]
     return list(dict.fromkeys(learned or [code for group in groups for code in group.revisions]))
-
-
-def _rank(name: str, order: Sequence[str]) -> int:
-    return order.index(name) if name in order else len(order)
-
-
-def _dictionary(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _list(value: Any) -> list[Any]:

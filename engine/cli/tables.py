@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from engine.visible import visible
 
 #: The width of a line in a pipe or file: more than any table has, so that nothing is wrapped there.
 _UNBOUNDED = 1_000_000
@@ -137,14 +138,7 @@ def print_line(text: str = "") -> None:
 
 def one_line(text: str) -> str:
     r"""Return `text` with escapes, such as ``\n``, for line breaks and control characters."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
-        else character
-        for character in text
-    )
+    return visible(text)
 
 
 def score_text(value: float | None) -> str:

@@ -20,8 +20,9 @@ class BitextConfig(Settings):
     format: Annotated[str, OneOf(BITEXT_FORMATS, besides=("auto",))] = "auto"
     """The file format; ``auto`` recognises it from the name."""
     language: str
-    """Language of the queries, as an ISO 639 code. If it is the teacher's language, the source is plain text
-    with one sentence per line, which is used on both sides."""
+    """Language of the queries, as an ISO 639 code. A script or region (``zh-Hant``, ``pt-BR``) selects among
+    several variants of the language in the source; results have the language's code. If it is the teacher's
+    language, the source is plain text with one sentence per line, which is used on both sides."""
     target_language: str = "en"
     """Language of the teacher, as an ISO 639 code."""
     monolingual: bool = False
@@ -44,7 +45,8 @@ class BitextConfig(Settings):
     max_ratio: float = Field(9.0, ge=1.0)
     """Drop pairs whose sides differ in length by more than this factor."""
     min_score: float | None = None
-    """Drop scored pairs below this score (1.04 is the usual threshold for WikiMatrix and CCMatrix)."""
+    """Drop scored pairs below this score (1.04 is the usual threshold for WikiMatrix and CCMatrix). Pairs
+    without a score, which may be written as an empty cell, null or NaN, are kept."""
     identify: bool = False
     """Drop pairs with a side that is identified as another language (4,000 pairs per second)."""
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from engine.config.base import RunHeader, Settings
 from engine.config.bitext import BitextConfig
 from engine.config.encoders import EncoderConfig
-from engine.config.inputs import bitext_inputs, checkpoint_input, encoder_inputs
+from engine.config.inputs import bitext_inputs, encoder_inputs
 from engine.config.optimisation import LoopConfig
 from engine.extensions.runs import Input, RunKind
 
@@ -86,7 +86,7 @@ class CrossEncoderConfig(RunHeader):
 
 def _read_by_cross_encoder(config: CrossEncoderConfig) -> Iterator[Input]:
     yield from encoder_inputs(config, "teacher")
-    yield checkpoint_input("checkpoint", config.checkpoint)
+    yield Input("checkpoint", "engine.runs.checks:check_cross_encoder", config)
     yield from bitext_inputs(config.bitext)
 
 

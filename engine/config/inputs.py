@@ -16,15 +16,23 @@ ANY_COLLECTION = [{"name": "bitext", "bitext": ANY_BITEXT}]
 
 def checkpoint_input(key: str, checkpoint: str) -> Input:
     """Return a checkpoint as an input."""
-    return Input(key, "engine.runs.checks:check_checkpoint", checkpoint)
+    return Input(key, "engine.runs.checks:check_local", checkpoint)
 
 
 def encoder_inputs(config: RunHeader, *names: str) -> Iterator[Input]:
-    """Yield the checkpoints of the encoders that the settings `names` of `config` describe, if any."""
+    """Yield the encoders that the settings `names` of `config` describe, if any."""
     for name in names:
         encoder: EncoderConfig | None = getattr(config, name)
         if encoder is not None:
-            yield checkpoint_input(f"{name}.checkpoint", encoder.checkpoint)
+            yield Input(f"{name}.checkpoint", "engine.runs.checks:check_encoder", encoder)
+
+
+def frozen_input(encoder: EncoderConfig, frozen: float) -> Input:
+    """Return the number of frozen layers of an encoder that is trained, which depends on its checkpoint."""
+    trained = encoder.projection != "none"
+    return Input(
+        "training.frozen_layers", "engine.runs.checks:check_frozen", (encoder.checkpoint, frozen, trained)
+    )
 
 
 def bitext_inputs(sources: Sequence[BitextConfig]) -> Iterator[Input]:

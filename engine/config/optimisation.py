@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -35,8 +35,9 @@ class OptimiserConfig(Settings):
 class LoopConfig(OptimiserConfig):
     """The training loop: steps, learning rate, what is held out, when to stop."""
 
-    frozen_layers: int = Field(0, ge=0)
-    """Number of the lowest transformer layers that are frozen, together with the embeddings."""
+    frozen_layers: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)] = 0
+    """The lowest transformer layers that are frozen, together with the embeddings: how many, or below 1 the
+    share of all layers, rounded down (0.5 is the lower half)."""
     frozen_embeddings: bool = False
     """Whether the embeddings of words and positions are frozen."""
     held_out: int = Field(100, ge=0)

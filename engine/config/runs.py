@@ -14,7 +14,14 @@ from engine.config.collections import CollectionConfig
 from engine.config.distillation import CurrentLosses, LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
-from engine.config.inputs import ANY_BITEXT, ANY_COLLECTION, bitext_inputs, checkpoint_input, encoder_inputs
+from engine.config.inputs import (
+    ANY_BITEXT,
+    ANY_COLLECTION,
+    bitext_inputs,
+    checkpoint_input,
+    encoder_inputs,
+    frozen_input,
+)
 from engine.config.translation import GOLD, TranslationConfig
 from engine.extensions.losses import LOSSES
 from engine.extensions.runs import Input, RunKind, TrainedEncoder
@@ -122,6 +129,7 @@ def _distilled(config: DistilConfig, checkpoints: Path) -> tuple[EncoderConfig, 
 
 def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
     yield from encoder_inputs(config, "teacher", "student")
+    yield frozen_input(config.student or config.teacher, config.training.frozen_layers)
     yield from bitext_inputs(config.bitext)
 
 

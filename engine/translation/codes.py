@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.errors import InputError
-from engine.languages import Language, names_language
+from engine.languages import Tag, names_language
 
 _CODE = re.compile(r"[a-z]{2,3}(_[A-Za-z]{2,4})?")
 
@@ -34,27 +34,51 @@ def language_codes(tokenizer: Any) -> dict[str, int]:
     }
 
 
-def code_of(entry: Language, codes: Iterable[str], checkpoint: str) -> str:
-    """Return the code in `codes` of the language `entry`; if there are several, the one in its usual script.
+def code_of(wanted: str, codes: Iterable[str], checkpoint: str) -> str:
+    """Return the code in `codes` of the language tag `wanted`.
+
+    If a script or region was requested, it is the code that matches it best. Otherwise, if there are several,
+    it is the one in the usual script.
 
     Raises
     ------
     InputError
         If there is none.
     """
-    found = [code for code in codes if names_language(code.partition("_")[0].strip("><"), entry.code)]
+    tag = Tag.parse(wanted)
+    entry = tag.language
+    found = {
+        code: _tag_of(code) for code in codes if names_language(_bare(code).partition("_")[0], entry.code)
+    }
     if not found:
         raise InputError(
             f"translation.checkpoint {checkpoint!r} does not support {entry.name} ({entry.code}); remove "
             "that language, or choose another checkpoint"
         )
-    usual = [code for code in found if code.partition("_")[2] == entry.script]
+    if tag.script or tag.region:
+        matching = [code for code, other in found.items() if tag.matches(other)]
+        if not matching:
+            raise InputError(
+                f"translation.checkpoint {checkpoint!r} does not support {entry.name} as {wanted!r}; it has "
+                f"{', '.join(found)}"
+            )
+        return min(matching, key=lambda code: (tag.distance(found[code]), len(code)))
+    usual = [code for code in found if _bare(code).partition("_")[2] == entry.script]
     return min(usual or found, key=len)
 
 
-def target_prefix(tokenizer: Any, entry: Language, checkpoint: str) -> str:
+def _bare(code: str) -> str:
+    """Return a code without the signs around it; ``XX`` is not a region."""
+    return code.strip("><").removesuffix("_XX")
+
+
+def _tag_of(code: str) -> Tag:
+    return Tag.parse(_bare(code))
+
+
+def target_prefix(tokenizer: Any, wanted: str, checkpoint: str) -> str:
     """Return the prefix that a Marian checkpoint with several target languages needs, or an empty string."""
     codes: list[str] = getattr(tokenizer, "supported_language_codes", None) or []
     if not codes:
         return ""
-    return code_of(entry, codes, checkpoint) + " "
+    return code_of(wanted, codes, checkpoint) + " "

@@ -51,8 +51,8 @@ class Translator:
         self._codes = language_codes(self.tokenizer)
         self._forced: int | None = None
         if self._codes:
-            self._forced = self._codes[code_of(self.target, self._codes, config.checkpoint)]
-        self._marian = target_prefix(self.tokenizer, self.target, config.checkpoint)
+            self._forced = self._codes[code_of(config.target_language, self._codes, config.checkpoint)]
+        self._marian = target_prefix(self.tokenizer, config.target_language, config.checkpoint)
         self._key = _fingerprint(self.model, self.tokenizer, config)
         self.cut = 0
         """Number of texts that were truncated to `max_length` tokens."""
@@ -89,7 +89,7 @@ class Translator:
         wanted = set(texts)
         missing = sorted(wanted - known.keys(), key=lambda text: (len(text), text))
         if self._codes:
-            self.tokenizer.src_lang = code_of(source, self._codes, self.config.checkpoint)
+            self.tokenizer.src_lang = code_of(code, self._codes, self.config.checkpoint)
         if progress is not None:
             progress(len(texts) - len(missing))
         for start in range(0, len(missing), self.config.batch_size):

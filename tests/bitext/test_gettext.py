@@ -9,9 +9,10 @@ from pathlib import Path
 import polib
 import pytest
 
-from engine.bitext import SentencePair, open_bitext
+from engine.bitext import Drops, SentencePair, open_bitext
 from engine.bitext.formats.gettext import package_folder, read_gettext
 from engine.bitext.formats.messages import plain
+from engine.datahome.formats.recognise import recognise
 from engine.errors import InputError
 
 HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n{more}\n'
@@ -110,7 +111,7 @@ def tree(root: Path, *locales: str, domain: str = "app") -> None:
     ("language", "locale"),
     [
         ("es", "es"), ("es_MX", "es_MX"), ("es-mx", "es_MX"), ("es-LA", "es"),
-        ("zh", "zh_Hans"), ("zh-Hant", "zh_Hant"), ("sr", "sr"), ("sr@latin", "sr_Latn"), ("no", "nb"),
+        ("zh-CN", "zh_Hans"), ("zh-Hant", "zh_Hant"), ("sr", "sr"), ("sr@latin", "sr_Latn"), ("no", "nb"),
     ],
 )  # fmt: skip
 def test_one_locale_of_a_language_is_read(tmp_path: Path, language: str, locale: str) -> None:
@@ -181,3 +182,70 @@ def test_bad_catalogues_are_refused(tmp_path: Path) -> None:
     refuse(r"there is no gettext catalogue of 'sw' in it", path=tmp_path, language="sw")
     catalogue(tmp_path / "so.po", 'msgid "one"\nmsgstr ""\n')
     refuse(r"so\.po: there are no pairs")
+
+
+def test_several_locales_are_a_question_if_none_is_the_requested_one(tmp_path: Path) -> None:
+    tree(tmp_path, "zh_CN", "zh_TW", "sr_Latn", "sr@cyrillic", "pt_BR", "so")
+    for language, listed in (("zh", "zh_CN, zh_TW"), ("sr", "sr@cyrillic, sr_Latn")):
+        with pytest.raises(InputError, match=rf"{listed} all match the language '{language}'; give one"):
+            list(open_bitext(tmp_path, language=language))
+    for language, locale in (("pt", "pt_BR"), ("zh-Hant", "zh_TW"), ("sr-Cyrl", "sr@cyrillic")):
+        assert [pair.source for pair in open_bitext(tmp_path, language=language)] == [locale]
+    assert set(recognise(tmp_path).languages) == {"pt", "so", "sr-Cyrl", "sr-Latn", "zh-CN", "zh-TW"}
+    tree(tmp_path, "zh_TW", domain="other")
+    tree(tmp_path / "x", "zh_CN", domain="third")
+    assert [pair.source for pair in read_gettext(tmp_path, "zh_TW", "en")] == ["zh_TW", "zh_TW"]
+
+
+def test_a_leftover_language_of_the_messages_is_ignored(tmp_path: Path) -> None:
+    header = '"Language: en\\n"'
+    path = catalogue(tmp_path / "so.po", 'msgid "one"\nmsgstr "kow"\n', header)
+    assert texts(list(open_bitext(path, language="so"))) == [("kow", "one")]
+    catalogue(path, 'msgid "one"\nmsgstr "one"\n', header)
+    with pytest.raises(InputError, match="says that it is in 'en', not in 'so'"):
+        list(open_bitext(path, language="so"))
+
+
+def test_the_language_of_the_messages_may_be_in_the_header(tmp_path: Path) -> None:
+    header = '"Language: so\\n"\n"X-Source-Language: fr\\n"'
+    path = catalogue(tmp_path / "po" / "so.po", 'msgid "un"\nmsgstr "kow"\n', header)
+    for place in (path, path.parent):
+        (pair,) = open_bitext(place, language="so", target_language="fr")
+        assert (pair.source, pair.target, pair.target_language) == ("kow", "un", "fr")
+        (pair,) = open_bitext(place, language="fr", target_language="so")
+        assert (pair.source, pair.target) == ("un", "kow")
+    with pytest.raises(InputError, match="gettext messages are in French, not in 'en'"):
+        list(open_bitext(path, language="so"))
+    catalogue(path, 'msgid "one"\nmsgstr "kow"\n', '"X-Source-Language: C\\n"')
+    assert texts(list(open_bitext(path, language="so"))) == [("kow", "one")]
+    assert texts(list(open_bitext(path, language="en", target_language="so"))) == [("one", "kow")]
+
+
+KEYS = (
+    'msgid "gate.close"\nmsgstr "{}"\n\nmsgid "clinic_where"\nmsgstr "{}"\n\nmsgid "menu.quit"\nmsgstr "{}"\n'
+)
+
+
+@pytest.mark.parametrize("name", ["po/{}.po", "locale/{}/LC_MESSAGES/app.po"])
+def test_texts_of_keys_are_in_the_catalogue_of_the_messages_language(tmp_path: Path, name: str) -> None:
+    header = '"X-Source-Language: en\\n"'
+    path = catalogue(tmp_path / name.format("sw"), KEYS.format("Funga", "Wapi?", "Toka"), header)
+    with pytest.raises(
+        InputError, match=r"its messages are keys, such as 'gate\.close', .* put the catalogue"
+    ):
+        list(open_bitext(path, language="sw"))
+    catalogue(tmp_path / name.format("en"), KEYS.format("Close", "Where?", ""), header)
+    for place in (path, tmp_path):
+        drops = Drops()
+        assert texts(list(open_bitext(place, language="sw", drops=drops))) == [
+            ("Funga", "Close"),
+            ("Wapi?", "Where?"),
+        ]
+        assert drops == Drops(read=3, kept=2, empty=1)
+
+
+def test_texts_of_keys_in_comments(tmp_path: Path) -> None:
+    body = '#. Default: "Close the gate"\nmsgid "gate_close"\nmsgstr "Funga lango"\n'
+    assert texts(list(open_bitext(catalogue(tmp_path / "sw.po", body), language="sw"))) == [
+        ("Funga lango", "Close the gate")
+    ]

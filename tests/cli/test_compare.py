@@ -17,7 +17,9 @@ def test_figures_are_those_of_the_queries(call, two, zero, better):
     assert (code, err) == (0, "")
     told = json.loads(out)
     assert told.keys() == {"baseline", "runs", "tables"} and told["baseline"] == two[0].id
-    assert told["runs"] == [{"id": run.id, "name": run.record["name"]} for run in two]
+    assert [(run["id"], run["name"]) for run in told["runs"]] == [(run.id, run.record["name"]) for run in two]
+    listed = {run["id"]: run["headline"] for run in json.loads(call("runs", "--json").out)}
+    assert all(run["headline"] == listed[run["id"]] for run in told["runs"])
     (table,) = told["tables"]
     rows = table.pop("rows")
     assert table == {
@@ -53,7 +55,9 @@ def test_the_table(call, two):
     code, out, err = call("compare", "zero-shot", "student")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert (code, err) == (0, "")
-    assert lines[0] == f"A {two[0].id} zero-shot (baseline)" and lines[1] == f"B {two[1].id} student"
+    place = "bitext · bitext · maxsim · xx-en"  # as `show` says it
+    assert lines[0] == f"A {two[0].id} zero-shot (baseline) RR 0.608 on {place}"
+    assert lines[1] == f"B {two[1].id} student RR 0.767 on {place}"
     assert lines[3] == "bitext · bitext · maxsim · xx-en · revision rev1 · RR"
     assert lines[4] == "run language queries A value Δ 95 % interval p W/T/L"
     assert lines[5].startswith("B so 6 0.425 0.700 +0.275 [+0.1") and lines[5].endswith(" 5/1/0")
@@ -91,7 +95,7 @@ def test_a_table_for_all_that_is_shared(call, two, zero, better, add_scores):
     code, out, err = call("compare", "zero-shot", "student", "--json")
     tables = json.loads(out)["tables"]
     assert code == 0
-    assert [(table["scoring"], table["measure"]) for table in tables] == [("dense", "RR"), ("maxsim", "RR")]
+    assert [(table["scoring"], table["measure"]) for table in tables] == [("maxsim", "RR"), ("dense", "RR")]
     assert err.count("\n") == 1 and "lareqa · xtreme-r · maxsim · xx-en: left out" in err
     only = json.loads(call("compare", "zero-shot", "student", "--scoring", "dense", "--json").out)
     assert [table["scoring"] for table in only["tables"]] == ["dense"]

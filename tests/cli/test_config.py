@@ -111,7 +111,36 @@ def test_settings_that_are_wrong(call, file, line, words):
         assert (code, out) == (2, "") and words in err and err.count("\n") == 1
 
 
-def test_things_that_are_not_at_hand_are_all_named(call, file):
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('[teacher]\ncheckpoint = "nobody/nothing-of-this-name"', "teacher.checkpoint: 'nobody/nothing-of"),
+        ("[teacher]\nquery_length = 5000", "query_length = 5000 is more than the checkpoint's 512 positions"),
+        ("[training]\nfrozen_layers = 13", "training.frozen_layers: "),
+        ("[evaluation]\ndepth = 3", "collections.0: measure 'nDCG@10' needs more ranks than depth = 3"),
+    ],
+)
+def test_what_would_fail_once_the_run_has_started_is_found_before(call, file, tmp_path, lines, words):
+    documents = "".join(f"d{n}\twater {n}\n" for n in range(12))
+    (tmp_path / "folder").mkdir()
+    for name, content in (
+        ("documents.en.tsv", documents),
+        ("topics.so.tsv", "q\tbiyo\n"),
+        ("qrels", "q 0 d1 1\n"),
+    ):
+        (tmp_path / "folder" / name).write_text(content.replace("\\\t", "\t").replace("\\\n", "\n"))
+    text = CONFIG.partition("[[collections]]")[0]
+    keep = lines.partition("]")[0] + "]"
+    assert keep not in text
+    file.write_text(text + lines + '\n[[collections]]\nname = "folder"\npath = "folder"\n')
+    code, out, err = call("config", "check", str(file))
+    assert (code, out) == (2, "") and words in err and err.count("\n") == 1
+    code, out, err = call("run", str(file), "--detach")
+    assert (code, out) == (2, "") and words in err and err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_things_that_are_not_available_are_all_named(call, file):
     file.write_text(
         'kind = "distil"\n[teacher]\ncheckpoint = "./nowhere"\n[[bitext]]\npath = "nothing.tsv"\n'
         'language = "so"\n[[bitext]]\npath = "pairs.tsv"\nlanguage = "smoali"\n[[collections]]\n'

@@ -58,9 +58,14 @@ def test_the_warm_process_starts(hostile: Path) -> None:
 
 
 def test_a_detached_run_and_the_app_start_from_the_command(hostile: Path, tmp_path: Path) -> None:
-    """The command starts a detached child, which runs until it finds that the bitext is missing."""
+    """The command starts a detached child, which finishes the run."""
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("maji safi\tclean water\nmaji\twater\n")
     config = tmp_path / "run.toml"
-    config.write_text('kind = "distil"\n[[bitext]]\npath = "missing.tsv"\nlanguage = "sw"\n')
+    config.write_text(
+        'kind = "lexical"\n[[collections]]\nname = "bitext"\n[[collections.bitext]]\n'
+        f'path = "{pairs}"\nlanguage = "sw"\n'
+    )
     results = tmp_path / "results.duckdb"
     done = subprocess.run(
         python_command("engine.cli", "run", str(config), "--detach", "--json", "--results", str(results)),
@@ -71,7 +76,7 @@ def test_a_detached_run_and_the_app_start_from_the_command(hostile: Path, tmp_pa
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(started["pid"]).wait(120)
     record = json.loads((tmp_path / "runs" / started["run"] / "run.json").read_text("utf-8"))
-    assert record["state"] == "failed" and "missing.tsv" in record["failure"]
+    assert record["state"] == "finished"
 
 
 def test_the_app_opens(hostile: Path) -> None:

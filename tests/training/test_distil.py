@@ -14,6 +14,8 @@ from torch import Tensor
 from engine.encoders.encoder import Encoder
 from engine.errors import DivergedError, InputError
 from engine.results.run_folder import tail
+from engine.runs.checks import check_frozen
+from engine.training.optimiser import frozen_layers
 from tests.training.conftest import Prepare, Prepared
 
 QUICK = {"steps": 4, "evaluate_every": 2}
@@ -124,6 +126,30 @@ def test_frozen_parts_keep_their_weights(
         if "pooler" not in name and name != "mean":
             frozen = any(part in name for part in still)
             assert torch.equal(value, before[name]) == frozen, name
+
+
+def test_a_share_of_the_layers_is_frozen_in_any_depth() -> None:
+    assert [frozen_layers(0.5, depth) for depth in (12, 6, 5, 2)] == [6, 3, 2, 1]
+    assert [frozen_layers(asked, 6) for asked in (0, 1, 5, 6)] == [0, 1, 5, 6]
+
+
+def test_a_batch_larger_than_the_data_is_refused(prepare: Prepare) -> None:
+    with pytest.raises(InputError, match=r"training.batch_size = 100000 is more than the \d+ pairs"):
+        prepare(training={"batch_size": 100_000})
+
+
+def test_freezing_every_layer_is_refused(prepare: Prepare) -> None:
+    with pytest.raises(InputError, match="freezes all 2 layers of the student, so nothing would be trained"):
+        prepare(training={"frozen_layers": 2})
+
+
+def test_config_check_refuses_to_freeze_every_layer(tiny: Any) -> None:
+    check_frozen((str(tiny.checkpoint), 0.5, False))
+    check_frozen((str(tiny.checkpoint), 2, True))
+    with pytest.raises(InputError, match="2 freezes all 2 layers"):
+        check_frozen((str(tiny.checkpoint), 2, False))
+    with pytest.raises(InputError, match="frozen_layers = 6, but the student has 2 layers"):
+        check_frozen((str(tiny.checkpoint), 6, False))
 
 
 def test_more_frozen_layers_than_there_are(prepare: Prepare) -> None:

@@ -152,7 +152,7 @@ def test_an_evaluation_cut_short_is_done_for_what_lacks(tiny: Any, whole: RunFol
     for table in ("scores", "query_scores"):
         shutil.copy(folder / f"{table}.parquet", folder / f"{table}-1.parquet")
     run, said = carry_on(folder)
-    assert any(sentence.startswith("1 searches were done") for sentence in said)
+    assert any(sentence.startswith("1 searches were finished") for sentence in said)
     assert kept[0].stat().st_mtime_ns == before
     assert_same(run, whole)
 

@@ -77,7 +77,6 @@ def test_marian_gets_a_prefix_for_the_target_language(marian_of_many: Path) -> N
 
 
 def test_languages_are_found_in_any_spelling_and_unsupported_ones_are_refused(nllb: Path, m2m: Path) -> None:
-    from engine.languages import language
     from engine.translation.codes import code_of
 
     translators = {folder: Translator(TranslationConfig(checkpoint=str(folder))) for folder in (nllb, m2m)}
@@ -87,9 +86,25 @@ def test_languages_are_found_in_any_spelling_and_unsupported_ones_are_refused(nl
     }
     for folder, spellings in expected.items():
         codes = translators[folder]._codes
-        assert {code: code_of(language(code), codes, "x") for code in spellings} == spellings
+        assert {code: code_of(code, codes, "x") for code in spellings} == spellings
     with pytest.raises(InputError, match=r"does not support Upper Sorbian \(hsb\)"):
         translators[m2m].translate(["daerb"], "hsb")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        ("zh_Hant", "zho_Hant"), ("zh-TW", "zho_Hant"), ("zh-Hans", "zho_Hans"), ("zh", "zho_Hans"),
+        ("pt-BR", "pt_XX"), ("knc_Arab", "knc_Arab"), ("en-GB", "eng_Latn"), ("sr-Cyrl", "srp_Cyrl"),
+    ],
+)  # fmt: skip
+def test_the_requested_script_decides_the_code(wanted: str, code: str) -> None:
+    from engine.translation.codes import code_of
+
+    codes = ["eng_Latn", "knc_Latn", "knc_Arab", "pt_XX", "srp_Cyrl", "zho_Hans", "zho_Hant"]
+    assert code_of(wanted, codes, "x") == code
+    with pytest.raises(InputError, match=r"does not support Serbian as 'sr-Latn'; it has srp_Cyrl$"):
+        code_of("sr-Latn", codes, "x")
 
 
 def test_texts_in_the_target_language_are_not_changed(m2m: Path) -> None:

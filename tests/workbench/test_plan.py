@@ -106,7 +106,7 @@ async def test_inspector_tells_the_numbers_of_the_stored_matrix(
         assert f"{row + 1} " in shown and f"→ {column + 1} {side.plan.target_tokens[column]}" in shown
         assert f"{share:.0%} of the row, rank {rank}, cost {cost[row, column]:.3f}" in shown
         assert f"contribution {product:.3g} ({product / (mass * cost).sum():.0%})" in shown
-        assert "converged, marginal error 1e-05 · entropy 0.70" in text(app, "#left .summary")
+        assert "converged, marginal error 1e-05, 50 iterations · entropy 0.70" in text(app, "#left .summary")
         await pilot.press("n")
         order = np.argsort(-mass, axis=None, kind="stable")
         place = list(order).index(row * 5 + column)

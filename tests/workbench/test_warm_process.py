@@ -179,5 +179,5 @@ def test_the_real_process_prints_only_replies() -> None:
     assert done.returncode == 0
     first, second, third = done.stdout.splitlines()
     assert first == '{"id": 1, "error": "results is missing (and 3 more)"}'
-    assert second.startswith('{"id": null, "error": "line 2: a request is an object in JSON')
+    assert second.startswith('{"id": null, "error": "line 2: a request must be an object in JSON')
     assert third.startswith('{"id": 2, "error": "there is no operation ')

@@ -8,11 +8,11 @@ from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Static
 
 from engine.serving.records import ExplainReply, SearchReply
 from workbench.widgets.table import Cell, Column, Table, rank_change
 from workbench.widgets.text import bar, plain
+from workbench.widgets.text_view import TextView
 
 _BAR_WIDTH = 8
 _MIN_TEXT_WIDTH = 16
@@ -66,9 +66,9 @@ class Answer(Vertical):
 
     def compose(self) -> ComposeResult:
         """Yield the run, its hits, the hit under the cursor, and its token matches."""
-        yield Static(classes="run")
+        yield TextView(classes="run")
         yield HitTable(fixed=3, empty=NO_RUN)
-        yield Static(classes="document")
+        yield TextView(classes="document")
         yield MatchTable()
 
     def set_run(self, run: str, name: str) -> None:
@@ -92,7 +92,7 @@ class Answer(Vertical):
     def clear_explanation(self) -> None:
         """Remove the explanation."""
         self.query_one(MatchTable).show([], [])
-        self.query_one(".document", Static).update("")
+        self.query_one(".document", TextView).update("")
 
     def show_result(self, result: SearchReply) -> None:
         """Show what the run found."""
@@ -136,7 +136,7 @@ class Answer(Vertical):
                 found = sum(bool(hit.grade) for hit in self.result.hits)
                 text.append(f"  ✓ {found} of {self.result.relevant}", "not bold")
             text.append(f"  {self.result.seconds * 1000:.0f} ms", "not bold dim")
-        self.query_one(".run", Static).update(text)
+        self.query_one(".run", TextView).update(text)
 
     def _fill(self) -> None:
         hits = self.result.hits if self.result else []
@@ -164,7 +164,7 @@ class Answer(Vertical):
         rank = self.ranks().get(explanation.document)
         head = f"rank {rank}" if rank else f"not among the {len(self.ranks())}"
         text = Text(f"{head}, {explanation.score:.4f}  ", "bold").append(plain(explanation.text), "not bold")
-        self.query_one(".document", Static).update(text)
+        self.query_one(".document", TextView).update(text)
         rows = [
             (
                 match.query_token,

@@ -11,7 +11,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from engine.durations import age_text
 from engine.languages import LANGUAGES, language_name
@@ -27,6 +27,7 @@ from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Table
 from workbench.widgets.text import plain, score
 from workbench.widgets.text_input import TextInput
+from workbench.widgets.text_view import TextView
 
 HITS = 20
 HOW_TO_START = (
@@ -68,7 +69,7 @@ class AskScreen(ModeScreen):
     def compose_body(self) -> ComposeResult:
         """Yield the query, what is searched, and the answers."""
         yield QueryInput(placeholder="type a query and press Enter; # lists the collection's own", id="query")
-        yield Static(id="ask-scope")
+        yield TextView(id="ask-scope")
         with Horizontal(id="answers"):
             yield Answer("first")
             second = Answer("second")
@@ -123,7 +124,7 @@ class AskScreen(ModeScreen):
             text.append(plain(pool.name), "bold")
             documents = "all languages" if pool.documents == "all" else language_name(pool.documents)
             text.append(f", {pool.size:,} documents in {documents}")
-        self.query_one("#ask-scope", Static).update(text)
+        self.query_one("#ask-scope", TextView).update(text)
 
     def action_choose_runs(self) -> None:
         """Choose one run, or two to compare."""

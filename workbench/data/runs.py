@@ -28,8 +28,6 @@ BUSY_SECONDS = 1.0
 
 UPDATING = "the database is being brought up to date with the run folders …"
 
-_HEADLINES = ("RR", "nDCG@10", "AP", "Success@1")
-
 
 @dataclass
 class Snapshot:
@@ -62,7 +60,7 @@ class RunStore:
         self._seen: dict[str, tuple[float, ...]] = {}
         self._steps: dict[str, float] = {}
         self._ingested_steps = 0.0
-        self._measures: dict[str, dict[str, list[float]]] = {}
+        self._means: dict[str, list[dict[str, Any]]] = {}
         self._speeds: dict[str, float] = {}
         self._problems: list[str] = []
         self._revision = 0
@@ -97,8 +95,12 @@ class RunStore:
             early(Snapshot(list(records), [*problems, UPDATING]))
         self._polled = True
         self._refresh()
+        from engine.results.headline import headline
+
         for record in records:
-            record["measures"] = self._measures.get(record["id"], {})
+            means = self._means.get(record["id"], [])
+            record["measures"] = _by_measure(means)
+            record["headline"] = headline(record, means)
             record["speed"] = self._speeds.get(record["id"])
         return Snapshot(records, list(dict.fromkeys(problems + self._problems)), self._revision)
 
@@ -141,10 +143,11 @@ class RunStore:
         return True
 
     def _read_measures(self) -> None:
+        from engine.results.headline import read_means
         from engine.results.queries import ask
 
         try:
-            rows = ask(self.results, "SELECT run, measure, value FROM leaderboard", wait=BUSY_SECONDS).rows
+            means = read_means(self.results, wait=BUSY_SECONDS)
             speeds = ask(
                 self.results,
                 "SELECT run, arg_max(value, step) FROM steps WHERE metric = 'pairs_per_second' GROUP BY run",
@@ -155,29 +158,18 @@ class RunStore:
                 self._problems = [*self._problems, str(error)]
             return
         self._speeds = dict(speeds)
-        self._measures = {}
-        for run, measure, value in rows:
-            self._measures.setdefault(run, {}).setdefault(measure, []).append(value)
+        self._means = means
 
 
 def headline(run: Run) -> tuple[str, float] | None:
-    """Return a run's main measure: its mean over the collections, or the one on held-out pairs, or None."""
-    measures = run.get("measures") or {}
-    for name in (*_HEADLINES, *measures):
-        if name in measures:
-            values = measures[name]
-            return name, sum(values) / len(values)
-    held_out = (run.get("summary") or {}).get("held_out_rr")
-    return ("held-out RR", float(held_out)) if isinstance(held_out, int | float) else None
+    """Return the name of the measure and the value of a run's headline, or None if it has none.
 
-
-def encoder_of(run: Run) -> str:
-    """Return the checkpoint that encodes the queries of a run; empty if there is none."""
-    config = run.get("config") or {}
-    for part in ("student", "encoder", "teacher"):
-        if isinstance(config.get(part), dict) and config[part].get("checkpoint"):
-            return str(config[part]["checkpoint"])
-    return ""
+    The key ``headline`` of a run has the whole figure (`engine.results.headline.Headline`).
+    """
+    figure = run.get("headline")
+    if figure is None:
+        return None
+    return figure.measure if figure.scoring else f"held-out {figure.measure}", figure.value
 
 
 def languages_of(run: Run) -> list[str]:
@@ -204,6 +196,13 @@ def differing_settings(runs: list[Run]) -> list[tuple[str, list[Any]]]:
     names = dict.fromkeys(name for settings in flats for name in settings)
     table = [(name, [settings.get(name) for settings in flats]) for name in names]
     return [(name, values) for name, values in table if any(value != values[0] for value in values)]
+
+
+def _by_measure(means: list[dict[str, Any]]) -> dict[str, list[float]]:
+    values: dict[str, list[float]] = {}
+    for mean in means:
+        values.setdefault(mean["measure"], []).append(mean["value"])
+    return values
 
 
 def _time(text: Any) -> datetime | None:

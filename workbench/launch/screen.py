@@ -12,7 +12,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Static
 
 from engine.durations import age_text
 from engine.errors import OpticalError
@@ -24,6 +23,7 @@ from workbench.launch.editors import SettingEditor
 from workbench.shell.screen import ModeScreen
 from workbench.widgets.dialogs import ChoiceDialog, ConfirmDialog
 from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.text_view import TextView
 
 if TYPE_CHECKING:
     from workbench.data.fields import SettingRow
@@ -57,7 +57,7 @@ class LaunchScreen(ModeScreen):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("launch"),
-        Binding("enter", "edit", "Change", tooltip="Change this setting"),
+        Binding("enter", "edit", "Change", tooltip="Change this setting", key_display="Enter"),
     ]
     CSS_PATH = "launch.tcss"
     scope = "launch"
@@ -86,8 +86,8 @@ class LaunchScreen(ModeScreen):
     def compose_body(self) -> ComposeResult:
         """Yield the form, the meaning of the setting under the cursor, and the command."""
         yield FormTable(id="launch-table", empty="reading …")
-        yield Static(id="meaning")
-        yield Static(id="command")
+        yield TextView(id="meaning")
+        yield TextView(id="command")
 
     def on_mount(self) -> None:
         """Open the form of an empty run."""
@@ -147,7 +147,7 @@ class LaunchScreen(ModeScreen):
         estimate = self._estimate()
         if estimate:
             text.append(f"\n{estimate}", "dim")
-        self.query_one("#command", Static).update(text)
+        self.query_one("#command", TextView).update(text)
 
     def _estimate(self) -> str:
         config = self.form.validate() if self.form else None
@@ -166,7 +166,7 @@ class LaunchScreen(ModeScreen):
     @on(Table.Moved)
     def _explain(self) -> None:
         row = self.row_here
-        meaning = self.query_one("#meaning", Static)
+        meaning = self.query_one("#meaning", TextView)
         if row is None:
             meaning.update("")
             return
@@ -338,7 +338,7 @@ class LaunchScreen(ModeScreen):
     def _started(self, message: Started) -> None:
         self.show_status(message.sentence, "bad" if message.failed else "")
         severity = "error" if message.failed else "information"
-        self.app.notify(message.sentence, severity=severity, markup=False)  # type: ignore[arg-type]
+        self.app.notify(message.sentence, severity=severity)  # type: ignore[arg-type]
         self.context.poll()
         self._fill_command()
 

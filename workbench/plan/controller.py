@@ -96,7 +96,7 @@ class PlanController:
             self._pending.pop(side.request, None)
         side.request = None
         try:
-            plan = plan_from_record(vars(reply), run, name, pair, stored=False)
+            plan = plan_from_record(vars(reply), run, name, pair, stored=False).with_setting(reply.transport)
         except OpticalError as error:
             self._report(str(error), "warn")
             return

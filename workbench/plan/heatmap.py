@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
@@ -30,7 +31,9 @@ RULER = 1
 """Height of the ruler above the columns."""
 MAX_CELL_HEIGHT = 4
 TOKEN_WIDTH = 6
-"""Width of a cell from which the target tokens are written above the columns."""
+"""Width of a cell from which long target tokens are written above the columns, cut; short ones need less."""
+MAX_TOKEN_WIDTH = 14
+"""Cells are not made wider than this for the sake of the tokens."""
 THRESHOLDS = (0.0, 0.01, 0.05, 0.1)
 
 
@@ -80,6 +83,7 @@ class Heatmap(ScrollView, can_focus=True):
         """Called before `Inspected` is sent; what it changes is painted in the same frame as the cursor."""
         self.row = self.column = 0
         self.shading, self.marked, self.colours = Shading(), True, 0
+        self._longest = 0
         self._bins: Any = None
         self._signs: Any = None
 
@@ -96,6 +100,9 @@ class Heatmap(ScrollView, can_focus=True):
         """
         same = self.mass is not None and (sources, targets) == (self.sources, self.targets)
         self.mass, self.cost, self.sources, self.targets = mass, cost, sources, targets
+        # A terminal would reorder a line of words that are written from right to left.
+        written = not any(map(right_to_left, targets))
+        self._longest = max((cell_len(plain(token)) for token in targets), default=0) * written
         if self.subtracted is not None and self.subtracted[0].shape != mass.shape:
             self.subtracted = None
         if not same:
@@ -118,11 +125,20 @@ class Heatmap(ScrollView, can_focus=True):
 
     @property
     def magnified(self) -> int:
-        """Height of a cell if all cells fit, else 0. A cell is twice as wide as it is high."""
+        """Height of a cell if all cells fit, else 0. A cell is at least twice as wide as it is high."""
         rows, columns = self.mass.shape if self.mass is not None else (1, 1)
         fit_across = (self.size.width - GUTTER - 1) // (2 * max(columns, 1))
         fit_down = (self.size.height - RULER) // max(rows, 1)
         return int(max(min(fit_across, fit_down, MAX_CELL_HEIGHT), 0))
+
+    @property
+    def token_width(self) -> int:
+        """Width of a cell above which the target tokens fit, else 0."""
+        if not self._longest or self.two_rows_a_line:
+            return 0
+        across = (self.size.width - GUTTER - 1) // len(self.targets)
+        wanted = self._longest + 1
+        return min(across, wanted, MAX_TOKEN_WIDTH) if across >= min(wanted, TOKEN_WIDTH) else 0
 
     @property
     def two_rows_a_line(self) -> bool:
@@ -138,7 +154,7 @@ class Heatmap(ScrollView, can_focus=True):
     @property
     def cell_width(self) -> int:
         """Width of a cell."""
-        return 2 * self.magnified or (1 if self.size.width < 100 else 2)
+        return max(2 * self.magnified or (1 if self.size.width < 100 else 2), self.token_width)
 
     @property
     def cell_height(self) -> int:
@@ -272,7 +288,7 @@ class Heatmap(ScrollView, can_focus=True):
     def _ruler(self, first: int, count: int) -> Strip:
         """Return the target tokens if they fit, else the number of every fifth column; ▾ shows the cursor."""
         cells = self.cell_width
-        if cells >= TOKEN_WIDTH and not any(map(right_to_left, self.targets)):
+        if self.token_width:
             return self._token_ruler(first, count)
         marks = [" "] * (count * cells)
         for column in range(first, first + count):

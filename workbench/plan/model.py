@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import InputError
+from engine.pictures.shading import epsilon_text
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+
+DEFAULT_SCALE = "spread"
+"""The default of the setting ``epsilon_scale``, for runs that recorded none."""
 
 
 class PlanKey(NamedTuple):
@@ -55,6 +60,10 @@ class SolvedPlan:
         Mean entropy of the rows, in nats.
     stored : bool
         Whether the plan was read from the results database.
+    epsilon_setting : float, optional
+        The setting ``epsilon``, in the unit of ``epsilon_scale``; `epsilon` is in the unit of the costs.
+    epsilon_scale : str
+        The setting ``epsilon_scale``.
     """
 
     run: str
@@ -72,16 +81,25 @@ class SolvedPlan:
     value: float
     entropy: float
     stored: bool = True
+    epsilon_setting: float | None = None
+    epsilon_scale: str = "absolute"
+
+    def with_setting(self, transport: Mapping[str, Any]) -> SolvedPlan:
+        """Return the plan with ε and its unit from settings, if it was solved with them."""
+        if transport.get("solver", self.solver) != self.solver or transport.get("epsilon") is None:
+            return self
+        scale = str(transport.get("epsilon_scale", DEFAULT_SCALE))
+        return replace(self, epsilon_setting=float(transport["epsilon"]), epsilon_scale=scale)
 
     def summary(self) -> str:
         """Return in two lines how far the solver came, how spread the mass is, and which solver it was."""
         rows, columns = self.mass.shape
+        epsilon = epsilon_text(self.epsilon, self.epsilon_setting, self.epsilon_scale, short=True)
         return (
-            f"{'converged' if self.converged else 'NOT CONVERGED'}, marginal error {self.marginal_error:.0e} "
-            f"· entropy {self.entropy:.2f}\n"
+            f"{'converged' if self.converged else 'NOT CONVERGED'}, marginal error {self.marginal_error:.0e}"
+            f", {self.iterations} iterations · entropy {self.entropy:.2f}\n"
             f"{math.exp(self.entropy):.1f} matches · cost {self.value:.3g} · {rows}×{columns} · "
-            f"{'stored' if self.stored else 'solved now'}: {self.solver} ε {self.epsilon:.3g}, "
-            f"{self.iterations} iterations"
+            f"{'stored' if self.stored else 'solved now'}: {self.solver} {epsilon}"
         )
 
     def describe_cell(self, row: int, column: int) -> str:

@@ -12,16 +12,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.suggester import SuggestFromList
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from engine.errors import InputError
 from engine.languages import language
 from workbench.actions import bindings
 from workbench.plan.model import Pair
 from workbench.widgets.text_input import TextInput
+from workbench.widgets.text_view import TextView
 
 
-class RunField(Static, can_focus=True):
+class RunField(TextView, can_focus=True):
     """The run that encodes the pair; Enter or a click chooses another."""
 
     HELP = "**Run.** Enter or Space chooses the run whose encoders encode the two sentences."
@@ -73,9 +74,9 @@ class PairBar(Vertical):
         """Yield the run, the language and the sentences."""
         with Horizontal():
             yield RunField(id="pair-run")
-            yield Static("language", classes="name")
+            yield TextView("language", classes="name")
             yield TextInput(id="pair-language", placeholder="sw", max_length=20)
-            yield Static(id="pair-language-name")
+            yield TextView(id="pair-language-name")
         yield TextInput(id="pair-source", placeholder="a sentence in that language")
         yield TextInput(id="pair-target", placeholder="its English translation")
 
@@ -107,7 +108,7 @@ class PairBar(Vertical):
 
     @on(Input.Changed, "#pair-language")
     def _show_language(self, event: Input.Changed) -> None:
-        name = self.query_one("#pair-language-name", Static)
+        name = self.query_one("#pair-language-name", TextView)
         try:
             name.update(Text(language(event.value.strip()).name if event.value.strip() else ""))
         except InputError:

@@ -172,7 +172,8 @@ class PlanScreen(ModeScreen):
 
     @on(PlanRead)
     def _show_stored(self, message: PlanRead) -> None:
-        self._show_plan(message.side, message.plan)
+        recorded = self.controller.recorded_settings(message.plan.run)
+        self._show_plan(message.side, message.plan.with_setting(recorded))
 
     @on(Reported)
     def _report(self, message: Reported) -> None:
@@ -206,7 +207,7 @@ class PlanScreen(ModeScreen):
             if key is not None:
                 then(key)
 
-        titles = ("Run", "", "Solver, ε", "Entropy", "Sentence", "English")
+        titles = ("Run", "", "Solver, ε in costs", "Entropy", "Sentence", "English")
         self.app.push_screen(ChoiceDialog(title, titles, rows, keys, chosen=[chosen]), take)
 
     def action_next_plan(self) -> None:
@@ -241,7 +242,7 @@ class PlanScreen(ModeScreen):
         runs = [run for run in self.context.runs if run["id"] not in runs_with_plan]
         rows = [_row(record) for record in stored]
         rows += [
-            (run["name"], "", "solve now", "", run["kind"], f"{age_text(run['created'])} old") for run in runs
+            (run["name"], "", "solve now", "", run["kind"], f"{age_text(run['created'])} ago") for run in runs
         ]
         keys = [_key(record) for record in stored] + [run["id"] for run in runs]
 

@@ -8,11 +8,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.geometry import Size
-from textual.widgets import Static
 
 from workbench.plan.heatmap import Heatmap
 from workbench.plan.model import SolvedPlan
 from workbench.widgets.text import plain
+from workbench.widgets.text_view import TextView
 
 NARROW = 76
 """Width below which the figures of a cell take two lines."""
@@ -44,10 +44,10 @@ class Side(Vertical):
 
     def compose(self) -> ComposeResult:
         """Yield the sentences, the heatmap, the cell under the cursor and the summary."""
-        yield Static(classes="pair")
+        yield TextView(classes="pair")
         yield Heatmap()
-        yield Static(classes="cell")
-        yield Static(classes="summary")
+        yield TextView(classes="cell")
+        yield TextView(classes="summary")
 
     def on_mount(self) -> None:
         """Describe the cell under the cursor whenever it changes."""
@@ -76,7 +76,7 @@ class Side(Vertical):
         text.append(f"{plan.pair.language} ", "dim").append(plain(plan.pair.source), "not bold")
         text.append("\n→ ", "dim")
         text.append(plain(plan.pair.target), "not bold")
-        self.query_one(".pair", Static).update(text)
+        self.query_one(".pair", TextView).update(text)
         self.heatmap.show(plan.mass, plan.cost, plan.source_tokens, plan.target_tokens)
 
     def compare(self, other: SolvedPlan | None, *, differing: bool) -> None:
@@ -104,8 +104,8 @@ class Side(Vertical):
             summary += f"\n{plan.describe_difference(self.other)}"
         cell.append(f"\n{plan.describe_cell(row, column)}", "not bold")
         # Both have a fixed height, so a moving cursor does not cause a layout of the screen.
-        self.query_one(".cell", Static).update(cell, layout=False)
+        self.query_one(".cell", TextView).update(cell, layout=False)
         summary += f"\nshown: {heatmap.describe_scale()}"
         if summary != self._summary:
             self._summary = summary
-            self.query_one(".summary", Static).update(Text(summary), layout=False)
+            self.query_one(".summary", TextView).update(Text(summary), layout=False)

@@ -10,12 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import Static
 
 from workbench.actions import bindings
 from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 from workbench.widgets.table import Cell, Column, Table
 from workbench.widgets.text import plain
+from workbench.widgets.text_view import TextView
 
 if TYPE_CHECKING:
     from workbench.data.fields import SettingRow
@@ -116,20 +116,20 @@ class SolverTable(Table):
 class SolverPanel(Vertical):
     """The name of the run, the settings, and the meaning of one or why its value is not valid."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Back", key_display="Esc")]
 
     class Closed(Message):
         """The user closed the panel."""
 
     def compose(self) -> ComposeResult:
         """Yield the name, the table and the sentence."""
-        yield Static(classes="name")
+        yield TextView(classes="name")
         yield SolverTable()
-        yield Static(classes="meaning")
+        yield TextView(classes="meaning")
 
     def show_form(self, name: str, form: SolverForm) -> None:
         """Show the settings of `form`, which belong to a plan of the run called `name`."""
-        self.query_one(".name", Static).update(Text(plain(name), no_wrap=True, overflow="ellipsis"))
+        self.query_one(".name", TextView).update(Text(plain(name), no_wrap=True, overflow="ellipsis"))
         self.query_one(SolverTable).show_form(form)
         self._explain()
 
@@ -148,6 +148,6 @@ class SolverPanel(Vertical):
     def _explain(self, problem: str = "") -> None:
         """Show why a value is not valid, or the meaning of the setting under the cursor."""
         setting = self.query_one(SolverTable).setting
-        sentence = self.query_one(".meaning", Static)
+        sentence = self.query_one(".meaning", TextView)
         sentence.set_class(bool(problem), "wrong")
         sentence.update(Text(problem or (setting.meaning if setting else "")))

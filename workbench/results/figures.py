@@ -64,8 +64,10 @@ class Figures:
     table: dict[Setting, dict[str, dict[str, dict[str, Figure]]]] = field(default_factory=dict)
 
     def measures(self, setting: Setting) -> list[str]:
-        """Return the measures of `setting`: reciprocal rank first, the others by name."""
-        return sorted(self.table.get(setting, ()), key=lambda name: (name != "RR", name))
+        """Return the measures of `setting`, the main measure of its protocol first."""
+        from engine.results.headline import order_measures
+
+        return order_measures(setting.protocol, self.table.get(setting, ()))
 
     def languages(self, setting: Setting, measure: str) -> list[str]:
         """Return the query languages that at least one run has."""

@@ -10,7 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
 from engine.errors import OpticalError
 from engine.languages import language_name
@@ -21,6 +21,7 @@ from workbench.shell.screen import BaseScreen
 from workbench.widgets.dialogs import TableDialog
 from workbench.widgets.table import Cell, Column, Table, rank_change
 from workbench.widgets.text import plain, score, signed
+from workbench.widgets.text_view import TextView
 
 VIEWS: dict[str, Callable[[float], bool]] = {
     "all queries": lambda change: True,
@@ -67,9 +68,9 @@ class QueriesScreen(BaseScreen):
 
     def compose(self) -> ComposeResult:
         """Yield a heading and the table."""
-        yield Static(id="heading")
+        yield TextView(id="heading")
         yield Table(id="queries-table", empty="no query is in this view")
-        yield Static(id="status")
+        yield TextView(id="status")
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -96,7 +97,7 @@ class QueriesScreen(BaseScreen):
         self.scores, self.texts = message.scores, message.texts
         self._fill()
         if message.problem:
-            self.query_one("#status", Static).update(Text(message.problem))
+            self.query_one("#status", TextView).update(Text(message.problem))
 
     def _fill(self) -> None:
         if not self.scores:
@@ -131,7 +132,7 @@ class QueriesScreen(BaseScreen):
                 sum(map(VIEWS[name], changes.values())) for name in ("improved", "worse", "unchanged")
             )
             text.append(f"; {improved} improved, {worse} worse, {same} the same; shown: {self.view}")
-        self.query_one("#heading", Static).update(text)
+        self.query_one("#heading", TextView).update(text)
 
     def on_resize(self) -> None:
         """Fit the texts of the queries into the new width."""

@@ -10,7 +10,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.widgets import Static
 
 from engine.durations import age_text
 from engine.errors import OpticalError
@@ -33,6 +32,7 @@ from workbench.themes import curve_colours
 from workbench.widgets.bars import SHADES
 from workbench.widgets.dialogs import ChoiceDialog
 from workbench.widgets.table import Table
+from workbench.widgets.text_view import TextView
 
 WIDTH_FOR_BARS = 101
 """Width of the screen from which bars are shown next to the figures."""
@@ -87,7 +87,7 @@ class ResultsScreen(ModeScreen):
         super().__init__(context)
         self.figures = Figures()
         self.setting: Setting | None = None
-        self.measure = "RR"
+        self.measure = ""  # the main measure of the setting that is shown
         self.baseline, self.baseline_chosen = "", False
         self.group = "none"
         self.sorted_by, self.reversed = 0, False
@@ -97,7 +97,7 @@ class ResultsScreen(ModeScreen):
 
     def compose_body(self) -> ComposeResult:
         """Yield a heading and the table."""
-        yield Static(id="heading")
+        yield TextView(id="heading")
         yield Table(id="results-table", fixed=1, empty="there are no scores to show yet")
 
     def on_mount(self) -> None:
@@ -160,7 +160,7 @@ class ResultsScreen(ModeScreen):
 
     def _fill(self) -> None:
         table = self.query_one(Table)
-        heading = self.query_one("#heading", Static)
+        heading = self.query_one("#heading", TextView)
         if self.setting is None:
             heading.update("")
             table.show([], [])
@@ -383,9 +383,10 @@ class ResultsScreen(ModeScreen):
 
     def action_sort(self) -> None:
         """Sort by the next column."""
-        columns = [column for column in self.query_one(Table).columns if column.title]
-        if columns:
-            self.sorted_by = (self.sorted_by + 1) % len(columns)
+        columns = self.query_one(Table).columns
+        places = [place for place, column in enumerate(columns) if column.title]
+        if places:
+            self.sorted_by = next((place for place in places if place > self.sorted_by), places[0])
             self._fill()
             self.show_status(f"sorted by {columns[self.sorted_by].title}")
 
@@ -393,6 +394,14 @@ class ResultsScreen(ModeScreen):
         """Reverse the order."""
         self.reversed = not self.reversed
         self._fill()
+
+    @on(Table.HeadingClicked)
+    def _heading_clicked(self, message: Table.HeadingClicked) -> None:
+        """Sort by the column, or reverse the order if the languages are sorted by it already."""
+        if message.table.columns[message.column].title:
+            self.reversed = not self.reversed if message.column == self.sorted_by else False
+            self.sorted_by = message.column
+            self._fill()
 
     @on(Table.Chosen)
     def action_open(self) -> None:

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
 from engine.errors import OpticalError
 from workbench.actions import bindings
@@ -18,6 +18,7 @@ from workbench.context import Context
 from workbench.results.study import SHEETS, LoadedStudy, describe_findings, draw_gaps, load_study, make_sheet
 from workbench.shell.screen import BaseScreen
 from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.text_view import TextView
 
 _TEXT_COLUMNS = ("arm", "language", "of", "when")
 REFERENCE = "REFERENCE STUDY, shipped with Optical Workbench; it is not one of your runs"
@@ -52,12 +53,12 @@ class StudyScreen(BaseScreen):
 
     def compose(self) -> ComposeResult:
         """Yield a heading, the sheet, the plot of the gaps, and the findings."""
-        yield Static(id="heading")
+        yield TextView(id="heading")
         yield Table(id="study-table", fixed=1, empty="reading the study …")
-        yield Static(id="gaps")
+        yield TextView(id="gaps")
         with VerticalScroll(id="findings", can_focus=True):
-            yield Static(id="sentences")
-        yield Static(id="status")
+            yield TextView(id="sentences")
+        yield TextView(id="status")
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -80,7 +81,7 @@ class StudyScreen(BaseScreen):
             table = self.query_one(Table)
             table.empty = ""
             table.show([], [])
-            self.query_one("#status", Static).update(Text(message.problem))
+            self.query_one("#status", TextView).update(Text(message.problem))
         self._fill()
 
     def _fill(self) -> None:
@@ -92,20 +93,20 @@ class StudyScreen(BaseScreen):
         heading = Text(REFERENCE if self.loaded.reference else f"study {study.run}", "bold")
         arms, seeds = ", ".join(study.arms), ", ".join(map(str, study.seeds))
         heading.append(f"\n{study.name}: {arms}; seeds {seeds}\n{sheet.title}")
-        self.query_one("#heading", Static).update(heading)
+        self.query_one("#heading", TextView).update(heading)
         columns = [Column(title, right=title not in _TEXT_COLUMNS) for title in sheet.columns]
         rows = [[Cell(first, "head"), *others] for first, *others in sheet.rows]
         self.query_one(Table).show(columns, rows)
         gaps = Text("\n").join(draw_gaps(table, group, self.size.width - 4) for group in table.groups)
-        plot = self.query_one("#gaps", Static)
+        plot = self.query_one("#gaps", TextView)
         plot.update(gaps)
         plot.display = bool(table.groups) and not self.show_findings and self.size.height >= 20
-        self.query_one("#sentences", Static).update(Text(describe_findings(table, study)))
+        self.query_one("#sentences", TextView).update(Text(describe_findings(table, study)))
         self.query_one(Table).display = not self.show_findings
         self.query_one("#findings").display = self.show_findings
         left_out = f"; seeds {', '.join(map(str, study.left_out))} unfinished" if study.left_out else ""
         place = f"collection {self.collection + 1} of {len(study.tables)}, sheet {name}"
-        self.query_one("#status", Static).update(Text(place + left_out))
+        self.query_one("#status", TextView).update(Text(place + left_out))
 
     def on_resize(self) -> None:
         """Draw the gaps in the new width."""

@@ -18,9 +18,13 @@ from textual_plot.plot_widget import Legend
 from workbench.actions import bindings
 from workbench.runs.curves_model import GROUPS, Curves, group_metrics, metric_label, smooth
 from workbench.themes import curve_colours
-from workbench.widgets.text import number
+from workbench.widgets.text import number, plain
+from workbench.widgets.text_view import set_border
 
 SMOOTHING = (0.0, 0.6, 0.9)
+_MOST_DIGITS = 6
+_LEAST_MARGIN = 1e-3
+"""The least margin of the y axis above and below the data, in shares of the values."""
 
 
 class TickFormatter(NumericAxisFormatter):  # type: ignore[misc]
@@ -35,8 +39,14 @@ class TickFormatter(NumericAxisFormatter):  # type: ignore[misc]
         return ticks[:: -(-len(ticks) // max(self.most, 1))] if ticks else ticks
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        """Return a label for each tick."""
-        return [number(10**tick if self.log else round(tick, 12), 3) for tick in ticks]
+        """Return a label for each tick, with as many digits as make the labels differ."""
+        values = [10**tick if self.log else round(tick, 12) for tick in ticks]
+        labels: list[str] = []
+        for digits in range(3, _MOST_DIGITS + 1):
+            labels = [number(value, digits) for value in values]
+            if len(set(labels)) == len(labels):
+                return labels
+        return ["" if label in labels[:place] else label for place, label in enumerate(labels)]
 
 
 class PlotCanvas(Canvas):
@@ -92,7 +102,7 @@ class CurveGrid(Container):
         """Yield a plot for each group of metrics."""
         for place, group in enumerate(GROUPS):
             plot = Plot(id=f"plot-{place}", classes="current" if place == 0 else "")
-            plot.border_title = group
+            set_border(plot, title=group)
             yield plot
 
     def on_resize(self) -> None:
@@ -131,13 +141,13 @@ class CurveGrid(Container):
                     self._draw_line(plot, curves.values[metric], style, log)
                     label = metric_label(metric) if alone else name
                     last = curves.values[metric][2][-1]
-                    legend.append("━ ", style).append(f"{label} {number(last, 3)}  ")
+                    legend.append("━ ", style).append(f"{plain(label)} {number(last, 3)}  ")
             _set_height(plot)
             legend.truncate(max(plot.size.width - 4, 20), overflow="ellipsis")
-            plot.border_subtitle = legend.markup if legend else "[dim]no curve[/]"
+            set_border(plot, subtitle=legend or Text("no curve", "dim"))
             smoothing = f", smoothed {SMOOTHING[self.smoothing]}" if self.smoothing else ""
             more = f"  {place + 1}/{len(GROUPS)}, c: next" if self.has_class("single") else ""
-            plot.border_title = group + (", log" if log else "") + smoothing + more
+            set_border(plot, title=group + (", log" if log else "") + smoothing + more)
 
     def _right_edge(self) -> float:
         """Return the last step or minute of all curves, which is the end of the x axis of all plots."""
@@ -191,7 +201,8 @@ def _set_height(plot: Plot) -> None:
     """
     values = [float(value) for data in plot._datasets for value in data.y]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    margin = (0.05 * (high - low) or abs(low) * 0.1 or 1.0) if values else 0.0
+    least = _LEAST_MARGIN * max(abs(low), abs(high))
+    margin = (max(0.05 * (high - low), least) if high > low else abs(low) * 0.1 or 1.0) if values else 0.0
     zoomed = (plot._y_min, plot._y_max) != plot.fitted
     plot.fitted = low - margin, high + margin
     if zoomed:

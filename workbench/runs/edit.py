@@ -47,7 +47,9 @@ class RunEditor:
                 self._change(partial(_stop, run["folder"]))
 
         consequence = "It saves a checkpoint and ends. If it has not ended after a minute, it is killed."
-        self._screen.app.push_screen(ConfirmDialog(f"Stop {run['name']}?", consequence), answered)
+        self._screen.app.push_screen(
+            ConfirmDialog(f"Stop {run['name']}?", consequence, careful=True), answered
+        )
 
     def resume(self, run: Run) -> None:
         """Ask, then start a process that resumes the run."""
@@ -91,7 +93,9 @@ class RunEditor:
         consequence = (
             f"Its folder {run['folder']} is deleted, with its checkpoints and scores. This cannot be undone."
         )
-        self._screen.app.push_screen(ConfirmDialog(f"Delete {run['name']}?", consequence), answered)
+        self._screen.app.push_screen(
+            ConfirmDialog(f"Delete {run['name']}?", consequence, careful=True), answered
+        )
 
     def _has_ended(self, run: Run) -> bool:
         """Return whether the run has ended; a run that is running writes its record itself."""
@@ -152,7 +156,7 @@ class RunEditor:
     def _show_report(self, sentence: str, failed: bool) -> None:
         self._context.poll()
         severity = "error" if failed else "information"
-        self._screen.app.notify(sentence, severity=severity, markup=False)  # type: ignore[arg-type]
+        self._screen.app.notify(sentence, severity=severity)  # type: ignore[arg-type]
 
 
 def _resume_point(run: Run) -> str:

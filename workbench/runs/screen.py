@@ -7,25 +7,29 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
+from engine.paths import DEFAULT_RESULTS
+from engine.results.run_facts import encoder_of
 from workbench.actions import bindings
 from workbench.context import Context
-from workbench.data.runs import Run, Snapshot, differing_settings, encoder_of, headline, languages_of
+from workbench.data.runs import Run, Snapshot, differing_settings, headline, languages_of
 from workbench.runs.details import PANES, RunDetails, setting_cell
 from workbench.runs.edit import RunEditor
 from workbench.shell.screen import ModeScreen
 from workbench.themes import curve_colours
 from workbench.widgets.dialogs import TableDialog
 from workbench.widgets.table import Cell, Column, Table
-from workbench.widgets.text import number, score
+from workbench.widgets.text import number, plain, score
 from workbench.widgets.text_input import TextInput
+from workbench.widgets.text_view import TextView
 
 STYLES = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
 SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
@@ -33,16 +37,27 @@ REFUSAL_SECONDS = 4.0
 """How long the reason why something is not possible stays on the status line."""
 
 _TITLES = ("", "", "Run", "State", "Measure", "Age", "Languages", "Kind", "Encoder", "Tags", "Note")
+_SORT_KEYS: dict[str, Callable[[Run], Any]] = {
+    "Run": lambda run: str(run["name"]).casefold(),
+    "State": lambda run: run["state"],
+    "Measure": lambda run: -figure[1] if (figure := headline(run)) else None,  # the best first
+    "Age": lambda run: -run["created"].timestamp() if run["created"] else None,  # the youngest first
+    "Languages": lambda run: (len(languages_of(run)), languages_of(run)) if languages_of(run) else None,
+    "Kind": lambda run: run["kind"],
+    "Encoder": encoder_of,
+    "Tags": lambda run: " ".join(run["tags"] or ()),
+    "Note": lambda run: run["note"],
+}
+"""What the runs are sorted by, for each column."""
 _GREETING = """\
-[b]There are no runs here yet.[/]
+There are no runs here yet.
 
-  [b]optical-workbench demo[/]        runs a distillation on packaged encoders; no network, a few minutes
-  [b]optical-workbench run FILE[/]    starts a run of your own; its name appears here at once
-  key [b]2[/]                         opens a form that starts one
-  key [b]3[/]                         shows a study that ships with Optical Workbench
-
-Runs are looked for in [b]{folder}[/]; OPTICAL_RESULTS names another results database.
+  optical-workbench demo        runs a distillation on packaged encoders; no network, a few minutes
+  optical-workbench run FILE    starts a run of your own; its name appears here at once
+  key 2                         opens a form that starts one
+  key 3                         shows a study that ships with Optical Workbench
 """
+_BOLD = r"^There are.*|optical-workbench \w+( FILE)?|key \d"
 
 
 class RunsScreen(ModeScreen):
@@ -65,12 +80,13 @@ class RunsScreen(ModeScreen):
         self.shown: list[Run] = []
         self.marked: dict[str, int] = {}
         self.expression = self.filter_error = ""
+        self.sorted_by, self.reversed = 0, False
         self._refused_at = -math.inf
 
     def compose_body(self) -> ComposeResult:
         """Yield the filter, the table and the details."""
         yield TextInput(placeholder="filter: tico RR>0.8 AND NOT state=failed", id="filter")
-        yield Static(id="greeting")
+        yield TextView(id="greeting")
         with Container(id="runs-body"):
             yield Table(id="runs-table", fixed=3, empty="reading runs …")
             yield RunDetails(id="detail")
@@ -95,12 +111,21 @@ class RunsScreen(ModeScreen):
         self.query_one("#greeting").display = not self.runs
         self.query_one("#runs-body").display = bool(self.runs)
         if not self.runs:
-            greeting = _GREETING.format(folder=self.context.store.folder)
-            self.query_one("#greeting", Static).update(greeting)
+            self.query_one("#greeting", TextView).update(self._greeting())
         known = {run["id"] for run in self.runs}
         self.marked = {run: colour for run, colour in self.marked.items() if run in known}
         self._fill()
         self._read_details()
+
+    def _greeting(self) -> Text:
+        from engine.results.missing import missing_results
+
+        results = self.context.results
+        missing = missing_results(results) if results != DEFAULT_RESULTS else ""
+        greeting = Text(f"{plain(missing)}.\n\n" if missing else "", "yellow").append(_GREETING, "default")
+        greeting.highlight_regex(_BOLD, "bold")
+        greeting.append("\nRuns are looked for in ").append(plain(str(self.context.store.folder)), "bold")
+        return greeting.append("; OPTICAL_RESULTS names another results database.")
 
     def _fill(self) -> None:
         try:
@@ -111,10 +136,51 @@ class RunsScreen(ModeScreen):
             self._describe()
             return
         palette = curve_colours(self.app.current_theme.dark)
+        if self.sorted_by:
+            self.shown = self._sorted(self.shown)
         rows = [_row(run, self.marked.get(run["id"]), palette) for run in self.shown]
-        columns = [Column(title, 1 if not title else None) for title in _TITLES]
+        titles = [
+            title + (" ▲" if self.reversed else " ▼") * (place == self.sorted_by > 0)
+            for place, title in enumerate(_TITLES)
+        ]
+        columns = [Column(title, 1 if not title else None) for title in titles]
         self.query_one("#runs-table", Table).show(columns, rows, [run["id"] for run in self.shown])
         self._describe()
+
+    def _sorted(self, runs: list[Run]) -> list[Run]:
+        """Return `runs` in the order of a column; runs without a value come last."""
+        value_of = _SORT_KEYS[_TITLES[self.sorted_by]]
+        values = {run["id"]: value_of(run) for run in runs}
+        having = [run for run in runs if values[run["id"]] not in (None, "")]
+        having.sort(key=lambda run: values[run["id"]], reverse=self.reversed)
+        return having + [run for run in runs if values[run["id"]] in (None, "")]
+
+    def _sort_by(self, column: int) -> None:
+        """Sort by a column, or reverse its order if it is the same; 0 restores the order."""
+        self.reversed = not self.reversed if column == self.sorted_by else False
+        self.sorted_by = column
+        self._fill()
+        order = ", reversed" if self.reversed else ""
+        self._explain_order(f"sorted by {_TITLES[column].lower()}{order}" if column else "newest first")
+
+    def _explain_order(self, sentence: str) -> None:
+        self._refused_at = time.monotonic()
+        self.show_status(f"{sentence}; o sorts by the next column, O reverses")
+
+    def action_sort(self) -> None:
+        """Sort by the next column; after the last, the newest run is first again."""
+        places = [0, *(place for place, title in enumerate(_TITLES) if title)]
+        self._sort_by(places[(places.index(self.sorted_by) + 1) % len(places)])
+
+    def action_reverse(self) -> None:
+        """Reverse the order of the column by which the runs are sorted."""
+        self.sorted_by = self.sorted_by or _TITLES.index("Age")
+        self._sort_by(self.sorted_by)
+
+    @on(Table.HeadingClicked, "#runs-table")
+    def _heading_clicked(self, message: Table.HeadingClicked) -> None:
+        if _TITLES[message.column]:
+            self._sort_by(message.column)
 
     def _filtered(self) -> list[Run]:
         if not self.expression.strip():
@@ -239,12 +305,16 @@ class RunsScreen(ModeScreen):
         if self.marked.pop(run["id"], None) is None:
             taken = set(self.marked.values())
             self.marked[run["id"]] = next(place for place in range(len(taken) + 1) if place not in taken)
-        self._fill()
-        self._draw()
+        self._marks_changed()
 
     def action_unmark(self) -> None:
         """Unmark all runs."""
         self.marked.clear()
+        self._marks_changed()
+
+    def _marks_changed(self) -> None:
+        """Show the marks, and choose the marked runs for the other screens."""
+        self.context.chosen_runs = [run["id"] for run in self.runs if run["id"] in self.marked]
         self._fill()
         self._draw()
 

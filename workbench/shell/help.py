@@ -10,10 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Markdown, Static
+from textual.widgets import Markdown
 
 from workbench.actions import ACTIONS, SCOPES, key_text
 from workbench.widgets.table import Cell, Column, Table
+from workbench.widgets.text_view import TextView, set_border
 
 
 class KeyMap(ModalScreen[None]):
@@ -24,20 +25,32 @@ class KeyMap(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Yield the table."""
         with Vertical(classes="dialog tall-dialog") as dialog:
-            dialog.border_title = "Keys"
+            set_border(dialog, title="Keys")
             yield Table(fixed=0)
-            yield Static("Esc  close     Ctrl+P finds an action by its name", classes="keys")
+            yield TextView("Esc  close     Ctrl+P finds an action by its name", classes="keys")
 
     def on_mount(self) -> None:
         """Fill the table; the keys of the current screen come first."""
         here = getattr(self.app.screen_stack[-2], "scope", "")
         scopes = sorted(SCOPES, key=lambda scope: scope != here)
-        rows: list[tuple[Cell | str, str]] = []
+        rows: list[tuple[Cell | str, str]] = [("Function keys", function_keys()), ("", "")]
         for scope in scopes:
             rows.append((Cell(SCOPES[scope], "head"), ""))
             rows += [(key_text(action.keys), action.help) for action in ACTIONS[scope]]
             rows.append(("", ""))
         self.query_one(Table).show([Column("Key", 18), Column("Does", 70)], rows[:-1])
+
+
+def function_keys() -> str:
+    """Return the function keys in their order, each with the label of its action, in one line."""
+    labels = {
+        int(key[1:]): action.label
+        for actions in ACTIONS.values()
+        for action in actions
+        for key in action.keys.split(",")
+        if key[0] == "f" and key[1:].isdigit()
+    }
+    return "  ".join(f"F{number} {labels[number]}" for number in sorted(labels))
 
 
 class FocusHelp(ModalScreen[None]):
@@ -58,11 +71,11 @@ class FocusHelp(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Yield the text and the keys."""
         with Vertical(classes="dialog tall-dialog") as dialog:
-            dialog.border_title = "Help"
+            set_border(dialog, title="Help")
             with VerticalScroll():
                 yield Markdown(self.text)
                 keys = Text()
                 for key, description in self.keys:
                     keys.append(f"{key:<12}", "bold").append(f" {description}\n")
-                yield Static(keys)
-            yield Static("Esc  close", classes="keys")
+                yield TextView(keys)
+            yield TextView("Esc  close", classes="keys")

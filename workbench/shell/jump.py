@@ -10,7 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
-from textual.widgets import Static
+
+from workbench.widgets.text_view import TextView
 
 LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 """The home row first."""
@@ -31,7 +32,7 @@ class JumpScreen(ModalScreen[None]):
         seen = [widget for widget in self.below.focus_chain if widget.region.overlaps(self.below.region)]
         self.targets: dict[str, Widget] = dict(zip(LETTERS, seen, strict=False))
         for letter, widget in self.targets.items():
-            label = Static(Text(f" {letter} "), classes="letter")
+            label = TextView(Text(f" {letter} "), classes="letter")
             label.styles.offset = (widget.region.x, widget.region.y)
             yield label
 

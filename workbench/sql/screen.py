@@ -24,6 +24,7 @@ from workbench.sql.history import add_to_history, read_history
 from workbench.sql.statement import MAX_ROWS, Statement, StatementResult, read_schema
 from workbench.widgets.dialogs import ChoiceDialog, TextDialog
 from workbench.widgets.table import Column, Table
+from workbench.widgets.text import plain
 from workbench.widgets.text_input import run_bound_action
 
 FIRST_STATEMENT = """\
@@ -117,9 +118,9 @@ class SqlScreen(ModeScreen):
         tree = self.query_one("#sql-schema", Tree)
         tree.clear()
         for table, columns in self.tables.items():
-            node = tree.root.add(Text(table, "bold"), data=table)
+            node = tree.root.add(Text(plain(table), "bold"), data=table)
             for column, kind in columns:
-                node.add_leaf(Text(column).append(f" {kind.lower()}", "dim"), data=column)
+                node.add_leaf(Text(plain(column)).append(f" {plain(kind.lower())}", "dim"), data=column)
 
     @on(Tree.NodeSelected)
     def _insert(self, message: Tree.NodeSelected[str]) -> None:

@@ -11,30 +11,45 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from workbench.widgets.table import Cell, Column, Table
 from workbench.widgets.text_input import TextInput
+from workbench.widgets.text_view import TextView, set_border
 
 
 class ConfirmDialog(ModalScreen[bool]):
-    """A question that is answered with yes or no, with its consequence."""
+    """A question that is answered with yes or no, with its consequence.
+
+    Parameters
+    ----------
+    question, consequence : str
+        What is asked, and what yes does.
+    careful : bool
+        Whether yes ends or deletes something; Enter then means no.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)", "Yes"),
-        Binding("n,escape,enter", "dismiss(False)", "No"),
+        Binding("n,escape", "dismiss(False)", "No"),
+        Binding("enter", "default", show=False),
     ]
 
-    def __init__(self, question: str, consequence: str) -> None:
+    def __init__(self, question: str, consequence: str, *, careful: bool = False) -> None:
         super().__init__()
-        self.question, self.consequence = question, consequence
+        self.question, self.consequence, self.careful = question, consequence, careful
 
     def compose(self) -> ComposeResult:
         """Yield the consequence and the keys."""
+        keys = "y  yes     n, Esc, Enter  no" if self.careful else "y, Enter  yes     n, Esc  no"
         with Vertical(classes="dialog") as dialog:
-            dialog.border_title = self.question
-            yield Static(Text(self.consequence), classes="sentence")
-            yield Static("y  yes     n, Esc, Enter  no", classes="keys")
+            set_border(dialog, title=self.question)
+            yield TextView(self.consequence, classes="sentence")
+            yield TextView(keys, classes="keys")
+
+    def action_default(self) -> None:
+        """Answer yes, or no if yes would end or delete something."""
+        self.dismiss(not self.careful)
 
 
 class TextDialog(ModalScreen[str | None]):
@@ -56,16 +71,16 @@ class TextDialog(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Yield the hint, the text, the message of the check and the keys."""
         with Vertical(classes="dialog") as dialog:
-            dialog.border_title = self.heading
+            set_border(dialog, title=self.heading)
             if self.hint:
-                yield Static(Text(self.hint), classes="sentence")
+                yield TextView(Text(self.hint), classes="sentence")
             yield TextInput(self.value, select_on_focus=False)
-            yield Static(classes="wrong")
-            yield Static("Enter  accept     Esc  cancel", classes="keys")
+            yield TextView(classes="wrong")
+            yield TextView("Enter  accept     Esc  cancel", classes="keys")
 
     @on(Input.Changed)
     def _check(self, event: Input.Changed) -> None:
-        self.query_one(".wrong", Static).update(Text(self.check(event.value) or ""))
+        self.query_one(".wrong", TextView).update(Text(self.check(event.value) or ""))
 
     @on(Input.Submitted)
     def _accept(self, event: Input.Submitted) -> None:
@@ -120,13 +135,13 @@ class ChoiceDialog(ModalScreen[Any]):
     def compose(self) -> ComposeResult:
         """Yield the filter, the list, the status and the keys."""
         with Vertical(classes="dialog tall-dialog") as dialog:
-            dialog.border_title = self.heading
+            set_border(dialog, title=self.heading)
             yield TextInput(placeholder="type to filter the list")
             empty = "no row matches; Enter accepts the typed text" if self.typed else "no row matches"
             yield Table(id="choices", fixed=0, empty=empty)
-            yield Static(id="doing", classes="sentence")
+            yield TextView(id="doing", classes="sentence")
             marking = "Tab  mark     " if self.several else ""
-            yield Static(f"{marking}Enter  accept     Esc  cancel", classes="keys")
+            yield TextView(f"{marking}Enter  accept     Esc  cancel", classes="keys")
 
     def on_mount(self) -> None:
         """Fill the list and move the cursor to the row that is chosen."""
@@ -148,7 +163,7 @@ class ChoiceDialog(ModalScreen[Any]):
 
     def show_status(self, sentence: str) -> None:
         """Show what is being done."""
-        self.query_one("#doing", Static).update(Text(sentence))
+        self.query_one("#doing", TextView).update(Text(sentence))
 
     def _fill(self, text: str) -> None:
         words = text.casefold().split()
@@ -217,11 +232,11 @@ class TableDialog(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Yield the table, the note and the keys."""
         with Vertical(classes="dialog tall-dialog wide-dialog") as dialog:
-            dialog.border_title = self.heading
+            set_border(dialog, title=self.heading)
             yield Table(empty="there are no rows")
             if self.note:
-                yield Static(Text(self.note), classes="sentence")
-            yield Static("Esc  close", classes="keys")
+                yield TextView(Text(self.note), classes="sentence")
+            yield TextView("Esc  close", classes="keys")
 
     def on_mount(self) -> None:
         """Fill the table."""

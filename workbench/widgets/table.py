@@ -128,6 +128,13 @@ class Table(ScrollView, can_focus=True):
     class Chosen(Moved):
         """The row under the cursor was double-clicked, or chosen by a key."""
 
+    class HeadingClicked(Moved):
+        """The heading of a column was clicked."""
+
+        def __init__(self, table: Table, column: int) -> None:
+            super().__init__(table)
+            self.column = column
+
     def __init__(self, *, id: str | None = None, fixed: int = 1, empty: str = "") -> None:
         super().__init__(id=id)
         self.columns: Sequence[Column] = ()
@@ -219,13 +226,33 @@ class Table(ScrollView, can_focus=True):
         return starts
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor to the row that was clicked; a double click on the cursor's row chooses it."""
+        """Move the cursor to the clicked row, or report a clicked heading; a double click chooses the row."""
         row = event.y - 1 + self.scroll_offset.y
+        if event.y == 0 and (column := self._column_at(event.x)) is not None:
+            self.post_message(self.HeadingClicked(self, column))
         if event.y < 1 or row >= len(self.rows):
             return
         if row == self.cursor and event.chain > 1:
             self.post_message(self.Chosen(self))
         self.go_to(row)
+
+    def _column_at(self, x: int) -> int | None:
+        """Return the column that is drawn at `x` cells from the left edge, or None."""
+        if x >= sum(self._widths[: self.fixed]) + self.fixed:
+            x += self._first_start()
+        end = 0
+        for place, width in enumerate(self._widths):
+            end += width + 1
+            if x < end:
+                return place
+        return None
+
+    def _first_start(self) -> int:
+        """Return where the first column that scrolls and is in view begins.
+
+        Scrolling stops at columns, because a number without its first digits would be misread.
+        """
+        return next((place for place in self._starts() if place >= self.scroll_offset.x), 0)
 
     def watch_scroll_x(self, old_value: float, new_value: float) -> None:
         """Redraw the fixed columns, which do not scroll."""
@@ -252,8 +279,7 @@ class Table(ScrollView, can_focus=True):
         parts = [self._segment(place, value, style) for place, value in enumerate(cells)]
         edge = sum(self._widths[: self.fixed]) + self.fixed
         whole = Strip([segment for part in parts for segment in part])
-        # Scrolling stops at columns, because a number without its first digits would be misread.
-        start = next((place for place in self._starts() if place >= self.scroll_offset.x), 0)
+        start = self._first_start()
         if start and edge < width:
             left = whole.crop(0, edge)
             rest = whole.crop(edge + start, start + width)
@@ -286,7 +312,7 @@ class Table(ScrollView, can_focus=True):
         if column.width is not None:
             return column.width
         step = max(1, len(self.rows) // _SAMPLE)
-        widest = cell_len(column.title)
+        widest = cell_len(plain(column.title))
         for row in range(0, len(self.rows), step):
             value = self.rows[row][place]
             widest = max(widest, cell_len(plain(value.text if isinstance(value, Cell) else value)))

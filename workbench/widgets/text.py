@@ -8,12 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
+from rich.text import Span, Text
+
+from engine.visible import controls, escape, visible
 
 LEFT_TO_RIGHT = "\u200e"
+_BLANKS = str.maketrans({"\n": "⏎", "\r": "", "\t": " "})
 
 
 def plain(value: Any) -> str:
-    """Return `value` on one line, without control characters."""
+    """Return `value` on one line, with escapes for control characters."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -25,7 +29,7 @@ def plain(value: Any) -> str:
     text = value if isinstance(value, str) else str(value)
     if text.isascii() and text.isprintable():
         return text
-    text = "".join(_visible(character) for character in text[:4000])
+    text = visible(text[:4000].translate(_BLANKS))
     # A token may begin with a combining mark, which needs a base character.
     if unicodedata.category(text[:1] or " ").startswith("M"):
         text = "◌" + text
@@ -33,14 +37,19 @@ def plain(value: Any) -> str:
     return text + LEFT_TO_RIGHT if right_to_left(text) else text
 
 
-def _visible(character: str) -> str:
-    if character in "\n\r\t":
-        return {"\n": "⏎", "\r": "", "\t": " "}[character]
-    category = unicodedata.category(character)
-    if category in ("Cc", "Cs"):
-        return "·"
-    # Controls of text direction are dropped; joiners are part of their scripts and stay.
-    return "" if "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069" else character
+def inert(content: str | Text) -> Text:
+    """Return text for the screen: nothing is markup, and control characters but line breaks are escaped."""
+    text = Text(content) if isinstance(content, str) else content
+    places = controls(text.plain, keep="\n")
+    if not places:
+        return text
+    shown = text.blank_copy(visible(text.plain, keep="\n"))
+
+    def moved(place: int) -> int:
+        return place + sum(len(escape(text.plain[at])) - 1 for at in places if at < place)
+
+    shown.spans = [Span(moved(start), moved(end), style) for start, end, style in text.spans]
+    return shown
 
 
 def right_to_left(text: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gettext
+import glob
 import hashlib
 import importlib.metadata
 import importlib.util
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +20,23 @@ from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair
 from engine.languages import (
     Tag,
+    TagChooser,
+    choose_tag,
     language,
     looks_like_language,
-    matching_tags,
+    lookup,
     names_language,
-    names_other_language,
 )
 
 if TYPE_CHECKING:
     import polib
 
+#: A message that is a key: words joined by dots, underscores, colons or slashes, or by upper case.
+_KEY = re.compile(
+    r"[A-Za-z][A-Za-z0-9]*(?:[._:/-]+[A-Za-z0-9]+)*[._:/][A-Za-z0-9._:/-]*|[a-z]+[A-Z][A-Za-z0-9]*"
+)
+#: The text of a message in an extracted comment.
+_DEFAULT = re.compile(r'Default:\s*"(.*)"', re.DOTALL)
 #: The first bytes of a compiled catalogue, in either byte order.
 _COMPILED = (b"\xde\x12\x04\x95", b"\x95\x04\x12\xde")
 
@@ -40,41 +49,122 @@ def read_gettext(path: Path, source: str, target: str) -> Iterator[SentencePair]
     (`engine.bitext.formats.messages.plain`). A pair's id consists of the catalogue's path without its
     locale, a hash of the message (the same in every language), and the message's context if it has one.
 
+    If most messages are keys (``menu.open``), their texts are taken from the catalogue of the messages'
+    language next to it, or from the comments ``Default: "..."``; other keys are pairs with an empty side.
+
     Parameters
     ----------
     path : Path
         A catalogue, or a folder that contains ``<locale>/LC_MESSAGES/*.po`` or ``<locale>.po`` at any depth.
         If a catalogue has several locales of one language (es, es_MX), one is read: the locale that is
-        exactly `source`, otherwise the bare code, otherwise the nearest one (for a bare code, the one in the
-        usual script and region). A
-        ``.mo`` file next to a ``.po`` file of the same name is skipped.
+        exactly the requested one, otherwise the bare code in the same script, otherwise the only one that
+        matches best. A ``.mo`` file next to a ``.po`` file of the same name is skipped.
     source, target : str
-        The language of the translations, and English, the language of the messages.
+        One is the language of the translations, the other that of the messages: English, or what the header
+        ``X-Source-Language`` names.
 
     Raises
     ------
     InputError
         If there is no catalogue in the language, or a catalogue cannot be read.
     """
-    code = language(source).code
-    if language(target).code != "en":
-        raise InputError(f"gettext messages are in English, not in {target!r}", path=path)
-    files = _catalogues(path, source) if path.is_dir() else {path: path.stem}
+    codes = language(source).code, language(target).code
+    files = _catalogues(path, source, target) if path.is_dir() else {path: path.stem}
     for file, name in files.items():
         catalogue = _parse(file)
-        own = catalogue.metadata.get("Language", "")
-        if names_other_language(own, source):
-            raise InputError(f"the catalogue says that it is in {own!r}, not in {source!r}", path=file)
+        messages, swapped = _direction(catalogue, file, source, target)
         form = _form_of_one(catalogue.metadata)
+        originals = _Originals(catalogue, file, messages)
         for entry in catalogue:
             translation = _translation(entry, form)
             if translation:
                 message = f"{entry.msgctxt or ''}\4{entry.msgid}"  # gettext's own key
                 key = hashlib.blake2b(message.encode(), digest_size=6).hexdigest()
                 context = f":{'_'.join(entry.msgctxt.split())}" if entry.msgctxt else ""
-                yield SentencePair(
-                    plain(translation), plain(entry.msgid), code, "en", f"{name}#{key}{context}"
-                )
+                texts = plain(translation), plain(originals.text(entry))
+                yield SentencePair(*(texts[::-1] if swapped else texts), *codes, f"{name}#{key}{context}")
+
+
+def _direction(
+    catalogue: polib.POFile | polib.MOFile, file: Path, source: str, target: str
+) -> tuple[str, bool]:
+    """Return the language of the messages, and whether that is the requested source language."""
+    named = catalogue.metadata.get("X-Source-Language", "")
+    messages = named if lookup(named) is not None else "en"
+    if not names_language(messages, target) and not names_language(messages, source):
+        raise InputError(f"gettext messages are in {language(messages).name}, not in {target!r}", path=file)
+    swapped = not names_language(messages, target)
+    wanted = target if swapped else source
+    own = catalogue.metadata.get("Language", "")
+    if lookup(own) is not None and not Tag.parse(wanted).matches(Tag.parse(own)):
+        # A translation that was begun as a copy of the messages may still have their language in its header.
+        leftover = names_language(own, messages) and not _repeats_messages(catalogue)
+        if not leftover:
+            raise InputError(f"the catalogue says that it is in {own!r}, not in {wanted!r}", path=file)
+    return messages, swapped
+
+
+def _repeats_messages(catalogue: polib.POFile | polib.MOFile) -> bool:
+    """Return whether at least half of the translations are the messages themselves."""
+    done = [entry for entry in catalogue if entry.msgid and entry.msgstr]
+    same = sum(entry.msgid == entry.msgstr for entry in done)
+    return bool(done) and same * 2 >= len(done)
+
+
+class _Originals:
+    """The texts of a catalogue's messages, which may be keys.
+
+    Raises
+    ------
+    InputError
+        If the messages are keys and no text of any of them is known.
+    """
+
+    def __init__(self, catalogue: polib.POFile | polib.MOFile, file: Path, messages: str) -> None:
+        names = [entry.msgid for entry in catalogue if entry.msgid and not entry.obsolete]
+        keys = [name for name in names if _KEY.fullmatch(name)]
+        self._are_keys = len(keys) * 3 > len(names) * 2
+        self._texts: dict[tuple[str, str], str] = {}
+        if not self._are_keys:
+            return
+        for entry in catalogue:
+            default = _DEFAULT.search(getattr(entry, "comment", "") or "")
+            if default:
+                self._texts[entry.msgctxt or "", entry.msgid] = " ".join(default[1].split())
+        beside = _catalogue_of(messages, file)
+        for entry in _parse(beside) if beside is not None else ():
+            if entry.msgstr and not entry.obsolete:
+                self._texts[entry.msgctxt or "", entry.msgid] = entry.msgstr
+        if not self._texts:
+            raise InputError(
+                f"its messages are keys, such as {keys[0]!r}, and not sentences; put the catalogue of "
+                f"{messages!r} with their texts next to it ({_place_of(messages, file)})",
+                path=file,
+            )
+
+    def text(self, entry: polib.POEntry | polib.MOEntry) -> str:
+        """Return the text of a message, or an empty string for a key without text."""
+        if not self._are_keys:
+            return str(entry.msgid)
+        found = self._texts.get((entry.msgctxt or "", entry.msgid))
+        return found or ("" if _KEY.fullmatch(entry.msgid) else str(entry.msgid))
+
+
+def _catalogue_of(messages: str, file: Path) -> Path | None:
+    """Return the catalogue of another language next to `file`, or None."""
+    inner = file.parent.name == "LC_MESSAGES"
+    root = file.parent.parent.parent if inner else file.parent
+    by_locale: dict[str, Path] = {}
+    pattern = f"*/LC_MESSAGES/{glob.escape(file.stem)}.[pm]o" if inner else "*.[pm]o"
+    for other in files_in(root, pattern):
+        by_locale.setdefault(other.parent.parent.name if inner else other.stem, other)
+    chosen = choose_tag(messages, by_locale, path=root)
+    return None if chosen is None or by_locale[chosen] == file else by_locale[chosen]
+
+
+def _place_of(messages: str, file: Path) -> str:
+    inner = file.parent.name == "LC_MESSAGES"
+    return f"{messages}/LC_MESSAGES/{file.name}" if inner else f"{messages}{file.suffix}"
 
 
 def package_folder(name: str) -> Path:
@@ -136,34 +226,42 @@ def _form_of_one(metadata: dict[str, str]) -> int:
         return 0
 
 
-def _catalogues(root: Path, source: str) -> dict[Path, str]:
-    """Return the catalogues of a language in a folder, each with its path without the locale."""
-    best: dict[str, tuple[tuple[int, str], Path]] = {}
+def _catalogues(root: Path, source: str, target: str) -> dict[Path, str]:
+    """Return the catalogues of a language in a folder, each with its path without the locale.
+
+    The language is `source`, or `target` if the messages are in the source language.
+    """
+    by_name: dict[str, dict[str, Path]] = {}
     for file in sorted(files_in(root, "**/*.[pm]o"), key=lambda file: file.relative_to(root).as_posix()):
         if file.suffix == ".mo" and file.with_suffix(".po").is_file():
             continue
         parts = list(file.relative_to(root).with_suffix("").parts)
         place = parts.index("LC_MESSAGES") - 1 if "LC_MESSAGES" in parts[1:] else len(parts) - 1
         locale = parts.pop(place)
-        if matching_tags(source, [locale]):
-            name = (
-                "/".join(part for part in parts if part not in ("LC_MESSAGES", "locale", "locales"))
-                or "messages"
-            )
-            rank = _rank(locale, source), locale
-            if name not in best or rank < best[name][0]:
-                best[name] = rank, file
-    if not best:
-        raise InputError(f"there is no gettext catalogue of {source!r} in it", path=root)
-    return {file: name for name, (_, file) in best.items()}
+        name = "/".join(part for part in parts if part not in ("LC_MESSAGES", "locale", "locales"))
+        by_name.setdefault(name or "messages", {}).setdefault(locale, file)
+    for wanted in (target, source) if names_language(source, "en") else (source, target):
+        if names_language(wanted, "en"):
+            continue
+        chooser = TagChooser(wanted, root)
+        chosen = {
+            locales[found]: name
+            for name, locales in by_name.items()
+            if (found := chooser.choose(_preferred(wanted, locales))) is not None
+        }
+        if chosen:
+            return dict(sorted(chosen.items(), key=lambda item: item[0].relative_to(root).as_posix()))
+    raise InputError(f"there is no gettext catalogue of {source!r} in it", path=root)
 
 
-def _rank(locale: str, source: str) -> int:
-    """Return the rank of a locale: as requested, then a bare code, then by the distance from the request."""
-    tag, wanted = Tag.parse(locale), Tag.parse(source)
-    if tag == wanted:
-        return 0
-    return 1 if tag == Tag(wanted.language) else 2 + wanted.distance(tag)
+def _preferred(wanted: str, locales: Iterable[str]) -> list[str]:
+    """Return the bare locale if none is exactly the requested one and the script fits, otherwise all."""
+    asked = Tag.parse(wanted)
+    tags = {locale: Tag.parse(locale) for locale in locales if names_language(locale, wanted)}
+    bare = [locale for locale, tag in tags.items() if tag == Tag(asked.language)]
+    if asked in tags.values() or not bare or not asked.is_close(Tag(asked.language)):
+        return list(tags)
+    return bare
 
 
 def _is_folder(folder: Path) -> bool:
@@ -186,21 +284,25 @@ def _languages(path: Path, names: Sequence[str]) -> Sequence[str]:
 
 def _folder_files(folder: Path, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """Return the catalogues by the languages of their locales, without the English ones."""
-    by_code: dict[str, list[str]] = {}
+    by_tag: dict[Tag, list[str]] = {}
     for name in names:
         path = Path(name)
         if path.suffix not in (".po", ".mo"):
             continue
         locale = _locale_folder(path) or path.stem
         if looks_like_language(locale) and not names_language(locale, "en"):
-            by_code.setdefault(language(locale).code, []).append(name)
-    if not by_code:
+            by_tag.setdefault(Tag.parse(locale), []).append(name)
+    if not by_tag:
         raise InputError(
             "the languages of its catalogues are unknown; name them <locale>.po or put them into "
             "<locale>/LC_MESSAGES",
             path=folder,
         )
-    return by_code
+    variants = Counter(tag.language.code for tag in by_tag)
+    return {
+        tag.language.code if variants[tag.language.code] == 1 else str(tag): files
+        for tag, files in by_tag.items()
+    }
 
 
 def _locale_folder(path: Path) -> str:

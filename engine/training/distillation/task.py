@@ -99,7 +99,8 @@ class Distillation:
     Raises
     ------
     InputError
-        If no pair has counted tokens, or the student has fewer layers than are frozen.
+        If no pair has counted tokens, a batch is larger than the data, or the student has fewer layers than
+        are frozen.
     """
 
     def __init__(
@@ -128,6 +129,12 @@ class Distillation:
         self.roles = ROLES[config.training.student_role]
         self.tokens = self._tokenize()
         self.examples, held = self._examples()
+        pairs = sum(map(len, self.examples.values()))
+        if config.training.batch_size > pairs:
+            raise InputError(
+                f"training.batch_size = {config.training.batch_size} is more than the {pairs} pairs that are "
+                "trained on; lower it"
+            )
         self.transport = TokenTransport(config.transport, self._frequencies(), student.mass_head)
         self.weighted_loss: WeightedLoss = build_loss(config.loss, self.transport, layers)
         self.held_out = HeldOut(held, vectors, self.transport, runtime.precision, self.roles[0])

@@ -1,0 +1,19 @@
+"""Facts about a run that follow from its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def encoder_of(record: Mapping[str, Any]) -> str:
+    """Return the checkpoint that a run starts from; empty if there is none.
+
+    A student without a checkpoint of its own starts from the teacher.
+    """
+    config = record.get("config") or {}
+    for role in ("student", "encoder", "teacher"):
+        part = config.get(role)
+        if isinstance(part, dict) and part.get("checkpoint"):
+            return str(part["checkpoint"])
+    return ""

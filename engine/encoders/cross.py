@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.encoders.checkpoints import resolve
-from engine.encoders.safe_loading import CheckpointFiles, check_pieces, longest_input
+from engine.encoders.safe_loading import CheckpointFiles, check_pieces, longest_input, padding_id
 from engine.encoders.saving import whole_folder
 from engine.encoders.trimming import Trimming
 from engine.errors import InputError, OpticalError
@@ -37,7 +37,7 @@ class CrossEncoder(torch.nn.Module):
         super().__init__()
         self.model, self.tokenizer, self.max_length = model, tokenizer, max_length
         self.fresh = frozenset(fresh)
-        self.padding = int(tokenizer.pad_token_id)
+        self.padding = padding_id(model, tokenizer)
         self.trimming: Trimming | None = None
         self._has_types = _has_types(model)
         for head in model.children():

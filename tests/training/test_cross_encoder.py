@@ -1,4 +1,4 @@
-"""Cross-encoders: what they learn from, and rankings ranked anew."""
+"""Cross-encoders: their training data, and re-ranking."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engine.retrieval.fusion import Ranks
 from engine.runs.execute import execute
 from engine.training.cross_encoder.examples import HeldOutQuery, Sentences, reciprocal_ranks, words_of
 
-# -- ranking anew ------------------------------------------------------------------------------------
+# -- re-ranking --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("depth", [1, 4, 7, 30])

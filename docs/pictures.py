@@ -33,7 +33,7 @@ async def runs(pilot: Pilot[None], app: Any) -> None:
     for run in app.context.snapshot.runs:
         await pilot.press(*["space"] * (run["kind"] == "distil"), "down")
     await pilot.press("home")
-    await until(pilot, lambda: len(app.screen.curves) == len(app.context.snapshot.runs))
+    await until(pilot, lambda: len(app.screen.details.curves) == len(app.context.snapshot.runs))
 
 
 async def results(pilot: Pilot[None], app: Any) -> None:
@@ -58,7 +58,7 @@ async def plan(pilot: Pilot[None], app: Any) -> None:
 
 async def ask(pilot: Pilot[None], app: Any) -> None:
     """Search the oldest and the newest run for the same query."""
-    app.context.chosen_runs = [app.context.runs[-1]["id"], app.context.runs[0]["id"]]
+    app.context.chosen_runs = [app.context.snapshot.runs[-1]["id"], app.context.snapshot.runs[0]["id"]]
     await pilot.press("5")
     await until(pilot, lambda: app.screen.query("#query"))
     app.screen.query_one("#query", Input).value = QUERY
@@ -95,7 +95,7 @@ async def draw(name: str) -> None:
             pilot,
             lambda: app.context.snapshot is not None and UPDATING not in app.context.snapshot.problems,
         )
-        await until(pilot, lambda: app.screen.query("Plot") and app.screen.curves)  # type: ignore[attr-defined]
+        await until(pilot, lambda: app.screen.query("Plot") and app.screen.details.curves)  # type: ignore[attr-defined]
         await PICTURES[name](pilot, app)
         await pilot.pause(0.5)
         path = FOLDER / f"{name}.svg"

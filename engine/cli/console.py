@@ -12,7 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from engine.reporting import Reporter
 from engine.visible import visible
 
-_SHOWN = (("loss", "loss {:.4f}"), ("held_out_rr", "MRR {:.4f}"), ("pairs_per_second", "{:.0f} pairs/s"))
+_SHOWN = (
+    ("loss", "loss {:.4f}"),
+    ("held_out_rr", "MRR {:.4f}"),
+    ("held_out_passages", "passages MRR {:.4f}"),
+    ("pairs_per_second", "{:.0f} pairs/s"),
+)
 
 
 class ConsoleReporter(Reporter):

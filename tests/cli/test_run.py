@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -163,6 +164,38 @@ def wait_for(folder: Path, process: psutil.Process, states: set[str], seconds: f
     return f"still {state_of(folder)} after {seconds:g} s"
 
 
+def stamped(log: Path) -> list[str]:
+    """Return the lines of a log without their times, and check that the score tables come last."""
+    stamp = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
+    lines = log.read_text("utf-8").splitlines()
+    count = next((place for place, line in enumerate(lines) if not stamp.match(line)), len(lines))
+    assert not any(map(stamp.match, lines[count:]))
+    return [*(line[21:] for line in lines[:count]), *lines[count:]]
+
+
+def test_a_run_in_the_foreground_keeps_a_log(call: Call, tiny: Any, tmp_path: Path) -> None:
+    config = write(tmp_path, tiny.settings(training=QUICK))
+    code, out, _ = call("run", str(config))
+    assert code == 0
+    log = tmp_path / "runs" / out.splitlines()[-1] / "log.txt"
+    lines = stamped(log)
+    assert "training (4)" in lines and any(line.startswith("step 4: held-out MRR") for line in lines)
+    assert lines.index("finished") > lines.index("training (4)") and lines[0].startswith("optical-workbench")
+    assert "\n".join(lines).rstrip().endswith(out.rpartition("\n\n")[0])  # the scores
+    assert call("logs", "tiny").out == log.read_text("utf-8")
+    code, _, err = call("run", str(config), "--set", "training.batch_size=100000")
+    assert code == 2
+    failed = stamped(tmp_path / "runs" / err_run(tmp_path, "failed") / "log.txt")
+    assert failed[-1].startswith("failed: training.batch_size = 100000 is more than")
+    assert failed[-1].removeprefix("failed: ") in err
+
+
+def err_run(folder: Path, state: str) -> str:
+    """Return the id of the run of the given state."""
+    (found,) = [path.name for path in (folder / "runs").iterdir() if state_of(path) == state]
+    return found
+
+
 @pytest.mark.slow
 def test_a_detached_run_goes_on_by_itself(call: Call, tiny: Any, tmp_path: Path) -> None:
     config = write(tmp_path, tiny.settings(training=QUICK))
@@ -173,7 +206,9 @@ def test_a_detached_run_goes_on_by_itself(call: Call, tiny: Any, tmp_path: Path)
     assert wait_for(folder, psutil.Process(started["pid"]), {"finished", "failed"}) == "finished"
     record = RunFolder.open(folder).record
     assert record["pid"] == started["pid"] and record["config"]["training"]["steps"] == 3
-    assert "held-out MRR" in (folder / "log.txt").read_text("utf-8")
+    lines = stamped(folder / "log.txt")
+    assert "training (3)" in lines and any(line.startswith("step 2: held-out MRR") for line in lines)
+    assert lines.count("training (3)") == lines.count("finished") == 1 and "ciphers (bitext" in lines[-6]
 
 
 def test_a_run_that_failed_at_its_end_is_resumed_there(
@@ -250,7 +285,7 @@ def test_a_run_of_another_process_stops_with_its_student(tiny: Any, tmp_path: Pa
     assert record["failure"] == "stopped by its user"
     assert (folder / "checkpoints" / "student" / "model.safetensors").is_file()
     log = (folder / "log.txt").read_text("utf-8")
-    assert log.splitlines()[-1] == "optical-workbench: interrupted" and "Traceback" not in log
+    assert log.splitlines()[-1].endswith("  stopped by its user") and "Traceback" not in log
 
 
 # -- query --------------------------------------------------------------------------------------------

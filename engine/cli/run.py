@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from click.exceptions import Exit
 
-from engine.cli.options import data_option, json_option, print_json, refreshed, results_option
+from engine.cli.options import data_option, json_option, print_json, refreshed, results_option, set_option
 from engine.cli.tables import print_table
 from engine.config import load_config
 from engine.errors import InputError, OpticalError
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("config", required=False)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting. Can be repeated."
-)
+@set_option
 @click.option("--detach", is_flag=True, help="Start the run in its own process and return at once.")
 @click.option("--resume", metavar="RUN", help="Resume a run that was stopped, failed or crashed.")
 @click.option("--run-id", hidden=True, help="The id of the new run; --detach chooses it.")
@@ -108,9 +106,8 @@ def run(
                 parsed, runs_folder(results), argv, run_id=run_id, reporter=reporter
             )
     refreshed(results)
-    if not detached:
-        with run_log(finished.path).open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log):
-            _print_scores(scores)
+    if detached:
+        return
     if as_json:
         print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
         return

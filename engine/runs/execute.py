@@ -108,6 +108,9 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
         raise
     # of the process, and so of the whole study where the run is a stage of one
     run.update(summary={"peak_memory_bytes": peak_memory(torch.device(run.record.get("device") or "cpu"))})
+    for found in scores:
+        means = "  ".join(f"{measure} {found.macro(measure):.4f}" for measure in found.values)
+        log.note(f"{found.collection.name} ({found.collection.direction}, {found.scoring}): {means}")
     log.note("finished")
     run.finish("finished")
     (run.path / "checkpoints" / STATE_FILE).unlink(missing_ok=True)

@@ -60,6 +60,9 @@ class Collection:
     ignored : mapping of query id to tuple of document ids
         Documents that are taken out of the ranking of a query, such as the query itself where the queries
         come from the pool.
+    groups : mapping of topic to str
+        The document, article or message that a topic is part of, where the collection knows it. Topics are the
+        ids of queries without their languages.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Collection:
     source: str = ""
     notes: tuple[str, ...] = ()
     ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def query_languages(self) -> tuple[str, ...]:

@@ -61,8 +61,8 @@ class Collection:
         Documents that are taken out of the ranking of a query, such as the query itself where the queries
         come from the pool.
     groups : mapping of topic to str
-        The document, article or message that a topic is part of, where the collection knows it. Topics are the
-        ids of queries without their languages.
+        The document, article or message that a topic is part of, where the collection knows it. Topics are
+        the ids of queries without their languages.
     """
 
     name: str

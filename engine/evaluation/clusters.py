@@ -1,8 +1,8 @@
 """Clusters of topics that depend on each other, which are the units of significance tests.
 
-Topics belong to one cluster if they are part of the same document, article or message (`Collection.groups`), if
-the same documents answer both, or if the documents that answer them are of the same paragraphs. Topics of which
-only some relevant documents are the same, as in pools of long documents, are not joined.
+Topics belong to one cluster if they are part of the same document, article or message (`Collection.groups`),
+if the same documents answer both, or if the documents that answer them are of the same paragraphs. Topics of
+which only some relevant documents are the same, as in pools of long documents, are not joined.
 """
 
 from __future__ import annotations

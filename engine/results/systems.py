@@ -1,9 +1,9 @@
 """Which runs are one system: those whose configurations differ in nothing but the seed.
 
 The key of a system is a hash of the configuration without what does not change the result: seed, name, tags,
-note and the name of the preset. Where a configuration refers to another run, by the folder of its checkpoint or
-by its name or id, that run's key stands instead, so that the students of several seeds, evaluated elsewhere, are
-one system too.
+note and the name of the preset. Where a configuration refers to another run, by the folder of its checkpoint
+or by its name or id, that run's key stands instead, so that the students of several seeds, evaluated
+elsewhere, are one system too.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class RunSystem:
         The names of the runs, as in ``contrast-[0 1 2]``.
     trained : bool
         Whether the seed had an effect on the encoders, here or in a run that is used.
+    asked : list of str
+        The runs that were asked for; the others were added.
     """
 
     key: str
@@ -62,6 +64,12 @@ class RunSystem:
     seeds: list[str]
     name: str
     trained: bool
+    asked: list[str]
+
+    @property
+    def lead(self) -> str:
+        """The run that stands for the system: the first that was asked for."""
+        return self.asked[0]
 
 
 class Systems:
@@ -80,10 +88,14 @@ class Systems:
     @classmethod
     def read(cls, results: Path) -> Systems:
         """Read the runs of the database `results`."""
-        rows = ask(results, "SELECT id, name, kind, state, config FROM runs ORDER BY created DESC, id DESC").rows
+        rows = ask(
+            results, "SELECT id, name, kind, state, config FROM runs ORDER BY created DESC, id DESC"
+        ).rows
         return cls(
             [
-                RunFacts(str(identity), str(name), str(kind), str(state), json.loads(config) if config else {})
+                RunFacts(
+                    str(identity), str(name), str(kind), str(state), json.loads(config) if config else {}
+                )
                 for identity, name, kind, state, config in rows
             ]
         )
@@ -93,29 +105,33 @@ class Systems:
         if run not in self._keys:
             self._keys[run] = run  # a run that refers to itself is its own key while it is computed
             settings = self._settings(run)
-            digest = hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=4)
+            digest = hashlib.blake2b(
+                json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=4
+            )
             self._keys[run] = digest.hexdigest()
         return self._keys[run]
 
     def trained(self, run: str) -> bool:
         """Return whether the seed had an effect on the encoders of a run, or of a run that it uses."""
-        facts = self.runs[run]
-        kind = RUN_KINDS.get(facts.kind)
+        return self._trains(run) or any(self.trained(used) for used in self._used(run))
+
+    def _trains(self, run: str) -> bool:
+        kind = RUN_KINDS.get(self.runs[run].kind)
         # The kind of an extension that is not installed counts as one that trains.
-        trains = kind is None or kind.loop is not None or kind.trained is not None
-        return trains or any(self.trained(used) for used in self._used(run))
+        return kind is None or kind.loop is not None or kind.trained is not None
 
     def seed(self, run: str) -> str:
         """Return the seed of a run and of the trained runs that it uses."""
         used = [self.seed(other) for other in self._used(run) if self.trained(other)]
-        own = str(self.runs[run].config.get("seed", 0))
-        kind = RUN_KINDS.get(self.runs[run].kind)
-        if used and kind is not None and kind.loop is None and kind.trained is None:
-            return "/".join(used)
-        return "/".join([own, *used])
+        if used and not self._trains(run):
+            return used[0] if len(set(used)) == 1 else "/".join(used)
+        seeds = [str(self.runs[run].config.get("seed", 0)), *used]
+        return seeds[0] if len(set(seeds)) == 1 else "/".join(seeds)
 
-    def of(self, runs: Sequence[str]) -> RunSystem:
+    def of(self, runs: Sequence[str], asked: Sequence[str] = ()) -> RunSystem:
         """Return the system of `runs` (ids), of which the first of each seed counts.
+
+        `asked` are those that were asked for; without them, all were.
 
         Raises
         ------
@@ -125,8 +141,10 @@ class Systems:
         first = runs[0]
         for other in runs[1:]:
             if self.key(other) != self.key(first):
-                raise InputError(f"{self._call(first)} and {self._call(other)} are not one system: "
-                                 f"{self.difference(first, other)}; give each as an argument of its own")
+                raise InputError(
+                    f"{self._call(first)} and {self._call(other)} are not one system: "
+                    f"{self.difference(first, other)}; give each as an argument of its own"
+                )
         trained = self.trained(first)
         by_seed: dict[str, str] = {}
         for run in runs:
@@ -134,7 +152,14 @@ class Systems:
         seeds = sorted(by_seed, key=_numbers)
         chosen = [by_seed[seed] for seed in seeds]
         names = list(dict.fromkeys(self.runs[run].name for run in chosen))
-        return RunSystem(self.key(first), chosen, seeds if trained else [], folded_name(names), trained)
+        return RunSystem(
+            self.key(first),
+            chosen,
+            seeds if trained else [],
+            folded_name(names),
+            trained,
+            [run for run in asked or chosen if run in chosen],
+        )
 
     def siblings(self, run: str) -> list[str]:
         """Return the finished runs of the system of a run, itself first, then the newest first."""
@@ -142,7 +167,9 @@ class Systems:
         return [run] + [
             other
             for other, facts in self.runs.items()
-            if other != run and facts.state == "finished" and facts.kind == self.runs[run].kind
+            if other != run
+            and facts.state == "finished"
+            and facts.kind == self.runs[run].kind
             and self.key(other) == key
         ]
 
@@ -175,9 +202,10 @@ class Systems:
     def choose(self, arguments: Sequence[str]) -> list[RunSystem]:
         """Return the systems that the arguments of a comparison mean, in their order.
 
-        A pattern or a key is one system. Runs that were named one by one and differ in the seed only are folded
-        into one, and the finished runs of the same system with other seeds are added. If that leaves fewer
-        than two systems, each run that was named is one. So are runs that do not even differ in the seed.
+        A pattern or a key is one system. Runs that were named one by one and differ in the seed only are
+        folded into one, and the finished runs of the same system with other seeds are added. If that leaves
+        fewer than two systems, each run that was named is one. So are runs that do not even differ in the
+        seed.
 
         Raises
         ------
@@ -198,17 +226,20 @@ class Systems:
         systems = []
         for runs in named.values():
             seeds = [self.seed(run) for run in runs]
-            patterns = any(self.find(argument)[0] in runs and len(self.find(argument)) > 1 for argument in arguments)
+            patterns = any(
+                self.find(argument)[0] in runs and len(self.find(argument)) > 1 for argument in arguments
+            )
             if len(set(seeds)) < len(seeds) and not patterns:
                 systems += [self._single(run) for run in runs]
             else:
                 siblings = [run for run in self.siblings(runs[0]) if run not in runs]
-                systems.append(self.of([*runs, *siblings]))
+                systems.append(self.of([*runs, *siblings], runs))
         return systems
 
     def _single(self, run: str) -> RunSystem:
         trained = self.trained(run)
-        return RunSystem(self.key(run), [run], [self.seed(run)] if trained else [], self.runs[run].name, trained)
+        seeds = [self.seed(run)] if trained else []
+        return RunSystem(self.key(run), [run], seeds, self.runs[run].name, trained, [run])
 
     def _asked(self, arguments: Sequence[str], run: str) -> int:
         return next(place for place, argument in enumerate(arguments) if run in self.find(argument))
@@ -222,7 +253,7 @@ class Systems:
 
     def difference(self, one: str, other: str) -> str:
         """Return how the configurations of two runs differ, in their first setting and as a count."""
-        first, second = (dict(flatten(self._settings(run))) for run in (one, other))
+        first, second = (flatten(self._settings(run)) for run in (one, other))
         missing = object()
         differing = [
             key
@@ -259,7 +290,7 @@ class Systems:
 
     def _used(self, run: str) -> Iterator[str]:
         """Yield the runs that a run's configuration refers to."""
-        for path, value in flatten(self.runs[run].config):
+        for path, value in flatten(dict(self.runs[run].config)).items():
             names = [part for part in path.split(".") if not part.isdigit()]
             for one in value if isinstance(value, list) else [value]:
                 used = self._reference(one, names[-1] if names else "")

@@ -350,7 +350,8 @@ def _compared(asked: _Asked, matched: Matched) -> dict[str, Any] | None:
             "value": mean_score(systems[pair.system], code),
             **vars(difference),
             "checkpoints": {
-                name: getattr(tested, name) if difference.units > 1 else None for name in ("low", "high", "p")
+                name: getattr(tested, name) if difference.units > 1 else None
+                for name in ("low", "high", "p", "p_holm")
             },
             **{name: getattr(tested, name) for name in ("wins", "ties", "losses", "queries")},
         }
@@ -458,10 +459,10 @@ def _print(table: Mapping[str, Any], letters: Mapping[str, str]) -> None:
     print_line(table["heading"])
     for base in dict.fromkeys(row["baseline_run"] for row in table["rows"]):
         rows = [row for row in table["rows"] if row["baseline_run"] == base]
-        columns = [
-            *("system", "seeds", "language", "queries", letters[base], "value", "Δ", "95 % interval"),
-            *("p (Holm)", "verdict", "visible", "these checkpoints", "W/T/L"),
-        ]
+        # Without a p value over trainings there is nothing to put under these heads.
+        model = ("95 % interval", "p (Holm)", "verdict", "visible") if table["tests"] else ()
+        columns = ["system", "seeds", "language", "queries", letters[base], "value", "Δ", *model]
+        columns += ["these checkpoints (Holm)", "W/T/L"]
         lines = [
             (
                 letters[row["run"]],
@@ -471,25 +472,27 @@ def _print(table: Mapping[str, Any], letters: Mapping[str, str]) -> None:
                 score_text(row["baseline"]),
                 score_text(row["value"]),
                 f"{row['delta']:+.3f}",
-                interval_text(row["low"], row["high"], "+") or "–",
-                p_text(row["p_holm"]),
-                row["verdict"] or "–",
-                score_text(row["smallest"]) or "–",
+                *(_model_texts(row) if model else ()),
                 _checkpoints_text(row["checkpoints"]),
                 f"{row['wins']}/{row['ties']}/{row['losses']}",
             )
             for row in rows
         ]
-        left = ("system", "language", "95 % interval", "verdict", "these checkpoints")
+        left = ("system", "language", "95 % interval", "verdict", "these checkpoints (Holm)")
         print_table(columns, lines, right=[name for name in columns if name not in left])
     for note in table["notes"]:
         print_line(note)
 
 
+def _model_texts(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    interval = interval_text(row["low"], row["high"], "+") or "–"
+    return interval, p_text(row["p_holm"]), row["verdict"] or "–", score_text(row["smallest"]) or "–"
+
+
 def _checkpoints_text(tested: Mapping[str, float | None]) -> str:
     if tested["p"] is None:
         return "–"
-    return f"{interval_text(tested['low'], tested['high'], '+')} p {p_text(tested['p'])}"
+    return f"{interval_text(tested['low'], tested['high'], '+')} p {p_text(tested['p_holm'])}"
 
 
 def p_text(p: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from engine.errors import InputError
@@ -16,7 +16,13 @@ from engine.evaluation.seed_model import (
     compare_systems,
     correct_together,
 )
-from engine.evaluation.significance import RESAMPLES, Comparison, LanguageComparison, compare_languages
+from engine.evaluation.significance import (
+    RESAMPLES,
+    Comparison,
+    LanguageComparison,
+    compare_languages,
+    holm,
+)
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,8 @@ class Pair:
     difference : SystemComparison
         Differences by the model of topics and seeds, corrected over the family.
     checkpoints : LanguageComparison
-        The same differences by tests over topics, which are for these checkpoints only. Each has its own
-        correction, over the languages and the mean of this pair.
+        The same differences by tests over topics, which are for these checkpoints only, corrected over as
+        many comparisons.
     """
 
     baseline: str
@@ -124,16 +130,16 @@ def compare_family(
     ]
     corrected = iter(correct_together(found))
     averaged = {name: average_runs(systems[name].runs) for name in (*baselines, *others)}
-    pairs = [
-        Pair(
-            base,
-            name,
-            next(corrected),
-            compare_languages(averaged[base], averaged[name], clusters=clusters, resamples=resamples),
+    tested_topics = iter(
+        _corrected(
+            [
+                compare_languages(averaged[base], averaged[name], clusters=clusters, resamples=resamples)
+                for base in baselines
+                for name in others
+            ]
         )
-        for base in baselines
-        for name in others
-    ]
+    )
+    pairs = [Pair(base, name, next(corrected), next(tested_topics)) for base in baselines for name in others]
     tested = [pair for pair in pairs if pair.difference.mean.p is not None]
     return Family(
         pairs,
@@ -153,6 +159,21 @@ def average_runs(runs: Sequence[Scores]) -> dict[str, dict[str, float]]:
         code: {query: fmean(run[code][query] for run in runs) for query in values}
         for code, values in runs[0].items()
     }
+
+
+def _corrected(found: Sequence[LanguageComparison]) -> list[LanguageComparison]:
+    """Return the comparisons with Holm's correction over all of their languages and means."""
+    single = len(found[0].languages) == 1
+    flat = [[*one.languages.values(), *([] if single else [one.mean])] for one in found]
+    p_values = iter(holm([one.p for some in flat for one in some]))
+    corrected = []
+    for one in found:
+        languages = {
+            code: replace(compared, p_holm=next(p_values)) for code, compared in one.languages.items()
+        }
+        mean = next(iter(languages.values())) if single else replace(one.mean, p_holm=next(p_values))
+        corrected.append(LanguageComparison(languages, mean))
+    return corrected
 
 
 def _note(one: Difference) -> str:

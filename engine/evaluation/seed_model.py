@@ -9,15 +9,15 @@ means has the variance
 
     topics / n + (seed_A / s_A + seed_B / s_B) + (error_A / (n s_A) + error_B / (n s_B))
 
-for n topics and s seeds. A test over topics alone leaves out the middle term: it tests whether these checkpoints
-differ, not whether the recipes do. The components are estimated from sums of squares, which for complete data
-is the estimate of REML where no component is negative. The variance of seeds is pooled over the two systems. A
-system without training has no component of seeds.
+for n topics and s seeds. A test over topics alone leaves out the middle term: it tests whether these
+checkpoints differ, not whether the recipes do. The components are estimated from sums of squares, which for
+complete data is the estimate of REML where no component is negative. The variance of seeds is pooled over
+the two systems. A system without training has no component of seeds.
 
-The t distribution has as many degrees of freedom as make the squared half width of the 95 % interval the sum of
-the variances of topics and of seeds, each times its own squared t quantile. Satterthwaite's formula rejects a
-true null hypothesis in up to 7.7 % of comparisons with two seeds, this one in 3.2 to 6.2 % with two to five
-(``benchmarks/calibration.py``).
+The t distribution has as many degrees of freedom as make the squared half width of the 95 % interval the sum
+of the variances of topics and of seeds, each times its own squared t quantile. Satterthwaite's formula
+rejects a true null hypothesis in up to 7.7 % of comparisons with two seeds, this one in 3.2 to 6.2 % with two
+to five (``benchmarks/calibration.py``).
 
 Topics that depend on each other (sentences of a document, questions about a paragraph) form a cluster, and
 the clusters are the units then: what a cluster adds to the mean is summed first. If clusters differ in size,

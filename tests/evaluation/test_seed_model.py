@@ -59,10 +59,9 @@ def test_error_and_components_are_those_of_reml() -> None:
         ).fit(reml=True)
     assert found.delta == pytest.approx(model.params["x"], abs=1e-8)
     assert found.error == pytest.approx(model.bse["x"], rel=1e-4)
+    components = dict(zip(model.model.exog_vc.names, model.vcomp, strict=True))
     assert found.seed_sd is not None
-    assert found.seed_sd**2 == pytest.approx(
-        dict(zip(model.model.exog_vc.names, model.vcomp, strict=True))["seed"], rel=1e-3
-    )
+    assert found.seed_sd**2 == pytest.approx(components["seed"], rel=1e-3)
 
 
 def test_error_and_degrees_of_freedom_are_those_of_mean_squares() -> None:

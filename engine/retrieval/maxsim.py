@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.encoders.encoder import Encoded
 from engine.retrieval.blocks import Precision, averaging, precise, token_blocks
-from engine.retrieval.screening import native_bf16, screened
+from engine.retrieval.screening import may_pay, native_bf16, screened
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found, find
 
@@ -47,7 +47,8 @@ def find_maxsim(
         document tokens take no more.
     screen : bool, optional
         Whether all documents are first scored in bf16, and only those that its rounding cannot rule out in
-        fp32; the result is the same. None screens where the processor multiplies bf16 natively.
+        fp32; the result is the same. None screens where the processor multiplies bf16 natively, and there are
+        so many documents that it can save time.
 
     Raises
     ------
@@ -58,7 +59,8 @@ def find_maxsim(
     """
     if screen is None:
         exact = precise(queries.vectors, documents.vectors)
-        screen = exact == torch.float32 and native_bf16(documents.vectors.device)
+        native = native_bf16(documents.vectors.device)
+        screen = exact == torch.float32 and native and may_pay(k, len(documents))
     if screen:
         return Found.join(screened(queries, documents, k, wanted, block_bytes=block_bytes))
     parts, start = [], 0

@@ -22,10 +22,12 @@ from engine.config import (
     parse_config,
     preset_settings,
     presets,
+    read_settings,
 )
 from engine.errors import InputError
 from engine.extensions.losses import LossSettings
 from engine.extensions.runs import RUN_KINDS
+from engine.flatten import flatten
 
 BITEXT: dict[str, Any] = {"path": "pairs.tsv", "language": "sw"}
 COLLECTION: dict[str, Any] = {"name": "bitext", "bitext": [BITEXT]}
@@ -216,9 +218,33 @@ def test_overrides_are_toml_or_text(tmp_path: Path, override: str, key: tuple[st
     assert config == value
 
 
+def test_items_of_lists_are_counted_as_in_errors(tmp_path: Path) -> None:
+    path = write(tmp_path, DISTIL)
+    config: Any = load_config(path, ["bitext.0.stop=7", "tags.0=a", "tags.1=b", "tags.0=c"])
+    assert (config.bitext[0].stop, config.tags) == (7, ["c", "b"])
+    count = len(config.bitext)
+    more: Any = load_config(path, [f"bitext.{count}.path=b.tmx", f"bitext.{count}.language=sw"])
+    assert [source.language for source in more.bitext][count:] == ["sw"]
+    with pytest.raises(InputError, match=r"bitext\.0\.stop: .*not -7"):
+        load_config(path, ["bitext.0.stop=-7"])
+    assert flatten(more.model_dump())["bitext.0.path"] == config.bitext[0].path
+
+
+def test_an_item_of_a_list_of_a_preset_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text("preset = 'balance-study'\n", "utf-8")
+    whole = read_settings(path)
+    for source in ("balance-study", path):
+        changed = read_settings(source, ["collections.0.languages=['sw']"])["collections"]
+        assert changed[0] == {**whole["collections"][0], "languages": ["sw"]}
+        assert changed[1:] == whole["collections"][1:]
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [
+        ("bitext.9.stop=1", "'9' is not an item of a list of"),
+        ("bitext.first.stop=1", "'first' is not an item of a list of"),
         ("training.steps", "--set takes key=value"),
         ("=5", "--set takes key=value"),
         ("kind.sort=5", "'kind' holds no further keys"),

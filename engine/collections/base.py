@@ -13,21 +13,42 @@ Direction = Literal["xx-en", "en-xx", "xx-xx"]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query. Its `id` is ``<language>:<topic>``; a topic is the same question in every language."""
+    """A query.
+
+    Attributes
+    ----------
+    id : str
+        ``<language>:<topic>``; a topic is the same question in every language.
+    text, language : str
+        Its text, and the code of its language.
+    group : str
+        What it shares with the queries that depend on it: the article, the document of its sentence, the
+        paragraph. Samples are drawn evenly from groups, and tests may take groups as units. Empty if the
+        collection does not know it; the query is then a group of its own.
+    translation : str
+        Its human translation into the language of the documents; empty if the collection has none.
+    """
 
     id: str
     text: str
     language: str
+    group: str = ""
+    translation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document. `context` is the paragraph around it, for collections that have one."""
+    """A document.
+
+    `context` is the paragraph around it and `title` the title of its article, for collections that have one.
+    The text includes the title if it is to be searched.
+    """
 
     id: str
     text: str
     language: str
     context: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +81,9 @@ class Collection:
     ignored : mapping of query id to tuple of document ids
         Documents that are taken out of the ranking of a query, such as the query itself where the queries
         come from the pool.
+    groups : mapping of topic to str
+        The document, article or message that a topic is part of, where the collection knows it. Topics are
+        the ids of queries without their languages.
     """
 
     name: str
@@ -74,6 +98,7 @@ class Collection:
     source: str = ""
     notes: tuple[str, ...] = ()
     ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def query_languages(self) -> tuple[str, ...]:

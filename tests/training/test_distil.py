@@ -87,6 +87,19 @@ def test_the_table_of_bitext_counts_and_hashes_what_is_used(prepare: Prepare, ti
     assert len({row["hash"] for row in (whole, some, start)}) == 3
 
 
+def test_a_limit_bounds_what_is_encoded_before_training(
+    prepare: Prepare, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[int] = []
+    monkeypatch.setattr(
+        "engine.training.distillation.encoders.fit", lambda _, texts, *rest, **more: fitted.append(len(texts))
+    )
+    source = {"path": str(tiny.training["sw"]), "language": "sw", "limit": 30}
+    distillation = prepare(training={**QUICK, "held_out": 5}, bitext=[source])
+    assert fitted == [30]
+    assert len(distillation.vectors.store) == 30
+
+
 def test_the_seed_decides(prepare: Prepare) -> None:
     settings = {"training": {**QUICK, "dropout": 0.1}, "loss": {"negatives": 8}}
     results, losses = [], []

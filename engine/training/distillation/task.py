@@ -53,7 +53,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         seed=config.seed,
         reporter=reporter,
     )
-    teacher, student = load_encoders(config, *bitext.texts(), runtime.precision)
+    teacher, student = load_encoders(config, *bitext.texts(config.seed), runtime.precision)
     layers = compared_layers(config.transport, student, teacher)
     teacher.to(runtime.device)
     student.to(runtime.device)

@@ -408,3 +408,22 @@ def test_ages_and_sparklines():
     assert sparkline(list(range(8))) == "▁▂▃▄▅▆▇█"
     long = sparkline([float(n) for n in range(600)], width=60)
     assert len(long) == 60 and long[0] == "▁" and long[-1] == "█" and list(long) == sorted(long)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["runs"], ["show", "x"], ["sql", "SELECT 1"], ["compare", "x", "y"], ["study", "x"], ["tag", "x", "y"]],
+)
+def test_every_command_that_reads_runs_says_that_there_are_none(call, results, command):
+    (results.parent / "reslts.duckdb").touch()
+    code, out, err = call(*command)
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert "there is no such results database" in err and "did you mean 'reslts.duckdb'?" in err
+    assert not results.exists()
+
+
+def test_commands_that_need_no_runs_work_without_results(call, results):
+    code, out, err = call("encoders", "list")
+    assert code == 0 and "multilingual-e5-small" in out and "there is no such results database" in err
+    code, out, err = call("study")
+    assert code == 0 and "arms" in out and "this is the reference study" in err

@@ -23,7 +23,12 @@ class Reporter:
 
 SILENT = Reporter()
 
-_SHOWN = (("loss", "loss {:.4f}"), ("held_out_rr", "MRR {:.4f}"), ("pairs_per_second", "{:.0f} pairs/s"))
+_SHOWN = (
+    ("loss", "loss {:.4f}"),
+    ("held_out_rr", "MRR {:.4f}"),
+    ("held_out_passages", "passages MRR {:.4f}"),
+    ("pairs_per_second", "{:.0f} pairs/s"),
+)
 
 
 def figures_text(values: Mapping[str, float]) -> str:

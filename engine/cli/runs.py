@@ -29,7 +29,7 @@ from engine.paths import runs_folder
 from engine.results.filters import parse_filter
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
-from engine.results.run_facts import encoder_of
+from engine.results.run_facts import encoder_of, passages_of
 
 #: A table of runs shows only the number of languages if a run has more than this.
 _NAMED = 8
@@ -219,7 +219,7 @@ def _print_record(
     summary = {
         key: value
         for key, value in record["summary"].items()
-        if key not in ("best_step", "references", "notes")
+        if key not in ("best_step", "references", "notes", "passages")
     }
     print_facts(
         [
@@ -246,6 +246,7 @@ def _print_record(
             ("versions", ", ".join(versions)),
             ("commit", record["commit"] or ""),
             ("best step", "" if best is None else str(best)),
+            ("passages", passages_of(record)),
             *(("noted", str(note)) for note in record["summary"].get("notes") or ()),
             ("summary", json.dumps(summary, ensure_ascii=False) if summary else ""),
         ]

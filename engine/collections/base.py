@@ -23,7 +23,7 @@ class Query:
         Its text, and the code of its language.
     group : str
         What it shares with the queries that depend on it: the article, the document of its sentence, the
-        paragraph. Samples are drawn evenly from groups, and tests may take groups as units. Empty if the
+        paragraph. Samples are drawn evenly from groups, and tests take groups as units. Empty if the
         collection does not know it; the query is then a group of its own.
     translation : str
         Its human translation into the language of the documents; empty if the collection has none.
@@ -81,9 +81,6 @@ class Collection:
     ignored : mapping of query id to tuple of document ids
         Documents that are taken out of the ranking of a query, such as the query itself where the queries
         come from the pool.
-    groups : mapping of topic to str
-        The document, article or message that a topic is part of, where the collection knows it. Topics are
-        the ids of queries without their languages.
     """
 
     name: str
@@ -98,7 +95,6 @@ class Collection:
     source: str = ""
     notes: tuple[str, ...] = ()
     ignored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    groups: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def query_languages(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ def open_source(source: BitextConfig, drops: Drops | None = None) -> Iterator[Se
         format=source.format,
         language=source.language,
         target_language=source.target_language,
+        split=source.split,
         start=source.start,
         stop=source.stop,
         max_characters=source.max_characters,
@@ -68,7 +69,9 @@ def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None)
         If the source is missing, damaged or empty.
     """
     pairs = [
-        pair for pair in open_source(source, drops) if in_part(pair.target, source.part, source.test_share)
+        pair
+        for pair in open_source(source, drops)
+        if in_part(pair.document or pair.target, source.part, source.test_share)
     ]
     if not pairs:
         raise InputError(f"no sentence pair is left in language {source.language!r}", path=source.path)

@@ -85,9 +85,9 @@ def open_bitext(
     Raises
     ------
     InputError
-        Immediately if there is no such source, language, format or split, or no identifier for the language; during
-        iteration if the source is damaged or has several variants of a language of which none was requested,
-        and at its end if no pair was kept.
+        Immediately if there is no such source, language, format or split, or no identifier for the language;
+        during iteration if the source is damaged or has several variants of a language of which none was
+        requested, and at its end if no pair was kept.
     """
     source, target = find_language(language).code, find_language(target_language).code
     if start < 0 or (stop is not None and stop <= start):

@@ -246,8 +246,8 @@ def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:
 
 AFRIQA = BitextFormat(
     name="afriqa",
-    meaning="AfriQA's questions in ten African languages and their human translations (split: train, dev, test, all)",
-    title="AfriQA",
+    meaning="AfriQA's questions in ten African languages and their human translations, by split",
+    title="a folder of AfriQA",
     read=lambda path, source, target: read_afriqa(path, source, target, SPLITS[0]),
     splits=(*SPLITS, "all"),
     read_split=read_afriqa,

@@ -2,8 +2,8 @@
 
 Each language is a JSON Lines file named after its FLORES code (``hau_Latn.jsonl``), in which every record has
 ``link``, ``question_number``, ``flores_passage``, ``question``, ``mc_answer1`` to ``mc_answer4`` and
-``correct_answer_num``. A question is identified by its link and number. As bitext, a question in two languages
-is a pair; as a collection, questions search the passages (`engine.collections.belebele`).
+``correct_answer_num``. A question is identified by its link and number. As bitext, a question in two
+languages is a pair; as a collection, questions search the passages (`engine.collections.belebele`).
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:
 BELEBELE = BitextFormat(
     name="belebele",
     meaning="the folder of Belebele, whose questions are the same in 122 languages",
-    title="Belebele",
+    title="a folder of Belebele",
     read=read_belebele,
     is_folder=_is_folder,
     matches=_matches,

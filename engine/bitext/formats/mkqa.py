@@ -66,7 +66,7 @@ def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:
 MKQA = BitextFormat(
     name="mkqa",
     meaning="MKQA's questions in 26 languages (mkqa.jsonl.gz)",
-    title="MKQA",
+    title="a file of MKQA",
     read=read_mkqa,
     matches=_matches,
     languages=_languages,

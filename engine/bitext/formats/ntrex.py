@@ -88,8 +88,8 @@ def read_documents(folder: Path, count: int) -> list[str]:
     documents = [line.split("\t")[-1].strip() for _, line in numbered_lines(place, blank=False)]
     if len(documents) != count:
         raise InputError(
-            f"it names the documents of {len(documents):,} lines and the sentences have {count:,}; fetch both "
-            "again",
+            f"it names the documents of {len(documents):,} lines and the sentences have {count:,}; fetch "
+            "both again",
             path=place,
         )
     return documents
@@ -138,7 +138,7 @@ def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:
 NTREX = BitextFormat(
     name="ntrex",
     meaning="the folder of NTREX-128, news with the documents that the sentences are from",
-    title="NTREX-128",
+    title="a folder of NTREX-128",
     read=read_ntrex,
     is_folder=_is_folder,
     languages=_languages,

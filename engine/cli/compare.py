@@ -287,7 +287,7 @@ def _values(results: Path, ids: Sequence[str], matched: Matched) -> Values:
     }
     values: Values = {identity: {} for identity in ids}
     answer = query_scores_of(
-        results, ids, measure=matched.measure, collection=matched.groups[0].key.collection
+        results, ids, scoring=None, measure=matched.measure, collection=matched.groups[0].key.collection
     )
     for row in answer.records():
         code = language.get((row["run"], row["revision"], row["query_language"]))

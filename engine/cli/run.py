@@ -100,12 +100,12 @@ def run(
     if as_json:
         print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
         return
-    _print_scores(scores)
+    print_scores(scores)
     click.echo(finished.id)
     click.echo(f"`optical-workbench show {finished.id}` shows the scores again", err=True)
 
 
-def _print_scores(scores: Sequence[Scores]) -> None:
+def print_scores(scores: Sequence[Scores]) -> None:
     """Print a table for each collection and scoring: a row for each language, and one for the mean."""
     for result in scores:
         collection = result.collection

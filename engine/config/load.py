@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,8 +60,7 @@ def read_settings(path: Path | str, overrides: Sequence[str] = ()) -> dict[str, 
     known = presets()
     source = known.get(str(path), Path(path))
     settings = _read_toml(source)
-    for override in overrides:
-        _override(settings, override)
+    settings = overridden(settings, overrides)
     if source in known.values():
         return {**settings, "preset": source.stem}
     return over_preset(settings)
@@ -129,6 +129,20 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError("the file is not UTF-8 text", path=path) from error
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(str(getattr(error, "strerror", None) or error), path=path) from error
+
+
+def overridden(settings: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return `settings` with the values of ``key=value``, as `load_config` takes them.
+
+    Raises
+    ------
+    InputError
+        If an override has no key or no value.
+    """
+    changed = copy.deepcopy(dict(settings))
+    for override in overrides:
+        _override(changed, override)
+    return changed
 
 
 def _override(settings: dict[str, Any], override: str) -> None:

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import data_option, json_option, print_json, refreshed, results_option
+from engine.cli.options import data_option, json_option, print_json, refreshed, results_option, set_option
 from engine.cli.run import print_scores
-from engine.config import overridden
-from engine.errors import InputError
 from engine.paths import runs_folder
 
 
@@ -32,13 +30,7 @@ from engine.paths import runs_folder
     metavar="CODE",
     help="Only queries in this language. Can be repeated; without it, all that the collection has.",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a setting of the evaluation, such as evaluation.depth. Can be repeated.",
-)
+@set_option
 @data_option
 @results_option
 @json_option
@@ -66,10 +58,7 @@ def evaluate(
     for settings in collections:
         if languages:
             settings["languages"] = list(languages)
-    changed = overridden({}, overrides)
-    if "collections" in changed:
-        raise InputError("--set collections is what --on says; leave it out")
-    config = elsewhere(folder, collections, changed)
+    config = elsewhere(folder, collections, assignments=overrides)
     check_start(config)
     argv = ["optical-workbench", *sys.argv[1:]]
     with ConsoleReporter() as reporter:

@@ -48,6 +48,18 @@ def _move_data_home(context: click.Context, option: click.Parameter, home: Path 
         use_data_home(home)
 
 
+def set_option(command: Command) -> Command:
+    """Add ``--set KEY=VALUE``."""
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change a setting, such as training.steps=50. Items of lists are counted from 0, as in errors: "
+        "bitext.0.stop=500. Can be repeated.",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)

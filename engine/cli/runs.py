@@ -27,7 +27,7 @@ from engine.paths import runs_folder
 from engine.results.filters import parse_filter
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
-from engine.results.run_facts import encoder_of
+from engine.results.run_facts import encoder_of, passages_of
 
 #: A table of runs shows only the number of languages if a run has more than this.
 _NAMED = 8
@@ -93,14 +93,16 @@ def show(run: str, results: Path, as_json: bool) -> None:
     steps, values = [row[0] for row in curve], [row[1] for row in curve]
     best = record["summary"].get("best_step")
     head = read_headlines(results, [record]).get(record["id"])
+    step = _step(results, record)
     if as_json:
         facts = {key: value for key, value in with_time_zone(record).items() if key != "measures"}
         held_out = {"best_step": best, "steps": steps, "values": values}
         scores = [_scores(group, record) for group in groups]
         facts["headline"] = None if head is None else vars(head)
+        facts["step"] = step
         print_json({**facts, "bitext": bitext, "held_out": held_out, "scores": scores})
         return
-    _print_record(record, best, head)
+    _print_record(record, best, head, step)
     if values:
         print_line()
         print_line(
@@ -183,19 +185,39 @@ def _line(run: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _print_record(record: dict[str, Any], best: Any, head: Headline | None) -> None:
+def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
+    """Return the last step of a run that is training, and how many steps it has."""
+    from engine.extensions.runs import RUN_KINDS
+    from engine.results.run_folder import RunFolder, tail
+
+    kind = RUN_KINDS.get(record["kind"])
+    if record["state"] != "running" or kind is None or kind.loop is None:
+        return None
+    records = tail(RunFolder(runs_folder(results) / record["id"], record).metrics_path).records
+    total = record["config"].get(kind.loop, {}).get("steps")
+    return {"done": records[-1].step, "steps": int(total)} if records and total else None
+
+
+def _print_record(
+    record: dict[str, Any], best: Any, head: Headline | None, step: dict[str, int] | None
+) -> None:
     versions = (f"{name} {version}" for name, version in record["versions"].items() if version)
     started, ended = record["started"], record["ended"]
     summary = {
         key: value
         for key, value in record["summary"].items()
-        if key not in ("best_step", "references", "notes")
+        if key not in ("best_step", "references", "notes", "passages")
     }
     print_facts(
         [
             ("run", record["id"]),
             ("name", record["name"]),
-            ("state", record["state"]),
+            (
+                "state",
+                record["state"]
+                if step is None
+                else "{state}, step {done:,} of {steps:,}".format(state=record["state"], **step),
+            ),
             ("failure", record["failure"] or ""),
             ("kind", record["kind"]),
             ("headline", "" if head is None else f"{head} on {head.place}"),
@@ -211,6 +233,7 @@ def _print_record(record: dict[str, Any], best: Any, head: Headline | None) -> N
             ("versions", ", ".join(versions)),
             ("commit", record["commit"] or ""),
             ("best step", "" if best is None else str(best)),
+            ("passages", passages_of(record)),
             *(("noted", str(note)) for note in record["summary"].get("notes") or ()),
             ("summary", json.dumps(summary, ensure_ascii=False) if summary else ""),
         ]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import math
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from engine.flatten import flatten
 from engine.visible import visible
 
 #: The width of a line in a pipe or file: more than any table has, so that nothing is wrapped there.
@@ -131,9 +133,23 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     _print(table)
 
 
-def print_line(text: str = "") -> None:
+def print_line(text: str = "", *, bold: bool = False) -> None:
     """Print one line."""
-    _print(Text(one_line(text)))
+    _print(Text(one_line(text), style="bold" if bold else ""))
+
+
+def print_csv(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print `rows`, which have the same keys, as CSV; nested values get a column for each of their keys."""
+    flat = [
+        {
+            name: " ".join(map(str, value)) if isinstance(value, list) else value
+            for name, value in flatten(dict(row)).items()
+        }
+        for row in rows
+    ]
+    writer = csv.DictWriter(sys.stdout, list(flat[0]) if flat else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
 
 
 def one_line(text: str) -> str:

@@ -13,21 +13,42 @@ Direction = Literal["xx-en", "en-xx", "xx-xx"]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query. Its `id` is ``<language>:<topic>``; a topic is the same question in every language."""
+    """A query.
+
+    Attributes
+    ----------
+    id : str
+        ``<language>:<topic>``; a topic is the same question in every language.
+    text, language : str
+        Its text, and the code of its language.
+    group : str
+        What it shares with the queries that depend on it: the article, the document of its sentence, the
+        paragraph. Samples are drawn evenly from groups, and tests take groups as units. Empty if the
+        collection does not know it; the query is then a group of its own.
+    translation : str
+        Its human translation into the language of the documents; empty if the collection has none.
+    """
 
     id: str
     text: str
     language: str
+    group: str = ""
+    translation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document. `context` is the paragraph around it, for collections that have one."""
+    """A document.
+
+    `context` is the paragraph around it and `title` the title of its article, for collections that have one.
+    The text includes the title if it is to be searched.
+    """
 
     id: str
     text: str
     language: str
     context: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)

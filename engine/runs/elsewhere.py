@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.config import EvaluateConfig, RunHeader, merge_settings, parse_config, read_settings
+from engine.config import EvaluateConfig, RunHeader, merge_settings, overridden, parse_config, read_settings
 from engine.errors import InputError, nearest
 from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.extensions.collections import COLLECTIONS
@@ -20,7 +20,10 @@ _NAME = 66
 
 
 def elsewhere(
-    run: RunFolder, collections: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any] | None = None
+    run: RunFolder,
+    collections: Sequence[Mapping[str, Any]],
+    overrides: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
 ) -> RunHeader:
     """Return the configuration that evaluates the encoders of a finished run on other collections.
 
@@ -35,6 +38,8 @@ def elsewhere(
         Settings of the collections, as in ``[[collections]]``.
     overrides : mapping, optional
         Settings that replace those of the run; tables are merged.
+    assignments : sequence of str
+        Further ones, as ``key=value``.
 
     Raises
     ------
@@ -59,7 +64,7 @@ def elsewhere(
         settings["teacher"] = document_encoder
     if isinstance(config, EvaluateConfig):
         settings |= config.model_dump(mode="json", include=set(_KEPT), exclude_defaults=True)
-    return parse_config(merge_settings(settings, overrides or {}), "evaluate")
+    return parse_config(overridden(merge_settings(settings, overrides or {}), assignments), "evaluate")
 
 
 def collections_called(name: str) -> list[dict[str, Any]]:

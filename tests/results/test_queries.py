@@ -176,6 +176,21 @@ def test_views(stored):
     assert gaps.rows == [(second, 0.25, 0.25, 0.0, 1, 1)]
 
 
+def test_rows_of_other_languages_are_not_ranked_together(stored, make_run, runs, score):
+    """Two runs with as many languages, of which one has the easier ones."""
+    results, *_ = stored
+    common = {"collection": "news", "measure": "nDCG@10"}
+    for name, codes in {"hard": ("so", "ha"), "easy": ("de", "fr"), "better": ("so", "ha")}.items():
+        value = {"hard": 0.4, "easy": 0.9, "better": 0.5}[name]
+        run = make_run(name, full=False)
+        run.write_table("scores", [score(**common, query_language=code, value=value) for code in codes])
+    ingest(results, runs)
+    rows = ask(results, "SELECT name, language_set, place FROM leaderboard WHERE collection = 'news'").rows
+    assert rows == [("easy", "de fr", 1), ("better", "ha so", 1), ("hard", "ha so", 2)]
+    many = ask(results, "SELECT language_set([chr(97 + i::INT) FOR i IN range(20)])").rows[0][0]
+    assert many.startswith("a b c d … 20 ")
+
+
 def test_a_pool_for_each_language_is_one_row_of_the_leaderboard(stored, make_run, runs, score):
     results, *_ = stored
     both = make_run("both", full=False)

@@ -84,7 +84,7 @@ def test_plans_of_a_run_are_solved_again_from_its_folder(tiny: Any, tmp_path: Pa
     stored = pq.read_table(run.path / "plans.parquet").to_pylist()[0]
     config: Any = parse_config(run.record["config"])
     student, teacher = encoders_of(run)
-    pair = encode_pair(student, teacher, stored["source_text"], stored["target_text"], "passage")
+    pair = encode_pair(student, teacher, stored["source_text"], stored["target_text"], "query")
     row = solve_pair(pair, config.transport, language="sw", idf=load_frequencies(run.path / "checkpoints"))
     assert row.source_tokens == stored["source_tokens"]
     np.testing.assert_allclose(row.plan, stored["plan"], atol=2e-4)
@@ -154,9 +154,9 @@ def test_the_attention_of_the_teacher_has_its_own_cache(prepare: Prepare) -> Non
     assert torch.equal(first.vectors.attention, again.vectors.attention)
     index = torch.zeros(1, 1, dtype=torch.bool)
     targets = first.vectors.targets([3], index)
-    (tokens,) = first.teacher.tokenize([first.bitext.english[3]], "passage")
+    (tokens,) = first.teacher.tokenize([first.bitext.english[3]], "query")
     with torch.no_grad():
-        encoded = first.teacher([tokens], "passage", attention=True)
+        encoded = first.teacher([tokens], "query", attention=True)
     assert encoded.attention is not None and targets.attention is not None
     torch.testing.assert_close(targets.attention[0], encoded.attention[0][encoded.mask[0]], atol=1e-5, rtol=0)
 

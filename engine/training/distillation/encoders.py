@@ -55,7 +55,9 @@ def load_encoders(
         )
     widths = (student.sentence_width, teacher.sentence_width)
     for name, loss in LOSSES.items():
-        if loss.sentence_vectors and config.loss.weight(name) and widths[0] != widths[1]:
+        scorings = getattr(config.loss.own_settings(name), "scoring", []) if loss.passages else []
+        sentences = loss.sentence_vectors or any(SCORINGS[s].compares == "sentences" for s in scorings)
+        if sentences and config.loss.weight(name) and widths[0] != widths[1]:
             raise InputError(
                 f"loss.{name} compares sentence vectors, which have width {widths[0]} in the student and "
                 f"{widths[1]} in the teacher; set it to 0"

@@ -25,7 +25,7 @@ class Query:
         Its text, and the code of its language.
     group : str
         What it shares with the queries that depend on it: the article, the document of its sentence, the
-        paragraph. Samples are drawn evenly from groups, and tests may take groups as units. Empty if the
+        paragraph. Samples are drawn evenly from groups, and tests take groups as units. Empty if the
         collection does not know it; the query is then a group of its own.
     translation : str
         Its human translation into the language of the documents; empty if the collection has none.

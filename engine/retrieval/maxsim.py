@@ -190,21 +190,17 @@ class _MaxSim(torch.autograd.Function):
         need_queries, _, need_documents, _ = ctx.needs_input_grad
         tokens = queries[query_mask]
         share = weights @ grad.to(weights.dtype)
-        grad_tokens = torch.zeros_like(tokens)
-        grad_documents = torch.zeros_like(documents) if need_documents else None
-        step = max(1, _DOCUMENT_TOKENS // documents.shape[1])
-        for start in range(0, len(documents), step):
-            block = documents[start : start + step]
-            # The sparse matrix of winning pairs, (query tokens, documents, document tokens).
-            pairs = tokens.new_zeros(len(tokens), len(block), documents.shape[1])
-            pairs.scatter_(2, winners[:, start : start + step, None], share[:, start : start + step, None])
-            flat = pairs.flatten(1)
-            if need_queries:
-                grad_tokens.addmm_(flat, block.flatten(0, 1))
-            if grad_documents is not None:
-                grad_documents[start : start + step] = (flat.T @ tokens).view_as(block)
-        grad_queries = None
+        flat = documents.flatten(0, 1)
+        rows = winners + torch.arange(len(documents), device=winners.device) * documents.shape[1]
+        grad_queries = grad_documents = None
         if need_queries:
             grad_queries = torch.zeros_like(queries)
-            grad_queries[query_mask] = grad_tokens
+            grad_queries[query_mask] = torch.nn.functional.embedding_bag(
+                rows, flat, per_sample_weights=share, mode="sum"
+            )
+        if need_documents:
+            grad_documents = torch.zeros_like(flat)
+            for document in range(len(documents)):
+                grad_documents.index_add_(0, rows[:, document], share[:, document, None] * tokens)
+            grad_documents = grad_documents.view_as(documents)
         return grad_queries, None, grad_documents, None

@@ -269,7 +269,7 @@ def test_held_out_rank_by_hand(prepare: Prepare) -> None:
     with torch.no_grad():
         documents = []
         for text in distillation.bitext.english:
-            encoded = teacher(teacher.tokenize([text], "passage"), "passage")
+            encoded = teacher(teacher.tokenize([text], "query"), "query")
             documents.append(encoded.tokens[0][encoded.mask[0]])
         for example in distillation.held_out.examples["sw"]:
             encoded = distillation.student(distillation.student.tokenize([example.text], "query"), "query")

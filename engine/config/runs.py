@@ -184,6 +184,9 @@ class EvaluateConfig(RunConfig):
     They are fitted on both sides of `bitext`; in other languages, on the queries and documents."""
     bitext: list[BitextConfig] = Field(default_factory=list)
     """Unlabelled text to fit centring and whitening on; none takes the documents of the first collection."""
+    fitted: Literal["saved", "anew"] = "saved"
+    """Whether an encoder that a run saved keeps the mean and projection of that run (``saved``), which also
+    centre what it is compared with, or all are fitted on that text (``anew``)."""
     collections: list[CollectionConfig] = Field(min_length=1)
     """Collections to evaluate on."""
 

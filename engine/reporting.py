@@ -22,3 +22,15 @@ class Reporter:
 
 
 SILENT = Reporter()
+
+_SHOWN = (
+    ("loss", "loss {:.4f}"),
+    ("held_out_rr", "MRR {:.4f}"),
+    ("held_out_passages", "passages MRR {:.4f}"),
+    ("pairs_per_second", "{:.0f} pairs/s"),
+)
+
+
+def figures_text(values: Mapping[str, float]) -> str:
+    """Return the metrics that are shown next to a stage, as text."""
+    return "  ".join(text.format(values[name]) for name, text in _SHOWN if name in values)

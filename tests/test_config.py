@@ -15,15 +15,19 @@ from engine.cli import toml
 from engine.config import (
     DistilConfig,
     EvaluateConfig,
+    LossConfig,
     Settings,
     json_schema,
     load_config,
     parse_config,
     preset_settings,
     presets,
+    read_settings,
 )
 from engine.errors import InputError
+from engine.extensions.losses import LossSettings
 from engine.extensions.runs import RUN_KINDS
+from engine.flatten import flatten
 
 BITEXT: dict[str, Any] = {"path": "pairs.tsv", "language": "sw"}
 COLLECTION: dict[str, Any] = {"name": "bitext", "bitext": [BITEXT]}
@@ -214,9 +218,33 @@ def test_overrides_are_toml_or_text(tmp_path: Path, override: str, key: tuple[st
     assert config == value
 
 
+def test_items_of_lists_are_counted_as_in_errors(tmp_path: Path) -> None:
+    path = write(tmp_path, DISTIL)
+    config: Any = load_config(path, ["bitext.0.stop=7", "tags.0=a", "tags.1=b", "tags.0=c"])
+    assert (config.bitext[0].stop, config.tags) == (7, ["c", "b"])
+    count = len(config.bitext)
+    more: Any = load_config(path, [f"bitext.{count}.path=b.tmx", f"bitext.{count}.language=sw"])
+    assert [source.language for source in more.bitext][count:] == ["sw"]
+    with pytest.raises(InputError, match=r"bitext\.0\.stop: .*not -7"):
+        load_config(path, ["bitext.0.stop=-7"])
+    assert flatten(more.model_dump())["bitext.0.path"] == config.bitext[0].path
+
+
+def test_an_item_of_a_list_of_a_preset_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text("preset = 'balance-study'\n", "utf-8")
+    whole = read_settings(path)
+    for source in ("balance-study", path):
+        changed = read_settings(source, ["collections.0.languages=['sw']"])["collections"]
+        assert changed[0] == {**whole["collections"][0], "languages": ["sw"]}
+        assert changed[1:] == whole["collections"][1:]
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [
+        ("bitext.9.stop=1", "'9' is not an item of a list of"),
+        ("bitext.first.stop=1", "'first' is not an item of a list of"),
         ("training.steps", "--set takes key=value"),
         ("=5", "--set takes key=value"),
         ("kind.sort=5", "'kind' holds no further keys"),
@@ -262,8 +290,10 @@ def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
         while annotations:
             annotation = annotations.pop()
             annotations += typing.get_args(annotation)
-            if isinstance(annotation, type) and issubclass(annotation, Settings):
+            if isinstance(annotation, type) and issubclass(annotation, Settings | LossSettings):
                 yield from models(annotation)
+            elif annotation is LossConfig:  # its schema is part of the schema around it
+                yield from list(models(LossConfig))[1:]
 
 
 def test_every_setting_says_what_it_is() -> None:
@@ -278,7 +308,8 @@ def test_the_json_schema_describes_every_field_and_refuses_others() -> None:
     assert len(schema["$defs"]) == len(
         {found for kind in RUN_KINDS.values() for found in models(kind.settings)}
     )
-    for name, part in schema["$defs"].items():
+    for name, whole in schema["$defs"].items():
+        part = whole.get("anyOf", [whole])[-1]  # a number stands for the settings of a loss
         assert part["additionalProperties"] is False
         assert part["description"], name
         for key, field in part["properties"].items():

@@ -1,4 +1,4 @@
-"""``compare``: compare runs with a baseline per language, with intervals and significance tests."""
+"""``compare``: compare systems with a baseline per language, with intervals and significance tests."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.score_groups import Group, Key, language_of, read_groups
-from engine.cli.tables import interval_text, print_facts, print_line, print_table, score_text
+from engine.cli.tables import interval_text, print_csv, print_facts, print_line, print_table, score_text
 from engine.errors import InputError, nearest
 from engine.results.alignment import align_scorings
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import query_scores_of, run_record
+from engine.results.systems import RunSystem, Systems
+from engine.results.topics import topics_of
+
+if TYPE_CHECKING:
+    from engine.evaluation.seed_model import System
 
 #: The score of every query, by run, language and query id.
 Values = dict[str, dict[str, dict[str, float]]]
@@ -33,66 +39,135 @@ class Matched(NamedTuple):
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
-@click.option("--baseline", metavar="RUN", help="Compare with this run instead of the first.")
+@click.option(
+    "--baseline", metavar="RUN", multiple=True, help="Compare with this run instead of the first; repeatable."
+)
 @click.option("--measure", metavar="M", help="The measure. The default is each protocol's main measure.")
 @click.option("--collection", metavar="C", help="Only this collection.")
 @click.option("--scoring", metavar="S", help="Only this scoring, such as maxsim or dense.")
 @click.option("--direction", metavar="D", help="Only this direction, such as xx-en.")
+@click.option(
+    "--topics", metavar="KIND=VALUE", help="Only topics with this mark in table topics, such as clean=yes."
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.01,
+    show_default=True,
+    help="Differences below this count as equivalent.",
+)
 @results_option
 @json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print the rows of all tables as CSV.")
 def compare(
     runs: tuple[str, ...],
-    baseline: str | None,
+    baseline: tuple[str, ...],
     measure: str | None,
     collection: str | None,
     scoring: str | None,
     direction: str | None,
+    topics: str | None,
+    margin: float,
     results: Path,
     as_json: bool,
+    as_csv: bool,
 ) -> None:
-    """Compare runs with a baseline, which is the first run, per language and by the mean over languages.
+    """Compare systems with a baseline, which is the first run, per language and by the mean over languages.
 
-    Each difference has a 95 % bootstrap interval and the p value of a paired randomisation test over the
-    same queries, Holm-corrected over the languages. Scores on different revisions of a collection are not
-    compared.
+    RUN is an id, the beginning of one, a name, a pattern of names ('contrast-*') or @ and the key of a
+    system. Runs that differ in the seed only are one system: the finished runs with other seeds are added to
+    those that are named. Two runs of one system are compared as checkpoints.
+
+    Each difference has a 95 % interval and a p value of a mixed model in which topics and seeds are crossed,
+    Holm-corrected over all systems, languages and means of a table; a verdict, which includes a test of
+    equivalence; and the smallest difference that could be seen. The p value over topics alone is for these
+    checkpoints. Scores on different revisions of a collection are not compared.
     """
+    if as_json and as_csv:
+        raise InputError("--json and --csv exclude each other; choose one")
     refreshed(results)
-    named = [run_record(results, run) for run in ((baseline,) if baseline else ()) + runs]
-    records = list({record["id"]: record for record in named}.values())
-    if len(records) < 2:
+    stored = Systems.read(results)
+    systems = stored.choose([*baseline, *runs])
+    if len(systems) < 2:
         raise InputError("compare takes at least two different runs")
-    ids = [record["id"] for record in records]
-    found = read_groups(results, ids)
+    ids = [system.lead for system in systems]
+    base = list(dict.fromkeys(_of_argument(stored, systems, name).lead for name in baseline or runs[:1]))
+    records = [run_record(results, run) for run in ids]
+    found = read_groups(results, [run for system in systems for run in system.runs])
     wanted = {"collection": collection, "scoring": scoring, "direction": direction}
     chosen = _align([_chosen(identity, found.get(identity, []), wanted) for identity in ids])
     heads = read_headlines(results, records)
+    asked = _Asked(results, systems, found, base, _mark(topics), margin)
     tables = []
-    for matched in sorted(_match(ids, chosen, measure), key=partial(_is_other, heads.get(ids[0]))):
-        values = _values(results, ids, matched)
-        if any(values.values()):
-            tables.append(_compared(values, ids, matched))
+    for matched in sorted(_match(ids, chosen, measure), key=partial(_is_other, heads.get(base[0]))):
+        table = _compared(asked, matched)
+        if table is not None:
+            tables.append(table)
         else:
             _say(f"{matched.groups[0].key}: left out, because it has no scores of single queries")
     if not tables:
         raise InputError(f"{' and '.join(ids)} cannot be compared: no measure has scores of single queries")
     if as_json:
         compared = [
-            {"id": record["id"], "name": record["name"], "headline": _as_json(heads.get(record["id"]))}
-            for record in records
+            {
+                **{"id": record["id"], "name": record["name"]},
+                **{"system": system.key, "runs": system.runs, "seeds": system.seeds, "label": system.name},
+                "headline": _as_json(heads.get(record["id"])),
+            }
+            for record, system in zip(records, systems, strict=True)
         ]
-        print_json({"baseline": ids[0], "runs": compared, "tables": tables})
+        print_json({"baseline": base[0], "baselines": base, "runs": compared, "tables": tables})
+        return
+    if as_csv:
+        print_csv([{**_place(table), **row} for table in tables for row in table["rows"]])
         return
     letters = dict(zip(ids, _letters(len(ids)), strict=True))
     print_facts(
         (
-            letters[record["id"]],
-            f"{record['id']}  {record['name']}{'  (baseline)' * (not place)}{_told(heads.get(record['id']))}",
+            letters[system.lead],
+            f"{system.lead}  {system.name}{_seeds_text(system)}"
+            f"{'  (baseline)' * (system.lead in base)}{_told(heads.get(system.lead))}",
         )
-        for place, record in enumerate(records)
+        for system in systems
     )
     for table in tables:
         print_line()
-        _print(table, letters, ids[0])
+        _print(table, letters)
+
+
+class _Asked(NamedTuple):
+    """What a comparison was asked for."""
+
+    results: Path
+    systems: list[RunSystem]
+    groups: Mapping[str, list[Group]]
+    baselines: list[str]
+    mark: tuple[str, str] | None
+    margin: float
+
+
+def _mark(topics: str | None) -> tuple[str, str] | None:
+    if topics is None:
+        return None
+    kind, equals, value = topics.partition("=")
+    if not (kind and equals and value):
+        raise InputError(f"--topics {topics!r} is not KIND=VALUE, such as clean=yes")
+    return kind, value
+
+
+def _of_argument(stored: Systems, systems: Sequence[RunSystem], argument: str) -> RunSystem:
+    found = stored.find(argument)
+    return next(system for system in systems if any(run in system.asked for run in found))
+
+
+def _seeds_text(system: RunSystem) -> str:
+    if not system.trained:
+        return ""
+    return f"  seed{'s' if len(system.seeds) > 1 else ''} {', '.join(system.seeds)}"
+
+
+def _place(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: table[name] for name in (*Key._fields, "measure")}
 
 
 def _is_other(head: Headline | None, matched: Matched) -> bool:
@@ -234,94 +309,195 @@ def _no_measure(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: 
     )
 
 
-def _compared(values: Values, ids: Sequence[str], matched: Matched) -> dict[str, Any]:
-    """Return a table with a row for each language and for the mean, for each run except the baseline."""
-    from engine.evaluation.significance import compare_languages
+def _compared(asked: _Asked, matched: Matched) -> dict[str, Any] | None:
+    """Return a table with a row for each pair of systems and language; None without scores of queries."""
+    from engine.evaluation.comparisons import compare_family
+    from engine.evaluation.seed_model import System
 
     key = matched.groups[0].key
+    members = _members(asked, matched)
+    values = _values(asked.results, members, matched)
+    if not any(values.values()):
+        return None
     if matched.left_out:
         _say(f"{key}: {', '.join(matched.left_out)} left out, because not every run has these languages")
-    means = {
-        identity: {code: group.of(matched.measure)[code]["value"] for code in matched.languages}
-        for identity, group in zip(ids, matched.groups, strict=True)
+    clusters, marked = _topics(asked, matched)
+    if marked is not None:
+        values = {run: _only(scores, marked) for run, scores in values.items()}
+        if not any(scores for scores in values.values()):
+            raise InputError(f"no query on {key} has the mark {'='.join(asked.mark or ())} in every language")
+    systems = {
+        system.lead: System(system.name, [values[run] for run in members[system.lead]], system.trained)
+        for system in asked.systems
     }
-    for identity in ids:
-        means[identity][""] = sum(means[identity].values()) / len(matched.languages)
-    rows: list[dict[str, Any]] = []
-    for identity in ids[1:]:
-        try:
-            compared = compare_languages(values[ids[0]], values[identity])
-        except InputError as error:
-            raise InputError(f"{ids[0]} and {identity} on {key}: {error}") from error
-        for code, comparison in [*compared.languages.items(), ("", compared.mean)]:
-            rows.append(
-                {
-                    "run": identity,
-                    "language": code or None,
-                    "baseline": means[ids[0]][code],
-                    "value": means[identity][code],
-                    **vars(comparison),
-                }
-            )
+    try:
+        family = compare_family(systems, asked.baselines, clusters=clusters, margin=asked.margin)
+    except InputError as error:
+        raise InputError(f"{' and '.join(systems)} on {key}: {error}") from error
+    seeds = {
+        system.lead: [system.seeds[system.runs.index(run)] for run in members[system.lead]]
+        if system.trained
+        else []
+        for system in asked.systems
+    }
+    keys = {system.lead: system.key for system in asked.systems}
+    rows = [
+        {
+            **{"run": pair.system, "system": keys[pair.system], "baseline_run": pair.baseline},
+            "seeds": seeds[pair.system],
+            "language": code or None,
+            "baseline": mean_score(systems[pair.baseline], code),
+            "value": mean_score(systems[pair.system], code),
+            **vars(difference),
+            "checkpoints": {
+                name: getattr(tested, name) if difference.units > 1 else None
+                for name in ("low", "high", "p", "p_holm")
+            },
+            **{name: getattr(tested, name) for name in ("wins", "ties", "losses", "queries")},
+        }
+        for pair in family.pairs
+        for code, difference, tested in pair.rows()
+    ]
     revisions = {code: matched.groups[0].revisions[code] for code in matched.languages}
     return {
         **key._asdict(),
         "revisions": revisions,
         "measure": matched.measure,
         "left_out": matched.left_out,
+        **{"heading": family.heading, "tests": family.tests, "margin": family.margin, "notes": family.notes},
         "rows": rows,
     }
 
 
-def _values(results: Path, ids: Sequence[str], matched: Matched) -> Values:
+def mean_score(system: System, code: str) -> float:
+    """Return the mean over seeds and queries of a language, or over all languages for an empty code."""
+    return fmean(
+        fmean(fmean(values.values()) for language, values in run.items() if code in ("", language))
+        for run in system.runs
+    )
+
+
+def _members(asked: _Asked, matched: Matched) -> dict[str, list[str]]:
+    """Return the runs of each system that have the scores of a table, by the system's first run."""
+    members = {}
+    for system, lead in zip(asked.systems, matched.groups, strict=True):
+        own = Key(*(lead.rows[0][name] for name in Key._fields))
+        found = []
+        for run in system.runs:
+            like = [group for group in asked.groups.get(run, ()) if group.key == own and _agree(lead, group)]
+            if any(set(matched.languages) <= group.of(matched.measure).keys() for group in like):
+                found.append(run)
+            else:
+                _say(
+                    f"{matched.groups[0].key}: {run} of {system.name} left out, because it has no such scores"
+                )
+        members[system.lead] = found
+    return members
+
+
+def _topics(asked: _Asked, matched: Matched) -> tuple[dict[str, str], set[str] | None]:
+    """Return the clusters of topics, and the topics that are wanted if there is a choice."""
+    revisions = {matched.groups[0].revisions[code] for code in matched.languages}
+    known = topics_of(asked.results, asked.systems[0].lead, matched.groups[0].key.collection, revisions)
+    if not known:  # a run of an older version
+        for system in asked.systems[1:]:
+            known = known or topics_of(
+                asked.results, system.lead, matched.groups[0].key.collection, revisions
+            )
+    clusters = known.get("cluster", {})
+    if asked.mark is None:
+        return clusters, None
+    kind, value = asked.mark
+    if kind not in known:
+        kinds = ", ".join(sorted(known)) or "none"
+        raise InputError(
+            f"topics of {matched.groups[0].key.collection} have no mark {kind!r}; they have {kinds}"
+        )
+    return clusters, {topic for topic, own in known[kind].items() if own == value}
+
+
+def _only(scores: Mapping[str, Mapping[str, float]], topics: set[str]) -> dict[str, dict[str, float]]:
+    kept = {
+        code: {
+            query: value for query, value in values.items() if (query.partition(":")[2] or query) in topics
+        }
+        for code, values in scores.items()
+    }
+    return {code: values for code, values in kept.items() if values}
+
+
+def _values(results: Path, members: Mapping[str, Sequence[str]], matched: Matched) -> Values:
     """Return the score of every query, by run, language and query id."""
     # The row of a query does not name the documents' language; the revision of the collection determines it.
-    keys = {
-        identity: Key(*(group.rows[0][name] for name in Key._fields))
-        for identity, group in zip(ids, matched.groups, strict=True)
-    }
-    language = {
-        (identity, row["revision"], row["query_language"]): language_of(row)
-        for identity, group in zip(ids, matched.groups, strict=True)
-        for row in group.rows
-    }
-    values: Values = {identity: {} for identity in ids}
+    runs = [run for some in members.values() for run in some]
+    keys, language = {}, {}
+    for some, group in zip(members.values(), matched.groups, strict=True):
+        for run in some:
+            keys[run] = tuple(group.rows[0][name] for name in Key._fields)
+            for row in group.rows:
+                language[run, row["revision"], row["query_language"]] = language_of(row)
+    values: Values = {run: {} for run in runs}
     answer = query_scores_of(
-        results, ids, measure=matched.measure, collection=matched.groups[0].key.collection
+        results, runs, scoring=None, measure=matched.measure, collection=matched.groups[0].key.collection
     )
-    for row in answer.records():
-        code = language.get((row["run"], row["revision"], row["query_language"]))
-        key = keys[row["run"]]
-        if code in matched.languages and all(row[name] == getattr(key, name) for name in Key._fields):
-            values[row["run"]].setdefault(str(code), {})[row["query_id"]] = row["value"]
+    place = {name: index for index, name in enumerate(answer.columns)}
+    own = [place[name] for name in Key._fields]
+    at = [place[name] for name in ("run", "revision", "query_language", "query_id", "value")]
+    for cells in answer.rows:
+        run, revision, query_language, query, value = (cells[index] for index in at)
+        code = language.get((run, revision, query_language))
+        if code in matched.languages and tuple(cells[index] for index in own) == keys[run]:
+            values[run].setdefault(str(code), {})[query] = value
     return values
 
 
-def _print(table: Mapping[str, Any], letters: Mapping[str, str], baseline: str) -> None:
+def _print(table: Mapping[str, Any], letters: Mapping[str, str]) -> None:
     revisions = sorted(set(table["revisions"].values()))
     revision = f"revision {revisions[0]}" if len(revisions) == 1 else f"{len(revisions)} revisions"
     title = " · ".join([*(table[name] for name in Key._fields), revision, table["measure"]])
-    lines = [
-        (
-            letters[row["run"]],
-            row["language"] or "mean",
-            f"{row['queries']:,}",
-            score_text(row["baseline"]),
-            score_text(row["value"]),
-            f"{row['delta']:+.3f}",
-            interval_text(row["low"], row["high"], "+"),
-            f"{row['p_holm']:.4f}",
-            f"{row['wins']}/{row['ties']}/{row['losses']}",
-        )
-        for row in table["rows"]
-    ]
-    numbers = ("queries", letters[baseline], "value", "Δ", "p", "W/T/L")
-    print_table(
-        ("run", "language", "queries", letters[baseline], "value", "Δ", "95 % interval", "p", "W/T/L"),
-        lines,
-        right=numbers,
-        title=title,
-    )
+    print_line(title, bold=True)
+    print_line(table["heading"])
+    for base in dict.fromkeys(row["baseline_run"] for row in table["rows"]):
+        rows = [row for row in table["rows"] if row["baseline_run"] == base]
+        # Without a p value over trainings there is nothing to put under these heads.
+        model = ("95 % interval", "p (Holm)", "verdict", "visible") if table["tests"] else ()
+        columns = ["system", "seeds", "language", "queries", letters[base], "value", "Δ", *model]
+        columns += ["these checkpoints (Holm)", "W/T/L"]
+        lines = [
+            (
+                letters[row["run"]],
+                str(len(row["seeds"]) or "–"),
+                row["language"] or "mean",
+                f"{row['queries']:,}",
+                score_text(row["baseline"]),
+                score_text(row["value"]),
+                f"{row['delta']:+.3f}",
+                *(_model_texts(row) if model else ()),
+                _checkpoints_text(row["checkpoints"]),
+                f"{row['wins']}/{row['ties']}/{row['losses']}",
+            )
+            for row in rows
+        ]
+        left = ("system", "language", "95 % interval", "verdict", "these checkpoints (Holm)")
+        print_table(columns, lines, right=[name for name in columns if name not in left])
+    for note in table["notes"]:
+        print_line(note)
+
+
+def _model_texts(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    interval = interval_text(row["low"], row["high"], "+") or "–"
+    return interval, p_text(row["p_holm"]), row["verdict"] or "–", score_text(row["smallest"]) or "–"
+
+
+def _checkpoints_text(tested: Mapping[str, float | None]) -> str:
+    if tested["p"] is None:
+        return "–"
+    return f"{interval_text(tested['low'], tested['high'], '+')} p {p_text(tested['p_holm'])}"
+
+
+def p_text(p: float | None) -> str:
+    """Return a p value with four decimals, or a dash if there is none."""
+    return "–" if p is None else "<.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def _say(sentence: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli import toml
-from engine.cli.options import data_option, json_option, print_json
+from engine.cli.options import data_option, json_option, print_json, set_option
 from engine.cli.tables import print_line, print_table
 from engine.config import (
     json_schema,
@@ -25,14 +25,6 @@ from engine.extensions.runs import RUN_KINDS
 
 if TYPE_CHECKING:
     from engine.collections.base import Collection
-
-_set_option = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a setting, such as training.steps=50.",
-)
 
 
 @click.group()
@@ -63,7 +55,7 @@ def presets_command(as_json: bool) -> None:
 
 @config.command("show")
 @click.argument("source", metavar="FILE_OR_PRESET")
-@_set_option
+@set_option
 @json_option
 def show(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print all settings that a run with this configuration has, in TOML."""
@@ -85,7 +77,7 @@ def _resolved(source: str, overrides: Sequence[str]) -> tuple[dict[str, Any], bo
         if source not in presets():
             raise
         known = preset_settings(source)
-        given = {*known, *(override.partition("=")[0].strip() for override in overrides)}
+        given = {*known, *(override.partition("=")[0].strip().split(".")[0] for override in overrides)}
         kind = RUN_KINDS.get_entry(str(known["kind"]))
         fields = kind.settings.model_fields
         left = [name for name, field in fields.items() if field.is_required() and name not in given]
@@ -110,7 +102,7 @@ def schema() -> None:
 
 @config.command("check")
 @click.argument("source", metavar="FILE_OR_PRESET")
-@_set_option
+@set_option
 @data_option
 @json_option
 def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:

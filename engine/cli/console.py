@@ -9,10 +9,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from engine.reporting import Reporter
+from engine.reporting import Reporter, figures_text
 from engine.visible import visible
-
-_SHOWN = (("loss", "loss {:.4f}"), ("held_out_rr", "MRR {:.4f}"), ("pairs_per_second", "{:.0f} pairs/s"))
 
 
 class ConsoleReporter(Reporter):
@@ -60,6 +58,5 @@ class ConsoleReporter(Reporter):
 
     def figures(self, values: Mapping[str, float]) -> None:
         """Show the latest metrics next to the bar."""
-        shown = "  ".join(text.format(values[name]) for name, text in _SHOWN if name in values)
         if self.task is not None:
-            self.progress.update(self.task, figures=shown)
+            self.progress.update(self.task, figures=figures_text(values))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import Exit
 
-from engine.cli.options import data_option, json_option, print_json, refreshed, results_option
+from engine.cli.options import data_option, json_option, print_json, refreshed, results_option, set_option
 from engine.cli.tables import print_table
 from engine.config import load_config
-from engine.errors import InputError
+from engine.errors import InputError, OpticalError
 from engine.paths import run_log, runs_folder
 
 if TYPE_CHECKING:
@@ -21,9 +24,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("config", required=False)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting. Can be repeated."
-)
+@set_option
 @click.option("--detach", is_flag=True, help="Start the run in its own process and return at once.")
 @click.option("--resume", metavar="RUN", help="Resume a run that was stopped, failed or crashed.")
 @click.option("--run-id", hidden=True, help="The id of the new run; --detach chooses it.")
@@ -84,10 +85,18 @@ def run(
 
     from engine.cli.console import ConsoleReporter
     from engine.jobs.resume import reopen
+    from engine.reporting import SILENT
     from engine.runs import execute as runs
 
     argv = ["optical-workbench", *sys.argv[1:]]
-    with ConsoleReporter() as reporter:
+    own = folder or (None if run_id is None else runs_folder(results) / run_id)
+    detached = own is not None and _is_output(run_log(own))
+    with contextlib.ExitStack() as stack:
+        # The output of a detached run is its log, which the run writes itself.
+        reporter = SILENT if detached else stack.enter_context(ConsoleReporter())
+        if detached:
+            assert own is not None
+            stack.enter_context(_told(own))
         if folder is not None:
             finished = reopen(folder, argv)
             scores = runs.resume(finished, reporter)
@@ -97,15 +106,42 @@ def run(
                 parsed, runs_folder(results), argv, run_id=run_id, reporter=reporter
             )
     refreshed(results)
+    if detached:
+        return
     if as_json:
         print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
         return
-    _print_scores(scores)
+    print_scores(scores)
     click.echo(finished.id)
     click.echo(f"`optical-workbench show {finished.id}` shows the scores again", err=True)
 
 
-def _print_scores(scores: Sequence[Scores]) -> None:
+def _is_output(log: Path) -> bool:
+    """Return whether this process writes its messages to `log`, as a detached run does."""
+    try:
+        return os.path.samestat(os.fstat(sys.stderr.fileno()), log.stat())
+    except (OSError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """End the command without a message if the run in `folder` fails or is stopped; its log says why."""
+    from engine.results.run_folder import read_record
+
+    try:
+        yield
+    except (OpticalError, KeyboardInterrupt) as error:
+        try:
+            logged = read_record(folder)["pid"] == os.getpid()
+        except InputError:  # it ended before it was a run
+            logged = False
+        if not logged:
+            raise
+        raise Exit(error.exit_code if isinstance(error, OpticalError) else 130) from error
+
+
+def print_scores(scores: Sequence[Scores]) -> None:
     """Print a table for each collection and scoring: a row for each language, and one for the mean."""
     for result in scores:
         collection = result.collection

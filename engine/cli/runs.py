@@ -13,8 +13,10 @@ import click
 from engine.cli.options import json_option, print_json, refreshed, results_option, with_time_zone
 from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
+    Column,
     interval_text,
     print_facts,
+    print_fitted_table,
     print_line,
     print_table,
     score_text,
@@ -27,10 +29,22 @@ from engine.paths import runs_folder
 from engine.results.filters import parse_filter
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
-from engine.results.run_facts import encoder_of
+from engine.results.run_facts import encoder_of, passages_of
 
 #: A table of runs shows only the number of languages if a run has more than this.
 _NAMED = 8
+#: The columns of the table of runs.
+_COLUMNS = (
+    Column("state"),
+    Column("id", least=16),
+    Column("name", least=12),
+    Column("kind", leave_out=2),
+    Column("encoder", least=12, leave_out=3),
+    Column("languages", least=12, leave_out=4),
+    Column("score", right=True),
+    Column("on", least=8, leave_out=1),
+    Column("age", right=True),
+)
 
 
 @click.command()
@@ -48,6 +62,9 @@ def runs(expression: str, results: Path, as_json: bool) -> None:
 
     The score is the run's headline: the mean over languages of the main measure on its first collection, with
     its first scoring. Collections and scorings are never averaged.
+
+    On a narrow terminal long ids and names are cut in the middle and some columns are left out; commands take
+    an id as it is shown. In a pipe or file nothing is cut.
     """
     selected = parse_filter(expression)
     records = [_with_current_state(results, record) for record in list_runs(refreshed(results))]
@@ -62,11 +79,7 @@ def runs(expression: str, results: Path, as_json: bool) -> None:
     if not listed:
         click.echo("no run matches" if expression else "there is no run yet", err=True)
         return
-    print_table(
-        ("state", "id", "name", "kind", "encoder", "languages", "score", "on", "age"),
-        [_line(run) for run in listed],
-        right=("score", "age"),
-    )
+    print_fitted_table(_COLUMNS, [_line(run) for run in listed])
 
 
 @click.command()
@@ -93,14 +106,16 @@ def show(run: str, results: Path, as_json: bool) -> None:
     steps, values = [row[0] for row in curve], [row[1] for row in curve]
     best = record["summary"].get("best_step")
     head = read_headlines(results, [record]).get(record["id"])
+    step = _step(results, record)
     if as_json:
         facts = {key: value for key, value in with_time_zone(record).items() if key != "measures"}
         held_out = {"best_step": best, "steps": steps, "values": values}
         scores = [_scores(group, record) for group in groups]
         facts["headline"] = None if head is None else vars(head)
+        facts["step"] = step
         print_json({**facts, "bitext": bitext, "held_out": held_out, "scores": scores})
         return
-    _print_record(record, best, head)
+    _print_record(record, best, head, step)
     if values:
         print_line()
         print_line(
@@ -183,19 +198,39 @@ def _line(run: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _print_record(record: dict[str, Any], best: Any, head: Headline | None) -> None:
+def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
+    """Return the last step of a run that is training, and how many steps it has."""
+    from engine.extensions.runs import RUN_KINDS
+    from engine.results.run_folder import RunFolder, tail
+
+    kind = RUN_KINDS.get(record["kind"])
+    if record["state"] != "running" or kind is None or kind.loop is None:
+        return None
+    records = tail(RunFolder(runs_folder(results) / record["id"], record).metrics_path).records
+    total = record["config"].get(kind.loop, {}).get("steps")
+    return {"done": records[-1].step, "steps": int(total)} if records and total else None
+
+
+def _print_record(
+    record: dict[str, Any], best: Any, head: Headline | None, step: dict[str, int] | None
+) -> None:
     versions = (f"{name} {version}" for name, version in record["versions"].items() if version)
     started, ended = record["started"], record["ended"]
     summary = {
         key: value
         for key, value in record["summary"].items()
-        if key not in ("best_step", "references", "notes")
+        if key not in ("best_step", "references", "notes", "passages")
     }
     print_facts(
         [
             ("run", record["id"]),
             ("name", record["name"]),
-            ("state", record["state"]),
+            (
+                "state",
+                record["state"]
+                if step is None
+                else "{state}, step {done:,} of {steps:,}".format(state=record["state"], **step),
+            ),
             ("failure", record["failure"] or ""),
             ("kind", record["kind"]),
             ("headline", "" if head is None else f"{head} on {head.place}"),
@@ -211,6 +246,7 @@ def _print_record(record: dict[str, Any], best: Any, head: Headline | None) -> N
             ("versions", ", ".join(versions)),
             ("commit", record["commit"] or ""),
             ("best step", "" if best is None else str(best)),
+            ("passages", passages_of(record)),
             *(("noted", str(note)) for note in record["summary"].get("notes") or ()),
             ("summary", json.dumps(summary, ensure_ascii=False) if summary else ""),
         ]

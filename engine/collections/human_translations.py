@@ -17,8 +17,9 @@ def human_translations(collection: Collection, config: CollectionConfig, target:
     """Return every query of `collection` in the language `target`, as people translated it.
 
     Where the topics are the same questions in several languages, the translation is the query of the same
-    topic. Where each query has a sentence pair, the translation is also the document to find, as the pool
-    spells it: query and document are then equal, and retrieval fails only where two documents are equal.
+    topic, or the one that its file gives. Where each query has a sentence pair, the translation is also the
+    document to find, as the pool spells it: query and document are then equal, and retrieval fails only where
+    two documents are equal.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ def human_translations(collection: Collection, config: CollectionConfig, target:
     elif source == "documents" and same_language(collection.document_language, target):
         texts = {document.id: document.text for document in collection.documents}
         known = {query.id: texts[next(iter(collection.judgements[query.id]))] for query in foreign}
+    elif source == "queries" and same_language(collection.document_language, target):
+        known = {query.id: query.translation for query in foreign}
     else:
         raise InputError(
             f"the collection {collection.name!r} has no human translations of its queries into {target!r}; "
@@ -55,7 +58,7 @@ def human_translations(collection: Collection, config: CollectionConfig, target:
 
 def _same_topics(collection: Collection, config: CollectionConfig, target: str, seed: int) -> dict[str, str]:
     """Return the queries of the same topics in `target`, by the id of the foreign query."""
-    plain = config.model_copy(update={"languages": [target], "limit": None, "label": None})
+    plain = config.model_copy(update={"languages": [target], "limit": None, "first": None, "label": None})
     translations = {
         query.id.partition(":")[2]: query.text
         for loaded in load_collections(plain, seed)

@@ -146,7 +146,15 @@ class TrainingConfig(LoopConfig):
     student_role: Literal["query", "passage", "both"] = "query"
     """Role in which the student encodes its side of a pair. With ``both``, the roles alternate from step to
     step, for a student that also encodes the documents (`evaluation.documents`)."""
-    target_role: Literal["query", "passage"] = "passage"
-    """Role, and therefore prefix, in which the teacher encodes the English side of a pair."""
+    target_role: Literal["query", "passage"] = "query"
+    """Role, and therefore prefix and length, in which the teacher encodes the English side of a pair. If it
+    is left out and `student_role` is not ``query``, it is ``passage``. Held-out retrieval searches the same
+    vectors."""
     trim_vocabulary: bool = True
     """Train only with the word pieces that occur in the texts; the checkpoint is saved with all."""
+
+    @model_validator(mode="after")
+    def _follow_student_role(self) -> Self:
+        if "target_role" not in self.model_fields_set:
+            self.__dict__["target_role"] = "query" if self.student_role == "query" else "passage"
+        return self

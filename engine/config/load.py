@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,7 +40,9 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunHeader:
     path : path or str
         A TOML file, or the name of a preset. A file with ``preset = "NAME"`` changes settings of that preset.
     overrides : sequence of str
-        ``key=value`` with a dotted key; the value is TOML, or text if it is not valid TOML.
+        ``key=value`` with a dotted key; the value is TOML, or text if it is not valid TOML. Items of lists
+        are counted from 0, as in errors: ``collections.0.name=tatoeba``. The number after the last item
+        adds one.
 
     Raises
     ------
@@ -59,11 +62,17 @@ def read_settings(path: Path | str, overrides: Sequence[str] = ()) -> dict[str, 
     known = presets()
     source = known.get(str(path), Path(path))
     settings = _read_toml(source)
-    for override in overrides:
-        _override(settings, override)
+    settings = overridden(settings, overrides, _base(settings, overrides))
     if source in known.values():
         return {**settings, "preset": source.stem}
     return over_preset(settings)
+
+
+def _base(settings: Mapping[str, Any], overrides: Sequence[str]) -> Mapping[str, Any]:
+    """Return the settings of the preset that `settings` are over; none if there is no such preset."""
+    named = dict(override.partition("=")[::2] for override in overrides)
+    name = str(named.get("preset", settings.get("preset"))).strip("'\"")
+    return {} if name not in presets() else preset_settings(name)
 
 
 def over_preset(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +140,27 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(str(getattr(error, "strerror", None) or error), path=path) from error
 
 
-def _override(settings: dict[str, Any], override: str) -> None:
+def overridden(
+    settings: Mapping[str, Any], overrides: Sequence[str], base: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return `settings`, which are over those of `base`, with the values of ``key=value``.
+
+    Raises
+    ------
+    InputError
+        If an override has no key or no value, or names no item of a list.
+    """
+    changed = copy.deepcopy(dict(settings))
+    for override in overrides:
+        _override(changed, override, base or {})
+    return changed
+
+
+def _override(settings: dict[str, Any], override: str, base: Mapping[str, Any]) -> None:
+    """Set one ``key=value`` in `settings`, which are over those of `base`.
+
+    A list of `base` is copied when one of its items is changed, because lists are replaced as a whole.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise InputError(f"--set takes key=value, not {override!r}")
@@ -139,9 +168,33 @@ def _override(settings: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        settings = settings.setdefault(parent, {})
-        if not isinstance(settings, dict):
-            raise InputError(f"--set {key}: {parent!r} holds no further keys")
-    settings[last] = value
+    parts = key.strip().split(".")
+    place: Any = settings
+    under: Any = base
+    for depth, part in enumerate(parts[:-1]):
+        inherited = under.get(part) if isinstance(under, Mapping) else None
+        if isinstance(place, dict) and part not in place:
+            new: Any = [] if parts[depth + 1].isdecimal() else {}
+            place[part] = copy.deepcopy(inherited) if isinstance(inherited, list) else new
+        place = place[part] if isinstance(place, dict) else _item(place, part, key, {})
+        under = inherited if isinstance(place, dict) else None
+        if not isinstance(place, dict | list):
+            raise InputError(f"--set {key}: {part!r} holds no further keys")
+    if isinstance(place, dict):
+        place[parts[-1]] = value
+    else:
+        _item(place, parts[-1], key, value)
+        place[int(parts[-1])] = value
+
+
+def _item(items: list[Any], number: str, key: str, new: Any) -> Any:
+    """Return an item of a list; the number after the last one adds `new`."""
+    if not number.isdecimal() or int(number) > len(items):
+        count = f"{len(items)} item" + ("" if len(items) == 1 else "s")
+        raise InputError(
+            f"--set {key}: {number!r} is not an item of a list of {count}; items are counted from 0, and "
+            f"{len(items)} adds one"
+        )
+    if int(number) == len(items):
+        items.append(new)
+    return items[int(number)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -58,6 +58,9 @@ class DistilConfig(RunConfig):
     """The transport problem inside the loss."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """Settings of the training loop."""
+    passages: list[CollectionConfig] = Field(default_factory=list)
+    """Collections whose documents `loss.passages` scores; empty takes those of `collections`. Their
+    judgements are not read."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -82,12 +85,27 @@ class DistilConfig(RunConfig):
             raise ValueError(
                 "training.anchor puts English on both sides, as a source in one language does; set it to 0"
             )
+        self._check_passages([name for name, entry in LOSSES.items() if entry in used and entry.passages])
         if training.student_role != "query" and self.collections and self.evaluation.documents == "teacher":
             raise ValueError(
                 f"training.student_role = '{training.student_role}' teaches the student documents, which "
                 "evaluation.documents = 'teacher' never asks it for; set that to 'student'"
             )
         return self
+
+    def _check_passages(self, losses: Sequence[str]) -> None:
+        """Refuse `losses` over passages where no queries are encoded, and passages without such a loss."""
+        if not losses:
+            if self.passages:
+                able = _either(f"loss.{name}" for name, entry in LOSSES.items() if entry.passages)
+                raise ValueError(f"passages belongs to {able}, which has weight 0; leave it out")
+            return
+        for name in ("student_role", "target_role"):
+            if (role := getattr(self.training, name)) != "query":
+                raise ValueError(
+                    f"loss.{losses[0]} scores passages for queries, so training.{name} must be 'query', "
+                    f"not '{role}'"
+                )
 
     def _check_masses(self) -> None:
         """Refuse masses that nothing trains."""
@@ -131,6 +149,9 @@ def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
     yield from encoder_inputs(config, "teacher", "student")
     yield frozen_input(config.student or config.teacher, config.training.frozen_layers)
     yield from bitext_inputs(config.bitext)
+    yield Input("loss", "engine.training.distillation.passages:check_passages", config)
+    for place, passages in enumerate(config.passages):
+        yield Input(f"passages.{place}", "engine.collections.load:load_collections", passages)
 
 
 DISTIL = RunKind(
@@ -163,6 +184,9 @@ class EvaluateConfig(RunConfig):
     They are fitted on both sides of `bitext`; in other languages, on the queries and documents."""
     bitext: list[BitextConfig] = Field(default_factory=list)
     """Unlabelled text to fit centring and whitening on; none takes the documents of the first collection."""
+    fitted: Literal["saved", "anew"] = "saved"
+    """Whether an encoder that a run saved keeps the mean and projection of that run (``saved``), which also
+    centre what it is compared with, or all are fitted on that text (``anew``)."""
     collections: list[CollectionConfig] = Field(min_length=1)
     """Collections to evaluate on."""
 

@@ -233,6 +233,9 @@ def store_scores(scores: Scores, run: RunFolder, translations: pa.Table | None =
     run.write_table(
         "texts", texts if translations is None else pa.concat_tables([texts, translations]), append=True
     )
+    topics = scores.topic_table()
+    if topics.num_rows:
+        run.write_table("topics", topics, append=True)
     run.write_table("scores", scores.score_table(), append=True)
     run.write_table("query_scores", scores.query_score_table(), append=True)
     run.write_table("rankings", scores.ranking_table(), append=True)

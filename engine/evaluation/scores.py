@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.collections.base import Collection, Document, Query
 from engine.errors import InputError
 from engine.evaluation.bias import language_bias
+from engine.evaluation.clusters import topic_clusters
 from engine.evaluation.language_score import LanguageScore
 from engine.evaluation.measures import (
     depth_of,
@@ -122,6 +123,17 @@ class Scores:
             columns["score"] += scores
             columns["grade"] += [grades.get(document) for document in documents]
         return self._table("rankings", len(columns["rank"]), **columns)
+
+    def topic_table(self) -> pa.Table:
+        """Return the rows of table ``topics``: the clusters of topics that depend on each other."""
+        clusters = topic_clusters(self.collection)
+        return self._table(
+            "topics",
+            len(clusters),
+            topic=list(clusters),
+            kind=["cluster"] * len(clusters),
+            value=list(clusters.values()),
+        )
 
     def text_table(self) -> pa.Table:
         """Return the rows of table ``texts``: queries, relevant documents, and the first of each ranking."""

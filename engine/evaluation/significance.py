@@ -5,6 +5,9 @@ swaps the scores of a query at random, which changes nothing under the null hypo
 (Smucker, Allan and Carterette 2007, "A comparison of statistical significance tests for information retrieval
 evaluation"). Its p value is (b + 1) / (n + 1), where b of n resamples are at least as extreme as the observed
 difference, so it is never zero. Intervals are percentile bootstrap intervals.
+
+Both describe the variation over queries for these checkpoints. They do not say what other seeds of the same
+recipes would give; `engine.evaluation.seed_model` tests that.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class LanguageComparison:
-    """Comparisons by language, corrected over the languages, and of the mean over languages."""
+    """Comparisons by language and of the mean over languages, corrected over all of them."""
 
     languages: dict[str, Comparison]
     mean: Comparison
@@ -91,10 +94,11 @@ def compare_languages(
     baseline: Mapping[str, Mapping[str, float]],
     system: Mapping[str, Mapping[str, float]],
     *,
+    clusters: Mapping[str, str] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> LanguageComparison:
-    """Compare two runs in each language, with Holm's correction, and by their mean over languages.
+    """Compare two runs in each language and by their mean over languages, with Holm's correction over all.
 
     All languages have the same weight in the mean. Queries whose ids are equal after the first colon are one
     topic: a sentence and its translations. The test and the interval of the mean swap and draw whole topics,
@@ -103,6 +107,8 @@ def compare_languages(
     Parameters
     ----------
     baseline, system : mapping of language to mapping of query id to score
+    clusters : mapping of topic to cluster, optional
+        Topics that depend on each other; they are swapped and drawn together, in single languages too.
     seed, resamples : int
         As in `compare`.
 
@@ -120,16 +126,21 @@ def compare_languages(
             query: system[language][query] - baseline[language][query] for query in sorted(baseline[language])
         }
     compared = {
-        language: _compare(np.array(list(values.values())), generator, resamples)
+        language: _compare_mean({language: values}, generator, resamples, clusters)
+        if clusters
+        else _compare(np.array(list(values.values())), generator, resamples)
         for language, values in differences.items()
     }
-    corrected = holm([comparison.p for comparison in compared.values()])
+    mean = _compare_mean(differences, generator, resamples, clusters or {})
+    if len(compared) == 1:  # the mean is that of the language, and one test
+        return LanguageComparison(compared, next(iter(compared.values())))
+    *corrected, of_mean = holm([*(comparison.p for comparison in compared.values()), mean.p])
     return LanguageComparison(
         {
             language: replace(comparison, p_holm=p)
             for (language, comparison), p in zip(compared.items(), corrected, strict=True)
         },
-        _compare_mean(differences, generator, resamples),
+        replace(mean, p_holm=of_mean),
     )
 
 
@@ -158,7 +169,10 @@ def _compare(differences: Array, generator: np.random.Generator, resamples: int)
 
 
 def _compare_mean(
-    differences: Mapping[str, Mapping[str, float]], generator: np.random.Generator, resamples: int
+    differences: Mapping[str, Mapping[str, float]],
+    generator: np.random.Generator,
+    resamples: int,
+    clusters: Mapping[str, str],
 ) -> Comparison:
     everything = np.array([value for values in differences.values() for value in values.values()])
     topics: dict[str, int] = {}
@@ -167,7 +181,8 @@ def _compare_mean(
     for values in differences.values():
         mean = sum(values.values()) / len(values)
         for query, value in values.items():
-            topic = topics.setdefault(query.partition(":")[2] or query, len(topics))
+            topic_name = query.partition(":")[2] or query
+            topic = topics.setdefault(clusters.get(topic_name, f"topic {topic_name}"), len(topics))
             weight = 1 / (len(values) * len(differences))
             shares[topic] += weight * value
             residuals[topic] += weight * (value - mean)

@@ -86,9 +86,9 @@ class CollectionReader:
     pool : {"all", "own"}
         Whether its protocol searches the documents of all languages in one pool, or gives each language a
         pool of its own.
-    translations : {"topics", "documents"}, optional
-        Where human translations of its queries are: in the queries with the same topic in other languages, or
-        in the relevant documents. None if it has none.
+    translations : {"topics", "documents", "queries"}, optional
+        Where human translations of its queries are: in the queries with the same topic in other languages, in
+        the relevant documents, or in `Query.translation`. None if it has none.
     published : PublishedData, optional
         What is published of it.
     layout : FolderLayout
@@ -104,7 +104,7 @@ class CollectionReader:
     check: Callable[[Any], None] | None = None
     folder: str = ""
     pool: Literal["all", "own"] = "own"
-    translations: Literal["topics", "documents"] | None = None
+    translations: Literal["topics", "documents", "queries"] | None = None
     published: PublishedData | None = None
     layout: FolderLayout = field(default_factory=FolderLayout)
 

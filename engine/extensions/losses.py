@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import core_schema
 
 from engine.errors import InputError
+from engine.extensions.scorings import TRAINED_SCORINGS
 from engine.extensions.transport import Side
-from engine.registry import Registry
+from engine.registry import OneOf, Registry, describe
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +71,29 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class Passages:
+    """The teacher's vectors of P passages that all queries of a batch are scored on.
+
+    Parameters
+    ----------
+    tokens : Tensor (P, D, H)
+        Unit token vectors; of width 0 where the configuration needs none.
+    mask : Tensor (P, D), bool
+        The counted tokens.
+    sentences : Tensor (P, H')
+        Unit sentence vectors.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    sentences: Tensor
+
+    def to(self, device: torch.device) -> Passages:
+        """Return the passages on `device`."""
+        return Passages(*(part.to(device) for part in (self.tokens, self.mask, self.sentences)))
+
+
+@dataclass(frozen=True)
 class Batch:
     """The student's vectors of one training step, and the teacher's.
 
@@ -79,6 +103,8 @@ class Batch:
         As in `Targets`, of B queries with at most Q tokens; they carry the gradient of the student.
     targets : Targets
         The teacher's vectors.
+    passages : Passages, optional
+        Passages of a collection; given if a loss that is used needs them (`Loss.passages`).
     """
 
     tokens: Tensor
@@ -89,6 +115,7 @@ class Batch:
     targets: Targets
     attention: Tensor | None = None
     layers: Tensor | None = None
+    passages: Passages | None = None
 
 
 class LossFunction(Protocol):
@@ -120,6 +147,39 @@ class LossSettings(BaseModel):
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         return {"anyOf": [{"type": "number", "minimum": 0}, handler(schema)]}
+
+
+class PassageSettings(LossSettings):
+    """Settings of a loss over passages of a collection.
+
+    A batch is scored on one set of passages: the nearest ones of all its queries, and random ones.
+    """
+
+    nearest: int = Field(3, ge=0)
+    """Number of passages taken for each query: those whose sentence vectors have the highest cosine with
+    the teacher's vector of the query's translation."""
+    random: int = Field(32, ge=0)
+    """Number of passages drawn at random for each batch."""
+    limit: int = Field(10_000, ge=2)
+    """Use at most this many passages, sampled with the run's seed, because the teacher's vectors of all of
+    them are in memory (0.1 MB for a passage of 130 tokens of width 384)."""
+    temperature: float = Field(0.03, gt=0)
+    """Temperature that divides the scores of student and teacher."""
+    scoring: list[Annotated[str, OneOf(TRAINED_SCORINGS)]] = Field(
+        ["maxsim"],
+        min_length=1,
+        description=describe(
+            "How passages are scored; with several scorings, their divergences are added.", TRAINED_SCORINGS
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.nearest + self.random < 2:
+            raise ValueError("scores over fewer than two passages teach nothing; raise nearest or random")
+        if len(set(self.scoring)) < len(self.scoring):
+            raise ValueError("scoring names a scoring twice; name each once")
+        return self
 
 
 class SharedLossSettings(BaseModel):
@@ -234,13 +294,17 @@ class Loss:
         Whether the loss uses ``transport.layers``.
     trains_masses : bool
         Whether the loss has a gradient in the masses, which learned marginals need.
+    passages : bool
+        Whether the loss needs passages of a collection (`Batch.passages`). Its settings are then a subclass
+        of `PassageSettings`.
     settings : type of LossSettings, optional
         The model of settings of its own, which are written ``[loss.NAME]``.
 
     Raises
     ------
     InputError
-        If the name is not an identifier, or is that of a setting that losses share.
+        If the name is not an identifier, or is that of a setting that losses share, or a loss over passages
+        has no settings for them.
     """
 
     name: str
@@ -250,6 +314,7 @@ class Loss:
     sentence_vectors: bool = False
     layers: bool = False
     trains_masses: bool = False
+    passages: bool = False
     settings: type[LossSettings] | None = None
 
     def __post_init__(self) -> None:
@@ -258,6 +323,11 @@ class Loss:
         if self.name in SharedLossSettings.model_fields or hasattr(SharedLossSettings, self.name):
             raise InputError(
                 f"a loss cannot be called {self.name!r}: [loss] has another setting of that name"
+            )
+        if self.passages and not (self.settings and issubclass(self.settings, PassageSettings)):
+            raise InputError(
+                f"the loss {self.name!r} needs passages, so its settings must be a subclass of "
+                "PassageSettings"
             )
 
 
@@ -269,12 +339,14 @@ LOSSES: Registry[Loss] = Registry(
     first=(
         "transport",
         "pooled_mse",
+        "pooled_jsd",
         "maxsim_contrast",
         "transport_contrast",
         "pooled_contrast",
         "greedy_mse",
         "maxsim_alignment",
         "score_kl",
+        "passages",
     ),
 )
 """All losses, by name."""

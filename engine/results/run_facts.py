@@ -17,3 +17,15 @@ def encoder_of(record: Mapping[str, Any]) -> str:
         if isinstance(part, dict) and part.get("checkpoint"):
             return str(part["checkpoint"])
     return ""
+
+
+def passages_of(record: Mapping[str, Any]) -> str:
+    """Return a sentence about the passages whose scores a run learnt from; empty if there are none.
+
+    A run that learns from the documents that it is evaluated on has seen their text, though no judgement.
+    """
+    counts = (record.get("summary") or {}).get("passages")
+    if not isinstance(counts, dict) or not counts:
+        return ""
+    listed = ", ".join(f"{count:,} unlabelled passages of {name}" for name, count in counts.items())
+    return f"learnt from {listed}"

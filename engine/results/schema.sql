@@ -89,6 +89,17 @@ CREATE TABLE rankings (
     grade BIGINT
 );
 
+-- What topics (ids of queries without the language) have in common. The value of kind "cluster" is the group of
+-- topics that depend on each other; a topic without one is alone.
+CREATE TABLE topics (
+    run VARCHAR NOT NULL,
+    collection VARCHAR NOT NULL,
+    revision VARCHAR NOT NULL,
+    topic VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    value VARCHAR NOT NULL
+);
+
 -- Texts of all queries, their relevant documents, and the first ten documents of each ranking.
 CREATE TABLE texts (
     run VARCHAR NOT NULL,

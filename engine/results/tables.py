@@ -64,6 +64,8 @@ TABLES: dict[str, pa.Schema] = {
             pa.field("grade", pa.int64()),
         ]
     ),
+    # What topics have in common: with kind ``cluster``, the group of topics that depend on each other.
+    "topics": pa.schema([*map(_text, ("collection", "revision", "topic", "kind", "value"))]),
     # `role` is ``query``, ``document`` or ``translation``; documents are the relevant and first-ranked ones.
     "texts": pa.schema([*map(_text, ("collection", "revision", "role", "id", "language", "text"))]),
     # `plan` and `cost` are (source tokens, target tokens); entropy is in nats.
@@ -130,6 +132,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "scores": (*_FIGURE, "document_language", "measure"),
     "query_scores": (*_FIGURE, "query_id", "measure"),
     "rankings": (*_FIGURE, "query_id", "rank"),
+    "topics": ("collection", "revision", "topic", "kind"),
     "texts": ("collection", "revision", "role", "id"),
     "plans": ("pair", "solver", "epsilon"),
     "bitext": ("name", "source_language", "target_language"),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.encoders.encoder import Encoded
 from engine.retrieval.blocks import Precision, averaging, precise, token_blocks
-from engine.retrieval.screening import native_bf16, screened
+from engine.retrieval.screening import may_pay, native_bf16, screened
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found, find
 
@@ -47,7 +47,8 @@ def find_maxsim(
         document tokens take no more.
     screen : bool, optional
         Whether all documents are first scored in bf16, and only those that its rounding cannot rule out in
-        fp32; the result is the same. None screens where the processor multiplies bf16 natively.
+        fp32; the result is the same. None screens where the processor multiplies bf16 natively, and there are
+        so many documents that it can save time.
 
     Raises
     ------
@@ -58,7 +59,8 @@ def find_maxsim(
     """
     if screen is None:
         exact = precise(queries.vectors, documents.vectors)
-        screen = exact == torch.float32 and native_bf16(documents.vectors.device)
+        native = native_bf16(documents.vectors.device)
+        screen = exact == torch.float32 and native and may_pay(k, len(documents))
     if screen:
         return Found.join(screened(queries, documents, k, wanted, block_bytes=block_bytes))
     parts, start = [], 0
@@ -188,21 +190,17 @@ class _MaxSim(torch.autograd.Function):
         need_queries, _, need_documents, _ = ctx.needs_input_grad
         tokens = queries[query_mask]
         share = weights @ grad.to(weights.dtype)
-        grad_tokens = torch.zeros_like(tokens)
-        grad_documents = torch.zeros_like(documents) if need_documents else None
-        step = max(1, _DOCUMENT_TOKENS // documents.shape[1])
-        for start in range(0, len(documents), step):
-            block = documents[start : start + step]
-            # The sparse matrix of winning pairs, (query tokens, documents, document tokens).
-            pairs = tokens.new_zeros(len(tokens), len(block), documents.shape[1])
-            pairs.scatter_(2, winners[:, start : start + step, None], share[:, start : start + step, None])
-            flat = pairs.flatten(1)
-            if need_queries:
-                grad_tokens.addmm_(flat, block.flatten(0, 1))
-            if grad_documents is not None:
-                grad_documents[start : start + step] = (flat.T @ tokens).view_as(block)
-        grad_queries = None
+        flat = documents.flatten(0, 1)
+        rows = winners + torch.arange(len(documents), device=winners.device) * documents.shape[1]
+        grad_queries = grad_documents = None
         if need_queries:
             grad_queries = torch.zeros_like(queries)
-            grad_queries[query_mask] = grad_tokens
+            grad_queries[query_mask] = torch.nn.functional.embedding_bag(
+                rows, flat, per_sample_weights=share, mode="sum"
+            )
+        if need_documents:
+            grad_documents = torch.zeros_like(flat)
+            for document in range(len(documents)):
+                grad_documents.index_add_(0, rows[:, document], share[:, document, None] * tokens)
+            grad_documents = grad_documents.view_as(documents)
         return grad_queries, None, grad_documents, None

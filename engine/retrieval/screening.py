@@ -21,6 +21,11 @@ from engine.retrieval.topk import Found, find, ranks_of, top_k
 _SHARE = 16  # with more than M / 16 undecided documents, scoring all documents in fp32 is faster
 
 
+def may_pay(k: int, documents: int) -> bool:
+    """Return whether screening can be faster: at least the `k` best documents are scored again."""
+    return min(k, documents) * _SHARE <= documents
+
+
 def native_bf16(device: torch.device) -> bool:
     """Return whether the processor multiplies bf16 faster than fp32."""
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
@@ -30,7 +35,11 @@ def native_bf16(device: torch.device) -> bool:
 def screened(
     queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, *, block_bytes: int
 ) -> Iterator[Found]:
-    """Yield the results of `find_maxsim` for consecutive blocks of queries; vectors are fp32 or narrower."""
+    """Yield the results of `find_maxsim` for consecutive blocks of queries; vectors are fp32 or narrower.
+
+    After a block of which more than half of the queries left too many documents undecided, the other queries
+    are scored in fp32 at once.
+    """
     device = documents.vectors.device
     error = Rounding.of(documents.vectors).error(queries).to(device)
     start = 0
@@ -41,15 +50,24 @@ def screened(
             )
         rows = torch.arange(start, start + len(coarse))
         start += len(coarse)
-        yield settle(
+        found, undecided = settle(
             queries.select(rows), documents, k, wanted[rows].to(device), coarse, error[rows.to(device)]
         )
+        yield found
+        if 2 * undecided > len(coarse) and start < len(queries):
+            rest = queries.select(torch.arange(start, len(queries)))
+            for block, part in _blocks(rest, documents, wanted[start:], block_bytes):
+                yield find(block, k, part.to(device))
+            return
 
 
 def settle(
     queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, coarse: Tensor, error: Tensor
-) -> Found:
-    """Return the exact result of n queries from scores `coarse` (n, M) with errors up to `error` (n,)."""
+) -> tuple[Found, int]:
+    """Return the exact result of n queries from scores `coarse` (n, M) with errors up to `error` (n,).
+
+    The second value is the number of queries that left too many documents undecided.
+    """
     k = min(k, len(documents))
     scores = coarse.new_empty(len(coarse), k)
     indices = torch.empty(len(coarse), k, dtype=torch.int64, device=coarse.device)
@@ -86,12 +104,14 @@ def settle(
         )
         some = some.to(coarse.device)
         scores[some], indices[some], ranks[some] = full.scores, full.indices, full.ranks
-    return Found(scores, indices, ranks)
+    return Found(scores, indices, ranks), len(whole)
 
 
-def _blocks(queries: TokenStore, documents: TokenStore, wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _blocks(
+    queries: TokenStore, documents: TokenStore, wanted: Tensor, block_bytes: int = 1 << 26
+) -> Iterator[tuple[Tensor, Tensor]]:
     start = 0
-    for block in token_blocks(queries, documents):
+    for block in token_blocks(queries, documents, block_bytes=block_bytes):
         yield block, wanted[start : start + len(block)]
         start += len(block)
 

@@ -80,7 +80,7 @@ class SingleSearch:
         asked = TokenStore(query, torch.tensor([0, len(query)]))
         nothing = torch.empty(1, 0, dtype=torch.int64)
         error = self._rounding.error(asked)
-        found = settle(asked, self.documents, k, nothing, scores[None], error)
+        found, _ = settle(asked, self.documents, k, nothing, scores[None], error)
         return found.scores[0], found.indices[0]
 
     def _scores(self, query: Tensor) -> Tensor:

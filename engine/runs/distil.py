@@ -26,6 +26,8 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
     runtime = Runtime.start(config.seed, config.training)
     task = prepare_distillation(config, runtime, reporter)
     task.bitext.record(run)
+    if task.passages is not None:
+        run.update(summary={"passages": task.passages.counts})
     run.update(device=str(runtime.device))
 
     def save() -> None:

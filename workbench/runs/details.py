@@ -87,7 +87,7 @@ class RunDetails(ContentSwitcher):
     def show_settings(self, run: Run) -> None:
         """Show the settings of `run`, and what else its record holds."""
         rows: list[tuple[Any, Any]] = [
-            (name, setting_cell(value)) for name, value in flatten(run["config"] or {}, first_item=1).items()
+            (name, setting_cell(value)) for name, value in flatten(run["config"] or {}).items()
         ]
         recorded = {name: run[name] for name in ("id", "host", "device", "commit", "argv")}
         recorded |= flatten(run["summary"] or {}, "summary")

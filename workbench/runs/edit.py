@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InputError, OpticalError
+from engine.errors import OpticalError
 from workbench.context import Context
 from workbench.data.runs import Run, saves_state
 from workbench.data.start import start, start_failure, start_time
@@ -168,10 +167,6 @@ def _resume_point(run: Run) -> str:
     return "It continues with the searches that are not done yet."
 
 
-def _check_name(text: str) -> str | None:
-    return None if 1 <= len(text.strip()) <= 80 else "a name has 1 to 80 characters"
-
-
 def _stop(folder: Path) -> str:
     from engine.jobs.launch import stop
 
@@ -179,24 +174,18 @@ def _stop(folder: Path) -> str:
 
 
 def _update(folder: Path, fields: dict[str, Any]) -> str:
-    from engine.jobs.state import state_of
-    from engine.results.run_folder import RunFolder
+    from engine.jobs.edit import update
 
-    if state_of(folder) == "running":
-        raise InputError("it is running again and would overwrite the change; wait for its end", path=folder)
-    RunFolder.open(folder).update(**fields)
-    return f"{folder.name}: {', '.join(fields)} changed"
+    return update(folder, **fields)
 
 
 def _delete(folder: Path, runs: Path) -> str:
-    from engine.jobs.state import state_of
+    from engine.jobs.edit import delete
 
-    if folder.parent != runs or folder.is_symlink() or not (folder / "run.json").is_file():
-        raise InputError(f"it is not a run folder in {runs}, so it is not deleted", path=folder)
-    if state_of(folder) == "running":
-        raise InputError("it is running; stop it first", path=folder)
-    # A hidden folder is no run: ingest ignores it at once, even if the deletion takes long.
-    hidden = folder.with_name(f".deleted-{folder.name}")
-    folder.rename(hidden)
-    shutil.rmtree(hidden)
-    return f"{folder.name} is deleted"
+    return delete(folder, runs)
+
+
+def _check_name(text: str) -> str | None:
+    from engine.jobs.edit import check_name
+
+    return check_name(text)

@@ -1,7 +1,11 @@
 """Held-out retrieval, which decides which weights are best, because the loss does not measure retrieval.
 
 Queries of held-out pairs search all English sentences of the run, with the teacher's vectors that the losses
-use too. The transport plans of a few pairs show how sharp they are.
+use too. Where `training.target_role` is ``query``, both sides are queries: the figure says how well the
+student finds the teacher's encoding of the same query, and no passage and no prefix of passages has a part in
+it. If a loss uses passages, a second figure says how well the student finds the passage that the teacher
+ranks first for the query's translation; it decides, because it measures retrieval of passages. The transport
+plans of a few pairs show how sharp they are.
 """
 
 from __future__ import annotations
@@ -13,14 +17,19 @@ import torch
 
 from engine.encoders.encoder import Encoder, Role
 from engine.retrieval.maxsim import maxsim_blocks
+from engine.retrieval.tokens import TokenStore
 from engine.training.distillation.batches import Example
+from engine.training.distillation.passages import FirstPassages
 from engine.training.distillation.teacher_vectors import TeacherVectors
 from engine.transport import Plan, TokenTransport
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out queries by language, which the student encodes in the role `role`."""
+    """Held-out queries by language, which the student encodes in the role `role`.
+
+    With `passages`, the passages that the teacher ranks first are searched too.
+    """
 
     examples: Mapping[str, Sequence[Example]]
     vectors: TeacherVectors
@@ -28,35 +37,46 @@ class HeldOut:
     precision: torch.dtype
     role: Role = "query"
     plans: int = 16
+    passages: FirstPassages | None = None
 
     def __bool__(self) -> bool:
         """Return whether there are held-out queries."""
         return any(self.examples.values())
 
     def measure(self, student: Encoder) -> dict[str, float]:
-        """Return the mean reciprocal rank per language and over languages, and the plans' sharpness.
+        """Return the mean reciprocal ranks per language and over languages, and the plans' sharpness.
 
         The rank counts every sentence that scores at least as high as the right one, so that ties never
         improve it.
         """
         figures: dict[str, float] = {}
+        found: dict[str, float] = {}
         entropies, matches = [], []
         for language, examples in self.examples.items():
-            reciprocal = []
+            reciprocal, of_passages = [], list[float]()
             texts = [example.text for example in examples]
             for rows, encoded in student.encode(texts, self.role, batch_size=32, precision=self.precision):
                 targets = torch.tensor([examples[row].target for row in rows])
+                if self.passages is not None:
+                    store = TokenStore.from_padded(encoded.tokens.cpu(), encoded.mask.cpu())
+                    of_passages += self.passages.reciprocal_ranks(
+                        store, encoded.sentences.cpu(), targets.tolist()
+                    )
                 done = 0
                 for block in maxsim_blocks(encoded.tokens.cpu(), encoded.mask.cpu(), self.vectors.store):
                     own = block.gather(1, targets[done : done + len(block), None])
                     reciprocal += (1.0 / (block >= own).sum(1)).tolist()
                     done += len(block)
             figures[f"held_out_rr_{language}"] = sum(reciprocal) / len(reciprocal)
+            if of_passages:
+                found[f"held_out_passages_{language}"] = sum(of_passages) / len(of_passages)
             plan = self.plan(student, examples[: self.plans])
             entropies.append(float(plan.row_entropy().sum(1).div((plan.source_marginal > 0).sum(1)).mean()))
             matches.append(float(plan.effective_matches().mean()))
         count = len(self.examples)
         figures["held_out_rr"] = sum(figures.values()) / count
+        if found:
+            figures |= found | {"held_out_passages": sum(found.values()) / count}
         figures["plan_entropy"] = sum(entropies) / count
         figures["plan_effective_matches"] = sum(matches) / count
         return figures

@@ -21,6 +21,12 @@ from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
 from engine.training.distillation.batches import Example, draw_batches, nearest_neighbours, with_negatives
 from engine.training.distillation.encoders import load_encoders
 from engine.training.distillation.held_out import HeldOut
+from engine.training.distillation.passages import (
+    FirstPassages,
+    PassagePool,
+    check_passages,
+    read_passages,
+)
 from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
 from engine.training.losses import Batch, Layers, WeightedLoss, build_loss, compared_layers
 from engine.training.optimiser import freeze, make_optimiser
@@ -45,6 +51,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         If a source or a checkpoint is missing or broken, the encoders cannot share a space, or nothing is
         left to train on.
     """
+    check_passages(config)
     bitext = read_bitext(
         config.bitext,
         config.collections,
@@ -52,7 +59,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         seed=config.seed,
         reporter=reporter,
     )
-    teacher, student = load_encoders(config, *bitext.texts(), runtime.precision)
+    teacher, student = load_encoders(config, *bitext.texts(config.seed), runtime.precision)
     layers = compared_layers(config.transport, student, teacher)
     teacher.to(runtime.device)
     student.to(runtime.device)
@@ -75,7 +82,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         cache=cache_home() / "vectors",
         progress=reporter.advance,
     )
-    return Distillation(config, prepared, teacher, student, layers, vectors, runtime)
+    passages = read_passages(config, teacher, runtime.precision, reporter)
+    return Distillation(config, prepared, teacher, student, layers, vectors, runtime, passages)
 
 
 class Distillation:
@@ -95,6 +103,8 @@ class Distillation:
         The teacher's vectors of the English sentences.
     runtime : Runtime
         Where it computes.
+    passages : PassagePool, optional
+        Passages, if a loss needs some.
 
     Raises
     ------
@@ -112,13 +122,18 @@ class Distillation:
         layers: Layers,
         vectors: TeacherVectors,
         runtime: Runtime,
+        passages: PassagePool | None = None,
     ) -> None:
-        self.config, self.bitext, self.runtime = config, bitext, runtime
+        self.config, self.bitext, self.runtime, self.passages = config, bitext, runtime, passages
         self.teacher, self.student, self.layers, self.vectors = teacher, student, layers, vectors
         self.info = TaskInfo(
-            patience=config.training.patience, averaging=config.training.averaging, describe=_describe
+            best_by="held_out_rr" if passages is None else "held_out_passages",
+            patience=config.training.patience,
+            averaging=config.training.averaging,
+            describe=_describe,
+            summarised=() if passages is None else ("held_out_rr",),
         )
-        self.hashes = bitext.hashes
+        self.hashes = [*bitext.hashes, *(passages.hashes if passages else ())]
         self.spellings = _spellings(bitext.english)
         trained = vectors.store.lengths[: bitext.in_training]
         # a sentence without a counted token has no score, so it cannot be a negative
@@ -137,7 +152,11 @@ class Distillation:
             )
         self.transport = TokenTransport(config.transport, self._frequencies(), student.mass_head)
         self.weighted_loss: WeightedLoss = build_loss(config.loss, self.transport, layers)
-        self.held_out = HeldOut(held, vectors, self.transport, runtime.precision, self.roles[0])
+        rows = [example.target for examples in held.values() for example in examples]
+        first = FirstPassages(passages, vectors, rows) if passages is not None and rows else None
+        self.held_out = HeldOut(
+            held, vectors, self.transport, runtime.precision, self.roles[0], passages=first
+        )
         if config.training.trim_vocabulary:
             trim(student, {i for known in self.tokens.values() for t in known.values() for i in t.ids})
         freeze(student, config.training)
@@ -212,6 +231,10 @@ class Distillation:
         rows, excluded = with_negatives(
             batch, self.negatives, self.spellings, self.config.loss.negatives, generator, self.neighbours
         )
+        passages = None
+        if self.passages is not None:
+            own = torch.tensor(rows[: len(batch)])
+            passages = self.passages.draw(self.vectors.sentences[own], generator).to(self.runtime.device)
         with self.runtime.autocast():
             tokens = [self.tokens[role][example.text] for example in batch]
             encoded = self.student(tokens, role, attention=attention, layers=self.layers.student)
@@ -225,6 +248,7 @@ class Distillation:
                 self.vectors.targets(rows, excluded).to(self.runtime.device),
                 encoded.attention,
                 self.vectors.centred(encoded.layers),
+                passages,
             )
         )
 
@@ -241,7 +265,9 @@ class Distillation:
 
 def _describe(figures: Mapping[str, float]) -> str:
     matches = figures["plan_effective_matches"]
-    return f"{describe_retrieval(figures)}, {matches:.2f} effective matches a token"
+    passages = figures.get("held_out_passages")
+    found = "" if passages is None else f"the teacher's first passage at MRR {passages:.4f}, "
+    return f"{describe_retrieval(figures)}, {found}{matches:.2f} effective matches a token"
 
 
 def _spellings(texts: Sequence[str]) -> Tensor:

@@ -1,7 +1,7 @@
 """Clusters of topics that depend on each other, which are the units of significance tests.
 
-Topics belong to one cluster if they are part of the same document, article or message (`Collection.groups`),
-if the same documents answer both, or if the documents that answer them are of the same paragraphs. Topics of
+Topics belong to one cluster if they are part of the same document, article or message (`Query.group`), if
+the same documents answer both, or if the documents that answer them are of the same paragraphs. Topics of
 which only some relevant documents are the same, as in pools of long documents, are not joined.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.collections.base import Collection
+from engine.collections.base import Collection, Query
 from engine.evaluation.seed_model import topic_of
 
 
@@ -31,19 +31,21 @@ def topic_clusters(collection: Collection) -> dict[str, str]:
     for topic in topics:
         leader[f"topic {topic}"] = f"topic {topic}"
 
-    def marks(topic: str, query: str) -> Iterator[str]:
-        if topic in collection.groups:
-            yield f"group {collection.groups[topic]}"
-        relevant = sorted(document for document, grade in collection.judgements[query].items() if grade > 0)
+    def marks(query: Query) -> Iterator[str]:
+        if query.group:
+            yield f"group {query.group}"
+        judged = collection.judgements[query.id]
+        relevant = sorted(document for document, grade in judged.items() if grade > 0)
         if relevant:
             yield f"documents {relevant}"
         contexts = {texts[document].context if document in texts else "" for document in relevant}
         if contexts and all(contexts):
             yield f"contexts {sorted(contexts)}"
 
+    group = {topic_of(query.id): query.group for query in collection.queries if query.group}
     for query in collection.queries:
         topic = topic_of(query.id)
-        for mark in marks(topic, query.id):
+        for mark in marks(query):
             leader.setdefault(mark, mark)
             leader[find(mark)] = find(f"topic {topic}")
     members: dict[str, list[str]] = {}
@@ -52,7 +54,7 @@ def topic_clusters(collection: Collection) -> dict[str, str]:
     if len(members) == len(topics):
         return {}
     return {
-        topic: collection.groups.get(some[0], some[0]) if len(some) > 1 else topic
+        topic: group.get(some[0], some[0]) if len(some) > 1 else topic
         for some in members.values()
         for topic in some
     }

@@ -85,12 +85,10 @@ class Family:
     @property
     def heading(self) -> str:
         """One line that says what was corrected together and what the units are."""
-        family = (
-            f"p: Holm over {self.tests} comparisons, {self.size}" if self.tests > 1 else "p: one comparison"
-        )
         if not self.tests:
-            family = "no p value over trainings"
-        return f"{family}; equivalent: smaller than {self.margin:g}; {self.units}"
+            return f"no p value over trainings; {self.units}"
+        family = f"Holm over {self.tests} comparisons, {self.size}" if self.tests > 1 else "one comparison"
+        return f"p: {family}; equivalent: smaller than {self.margin:g}; {self.units}"
 
 
 def compare_family(

@@ -35,24 +35,37 @@ CREATE MACRO one_revision(revisions) AS
     CASE len(revisions) WHEN 1 THEN revisions[1]
     ELSE left(md5(array_to_string(list_sort(revisions), ' ')), 12) END;
 
--- Means over languages, best first. Compare rows only if `revision` and `languages` are equal. A collection
--- with a pool for each language has a revision for each pool.
+-- The languages, or the beginning of the list and a hash of it if there are many.
+CREATE MACRO language_set(codes) AS
+    CASE WHEN len(codes) <= 12 THEN array_to_string(list_sort(codes), ' ')
+    ELSE array_to_string(list_sort(codes)[1:4], ' ') || ' … ' || len(codes) || ' '
+        || left(md5(array_to_string(list_sort(codes), ' ')), 8) END;
+
+-- Means over languages, best first. Rows are ranked together only if collection, revision (with the sample or
+-- limit), protocol, scoring, direction, measure and the set of languages are equal: `place` counts from one in
+-- each such table. A collection with a pool for each language has a revision for each pool.
 CREATE VIEW leaderboard AS
-SELECT
-    run,
-    name,
-    collection,
-    one_revision(list(DISTINCT revision)) AS revision,
-    protocol,
-    scoring,
-    direction,
-    measure,
-    avg(value) AS value,
-    count(DISTINCT language) AS languages,
-    sum(queries)::BIGINT AS queries
-FROM per_language
-GROUP BY run, name, collection, protocol, scoring, direction, measure
-ORDER BY collection, revision, protocol, scoring, direction, measure, value DESC, run;
+SELECT *, rank() OVER (
+    PARTITION BY collection, revision, protocol, scoring, direction, measure, language_set ORDER BY value DESC
+) AS place
+FROM (
+    SELECT
+        run,
+        name,
+        collection,
+        one_revision(list(DISTINCT revision)) AS revision,
+        protocol,
+        scoring,
+        direction,
+        measure,
+        avg(value) AS value,
+        count(DISTINCT language) AS languages,
+        language_set(list(DISTINCT language)) AS language_set,
+        sum(queries)::BIGINT AS queries
+    FROM per_language
+    GROUP BY run, name, collection, protocol, scoring, direction, measure
+)
+ORDER BY collection, revision, protocol, scoring, direction, measure, language_set, place, run;
 
 -- Means over high- and over low-resource languages, and their difference.
 CREATE VIEW high_low_gap AS
@@ -69,7 +82,8 @@ SELECT
     avg(value) FILTER (resource = 'low') AS low_resource,
     high_resource - low_resource AS gap,
     count(DISTINCT language) FILTER (resource = 'high') AS high_languages,
-    count(DISTINCT language) FILTER (resource = 'low') AS low_languages
+    count(DISTINCT language) FILTER (resource = 'low') AS low_languages,
+    language_set(list(DISTINCT language)) AS language_set
 FROM per_language
 GROUP BY run, name, collection, protocol, scoring, direction, measure
-ORDER BY collection, revision, protocol, scoring, direction, measure, gap, run;
+ORDER BY collection, revision, protocol, scoring, direction, measure, language_set, gap, run;

@@ -26,7 +26,7 @@ def test_figures_are_those_of_the_queries(call, two, zero, better):
     rows = table.pop("rows")
     reason = "student has one seed, so the variation between trainings is not known"
     assert table == {
-        "heading": "no p value over trainings; equivalent: smaller than 0.01; units: 6 topics",
+        "heading": "no p value over trainings; units: 6 topics",
         "notes": [f"{reason}; the p value and interval are for these checkpoints only"],
         "tests": 0,
         "margin": 0.01,
@@ -205,8 +205,9 @@ def test_the_results_screen_puts_them_there_too(results, call, make_run, zero, b
     ((setting, measures),) = figures.table.items()
     assert setting.scoring == "maxsim" and measures["RR"].keys() == {encoder.id, words.id}
     assert [*query_scores(results, setting, "RR", words.id)["so"].values()] == better["so"]
-    compared = compare_runs(results, setting, "RR", encoder.id, words.id)
-    assert compared.mean is not None and compared.mean.delta == pytest.approx(0.158, abs=1e-3)
+    compared = compare_runs(results, figures, setting, "RR", encoder.id, [words.id])[words.id]
+    assert compared.mean is not None
+    assert compared.mean.difference.delta == pytest.approx(0.158, abs=1e-3)
     (alone,) = load_figures(results, [words.id]).table
     assert alone.scoring == "bm25"
 
@@ -230,9 +231,9 @@ def test_dense_and_dense_ivf_of_one_run_are_never_mixed(results, call, make_run,
         assert measures["RR"].keys() == {first.id, second.id, words.id}
         values = zero if setting.scoring == "dense" else better
         assert [*query_scores(results, setting, "RR", first.id)["so"].values()] == values["so"]
-        compared = compare_runs(results, setting, "RR", first.id, second.id)
+        compared = compare_runs(results, figures, setting, "RR", first.id, [second.id])[second.id]
         assert compared.mean is not None
-        assert compared.mean.delta == pytest.approx(tables[setting.scoring])
+        assert compared.mean.difference.delta == pytest.approx(tables[setting.scoring])
 
 
 def test_figures_that_are_not_of_queries_do_not_stand_in_the_way(call, two):
@@ -371,3 +372,21 @@ def test_rows_as_csv(call, two):
     assert code == 0 and [row["language"] for row in rows] == ["so", "sw", ""]
     assert rows[0]["collection"] == "bitext" and float(rows[0]["delta"]) == pytest.approx(0.275)
     assert rows[0]["p"] == "" and float(rows[0]["checkpoints.p"]) < 0.1
+
+
+def test_the_results_screen_folds_seeds_and_shows_the_same_figures(results, call, make_run, zero, better):
+    from workbench.results.figures import compare_runs, load_figures
+
+    first = make_run("zero-shot", zero, zero_shot=True)
+    runs = seeded(make_run, "student", better, (0, 1, 2), shifts=(0.0, 0.03, -0.06))
+    told = json.loads(call("compare", "zero-shot", "student-0", "--json").out)["tables"][0]
+    figures = load_figures(results, [first.id, runs[0].id, runs[2].id])
+    assert figures.runs == [first.id, runs[0].id] and figures.names[runs[0].id] == "student-[0 1 2]"
+    ((setting, measures),) = figures.table.items()
+    compared = compare_runs(results, figures, setting, "RR", first.id, [runs[0].id])[runs[0].id]
+    assert compared.heading == told["heading"] and not compared.reason
+    for row in told["rows"][:2]:
+        assert measures["RR"][runs[0].id][row["language"]].value == pytest.approx(row["value"])
+        found = compared.languages[row["language"]].difference
+        for name in ("delta", "low", "high", "p_holm", "verdict", "smallest"):
+            assert getattr(found, name) == row[name]

@@ -9,7 +9,9 @@ from engine.evaluation.clusters import topic_clusters
 
 
 def collection(
-    relevant: Mapping[str, list[str]], contexts: Mapping[str, str] | None = None, **more: object
+    relevant: Mapping[str, list[str]],
+    contexts: Mapping[str, str] | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> Collection:
     documents = list(dict.fromkeys(d for ids in relevant.values() for d in ids))
     return Collection(
@@ -17,11 +19,12 @@ def collection(
         revision="1",
         protocol="p",
         direction="xx-en",
-        queries=tuple(Query(query, "text", query[:2]) for query in relevant),
+        queries=tuple(
+            Query(query, "text", query[:2], (groups or {}).get(query[3:], "")) for query in relevant
+        ),
         documents=tuple(Document(d, d, "en", (contexts or {}).get(d, "")) for d in documents),
         judgements={query: dict.fromkeys(ids, 1) for query, ids in relevant.items()},
         measures=("RR",),
-        **more,  # type: ignore[arg-type]
     )
 
 

@@ -92,7 +92,7 @@ def test_no_question_changes_anything_or_reads_other_files(stored, tmp_path, sql
 
 
 def test_no_database(tmp_path):
-    with pytest.raises(InputError, match=r"no such results database; `optical-workbench \w+` makes one"):
+    with pytest.raises(InputError, match=r"no such results database .*; `optical-workbench \w+` makes one"):
         ask(tmp_path / "none.duckdb", "SELECT 1")
     assert not list(tmp_path.iterdir())
 
@@ -149,8 +149,12 @@ def test_scores_of_runs(stored):
     assert len(found) == 6 and found[second, "sw"]["value"] == pytest.approx(0.6)
     assert found[old, "so"]["language_name"] == "Somali" and found[old, "so"]["resource"] == "low"
     assert scores_of(results, [old], measure="nDCG@10").rows == [] == scores_of(results, []).rows
-    scores = query_scores_of(results, [old], measure="RR").records()
+    scores = query_scores_of(results, [old], scoring=None, measure="RR").records()
     assert [(row["query_id"], row["value"]) for row in scores] == [("q1", 1.0), ("q2", 0.5)]
+    assert query_scores_of(results, [old], scoring="maxsim", measure="RR").records() == scores
+    # the scores of another scoring of the same queries are not among them
+    assert query_scores_of(results, [old], scoring="dense-ivf", measure="RR").rows == []
+    assert scores_of(results, [old], scoring="dense-ivf").rows == []
 
 
 def test_views(stored):
@@ -170,6 +174,21 @@ def test_views(stored):
         "FROM high_low_gap WHERE measure = 'R@1'",
     )
     assert gaps.rows == [(second, 0.25, 0.25, 0.0, 1, 1)]
+
+
+def test_rows_of_other_languages_are_not_ranked_together(stored, make_run, runs, score):
+    """Two runs with as many languages, of which one has the easier ones."""
+    results, *_ = stored
+    common = {"collection": "news", "measure": "nDCG@10"}
+    for name, codes in {"hard": ("so", "ha"), "easy": ("de", "fr"), "better": ("so", "ha")}.items():
+        value = {"hard": 0.4, "easy": 0.9, "better": 0.5}[name]
+        run = make_run(name, full=False)
+        run.write_table("scores", [score(**common, query_language=code, value=value) for code in codes])
+    ingest(results, runs)
+    rows = ask(results, "SELECT name, language_set, place FROM leaderboard WHERE collection = 'news'").rows
+    assert rows == [("easy", "de fr", 1), ("better", "ha so", 1), ("hard", "ha so", 2)]
+    many = ask(results, "SELECT language_set([chr(97 + i::INT) FOR i IN range(20)])").rows[0][0]
+    assert many.startswith("a b c d … 20 ")
 
 
 def test_a_pool_for_each_language_is_one_row_of_the_leaderboard(stored, make_run, runs, score):

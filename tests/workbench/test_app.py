@@ -141,7 +141,8 @@ async def test_the_comparison_shows_the_values_of_the_statistics(
         for code, comparison in expected.languages.items():
             assert shown[code][-1] == f"{comparison.wins}/{comparison.ties}/{comparison.losses}"
             assert shown[code][0].endswith(code)
-            assert ("▲" in shown[code][3]) == (comparison.p_holm < 0.05 and comparison.delta > 0)
+            # With one seed nothing is said about other trainings, however small p is over queries.
+            assert not {"▲", "▼"} & set(shown[code][3])
             assert float(shown[code][2]) == pytest.approx(
                 sum(scores[system][code].values()) / len(scores[system][code]), abs=6e-4
             )

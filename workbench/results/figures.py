@@ -16,7 +16,9 @@ from engine.errors import OpticalError
 from engine.languages import language
 
 if TYPE_CHECKING:
+    from engine.evaluation.seed_model import Difference
     from engine.evaluation.significance import Comparison
+    from engine.results.systems import RunSystem
 
 GROUPS = ("none", "script", "family", "resource")
 """The properties that languages can be grouped by."""
@@ -57,11 +59,14 @@ class Figures:
         The name of each run, by id.
     table : dict
         The figures by setting, measure, run and query language.
+    systems : dict
+        The system of each run, by id.
     """
 
     runs: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     table: dict[Setting, dict[str, dict[str, dict[str, Figure]]]] = field(default_factory=dict)
+    systems: dict[str, RunSystem] = field(default_factory=dict)
 
     def measures(self, setting: Setting) -> list[str]:
         """Return the measures of `setting`, the main measure of its protocol first."""
@@ -76,8 +81,13 @@ class Figures:
 
 
 def load_figures(results: Path, runs: Sequence[str]) -> Figures:
-    """Read the scores of `runs` (ids), or of the newest run that has scores if `runs` is empty."""
+    """Read the scores of `runs` (ids), or of the newest run that has scores if `runs` is empty.
+
+    Of several runs, those that differ in the seed only are shown as one system, with the means over its
+    seeds. Its first run stands for it.
+    """
     from engine.results.queries import ask, scores_of
+    from engine.results.systems import Systems
 
     figures = Figures()
     if not runs:
@@ -86,16 +96,33 @@ def load_figures(results: Path, runs: Sequence[str]) -> Figures:
             "SELECT id FROM runs WHERE id IN (SELECT run FROM scores) ORDER BY created DESC LIMIT 1",
         )
         runs = [row[0] for row in newest.rows]
-    for record in scores_of(results, list(runs)).records():
+    having = {row[0] for row in ask(results, "SELECT DISTINCT run FROM scores").rows}
+    runs = [run for run in runs if run in having]
+    systems = Systems.read(results).choose(runs) if runs else []
+    stands_for = {run: system.lead for system in systems for run in system.runs if run in having}
+    found: dict[tuple[Setting, str, str, str], dict[str, Figure]] = {}
+    for record in scores_of(results, list(stands_for)).records():
         setting = Setting(*(record[name] for name in Setting._fields))
-        run = record["run"]
-        figures.names[run] = record["name"]
-        by_run = figures.table.setdefault(setting, {}).setdefault(record["measure"], {})
         figure = Figure(record["value"], record["low"], record["high"], record["queries"])
-        by_run.setdefault(run, {})[record["query_language"]] = figure
-    figures.runs = [run for run in runs if run in figures.names]
+        place = setting, record["measure"], stands_for[record["run"]], record["query_language"]
+        found.setdefault(place, {})[record["run"]] = figure
+    for (setting, measure, lead, code), by_run in found.items():
+        if lead not in by_run:
+            continue  # only the other seeds were evaluated so
+        by_system = figures.table.setdefault(setting, {}).setdefault(measure, {})
+        by_system.setdefault(lead, {})[code] = _mean_figure(list(by_run.values()))
+    figures.systems = {system.lead: system for system in systems}
+    figures.names = {system.lead: system.name for system in systems}
+    figures.runs = [run for run in runs if run in figures.systems]
     _align(figures)
     return figures
+
+
+def _mean_figure(figures: Sequence[Figure]) -> Figure:
+    """Return the mean over seeds; an interval over queries is that of one run."""
+    if len(figures) == 1:
+        return figures[0]
+    return Figure(fmean(figure.value for figure in figures), None, None, figures[0].queries)
 
 
 def _align(figures: Figures) -> None:
@@ -110,40 +137,78 @@ def _align(figures: Figures) -> None:
                 figures.table.setdefault(target, {}).setdefault(measure, {}).update(by_run)
 
 
+class Tested(NamedTuple):
+    """A difference to the baseline.
+
+    Attributes
+    ----------
+    difference : Difference
+        By the model of topics and seeds.
+    checkpoints : Comparison
+        By tests over topics, for these checkpoints only.
+    """
+
+    difference: Difference
+    checkpoints: Comparison
+
+
 @dataclass
 class RunComparison:
-    """A run compared with the baseline.
+    """A system compared with the baseline.
 
     Attributes
     ----------
     languages : dict
         The comparison of each language.
-    mean : Comparison, optional
+    mean : Tested, optional
         The comparison of the means over languages.
+    heading : str
+        What was corrected together, and the units of the tests.
     reason : str
-        Why there is no comparison; empty if there is one.
+        Why there is no comparison, or none over trainings; empty if there is one.
     """
 
-    languages: dict[str, Comparison] = field(default_factory=dict)
-    mean: Comparison | None = None
+    languages: dict[str, Tested] = field(default_factory=dict)
+    mean: Tested | None = None
+    heading: str = ""
     reason: str = ""
 
 
-def compare_runs(results: Path, setting: Setting, measure: str, baseline: str, system: str) -> RunComparison:
-    """Compare two runs on the queries of the languages that both have."""
-    from engine.evaluation.significance import compare_languages
+def compare_runs(
+    results: Path, figures: Figures, setting: Setting, measure: str, baseline: str, others: Sequence[str]
+) -> dict[str, RunComparison]:
+    """Compare systems with the baseline, as one family, on the queries of the languages that all have.
 
-    scores = {run: query_scores(results, setting, measure, run) for run in (baseline, system)}
-    shared = sorted(set(scores[baseline]) & set(scores[system]))
+    Systems are named by the runs that stand for them. The result has an entry for each of `others`.
+    """
+    from engine.evaluation.comparisons import compare_family
+    from engine.evaluation.seed_model import System
+    from engine.results.topics import topics_of
+
+    leads = [baseline, *others]
+    systems: dict[str, System] = {}
+    scores = {
+        lead: [query_scores(results, setting, measure, run) for run in figures.systems[lead].runs]
+        for lead in leads
+    }
+    shared = sorted(set.intersection(*(set(runs[0]) for runs in scores.values())))
     if not shared:
-        return RunComparison(reason="the runs share no language with stored query scores")
+        reason = "the runs share no language with stored query scores"
+        return {run: RunComparison(reason=reason) for run in others}
+    for lead, runs in scores.items():
+        whole = [{code: run[code] for code in shared} for run in runs if set(shared) <= set(run)]
+        systems[lead] = System(figures.names[lead], whole, figures.systems[lead].trained)
+    clusters = topics_of(results, baseline, setting.collection, [setting.revision]).get("cluster")
     try:
-        compared = compare_languages(
-            {code: scores[baseline][code] for code in shared}, {code: scores[system][code] for code in shared}
-        )
+        family = compare_family(systems, [baseline], clusters=clusters)
     except OpticalError as error:
-        return RunComparison(reason=str(error))
-    return RunComparison(compared.languages, compared.mean)
+        return {run: RunComparison(reason=str(error)) for run in others}
+    compared = {}
+    for pair in family.pairs:
+        tests = {code: Tested(difference, tested) for code, difference, tested in pair.rows()}
+        mean = tests.pop("")
+        compared[pair.system] = RunComparison(tests, mean, family.heading, mean.difference.reason)
+    return compared
 
 
 def query_scores(

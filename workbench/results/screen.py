@@ -39,12 +39,12 @@ WIDTH_FOR_BARS = 101
 
 
 class ComparisonKey(NamedTuple):
-    """What identifies a comparison of a run with the baseline."""
+    """What identifies the comparison of runs with the baseline."""
 
     setting: Setting
     measure: str
     baseline: str
-    run: str
+    others: tuple[str, ...]
 
 
 class ResultsScreen(ModeScreen):
@@ -52,12 +52,15 @@ class ResultsScreen(ModeScreen):
 
     CSS_PATH = "results.tcss"
     HELP = (
-        "**Results.** One run: languages by measures. Several runs: languages by runs. Each run but the "
-        "baseline has the difference to the baseline (Δ), the 95 % bootstrap interval of the difference, the "
-        "p value of a paired randomisation test after Holm's correction over languages, and the number of "
-        "queries won, tied and lost. ▲ and ▼ mark differences with p < .05. The grey bar is the baseline's. "
-        "A colour after its end is what a run gains; a colour in its lower half is what a run loses. Enter "
-        "shows the queries of a language."
+        "**Results.** One run: languages by measures. Several runs: languages by systems; runs that differ "
+        "in the seed only are one system, with the means over its seeds. Each system but the baseline has "
+        "the difference to the baseline (Δ), its 95 % interval and p value by a model of topics and seeds, "
+        "corrected by Holm's method over all systems, languages and the mean, the verdict (better, worse, = "
+        "for equivalent), the smallest difference that could be seen (least), and the number of queries "
+        "won, tied and lost. ▲ and ▼ mark differences with p < .05. A system with one seed has no such "
+        "test: dim figures are for these checkpoints only. The grey bar is the baseline's. A colour after "
+        "its end is what a system gains; a colour in its lower half is what it loses. Enter shows the "
+        "queries of a language."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("results")
     scope = "results"
@@ -70,11 +73,11 @@ class ResultsScreen(ModeScreen):
             self.figures, self.problem = figures, problem
 
     class Compared(Message):
-        """A run was compared with the baseline."""
+        """The runs were compared with the baseline."""
 
-        def __init__(self, key: ComparisonKey, comparison: RunComparison) -> None:
+        def __init__(self, key: ComparisonKey, comparisons: dict[str, RunComparison]) -> None:
             super().__init__()
-            self.key, self.comparison = key, comparison
+            self.key, self.comparisons = key, comparisons
 
     class Listed(Message):
         """The runs that have scores were listed."""
@@ -91,7 +94,7 @@ class ResultsScreen(ModeScreen):
         self.baseline, self.baseline_chosen = "", False
         self.group = "none"
         self.sorted_by, self.reversed = 0, False
-        self.comparisons: dict[ComparisonKey, RunComparison] = {}
+        self.comparisons: dict[ComparisonKey, dict[str, RunComparison]] = {}
         self._comparing: set[ComparisonKey] = set()
         self._shown: tuple[list[str], int] | None = None
 
@@ -169,9 +172,8 @@ class ResultsScreen(ModeScreen):
             return
         runs = self.runs
         several = len(self.figures.runs) > 1
-        if several and self.baseline in runs:
-            for run in runs[1:]:
-                self._compare(run)
+        if several and self.baseline in runs and len(runs) > 1:
+            self._compare()
         paints = self._paints(runs)
         builder = TableBuilder(
             self.figures,
@@ -235,7 +237,7 @@ class ResultsScreen(ModeScreen):
         ]
         systems = [run for run in runs if run != self.baseline]
         reasons = [reason for run in systems if (reason := self._comparison(run).reason)]
-        comparing = [self.figures.names[run] for run in systems if self._key(run) in self._comparing]
+        comparing = [self.figures.names[run] for run in systems] if self._key in self._comparing else []
         if missing and len(self.figures.runs) > 1:
             self.show_status(f"left out, without this setting and measure: {', '.join(missing)}", "warn")
         elif comparing:
@@ -243,40 +245,43 @@ class ResultsScreen(ModeScreen):
         elif unscored:
             self.show_status(f"left out, without scores: {', '.join(unscored)}", "warn")
         elif reasons:
-            self.show_status(reasons[0], "warn")
+            self.show_status(f"{reasons[0]}; dim figures are for these checkpoints", "warn")
         else:
-            self.show_status(
-                "▲▼ differ from the baseline at p < .05 after Holm's correction" if len(runs) > 1 else ""
-            )
+            heading = next((found for run in systems if (found := self._comparison(run).heading)), "")
+            self.show_status(f"▲▼ p < .05; {heading}" if heading else "")
 
     # -- comparing --------------------------------------------------------------------------------
 
-    def _key(self, run: str) -> ComparisonKey:
+    @property
+    def _key(self) -> ComparisonKey:
         assert self.setting is not None
-        return ComparisonKey(self.setting, self.measure, self.baseline, run)
+        others = tuple(run for run in self.runs if run != self.baseline)
+        return ComparisonKey(self.setting, self.measure, self.baseline, others)
 
     def _comparison(self, run: str) -> RunComparison:
-        return self.comparisons.get(self._key(run), RunComparison())
+        return self.comparisons.get(self._key, {}).get(run, RunComparison())
 
-    def _compare(self, run: str) -> None:
-        """Compare a run with the baseline, unless that is done or under way."""
-        key = self._key(run)
+    def _compare(self) -> None:
+        """Compare the runs with the baseline, unless that is done or under way."""
+        key = self._key
         if key not in self.comparisons and key not in self._comparing:
             self._comparing.add(key)
-            self._run_comparison(key)
+            self._run_comparison(key, self.figures)
 
     @work(thread=True, group="comparisons", exit_on_error=False)
-    def _run_comparison(self, key: ComparisonKey) -> None:
+    def _run_comparison(self, key: ComparisonKey, figures: Figures) -> None:
         try:
-            comparison = compare_runs(self.context.results, key.setting, key.measure, key.baseline, key.run)
+            compared = compare_runs(
+                self.context.results, figures, key.setting, key.measure, key.baseline, key.others
+            )
         except OpticalError as error:
-            comparison = RunComparison(reason=str(error))
-        self.post_message(self.Compared(key, comparison))
+            compared = {run: RunComparison(reason=str(error)) for run in key.others}
+        self.post_message(self.Compared(key, compared))
 
     @on(Compared)
     def _show_comparison(self, message: Compared) -> None:
         self._comparing.discard(message.key)
-        self.comparisons[message.key] = message.comparison
+        self.comparisons[message.key] = message.comparisons
         self._fill()
 
     # -- studies ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from workbench.results.figures import (
     Figures,
     RunComparison,
     Setting,
+    Tested,
     group_languages,
     mean_of,
     resource_gap,
@@ -22,6 +23,14 @@ from workbench.widgets.text import bar, p_value, score, signed
 
 BARS = 24
 """The width of the column of bars, in cells."""
+
+#: How verdicts are shown where there is little room.
+_VERDICTS = {
+    "better, equivalent": "better =",
+    "worse, equivalent": "worse =",
+    "equivalent": "=",
+    "undecided": "?",
+}
 
 TableContent = tuple[list[Column], list[Any], list[str]]
 """Columns, rows, and a key for each row."""
@@ -107,21 +116,33 @@ class TableBuilder:
             )
             if run != self.baseline:
                 columns += [Column("Δ", 6, right=True), Column("95 %", 14), Column("p", 5, right=True)]
+                columns += [Column("verdict", 9), Column("least", 5, right=True)]
                 columns.append(Column("W/T/L", 14 if self.wide else 11, right=True))
 
-        def difference(value: float | None, baseline: float | None, test: Any) -> list[Any]:
+        def difference(value: float | None, baseline: float | None, test: Tested | None) -> list[Any]:
             if value is None or baseline is None:
-                return ["", "", "", ""]
+                return [""] * 6
             if test is None:
-                return [signed(value - baseline), "", "", ""]
-            significant = test.p_holm < 0.05
-            look = ("good" if test.delta > 0 else "bad") if significant else "dim"
-            sign = ("▲" if test.delta > 0 else "▼") if significant else " "
+                return [signed(value - baseline), *[""] * 5]
+            of_system, of_checkpoints = test.difference, test.checkpoints
+            counts = Cell(f"{of_checkpoints.wins}/{of_checkpoints.ties}/{of_checkpoints.losses}", "")
+            if of_system.units < 2:
+                return [signed(of_system.delta), *[""] * 4, counts]
+            if of_system.p_holm is None or of_system.low is None or of_system.high is None:
+                low, high = of_checkpoints.low, of_checkpoints.high
+                interval = Cell(f"[{signed(low)}, {signed(high)}]", "dim")
+                p = Cell(p_value(of_checkpoints.p_holm), "dim")
+                return [Cell(" " + signed(of_system.delta), "dim"), interval, p, "", "", counts]
+            significant = of_system.p_holm < 0.05
+            look = ("good" if of_system.delta > 0 else "bad") if significant else "dim"
+            sign = ("▲" if of_system.delta > 0 else "▼") if significant else " "
             return [
-                Cell(sign + signed(test.delta), look),
-                Cell(f"[{signed(test.low)}, {signed(test.high)}]", "dim"),
-                Cell(p_value(test.p_holm), look),
-                Cell(f"{test.wins}/{test.ties}/{test.losses}", ""),
+                Cell(sign + signed(of_system.delta), look),
+                Cell(f"[{signed(of_system.low)}, {signed(of_system.high)}]", "dim"),
+                Cell(p_value(of_system.p_holm), look),
+                Cell(_VERDICTS.get(of_system.verdict, of_system.verdict), look),
+                Cell(score(of_system.smallest), "dim"),
+                counts,
             ]
 
         def row(value_of: Any, test_of: Any) -> list[Any]:
@@ -161,7 +182,7 @@ class TableBuilder:
             gap_row.append(score(gaps[0]) if gaps[0] is not None else "")
             if run != self.baseline:
                 known = len(gaps) == 2 and gaps[0] is not None and gaps[1] is not None
-                gap_row += [signed(gaps[0] - gaps[1]) if known else "", "", "", ""]  # type: ignore[operator]
+                gap_row += [signed(gaps[0] - gaps[1]) if known else "", *[""] * 5]  # type: ignore[operator]
         codes = self.figures.languages(self.setting, self.measure)
         rows, keys = self._rows(codes, cells, means, gap_row)
         if self.paints:

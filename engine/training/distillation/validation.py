@@ -84,9 +84,7 @@ class Validation:
         for collection, documents in zip(self.collections, self.documents, strict=True):
             texts = [query.text for query in collection.queries]
             asked = vectors(student, texts, "query", [kind], precision=self.precision)[kind]
-            scores = evaluate_collection(
-                collection, asked, documents, scoring=self.scoring, depth=self.depth
-            )
+            scores = evaluate_collection(collection, asked, documents, scoring=self.scoring, depth=self.depth)
             for code, values in scores.values[self.measure].items():
                 found.setdefault(code, []).append(sum(values.values()) / len(values))
         figures = {f"{FIGURE}_{code}": sum(values) / len(values) for code, values in found.items()}
@@ -150,10 +148,10 @@ def check_validation(config: DistilConfig) -> list[Collection]:
         for reported in load_collections(_alone(entry), config.seed):
             if shared := topics.intersection(_topics(reported)):
                 raise InputError(
-                    f"[validation] asks {len(shared):,} of {len(topics):,} questions that collections.{place} "
-                    f"({reported.name}) reports on; a step must be chosen on other questions than those that "
-                    "are reported, so give one of the two another split, such as split = 'dev', or another "
-                    "part of the data"
+                    f"{len(shared):,} of the {len(topics):,} questions of [validation] are those of "
+                    f"collections.{place} ({reported.name}), too; a step must be chosen on other questions "
+                    "than those that are reported, so give one of the two another split, such as "
+                    "split = 'dev', or another part of the data"
                 )
     return chosen
 

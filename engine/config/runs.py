@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config.base import RunHeader
-from engine.config.bitext import BitextConfig
+from engine.config.bitext import BitextConfig, TrainingBitextConfig
 from engine.config.collections import CollectionConfig
 from engine.config.distillation import CurrentLosses, LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
@@ -48,7 +48,7 @@ class DistilConfig(RunConfig):
     """The frozen English retriever. It also encodes all documents."""
     student: EncoderConfig | None = None
     """The student query encoder; none starts from the teacher."""
-    bitext: list[BitextConfig] = Field(min_length=1)
+    bitext: list[TrainingBitextConfig] = Field(min_length=1)
     """Sentence pairs to train on."""
     loss: Annotated[LossConfig, CurrentLosses()] = Field(
         default_factory=lambda: LossConfig.model_validate({"transport": 1.0})

@@ -70,6 +70,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         held_out=config.training.held_out,
         seed=config.seed,
         reporter=reporter,
+        longest_target=config.training.longest_target,
+        longest_source=config.training.longest_source,
     )
     reporter.stage("teacher vectors", len(prepared.english))
     vectors = encode_targets(

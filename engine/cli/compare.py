@@ -438,7 +438,7 @@ def _values(results: Path, members: Mapping[str, Sequence[str]], matched: Matche
                 language[run, row["revision"], row["query_language"]] = language_of(row)
     values: Values = {run: {} for run in runs}
     answer = query_scores_of(
-        results, runs, measure=matched.measure, collection=matched.groups[0].key.collection
+        results, runs, scoring=None, measure=matched.measure, collection=matched.groups[0].key.collection
     )
     place = {name: index for index, name in enumerate(answer.columns)}
     own = [place[name] for name in Key._fields]

@@ -12,8 +12,7 @@ import click
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.score_groups import languages_of
 from engine.cli.tables import print_facts, print_table, size_text
-from engine.config.declared import Declared, read_declared
-from engine.encoders.checkpoints import SETTINGS_FILE
+from engine.config.declared import SETTINGS_FILE, Declared, read_declared
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
 from engine.encoders.published import PUBLISHED
 from engine.errors import InputError, nearest

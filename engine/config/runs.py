@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config.base import RunHeader
-from engine.config.bitext import BitextConfig
+from engine.config.bitext import BitextConfig, TrainingBitextConfig
 from engine.config.collections import CollectionConfig
 from engine.config.distillation import CurrentLosses, LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
@@ -49,7 +49,7 @@ class DistilConfig(RunConfig):
     """The frozen English retriever. It also encodes all documents."""
     student: EncoderConfig | None = None
     """The student query encoder; none starts from the teacher."""
-    bitext: list[BitextConfig] = Field(min_length=1)
+    bitext: list[TrainingBitextConfig] = Field(min_length=1)
     """Sentence pairs to train on."""
     loss: Annotated[LossConfig, CurrentLosses()] = Field(
         default_factory=lambda: LossConfig.model_validate({"transport": 1.0})
@@ -95,17 +95,12 @@ class DistilConfig(RunConfig):
         return self
 
     def _check_passages(self, losses: Sequence[str]) -> None:
-        """Refuse `losses` over passages without passages, or where no queries are encoded."""
+        """Refuse `losses` over passages where no queries are encoded, and passages without such a loss."""
         if not losses:
             if self.passages:
                 able = _either(f"loss.{name}" for name, entry in LOSSES.items() if entry.passages)
                 raise ValueError(f"passages belongs to {able}, which has weight 0; leave it out")
             return
-        if not self.passages and not self.collections:
-            raise ValueError(
-                f"loss.{losses[0]} needs passages to score; name a collection in [[passages]] or "
-                "[[collections]]"
-            )
         for name in ("student_role", "target_role"):
             if (role := getattr(self.training, name)) != "query":
                 raise ValueError(
@@ -155,6 +150,7 @@ def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
     yield from encoder_inputs(config, "teacher", "student")
     yield frozen_input(config.student or config.teacher, config.training.frozen_layers)
     yield from bitext_inputs(config.bitext)
+    yield Input("loss", "engine.training.distillation.passages:check_passages", config)
     for place, passages in enumerate(config.passages):
         yield Input(f"passages.{place}", "engine.collections.load:load_collections", passages)
     yield batch_input(config.bitext, config.training)
@@ -190,6 +186,9 @@ class EvaluateConfig(RunConfig):
     They are fitted on both sides of `bitext`; in other languages, on the queries and documents."""
     bitext: list[BitextConfig] = Field(default_factory=list)
     """Unlabelled text to fit centring and whitening on; none takes the documents of the first collection."""
+    fitted: Literal["saved", "anew"] = "saved"
+    """Whether an encoder that a run saved keeps the mean and projection of that run (``saved``), which also
+    centre what it is compared with, or all are fitted on that text (``anew``)."""
     collections: list[CollectionConfig] = Field(min_length=1)
     """Collections to evaluate on."""
 

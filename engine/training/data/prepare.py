@@ -10,6 +10,7 @@ from typing import Any
 from engine.bitext.drops import Drops
 from engine.bitext.source import draw
 from engine.config import BitextConfig, CollectionConfig
+from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
@@ -124,7 +125,14 @@ def read_bitext(
 
 
 def prepare(
-    bitext: Bitext, *, aligner: Aligner | None, held_out: int, seed: int, reporter: Reporter
+    bitext: Bitext,
+    *,
+    aligner: Aligner | None,
+    held_out: int,
+    seed: int,
+    reporter: Reporter,
+    longest_target: int | None = None,
+    longest_source: int | None = None,
 ) -> PreparedBitext:
     """Return the pairs that a run trains on and those that it holds out.
 
@@ -140,6 +148,8 @@ def prepare(
         The run's seed, by which each source's `limit` of pairs is drawn.
     reporter : Reporter
         Receives progress.
+    longest_target, longest_source : int, optional
+        Pairs with a longer side, in characters, are dropped after the alignment, which compares neighbours.
 
     Raises
     ------
@@ -159,12 +169,44 @@ def prepare(
     # after the alignment, which compares neighbours
     drops = copy.deepcopy(bitext.drops)
     sources = bitext.overlap.drop(sources, drops)
+    sources = [
+        _short_enough(config, pairs, dropped, longest_target, longest_source)
+        for config, pairs, dropped in zip(bitext.configs, sources, drops, strict=True)
+    ]
     sources = [draw(pairs, config.limit, seed) for config, pairs in zip(bitext.configs, sources, strict=True)]
     rows = bitext_rows(bitext.configs, sources, drops)
-    training, aside = set_aside([pair for pairs in sources for pair in pairs], held_out)
+    repeats = [getattr(config, "repeat", 1) for config in bitext.configs]
+    counted = [pair for n, pairs in zip(repeats, sources, strict=True) for pair in pairs for _ in range(n)]
+    training, aside = set_aside(counted, held_out)
+    aside = list({id(pair): pair for pair in aside}.values())
     english = list(dict.fromkeys(pair.target for pair in [*training, *aside]))
     in_training = len({pair.target for pair in training})
     reporter.say(
         f"{len(training):,} training pairs, {len(aside):,} held out, {len(english):,} English sentences"
     )
     return PreparedBitext(training, aside, english, in_training, rows, realigned)
+
+
+def _short_enough(
+    config: BitextConfig,
+    pairs: list[SentencePair],
+    drops: Drops,
+    longest_target: int | None,
+    longest_source: int | None,
+) -> list[SentencePair]:
+    """Return the pairs of a source whose sides are not too long, and count the others."""
+    kept = [
+        pair
+        for pair in pairs
+        if (longest_target is None or len(pair.target) <= longest_target)
+        and (longest_source is None or len(pair.source) <= longest_source)
+    ]
+    for _ in range(len(pairs) - len(kept)):
+        drops.withdraw("too_long")
+    if not kept:
+        raise InputError(
+            f"none of its {len(pairs):,} pairs is as short as training.longest_target and "
+            "training.longest_source ask; raise them, or leave the source out",
+            path=config.path,
+        )
+    return kept

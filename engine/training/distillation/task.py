@@ -21,7 +21,12 @@ from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
 from engine.training.distillation.batches import Example, draw_batches, nearest_neighbours, with_negatives
 from engine.training.distillation.encoders import load_encoders
 from engine.training.distillation.held_out import HeldOut
-from engine.training.distillation.passages import FirstPassages, PassagePool, read_passages
+from engine.training.distillation.passages import (
+    FirstPassages,
+    PassagePool,
+    check_passages,
+    read_passages,
+)
 from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
 from engine.training.losses import Batch, Layers, WeightedLoss, build_loss, compared_layers
 from engine.training.optimiser import check_batch_size, freeze, make_optimiser
@@ -46,6 +51,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         If a source or a checkpoint is missing or broken, the encoders cannot share a space, or nothing is
         left to train on.
     """
+    check_passages(config)
     bitext = read_bitext(
         config.bitext,
         config.collections,
@@ -64,6 +70,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         held_out=config.training.held_out,
         seed=config.seed,
         reporter=reporter,
+        longest_target=config.training.longest_target,
+        longest_source=config.training.longest_source,
     )
     reporter.stage("teacher vectors", len(prepared.english))
     vectors = encode_targets(

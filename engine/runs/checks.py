@@ -323,8 +323,8 @@ def _steps(
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield each check with its key. The checks append the collections that they load to `collections`."""
     for read in RUN_KINDS[config.kind].inputs(config):
-        place = (runs,) if read.of_runs else ()
-        yield read.key, partial(resolve_reference(read.check), read.value, *place)
+        folder = (runs,) if read.of_runs else ()
+        yield read.key, partial(resolve_reference(read.check), read.value, *folder)
     depth = getattr(config, "depth", getattr(getattr(config, "evaluation", None), "depth", None))
     for place, collection in enumerate(getattr(config, "collections", ())):
         yield f"collections.{place}", partial(_load, collection, config.seed, depth, collections)

@@ -134,9 +134,10 @@ def cost(results: Path, runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def average_scores(results: Path, collection: str, measure: str, runs: Sequence[str]) -> Scores:
-    """Return each query's score averaged over `runs`, by language."""
+    """Return each query's score by MaxSim averaged over `runs`, by language."""
     values: dict[str, dict[str, list[float]]] = {}
-    for row in query_scores_of(results, list(runs), measure=measure, collection=collection).records():
+    answer = query_scores_of(results, list(runs), scoring="maxsim", measure=measure, collection=collection)
+    for row in answer.records():
         values.setdefault(row["query_language"], {}).setdefault(row["query_id"], []).append(row["value"])
     return {
         language: {query: statistics.mean(found) for query, found in queries.items()}

@@ -162,14 +162,18 @@ def print_tables(results: Path, segments: int) -> None:
             print(f"\n{pool}, {segments} segments, {measure} (mean of seeds ± standard deviation)")
             print(f"{'system':24}{'seeds':>6}" + "".join(f"{c:>14}" for c in (*LANGUAGES, "mean", "en")))
             for system, ids in by_system.items():
-                rows = scores_of(results, ids, measure=measure, collection=pool).records() if ids else []
+                rows = (
+                    scores_of(results, ids, scoring="maxsim", measure=measure, collection=pool).records()
+                    if ids
+                    else []
+                )
                 if not rows:
                     continue
                 found = {(row["run"], row["query_language"]): row["value"] for row in rows}
                 seeds = [run for run in ids if (run, "so") in found]
                 cells = {code: [found[run, code] for run in seeds] for code in LANGUAGES}
                 english = scores_of(
-                    results, seeds, measure=measure, collection=f"{pool}-upper-line"
+                    results, seeds, scoring="maxsim", measure=measure, collection=f"{pool}-upper-line"
                 ).records()
                 cells["en"] = [row["value"] for row in english]
                 cells["mean"] = [statistics.mean(found[run, code] for code in LANGUAGES) for run in seeds]
@@ -185,7 +189,11 @@ def print_elsewhere(results: Path, by_system: dict[str, list[str]]) -> None:
     """Print every system's mean over seeds on Tatoeba and LAReQA, by language."""
     for collection, measure in (("tatoeba", "R@1"), ("lareqa", "AP@20"), ("lareqa", "AP")):
         for system, ids in by_system.items():
-            rows = scores_of(results, ids, measure=measure, collection=collection).records() if ids else []
+            rows = (
+                scores_of(results, ids, scoring="maxsim", measure=measure, collection=collection).records()
+                if ids
+                else []
+            )
             values: dict[str, list[float]] = {}
             for row in rows:
                 values.setdefault(row["query_language"], []).append(row["value"])
@@ -219,9 +227,9 @@ def print_tests(results: Path, pool: str, by_system: dict[str, list[str]]) -> No
 
 
 def average_scores(results: Path, pool: str, runs: list[str]) -> dict[str, dict[str, float]]:
-    """Return each query's RR averaged over `runs`, by language."""
+    """Return each query's RR by MaxSim averaged over `runs`, by language."""
     values: dict[str, dict[str, list[float]]] = {}
-    for row in query_scores_of(results, runs, measure="RR", collection=pool).records():
+    for row in query_scores_of(results, runs, scoring="maxsim", measure="RR", collection=pool).records():
         values.setdefault(row["query_language"], {}).setdefault(row["query_id"], []).append(row["value"])
     return {
         language: {query: statistics.mean(found) for query, found in queries.items()}

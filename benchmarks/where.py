@@ -129,8 +129,10 @@ def outcome(difference: float, least: float) -> str:
 
 
 def scores(results: Path, run: RunFolder, arguments: argparse.Namespace) -> dict[str, float]:
-    """Return the score of each query."""
-    asked = query_scores_of(results, [run.id], measure=arguments.measure, collection=arguments.collection)
+    """Return the score of each query by MaxSim."""
+    asked = query_scores_of(
+        results, [run.id], scoring="maxsim", measure=arguments.measure, collection=arguments.collection
+    )
     return {row["query_id"]: row["value"] for row in asked.records()}
 
 

@@ -121,7 +121,7 @@ def evaluate(
     run : Run
         A finished run with encoders.
     collections : str, mapping, or a list of them
-        The name of a collection, such as ``"tatoeba"``, or its settings, such as
+        The name of a collection, such as ``"tatoeba"``, a TOML file with ``[[collections]]``, or settings, as
         ``{"name": "tatoeba", "languages": ["so"]}``. ``optical-workbench data list`` lists the collections.
     results : path, optional
         The results database. The default is the database of `run`.
@@ -140,28 +140,9 @@ def evaluate(
     --------
     >>> ow.evaluate(ow.open_run("somali"), {"name": "tatoeba", "languages": ["so"]}).scores()
     """
-    from engine.config import EvaluateConfig, merge_settings, parse_config
-    from engine.evaluation.finished_run import encoders_config_of, saved_encoders
+    from engine.runs.elsewhere import elsewhere
 
-    config, saved = encoders_config_of(run.folder), saved_encoders(run.folder)
-    # The folders of a run hold what it fitted, and name the checkpoints whose weights they do not hold.
-    query_encoder, document_encoder = (
-        one.config.model_copy(update={"checkpoint": str(one.folder)}).model_dump(mode="json") for one in saved
-    )
-    settings: dict[str, Any] = {
-        "kind": "evaluate",
-        "name": f"{run.name[:66]}-elsewhere",
-        "seed": config.seed,
-        "encoder": query_encoder,
-        "evaluation": config.evaluation.model_dump(mode="json"),
-        "collections": _collection_settings(collections),
-    }
-    if saved[0].config != saved[1].config:
-        settings["teacher"] = document_encoder
-    if isinstance(config, EvaluateConfig):
-        kept = {"translation", "language_components", "bitext"}
-        settings |= config.model_dump(mode="json", include=kept, exclude_defaults=True)
-    parsed = parse_config(merge_settings(settings, overrides), "evaluate")
+    parsed = elsewhere(run.folder, _collection_settings(collections), overrides)
     return _execute(
         parsed,
         run.results if results is None else results,
@@ -434,8 +415,14 @@ def _collection_settings(
     collections: str | Mapping[str, Any] | Iterable[str | Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return the settings of the collections that are given by name or by settings."""
+    from engine.runs.elsewhere import collections_called
+
     given = [collections] if isinstance(collections, str | Mapping) else collections
-    return [{"name": one} if isinstance(one, str) else dict(one) for one in given]
+    return [
+        settings
+        for one in given
+        for settings in (collections_called(one) if isinstance(one, str) else [dict(one)])
+    ]
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from engine.visible import visible
 COMMANDS = {
     "demo": ("engine.cli.demo", "Distil and evaluate on packaged encoders and data, without a network."),
     "run": ("engine.cli.run", "Start the run that a TOML file or preset describes."),
+    "evaluate": ("engine.cli.evaluate", "Evaluate a finished run's encoders on other collections."),
     "runs": ("engine.cli.runs", "List runs."),
     "show": ("engine.cli.runs", "Show one run: its record and its scores."),
     "logs": ("engine.cli.logs", "Show a run's log, and follow it."),

@@ -12,13 +12,13 @@ import click
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.score_groups import languages_of
 from engine.cli.tables import print_facts, print_table, size_text
-from engine.config.declared import Declared, read_declared
-from engine.encoders.checkpoints import SETTINGS_FILE
+from engine.config.declared import SETTINGS_FILE, Declared, read_declared
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
 from engine.encoders.published import PUBLISHED
 from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
-from engine.paths import runs_folder
+from engine.paths import DEFAULT_RESULTS, runs_folder
+from engine.results.missing import missing_results
 from engine.results.queries import list_runs
 from engine.results.run_facts import encoder_of
 
@@ -186,9 +186,11 @@ def _published() -> list[dict[str, Any]]:
 
 def _trained(results: Path) -> list[dict[str, Any]]:
     """Return the encoders that the runs of `results` trained, newest first."""
-    if not results.is_file() and not runs_folder(results).is_dir():
-        return []  # packaged and published encoders are listed without any run
     refreshed(results)
+    if not results.is_file():  # packaged and published encoders are listed without any run
+        if results != DEFAULT_RESULTS:
+            click.echo(f"optical-workbench: {missing_results(results)}", err=True)
+        return []
     found = []
     for record in list_runs(results):
         kind = RUN_KINDS.get(record["kind"])

@@ -12,11 +12,10 @@ from typing import Any
 
 import click
 
-from engine.errors import InputError
-from engine.paths import DEFAULT_RESULTS, results_path, runs_folder, use_data_home
+from engine.paths import results_path, runs_folder, use_data_home
 from engine.results.ingest import ingest
 from engine.results.metrics_log import to_json
-from engine.results.missing import missing_results, new_database_note
+from engine.results.missing import new_database_note
 
 Command = Callable[..., Any]
 
@@ -70,14 +69,8 @@ def refreshed(results: Path) -> Path:
 
     A run folder that cannot be read is reported on stderr and left out.
 
-    Raises
-    ------
-    InputError
-        If a database was named that does not exist, and there are no run folders to make it from.
+    Without run folders nothing is made; what reads the database then says that it does not exist.
     """
-    missing = missing_results(results)
-    if missing and results != DEFAULT_RESULTS:
-        raise InputError(missing)
     note = new_database_note(results)
     if note:
         click.echo(f"optical-workbench: {note}", err=True)

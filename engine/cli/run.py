@@ -111,7 +111,7 @@ def run(
     if as_json:
         print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
         return
-    _print_scores(scores)
+    print_scores(scores)
     click.echo(finished.id)
     click.echo(f"`optical-workbench show {finished.id}` shows the scores again", err=True)
 
@@ -141,7 +141,7 @@ def _told(folder: Path) -> Iterator[None]:
         raise Exit(error.exit_code if isinstance(error, OpticalError) else 130) from error
 
 
-def _print_scores(scores: Sequence[Scores]) -> None:
+def print_scores(scores: Sequence[Scores]) -> None:
     """Print a table for each collection and scoring: a row for each language, and one for the mean."""
     for result in scores:
         collection = result.collection

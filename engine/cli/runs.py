@@ -13,8 +13,10 @@ import click
 from engine.cli.options import json_option, print_json, refreshed, results_option, with_time_zone
 from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
+    Column,
     interval_text,
     print_facts,
+    print_fitted_table,
     print_line,
     print_table,
     score_text,
@@ -31,6 +33,18 @@ from engine.results.run_facts import encoder_of, passages_of
 
 #: A table of runs shows only the number of languages if a run has more than this.
 _NAMED = 8
+#: The columns of the table of runs.
+_COLUMNS = (
+    Column("state"),
+    Column("id", least=16),
+    Column("name", least=12),
+    Column("kind", leave_out=2),
+    Column("encoder", least=12, leave_out=3),
+    Column("languages", least=12, leave_out=4),
+    Column("score", right=True),
+    Column("on", least=8, leave_out=1),
+    Column("age", right=True),
+)
 
 
 @click.command()
@@ -48,6 +62,9 @@ def runs(expression: str, results: Path, as_json: bool) -> None:
 
     The score is the run's headline: the mean over languages of the main measure on its first collection, with
     its first scoring. Collections and scorings are never averaged.
+
+    On a narrow terminal long ids and names are cut in the middle and some columns are left out; commands take
+    an id as it is shown. In a pipe or file nothing is cut.
     """
     selected = parse_filter(expression)
     records = [_with_current_state(results, record) for record in list_runs(refreshed(results))]
@@ -62,11 +79,7 @@ def runs(expression: str, results: Path, as_json: bool) -> None:
     if not listed:
         click.echo("no run matches" if expression else "there is no run yet", err=True)
         return
-    print_table(
-        ("state", "id", "name", "kind", "encoder", "languages", "score", "on", "age"),
-        [_line(run) for run in listed],
-        right=("score", "age"),
-    )
+    print_fitted_table(_COLUMNS, [_line(run) for run in listed])
 
 
 @click.command()

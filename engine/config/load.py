@@ -62,9 +62,7 @@ def read_settings(path: Path | str, overrides: Sequence[str] = ()) -> dict[str, 
     known = presets()
     source = known.get(str(path), Path(path))
     settings = _read_toml(source)
-    base = _base(settings, overrides)
-    for override in overrides:
-        _override(settings, override, base)
+    settings = overridden(settings, overrides, _base(settings, overrides))
     if source in known.values():
         return {**settings, "preset": source.stem}
     return over_preset(settings)
@@ -140,6 +138,22 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError("the file is not UTF-8 text", path=path) from error
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InputError(str(getattr(error, "strerror", None) or error), path=path) from error
+
+
+def overridden(
+    settings: Mapping[str, Any], overrides: Sequence[str], base: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return `settings`, which are over those of `base`, with the values of ``key=value``.
+
+    Raises
+    ------
+    InputError
+        If an override has no key or no value, or names no item of a list.
+    """
+    changed = copy.deepcopy(dict(settings))
+    for override in overrides:
+        _override(changed, override, base or {})
+    return changed
 
 
 def _override(settings: dict[str, Any], override: str, base: Mapping[str, Any]) -> None:

@@ -8,13 +8,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from engine.config.declared import SETTINGS_FILE
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.packaged import PACKAGED, packaged_folder
 from engine.encoders.safe_loading import CheckpointFiles, check_pieces
 from engine.errors import InputError, nearest
 
-#: Our settings and fitted vectors, in the folder that plain transformers reads.
-SETTINGS_FILE = "optical.json"
+#: Our fitted vectors, next to our settings in the folder that plain transformers reads.
 FITTED_FILE = "optical.safetensors"
 #: Maximum number of folders without weights, each naming the next, before the one with weights.
 _LONGEST_CHAIN = 10

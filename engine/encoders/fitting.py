@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.config import EncoderConfig
-from engine.encoders.checkpoints import saved_config
+from engine.encoders.checkpoints import FITTED_FILE, resolve, saved_config
 from engine.encoders.encoder import Encoder, Role
 from engine.errors import InputError
 
@@ -89,3 +89,45 @@ def needs_fitting(config: EncoderConfig) -> bool:
     saved = saved_config(folder) if folder.is_dir() else {}
     mean = not config.centring or bool(saved.get("centring"))
     return not (mean and (config.projection != "whitening" or saved.get("projection") == "whitening"))
+
+
+#: The settings that determine the space of token vectors, besides the checkpoint.
+_SPACE = ("centring", "projection", "projection_dim")
+
+
+def same_space(one: EncoderConfig, other: EncoderConfig) -> bool:
+    """Return whether two encoders centre and project alike, so that one can take what the other fitted."""
+    return all(getattr(one, name) == getattr(other, name) for name in _SPACE)
+
+
+def same_weights(one: EncoderConfig, other: EncoderConfig) -> bool:
+    """Return whether two encoders have the same weights, those of one folder or hub id."""
+    return resolve(one.checkpoint) == resolve(other.checkpoint)
+
+
+def fitted_partner(encoder: EncoderConfig, partner: EncoderConfig) -> Path | None:
+    """Return the folder with the mean and projection for the `partner` of an encoder that a run saved.
+
+    A run saves its student and its teacher, which share a space, in two folders next to each other.
+
+    Parameters
+    ----------
+    encoder : EncoderConfig
+        The encoder with the checkpoint of one of them.
+    partner : EncoderConfig
+        An encoder to compare its vectors with.
+
+    Returns
+    -------
+    Path or None
+        None if the encoder was not saved so, or the other one centres or projects in another way.
+    """
+    folder = Path(encoder.checkpoint).expanduser().absolute()
+    other = {"student": "teacher", "teacher": "student"}.get(folder.name)
+    if other is None or not (folder / FITTED_FILE).is_file():
+        return None
+    beside = folder.parent / other
+    saved = saved_config(beside)
+    if not (beside / FITTED_FILE).is_file() or any(saved.get(k) != getattr(partner, k) for k in _SPACE):
+        return None
+    return beside

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from engine.encoders.checkpoints import FITTED_FILE, SETTINGS_FILE
+from engine.config.declared import SETTINGS_FILE
+from engine.encoders.checkpoints import FITTED_FILE
 from engine.encoders.encoder import Encoder
 from engine.errors import OpticalError
 

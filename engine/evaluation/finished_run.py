@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from engine.config import EncoderConfig, RunConfig, RunHeader, parse_config
-from engine.encoders.checkpoints import FITTED_FILE, SETTINGS_FILE, resolve
+from engine.config.declared import SETTINGS_FILE
+from engine.encoders.checkpoints import FITTED_FILE, resolve
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS

@@ -339,6 +339,7 @@ LOSSES: Registry[Loss] = Registry(
     first=(
         "transport",
         "pooled_mse",
+        "pooled_jsd",
         "maxsim_contrast",
         "transport_contrast",
         "pooled_contrast",

@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 
 from engine.errors import BusyError, InputError, OpticalError
+from engine.results.missing import missing_results
 
 SCHEMA_VERSION = 3
 """Version of ``schema.sql``. A database of an older version is rebuilt; a newer one is refused."""
@@ -61,7 +62,7 @@ def connect(path: Path, *, alone: bool = False, wait: float = WAIT_SECONDS) -> d
     if alone:
         config["custom_user_agent"] = "ingest"
     if not path.is_file():
-        raise InputError("there is no such results database; `optical-workbench demo` makes one", path=path)
+        raise InputError(missing_results(path) or f"{path}: there is no such results database")
     deadline = time.monotonic() + wait
     pause = 0.005
     while True:

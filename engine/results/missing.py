@@ -16,7 +16,8 @@ def missing_results(results: Path) -> str:
         return ""
     if not results.parent.is_dir():
         return f"{results}: there is no folder {results.parent}"
-    return f"{results}: there is no such results database and no folder runs next to it{_similar(results)}"
+    hint = _similar(results) or "; `optical-workbench demo` makes one"
+    return f"{results}: there is no such results database and no folder runs next to it{hint}"
 
 
 def new_database_note(results: Path) -> str:

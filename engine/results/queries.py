@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from engine.errors import InputError, OpticalError
 from engine.results import database
+from engine.results.alignment import scoring_condition
 from engine.results.filters import parse_filter
 from engine.results.run_names import resolve_run
 
@@ -239,27 +240,59 @@ def _records(results: Path, run: str | None = None) -> list[dict[str, Any]]:
 
 
 def scores_of(
-    results: Path, runs: Sequence[str], *, measure: str | None = None, collection: str | None = None
+    results: Path,
+    runs: Sequence[str],
+    *,
+    scoring: str | None = None,
+    measure: str | None = None,
+    collection: str | None = None,
 ) -> Result:
     """Return the mean scores of `runs` (ids), with the facts about each query language.
 
-    The columns are those of the view ``per_language``.
+    The columns are those of the view ``per_language``. The parameters are those of `query_scores_of`.
     """
-    return _of(results, "per_language", runs, measure, collection)
+    return _of(results, "per_language", runs, scoring, measure, collection)
 
 
 def query_scores_of(
-    results: Path, runs: Sequence[str], *, measure: str | None = None, collection: str | None = None
+    results: Path,
+    runs: Sequence[str],
+    *,
+    scoring: str | None,
+    measure: str | None = None,
+    collection: str | None = None,
 ) -> Result:
-    """Return the scores of every query of `runs` (ids), for paired comparisons."""
-    return _of(results, "query_scores", runs, measure, collection)
+    """Return the scores of every query of `runs` (ids), for paired comparisons.
+
+    Parameters
+    ----------
+    results : path
+        The database.
+    runs : sequence of str
+        Ids of runs.
+    scoring : str or None
+        Only the rows of this scoring, and those of runs without an encoder. None takes all rows; a query then
+        has a row for each scoring of a run, and these must not be averaged.
+    measure, collection : str, optional
+        Only the rows of this measure and this collection.
+    """
+    return _of(results, "query_scores", runs, scoring, measure, collection)
 
 
 def _of(
-    results: Path, table: str, runs: Sequence[str], measure: str | None, collection: str | None
+    results: Path,
+    table: str,
+    runs: Sequence[str],
+    scoring: str | None,
+    measure: str | None,
+    collection: str | None,
 ) -> Result:
     where = ["list_contains(?::VARCHAR[], run)"]
     parameters: list[Any] = [list(runs)]
+    if scoring is not None:
+        condition, values = scoring_condition(scoring)
+        where.append(condition)
+        parameters += values
     for column, value in (("measure", measure), ("collection", collection)):
         if value is not None:
             where.append(f"{column} = ?")

@@ -10,6 +10,8 @@ from engine.errors import InputError, nearest
 def resolve_run(name: str, runs: Sequence[tuple[str, str]]) -> str:
     """Return the id of the run that `name` means.
 
+    An id or name that was cut in its middle, with an ellipsis, means what the whole one means.
+
     Parameters
     ----------
     name : str
@@ -28,7 +30,11 @@ def resolve_run(name: str, runs: Sequence[tuple[str, str]]) -> str:
     for identity, known in runs:
         if known == name:
             return identity
-    begun = [identity for identity in ids if name and identity.startswith(name)]
+    start, _, end = name.partition("…")
+    begun = [known for known in ids if start and known.startswith(start) and known.endswith(end)]
+    if end and not begun:
+        named = {known: identity for identity, known in reversed(runs)}
+        begun = [named[known] for known in named if start and known.startswith(start) and known.endswith(end)]
     if len(begun) > 1:
         raise InputError(f"{len(begun)} runs begin with {name!r}; give more of the id, such as {begun[0]!r}")
     if not begun:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import torch
+
+from engine.bitext.source import draw
 from engine.collections.load import load_collections
-from engine.config import EvaluateConfig
+from engine.config import EncoderConfig, EvaluateConfig
+from engine.encoders.checkpoints import FITTED_FILE
 from engine.encoders.encoder import Encoder
-from engine.encoders.fitting import evenly_spaced, fit, needs_fitting
+from engine.encoders.fitting import (
+    evenly_spaced,
+    fit,
+    fitted_partner,
+    needs_fitting,
+    same_space,
+    same_weights,
+)
 from engine.encoders.saving import save_fitted
+from engine.errors import InputError
 from engine.evaluation.language_removal import COMPONENTS_FILE, Isolation, LanguageComponents
 from engine.evaluation.runner import document_texts, evaluate
 from engine.evaluation.scores import Scores
+from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.data.bitext import read_sources
@@ -34,16 +48,7 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     documents = queries
     if config.teacher is not None and config.evaluation.documents == "teacher":
         documents = Encoder.load(config.teacher)
-    encoders = [documents] if documents is queries else [documents, queries]
-    if any(needs_fitting(encoder.config) for encoder in encoders):
-        texts = _unlabelled(config)
-        for encoder in encoders:
-            if not needs_fitting(encoder.config):
-                continue
-            if any(text.strip() for text in texts) or encoder.config.projection == "whitening":
-                fit(encoder, evenly_spaced(texts), "passage", precision=runtime.precision)
-            else:
-                reporter.say("there is no text to fit the centring mean on, so vectors are not centred")
+    _fit(config, queries, documents, runtime.precision, reporter)
     isolation = None
     if config.language_components:
         components = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)
@@ -64,12 +69,67 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     )
 
 
+def _fit(
+    config: EvaluateConfig,
+    queries: Encoder,
+    documents: Encoder,
+    precision: torch.dtype,
+    reporter: Reporter,
+) -> None:
+    """Give both encoders a mean and a projection: those of the run that saved them, or else fitted ones.
+
+    Raises
+    ------
+    InputError
+        If one encoder keeps what a run fitted, and nothing of it fits the other one.
+    """
+    encoders = [documents] if documents is queries else [documents, queries]
+    anew = config.fitted == "anew"
+    unfitted = [one for one in encoders if needs_fitting(one.config) or (anew and _is_fitted(one.config))]
+    if len(unfitted) == 1 and len(encoders) == 2:
+        (one,) = unfitted
+        other = documents if one is queries else queries
+        if _is_fitted(other.config):
+            _share(one, other, reporter)
+            return
+    if not unfitted:
+        return
+    texts = _unlabelled(config)
+    for encoder in unfitted:
+        if any(text.strip() for text in texts) or encoder.config.projection == "whitening":
+            fit(encoder, evenly_spaced(texts), "passage", precision=precision)
+        else:
+            reporter.say("there is no text to fit the centring mean on, so vectors are not centred")
+
+
+def _is_fitted(config: EncoderConfig) -> bool:
+    """Return whether a run saved a mean or a projection with the encoder, and it uses one."""
+    folder = Path(config.checkpoint).expanduser()
+    return (config.centring or config.projection == "whitening") and (folder / FITTED_FILE).is_file()
+
+
+def _share(encoder: Encoder, saved: Encoder, reporter: Reporter) -> None:
+    """Give `encoder` the mean and projection of the run that saved the other encoder, `saved`."""
+    ours, theirs = encoder.config.checkpoint, saved.config.checkpoint
+    beside = fitted_partner(saved.config, encoder.config)
+    if same_weights(encoder.config, saved.config) and same_space(encoder.config, saved.config):
+        encoder.load_fitted(Path(theirs).expanduser())
+    elif beside is not None:
+        encoder.load_fitted(beside)
+    else:
+        raise InputError(
+            f"{theirs!r} keeps the mean and projection of the run that saved it, and next to it there are "
+            f"none for {ours!r}; name that run's other encoder, or set fitted = 'anew' to fit both on "
+            "unlabelled text"
+        )
+    reporter.say(f"{ours!r} takes the mean and projection that were saved with {theirs!r} (fitted = 'saved')")
+
+
 def _by_language(config: EvaluateConfig) -> dict[str, Sequence[str]]:
     """Return the texts of the bitext by language, at most as many of each as a mean is fitted on."""
     texts: dict[str, dict[str, None]] = {}
     if config.bitext:
-        sources, _ = read_sources(config.bitext)
-        for pair in (pair for pairs in sources for pair in pairs):
+        for pair in _pairs(config):
             texts.setdefault(pair.source_language, {})[pair.source] = None
             texts.setdefault(pair.target_language, {})[pair.target] = None
     return {code: evenly_spaced(list(found)) for code, found in texts.items()}
@@ -77,7 +137,13 @@ def _by_language(config: EvaluateConfig) -> dict[str, Sequence[str]]:
 
 def _unlabelled(config: EvaluateConfig) -> list[str]:
     if config.bitext:
-        sources, _ = read_sources(config.bitext)
-        return list(dict.fromkeys(pair.target for pairs in sources for pair in pairs))
+        return list(dict.fromkeys(pair.target for pair in _pairs(config)))
     first = config.collections[0]
     return document_texts(load_collections(first, config.seed)[0], context=first.context)
+
+
+def _pairs(config: EvaluateConfig) -> Iterator[SentencePair]:
+    """Yield the pairs of the bitext, of each source at most as many as its limit."""
+    sources, _ = read_sources(config.bitext)
+    for source, pairs in zip(config.bitext, sources, strict=True):
+        yield from draw(pairs, source.limit, config.seed)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rich.cells import cell_len
 
 from engine.cli.commands import run as run_command
+from engine.cli.tables import cut_middle
 from engine.collections.bitext import make_bitext_collection
 from engine.extensions.bitext import SentencePair
 from engine.extensions.collections import protocol_measures
@@ -121,11 +123,47 @@ def test_a_terminal_and_a_pipe_show_the_same(call, make_run, zero, better, resul
     assert "\x1b" in wide
     trimmed = [line.rstrip() for line in ANSI.sub("", wide).splitlines()]
     assert trimmed == piped.splitlines()
+    if command == ["runs"]:
+        return
     # A narrow terminal wraps, but every character is still there.
     narrow = ANSI.sub("", on_terminal(monkeypatch, results, 40, *command))
     assert sorted(re.sub(r"\s", "", narrow)) == sorted(re.sub(r"\s", "", piped))
     monkeypatch.setenv("NO_COLOR", "1")
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", on_terminal(monkeypatch, results, 400, *command))
+
+
+def test_a_table_of_runs_fits_the_terminal(call, make_run, zero, better, results, monkeypatch):
+    long = "transport-contrast-with-a-long-name-of-its-own"
+    runs = [make_run(f"{long}-{number}", values) for number, values in enumerate((zero, better))]
+    piped = call("runs").out
+    assert all(run.id in piped and f"{long}-{number}" in piped for number, run in enumerate(runs))
+    assert "…" not in piped and "languages" in piped.splitlines()[0]
+    monkeypatch.setenv("NO_COLOR", "1")
+    sizes = {}
+    for columns in (80, 100, 120, 160):
+        text = ANSI.sub("", on_terminal(monkeypatch, results, columns, "runs"))
+        lines = text.splitlines()
+        assert len(lines) == 3 and max(map(len, lines)) <= columns
+        # 4.75 / 6 and 4.3 / 6: (1 + 1 + 0.5 + 1 + 0.5 + 0.2) / 6 = 0.7 and 5 / 6; a measure is never cut
+        assert "RR 0.767" in lines[1] and "RR 0.608" in lines[2]
+        assert {"state", "id", "name", "score", "on", "age"} <= set(lines[0].split())
+        sizes[columns] = sum(map(len, lines[0].split()))
+        identity, name = lines[1].split()[1:3]
+        assert "…" in name
+        monkeypatch.undo()
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert json.loads(call("show", identity, "--json").out)["id"] == runs[1].id
+        assert json.loads(call("show", name, "--json").out)["id"] == runs[1].id
+    assert sizes[80] <= sizes[100] <= sizes[160] and sizes[80] < sizes[160]
+    code, _, err = call("show", "transp…its-own-…")
+    assert code == 2 and "there is no run" in err
+
+
+def test_cells_are_cut_in_their_middle():
+    assert cut_middle("abcdefgh", 8) == "abcdefgh"
+    assert [cut_middle("abcdefgh", width) for width in (7, 4, 1)] == ["abc…fgh", "ab…h", "…"]
+    assert cut_middle("検索検索検索", 7) == "検…索"
+    assert cell_len(cut_middle("हिन्दी हिन्दी हिन्दी", 9)) <= 9
 
 
 def test_scripts_that_are_wide_or_combining_line_up(call, make_run, results):
@@ -220,13 +258,13 @@ def test_the_reference_line_of_an_evaluated_collection_is_shown(call, make_run, 
         run=run,
     )
     out = call("show", "evaluated").out
-    assert "questions · xtreme-r · dense · xx-xx" in out and "1/2 = 0.5000" in out
+    assert "questions · sentence · dense · xx-xx" in out and "1/2 = 0.5000" in out
     assert "references" not in out and out.count("1/2 = 0.5000") == 1
     scores, *bias = json.loads(call("show", "evaluated", "--json").out)["scores"]
     assert [group["protocol"] for group in bias] == [
-        "xtreme-r/bias",
-        "xtreme-r/by-language",
-        "xtreme-r/share",
+        "sentence/bias",
+        "sentence/by-language",
+        "sentence/share",
     ]
     assert "1/2 = 0.5000" in scores["reference"] and scores["means"] == {"mAP@20": 1.0, "AP": 1.0}
 
@@ -370,3 +408,22 @@ def test_ages_and_sparklines():
     assert sparkline(list(range(8))) == "▁▂▃▄▅▆▇█"
     long = sparkline([float(n) for n in range(600)], width=60)
     assert len(long) == 60 and long[0] == "▁" and long[-1] == "█" and list(long) == sorted(long)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["runs"], ["show", "x"], ["sql", "SELECT 1"], ["compare", "x", "y"], ["study", "x"], ["tag", "x", "y"]],
+)
+def test_every_command_that_reads_runs_says_that_there_are_none(call, results, command):
+    (results.parent / "reslts.duckdb").touch()
+    code, out, err = call(*command)
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert "there is no such results database" in err and "did you mean 'reslts.duckdb'?" in err
+    assert not results.exists()
+
+
+def test_commands_that_need_no_runs_work_without_results(call, results):
+    code, out, err = call("encoders", "list")
+    assert code == 0 and "multilingual-e5-small" in out and "there is no such results database" in err
+    code, out, err = call("study")
+    assert code == 0 and "arms" in out and "this is the reference study" in err

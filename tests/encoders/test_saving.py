@@ -97,7 +97,7 @@ def test_settings_that_name_one_another_or_are_broken_are_refused(trained: Encod
     with pytest.raises(InputError, match="name no checkpoint with weights"):
         Encoder.load(config)
     (tmp_path / "round" / "optical.json").write_text("{")
-    with pytest.raises(InputError, match="settings cannot be read"):
+    with pytest.raises(InputError, match=r"optical\.json cannot be read"):
         Encoder.load(config)
 
 

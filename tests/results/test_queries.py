@@ -92,7 +92,7 @@ def test_no_question_changes_anything_or_reads_other_files(stored, tmp_path, sql
 
 
 def test_no_database(tmp_path):
-    with pytest.raises(InputError, match=r"no such results database; `optical-workbench \w+` makes one"):
+    with pytest.raises(InputError, match=r"no such results database .*; `optical-workbench \w+` makes one"):
         ask(tmp_path / "none.duckdb", "SELECT 1")
     assert not list(tmp_path.iterdir())
 
@@ -149,8 +149,12 @@ def test_scores_of_runs(stored):
     assert len(found) == 6 and found[second, "sw"]["value"] == pytest.approx(0.6)
     assert found[old, "so"]["language_name"] == "Somali" and found[old, "so"]["resource"] == "low"
     assert scores_of(results, [old], measure="nDCG@10").rows == [] == scores_of(results, []).rows
-    scores = query_scores_of(results, [old], measure="RR").records()
+    scores = query_scores_of(results, [old], scoring=None, measure="RR").records()
     assert [(row["query_id"], row["value"]) for row in scores] == [("q1", 1.0), ("q2", 0.5)]
+    assert query_scores_of(results, [old], scoring="maxsim", measure="RR").records() == scores
+    # the scores of another scoring of the same queries are not among them
+    assert query_scores_of(results, [old], scoring="dense-ivf", measure="RR").rows == []
+    assert scores_of(results, [old], scoring="dense-ivf").rows == []
 
 
 def test_views(stored):

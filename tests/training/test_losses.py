@@ -11,12 +11,14 @@ import numpy as np
 import ot
 import pytest
 import torch
+from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
 from engine.config import LossConfig, TransportConfig
 from engine.errors import InputError
 from engine.training.losses import Batch, Targets, build_loss
 from engine.training.losses.contrast import MaxSimContrastLoss, TransportContrastLoss, info_nce
+from engine.training.losses.pooled_jsd import PooledJSDLoss
 from engine.training.losses.pooled_mse import PooledMSELoss
 from engine.training.losses.transport import TransportLoss
 from engine.transport import TokenTransport, inverse_document_frequencies
@@ -251,3 +253,23 @@ def test_document_frequencies_count_texts_not_occurrences() -> None:
     idf = inverse_document_frequencies([[1, 1, 2], [1], [3, 2, 2]], 5)
     expected = [math.log(1 + 3 / (1 + df)) for df in (0, 2, 2, 1, 0)]
     assert idf.tolist() == pytest.approx(expected)
+
+
+def test_pooled_jsd_is_scipys_divergence_and_near_a_squared_distance() -> None:
+    batch = make_batch()
+    config = LossConfig.model_validate({"pooled_jsd": {"weight": 1.0, "temperature": 0.3}})
+    loss, figures = build_loss(config, EXACT)(batch)
+    mine, theirs = (
+        torch.softmax(vectors / 0.3, 1).numpy() for vectors in (batch.sentences, batch.targets.sentences[:3])
+    )
+    assert float(loss) == pytest.approx(float((jensenshannon(mine, theirs, axis=1) ** 2).mean()))
+    assert figures["pooled_jsd"] == pytest.approx(float(loss))
+    near = batch.targets.sentences[:3] + 0.01 * unit(3, 6, seed=9)
+    close = float(PooledJSDLoss(10.0)(replace(batch, sentences=near))[0])
+    difference = near - batch.targets.sentences[:3]
+    spread = difference - difference.mean(1, keepdim=True)  # a softmax does not see a constant
+    assert close == pytest.approx(float(spread.square().sum(1).mean()) / (8 * 6 * 100), rel=0.05)
+    sentences = unit(3, 6, seed=5).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda x: PooledJSDLoss(0.3)(replace(batch, sentences=x))[0], (sentences,), atol=1e-7
+    )

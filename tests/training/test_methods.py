@@ -39,7 +39,8 @@ def changes(name: str) -> dict[str, Any]:
     return {
         "training": {"steps": 2, "evaluate_every": 2, "held_out": 6, "batch_size": 6, **own},
         # the tiny encoder has two layers
-        "transport": preset["transport"] | ({"layers": [1, 2]} if "layers" in preset["transport"] else {}),
+        "transport": preset.get("transport", {})
+        | ({"layers": [1, 2]} if "layers" in preset.get("transport", {}) else {}),
         "loss": loss | ({"negatives": 4} if "negatives" in loss else {}),
         "evaluation": preset.get("evaluation", {}),
     }
@@ -62,7 +63,9 @@ def test_every_preset_trains_two_steps(prepare: Prepare, name: str) -> None:
 
 def test_presets_of_a_comparison_differ_only_in_loss_and_transport() -> None:
     both_sides = "contrast-joint"  # differs only in what the student encodes
-    recipes = {name: preset_settings(name) for name in RECIPES}
+    recipes = {
+        name: preset_settings(name) for name in RECIPES if preset_settings(name)["training"]["steps"] == 120
+    }
     told = [(recipe.pop("loss"), recipe.pop("transport")) for recipe in recipes.values()]
     for one, name in zip(told, recipes, strict=True):
         assert told.count(one) == (2 if name in ("contrast", both_sides) else 1), name

@@ -16,6 +16,7 @@ from engine.config import DistilConfig, LossConfig, parse_config
 from engine.errors import InputError
 from engine.extensions.losses import Loss, Passages, PassageSettings
 from engine.retrieval.tokens import TokenStore
+from engine.runs.checks import check_config
 from engine.runs.execute import execute
 from engine.training.distillation.passages import PassagePool
 from engine.training.losses import Batch, build_loss
@@ -187,7 +188,6 @@ def test_a_resumed_run_has_equal_losses(tiny: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"loss": {"passages": 1.0}, "collections": []}, r"name a collection in \[\[passages\]\]"),
         ({"loss": {"passages": 1.0}, "training": {"target_role": "passage"}}, "training.target_role must be"),
         (
             {
@@ -205,6 +205,15 @@ def test_a_resumed_run_has_equal_losses(tiny: Any, tmp_path: Path) -> None:
 def test_settings_that_contradict_each_other(tiny: Any, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         parse_config(tiny.settings(**changes))
+
+
+def test_a_loss_over_passages_needs_a_collection(tiny: Any, prepare: Prepare) -> None:
+    says = r"loss.passages needs passages to score; name a collection in \[\[passages\]\]"
+    with pytest.raises(InputError, match=says):
+        prepare(loss={"passages": 1.0}, collections=[])
+    config = parse_config(tiny.settings(loss={"passages": 1.0}, collections=[]))
+    ((key, error),) = check_config(config)[1]
+    assert key == "loss" and "loss.passages needs passages" in str(error)
 
 
 def test_a_loss_over_passages_needs_their_settings() -> None:

@@ -14,6 +14,7 @@ from engine.cli.options import refreshed
 from engine.errors import InputError
 from engine.pictures.shading import epsilon_text
 from engine.results.missing import missing_results, new_database_note
+from engine.results.queries import list_runs
 from workbench.__main__ import leave_out_colours
 from workbench.actions import ACTIONS
 from workbench.app import Workbench
@@ -157,7 +158,7 @@ def test_a_wrong_name_of_the_results_is_reported(tmp_path: Path, capsys: pytest.
     wrong = tmp_path / "resluts.duckdb"
     assert "did you mean 'results.duckdb'?" in missing_results(wrong)
     with pytest.raises(InputError, match=r"resluts\.duckdb: there is no such results database"):
-        refreshed(wrong)
+        list_runs(refreshed(wrong))
     assert not wrong.exists()
     assert "there is no folder" in missing_results(tmp_path / "no" / "results.duckdb")
     assert "is a folder" in missing_results(tmp_path)

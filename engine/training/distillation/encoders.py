@@ -8,15 +8,19 @@ from pathlib import Path
 import torch
 
 from engine.config import DistilConfig, EncoderConfig
-from engine.encoders.checkpoints import saved_config
+from engine.encoders.checkpoints import resolve, saved_config
 from engine.encoders.encoder import Encoder
-from engine.encoders.fitting import evenly_spaced, fit, needs_fitting
+from engine.encoders.fitting import (
+    evenly_spaced,
+    fit,
+    fitted_partner,
+    needs_fitting,
+    same_space,
+    same_weights,
+)
 from engine.errors import InputError
 from engine.extensions.losses import LOSSES
 from engine.extensions.scorings import SCORINGS
-
-#: The settings that determine the space of token vectors.
-_SPACE = ("checkpoint", "centring", "projection", "projection_dim")
 
 
 def load_encoders(
@@ -24,8 +28,9 @@ def load_encoders(
 ) -> tuple[Encoder, Encoder]:
     """Load teacher and student, and fit what unlabelled text fits.
 
-    A student with the teacher's checkpoint and space settings takes the teacher's mean and projection, and so
-    starts in the teacher's space. Any other student is fitted on its own side of the bitext.
+    A student with the teacher's weights and space settings takes the teacher's mean and projection, and so
+    starts in the teacher's space. A student that a run saved keeps its own, and the teacher that it learnt
+    from takes those of that run. Any other student is fitted on its own side of the bitext.
 
     Raises
     ------
@@ -33,9 +38,13 @@ def load_encoders(
         If the two cannot share a space.
     """
     teacher = Encoder.load(config.teacher)
-    if needs_fitting(config.teacher):
-        fit(teacher, evenly_spaced(english), "passage", precision=precision)
     wanted = config.student or config.teacher
+    if needs_fitting(config.teacher):
+        beside = fitted_partner(wanted, config.teacher)
+        if beside is not None and resolve(str(beside)) == resolve(config.teacher.checkpoint):
+            teacher.load_fitted(beside)
+        else:
+            fit(teacher, evenly_spaced(english), "passage", precision=precision)
     student = Encoder.load(wanted, dropout=config.training.dropout)
     if config.student is not None:
         check_projection(config.student, "student")
@@ -60,7 +69,9 @@ def load_encoders(
             f"evaluation.scoring = '{asked[0]}' compares sentence vectors, which have width {widths[0]} "
             f"in the student and {widths[1]} in the teacher; choose a scoring of token vectors"
         )
-    if all(getattr(wanted, name) == getattr(config.teacher, name) for name in _SPACE):
+    same_folder = wanted.checkpoint == config.teacher.checkpoint
+    alike = same_folder or (needs_fitting(wanted) and same_weights(wanted, config.teacher))
+    if alike and same_space(wanted, config.teacher):
         student.mean.copy_(teacher.mean)
         if student.projection is not None and teacher.projection is not None:
             student.projection.load_state_dict(teacher.projection.state_dict())

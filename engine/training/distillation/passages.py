@@ -144,6 +144,23 @@ class FirstPassages:
         return reciprocal
 
 
+def check_passages(config: DistilConfig) -> None:
+    """Check that losses over passages have collections to take passages from.
+
+    Presets name no data, so this is no check of the settings alone.
+
+    Raises
+    ------
+    InputError
+        If there is no collection.
+    """
+    used = [name for name, entry in LOSSES.items() if entry.passages and config.loss.weight(name)]
+    if used and not config.passages and not config.collections:
+        raise InputError(
+            f"loss.{used[0]} needs passages to score; name a collection in [[passages]] or [[collections]]"
+        )
+
+
 def read_passages(
     config: DistilConfig, teacher: Encoder, precision: torch.dtype, reporter: Reporter
 ) -> PassagePool | None:

@@ -1,0 +1,72 @@
+"""``optical-workbench evaluate``: evaluate the encoders of a finished run on other collections."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from engine.cli.options import data_option, json_option, print_json, refreshed, results_option, set_option
+from engine.cli.run import print_scores
+from engine.paths import runs_folder
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--on",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="COLLECTION",
+    help="A collection of `data list`, or a TOML file with [[collections]]. Can be repeated.",
+)
+@click.option(
+    "--language",
+    "languages",
+    multiple=True,
+    metavar="CODE",
+    help="Only queries in this language. Can be repeated; without it, all that the collection has.",
+)
+@set_option
+@data_option
+@results_option
+@json_option
+def evaluate(
+    run: str,
+    names: Sequence[str],
+    languages: Sequence[str],
+    overrides: Sequence[str],
+    results: Path,
+    as_json: bool,
+) -> None:
+    """Evaluate the encoders of a finished RUN on other collections, in a new run of kind evaluate.
+
+    The encoders keep the run's centring, projection, lengths and prefixes, and its scorings are used. RUN is
+    an id, the beginning of an id, or a name, which means the newest run of that name.
+    """
+    from engine.cli.console import ConsoleReporter
+    from engine.evaluation.finished_run import find_run
+    from engine.runs.checks import check_start
+    from engine.runs.elsewhere import collections_called, elsewhere
+    from engine.runs.execute import execute
+
+    folder = find_run(refreshed(results), run)
+    collections = [settings for name in names for settings in collections_called(name)]
+    for settings in collections:
+        if languages:
+            settings["languages"] = list(languages)
+    config = elsewhere(folder, collections, assignments=overrides)
+    check_start(config)
+    argv = ["optical-workbench", *sys.argv[1:]]
+    with ConsoleReporter() as reporter:
+        finished, scores = execute(config, runs_folder(results), argv, reporter=reporter)
+    refreshed(results)
+    if as_json:
+        print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
+        return
+    print_scores(scores)
+    click.echo(finished.id)
+    click.echo(f"`optical-workbench show {finished.id}` shows the scores again", err=True)

@@ -62,10 +62,17 @@ class DistilConfig(RunConfig):
     """Collections whose documents `loss.passages` scores; empty takes those of `collections`. Their
     judgements are not read."""
 
+    validation: CollectionConfig | None = None
+    """A collection that is searched every `training.evaluate_every` steps; its first measure, with the first
+    of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Its questions must not be
+    those of `collections`; `limit` keeps the search short."""
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse settings that contradict each other."""
         training = self.training
+        if self.validation is not None:
+            self._check_validation()
         self._check_masses()
         self._check_annealing()
         used = [entry for name, entry in LOSSES.items() if self.loss.weight(name)]
@@ -92,6 +99,19 @@ class DistilConfig(RunConfig):
                 "evaluation.documents = 'teacher' never asks it for; set that to 'student'"
             )
         return self
+
+    def _check_validation(self) -> None:
+        """Refuse a validation for which the student does not learn, or whose documents change."""
+        if self.training.student_role == "passage":
+            raise ValueError(
+                "[validation] asks questions, which a student with training.student_role = 'passage' does "
+                "not learn to encode; leave one of the two out"
+            )
+        if self.evaluation.documents == "student":
+            raise ValueError(
+                "[validation] searches documents that the teacher encoded, and evaluation.documents = "
+                "'student' does not; leave one of the two out"
+            )
 
     def _check_passages(self, losses: Sequence[str]) -> None:
         """Refuse `losses` over passages where no queries are encoded, and passages without such a loss."""
@@ -150,6 +170,8 @@ def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
     yield frozen_input(config.student or config.teacher, config.training.frozen_layers)
     yield from bitext_inputs(config.bitext)
     yield Input("loss", "engine.training.distillation.passages:check_passages", config)
+    if config.validation is not None:
+        yield Input("validation", "engine.training.distillation.validation:check_validation", config)
     for place, passages in enumerate(config.passages):
         yield Input(f"passages.{place}", "engine.collections.load:load_collections", passages)
 

@@ -59,3 +59,11 @@ class BitextConfig(Settings):
     def one_language(self) -> bool:
         """Whether both sides are the same text."""
         return self.monolingual or self.language == self.target_language
+
+
+class TrainingBitextConfig(BitextConfig):
+    """One source of sentence pairs to train on."""
+
+    repeat: int = Field(1, ge=1)
+    """How often each pair counts: with 3, its language counts it as three pairs and draws it three times as
+    often. Held-out pairs count once."""

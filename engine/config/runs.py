@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config.base import RunHeader
-from engine.config.bitext import BitextConfig
+from engine.config.bitext import BitextConfig, TrainingBitextConfig
 from engine.config.collections import CollectionConfig
 from engine.config.distillation import CurrentLosses, LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
@@ -48,7 +48,7 @@ class DistilConfig(RunConfig):
     """The frozen English retriever. It also encodes all documents."""
     student: EncoderConfig | None = None
     """The student query encoder; none starts from the teacher."""
-    bitext: list[BitextConfig] = Field(min_length=1)
+    bitext: list[TrainingBitextConfig] = Field(min_length=1)
     """Sentence pairs to train on."""
     loss: Annotated[LossConfig, CurrentLosses()] = Field(
         default_factory=lambda: LossConfig.model_validate({"transport": 1.0})
@@ -62,10 +62,17 @@ class DistilConfig(RunConfig):
     """Collections whose documents `loss.passages` scores; empty takes those of `collections`. Their
     judgements are not read."""
 
+    validation: CollectionConfig | None = None
+    """A collection that is searched every `training.evaluate_every` steps; its first measure, with the first
+    of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Its questions must not be
+    those of `collections`; `limit` keeps the search short."""
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse settings that contradict each other."""
         training = self.training
+        if self.validation is not None:
+            self._check_validation()
         self._check_masses()
         self._check_annealing()
         used = [entry for name, entry in LOSSES.items() if self.loss.weight(name)]
@@ -92,6 +99,19 @@ class DistilConfig(RunConfig):
                 "evaluation.documents = 'teacher' never asks it for; set that to 'student'"
             )
         return self
+
+    def _check_validation(self) -> None:
+        """Refuse a validation for which the student does not learn, or whose documents change."""
+        if self.training.student_role == "passage":
+            raise ValueError(
+                "[validation] asks questions, which a student with training.student_role = 'passage' does "
+                "not learn to encode; leave one of the two out"
+            )
+        if self.evaluation.documents == "student":
+            raise ValueError(
+                "[validation] searches documents that the teacher encoded, and evaluation.documents = "
+                "'student' does not; leave one of the two out"
+            )
 
     def _check_passages(self, losses: Sequence[str]) -> None:
         """Refuse `losses` over passages where no queries are encoded, and passages without such a loss."""
@@ -150,6 +170,8 @@ def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
     yield frozen_input(config.student or config.teacher, config.training.frozen_layers)
     yield from bitext_inputs(config.bitext)
     yield Input("loss", "engine.training.distillation.passages:check_passages", config)
+    if config.validation is not None:
+        yield Input("validation", "engine.training.distillation.validation:check_validation", config)
     for place, passages in enumerate(config.passages):
         yield Input(f"passages.{place}", "engine.collections.load:load_collections", passages)
 

@@ -293,7 +293,7 @@ class Trainer:
         self._log(step, figures, time.monotonic() - started)
         self.reporter.say(f"step {step}: {info.describe(figures)}")
         if info.summarised:
-            self._summarise({name: figures[name] for name in info.summarised})
+            self._summarise({name: figures[name] for name in info.summarised if name in figures})
         return math.nan if info.best_by is None else figures[info.best_by]
 
     def _compare(self, best_by: str, weights: _Weights, value: float) -> None:

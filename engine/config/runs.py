@@ -204,6 +204,9 @@ class EvaluateConfig(RunConfig):
     language_components: int = Field(0, ge=0)
     """Principal components of each language's vectors that are removed from them (LIR, Yang et al. 2021).
     They are fitted on both sides of `bitext`; in other languages, on the queries and documents."""
+    language_shift: bool = False
+    """Subtract from the vectors of each language their mean difference from the vectors of the translations
+    in `bitext`, which must have every language that is searched (SHIFT, Jang et al. 2026)."""
     bitext: list[BitextConfig] = Field(default_factory=list)
     """Unlabelled text to fit centring and whitening on; none takes the documents of the first collection."""
     fitted: Literal["saved", "anew"] = "saved"
@@ -214,10 +217,16 @@ class EvaluateConfig(RunConfig):
 
     @model_validator(mode="after")
     def _separate(self) -> Self:
-        if self.translation is not None and self.language_components:
+        used = [name for name in ("language_components", "language_shift") if getattr(self, name)]
+        if self.translation is not None and used:
             raise ValueError(
-                "language_components removes the differences between languages, and translated queries are "
+                f"{used[0]} removes the differences between languages, and translated queries are "
                 "in one language; leave one of the two out"
+            )
+        if len(used) == 2:
+            raise ValueError(
+                "language_components and language_shift both remove the differences between languages; leave "
+                "one of the two out"
             )
         return self
 
@@ -230,6 +239,7 @@ def _evaluated(config: EvaluateConfig, checkpoints: Path) -> tuple[EncoderConfig
 
 def _read_by_evaluate(config: EvaluateConfig) -> Iterator[Input]:
     yield from encoder_inputs(config, "teacher", "encoder")
+    yield Input("language_shift", "engine.runs.evaluate:check_shift", config)
     if config.translation is not None and config.translation.checkpoint != GOLD:
         yield checkpoint_input("translation.checkpoint", config.translation.checkpoint)
 

@@ -16,8 +16,7 @@ from engine.encoders.encoder import Encoder
 from engine.errors import DivergedError, InputError
 from engine.results.run_folder import tail
 from engine.runs.checks import check_frozen
-from engine.training.optimiser import set_rate
-from engine.training.optimiser import frozen_layers
+from engine.training.optimiser import frozen_layers, set_rate
 from tests.training.conftest import Prepare, Prepared
 
 QUICK = {"steps": 4, "evaluate_every": 2}

@@ -58,7 +58,7 @@ def train_and_save(
         len(longest) / len(batch),
         setting=f"{info.section}.batch_size",
         batch_size=len(batch),
-        copies=(info.best_by is not None) + bool(info.averaging),
+        copies=(info.best_by is not None) + bool(info.averaging) + bool(info.ema),
     )
     fit_and_save(trainer, task, save)
 

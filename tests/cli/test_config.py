@@ -81,8 +81,9 @@ def test_the_schema_describes_every_setting(call):
     kinds = schema["discriminator"]["mapping"]
     assert kinds.keys() == RUN_KINDS.keys() >= {"distil", "evaluate"}
     for name, definition in schema["$defs"].items():
-        for key, setting in definition["properties"].items():
-            assert setting.get("description"), f"{name}.{key}"
+        for option in definition.get("anyOf", [definition]):
+            for key, setting in option.get("properties", {}).items():
+                assert setting.get("description"), f"{name}.{key}"
     assert schema["$defs"]["TransportConfig"]["properties"]["epsilon"]["default"] == 0.05
     assert schema["$defs"]["TransportConfig"]["additionalProperties"] is False
 

@@ -142,6 +142,7 @@ class Distillation:
             best_by=best_by,
             patience=config.training.patience,
             averaging=config.training.averaging,
+            ema=config.training.ema,
             describe=self._describe,
             summarised=tuple(others),
         )

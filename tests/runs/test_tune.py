@@ -127,15 +127,22 @@ def test_held_out_queries_that_are_reported_are_left_out_or_refused(tiny: Any, t
             r"both set encoder.query_length",
         ),
         ({"evaluation": {"scoring": ["maxsim", "dense"]}, "choices": {"fitted": ["anew"]}}, "one scoring"),
-        ({"choices": {"encoder.query_length": list(range(4, 404)), "encoder.passage_length": list(range(4, 404))}},
-         "160,000 combinations"),
+        (
+            {
+                "choices": {
+                    "encoder.query_length": list(range(4, 404)),
+                    "encoder.passage_length": list(range(4, 404)),
+                }
+            },
+            "160,000 combinations",
+        ),
     ],
-)  # fmt: skip
+)
 def test_choices_that_cannot_be_tried_are_refused(tiny: Any, changes: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_config(settings(tiny, **changes))
 
 
 def test_an_unknown_measure_is_refused(tiny: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no measure 'RRR'.*it has RR"):
+    with pytest.raises(InputError, match=r"has no measure 'RRR'.*it has RR"):
         execute(parse_config(settings(tiny, measure="RRR")), tmp_path / "runs", ["test"])

@@ -147,6 +147,9 @@ class TrainingConfig(LoopConfig):
     """The same for the other side."""
     averaging: Fraction = 0.0
     """Share w of the initial weights in the final student: (1 - w) student + w initial (WiSE-FT)."""
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay of an exponential moving average of the weights, which is measured and saved instead of the
+    weights of a single step; 0.99 averages over about 100 steps, 0 has no average."""
     alignment: Literal["repair", "trust"] = "repair"
     """Repair shifts in files whose lines are out of step, as after a lost line, or trust all pairs."""
     student_role: Literal["query", "passage", "both"] = "query"

@@ -83,7 +83,15 @@ class TuneConfig(EncodersConfig):
 
 
 #: The settings that can be chosen.
-_CHOOSABLE = ("encoder", "teacher", "evaluation", "language_components", "fitted", "translation")
+_CHOOSABLE = (
+    "encoder",
+    "teacher",
+    "evaluation",
+    "language_components",
+    "language_shift",
+    "fitted",
+    "translation",
+)
 
 
 @dataclass(frozen=True)

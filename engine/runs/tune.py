@@ -23,7 +23,7 @@ from engine.evaluation.runner import evaluate_loaded
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, table_files
-from engine.runs.evaluate import FittedState, evaluate_run, isolation_of, open_encoders
+from engine.runs.evaluate import FittedState, evaluate_run, removal_of, open_encoders
 from engine.training.runtime import Runtime
 
 
@@ -170,7 +170,7 @@ class _Trials:
                 seed=first.seed,
                 reporter=self.reporter,
                 translation=first.translation,
-                isolation=isolation_of(first, Path(components) / COMPONENTS_FILE),
+                isolation=removal_of(first, Path(components) / COMPONENTS_FILE),
                 cache=folder,
             )
         # one result for each collection and scoring, the scorings of a collection in succession

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.bitext.drops import Drops
@@ -70,6 +70,8 @@ class PreparedBitext:
         Rows of table ``bitext``, one for each source.
     realigned : dict of str to int
         Number of pairs in a language that were realigned.
+    marks : list of dict
+        Rows of table ``topics``: which evaluation questions share nothing with the pairs.
     """
 
     training: list[SentencePair]
@@ -78,6 +80,7 @@ class PreparedBitext:
     in_training: int
     rows: list[dict[str, Any]]
     realigned: dict[str, int]
+    marks: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def hashes(self) -> list[str]:
@@ -87,6 +90,8 @@ class PreparedBitext:
     def record(self, run: RunFolder) -> None:
         """Write what was used and realigned to the run folder."""
         run.write_table("bitext", self.rows)
+        if self.marks:
+            run.write_table("topics", self.marks, append=True)
         if self.realigned:
             run.update(summary={f"realigned_{code}": count for code, count in self.realigned.items()})
 
@@ -120,8 +125,9 @@ def read_bitext(
         If a source or a collection is missing or broken, or all pairs of a source overlap.
     """
     pairs, drops = read_sources(configs)
-    evaluated = collections if overlap == "drop" else []
-    return Bitext(configs, pairs, drops, Overlap(configs, pairs, evaluated, seed, reporter))
+    if overlap == "drop":
+        return Bitext(configs, pairs, drops, Overlap(configs, pairs, collections, seed, reporter))
+    return Bitext(configs, pairs, drops, Overlap(configs, pairs, [], seed, reporter, asked=collections))
 
 
 def prepare(
@@ -184,7 +190,14 @@ def prepare(
     reporter.say(
         f"{len(training):,} training pairs, {len(aside):,} held out, {len(english):,} English sentences"
     )
-    return PreparedBitext(training, aside, english, in_training, rows, realigned)
+    marks = bitext.overlap.marks(pair for pairs in sources for pair in pairs)
+    if marks:
+        clean = sum(row["value"] == "yes" for row in marks)
+        reporter.say(
+            f"{clean:,} of {len(marks):,} evaluation questions share no passage, title or near duplicate "
+            "with the training pairs (compare --topics clean=yes)"
+        )
+    return PreparedBitext(training, aside, english, in_training, rows, realigned, marks)
 
 
 def _short_enough(

@@ -107,7 +107,7 @@ def evaluate_loaded(
     seed: int = 0,
     reporter: Reporter = SILENT,
     translation: TranslationConfig | None = None,
-    isolation: Isolation | None = None,
+    isolation: Removal | None = None,
     cache: Path | None = None,
 ) -> list[Scores]:
     """Search and score collections that are loaded, each with its configuration.

@@ -23,7 +23,7 @@ from engine.evaluation.runner import evaluate_loaded
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, table_files
-from engine.runs.evaluate import FittedState, evaluate_run, removal_of, open_encoders
+from engine.runs.evaluate import FittedState, evaluate_run, open_encoders, removal_of
 from engine.training.runtime import Runtime
 
 

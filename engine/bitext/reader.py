@@ -31,6 +31,7 @@ def open_bitext(
     format: str = AUTO,
     language: str,
     target_language: str = "en",
+    split: str | None = None,
     start: int = 0,
     stop: int | None = None,
     max_characters: int = 1000,
@@ -61,6 +62,8 @@ def open_bitext(
         The two languages, in any spelling that `engine.languages.language` accepts. A script or region
         (``zho_Hant``) selects among several variants. If the languages are the same, the source is a text
         file with one sentence per line, and each sentence is paired with itself.
+    split : str, optional
+        The split of a format that has splits (`BitextFormat.splits`); its first one by default.
     start, stop : int
         Half-open range of pairs to read, counted in the order of the source before any pair is dropped.
     max_characters : int
@@ -82,9 +85,9 @@ def open_bitext(
     Raises
     ------
     InputError
-        Immediately if there is no such source, language or format, or no identifier for the language; during
-        iteration if the source is damaged or has several variants of a language of which none was requested,
-        and at its end if no pair was kept.
+        Immediately if there is no such source, language, format or split, or no identifier for the language;
+        during iteration if the source is damaged or has several variants of a language of which none was
+        requested, and at its end if no pair was kept.
     """
     source, target = find_language(language).code, find_language(target_language).code
     if start < 0 or (stop is not None and stop <= start):
@@ -103,9 +106,22 @@ def open_bitext(
                 path=path,
             )
         units = _sentences(place, source)
+        if split is not None:
+            raise InputError("plain text has no splits; leave out split", path=path)
     else:
         chosen = format_of(place) if format == AUTO else BITEXT_FORMATS[format]
-        units = chosen.read(place, language, target_language)
+        if split is None or chosen.read_split is None:
+            if split is not None:
+                raise InputError(f"the format {chosen.name!r} has no splits; leave out split", path=path)
+            units = chosen.read(place, language, target_language)
+        else:
+            if split not in chosen.splits:
+                raise InputError(
+                    f"the format {chosen.name!r} has no split {split!r}{nearest(split, chosen.splits)}; it "
+                    f"has {', '.join(chosen.splits)}",
+                    path=path,
+                )
+            units = chosen.read_split(place, language, target_language, split)
     limits = _Limits(max_characters, max_ratio, min_score)
     identifiers = (Identifier(source), Identifier(target)) if identify else None
     codes = source, target

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from engine.bitext.drawing import draw_evenly
 from engine.bitext.drops import Drops
 from engine.bitext.reader import open_bitext
 from engine.bitext.split import in_part
@@ -29,6 +29,7 @@ def open_source(source: BitextConfig, drops: Drops | None = None) -> Iterator[Se
         format=source.format,
         language=source.language,
         target_language=source.target_language,
+        split=source.split,
         start=source.start,
         stop=source.stop,
         max_characters=source.max_characters,
@@ -68,7 +69,9 @@ def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None)
         If the source is missing, damaged or empty.
     """
     pairs = [
-        pair for pair in open_source(source, drops) if in_part(pair.target, source.part, source.test_share)
+        pair
+        for pair in open_source(source, drops)
+        if in_part(pair.document or pair.target, source.part, source.test_share)
     ]
     if not pairs:
         raise InputError(f"no sentence pair is left in language {source.language!r}", path=source.path)
@@ -76,15 +79,11 @@ def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None)
 
 
 def draw(pairs: Sequence[SentencePair], limit: int | None, seed: int) -> list[SentencePair]:
-    """Return at most `limit` of `pairs`, in their order, drawn with `seed`.
+    """Return at most `limit` of `pairs`, in their order, drawn with `seed` and evenly from their documents.
 
     The draw depends on the target sentences, so that languages with the same English side get the same draw.
     """
     if limit is None or limit >= len(pairs):
         return list(pairs)
-    ranks = sorted(range(len(pairs)), key=lambda index: (_rank(pairs[index].target, seed), index))
-    return [pairs[index] for index in sorted(ranks[:limit])]
-
-
-def _rank(sentence: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}\t{sentence}".encode(), digest_size=7).digest()
+    places = draw_evenly([(pair.document, pair.target) for pair in pairs], limit, str(seed))
+    return [pairs[place] for place in places]

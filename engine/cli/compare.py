@@ -398,22 +398,19 @@ def _members(asked: _Asked, matched: Matched) -> dict[str, list[str]]:
 def _topics(asked: _Asked, matched: Matched) -> tuple[dict[str, str], set[str] | None]:
     """Return the clusters of topics, and the topics that are wanted if there is a choice."""
     revisions = {matched.groups[0].revisions[code] for code in matched.languages}
-    known = topics_of(asked.results, asked.systems[0].lead, matched.groups[0].key.collection, revisions)
-    if not known:  # a run of an older version
-        for system in asked.systems[1:]:
-            known = known or topics_of(
-                asked.results, system.lead, matched.groups[0].key.collection, revisions
-            )
-    clusters = known.get("cluster", {})
+    collection = matched.groups[0].key.collection
+    # Runs of an older version have none, and marks such as "clean" only runs that were trained.
+    every = [topics_of(asked.results, system.lead, collection, revisions) for system in asked.systems]
+    clusters = next((known["cluster"] for known in every if "cluster" in known), {})
     if asked.mark is None:
         return clusters, None
     kind, value = asked.mark
-    if kind not in known:
-        kinds = ", ".join(sorted(known)) or "none"
-        raise InputError(
-            f"topics of {matched.groups[0].key.collection} have no mark {kind!r}; they have {kinds}"
-        )
-    return clusters, {topic for topic, own in known[kind].items() if own == value}
+    marks = [known[kind] for known in every if kind in known]
+    if not marks:
+        kinds = ", ".join(sorted({one for known in every for one in known})) or "none"
+        raise InputError(f"topics of {collection} have no mark {kind!r}; they have {kinds}")
+    # A topic counts if all systems that have the mark agree on it.
+    return clusters, {topic for topic in marks[0] if all(own.get(topic) == value for own in marks)}
 
 
 def _only(scores: Mapping[str, Mapping[str, float]], topics: set[str]) -> dict[str, dict[str, float]]:

@@ -233,11 +233,6 @@ def _recognise(folder: Path, names: Sequence[str], code: str | None) -> Recognis
     )
 
 
-def _language_of(name: str) -> str | None:
-    file = afriqa_file(Path(name))
-    return None if file is None else file.language
-
-
 # -- the published data ------------------------------------------------------------------------------
 
 _ADDRESS = (
@@ -296,7 +291,6 @@ PUBLISHED = PublishedData(
     "github.com/masakhane-io/afriqa, data",
     _files,
     _COUNTS,
-    language_of=_language_of,
 )
 
 READER = CollectionReader(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
+from engine.bitext.drawing import draw_evenly
+
 Direction = Literal["xx-en", "en-xx", "xx-xx"]
 
 
@@ -119,15 +121,49 @@ class Collection:
         """Return the collection with `notes` added."""
         return replace(self, notes=(*self.notes, *notes))
 
+    def sample(self, count: int) -> Collection:
+        """Return the collection with a sample of at most `count` queries of each language.
+
+        The queries are drawn by a hash of their topics and evenly from their groups
+        (`engine.bitext.drawing.draw_evenly`): the same topics in every language, and no more of an article
+        than its share. `revision` tells so. A collection without more queries is returned unchanged.
+        """
+        by_language = self._by_language()
+        if all(len(queries) <= count for queries in by_language.values()):
+            return self
+        kept: set[str] = set()
+        for queries in by_language.values():
+            topics = [(query.group, query.id.partition(":")[2]) for query in queries]
+            kept.update(queries[place].id for place in draw_evenly(topics, count))
+        total = sum(map(len, by_language.values()))
+        groups = {query.group or query.id for query in self.queries if query.id in kept}
+        note = f"{self.name}: a sample of {count:,} queries of each language, {len(kept):,} of {total:,}" + (
+            f", from {len(groups):,} groups" if any(query.group for query in self.queries) else ""
+        )
+        return replace(
+            self,
+            queries=tuple(query for query in self.queries if query.id in kept),
+            revision=f"{self.revision}, sample of {count}",
+            notes=(*self.notes, note),
+        )
+
     def first(self, count: int) -> Collection:
         """Return the collection with the first `count` queries of each language; `revision` tells so."""
-        seen: dict[str, int] = {}
-        kept = []
+        by_language = self._by_language()
+        if all(len(queries) <= count for queries in by_language.values()):
+            return self
+        kept = {query.id for queries in by_language.values() for query in queries[:count]}
+        return replace(
+            self,
+            queries=tuple(query for query in self.queries if query.id in kept),
+            revision=f"{self.revision}, first {count}",
+        )
+
+    def _by_language(self) -> dict[str, list[Query]]:
+        by_language: dict[str, list[Query]] = {}
         for query in self.queries:
-            seen[query.language] = seen.get(query.language, 0) + 1
-            if seen[query.language] <= count:
-                kept.append(query)
-        return replace(self, queries=tuple(kept), revision=f"{self.revision}-first{count}")
+            by_language.setdefault(query.language, []).append(query)
+        return by_language
 
 
 def revision_of(contents: Iterable[bytes]) -> str:

@@ -96,8 +96,10 @@ def make_bitext_collection(
     # same queries.
     prefix = "" if forward else f"{document_language}-"
     ids = _distinct(f"{code}:{prefix}{pair.id}" for (_, code, *_), pair in zip(sides, pairs, strict=True))
+    # Queries whose translation is the same sentence depend on each other, as those of one document.
     queries = tuple(
-        Query(identifier, text, code) for identifier, (text, code, *_) in zip(ids, sides, strict=True)
+        Query(identifier, text, code, group=pair.document or sentence_key(pair.target).hex()[:12])
+        for identifier, (text, code, *_), pair in zip(ids, sides, pairs, strict=True)
     )
     judgements = {query.id: relevant[query.language, query.text] for query in queries}
     return Collection(

@@ -58,7 +58,7 @@ def human_translations(collection: Collection, config: CollectionConfig, target:
 
 def _same_topics(collection: Collection, config: CollectionConfig, target: str, seed: int) -> dict[str, str]:
     """Return the queries of the same topics in `target`, by the id of the foreign query."""
-    plain = config.model_copy(update={"languages": [target], "limit": None, "label": None})
+    plain = config.model_copy(update={"languages": [target], "limit": None, "first": None, "label": None})
     translations = {
         query.id.partition(":")[2]: query.text
         for loaded in load_collections(plain, seed)

@@ -4,8 +4,9 @@ Every question of every language searches one pool with the sentences of all lan
 sentence is relevant if the answer starts in it, in any language. XQuAD-R has the same questions in 11
 languages, so each question has 11 relevant sentences; MLQA-R has 7 languages, with a question in two to four
 of them. XTREME-R (Ruder et al. 2021, arXiv 2104.07412) reports mAP@20, the LAReQA paper mAP over whole
-rankings. XTREME-R encodes a sentence together with its paragraph, which is the document's `context` here. Any
-other folder with files of this format is read in the same way.
+rankings. XTREME-R encodes a sentence together with its paragraph, which is the document's `context` here:
+with ``context = true`` the protocol is ``xtreme-r``, otherwise ``sentence``. Any other folder with files of
+this format is read in the same way.
 """
 
 from __future__ import annotations
@@ -39,9 +40,13 @@ _SOURCE = "LAReQA, github.com/google-research-datasets/lareqa, XQuAD-R CC BY-SA 
 
 
 def load_lareqa(
-    folder: Path, languages: Sequence[str] = (), document_languages: Sequence[str] = ()
+    folder: Path,
+    languages: Sequence[str] = (),
+    document_languages: Sequence[str] = (),
+    *,
+    context: bool = False,
 ) -> Collection:
-    """Read XQuAD-R or MLQA-R with one pool of all languages, the protocol of XTREME-R and of the paper.
+    """Read XQuAD-R or MLQA-R with one pool of all languages, as in XTREME-R and in the paper.
 
     Parameters
     ----------
@@ -50,8 +55,11 @@ def load_lareqa(
     languages : sequence of str
         Languages of the queries; empty takes all.
     document_languages : sequence of str
-        Languages of the documents; empty takes all in the folder. Only all of them are XTREME-R's protocol;
-        with fewer, the protocol is named after the languages.
+        Languages of the documents; empty takes all in the folder. With fewer than all of them, the protocol
+        is named after the languages.
+    context : bool
+        Whether the sentences are encoded with their paragraph, as in XTREME-R. The protocol says so:
+        ``xtreme-r`` instead of ``sentence``, ``pool-en-context`` instead of ``pool-en``.
 
     Raises
     ------
@@ -70,7 +78,7 @@ def load_lareqa(
     return Collection(
         name="lareqa",
         revision=revision_of(part.content for part in parts.values()),
-        protocol="xtreme-r" if whole else f"pool-{'-'.join(document_codes)}",
+        protocol=_protocol("sentence" if whole else f"pool-{'-'.join(document_codes)}", context),
         direction="xx-xx",
         queries=tuple(query for code in query_codes for query in parts[code].queries()),
         documents=tuple(document for part in pool for document in part.documents),
@@ -90,7 +98,16 @@ def load_lareqa(
     )
 
 
-def load_lareqa_monolingual(folder: Path, languages: Sequence[str] = ()) -> list[Collection]:
+def _protocol(of_sentences: str, context: bool) -> str:
+    """Return the name of a protocol whose sentences are encoded with their paragraph, or alone."""
+    if not context:
+        return of_sentences
+    return "xtreme-r" if of_sentences == "sentence" else f"{of_sentences}-context"
+
+
+def load_lareqa_monolingual(
+    folder: Path, languages: Sequence[str] = (), *, context: bool = False
+) -> list[Collection]:
     """Read XQuAD-R or MLQA-R as one collection for each language, with a pool of that language only.
 
     Compared with `load_lareqa`, the scores show what a system loses to the other languages in the pool.
@@ -101,7 +118,7 @@ def load_lareqa_monolingual(folder: Path, languages: Sequence[str] = ()) -> list
         Collection(
             name="lareqa",
             revision=revision_of([part.content]),
-            protocol="monolingual",
+            protocol=_protocol("monolingual", context),
             direction="xx-xx",
             queries=tuple(part.queries()),
             documents=tuple(part.documents),
@@ -130,6 +147,7 @@ class _Part:
         self.content = _bytes(path)
         self.documents: list[Document] = []
         self.questions: list[tuple[str, str, str]] = []  # topic, text, id of the sentence with the answer
+        self.groups: dict[str, str] = {}  # the paragraph of each topic, by its smallest topic
         self.topics: set[str] = set()
         for number, paragraph in enumerate(_paragraphs(self.content, path)):
             try:
@@ -151,6 +169,7 @@ class _Part:
             Document(f"{self.code}:{number}.{place}", context[start:end], self.code, context)
             for place, (start, end) in enumerate(breaks)
         ]
+        topics: list[str] = []
         for question in paragraph["qas"]:
             topic = _text(question["id"])
             answer = _whole(question["answers"][0]["answer_start"])
@@ -160,10 +179,15 @@ class _Part:
             if topic in self.topics:
                 raise ValueError(f"question {topic} occurs twice")
             self.topics.add(topic)
+            topics.append(topic)
             self.questions.append((topic, _text(question["question"]), self.documents[first + inside[0]].id))
+        self.groups.update(dict.fromkeys(topics, min(topics, default="")))
 
     def queries(self) -> Iterator[Query]:
-        return (Query(f"{self.code}:{topic}", text, self.code) for topic, text, _ in self.questions)
+        return (
+            Query(f"{self.code}:{topic}", text, self.code, self.groups[topic])
+            for topic, text, _ in self.questions
+        )
 
 
 def _read(folder: Path) -> dict[str, _Part]:
@@ -228,9 +252,9 @@ def _bytes(path: Path) -> bytes:
 def _load(config: CollectionConfig, seed: int) -> list[Collection]:
     folder = find(config.folder)
     if config.pool == "all":
-        loaded = [load_lareqa(folder, config.languages, config.document_languages)]
+        loaded = [load_lareqa(folder, config.languages, config.document_languages, context=config.context)]
     else:
-        loaded = load_lareqa_monolingual(folder, config.languages)
+        loaded = load_lareqa_monolingual(folder, config.languages, context=config.context)
     return [collection.named(config.name) for collection in loaded]
 
 
@@ -353,7 +377,7 @@ def _reader(
         name=name,
         meaning=meaning,
         load=_load,
-        measures={"xtreme-r": _MEASURES, "monolingual": _MEASURES},
+        measures=dict.fromkeys(("sentence", "xtreme-r", "monolingual", "monolingual-context"), _MEASURES),
         optional_settings=("document_languages",),
         check=_check,
         folder=folder,

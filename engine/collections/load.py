@@ -39,4 +39,8 @@ def load_collections(config: CollectionConfig, seed: int = 0) -> list[Collection
             collection.named(config.label + collection.name.removeprefix(config.name))
             for collection in loaded
         ]
-    return loaded if config.limit is None else [collection.first(config.limit) for collection in loaded]
+    if config.limit is not None:
+        return [collection.sample(config.limit) for collection in loaded]
+    if config.first is not None:
+        return [collection.first(config.first) for collection in loaded]
+    return loaded

@@ -53,7 +53,8 @@ class CollectionConfig(Settings):
     """Search the judged documents and at most this many others, chosen by a hash, to fit a small machine.
     Scores on such a pool cannot be compared with those on another one (recorded with the scores)."""
     context: bool = False
-    """Encode LAReQA's sentences together with their paragraph, as XTREME does (slower)."""
+    """Encode LAReQA's sentences together with their paragraph, as XTREME-R does (slower). The protocol is
+    then ``xtreme-r``, otherwise ``sentence``."""
     label: str | None = None
     """Name under which the scores are stored; without it, `name`."""
     directions: list[Literal["xx-en", "en-xx"]] = ["xx-en"]
@@ -62,7 +63,11 @@ class CollectionConfig(Settings):
     """Also mine the sentence pairs of bitext and Tatoeba from all sentences: F1 with margin scores, as LASER
     does, and of nearest neighbours, as MTEB does (searches once more)."""
     limit: int | None = Field(None, ge=1)
-    """Use only the first queries of each language (a quick look; recorded with the scores)."""
+    """Use a sample of this many queries of each language: the same topics in every language, drawn by a hash
+    and evenly from the articles or documents that they belong to (recorded with the scores)."""
+    first: int | None = Field(None, ge=1)
+    """Use the first queries of each language instead of a sample. They often come from one article
+    (recorded with the scores)."""
 
     @classmethod
     def fields_for(cls, values: Mapping[str, Any] | None = None) -> dict[str, FieldInfo]:
@@ -118,6 +123,8 @@ class CollectionConfig(Settings):
     def _check_collection(self) -> Self:
         if self.reader.check is not None:
             self.reader.check(self)
+        if self.limit is not None and self.first is not None:
+            raise ValueError("limit draws a sample and first takes the first queries; give one of them")
         for setting in OPTIONAL_SETTINGS:
             value = getattr(self, setting)
             given = value is not None and value is not False and value != []

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config.base import RunHeader, Settings
-from engine.config.bitext import BitextConfig
+from engine.config.bitext import TrainingBitextConfig
 from engine.config.encoders import EncoderConfig
 from engine.config.inputs import bitext_inputs, encoder_inputs
 from engine.config.optimisation import LoopConfig
@@ -68,7 +68,7 @@ class CrossEncoderConfig(RunHeader):
     """Pairs of query and document that are scored at once."""
     first_stage: FirstStageConfig
     """The rankings that are re-ranked."""
-    bitext: list[BitextConfig] = Field(default_factory=list)
+    bitext: list[TrainingBitextConfig] = Field(default_factory=list)
     """Sentence pairs to train on; none takes the checkpoint as it is."""
     teacher: EncoderConfig = Field(default_factory=EncoderConfig)
     """The encoder whose sentence vectors find hard negatives and shifts of lines, if there is `bitext`."""

@@ -145,10 +145,19 @@ class TrainingConfig(LoopConfig):
 
     anchor: Fraction = 0.0
     """Share of each batch that is English on both sides, which keeps the student close to the teacher."""
-    sampling: float = Field(1.0, ge=0)
-    """α of language sampling: a language with n pairs is drawn in proportion to n^α."""
+    sampling: float = Field(0.5, ge=0)
+    """α of language sampling: a language with n pairs is drawn in proportion to n^α. 1 follows the data, 0
+    draws all languages equally."""
+    longest_target: int | None = Field(None, ge=1)
+    """Train only on pairs whose English side has at most this many characters; none takes all. Questions are
+    short, and so are the steps on short pairs."""
+    longest_source: int | None = Field(None, ge=1)
+    """The same for the other side."""
     averaging: Fraction = 0.0
     """Share w of the initial weights in the final student: (1 - w) student + w initial (WiSE-FT)."""
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay of an exponential moving average of the weights, which is measured and saved instead of the
+    weights of a single step; 0.99 averages over about 100 steps, 0 has no average."""
     alignment: Literal["repair", "trust"] = "repair"
     """Repair shifts in files whose lines are out of step, as after a lost line, or trust all pairs."""
     student_role: Literal["query", "passage", "both"] = "query"

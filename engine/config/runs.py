@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config.base import RunHeader
-from engine.config.bitext import BitextConfig
+from engine.config.bitext import BitextConfig, TrainingBitextConfig
 from engine.config.collections import CollectionConfig
 from engine.config.distillation import CurrentLosses, LossConfig, TrainingConfig, TransportConfig
 from engine.config.encoders import EncoderConfig
@@ -48,7 +48,7 @@ class DistilConfig(RunConfig):
     """The frozen English retriever. It also encodes all documents."""
     student: EncoderConfig | None = None
     """The student query encoder; none starts from the teacher."""
-    bitext: list[BitextConfig] = Field(min_length=1)
+    bitext: list[TrainingBitextConfig] = Field(min_length=1)
     """Sentence pairs to train on."""
     loss: Annotated[LossConfig, CurrentLosses()] = Field(
         default_factory=lambda: LossConfig.model_validate({"transport": 1.0})
@@ -62,10 +62,17 @@ class DistilConfig(RunConfig):
     """Collections whose documents `loss.passages` scores; empty takes those of `collections`. Their
     judgements are not read."""
 
+    validation: CollectionConfig | None = None
+    """A collection that is searched every `training.evaluate_every` steps; its first measure, with the first
+    of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Its questions must not be
+    those of `collections`; `limit` keeps the search short."""
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse settings that contradict each other."""
         training = self.training
+        if self.validation is not None:
+            self._check_validation()
         self._check_masses()
         self._check_annealing()
         used = [entry for name, entry in LOSSES.items() if self.loss.weight(name)]
@@ -92,6 +99,19 @@ class DistilConfig(RunConfig):
                 "evaluation.documents = 'teacher' never asks it for; set that to 'student'"
             )
         return self
+
+    def _check_validation(self) -> None:
+        """Refuse a validation for which the student does not learn, or whose documents change."""
+        if self.training.student_role == "passage":
+            raise ValueError(
+                "[validation] asks questions, which a student with training.student_role = 'passage' does "
+                "not learn to encode; leave one of the two out"
+            )
+        if self.evaluation.documents == "student":
+            raise ValueError(
+                "[validation] searches documents that the teacher encoded, and evaluation.documents = "
+                "'student' does not; leave one of the two out"
+            )
 
     def _check_passages(self, losses: Sequence[str]) -> None:
         """Refuse `losses` over passages where no queries are encoded, and passages without such a loss."""
@@ -150,6 +170,8 @@ def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
     yield frozen_input(config.student or config.teacher, config.training.frozen_layers)
     yield from bitext_inputs(config.bitext)
     yield Input("loss", "engine.training.distillation.passages:check_passages", config)
+    if config.validation is not None:
+        yield Input("validation", "engine.training.distillation.validation:check_validation", config)
     for place, passages in enumerate(config.passages):
         yield Input(f"passages.{place}", "engine.collections.load:load_collections", passages)
 
@@ -182,6 +204,9 @@ class EvaluateConfig(RunConfig):
     language_components: int = Field(0, ge=0)
     """Principal components of each language's vectors that are removed from them (LIR, Yang et al. 2021).
     They are fitted on both sides of `bitext`; in other languages, on the queries and documents."""
+    language_shift: bool = False
+    """Subtract from the vectors of each language their mean difference from the vectors of the translations
+    in `bitext`, which must have every language that is searched (SHIFT, Jang et al. 2026)."""
     bitext: list[BitextConfig] = Field(default_factory=list)
     """Unlabelled text to fit centring and whitening on; none takes the documents of the first collection."""
     fitted: Literal["saved", "anew"] = "saved"
@@ -192,10 +217,16 @@ class EvaluateConfig(RunConfig):
 
     @model_validator(mode="after")
     def _separate(self) -> Self:
-        if self.translation is not None and self.language_components:
+        used = [name for name in ("language_components", "language_shift") if getattr(self, name)]
+        if self.translation is not None and used:
             raise ValueError(
-                "language_components removes the differences between languages, and translated queries are "
+                f"{used[0]} removes the differences between languages, and translated queries are "
                 "in one language; leave one of the two out"
+            )
+        if len(used) == 2:
+            raise ValueError(
+                "language_components and language_shift both remove the differences between languages; leave "
+                "one of the two out"
             )
         return self
 
@@ -208,6 +239,7 @@ def _evaluated(config: EvaluateConfig, checkpoints: Path) -> tuple[EncoderConfig
 
 def _read_by_evaluate(config: EvaluateConfig) -> Iterator[Input]:
     yield from encoder_inputs(config, "teacher", "encoder")
+    yield Input("language_shift", "engine.runs.evaluate:check_shift", config)
     if config.translation is not None and config.translation.checkpoint != GOLD:
         yield checkpoint_input("translation.checkpoint", config.translation.checkpoint)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from engine.retrieval.fusion import Fused, Ranks
+from engine.retrieval.fusion import Ranks, Scored
 
 
 def top_ranks(ranks: Ranks, depth: int) -> Ranks:
@@ -15,7 +15,7 @@ def top_ranks(ranks: Ranks, depth: int) -> Ranks:
     return Ranks(ranks.queries[order], ranks.documents[order], ranks.ranks[order])
 
 
-def rerank(ranks: Ranks, top: Ranks, scores: npt.NDArray[np.float64]) -> Fused:
+def rerank(ranks: Ranks, top: Ranks, scores: npt.NDArray[np.float64]) -> Scored:
     """Return `ranks` with the entries of `top` ordered by `scores`, and all entries below unchanged.
 
     Parameters
@@ -29,7 +29,7 @@ def rerank(ranks: Ranks, top: Ranks, scores: npt.NDArray[np.float64]) -> Fused:
 
     Returns
     -------
-    Fused
+    Scored
         Below the top, the score decreases by one at each rank from the lowest score of the query's top, so
         that scores never increase with the rank.
     """
@@ -51,4 +51,4 @@ def rerank(ranks: Ranks, top: Ranks, scores: npt.NDArray[np.float64]) -> Fused:
         for parts in zip((queries, documents, new, given), (*below, falling), strict=True)
     ]
     final = np.lexsort((joined[2], joined[0]))
-    return Fused(*(part[final] for part in joined))
+    return Scored(*(part[final] for part in joined))

@@ -16,7 +16,7 @@ from engine.collections.load import load_collections
 from engine.config import CollectionConfig, EvaluationConfig
 from engine.config.translation import TranslationConfig
 from engine.encoders.encoder import Encoder, Role
-from engine.evaluation.language_removal import Isolation
+from engine.evaluation.language_removal import Removal
 from engine.evaluation.query_translation import QueryTranslation, translation_table
 from engine.evaluation.scores import Scores, checked_measures, evaluate_collection
 from engine.extensions.scorings import SCORINGS
@@ -44,7 +44,7 @@ def evaluate(
     seed: int = 0,
     reporter: Reporter = SILENT,
     translation: TranslationConfig | None = None,
-    isolation: Isolation | None = None,
+    isolation: Removal | None = None,
 ) -> list[Scores]:
     """Search and score every collection, and store the results.
 
@@ -67,8 +67,8 @@ def evaluate(
     reporter : Reporter
     translation : TranslationConfig, optional
         Translates the queries first; the translations are stored as texts.
-    isolation : Isolation, optional
-        Removes language components from all vectors. The cached vectors still have them.
+    isolation : Removal, optional
+        Removes what vectors have from their language. The cached vectors still have them.
 
     Returns
     -------

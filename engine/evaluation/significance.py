@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import InputError
+from engine.evaluation.resampling import bootstrap_sums, sign_flip_p
 
 Array = npt.NDArray[np.float64]
 
 RESAMPLES = 9_999
-_BATCH = 1 << 21  # the most resampled values in memory
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _compare_mean(
     low = high = delta
     if len(topics) > 1:
         # Linearised, so that a draw with few or no queries of a language does not shift the language's mean.
-        below, above = _bootstrap(residuals[: len(topics)], _sum, generator, resamples)
+        below, above = _percentiles(bootstrap_sums(residuals[: len(topics)], generator, resamples))
         low, high = delta + below, delta + above
     p = _randomisation(shares, generator, resamples)
     return _with_counts(everything, delta, low, high, p)
@@ -208,50 +208,17 @@ def _randomisation(differences: Array, generator: np.random.Generator, resamples
     if not len(moving):
         return 1.0
 
-    def flipped(size: tuple[int, ...]) -> Array:
-        signs = generator.integers(0, 2, size, dtype=np.int8) * 2 - 1
-        return np.asarray(signs * moving, dtype=np.float64)
-
-    from scipy import stats  # importing it takes longer than most commands
-
-    result = stats.monte_carlo_test(
-        moving,
-        flipped,
-        _sum,
-        vectorized=True,
-        n_resamples=resamples,
-        batch=max(1, _BATCH // len(moving)),
-    )
-    return float(result.pvalue)
-
-
-def _sum(values: Array, axis: int = -1) -> Any:
-    return values.sum(axis)
-
-
-def _mean(values: Array, axis: int = -1) -> Any:
-    return values.mean(axis)
+    return sign_flip_p(moving, generator, resamples)
 
 
 def _interval(values: Array, generator: np.random.Generator, resamples: int) -> tuple[float, float]:
-    return _bootstrap(values, _mean, generator, resamples)
+    below, above = _percentiles(bootstrap_sums(values, generator, resamples))
+    return below / len(values), above / len(values)
 
 
-def _bootstrap(
-    sample: Array, statistic: Any, generator: np.random.Generator, resamples: int
-) -> tuple[float, float]:
-    from scipy import stats  # importing it takes longer than most commands
-
-    result = stats.bootstrap(
-        (sample,),
-        statistic,
-        n_resamples=resamples,
-        batch=max(1, _BATCH // len(sample)),
-        vectorized=True,
-        method="percentile",
-        random_state=generator,
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+def _percentiles(sums: Array) -> tuple[float, float]:
+    low, high = np.percentile(sums, (2.5, 97.5))
+    return float(low), float(high)
 
 
 def _same(baseline: Mapping[str, Any], system: Mapping[str, Any], what: str) -> None:

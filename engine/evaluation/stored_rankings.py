@@ -16,9 +16,10 @@ from engine.config import CollectionConfig
 from engine.errors import InputError, nearest
 from engine.evaluation.finished_run import config_of
 from engine.extensions.runs import RUN_KINDS
+from engine.extensions.scorings import LEXICAL_SCORINGS
 from engine.results.run_folder import RunFolder, read_record, table_files
 from engine.results.run_names import resolve_run
-from engine.retrieval.fusion import Ranks
+from engine.retrieval.fusion import Ranks, Scored
 
 
 class PoolKey(NamedTuple):
@@ -39,7 +40,7 @@ class StoredRankings:
     run : RunFolder
     scoring : str
     pools : dict of PoolKey to pyarrow.Table
-        Columns ``query_id``, ``document_id`` and ``rank``; no row where no query found a document.
+        Columns ``query_id``, ``document_id``, ``rank`` and ``score``; no row where no query found a document.
     limit : int, optional
         Number of ranks that the run kept for each query, if its configuration says so.
     """
@@ -82,6 +83,19 @@ class StoredRankings:
                 )
             columns.append(places.to_numpy().astype(np.int64))
         return Ranks(columns[0], columns[1], table["rank"].to_numpy().astype(np.int64))
+
+    def scored(self, pool: PoolKey, collection: Collection) -> Scored:
+        """Return the rankings for `pool` with their scores; errors as `ranks`."""
+        return Scored(*self.ranks(pool, collection), self.pools[pool]["score"].to_numpy().astype(np.float64))
+
+    def complete_below(self, pool: PoolKey) -> int | None:
+        """Return the number of ranks below which a ranking has every document with a score above 0.
+
+        None where a document that is not found has no score that is known: a lexical search lists only
+        documents that share a term with the query, and all others score 0.
+        """
+        lexical = self.scoring in LEXICAL_SCORINGS
+        return self.kept(pool) if lexical else None
 
 
 def find_finished_run(name: str, run: RunFolder) -> RunFolder:
@@ -164,7 +178,7 @@ def read_rankings(run: RunFolder, scoring: str | None = None) -> StoredRankings:
         mask = pa.scalar(True)
         for field in PoolKey._fields:
             mask = pc.and_(mask, pc.equal(table[field], getattr(key, field)))
-        pools[key] = table.filter(mask).select(["query_id", "document_id", "rank"])
+        pools[key] = table.filter(mask).select(["query_id", "document_id", "rank", "score"])
     return StoredRankings(run, chosen, pools, _kept_ranks(run))
 
 

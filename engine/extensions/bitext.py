@@ -28,6 +28,11 @@ class SentencePair:
         Identifier of the pair in its file: the unit's id if the format has one, otherwise its line number.
     score : float, optional
         Score of the mining or filtering tool, if the format has one.
+    document : str
+        The document that it is from, if the format knows it. Parts of a split (the setting `part`) and
+        samples then respect documents.
+    passage : str
+        The text that answers it, if it is a question with an answer.
     """
 
     source: str
@@ -36,6 +41,8 @@ class SentencePair:
     target_language: str
     id: str
     score: float | None = None
+    document: str = ""
+    passage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,11 @@ class BitextFormat:
         an `Unmatched` for a unit without one of the two languages. `source` and `target` are the language
         tags that the user requested; `engine.languages.choose_tag` finds them among the tags of the file. It
         raises `engine.errors.InputError`, with the path and the line, for a file that cannot be read.
+    splits : tuple of str
+        Names of the splits that its data is published in; the setting `split` chooses one, by default the
+        first. Empty if it has none.
+    read_split : callable, optional
+        ``read_split(path, source, target, split)`` is `read` for one of `splits`. Needed if there are any.
     endings : tuple of str
         Endings of its files' names, in lower case and with the dot, such as ``.tmx``.
     holds : callable, optional
@@ -121,6 +133,8 @@ class BitextFormat:
     meaning: str
     title: str
     read: Callable[[Path, str, str], Iterator[SentencePair | Unmatched]]
+    splits: tuple[str, ...] = ()
+    read_split: Callable[[Path, str, str, str], Iterator[SentencePair | Unmatched]] | None = None
     endings: tuple[str, ...] = ()
     holds: Callable[[Sequence[str]], bool] | None = None
     is_folder: Callable[[Path], bool] | None = None

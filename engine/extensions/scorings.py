@@ -38,6 +38,10 @@ class Scoring:
         The function that a retriever learns with, or where it is. It is called as
         ``batch_scores(queries, documents)`` with the encoded texts (`engine.encoders.encoder.Encoded`) and
         returns the scores (N, M), differentiable in both. None where the scoring cannot be trained.
+    shares : str or callable, optional
+        The function by which runs are fused, or where it is. It is called as ``shares(found, **settings)``
+        with `engine.retrieval.fusion.Candidates` and returns the share (n, S) of each system in the score of
+        each document, before weighting. None where the scoring does not fuse.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Scoring:
     search: str | Callable[..., Any] | None = None
     settings: tuple[str, ...] = ()
     batch_scores: str | Callable[..., Any] | None = None
+    shares: str | Callable[..., Any] | None = None
 
     @property
     def of_encoders(self) -> bool:
@@ -72,6 +77,16 @@ class Scoring:
         """
         return _resolve(self.batch_scores)
 
+    def resolve_shares(self) -> Callable[..., Any]:
+        """Return the function by which runs are fused; its module is imported now.
+
+        Raises
+        ------
+        OpticalError
+            If the function does not exist.
+        """
+        return _resolve(self.shares)
+
 
 def _resolve(function: str | Callable[..., Any] | None) -> Callable[..., Any]:
     assert function is not None
@@ -84,7 +99,7 @@ SCORINGS: Registry[Scoring] = Registry(
     Scoring,
     "engine.retrieval.scorings",
     "optical_workbench.scorings",
-    first=("maxsim", "dense", "dense-ivf", "bm25", "tfidf"),
+    first=("maxsim", "dense", "dense-ivf", "bm25", "tfidf", "rrf", "zscore", "minmax"),
 )
 """All scorings, by name."""
 
@@ -97,6 +112,8 @@ TRAINED_SCORINGS = SCORINGS.select(lambda scoring: scoring.of_encoders and scori
 LEXICAL_SCORINGS = SCORINGS.select(lambda scoring: scoring.compares == "texts")
 """Scorings that compare texts, without an encoder."""
 
+FUSED_SCORINGS = SCORINGS.select(lambda scoring: scoring.shares is not None)
+"""Scorings that fuse the rankings of other runs."""
 
 SHARED_SCORINGS = SCORINGS.select(lambda scoring: not scoring.of_encoders)
 """Scorings of runs without an encoder. Their figures are also shown in the tables of encoder scorings. A

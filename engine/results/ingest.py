@@ -3,13 +3,15 @@
 The database is a function of the run folders: it has the content of every readable folder, and nothing else.
 A database of an older schema is therefore migrated by rebuilding it, and refused if a run folder that it
 needs is missing. All changes since the last time go into one draft, which then replaces the database. If
-nothing changed, no draft is made.
+nothing changed, no draft is made. The draft may be older than the database (`engine.results.draft`), so its
+own hashes decide what is written to it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import resources
 from itertools import chain
@@ -41,7 +43,7 @@ class IngestReport:
     seconds: float = 0.0
 
 
-BATCH_BYTES = 1 << 26
+BATCH_BYTES = 1 << 24
 """Size of the rows that are written at a time: few transactions, and bounded memory."""
 
 _Item = TypeVar("_Item")
@@ -90,16 +92,33 @@ def _bring_up_to_date(results: Path, runs: Path, wait: float) -> IngestReport:
     stored = _stored(results, runs, wait)
     report = IngestReport(rebuilt=stored is None)
     hashes = Hashes(runs)
-    batches = _batches(_changes(runs, stored or {}, hashes, report), _held)
-    first = next(batches, None)
+    changes = _changes(runs, stored or {}, hashes, report)
+    first = next(changes, None)
     if first is not None or stored is None:
-        with drafted(results, copy=stored is not None, wait=wait) as connection:
+        with drafted(results, empty=stored is None, wait=wait) as draft:
+            contained = stored or {}
             if stored is None:
-                _define(connection)
-            for batch in chain([first or []], batches):
-                _write(connection, batch, stored or {}, report)
+                _define(draft.connection)
+            if draft.behind:
+                # The twin lacks more than the database does, so what is new is looked for again.
+                changes.close()
+                report = IngestReport()
+                # A run that the twin does not have is there without files, so that its removal is reported.
+                contained = {run: {} for run in contained} | _files_of(draft.connection)
+                changes = _changes(runs, contained, hashes, report, _still_new(first, contained, stored))
+                first = next(changes, None)
+            for batch in _ahead(_batches(chain([first] if first else [], changes), _held)):
+                draft.written += sum(map(_held, batch))
+                _write(draft.connection, batch, contained, stored or {}, report)
     hashes.save()
     return report
+
+
+def _still_new(reading: Reading | None, contained: Stored, stored: Stored | None) -> Reading | None:
+    """Return `reading`, which was compared with `stored`, if comparing with `contained` gives the same."""
+    if reading and reading.tables and contained.get(reading.run) == (stored or {}).get(reading.run):
+        return reading
+    return None
 
 
 def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
@@ -109,12 +128,9 @@ def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
     connection = database.connect(results, alone=True, wait=wait)
     try:
         version, built_from = database.origin(connection, results)
-        rows = connection.execute("SELECT run, file, hash FROM ingested").fetchall()
+        stored = _files_of(connection)
     finally:
         connection.close()
-    stored: Stored = {}
-    for run, file, digest in rows:
-        stored.setdefault(run, {})[file] = digest
     if stored and not runs.is_dir():
         raise InputError(
             f"the folder of runs is missing, but {results} has {len(stored)} runs; "
@@ -134,12 +150,27 @@ def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
     return None
 
 
-def _changes(runs: Path, stored: Stored, hashes: Hashes, report: IngestReport) -> Iterator[Reading]:
-    """Yield the changes to what is stored, run by run; a run that must be removed has no tables."""
+def _files_of(connection: duckdb.DuckDBPyConnection) -> Stored:
+    stored: Stored = {}
+    for run, file, digest in connection.execute("SELECT run, file, hash FROM ingested").fetchall():
+        stored.setdefault(run, {})[file] = digest
+    return stored
+
+
+def _changes(
+    runs: Path, stored: Stored, hashes: Hashes, report: IngestReport, known: Reading | None = None
+) -> Generator[Reading]:
+    """Yield the changes to what is stored, run by run; a run that must be removed has no tables.
+
+    The run of `known` is not read again.
+    """
     folders = _folders(runs)
     for folder in folders:
         try:
-            reading = read_run(folder, stored.get(folder.name, {}), hashes)
+            if known is not None and known.run == folder.name:
+                reading = known
+            else:
+                reading = read_run(folder, stored.get(folder.name, {}), hashes)
         except OpticalError as error:
             report.problems.append(f"run {folder.name} was left out: {error}")
             if folder.name in stored:
@@ -173,39 +204,56 @@ def _batches(items: Iterable[_Item], held: Callable[[_Item], int]) -> Iterator[l
         yield batch
 
 
+def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """Yield `items`, each of which is made by a thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as worker:
+        coming = worker.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = worker.submit(next, items, None)
+            yield item
+
+
 def _write(
-    connection: duckdb.DuckDBPyConnection, batch: list[Reading], stored: Stored, report: IngestReport
+    connection: duckdb.DuckDBPyConnection,
+    batch: list[Reading],
+    contained: Stored,
+    stored: Stored,
+    report: IngestReport,
 ) -> None:
     """Replace the changed tables of some runs; a run with impossible values is left out.
+
+    `contained` is what is in the draft, `stored` what is in the database, which the report compares with.
 
     Because a draft has no readers, every insertion is its own transaction. One transaction for all tables of
     a large run would keep them in memory.
     """
     try:
-        _replace(connection, batch, stored)
+        _replace(connection, batch, contained)
     except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as error:
         for reading in batch:
-            if len(batch) == 1 or reading.run not in stored:
+            if len(batch) == 1 or reading.run not in contained:
                 _delete(connection, ("runs", *KEYS, "ingested"), [reading.run])
         if len(batch) > 1:
             for reading in batch:
-                _write(connection, [reading], stored, report)
+                _write(connection, [reading], contained, stored, report)
             return
         report.problems.append(f"run {batch[0].run} was left out: {database.first_line(error)}")
         batch = [Reading(batch[0].run)]
     for reading in batch:
-        if reading.tables:
+        if reading.hashes and reading.hashes == stored.get(reading.run):
+            report.unchanged.append(reading.run)
+        elif reading.tables:
             (report.updated if reading.run in stored else report.added).append(reading.run)
         elif reading.run in stored:
             report.removed.append(reading.run)
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, batch: list[Reading], stored: Stored) -> None:
+def _replace(connection: duckdb.DuckDBPyConnection, batch: list[Reading], contained: Stored) -> None:
     for table in ("runs", *KEYS, "ingested"):
         old = [
             reading.run
             for reading in batch
-            if reading.run in stored
+            if reading.run in contained
             and (table == "ingested" or table in reading.tables or not reading.tables)
         ]
         if old:

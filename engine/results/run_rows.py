@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,7 +19,7 @@ from engine.errors import InputError, OpticalError
 from engine.results.hashes import Hashes, hash_of, stamp_of
 from engine.results.metrics_log import parse_lines
 from engine.results.run_folder import State, parse_record, part_number
-from engine.results.tables import KEYS, RUNS, STEPS, TABLES, conform, last_of_each, to_table, varying_keys
+from engine.results.tables import KEYS, RUNS, STEPS, TABLES, coded, conform, last_of_each, varying_keys
 
 THREADED = 1 << 18
 """The most bytes of a Parquet file that one thread decodes. With more threads a small file takes longer."""
@@ -155,12 +156,13 @@ def _parse(table: str, contents: dict[Path, bytes], reading: Reading) -> Rows | 
 
 
 def _with_run(rows: pa.Table, run: str) -> pa.Table:
-    return rows.append_column("run", pa.repeat(pa.scalar(run, pa.string()), len(rows)))
+    places = pa.array(np.zeros(len(rows), dtype=np.int32))
+    return rows.append_column("run", pa.DictionaryArray.from_arrays(places, pa.array([run], pa.string())))
 
 
 def _joined(table: str, contents: Mapping[Path, bytes]) -> pa.Table:
     if not contents:
-        return TABLES[table].empty_table()
+        return _schema(table).empty_table()
     return pa.concat_tables([_part(table, path, content) for path, content in contents.items()])
 
 
@@ -237,12 +239,24 @@ def _steps(contents: dict[Path, bytes], reading: Reading) -> pa.Table:
         raise InputError(f"cannot be read: {error}", path=next(iter(contents))) from error
 
 
+def _schema(table: str) -> pa.Schema:
+    fields = coded(table)
+    return pa.schema([fields.get(field.name, field) for field in TABLES[table]])
+
+
 def _part(table: str, path: Path, content: bytes) -> pa.Table:
+    texts = coded(table)
     try:
-        rows = pq.read_table(pa.BufferReader(content), use_threads=len(content) > THREADED)
+        rows = pq.read_table(
+            pa.BufferReader(content), use_threads=len(content) > THREADED, read_dictionary=list(texts)
+        )
         for field in TABLES[table]:
             if field.nullable and field.name not in rows.column_names:  # added since the run was made
                 rows = rows.append_column(field, pa.nulls(len(rows), field.type))
-        return to_table(table, rows)
+            elif field.name in texts.keys() & rows.column_names:
+                place = rows.column_names.index(field.name)
+                if not pa.types.is_dictionary(rows.column(place).type):
+                    rows = rows.set_column(place, field, rows.column(place).cast(field.type))
+        return conform(table, rows, _schema(table)).unify_dictionaries()
     except (pa.ArrowException, OSError, OpticalError) as error:
         raise InputError(f"this is not a part of table {table!r}: {error}", path=path) from error

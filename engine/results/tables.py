@@ -140,6 +140,8 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """The columns that identify a row of a run's table. Of rows with equal values, the last counts."""
 
+_REPEATED = {*_FIGURE, "document_language", "query_id", "document_id", "measure", "role", "language"}
+
 
 def to_table(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table) -> pa.Table:
     """Return `rows` as an Arrow table with the columns of the Parquet table `name`.
@@ -181,8 +183,16 @@ def conform(name: str, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.
     return table
 
 
-THREADED = 1 << 16
-"""The most rows that one thread groups."""
+def coded(table: str) -> dict[str, pa.Field]:
+    """Return the text columns of a Parquet table in which values repeat, as dictionary-encoded columns.
+
+    So encoded they are read, compared and written to the database in about half the time and memory.
+    """
+    return {
+        field.name: field.with_type(pa.dictionary(pa.int32(), pa.string()))
+        for field in TABLES[table]
+        if field.type == pa.string() and field.name in _REPEATED
+    }
 
 
 def last_of_each(table: pa.Table, keys: Sequence[str]) -> pa.Table:
@@ -190,17 +200,39 @@ def last_of_each(table: pa.Table, keys: Sequence[str]) -> pa.Table:
     varying = varying_keys(table, keys)
     if not varying:
         return table.slice(max(0, len(table) - 1))
-    places = table.select(varying).append_column("place", pa.array(np.arange(len(table))))
-    # Threads cost more than they save in a small table.
-    last = places.group_by(varying, use_threads=len(table) > THREADED).aggregate([("place", "max")])[
-        "place_max"
-    ]
-    return table if len(last) == len(table) else table.take(last.combine_chunks().sort())
+    groups = np.zeros(len(table), dtype=np.int64)
+    count = 1
+    for key in varying:
+        column = table.column(key).unify_dictionaries()
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        codes = column.combine_chunks()
+        size = len(codes.dictionary) + 1  # one more for null
+        if count > np.iinfo(np.int64).max // size:
+            distinct, groups = np.unique(groups, return_inverse=True)
+            count = len(distinct)
+        groups = groups * size + codes.indices.fill_null(size - 1).to_numpy(zero_copy_only=False)
+        count *= size
+    if count <= 16 * len(table):
+        repeated = np.bincount(groups, minlength=1).max(initial=0) > 1
+    else:
+        repeated = len(np.unique(groups)) < len(table)
+    if not repeated:
+        return table
+    _, from_the_end = np.unique(groups[::-1], return_index=True)
+    return table.take(np.sort(len(table) - 1 - from_the_end))
 
 
 def varying_keys(table: pa.Table, keys: Sequence[str]) -> list[str]:
-    """Return those of `keys` that have more than one value in `table`."""
-    return [key for key in keys if len(table.column(key).unique()) > 1]
+    """Return those of `keys` that may have more than one value in `table`."""
+    return [key for key in keys if _varies(table.column(key))]
+
+
+def _varies(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_dictionary(column.type) and not column.null_count:
+        values = {chunk.dictionary[0].as_py() for chunk in column.chunks if len(chunk.dictionary)}
+        return len(values) > 1 or any(len(chunk.dictionary) > 1 for chunk in column.chunks)
+    return len(column.unique()) > 1
 
 
 def _plain(value: Any) -> Any:

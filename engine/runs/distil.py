@@ -28,6 +28,8 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
     task.bitext.record(run)
     if task.passages is not None:
         run.update(summary={"passages": task.passages.counts})
+    if task.validation is not None:
+        run.update(summary={"validation_on": task.validation.describe()})
     run.update(device=str(runtime.device))
 
     def save() -> None:

@@ -22,7 +22,14 @@ from engine.encoders.fitting import (
 )
 from engine.encoders.saving import save_fitted
 from engine.errors import InputError
-from engine.evaluation.language_removal import COMPONENTS_FILE, Isolation, LanguageComponents
+from engine.evaluation.language_removal import (
+    COMPONENTS_FILE,
+    Isolation,
+    LanguageComponents,
+    LanguageShifts,
+    Removal,
+    Shift,
+)
 from engine.evaluation.runner import document_texts, evaluate
 from engine.evaluation.scores import Scores
 from engine.extensions.bitext import SentencePair
@@ -44,15 +51,18 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     runtime = Runtime.start(config.seed)  # a linear projection that was never saved is drawn at random
     run.update(device=str(runtime.device))
     check_projection(config.encoder, "encoder")
+    check_shift(config)
     queries = Encoder.load(config.encoder)
     documents = queries
     if config.teacher is not None and config.evaluation.documents == "teacher":
         documents = Encoder.load(config.teacher)
     _fit(config, queries, documents, runtime.precision, reporter)
-    isolation = None
+    isolation: Removal | None = None
     if config.language_components:
         components = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)
         isolation = Isolation(components, _by_language(config))
+    elif config.language_shift:
+        isolation = Shift(LanguageShifts(run.checkpoints / COMPONENTS_FILE), *_translations(config))
     save_fitted(queries, run.checkpoints / "student")
     save_fitted(documents, run.checkpoints / "teacher")
     return evaluate(
@@ -133,6 +143,39 @@ def _by_language(config: EvaluateConfig) -> dict[str, Sequence[str]]:
             texts.setdefault(pair.source_language, {})[pair.source] = None
             texts.setdefault(pair.target_language, {})[pair.target] = None
     return {code: evenly_spaced(list(found)) for code, found in texts.items()}
+
+
+def _translations(config: EvaluateConfig) -> tuple[dict[str, tuple[Sequence[str], Sequence[str]]], str]:
+    """Return the texts of each language with their translations, and the language of these.
+
+    At most as many pairs of a language are taken as a mean is fitted on.
+    """
+    pairs: dict[str, dict[SentencePair, None]] = {}
+    for pair in _pairs(config):
+        pairs.setdefault(pair.source_language, {})[pair] = None
+    sides = {code: ([p.source for p in found], [p.target for p in found]) for code, found in pairs.items()}
+    # the texts of both sides have the same places
+    chosen = {code: (evenly_spaced(own), evenly_spaced(others)) for code, (own, others) in sides.items()}
+    return chosen, config.bitext[0].target_language
+
+
+def check_shift(config: EvaluateConfig) -> None:
+    """Check that languages that are shifted have translations in one language.
+
+    Raises
+    ------
+    InputError
+        If there is no bitext, or it has several target languages.
+    """
+    if not config.language_shift:
+        return
+    if not config.bitext:
+        raise InputError("language_shift is fitted on sentence pairs; name them in [[bitext]]")
+    if len(targets := sorted({source.target_language for source in config.bitext})) > 1:
+        raise InputError(
+            f"language_shift needs translations in one language, not in {' and '.join(targets)}; leave out "
+            "the sources in the others"
+        )
 
 
 def _unlabelled(config: EvaluateConfig) -> list[str]:

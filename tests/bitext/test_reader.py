@@ -154,5 +154,5 @@ def test_configurations_accept_the_formats_that_are_read() -> None:
     assert schema["enum"] == ["auto", *BITEXT_FORMATS]
     for name in BITEXT_FORMATS:
         assert BitextConfig(path="a", language="so", format=name).format == name
-    with pytest.raises(ValueError, match=r"'auto', 'tmx', .* or 'parquet'"):
+    with pytest.raises(ValueError, match=r"'auto', 'tmx', .* 'parquet', 'afriqa', .* or 'ntrex'"):
         BitextConfig(path="a", language="so", format="tmxx")

@@ -258,13 +258,13 @@ def test_the_reference_line_of_an_evaluated_collection_is_shown(call, make_run, 
         run=run,
     )
     out = call("show", "evaluated").out
-    assert "questions · xtreme-r · dense · xx-xx" in out and "1/2 = 0.5000" in out
+    assert "questions · sentence · dense · xx-xx" in out and "1/2 = 0.5000" in out
     assert "references" not in out and out.count("1/2 = 0.5000") == 1
     scores, *bias = json.loads(call("show", "evaluated", "--json").out)["scores"]
     assert [group["protocol"] for group in bias] == [
-        "xtreme-r/bias",
-        "xtreme-r/by-language",
-        "xtreme-r/share",
+        "sentence/bias",
+        "sentence/by-language",
+        "sentence/share",
     ]
     assert "1/2 = 0.5000" in scores["reference"] and scores["means"] == {"mAP@20": 1.0, "AP": 1.0}
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from engine.collections.lareqa import load_lareqa, load_lareqa_monolingual
+from engine.collections.load import load_collections
+from engine.config import CollectionConfig
 from engine.errors import InputError
 
 CONTEXT = {"en": "Ann ran. Bob sat.", "de": "Ann lief. Bob saß."}
@@ -62,7 +64,20 @@ def test_a_pool_of_chosen_languages_has_only_their_answers(folder: Path) -> None
     assert {query.language for query in collection.queries} == {"de"}
     assert [texts[document] for document in collection.judgements["de:q2"]] == ["Bob sat."]
     assert collection.protocol == "pool-en"  # not XTREME-R's protocol, whose pool has all languages
-    assert load_lareqa(folder, document_languages=["en", "de"]).protocol == "xtreme-r"
+    assert load_lareqa(folder, document_languages=["en", "de"]).protocol == "sentence"
+
+
+def test_sentences_with_their_paragraph_are_another_protocol_than_sentences_alone(folder: Path) -> None:
+    names = {}
+    for context in (False, True):
+        every: tuple[dict[str, Any], ...] = ({}, {"document_languages": ["en"]}, {"pool": "own"})
+        for settings in every:
+            config = CollectionConfig(name="lareqa", path=str(folder), context=context, **settings)
+            names[context, str(settings)] = load_collections(config)[0].protocol
+    assert [*names.values()] == [
+        *("sentence", "pool-en", "monolingual"),
+        *("xtreme-r", "pool-en-context", "monolingual-context"),
+    ]
 
 
 def test_an_answer_at_a_break_belongs_to_the_sentence_that_starts_there(folder: Path) -> None:
@@ -97,7 +112,7 @@ def test_the_first_queries_of_each_language_are_another_revision(folder: Path) -
     whole = load_lareqa(folder)
     part = whole.first(1)
     assert [query.id for query in part.queries] == ["de:q1", "en:q1"]
-    assert part.revision == whole.revision + "-first1" and part.documents == whole.documents
+    assert part.revision == f"{whole.revision}, first 1" and part.documents == whole.documents
 
 
 @pytest.mark.parametrize(

@@ -499,7 +499,7 @@ def test_what_another_program_writes_meanwhile_is_not_overwritten(make_run, resu
     with (
         pytest.raises(BusyError, match="another program wrote to it at the same time"),
         exclusive(results),
-        drafted(results, copy=True, wait=1),
+        drafted(results, empty=False, wait=1),
     ):
         change(results, "CREATE TABLE theirs AS SELECT 1")
     assert dump(results)["theirs"] == ["(1,)"]

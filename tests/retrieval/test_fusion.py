@@ -1,4 +1,4 @@
-"""Reciprocal rank fusion against ranx, and runs that fuse runs."""
+"""Fusion by ranks against ranx and by scores against numpy, and runs that fuse runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ import pytest
 
 from engine.config import parse_config
 from engine.errors import InputError
+from engine.evaluation.finished_run import config_of
 from engine.results.run_folder import RunFolder
-from engine.retrieval.fusion import Ranks, reciprocal_rank_fusion
+from engine.retrieval.fusion import (
+    Scored,
+    candidates,
+    reciprocal_ranks,
+    standard_scores,
+    unit_range,
+    weighted_sum,
+)
 from engine.runs.execute import execute
 
 
@@ -24,10 +32,15 @@ def random_systems(seed: int, queries: int = 6, pool: int = 30) -> list[dict[int
     ]
 
 
-def as_ranks(system: dict[int, list[int]]) -> Ranks:
+def as_ranks(system: dict[int, list[int]]) -> Scored:
     rows = [(q, d, rank) for q, found in system.items() for rank, d in enumerate(found, 1)]
     queries, documents, ranks = np.array(rows, dtype=np.int64).T
-    return Ranks(queries, documents, ranks)
+    return Scored(queries, documents, ranks, 100.0 - ranks)
+
+
+def reciprocal_rank_fusion(systems: list[Scored], k: int = 60) -> Scored:
+    found = candidates(systems)
+    return weighted_sum(found, reciprocal_ranks(found, k=k), [1.0] * len(systems))
 
 
 @pytest.mark.slow  # ranx compiles for half a minute
@@ -76,7 +89,7 @@ def test_scores_are_the_papers_formula(k: int) -> None:
 def test_neither_the_order_of_systems_nor_of_entries_matters() -> None:
     systems = [as_ranks(system) for system in random_systems(3)]
     first = reciprocal_rank_fusion(systems)
-    shuffled = [Ranks(*(column[::-1] for column in system)) for system in reversed(systems)]
+    shuffled = [Scored(*(column[::-1] for column in system)) for system in reversed(systems)]
     for one, two in zip(first, reciprocal_rank_fusion(shuffled), strict=True):
         assert np.array_equal(one, two)
 
@@ -86,6 +99,53 @@ def test_equal_scores_keep_the_lower_document_first() -> None:
     fused = reciprocal_rank_fusion([one, two])
     assert fused.documents.tolist() == [4, 9] and fused.ranks.tolist() == [1, 2]
     assert fused.scores.tolist() == [1 / 61 + 1 / 62] * 2
+
+
+def scored(*systems: dict[int, float]) -> list[Scored]:
+    """Return systems of one query from their documents' scores."""
+    made = []
+    for system in systems:
+        documents = sorted(system, key=lambda document: -system[document])
+        scores = [system[document] for document in documents]
+        count = len(documents)
+        made.append(
+            Scored(
+                np.zeros(count, dtype=np.int64),
+                np.array(documents, dtype=np.int64),
+                np.arange(1, count + 1),
+                np.array(scores, dtype=np.float64),
+            )
+        )
+    return made
+
+
+def test_a_document_that_a_system_lacks_gets_the_lowest_score_or_zero_below_a_complete_ranking() -> None:
+    one, two = {1: 0.9, 2: 0.8, 3: 0.7}, {3: 5.0, 4: 2.0}
+    found = candidates(scored(one, two), complete_below=[None, 10])
+    assert found.documents.tolist() == [1, 2, 3, 4]
+    assert found.scores.tolist() == [[0.9, 0], [0.8, 0], [0.7, 5], [0.7, 2]]
+    assert found.ranks.tolist() == [[1, 0], [2, 0], [3, 1], [0, 2]]
+    cut = candidates(scored(one, two), complete_below=[None, 2])
+    assert cut.scores[:, 1].tolist() == [2, 2, 5, 2]
+    assert candidates(scored(one, two), depth=1).documents.tolist() == [1, 3]
+
+
+def test_scores_are_normalised_over_the_candidates_of_each_query() -> None:
+    found = candidates(scored({1: 0.9, 2: 0.8, 3: 0.7}, {3: 5.0, 4: 2.0}), complete_below=[None, 10])
+    expected = (found.scores - found.scores.mean(0)) / found.scores.std(0)
+    assert standard_scores(found) == pytest.approx(expected)
+    low, high = found.scores.min(0), found.scores.max(0)
+    assert unit_range(found) == pytest.approx((found.scores - low) / (high - low))
+    fused = weighted_sum(found, standard_scores(found), [1.0, 0.5])
+    assert fused.scores == pytest.approx(sorted(expected @ [1, 0.5], reverse=True))
+
+
+def test_a_system_that_scores_all_alike_has_no_share() -> None:
+    found = candidates(scored({1: 0.9, 2: 0.8}, {1: 0.3, 2: 0.3}, {}))
+    for shares in (standard_scores(found), unit_range(found)):
+        assert shares[:, 1:].tolist() == [[0, 0], [0, 0]]
+    nothing = candidates(scored({}, {}))
+    assert not len(standard_scores(nothing)) and not len(unit_range(nothing))
 
 
 def lexical(tiny: Any, runs: Path, name: str, **changes: Any) -> RunFolder:
@@ -131,6 +191,55 @@ def test_a_fusion_is_a_run_that_is_scored_with_the_stored_rankings(tiny: Any, tm
         (relevant,) = scores.collection.judgements[query]
         rank = list(documents).index(relevant) + 1 if relevant in documents else 0
         assert scores.values["RR"][code][query] == pytest.approx(1 / rank if rank else 0)
+
+
+@pytest.mark.parametrize("method", ["zscore", "minmax"])
+def test_a_weighted_sum_of_stored_scores(tiny: Any, tmp_path: Path, method: str) -> None:
+    runs = tmp_path / "runs"
+    lexical(tiny, runs, "letters")
+    lexical(tiny, runs, "pairs", longest=2, depth=10)
+    systems = [{"run": "letters", "weight": 0.5}, {"run": "pairs"}]
+    run, (scores,) = fuse(runs, *systems, method=method)
+    assert scores.scoring == method and scores.macro("RR") > 0.9
+    assert [system["weight"] for system in run.record["summary"]["fused"]] == [0.5, 1.0]
+    with pytest.raises(InputError, match=r"depth = 20, but pairs .* stored 10 ranks of 'bitext'; lower it"):
+        fuse(runs, *systems, method=method, depth=20)
+    _, (first,) = fuse(runs, {"run": "letters"}, {"run": "pairs", "weight": 0.0}, method=method, depth=10)
+    letters = next(path for path in runs.iterdir() if RunFolder.open(path).record["name"] == "letters")
+    _, (alone,) = execute(config_of(RunFolder.open(letters)), runs, ["test"])
+    assert first.macro("RR") == pytest.approx(alone.macro("RR"))
+
+
+def test_weights_are_chosen_on_held_out_queries_that_are_not_reported(tiny: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    part = {code: {"path": str(tiny.test[code]), "language": code} for code in ("sw", "mr")}
+    other = {code: {"path": str(tiny.training[code]), "language": code} for code in ("sw", "mr")}
+    collections = [
+        {"name": "bitext", "label": "held-out", "bitext": list(other.values())},
+        {"name": "bitext", "label": "reported", "bitext": list(part.values())},
+    ]
+    lexical(tiny, runs, "letters", collections=collections)
+    lexical(tiny, runs, "words", method="bm25", collections=collections)
+    systems = [{"run": "words"}, {"run": "letters"}]
+    run, (scores,) = fuse(runs, *systems, method="zscore", choose_on="held-out", grid=[0, 1])
+    summary = run.record["summary"]
+    assert scores.collection.name == "reported" and scores.macro("RR") > 0.9
+    assert [system["weight"] for system in summary["fused"]] == [1.0, 1.0]
+    assert [row["weights"] for row in summary["tries"]] == [[1.0, 0.0], [1.0, 1.0]]
+    assert summary["held_out"] == max(row["value"] for row in summary["tries"]) and summary["measure"] == "RR"
+
+    def refused(message: str, *systems: dict[str, Any], **changes: Any) -> None:
+        with pytest.raises(InputError, match=message):
+            fuse(runs, *systems, method="zscore", **changes)
+
+    refused("no collection 'heldout' in common .did you mean 'held-out'", *systems, choose_on="heldout")
+    refused("leave out weight", {"run": "words", "weight": 2}, systems[1], choose_on="held-out")
+    refused("measure chooses weights", *systems, measure="RR")
+    same = [{**collections[1], "label": label} for label in ("held-out", "reported")]
+    lexical(tiny, runs, "letters again", collections=same)
+    lexical(tiny, runs, "words again", method="bm25", collections=same)
+    again = [{"run": "words again"}, {"run": "letters again"}]
+    refused("all 50 queries of 'held-out' are also reported", *again, choose_on="held-out")
 
 
 def test_fusing_a_fusion(tiny: Any, tmp_path: Path) -> None:

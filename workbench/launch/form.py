@@ -154,7 +154,8 @@ class Form:
     def is_bitext(self, path: SettingPath) -> bool:
         """Return whether the group at `path` is a source of sentence pairs."""
         info = field_at(self.model, path)
-        return info is not None and settings_model(info.annotation) is BitextConfig
+        model = None if info is None else settings_model(info.annotation)
+        return model is not None and issubclass(model, BitextConfig)
 
     def error(self, path: SettingPath) -> str:
         """Return the message on `path` or on a setting within it; empty if there is none."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.bitext.files import files_in, numbered_objects
 from engine.errors import InputError
-from engine.languages import lookup
+from engine.extensions.bitext import BitextFormat, SentencePair, Unmatched
+from engine.languages import language, lookup
 
 SPLITS = ("train", "dev", "test")
 FILE_NAME = re.compile(
@@ -135,6 +136,80 @@ def read_questions(path: Path) -> Iterator[Question]:
         raise InputError("it contains no question; fetch the file again", path=path)
 
 
+def read_afriqa(path: Path, source: str, target: str, split: str) -> Iterator[SentencePair | Unmatched]:
+    """Yield the questions of a split and their translations; a pair's passage is the gold passage, if known.
+
+    Questions with and without a gold passage are read; a question that is in both kinds of files is one pair.
+
+    Parameters
+    ----------
+    path : Path
+        AfriQA's folder, or one of its files.
+    source, target : str
+        The language of the questions and the pivot language, in either order.
+    split : str
+        One of `SPLITS`, or ``all``.
+
+    Raises
+    ------
+    InputError
+        If no file has the languages and the split, or a file is broken.
+    """
+    folder = path if path.is_dir() else path.parent
+    files = afriqa_files(folder)
+    if not path.is_dir():
+        files = [file for file in files if file.path.name == path.name]
+    codes = [language(source).code, language(target).code]
+    splits = SPLITS if split == "all" else (split,)
+    parts = {
+        part: [
+            file
+            for file in files
+            if file.split == part and sorted((file.language, file.pivot)) == sorted(codes)
+        ]
+        for part in splits
+    }
+    if not any(parts.values()):
+        found = sorted({f"{file.language}-{file.pivot} {file.split}" for file in files})
+        raise InputError(
+            f"there is no file of AfriQA in {source!r} and {target!r} of the split {split!r}; here are "
+            f"{', '.join(found) or 'none'}",
+            path=path,
+        )
+    for part in parts.values():
+        swapped = bool(part) and part[0].language != codes[0]
+        for question in _merged(part):
+            texts = question.text, question.translation
+            first, second = texts[::-1] if swapped else texts
+            yield SentencePair(
+                first,
+                second,
+                source,
+                target,
+                question.id,
+                document=question.title or question.passage[:80],
+                passage=question.passage,
+            )
+
+
+def _merged(files: Sequence[AfriqaFile]) -> Iterator[Question]:
+    """Yield the questions of a split, each once, with the passage that the other file has of it."""
+    answered: dict[tuple[str, str], Question] = {}
+    for file in files:
+        if file.passages:
+            answered |= {(one.text, one.translation): one for one in read_questions(file.path)}
+    rest = dict(answered)
+    for file in files:
+        for question in () if file.passages else read_questions(file.path):
+            key = question.text, question.translation
+            known = answered.get(key)
+            rest.pop(key, None)
+            name = f"{file.split}-{question.id}"
+            yield replace(question if known is None else known, id=name)
+    for question in rest.values():
+        yield replace(question, id=f"{files[0].split}-passage-{question.id}")
+
+
 def _field(
     record: Mapping[str, Any], names: Sequence[str], path: Path, line: int, *, optional: bool = False
 ) -> str:
@@ -156,3 +231,26 @@ def _field(
     if not isinstance(value, str) or "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
         raise InputError(f"{name!r} is not a text; fetch the file again", path=path, line=line)
     return " ".join(value.split())
+
+
+def _is_folder(path: Path) -> bool:
+    return any(afriqa_file(file) is not None for file in files_in(path))
+
+
+def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if (file := afriqa_file(Path(name))) is not None:
+            yield file.language
+            yield file.pivot
+
+
+AFRIQA = BitextFormat(
+    name="afriqa",
+    meaning="AfriQA's questions in ten African languages and their human translations, by split",
+    title="a folder of AfriQA",
+    read=lambda path, source, target: read_afriqa(path, source, target, SPLITS[0]),
+    splits=(*SPLITS, "all"),
+    read_split=read_afriqa,
+    is_folder=_is_folder,
+    languages=_languages,
+)

@@ -15,6 +15,8 @@ from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair, Unmatched
 from engine.languages import TagChooser
 
+#: An id that numbers the units of a document, as in TICO-19.
+_DOCUMENT = re.compile(r"(.*[^\W\d].*):\d+")
 _CODES = frozenset({"bpt", "ept", "it", "ut", "ph", "sub"})
 
 
@@ -25,7 +27,8 @@ def read_tmx(path: Path, source: str, target: str) -> Iterator[SentencePair | Un
     (`engine.languages.choose_tag`), and of several with the same tag, the first one. Empty variants are used
     only if there is no other. Inline codes
     (``bpt``, ``ept``, ``it``, ``ut``, ``ph``) are removed with their content; a placeholder ``ph`` becomes a
-    space, because it often is a line break. Highlighted text (``hi``) is kept. A document type declaration
+    space, because it often is a line break. In ids such as ``PubMed_6:12``, the part before the number is the
+    document of the unit. Highlighted text (``hi``) is kept. A document type declaration
     that only names the DTD of TMX is ignored.
 
     Raises
@@ -43,7 +46,10 @@ def read_tmx(path: Path, source: str, target: str) -> Iterator[SentencePair | Un
         if first is None or second is None:
             yield Unmatched(tuple(tag for tag in texts if tag))
         else:
-            yield SentencePair(texts[first], texts[second], source, target, unit.get("tuid") or f"tu{number}")
+            name = unit.get("tuid") or f"tu{number}"
+            found = _DOCUMENT.fullmatch(name)
+            document = found[1] if found else ""
+            yield SentencePair(texts[first], texts[second], source, target, name, document=document)
 
 
 def _units(path: Path) -> Iterator[tuple[int, Element]]:

@@ -4,8 +4,27 @@ from engine.extensions.scorings import Scoring
 
 RECIPROCAL_RANK_FUSION = Scoring(
     name="rrf",
-    meaning="reciprocal rank fusion of the stored rankings of several runs",
+    meaning="weighted reciprocal ranks of several runs; ranks hide how weak a system's scores are, so fusion "
+    "with a system that is much weaker loses",
     compares="rankings",
+    shares="engine.retrieval.fusion:reciprocal_ranks",
+    settings=("k",),
+)
+
+STANDARD_SCORES = Scoring(
+    name="zscore",
+    meaning="weighted sum of several runs' scores, each less its mean and divided by its standard deviation "
+    "over the documents that any of the runs kept for the query",
+    compares="rankings",
+    shares="engine.retrieval.fusion:standard_scores",
+)
+
+UNIT_RANGE = Scoring(
+    name="minmax",
+    meaning="weighted sum of several runs' scores, each scaled to the range from 0 to 1 over the documents "
+    "that any of the runs kept for the query",
+    compares="rankings",
+    shares="engine.retrieval.fusion:unit_range",
 )
 
 CROSS_ENCODER = Scoring(

@@ -35,7 +35,7 @@ from engine.training.cross_encoder.examples import Sentences, reciprocal_ranks, 
 from engine.training.data.alignment import Aligner
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
 from engine.training.distillation.batches import Example, draw_batches
-from engine.training.optimiser import PROJECTION_RATE, adamw, freeze_model
+from engine.training.optimiser import PROJECTION_RATE, adamw, freeze_model, layer_rates
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
 from engine.training.trainer import TaskInfo
 
@@ -139,13 +139,14 @@ class CrossEncoderTraining:
         freeze_model(cross.model.base_model, config.training)
         cross.to(runtime.device)
         use_training_attention(cross.model, runtime)
-        fresh = {
+        rates = layer_rates(cross.model.base_model, config.training.layer_decay)
+        rates |= {
             id(parameter): PROJECTION_RATE
             for name, parameter in cross.model.named_parameters()
             if name in cross.fresh
         }
         self.learner = cross
-        self.optimiser = adamw(cross, config.training, fresh)
+        self.optimiser = adamw(cross, config.training, rates)
 
     def _pieces(self, pairs: Sequence[SentencePair]) -> set[int]:
         """Return the word pieces of all texts; also of each word, if a short query may begin with it."""

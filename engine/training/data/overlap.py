@@ -3,6 +3,9 @@
 Evaluation sentences are the queries of the run's collections and the documents that are relevant to any of
 them, each in its own language. Documents that are relevant to no query are not among them: they are
 distractors, and pools are filled up with training sentences on purpose.
+
+A pair of a question set is also dropped if its passage answers a question that the run is evaluated on, or if
+its English question asks nearly the same as one (`engine.training.data.asked`).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from engine.config import BitextConfig, CollectionConfig
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
+from engine.training.data.asked import AskedQuestions
 
 
 class Overlap:
@@ -34,6 +38,9 @@ class Overlap:
         The run's seed, by which collections are drawn.
     reporter : Reporter
         Receives progress.
+    asked : sequence of CollectionConfig, optional
+        Collections whose questions `marks` marks, if they are not `collections`: their overlap is not
+        dropped.
 
     Raises
     ------
@@ -48,21 +55,32 @@ class Overlap:
         collections: Sequence[CollectionConfig],
         seed: int,
         reporter: Reporter,
+        asked: Sequence[CollectionConfig] | None = None,
     ) -> None:
         self._configs, self._reporter = configs, reporter
-        self._evaluated = Sentences(
-            sentence
+        loaded = [
+            collection
             for evaluated in collections
             for collection in load_collections(_without_distractors(evaluated), seed)
-            for sentence in evaluation_sentences(collection)
+        ]
+        self._evaluated = Sentences(
+            sentence for collection in loaded for sentence in evaluation_sentences(collection)
         )
+        pairs_of_all = [pair for pairs in sources for pair in pairs]
+        self._asked = AskedQuestions(loaded, pairs_of_all)
+        self._marked = self._asked
+        if asked is not None:
+            questions = [one for one in asked if one.reader.translations == "queries"]
+            self._marked = AskedQuestions(
+                [collection for one in questions for collection in load_collections(one, seed)], pairs_of_all
+            )
         self._found = self._look_up(sources) if len(self._evaluated) else {}
         for source, pairs in zip(configs, sources, strict=True):
             self._some_left(source, any(self.match(pair) is None for pair in pairs))
 
     def match(self, pair: SentencePair) -> Match | None:
-        """Return how a side of `pair` matches an evaluation sentence; None if neither does."""
-        found = [self._found.get(side) for side in _sides(pair)]
+        """Return how a side of `pair`, or its passage, matches the evaluation; None if neither does."""
+        found = [*(self._found.get(side) for side in _sides(pair)), self._asked.match(pair)]
         return "exact" if "exact" in found else "near" if "near" in found else None
 
     def without(self, pairs: Iterable[SentencePair]) -> list[SentencePair]:
@@ -86,6 +104,7 @@ class Overlap:
                 if match is not None:
                     counts.withdraw("in_evaluation" if match == "exact" else "near_evaluation")
         if len(self._evaluated):
+            questions = [pair for pairs in sources for pair in pairs if self._asked.match(pair) is not None]
             total = sum(map(len, sources))
             same = sum(counts.in_evaluation for counts in drops)
             near = sum(counts.near_evaluation for counts in drops)
@@ -93,7 +112,21 @@ class Overlap:
                 f"{same + near:,} of {total:,} pairs dropped because of a sentence that the run is evaluated "
                 f"on: {same:,} with the same, {near:,} with nearly the same (training.overlap)"
             )
+            if questions:
+                passages = sum(self._asked.match(pair) == "exact" for pair in questions)
+                self._reporter.say(
+                    f"{len(questions):,} are training questions: {passages:,} with the passage of "
+                    f"an evaluation question, {len(questions) - passages:,} that ask nearly the same as one"
+                )
         return [self.without(pairs) for pairs in sources]
+
+    def marks(self, pairs: Iterable[SentencePair]) -> list[dict[str, str]]:
+        """Return rows of table ``topics``: which evaluation questions share nothing with training `pairs`.
+
+        The value of kind ``clean`` is ``yes`` if no pair has the passage or the title of the passage that
+        answers the question, or asks nearly the same, otherwise ``no``.
+        """
+        return self._marked.marks(pairs)
 
     def _look_up(self, sources: Sequence[Sequence[SentencePair]]) -> dict[tuple[str, str], Match]:
         texts: dict[str, dict[str, None]] = {}

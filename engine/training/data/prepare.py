@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.bitext.drops import Drops
 from engine.bitext.source import draw
 from engine.config import BitextConfig, CollectionConfig
+from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
@@ -69,6 +70,8 @@ class PreparedBitext:
         Rows of table ``bitext``, one for each source.
     realigned : dict of str to int
         Number of pairs in a language that were realigned.
+    marks : list of dict
+        Rows of table ``topics``: which evaluation questions share nothing with the pairs.
     """
 
     training: list[SentencePair]
@@ -77,6 +80,7 @@ class PreparedBitext:
     in_training: int
     rows: list[dict[str, Any]]
     realigned: dict[str, int]
+    marks: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def hashes(self) -> list[str]:
@@ -86,6 +90,8 @@ class PreparedBitext:
     def record(self, run: RunFolder) -> None:
         """Write what was used and realigned to the run folder."""
         run.write_table("bitext", self.rows)
+        if self.marks:
+            run.write_table("topics", self.marks, append=True)
         if self.realigned:
             run.update(summary={f"realigned_{code}": count for code, count in self.realigned.items()})
 
@@ -119,12 +125,20 @@ def read_bitext(
         If a source or a collection is missing or broken, or all pairs of a source overlap.
     """
     pairs, drops = read_sources(configs)
-    evaluated = collections if overlap == "drop" else []
-    return Bitext(configs, pairs, drops, Overlap(configs, pairs, evaluated, seed, reporter))
+    if overlap == "drop":
+        return Bitext(configs, pairs, drops, Overlap(configs, pairs, collections, seed, reporter))
+    return Bitext(configs, pairs, drops, Overlap(configs, pairs, [], seed, reporter, asked=collections))
 
 
 def prepare(
-    bitext: Bitext, *, aligner: Aligner | None, held_out: int, seed: int, reporter: Reporter
+    bitext: Bitext,
+    *,
+    aligner: Aligner | None,
+    held_out: int,
+    seed: int,
+    reporter: Reporter,
+    longest_target: int | None = None,
+    longest_source: int | None = None,
 ) -> PreparedBitext:
     """Return the pairs that a run trains on and those that it holds out.
 
@@ -140,6 +154,8 @@ def prepare(
         The run's seed, by which each source's `limit` of pairs is drawn.
     reporter : Reporter
         Receives progress.
+    longest_target, longest_source : int, optional
+        Pairs with a longer side, in characters, are dropped after the alignment, which compares neighbours.
 
     Raises
     ------
@@ -159,12 +175,51 @@ def prepare(
     # after the alignment, which compares neighbours
     drops = copy.deepcopy(bitext.drops)
     sources = bitext.overlap.drop(sources, drops)
+    sources = [
+        _short_enough(config, pairs, dropped, longest_target, longest_source)
+        for config, pairs, dropped in zip(bitext.configs, sources, drops, strict=True)
+    ]
     sources = [draw(pairs, config.limit, seed) for config, pairs in zip(bitext.configs, sources, strict=True)]
     rows = bitext_rows(bitext.configs, sources, drops)
-    training, aside = set_aside([pair for pairs in sources for pair in pairs], held_out)
+    repeats = [getattr(config, "repeat", 1) for config in bitext.configs]
+    counted = [pair for n, pairs in zip(repeats, sources, strict=True) for pair in pairs for _ in range(n)]
+    training, aside = set_aside(counted, held_out)
+    aside = list({id(pair): pair for pair in aside}.values())
     english = list(dict.fromkeys(pair.target for pair in [*training, *aside]))
     in_training = len({pair.target for pair in training})
     reporter.say(
         f"{len(training):,} training pairs, {len(aside):,} held out, {len(english):,} English sentences"
     )
-    return PreparedBitext(training, aside, english, in_training, rows, realigned)
+    marks = bitext.overlap.marks(pair for pairs in sources for pair in pairs)
+    if marks:
+        clean = sum(row["value"] == "yes" for row in marks)
+        reporter.say(
+            f"{clean:,} of {len(marks):,} evaluation questions share no passage, title or near duplicate "
+            "with the training pairs (compare --topics clean=yes)"
+        )
+    return PreparedBitext(training, aside, english, in_training, rows, realigned, marks)
+
+
+def _short_enough(
+    config: BitextConfig,
+    pairs: list[SentencePair],
+    drops: Drops,
+    longest_target: int | None,
+    longest_source: int | None,
+) -> list[SentencePair]:
+    """Return the pairs of a source whose sides are not too long, and count the others."""
+    kept = [
+        pair
+        for pair in pairs
+        if (longest_target is None or len(pair.target) <= longest_target)
+        and (longest_source is None or len(pair.source) <= longest_source)
+    ]
+    for _ in range(len(pairs) - len(kept)):
+        drops.withdraw("too_long")
+    if not kept:
+        raise InputError(
+            f"none of its {len(pairs):,} pairs is as short as training.longest_target and "
+            "training.longest_source ask; raise them, or leave the source out",
+            path=config.path,
+        )
+    return kept

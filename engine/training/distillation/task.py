@@ -28,6 +28,7 @@ from engine.training.distillation.passages import (
     read_passages,
 )
 from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
+from engine.training.distillation.validation import FIGURE, Validation, read_validation
 from engine.training.losses import Batch, Layers, WeightedLoss, build_loss, compared_layers
 from engine.training.optimiser import freeze, make_optimiser
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
@@ -54,7 +55,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
     check_passages(config)
     bitext = read_bitext(
         config.bitext,
-        config.collections,
+        [*config.collections, *([config.validation] if config.validation is not None else [])],
         overlap=config.training.overlap,
         seed=config.seed,
         reporter=reporter,
@@ -70,6 +71,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         held_out=config.training.held_out,
         seed=config.seed,
         reporter=reporter,
+        longest_target=config.training.longest_target,
+        longest_source=config.training.longest_source,
     )
     reporter.stage("teacher vectors", len(prepared.english))
     vectors = encode_targets(
@@ -83,7 +86,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         progress=reporter.advance,
     )
     passages = read_passages(config, teacher, runtime.precision, reporter)
-    return Distillation(config, prepared, teacher, student, layers, vectors, runtime, passages)
+    validation = read_validation(config, teacher, runtime.precision, reporter)
+    return Distillation(config, prepared, teacher, student, layers, vectors, runtime, passages, validation)
 
 
 class Distillation:
@@ -105,6 +109,8 @@ class Distillation:
         Where it computes.
     passages : PassagePool, optional
         Passages, if a loss needs some.
+    validation : Validation, optional
+        What decides which step is best; without it, held-out pairs do.
 
     Raises
     ------
@@ -123,17 +129,26 @@ class Distillation:
         vectors: TeacherVectors,
         runtime: Runtime,
         passages: PassagePool | None = None,
+        validation: Validation | None = None,
     ) -> None:
         self.config, self.bitext, self.runtime, self.passages = config, bitext, runtime, passages
+        self.validation = validation
         self.teacher, self.student, self.layers, self.vectors = teacher, student, layers, vectors
+        deciding = ["held_out_rr"]
+        deciding += ["held_out_passages"] if passages is not None else []
+        deciding += [FIGURE] if validation is not None else []
+        *others, best_by = deciding
         self.info = TaskInfo(
-            best_by="held_out_rr" if passages is None else "held_out_passages",
+            best_by=best_by,
             patience=config.training.patience,
             averaging=config.training.averaging,
-            describe=_describe,
-            summarised=() if passages is None else ("held_out_rr",),
+            ema=config.training.ema,
+            describe=self._describe,
+            summarised=tuple(others),
         )
-        self.hashes = [*bitext.hashes, *(passages.hashes if passages else ())]
+        self.hashes = list(bitext.hashes)
+        for used in (passages, validation):
+            self.hashes += used.hashes if used is not None else ()
         self.spellings = _spellings(bitext.english)
         trained = vectors.store.lengths[: bitext.in_training]
         # a sentence without a counted token has no score, so it cannot be a negative
@@ -158,7 +173,9 @@ class Distillation:
             held, vectors, self.transport, runtime.precision, self.roles[0], passages=first
         )
         if config.training.trim_vocabulary:
-            trim(student, {i for known in self.tokens.values() for t in known.values() for i in t.ids})
+            asked = student.tokenize(validation.texts, "query") if validation is not None else []
+            known = [tokens for role in self.tokens.values() for tokens in role.values()]
+            trim(student, {piece for tokens in [*known, *asked] for piece in tokens.ids})
         freeze(student, config.training)
         use_training_attention(student.model, runtime)
         self.learner = student
@@ -253,21 +270,30 @@ class Distillation:
         )
 
     def measure(self) -> dict[str, float] | None:
-        """Return the figures of held-out retrieval."""
-        return self.held_out.measure(self.student) if self.held_out else None
+        """Return the figures of held-out retrieval, and of the validation."""
+        figures = self.held_out.measure(self.student) if self.held_out else {}
+        if self.validation is not None:
+            figures |= self.validation.search(self.student)
+        return figures or None
+
+    def _describe(self, figures: Mapping[str, float]) -> str:
+        """Return a sentence about the measured figures."""
+        found = []
+        if self.validation is not None:
+            found.append(f"validation {self.validation.measure} {figures[FIGURE]:.4f}")
+        if "held_out_rr" in figures:
+            found.append(describe_retrieval(figures))
+        if "held_out_passages" in figures:
+            found.append(f"the teacher's first passage at MRR {figures['held_out_passages']:.4f}")
+        if "plan_effective_matches" in figures:
+            found.append(f"{figures['plan_effective_matches']:.2f} effective matches a token")
+        return ", ".join(found)
 
     def finish(self) -> Encoder:
         """Return the student, ready for inference with its whole vocabulary."""
         untrim(self.student)
         use_inference_attention(self.student.model)
         return self.student.eval()
-
-
-def _describe(figures: Mapping[str, float]) -> str:
-    matches = figures["plan_effective_matches"]
-    passages = figures.get("held_out_passages")
-    found = "" if passages is None else f"the teacher's first passage at MRR {passages:.4f}, "
-    return f"{describe_retrieval(figures)}, {found}{matches:.2f} effective matches a token"
 
 
 def _spellings(texts: Sequence[str]) -> Tensor:

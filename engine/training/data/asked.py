@@ -1,0 +1,115 @@
+"""Questions that a run is evaluated on, and the training pairs that ask the same or have the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from engine.bitext.overlap import Match
+from engine.bitext.questions import Questions
+from engine.bitext.split import sentence_text
+from engine.collections.base import Collection, Query
+from engine.evaluation.seed_model import topic_of
+from engine.extensions.bitext import SentencePair
+from engine.languages import same_language
+
+
+class AskedQuestions:
+    """The questions of collections that have human translations of them (`Query.translation`).
+
+    Parameters
+    ----------
+    collections : sequence of Collection
+        What the run is evaluated on.
+    pairs : iterable of SentencePair
+        All pairs that `match` and `marks` will be asked about.
+    """
+
+    def __init__(self, collections: Sequence[Collection], pairs: Iterable[SentencePair]) -> None:
+        self._collections = [
+            collection for collection in collections if any(query.translation for query in collection.queries)
+        ]
+        self._passages: set[str] = set()
+        self._near: dict[str, frozenset[str]] = {}
+        if not self._collections:
+            return
+        for collection in self._collections:
+            for passages in _passages(collection).values():
+                self._passages |= passages
+        targets: dict[str, list[str]] = {}
+        for pair in pairs:
+            targets.setdefault(pair.target_language, []).append(pair.target)
+        for code, texts in targets.items():
+            questions = Questions(
+                query.translation
+                for collection in self._collections
+                if same_language(collection.document_language, code)
+                for query in collection.queries
+                if query.translation
+            )
+            distinct = list(dict.fromkeys(texts))
+            for text, found in zip(distinct, questions.matches(distinct), strict=True):
+                if found:
+                    self._near[text] = frozenset(found)
+
+    def match(self, pair: SentencePair) -> Match | None:
+        """Return ``exact`` if a question has the passage of `pair`, ``near`` if one asks nearly the same."""
+        if pair.passage and sentence_text(pair.passage) in self._passages:
+            return "exact"
+        return "near" if pair.target in self._near else None
+
+    def marks(self, pairs: Iterable[SentencePair]) -> list[dict[str, str]]:
+        """Return rows of table ``topics`` of kind ``clean`` for all questions, given the training pairs."""
+        passages: set[str] = set()
+        titles: set[str] = set()
+        near: set[str] = set()
+        for pair in pairs if self._collections else ():
+            near |= self._near.get(pair.target, frozenset())
+            if pair.passage:
+                passages.add(sentence_text(pair.passage))
+                titles.add(sentence_text(pair.document))
+        rows = []
+        for collection in self._collections:
+            answers, of_documents = _passages(collection), _titles(collection)
+            clean: dict[str, bool] = {}
+            for query in collection.queries:
+                own = _relevant(collection, query)
+                shared = (
+                    query.translation in near
+                    or any(passages & answers[document] for document in own)
+                    or any(of_documents[document] in titles for document in own)
+                )
+                topic = topic_of(query.id)
+                clean[topic] = clean.get(topic, True) and not shared
+            rows += [
+                {
+                    "collection": collection.name,
+                    "revision": collection.revision,
+                    "topic": topic,
+                    "kind": "clean",
+                    "value": "yes" if value else "no",
+                }
+                for topic, value in clean.items()
+            ]
+        return rows
+
+
+def _relevant(collection: Collection, query: Query) -> list[str]:
+    return [document for document, grade in collection.judgements[query.id].items() if grade > 0]
+
+
+def _passages(collection: Collection) -> dict[str, set[str]]:
+    """Return the texts of each relevant document, with and without its title."""
+    relevant = {document for query in collection.queries for document in _relevant(collection, query)}
+    return {
+        document.id: {
+            sentence_text(document.text),
+            sentence_text(document.text.removeprefix(document.title)),
+        }
+        for document in collection.documents
+        if document.id in relevant
+    }
+
+
+def _titles(collection: Collection) -> dict[str, str]:
+    """Return the title of each document; a document without one has its text."""
+    return {document.id: sentence_text(document.title or document.text) for document in collection.documents}

@@ -1,0 +1,174 @@
+"""Validation: a collection that is searched during training and decides which weights are best.
+
+Its questions are searched as those of an evaluation are: encoded by the student, against passages that the
+teacher encoded once. They must not be asked again when the run is evaluated, because the best of several
+measurements is too good for the questions that it was chosen on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.collections.base import Collection
+from engine.collections.load import load_collections
+from engine.config import CollectionConfig, DistilConfig
+from engine.encoders.encoder import Encoder
+from engine.errors import InputError
+from engine.evaluation.runner import document_texts, vector_kind
+from engine.evaluation.scores import checked_measures, evaluate_collection
+from engine.paths import cache_home
+from engine.reporting import Reporter
+from engine.retrieval.tokens import TokenStore
+from engine.retrieval.vectors import vectors
+
+#: The figure that decides, and the beginning of the names of those of its languages.
+FIGURE = "validation"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Collections with the teacher's vectors of their documents.
+
+    Attributes
+    ----------
+    collections : sequence of Collection
+        What is searched; the first measure of the first one is the figure.
+    documents : sequence of TokenStore or Tensor
+        The vectors of the documents of each.
+    scoring : str
+        How documents are scored.
+    depth : int
+        Number of ranks that are kept for each query.
+    precision : torch.dtype
+        Number format of the student's matrix products.
+    """
+
+    collections: Sequence[Collection]
+    documents: Sequence[TokenStore | Tensor]
+    scoring: str
+    depth: int
+    precision: torch.dtype
+
+    @property
+    def measure(self) -> str:
+        """The measure that decides."""
+        return self.collections[0].measures[0]
+
+    @property
+    def texts(self) -> list[str]:
+        """The questions."""
+        return [query.text for collection in self.collections for query in collection.queries]
+
+    @property
+    def hashes(self) -> list[str]:
+        """What is searched, by which the saved state of another validation is refused."""
+        return [f"validation {one.name} {one.revision} {self.scoring}" for one in self.collections]
+
+    def describe(self) -> str:
+        """Return what is measured in a line."""
+        named = ", ".join(
+            f"{one.name} ({one.revision}, {len(one.queries):,} questions in "
+            f"{' '.join(one.query_languages)}, {len(one.documents):,} documents)"
+            for one in self.collections
+        )
+        return f"{self.measure} by {self.scoring} on {named}"
+
+    def search(self, student: Encoder) -> dict[str, float]:
+        """Return the mean of the measure over languages, and that of each language."""
+        found: dict[str, list[float]] = {}
+        kind = vector_kind(self.scoring)
+        for collection, documents in zip(self.collections, self.documents, strict=True):
+            texts = [query.text for query in collection.queries]
+            asked = vectors(student, texts, "query", [kind], precision=self.precision)[kind]
+            scores = evaluate_collection(collection, asked, documents, scoring=self.scoring, depth=self.depth)
+            for code, values in scores.values[self.measure].items():
+                found.setdefault(code, []).append(sum(values.values()) / len(values))
+        figures = {f"{FIGURE}_{code}": sum(values) / len(values) for code, values in found.items()}
+        return {**figures, FIGURE: sum(figures.values()) / len(figures)}
+
+
+def read_validation(
+    config: DistilConfig, teacher: Encoder, precision: torch.dtype, reporter: Reporter
+) -> Validation | None:
+    """Read the collection of `config.validation` and encode its documents; None if there is none.
+
+    The vectors of documents are those of the cache that evaluations and losses use.
+
+    Raises
+    ------
+    InputError
+        If the collection is missing or broken, or its questions are also asked by the evaluation.
+    """
+    if config.validation is None:
+        return None
+    chosen = check_validation(config)
+    scoring = config.evaluation.scoring[0]
+    kind = vector_kind(scoring)
+    reporter.stage("validation: documents", sum(len(one.documents) for one in chosen))
+    documents = [
+        vectors(
+            teacher,
+            document_texts(one, context=config.validation.context),
+            "passage",
+            [kind],
+            precision=precision,
+            cache=cache_home() / "vectors",
+            progress=reporter.advance,
+        )[kind]
+        for one in chosen
+    ]
+    validation = Validation(chosen, documents, scoring, config.evaluation.depth, precision)
+    reporter.say(f"the best step is chosen by {validation.describe()}")
+    return validation
+
+
+def check_validation(config: DistilConfig) -> list[Collection]:
+    """Return the collections of `config.validation` if none of their topics is evaluated, too.
+
+    Raises
+    ------
+    InputError
+        If one is, or a collection is missing or broken.
+    """
+    assert config.validation is not None
+    chosen = load_collections(config.validation, config.seed)
+    for one in chosen:
+        checked_measures(one, (), config.evaluation.depth)
+        if one.measures[0] != chosen[0].measures[0]:
+            raise InputError(
+                f"the collections of [validation] have different measures ({chosen[0].measures[0]} and "
+                f"{one.measures[0]}); choose one of them"
+            )
+    topics = {topic for one in chosen for topic in _topics(one)}
+    for place, entry in enumerate(config.collections):
+        for reported in load_collections(_alone(entry), config.seed):
+            if shared := topics.intersection(_topics(reported)):
+                raise InputError(
+                    f"{len(shared):,} of the {len(topics):,} questions of [validation] are those of "
+                    f"collections.{place} ({reported.name}), too; a step must be chosen on other questions "
+                    "than those that are reported, so give one of the two another split, such as "
+                    "split = 'dev', or another part of the data"
+                )
+    return chosen
+
+
+def _topics(collection: Collection) -> Iterator[tuple[str, str]]:
+    """Yield the topics of a collection, each with the text of every document that is relevant to it.
+
+    A number alone is no topic: the questions of two parts may be numbered alike.
+    """
+    texts = {document.id: document.text for document in collection.documents}
+    for query in collection.queries:
+        topic = query.id.partition(":")[2]
+        for document, grade in collection.judgements[query.id].items():
+            if grade > 0:
+                yield topic, texts.get(document, document)
+
+
+def _alone(entry: CollectionConfig) -> CollectionConfig:
+    """Return a collection without its distractors, which have no questions."""
+    return entry.model_copy(update={"distractors": [], "distractor_bitext": []})

@@ -190,13 +190,9 @@ DISTIL = RunKind(
 )
 
 
-class EvaluateConfig(RunConfig):
-    """Evaluate an encoder as it is (zero-shot transfer if nothing was distilled)."""
+class EncodersConfig(RunConfig):
+    """Settings of runs that evaluate encoders as they are."""
 
-    kind: Literal["evaluate"] = "evaluate"
-    """The kind of run."""
-    preset: str | None = None
-    """The preset that this configuration is based on; recorded with the run."""
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     """Encodes the queries, and the documents unless `teacher` is given."""
     teacher: EncoderConfig | None = None
@@ -233,13 +229,23 @@ class EvaluateConfig(RunConfig):
         return self
 
 
+class EvaluateConfig(EncodersConfig):
+    """Evaluate an encoder as it is (zero-shot transfer if nothing was distilled)."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    """The kind of run."""
+    preset: str | None = None
+    """The preset that this configuration is based on; recorded with the run."""
+
+
 def _evaluated(config: EvaluateConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:
     if config.teacher is not None and config.evaluation.documents == "teacher":
         return config.encoder, config.teacher
     return config.encoder, config.encoder
 
 
-def _read_by_evaluate(config: EvaluateConfig) -> Iterator[Input]:
+def read_by_evaluate(config: EncodersConfig) -> Iterator[Input]:
+    """Yield what an evaluation reads besides its collections."""
     yield from encoder_inputs(config, "teacher", "encoder")
     yield Input("language_shift", "engine.runs.evaluate:check_shift", config)
     if config.translation is not None and config.translation.checkpoint != GOLD:
@@ -251,6 +257,6 @@ EVALUATE = RunKind(
     settings=EvaluateConfig,
     execute="engine.runs.evaluate:evaluate_run",
     encoders=_evaluated,
-    inputs=_read_by_evaluate,
+    inputs=read_by_evaluate,
     placeholders={"collections": ANY_COLLECTION},
 )

@@ -164,10 +164,34 @@ def compare_systems(
     tables = _tables(baseline, system)
     groups = [[code] for code in tables] + [list(tables)]
     *languages, mean = (
-        _difference([tables[code] for code in group], baseline, system, clusters or {}, margin)
+        _difference(
+            [(tables[code], 1 / len(group)) for code in group], baseline, system, clusters or {}, margin
+        )
         for group in groups
     )
     return correct_together([SystemComparison(dict(zip(tables, languages, strict=True)), mean)])[0]
+
+
+def contrast(
+    baseline: System,
+    system: System,
+    weights: Mapping[str, float],
+    *,
+    clusters: Mapping[str, str] | None = None,
+    margin: float = MARGIN,
+) -> Difference:
+    """Compare two systems in a weighted sum of the means of languages, such as the gap between two groups.
+
+    Parameters and errors are those of `compare_systems`; languages without a weight are ignored. The result
+    is not corrected.
+    """
+    sides = [
+        replace(side, runs=[{code: run[code] for code in weights} for run in side.runs])
+        for side in (baseline, system)
+    ]
+    tables = _tables(sides[0], sides[1])
+    weighted = [(table, weights[code]) for code, table in tables.items()]
+    return _difference(weighted, sides[0], sides[1], clusters or {}, margin)
 
 
 def correct_together(comparisons: Sequence[SystemComparison]) -> list[SystemComparison]:
@@ -255,13 +279,14 @@ def _same(here: Mapping[str, object], there: Mapping[str, object], what: str, on
 
 
 def _difference(
-    tables: Sequence[_Table],
+    weighted: Sequence[tuple[_Table, float]],
     baseline: System,
     system: System,
     clusters: Mapping[str, str],
     margin: float,
 ) -> Difference:
-    """Return the difference in the mean of the languages in `tables`."""
+    """Return the difference in the weighted sum of the means of languages."""
+    tables, weights = [table for table, _ in weighted], [weight for _, weight in weighted]
     number: dict[str, int] = {}
     units = [
         np.array(
@@ -269,9 +294,9 @@ def _difference(
         )
         for table in tables
     ]
-    delta = float(
-        np.mean([table.system.mean() - table.baseline.mean() for table in tables])
-    )  # complete tables: the mean over runs and queries
+    delta = sum(
+        weight * float(table.system.mean() - table.baseline.mean()) for table, weight in weighted
+    )  # the tables are complete: means over runs and queries
     single = [side.name for side in (baseline, system) if side.trained and len(side.runs) < 2]
     if single:
         verb = "has one seed" if len(single) == 1 else "have one seed each"
@@ -282,7 +307,7 @@ def _difference(
         return Difference(
             delta, units=len(number), reason=f"all queries are one {what}, which shows no variation"
         )
-    share = _Shares(units, len(number))
+    share = _Shares(units, len(number), weights)
     of_topics = share.sums([table.system.mean(0) - table.baseline.mean(0) for table in tables])
     topics = share.variance(of_topics)
     runs, squares, expected, freedom = 0.0, 0.0, 0.0, 0
@@ -293,7 +318,7 @@ def _difference(
         count = len(side.runs)
         runs += 1 / count
         freedom += count - 1
-        means = np.mean([scores.mean(1) for scores in found], axis=0)
+        means = sum(weight * scores.mean(1) for weight, scores in zip(weights, found, strict=True))
         squares += float(((means - means.mean()) ** 2).sum())
         for run in range(count):
             expected += share.variance(share.sums([scores[run] - scores.mean(0) for scores in found]))
@@ -361,7 +386,7 @@ def _told(found: Difference, error: float, df: float, margin: float, p: float | 
 
 
 class _Shares:
-    """What each unit adds to a mean over languages that have the same weight.
+    """What each unit adds to a weighted sum of the means of languages.
 
     Parameters
     ----------
@@ -369,12 +394,17 @@ class _Shares:
         The unit of each query, by language.
     count : int
         Number of units.
+    weights : sequence of float
+        The weight of each language.
     """
 
-    def __init__(self, units: Sequence[npt.NDArray[np.int64]], count: int) -> None:
+    def __init__(self, units: Sequence[npt.NDArray[np.int64]], count: int, weights: Sequence[float]) -> None:
         self.units, self.count = units, count
-        self.scale = [1 / (len(of) * len(units)) for of in units]
-        self.weights = self._sum([np.ones(len(of)) for of in units])
+        self.scale = [weight / len(of) for of, weight in zip(units, weights, strict=True)]
+        sizes = self._sum(
+            [np.full(len(of), np.sign(weight)) for of, weight in zip(units, weights, strict=True)]
+        )
+        self.weights = sizes / sizes.sum()
         self.freedom = _degrees_of_freedom(self.weights)
 
     def _sum(self, values: Sequence[Array]) -> Array:

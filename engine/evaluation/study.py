@@ -8,14 +8,16 @@ arm is the baseline.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from engine.config.study import STAGES, STUDY, Stage
 from engine.errors import InputError
-from engine.evaluation.contrasts import Contrast, contrasts, corrected, sign_flip
+from engine.evaluation.contrasts import Contrast, contrasts, sign_flip
+from engine.evaluation.seed_model import Difference, System, correct
+from engine.evaluation.seed_model import contrast as seed_contrast
 from engine.evaluation.significance import RESAMPLES
 from engine.evaluation.study_facts import StudyFacts, read_curves, read_facts, read_text_sizes
 from engine.languages import language
@@ -53,8 +55,11 @@ class Effect:
     when : str
         ``before`` or ``after`` distillation, or ``gain``, which is after minus before. The difference of
         gains between arms is the interaction of balance and distillation.
+    difference : Difference
+        By the model of topics and seeds, corrected over all effects of the table.
     contrast : Contrast
-        Computed from scores averaged over seeds, with topics as units. Corrected over the arms.
+        For these checkpoints only: computed from scores averaged over seeds, with topics as units. Corrected
+        over the arms.
     seeds : Estimate
         The same difference for each seed.
     p_languages : float or None
@@ -64,6 +69,7 @@ class Effect:
     arm: str
     scope: str
     when: str
+    difference: Difference
     contrast: Contrast
     seeds: Estimate
     p_languages: float | None
@@ -100,7 +106,9 @@ class StudyTable:
         The groups that have a language on both sides in this table.
     effects : list of Effect
     interactions : dict
-        By arm and language: the difference to the first arm in the gain, corrected over languages.
+        By arm and language: the difference to the first arm in the gain, corrected over languages and arms.
+    units : int
+        Number of topics, or of clusters of topics that depend on each other.
     """
 
     collection: str
@@ -114,7 +122,8 @@ class StudyTable:
     groups: list[LanguageGroups]
     gaps: dict[str, dict[str, dict[str, Estimate]]]
     effects: list[Effect] = field(default_factory=list)
-    interactions: dict[str, dict[str, Contrast]] = field(default_factory=dict)
+    interactions: dict[str, dict[str, Difference]] = field(default_factory=dict)
+    units: int = 0
 
     @property
     def title(self) -> str:
@@ -233,6 +242,15 @@ class _Scores:
             """,
             [list(cell)],
         ).rows
+        self._clusters: dict[str, dict[str, str]] = {}
+        marks = ask(
+            results,
+            "SELECT DISTINCT collection, topic, value FROM topics "
+            "WHERE kind = 'cluster' AND list_contains(?::VARCHAR[], run) ORDER BY ALL",
+            [list(cell)],
+        ).rows
+        for collection, topic, value in marks:
+            self._clusters.setdefault(collection, {})[topic] = value
         #: By key of the table, measure, (arm, before or after), seed, language and query.
         self.found: dict[tuple[str, ...], dict[str, dict[tuple[str, str], dict[int, Any]]]] = {}
         for run, *key, measure, code, query, value in rows:
@@ -244,6 +262,10 @@ class _Scores:
     def keys(self) -> list[tuple[str, ...]]:
         """Return the keys of the tables: collection, protocol, scoring and direction."""
         return list(self.found)
+
+    def clusters(self, collection: str) -> dict[str, str]:
+        """Return the cluster of each topic of a collection."""
+        return self._clusters.get(collection, {})
 
     def measure(self, key: tuple[str, ...]) -> str:
         """Return the measure of a table."""
@@ -293,7 +315,13 @@ def _table(
         {group.name: of_arms(scopes[group.name]) for group in groups},
     )
     averaged = {cell: _over_seeds(list(found.values()), codes) for cell, found in cells.items()}
+    runs = {
+        cell: [{code: found[seed][code] for code in codes} for seed in scores.seeds]
+        for cell, found in cells.items()
+    }
+    clusters = scores.clusters(collection)
     _compare(table, scopes, averaged, resamples)
+    _model(table, scopes, runs, clusters)
     return table
 
 
@@ -318,11 +346,50 @@ def _compare(
                 means = [fmean(each[code].values()) for code in weights]
                 p_languages = sign_flip(means) if scope == "mean" else None
                 seeds = _seeds(table, scope, arm, base, when)
-                table.effects.append(Effect(arm, scope, when, contrast, seeds, p_languages))
-    for arm in others:
-        difference = _difference(gains[base], gains[arm])
-        found = contrasts([(difference, {code: 1.0}) for code in table.queries], resamples=resamples)
-        table.interactions[arm] = dict(zip(table.queries, corrected(found), strict=True))
+                unknown = Difference(contrast.delta)
+                table.effects.append(Effect(arm, scope, when, unknown, contrast, seeds, p_languages))
+
+
+def _model(
+    table: StudyTable,
+    scopes: Mapping[str, Mapping[str, float]],
+    runs: Mapping[tuple[str, str], list[Any]],
+    clusters: Mapping[str, str],
+) -> None:
+    """Add the differences by the model of topics and seeds; `runs` are by (arm, before or after) and seed."""
+    base, *others = table.values
+    systems = {(arm, when): System(arm, found) for (arm, when), found in runs.items()}
+    for arm in table.values:
+        gains = [
+            _difference(before, after)
+            for before, after in zip(runs[arm, BEFORE], runs[arm, AFTER], strict=True)
+        ]
+        systems[arm, GAIN] = System(arm, gains)
+    found = correct(
+        [
+            seed_contrast(
+                systems[base, effect.when],
+                systems[effect.arm, effect.when],
+                scopes[effect.scope],
+                clusters=clusters,
+            )
+            for effect in table.effects
+        ]
+    )
+    table.effects[:] = [
+        replace(effect, difference=difference)
+        for effect, difference in zip(table.effects, found, strict=True)
+    ]
+    table.units = found[0].units if found else 0
+    by_language = correct(
+        [
+            seed_contrast(systems[base, GAIN], systems[arm, GAIN], {code: 1.0}, clusters=clusters)
+            for arm in others
+            for code in table.queries
+        ]
+    )
+    places = iter(by_language)
+    table.interactions = {arm: {code: next(places) for code in table.queries} for arm in others}
 
 
 def _seeds(table: StudyTable, scope: str, arm: str, base: str, when: str) -> Estimate:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from engine.atomic import write_file
 from engine.errors import OpticalError
 from engine.evaluation.contrasts import Contrast
+from engine.evaluation.seed_model import Difference
 from engine.evaluation.significance import RESAMPLES
 from engine.evaluation.study import Effect, Estimate, LanguageGroups, Study, StudyTable, compute_study
 from engine.evaluation.study_facts import StudyFacts
@@ -26,7 +27,10 @@ from engine.paths import cache_home
 from engine.results.hashes import hash_of
 from engine.results.queries import ask, run_id
 
-_CODE = ("study.py", "study_facts.py", "study_cache.py", "contrasts.py", "significance.py")
+_CODE = (
+    *("study.py", "study_facts.py", "study_cache.py"),
+    *("contrasts.py", "significance.py", "seed_model.py"),
+)
 _KEPT = 16  # newest files that are kept
 
 _Old = TypeVar("_Old")
@@ -96,7 +100,14 @@ def _study(stored: Mapping[str, Any]) -> Study:
 
 def _table(stored: Mapping[str, Any]) -> StudyTable:
     effects = [
-        Effect(**{**each, "contrast": _contrast(each["contrast"]), "seeds": _estimate(each["seeds"])})
+        Effect(
+            **{
+                **each,
+                "difference": _difference(each["difference"]),
+                "contrast": Contrast(**each["contrast"]),
+                "seeds": _estimate(each["seeds"]),
+            }
+        )
         for each in stored["effects"]
     ]
     return StudyTable(
@@ -107,7 +118,7 @@ def _table(stored: Mapping[str, Any]) -> StudyTable:
             "gaps": _each(_each(_each(_estimate)))(stored["gaps"]),
             "groups": [LanguageGroups(**group) for group in stored["groups"]],
             "effects": effects,
-            "interactions": _each(_each(_contrast))(stored["interactions"]),
+            "interactions": _each(_each(_difference))(stored["interactions"]),
         }
     )
 
@@ -117,8 +128,8 @@ def _each(make: Callable[[_Old], _New]) -> Callable[[Mapping[str, _Old]], dict[s
     return lambda stored: {key: make(value) for key, value in stored.items()}
 
 
-def _contrast(stored: Any) -> Contrast:
-    return Contrast(**stored)
+def _difference(stored: Any) -> Difference:
+    return Difference(**stored)
 
 
 def _estimate(stored: Any) -> Estimate:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engine.evaluation.seed_model import Difference
 from engine.evaluation.study import AFTER, BEFORE, GAIN, Effect, Estimate, Study, StudyTable
 from engine.languages import language
 
@@ -64,16 +65,21 @@ def effect_sheet(table: StudyTable) -> Sheet:
             effect.arm,
             effect.scope if effect.scope == "mean" else f"{effect.scope} gap",
             effect.when,
-            f"{effect.contrast.delta:+.3f}",
-            f"[{effect.contrast.low:+.3f}, {effect.contrast.high:+.3f}]",
+            f"{effect.difference.delta:+.3f}",
+            _interval(effect.difference),
+            "–" if effect.difference.p_holm is None else f"{effect.difference.p_holm:.4f}",
+            "–" if effect.difference.smallest is None else f"{effect.difference.smallest:.3f}",
             f"{effect.contrast.p_holm:.4f}",
             "" if effect.p_languages is None else f"{effect.p_languages:.4f}",
             " ".join(f"{value:+.3f}" for value in effect.seeds.seeds),
         ]
         for effect in table.effects
     ]
-    columns = ["arm", "of", "when", "Δ", "95 % interval", "p", "p (languages)", "by seed"]
-    return Sheet(f"{table.title}: differences to {base}", columns, rows)
+    columns = ["arm", "of", "when", "Δ", "95 % interval", "p", "visible", "p (these checkpoints)"]
+    columns += ["p (languages)", "by seed"]
+    tests = sum(effect.difference.p is not None for effect in table.effects)
+    family = f" (p: Holm over {tests}; units: {table.units} topics or clusters)" if tests else ""
+    return Sheet(f"{table.title}: differences to {base}{family}", columns, rows)
 
 
 def interaction_sheet(table: StudyTable) -> Sheet:
@@ -83,14 +89,14 @@ def interaction_sheet(table: StudyTable) -> Sheet:
         [
             language(code).name,
             *(
-                f"{found[code].delta:+.3f}{'*' if found[code].p_holm < SIGNIFICANT else ''}"
+                f"{found[code].delta:+.3f}{'*' if _significant(found[code]) else ''}"
                 for found in table.interactions.values()
             ),
         ]
         for code in table.queries
     ]
     return Sheet(
-        f"{table.title}: gain of distillation, difference to {base} (* p < .05 after Holm over languages)",
+        f"{table.title}: gain of distillation, difference to {base} (* p < .05, Holm over all cells)",
         ["language", *table.interactions],
         rows,
     )
@@ -107,9 +113,9 @@ def answer(table: StudyTable) -> list[str]:
     sentences = []
     for when, words in ((BEFORE, "Before distillation"), (AFTER, "After distillation")):
         effects = [_effect(table, arm, "mean", when) for arm in others]
-        significant = [effect for effect in effects if effect.contrast.p_holm < SIGNIFICANT]
+        significant = [effect for effect in effects if _significant(effect.difference)]
         if not significant:
-            largest = max(effects, key=lambda effect: abs(effect.contrast.delta))
+            largest = max(effects, key=lambda effect: abs(effect.difference.delta))
             sentences.append(
                 f"{words} no arm's mean over languages differs significantly from that of {base} (the "
                 f"largest difference is that of {largest.arm}, {_with_interval(largest)})."
@@ -121,7 +127,7 @@ def answer(table: StudyTable) -> list[str]:
             )
     for group in table.groups:
         effects = [_effect(table, arm, group.name, GAIN) for arm in others]
-        significant = [effect for effect in effects if effect.contrast.p_holm < SIGNIFICANT]
+        significant = [effect for effect in effects if _significant(effect.difference)]
         if significant:
             listed = ", ".join(f"{effect.arm} {_with_interval(effect)}" for effect in significant)
             sentences.append(
@@ -146,14 +152,11 @@ def caveats(study: Study) -> list[str]:
         f"pre-trained for {steps['pretrain']:,} steps on {tokens:,.0f} tokens of text. Encoders in practice "
         "have tens to hundreds of times as many parameters and thousands of times as much text. The study "
         "does not show the effect of balance on them.",
-        "Intervals and p values describe the variation over queries for these encoders, averaged over "
-        f"{count} seed{'s' if count != 1 else ''}. They do not describe the variation over trainings. "
-        + (
-            "One seed cannot show it."
-            if count == 1
-            else f"It is shown by the {count} values of each difference, one for each seed. A difference "
-            "whose values have different signs is not settled."
-        ),
+        f"Intervals and p describe the variation over queries and over trainings, from {count} seeds."
+        if count > 1
+        else "One seed cannot show the variation over trainings, so there is no interval and no p.",
+        "p (these checkpoints) describes the variation over queries alone, for these encoders, averaged over "
+        "seeds. It does not say what other trainings would give.",
         "p (languages) is the p value of a test with languages as units. It asks whether similar languages "
         "would show the same difference.",
         "All arms and seeds use the same text. Languages are therefore rare in one way only: they have few "
@@ -208,5 +211,12 @@ def _effect(table: StudyTable, arm: str, scope: str, when: str) -> Effect:
 
 
 def _with_interval(effect: Effect) -> str:
-    contrast = effect.contrast
-    return f"{contrast.delta:+.3f} [{contrast.low:+.3f}, {contrast.high:+.3f}]"
+    return f"{effect.difference.delta:+.3f} {_interval(effect.difference)}".rstrip(" –")
+
+
+def _interval(found: Difference) -> str:
+    return "–" if found.low is None or found.high is None else f"[{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def _significant(found: Difference) -> bool:
+    return found.p_holm is not None and found.p_holm < SIGNIFICANT

@@ -30,7 +30,7 @@ TAG = "reference"
 
 #: The curves that a report draws.
 _METRICS = ("held_out_loss", "held_out_rr")
-_TABLES = ("runs", "pretraining", "scores", "query_scores", "steps")
+_TABLES = ("runs", "pretraining", "scores", "query_scores", "topics", "steps")
 
 
 def reference_folder() -> Path:
@@ -125,6 +125,7 @@ def save_reference(results: Path, study: str, measures: Mapping[str, str], folde
         "pretraining": _of(results, "pretraining", owned),
         "scores": _of(results, "scores", owned),
         "query_scores": _of(results, "query_scores", f"{owned} AND ({reported})"),
+        "topics": _of(results, "topics", owned),
         "steps": _of(results, "steps", f"{owned} AND metric IN ({kept})"),
     }
     try:

@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 
 from engine.errors import InputError
 from engine.evaluation.comparisons import compare_family
-from engine.evaluation.seed_model import System, _degrees_of_freedom, compare_systems, correct
+from engine.evaluation.seed_model import System, _degrees_of_freedom, compare_systems, contrast, correct
 
 Generator = np.random.Generator
 
@@ -194,6 +194,20 @@ def test_languages_have_the_same_weight_and_share_topics() -> None:
     assert found.mean.p == pytest.approx(found.languages["so"].p)
     assert found.mean.units == 30
     assert len(found.family) == 3
+
+
+def test_a_gap_is_tested_as_its_topics_have_it() -> None:
+    generator = np.random.default_rng(15)
+    values = generator.normal(0, 0.1, (2, 40))
+    after = {
+        code: {f"{code}:{place}": float(v) for place, v in enumerate(row)}
+        for code, row in zip(("de", "so"), values, strict=True)
+    }
+    zeros = {code: dict.fromkeys(scores, 0.0) for code, scores in after.items()}
+    found = contrast(System("a", [zeros], False), System("b", [after], False), {"de": 1.0, "so": -1.0})
+    theirs = stats.ttest_1samp(values[0] - values[1], 0)
+    assert found.delta == pytest.approx((values[0] - values[1]).mean())
+    assert found.p == pytest.approx(theirs.pvalue)
 
 
 def test_holm_counts_systems_languages_and_means() -> None:

@@ -1,7 +1,7 @@
 """Make `engine/assets/published.csv.gz` from a table of MTEB's results.
 
 The input is a CSV with the columns task, model, dataset_revision, split, subset, measure and value, one row
-for each figure, taken from github.com/embeddings-benchmark/results. The output has only the figures whose task
+for each figure, from github.com/embeddings-benchmark/results. The output has only the figures whose task
 this program evaluates in the same way, under the names of its tables: collection, protocol, direction,
 languages of queries and documents, measure.
 

@@ -64,7 +64,7 @@ def print_published(tables: Sequence[dict[str, Any]]) -> None:
             for model, rows in by_model.items()
         }
         lines = [
-            (model, str(count), score_text(theirs), score_text(ours), f"{ours - theirs:+.4f}")
+            (model, str(count), score_text(theirs), score_text(ours), f"{ours - theirs:+.3f}")
             for model, (theirs, ours, count) in sorted(means.items(), key=lambda one: -one[1][0])
         ]
         names = (table[name] for name in ("collection", "protocol", "scoring", "direction", "measure"))

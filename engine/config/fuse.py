@@ -75,6 +75,7 @@ class FuseConfig(RunHeader):
 FUSE = RunKind(
     settings=FuseConfig,
     execute="engine.runs.fuse:fuse_run",
+    searcher="engine.inspect.fused:FusedSearcher",
     collections_of=lambda config: config.systems[0].run,
     placeholders={"systems": [{"run": "any"}, {"run": "other"}]},
 )

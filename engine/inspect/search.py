@@ -12,11 +12,10 @@ from torch import Tensor
 from engine.collections.human_translations import human_translations
 from engine.config import EvaluateConfig
 from engine.config.translation import GOLD
-from engine.encoders.components import remove_components
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.evaluation.finished_run import encoders_config_of, saved_encoders
-from engine.evaluation.language_removal import COMPONENTS_FILE, LanguageComponents, place_of
+from engine.evaluation.language_removal import COMPONENTS_FILE, place_of, saved_removal
 from engine.evaluation.runner import document_texts
 from engine.inspect.cache import Cache, FileStamps, Recent, documents_key, vectors_folder
 from engine.inspect.pools import choose_pool
@@ -105,21 +104,20 @@ class Searcher:
         self.texts = document_texts(self.collection, context=self._entry.context)
         self._seed = config.seed
         self._translation = config.translation if isinstance(config, EvaluateConfig) else None
-        self._query_components: Tensor | None = None
-        self._remove_components: Callable[[TokenStore], TokenStore] | None = None
+        self._from_query: Callable[[Tensor], Tensor] | None = None
+        self._from_documents: Callable[[TokenStore], TokenStore] | None = None
         self._documents_key = ""
-        if isinstance(config, EvaluateConfig) and config.language_components:
+        removal = saved_removal(config, components_file)
+        if removal is not None:
             if MAXSIM.name not in config.evaluation.scoring:
                 raise InputError(
-                    f"run {run.id!r} has language components of sentence vectors only, and a search needs "
+                    f"run {run.id!r} has {removal.title} of sentence vectors only, and a search needs "
                     "those of token vectors; choose a run that was evaluated with the scoring 'maxsim'"
                 )
-            components = LanguageComponents(config.language_components, components_file)
-            self._query_components = components.of(
-                place_of(self.collection, MAXSIM.name, "query"), self.language
-            )
-            self._remove_components = partial(
-                components.remove_from_tokens,
+            fitted = removal.of(place_of(self.collection, MAXSIM.name, "query"), self.language)
+            self._from_query = partial(removal.without, fitted=fitted)
+            self._from_documents = partial(
+                removal.remove_from_tokens,
                 place_of(self.collection, MAXSIM.name, "passage"),
                 languages=[document.language for document in self.collection.documents],
             )
@@ -143,7 +141,7 @@ class Searcher:
         encoder = self._cache.encoder(self._saved_documents, reporter)
         if not self._documents_key:
             self._documents_key = documents_key(encoder, self.texts, self.precision)
-            if self._remove_components is not None:
+            if self._from_documents is not None:
                 self._documents_key += f" {self._components_name}"
         self._cache.documents(self._documents_key, partial(self._encode_documents, reporter))
 
@@ -249,8 +247,8 @@ class Searcher:
         if not mask.any():
             raise InputError(f"the query {text!r} has no token that counts; type a word")
         vectors = encoded.tokens[0][mask]
-        if self._query_components is not None:
-            vectors = remove_components(vectors, self._query_components)
+        if self._from_query is not None:
+            vectors = self._from_query(vectors)
         return EncodedQuery(vectors, encoder.pieces(encoded.ids[0][mask].tolist()))
 
     @cached_property
@@ -285,7 +283,7 @@ class Searcher:
             cache=vectors_folder(),
             progress=reporter.advance,
         )
-        return SingleSearch(store if self._remove_components is None else self._remove_components(store))
+        return SingleSearch(store if self._from_documents is None else self._from_documents(store))
 
 
 class Searchers:

@@ -18,6 +18,7 @@ from engine.errors import InputError, nearest
 from engine.results.alignment import align_scorings
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import query_scores_of, run_record
+from engine.results.run_facts import passages_of
 from engine.results.systems import RunSystem, Systems
 from engine.results.topics import topics_of
 
@@ -113,6 +114,7 @@ def compare(
                 **{"id": record["id"], "name": record["name"]},
                 **{"system": system.key, "runs": system.runs, "seeds": system.seeds, "label": system.name},
                 "headline": _as_json(heads.get(record["id"])),
+                "passages": record["summary"].get("passages") or {},
             }
             for record, system in zip(records, systems, strict=True)
         ]
@@ -126,9 +128,10 @@ def compare(
         (
             letters[system.lead],
             f"{system.lead}  {system.name}{_seeds_text(system)}"
-            f"{'  (baseline)' * (system.lead in base)}{_told(heads.get(system.lead))}",
+            f"{'  (baseline)' * (system.lead in base)}{_told(heads.get(system.lead))}"
+            f"{'  ' * bool(passages_of(record))}{passages_of(record)}",
         )
-        for system in systems
+        for record, system in zip(records, systems, strict=True)
     )
     for table in tables:
         print_line()

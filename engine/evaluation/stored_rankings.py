@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,11 +111,18 @@ def find_finished_run(name: str, run: RunFolder) -> RunFolder:
     InputError
         If there is no such run, or it is not finished.
     """
-    folder = run.path.parent
+    return finished_run_in(run.path.parent, name, besides=run.id)
+
+
+def finished_run_in(folder: Path, name: str, *, besides: str = "") -> RunFolder:
+    """Open a finished run in the folder of runs `folder`, which is not the run of the id `besides`.
+
+    The name and the errors are those of `find_finished_run`.
+    """
     records = {
         path.parent.name: read_record(path.parent)
         for path in folder.glob("*/run.json")
-        if path.parent.name != run.id
+        if path.parent.name != besides
     }
 
     def finished_and_newest(identity: str) -> tuple[bool, str, str]:

@@ -27,11 +27,14 @@ class Input:
         ``module:function``; the function takes `value` and raises `InputError` if it cannot be read.
     value : object
         The setting's value.
+    of_runs : bool
+        Whether it is about other runs; the function then takes the folder of run folders, too.
     """
 
     key: str
     check: str
     value: Any
+    of_runs: bool = False
 
 
 @dataclass(frozen=True)

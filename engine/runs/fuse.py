@@ -245,13 +245,29 @@ def _systems(config: FuseConfig, run: RunFolder) -> list[StoredRankings]:
     InputError
         As `find_finished_run` and `read_rankings`; also if a ranking is named twice.
     """
-    systems: list[StoredRankings] = []
-    for entry in config.systems:
-        system = read_rankings(find_finished_run(entry.run, run), entry.scoring)
-        if any((system.run.id, system.scoring) == (other.run.id, other.scoring) for other in systems):
-            raise InputError(f"{system.name} is named twice in systems; name each ranking once")
-        systems.append(system)
+    systems = [read_rankings(find_finished_run(entry.run, run), entry.scoring) for entry in config.systems]
+    _check_apart(systems)
     return systems
+
+
+def check_systems(systems: list[StoredRankings]) -> None:
+    """Check that rankings can be fused.
+
+    Raises
+    ------
+    InputError
+        If a ranking is named twice, or they have no collection in common.
+    """
+    _check_apart(systems)
+    shared_pools(systems)
+
+
+def _check_apart(systems: list[StoredRankings]) -> None:
+    seen = set()
+    for system in systems:
+        if (system.run.id, system.scoring) in seen:
+            raise InputError(f"{system.name} is named twice in systems; name each ranking once")
+        seen.add((system.run.id, system.scoring))
 
 
 def as_found(fused: Scored, collection: Collection, depth: int) -> Found:

@@ -84,6 +84,7 @@ def _read_by_fuse(config: FuseConfig) -> Iterator[Input]:
 FUSE = RunKind(
     settings=FuseConfig,
     execute="engine.runs.fuse:fuse_run",
+    searcher="engine.inspect.fused:FusedSearcher",
     collections_of=lambda config: config.systems[0].run,
     inputs=_read_by_fuse,
     placeholders={"systems": [{"run": "any"}, {"run": "other"}]},

@@ -84,6 +84,9 @@ class RunKind(Generic[SettingsT]):
     collections_of : callable, optional
         Takes the settings and returns the name of the finished run whose collections it searches, if it has
         none of its own.
+    searcher : str, optional
+        ``module:function`` of what opens a finished run for single queries, an
+        `engine.inspect.opening.RunSearcher`, if that is not the search by the run's own encoders.
     chosen : str, optional
         The file in the run's ``checkpoints/`` with the configuration that the run chose and evaluated, of a
         kind with `encoders`; a kind that chooses none leaves it out.
@@ -101,6 +104,7 @@ class RunKind(Generic[SettingsT]):
     trained: TrainedEncoder | None = None
     encoders: Callable[[SettingsT, Path], tuple[Any, Any]] | None = None
     collections_of: Callable[[SettingsT], str] | None = None
+    searcher: str | None = None
     chosen: str | None = None
     inputs: Callable[[SettingsT], Iterable[Input]] = _no_inputs
     placeholders: Mapping[str, Any] = field(default_factory=dict)

@@ -8,7 +8,9 @@ from statistics import fmean
 
 from engine.errors import InputError
 from engine.evaluation.seed_model import (
+    BETTER,
     MARGIN,
+    WORSE,
     Difference,
     Scores,
     System,
@@ -23,6 +25,9 @@ from engine.evaluation.significance import (
     compare_languages,
     holm,
 )
+
+LOWER_IS_BETTER = ("RankDistance", "Max@R")
+"""The measures of which a lower value is better (`engine.evaluation.bias`)."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ def compare_family(
     *,
     clusters: Mapping[str, str] | None = None,
     margin: float = MARGIN,
+    lower_is_better: bool = False,
     resamples: int = RESAMPLES,
 ) -> Family:
     """Compare each system that is no baseline with each baseline.
@@ -110,6 +116,8 @@ def compare_family(
         Topics that depend on each other.
     margin : float
         The margin of the equivalence tests.
+    lower_is_better : bool
+        Whether a negative difference is an improvement; verdicts follow it.
     resamples : int
         Number of resamples of the tests and intervals over topics.
 
@@ -126,7 +134,8 @@ def compare_family(
         for base in baselines
         for name in others
     ]
-    corrected = iter(correct_together(found))
+    together = correct_together(found)
+    corrected = iter(map(_turned, together) if lower_is_better else together)
     averaged = {name: average_runs(systems[name].runs) for name in (*baselines, *others)}
     tested_topics = iter(
         _corrected(
@@ -157,6 +166,17 @@ def average_runs(runs: Sequence[Scores]) -> dict[str, dict[str, float]]:
         code: {query: fmean(run[code][query] for run in runs) for query in values}
         for code, values in runs[0].items()
     }
+
+
+def _turned(one: SystemComparison) -> SystemComparison:
+    """Return the comparison with the verdicts of a measure of which a lower value is better."""
+    other = {BETTER: WORSE, WORSE: BETTER}
+
+    def turn(found: Difference) -> Difference:
+        said = [other.get(word, word) for word in found.verdict.split(", ")]
+        return replace(found, verdict=", ".join(said))
+
+    return SystemComparison({code: turn(found) for code, found in one.languages.items()}, turn(one.mean))
 
 
 def _corrected(found: Sequence[LanguageComparison]) -> list[LanguageComparison]:

@@ -231,6 +231,17 @@ def test_holm_counts_systems_languages_and_means() -> None:
     assert [(pair.baseline, pair.system) for pair in two.pairs] == [("0.0", "0.05"), ("0.03", "0.05")]
 
 
+def test_a_lower_rank_is_better() -> None:
+    values = np.random.default_rng(16).normal(-3, 1, 40)
+    systems = {
+        "a": system("a", [np.zeros(40)], trained=False),
+        "b": system("b", [values], trained=False),
+    }
+    for lower, verdict in ((False, "worse"), (True, "better")):
+        family = compare_family(systems, ["a"], lower_is_better=lower, resamples=99)
+        assert family.pairs[0].difference.mean.verdict == verdict
+
+
 def test_equivalence_is_two_one_sided_tests() -> None:
     from statsmodels.stats.weightstats import ttost_paired
 

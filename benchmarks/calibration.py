@@ -138,7 +138,11 @@ def read_results(results: Path) -> dict[str, list[Scores]]:
             continue
         group = groups[next(iter(groups))][0]
         answer = query_scores_of(
-            results, list(groups), measure=group.measures[0], collection=group.key.collection
+            results,
+            list(groups),
+            scoring=group.key.scoring,
+            measure=group.measures[0],
+            collection=group.key.collection,
         )
         by_run: dict[str, dict[str, dict[str, float]]] = {}
         for row in answer.records():

@@ -79,8 +79,8 @@ def test_error_and_degrees_of_freedom_are_those_of_mean_squares() -> None:
     found = compare_systems(system("a", scores[0]), system("b", scores[1])).mean
     assert found.error == pytest.approx(math.sqrt(2 * total / (n * s)))
     half = math.sqrt(
-        2 / (n * s) * ms_topic * stats.t.ppf(0.975, n - 1) ** 2
-        + 2 / (n * s) * (ms_seed - ms_error) * stats.t.ppf(0.975, 2 * (s - 1)) ** 2
+        2 / (n * s) * (ms_topic - ms_error) * stats.t.ppf(0.975, n - 1) ** 2
+        + 2 / (n * s) * ms_seed * stats.t.ppf(0.975, 2 * (s - 1)) ** 2
     )
     assert found.high == pytest.approx(found.delta + half)
     assert found.low == pytest.approx(found.delta - half)

@@ -17,6 +17,7 @@ from engine.config.evaluation import EvaluationConfig
 from engine.config.inputs import (
     ANY_BITEXT,
     ANY_COLLECTION,
+    batch_input,
     bitext_inputs,
     checkpoint_input,
     encoder_inputs,
@@ -174,6 +175,7 @@ def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
         yield Input("validation", "engine.training.distillation.validation:check_validation", config)
     for place, passages in enumerate(config.passages):
         yield Input(f"passages.{place}", "engine.collections.load:load_collections", passages)
+    yield batch_input(config.bitext, config.training)
 
 
 DISTIL = RunKind(
@@ -248,6 +250,7 @@ def read_by_evaluate(config: EncodersConfig) -> Iterator[Input]:
     yield Input("language_shift", "engine.runs.evaluate:check_shift", config)
     if config.translation is not None and config.translation.checkpoint != GOLD:
         yield checkpoint_input("translation.checkpoint", config.translation.checkpoint)
+    yield from bitext_inputs(config.bitext)
 
 
 EVALUATE = RunKind(

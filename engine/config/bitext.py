@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engine.config.base import Fraction, Settings
 from engine.extensions.bitext import BITEXT_FORMATS
@@ -67,3 +67,8 @@ class TrainingBitextConfig(BitextConfig):
     repeat: int = Field(1, ge=1)
     """How often each pair counts: with 3, its language counts it as three pairs and draws it three times as
     often. Held-out pairs count once."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_any_source(cls, value: Any) -> Any:
+        return value.model_dump(exclude_unset=True) if type(value) is BitextConfig else value

@@ -40,6 +40,9 @@ class LoopConfig(OptimiserConfig):
     share of all layers, rounded down (0.5 is the lower half)."""
     frozen_embeddings: bool = False
     """Whether the embeddings of words and positions are frozen."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Factor of the learning rate from each transformer layer to the one below it; the embeddings are below
+    the lowest layer. 1 trains all layers alike, 0.9 trains the lower ones of twelve at about a third."""
     held_out: int = Field(100, ge=0)
     """English sentences that are held out with all their pairs, to measure retrieval during training."""
     overlap: Literal["drop", "keep"] = "drop"

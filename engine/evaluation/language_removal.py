@@ -1,9 +1,16 @@
-"""Language information removal: remove the components of a language from vectors before they are searched."""
+"""Remove what vectors have from their language before they are searched.
+
+LIR (Yang et al. 2021, arXiv 2109.04727) removes the principal components of each language. SHIFT (Jang et al.
+2026, arXiv 2606.18801) subtracts the mean difference between a language and another one, which sentence pairs
+give. Neither needs training.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -12,6 +19,8 @@ from torch import Tensor
 
 from engine.atomic import replacing
 from engine.collections.base import Collection
+from engine.config import EvaluateConfig
+from engine.config.runs import RunConfig
 from engine.encoders.components import principal_components, remove_components
 from engine.encoders.encoder import Role
 from engine.errors import InputError, OpticalError
@@ -20,21 +29,22 @@ from engine.retrieval.tokens import TokenStore
 Vectors = TokenStore | Tensor
 
 COMPONENTS_FILE = "languages.safetensors"
-"""Name of the file of components in a run's ``checkpoints/``."""
+"""Name of the file of components or shifts in a run's ``checkpoints/``."""
+
+Encode = Callable[[Sequence[str]], Vectors]
+"""Returns vectors of texts, comparable with those of a collection."""
 
 
-class LanguageComponents:
-    """The components of each language, by collection, role and scoring.
+class LanguageVectors(ABC):
+    """What is removed from the vectors of each language, by collection, role and scoring.
 
-    Queries and documents of one language have separate components, because their vectors come from different
-    encoders or have different prefixes. A *place* names a collection, a scoring and a role (`place_of`).
+    Queries and documents of one language are kept apart, because their vectors come from different encoders
+    or have different prefixes. A *place* names a collection, a scoring and a role (`place_of`).
 
     Parameters
     ----------
-    count : int
-        Number of components that are removed from the vectors of each language.
     path : path
-        File of the components. Those that it has already are used.
+        File of what was fitted. What it has already is used.
 
     Raises
     ------
@@ -42,13 +52,101 @@ class LanguageComponents:
         If the file cannot be read.
     """
 
-    def __init__(self, count: int, path: Path) -> None:
-        self.count = count
+    title: str
+    """What is removed, for messages."""
+
+    def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self._fitted: dict[str, Tensor] = dict(load_file(str(path))) if path.is_file() else {}
         except (SafetensorError, OSError) as error:
-            raise InputError(f"the language components cannot be read: {error}", path=path) from error
+            raise InputError(f"the {self.title} cannot be read: {error}", path=path) from error
+
+    @abstractmethod
+    def without(self, rows: Tensor, fitted: Tensor) -> Tensor:
+        """Return the vectors `rows` (N, H) of a language without what was `fitted` (R, H) for it."""
+
+    def _keep(self, place: str, fitted: Mapping[str, Tensor]) -> None:
+        """Keep what was fitted for each language in `place`, and save all.
+
+        Raises
+        ------
+        OpticalError
+            If the file cannot be written.
+        """
+        self._fitted |= {f"{place} {language}": found for language, found in fitted.items()}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self.path) as part:
+                save_file(self._fitted, str(part))
+        except (OSError, SafetensorError) as error:
+            raise OpticalError(f"{self.path}: the {self.title} could not be written ({error})") from error
+
+    def remove(self, place: str, vectors: Vectors, languages: Sequence[str]) -> Vectors:
+        """Return `vectors` without what their languages have in `place` (`languages`, one code an entry).
+
+        Raises
+        ------
+        InputError
+            If nothing was fitted for a language in `place`.
+        """
+        if isinstance(vectors, TokenStore):
+            return self.remove_from_tokens(place, vectors, languages)
+        return self._remove(place, vectors, languages, torch.ones(len(vectors), dtype=torch.int64))
+
+    def remove_from_tokens(self, place: str, store: TokenStore, languages: Sequence[str]) -> TokenStore:
+        """Return the token vectors of texts in `languages` as `remove` does."""
+        return TokenStore(self._remove(place, store.vectors, languages, store.lengths), store.offsets)
+
+    def _remove(self, place: str, rows: Tensor, languages: Sequence[str], lengths: Tensor) -> Tensor:
+        codes = list(dict.fromkeys(languages))
+        number = {code: index for index, code in enumerate(codes)}
+        owner = torch.tensor([number[code] for code in languages], dtype=torch.int64)
+        owner = owner.repeat_interleave(lengths.cpu()).to(rows.device)
+        left = torch.empty_like(rows)
+        for index, code in enumerate(codes):
+            mine = owner == index
+            left[mine] = self.without(rows[mine], self.of(place, code).to(rows.device))
+        return left
+
+    def of(self, place: str, language: str) -> Tensor:
+        """Return what was fitted for `language` in `place`, (R, H).
+
+        Raises
+        ------
+        InputError
+            If there is nothing.
+        """
+        found = self._fitted.get(f"{place} {language}")
+        if found is None:
+            known = sorted(key.rpartition(" ")[2] for key in self._fitted if key.rpartition(" ")[0] == place)
+            raise InputError(
+                f"the run has no {self.title} of {language!r} to remove, so it cannot encode texts in that "
+                f"language; it has those of {', '.join(known) or 'no language'}"
+            )
+        return found
+
+
+class LanguageComponents(LanguageVectors):
+    """The principal components of each language (LIR).
+
+    Parameters
+    ----------
+    count : int
+        Number of components that are removed from the vectors of each language.
+    path : path
+        As of `LanguageVectors`.
+    """
+
+    title = "components"
+
+    def __init__(self, count: int, path: Path) -> None:
+        super().__init__(path)
+        self.count = count
+
+    def without(self, rows: Tensor, fitted: Tensor) -> Tensor:
+        """Return `rows` without the components `fitted`."""
+        return remove_components(rows, fitted)
 
     def fit(self, place: str, vectors: Mapping[str, Vectors]) -> None:
         """Fit the components of `place` on the vectors of each language, and save them.
@@ -60,62 +158,70 @@ class LanguageComponents:
         OpticalError
             If the file cannot be written.
         """
+        fitted = {}
         for language, found in vectors.items():
-            rows = found.vectors if isinstance(found, TokenStore) else found
             try:
-                self._fitted[f"{place} {language}"] = principal_components(rows, self.count)
+                fitted[language] = principal_components(rows_of(found), self.count)
             except InputError as error:
                 raise InputError(f"{error} or give more text in {language!r} as [[bitext]]") from error
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.path) as part:
-                save_file(self._fitted, str(part))
-        except (OSError, SafetensorError) as error:
-            raise OpticalError(f"{self.path}: the components could not be written ({error})") from error
+        self._keep(place, fitted)
 
-    def remove(self, place: str, vectors: Vectors, languages: Sequence[str]) -> Vectors:
-        """Return `vectors` without the components of their languages (`languages`, one code an entry).
 
-        Raises
-        ------
-        InputError
-            If a language has no components in `place`.
-        """
-        if isinstance(vectors, TokenStore):
-            return self.remove_from_tokens(place, vectors, languages)
-        return self._remove(place, vectors, languages, torch.ones(len(vectors), dtype=torch.int64))
+class LanguageShifts(LanguageVectors):
+    """The mean difference between the vectors of each language and those of the translations (SHIFT)."""
 
-    def remove_from_tokens(self, place: str, store: TokenStore, languages: Sequence[str]) -> TokenStore:
-        """Return the token vectors of texts without the components of the texts' languages, as `remove`."""
-        return TokenStore(self._remove(place, store.vectors, languages, store.lengths), store.offsets)
+    title = "shift"
 
-    def _remove(self, place: str, rows: Tensor, languages: Sequence[str], lengths: Tensor) -> Tensor:
-        codes = list(dict.fromkeys(languages))
-        number = {code: index for index, code in enumerate(codes)}
-        owner = torch.tensor([number[code] for code in languages], dtype=torch.int64)
-        owner = owner.repeat_interleave(lengths.cpu()).to(rows.device)
-        left = torch.empty_like(rows)
-        for index, code in enumerate(codes):
-            mine = owner == index
-            left[mine] = remove_components(rows[mine], self.of(place, code).to(rows.device))
-        return left
+    def without(self, rows: Tensor, fitted: Tensor) -> Tensor:
+        """Return ``v - s`` for `rows` (N, H) and the shift s = `fitted` (1, H), scaled to unit length."""
+        if not fitted.any():
+            return rows
+        return torch.nn.functional.normalize(rows.float() - fitted, dim=-1).to(rows.dtype)
 
-    def of(self, place: str, language: str) -> Tensor:
-        """Return the components (R, H) of `language` in `place`.
+    def fit(self, place: str, vectors: Mapping[str, tuple[Vectors, Vectors] | None]) -> None:
+        """Fit the shifts of `place`, and save them.
+
+        Parameters
+        ----------
+        place : str
+        vectors : mapping of language code to tuple of vectors
+            Vectors of texts of the language and of their translations; None for the language of the
+            translations, which is not shifted.
 
         Raises
         ------
-        InputError
-            If there are none.
+        OpticalError
+            If the file cannot be written.
         """
-        found = self._fitted.get(f"{place} {language}")
-        if found is None:
-            known = sorted(key.rpartition(" ")[2] for key in self._fitted if key.rpartition(" ")[0] == place)
-            raise InputError(
-                f"the run has no components of {language!r} to remove, so it cannot encode texts in that "
-                f"language; it has those of {', '.join(known) or 'no language'}"
-            )
-        return found
+        means = {
+            language: None if pair is None else [rows_of(part).float().mean(0, keepdim=True) for part in pair]
+            for language, pair in vectors.items()
+        }
+        width = next((mean[0].shape[1] for mean in means.values() if mean is not None), 1)
+        self._keep(
+            place,
+            {
+                language: torch.zeros(1, width) if mean is None else (mean[0] - mean[1]).cpu()
+                for language, mean in means.items()
+            },
+        )
+
+
+class Removal(Protocol):
+    """Fits what languages have in common on the vectors of an evaluation, and removes it."""
+
+    def isolated(
+        self, collection: Collection, scoring: str, role: Role, vectors: Vectors, encode: Encode
+    ) -> Vectors:
+        """Return the vectors of a collection's queries or passages without what their languages have.
+
+        `encode` returns vectors of other texts from the same encoder.
+
+        Raises
+        ------
+        InputError, OpticalError
+            If a language lacks what it is fitted on, or the file cannot be written.
+        """
 
 
 class Isolation:
@@ -135,22 +241,9 @@ class Isolation:
         self._encoded: dict[tuple[str, str, str], Vectors] = {}
 
     def isolated(
-        self,
-        collection: Collection,
-        scoring: str,
-        role: Role,
-        vectors: Vectors,
-        encode: Callable[[Sequence[str]], Vectors],
+        self, collection: Collection, scoring: str, role: Role, vectors: Vectors, encode: Encode
     ) -> Vectors:
-        """Return the vectors of a collection's queries or passages without language components.
-
-        `encode` returns vectors of other texts from the same encoder.
-
-        Raises
-        ------
-        InputError, OpticalError
-            As `LanguageComponents.fit`.
-        """
+        """Return vectors without the components of their languages, as `Removal.isolated`."""
         items = collection.queries if role == "query" else collection.documents
         languages = [item.language for item in items]
         fitted_on = {}
@@ -162,6 +255,55 @@ class Isolation:
         place = place_of(collection, scoring, role)
         self.components.fit(place, fitted_on)
         return self.components.remove(place, vectors, languages)
+
+
+class Shift:
+    """Fits the shift of each language on sentence pairs, and subtracts it.
+
+    Parameters
+    ----------
+    shifts : LanguageShifts
+    pairs : mapping of language code to tuple of sequences of str
+        Texts of each language and their translations.
+    pivot : str
+        Language of the translations, whose vectors stay as they are.
+    """
+
+    def __init__(
+        self, shifts: LanguageShifts, pairs: Mapping[str, tuple[Sequence[str], Sequence[str]]], pivot: str
+    ) -> None:
+        self.shifts, self.pairs, self.pivot = shifts, pairs, pivot
+        self._encoded: dict[tuple[str, str, str], tuple[Vectors, Vectors]] = {}
+
+    def isolated(
+        self, collection: Collection, scoring: str, role: Role, vectors: Vectors, encode: Encode
+    ) -> Vectors:
+        """Return vectors without the shifts of their languages, as `Removal.isolated`."""
+        items = collection.queries if role == "query" else collection.documents
+        languages = [item.language for item in items]
+        fitted_on: dict[str, tuple[Vectors, Vectors] | None] = {}
+        for language in dict.fromkeys(languages):
+            if language == self.pivot:
+                fitted_on[language] = None
+                continue
+            if language not in self.pairs:
+                raise InputError(
+                    f"language_shift needs sentence pairs of every language that is searched, and [[bitext]] "
+                    f"has none in {language!r}; it has {', '.join(self.pairs) or 'no pairs'}"
+                )
+            key = (scoring, role, language)
+            if key not in self._encoded:
+                own, translated = self.pairs[language]
+                self._encoded[key] = encode(own), encode(translated)
+            fitted_on[language] = self._encoded[key]
+        place = place_of(collection, scoring, role)
+        self.shifts.fit(place, fitted_on)
+        return self.shifts.remove(place, vectors, languages)
+
+
+def rows_of(vectors: Vectors) -> Tensor:
+    """Return all vectors (N, H) of texts: their token vectors, or their sentence vectors."""
+    return vectors.vectors if isinstance(vectors, TokenStore) else vectors
 
 
 def place_of(collection: Collection, scoring: str, role: Role) -> str:
@@ -179,3 +321,12 @@ def by_language(vectors: Vectors, languages: Sequence[str]) -> dict[str, Vectors
         chosen = torch.tensor(indices)
         found[language] = vectors.select(chosen) if isinstance(vectors, TokenStore) else vectors[chosen]
     return found
+
+
+def saved_removal(config: RunConfig, path: Path) -> LanguageVectors | None:
+    """Return what a finished run removes from vectors, from its file `path`; None if it removes nothing."""
+    if isinstance(config, EvaluateConfig) and config.language_components:
+        return LanguageComponents(config.language_components, path)
+    if isinstance(config, EvaluateConfig) and config.language_shift:
+        return LanguageShifts(path)
+    return None

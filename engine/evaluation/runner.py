@@ -16,7 +16,7 @@ from engine.collections.load import load_collections
 from engine.config import CollectionConfig, EvaluationConfig
 from engine.config.translation import TranslationConfig
 from engine.encoders.encoder import Encoder, Role
-from engine.evaluation.language_removal import Isolation
+from engine.evaluation.language_removal import Removal
 from engine.evaluation.query_translation import QueryTranslation, translation_table
 from engine.evaluation.scores import Scores, checked_measures, evaluate_collection
 from engine.extensions.scorings import SCORINGS
@@ -44,7 +44,7 @@ def evaluate(
     seed: int = 0,
     reporter: Reporter = SILENT,
     translation: TranslationConfig | None = None,
-    isolation: Isolation | None = None,
+    isolation: Removal | None = None,
 ) -> list[Scores]:
     """Search and score every collection, and store the results.
 
@@ -67,8 +67,8 @@ def evaluate(
     reporter : Reporter
     translation : TranslationConfig, optional
         Translates the queries first; the translations are stored as texts.
-    isolation : Isolation, optional
-        Removes language components from all vectors. The cached vectors still have them.
+    isolation : Removal, optional
+        Removes what vectors have from their language. The cached vectors still have them.
 
     Returns
     -------
@@ -82,6 +82,44 @@ def evaluate(
         translated. Nothing is searched in these cases.
     """
     loaded = [(collection, config) for config in collections for collection in load_collections(config, seed)]
+    return evaluate_loaded(
+        loaded,
+        settings,
+        queries=queries,
+        documents=documents,
+        precision=precision,
+        run=run,
+        seed=seed,
+        reporter=reporter,
+        translation=translation,
+        isolation=isolation,
+    )
+
+
+def evaluate_loaded(
+    loaded: Sequence[tuple[Collection, CollectionConfig]],
+    settings: EvaluationConfig,
+    *,
+    queries: Encoder,
+    documents: Encoder,
+    precision: torch.dtype,
+    run: RunFolder | None = None,
+    seed: int = 0,
+    reporter: Reporter = SILENT,
+    translation: TranslationConfig | None = None,
+    isolation: Removal | None = None,
+    cache: Path | None = None,
+) -> list[Scores]:
+    """Search and score collections that are loaded, each with its configuration.
+
+    `cache` is the folder in which vectors are kept; None takes that of the user. All else is as in
+    `evaluate`.
+
+    Raises
+    ------
+    InputError
+        As `evaluate`.
+    """
     announce([collection for collection, _ in loaded], settings.depth, run, reporter)
     translated: list[list[str]] = []
     if translation is not None:
@@ -92,7 +130,7 @@ def evaluate(
         reporter.say(f"{done} searches were finished before the run stopped; the others follow")
     query_texts = translated or [[query.text for query in collection.queries] for collection, _ in loaded]
     last_use = {tuple(texts): place for place, texts in enumerate(query_texts)}
-    encode = _Encode(settings, precision, reporter)
+    encode = _Encode(settings, precision, reporter, cache or cache_home() / "vectors")
     # Several pools may have the same queries.
     encoded: dict[tuple[str, ...], dict[Kind, Vectors]] = {}
     results = []
@@ -162,6 +200,7 @@ class _Encode:
     settings: EvaluationConfig
     precision: torch.dtype
     reporter: Reporter
+    cache: Path
 
     def __call__(
         self, encoder: Encoder, texts: Sequence[str], role: Role, kinds: Sequence[Kind]
@@ -180,7 +219,7 @@ class _Encode:
     ) -> dict[Kind, Vectors]:
         """Return vectors of `texts` of each kind, from the cache if they were computed before."""
         reporter = self.reporter if report else SILENT
-        return self._vectors(encoder, texts, role, kinds, cache_home() / "vectors", reporter)
+        return self._vectors(encoder, texts, role, kinds, self.cache, reporter)
 
     def again(self, kind: Kind, encoder: Encoder, role: Role, texts: Sequence[str]) -> Vectors:
         """Return vectors of other texts that are comparable with a collection's."""

@@ -12,20 +12,20 @@ from torch import Tensor
 from engine.collections.human_translations import human_translations
 from engine.config import EvaluateConfig
 from engine.config.translation import GOLD
-from engine.encoders.components import remove_components
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.evaluation.finished_run import encoders_config_of, saved_encoders
-from engine.evaluation.language_removal import COMPONENTS_FILE, LanguageComponents, place_of
+from engine.evaluation.language_removal import COMPONENTS_FILE, place_of, saved_removal
 from engine.evaluation.runner import document_texts
-from engine.inspect.cache import Cache, FileStamps, Recent, documents_key, vectors_folder
+from engine.inspect.cache import Cache, FileStamps, documents_key, vectors_folder
 from engine.inspect.pools import choose_pool
-from engine.inspect.records import Hit
+from engine.inspect.records import Hit, Match
 from engine.inspect.texts import clean_text
 from engine.languages import language as find_language
 from engine.languages import same_language
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
+from engine.retrieval.maxsim import maxsim_explain
 from engine.retrieval.scorings.vectors import MAXSIM
 from engine.retrieval.single import SingleSearch
 from engine.retrieval.tokens import TokenStore
@@ -74,6 +74,8 @@ class Searcher:
         If the run has no encoders, no such collection or pool, or they cannot be loaded.
     """
 
+    adds_up = False
+
     def __init__(
         self,
         run: RunFolder,
@@ -105,21 +107,20 @@ class Searcher:
         self.texts = document_texts(self.collection, context=self._entry.context)
         self._seed = config.seed
         self._translation = config.translation if isinstance(config, EvaluateConfig) else None
-        self._query_components: Tensor | None = None
-        self._remove_components: Callable[[TokenStore], TokenStore] | None = None
+        self._from_query: Callable[[Tensor], Tensor] | None = None
+        self._from_documents: Callable[[TokenStore], TokenStore] | None = None
         self._documents_key = ""
-        if isinstance(config, EvaluateConfig) and config.language_components:
+        removal = saved_removal(config, components_file)
+        if removal is not None:
             if MAXSIM.name not in config.evaluation.scoring:
                 raise InputError(
-                    f"run {run.id!r} has language components of sentence vectors only, and a search needs "
+                    f"run {run.id!r} has {removal.title} of sentence vectors only, and a search needs "
                     "those of token vectors; choose a run that was evaluated with the scoring 'maxsim'"
                 )
-            components = LanguageComponents(config.language_components, components_file)
-            self._query_components = components.of(
-                place_of(self.collection, MAXSIM.name, "query"), self.language
-            )
-            self._remove_components = partial(
-                components.remove_from_tokens,
+            fitted = removal.of(place_of(self.collection, MAXSIM.name, "query"), self.language)
+            self._from_query = partial(removal.without, fitted=fitted)
+            self._from_documents = partial(
+                removal.remove_from_tokens,
                 place_of(self.collection, MAXSIM.name, "passage"),
                 languages=[document.language for document in self.collection.documents],
             )
@@ -143,7 +144,7 @@ class Searcher:
         encoder = self._cache.encoder(self._saved_documents, reporter)
         if not self._documents_key:
             self._documents_key = documents_key(encoder, self.texts, self.precision)
-            if self._remove_components is not None:
+            if self._from_documents is not None:
                 self._documents_key += f" {self._components_name}"
         self._cache.documents(self._documents_key, partial(self._encode_documents, reporter))
 
@@ -192,6 +193,36 @@ class Searcher:
                 grade = grades.get(document.id)
                 hits.append(Hit(rank, score, document.id, document.text, document.language, grade))
         return hits
+
+    def explain(self, text: str, document: str) -> list[Match]:
+        """Return the best match of each counted token of a query in a document.
+
+        The mean of the matches' scores is the document's MaxSim score.
+
+        Parameters
+        ----------
+        text : str
+            The query.
+        document : str
+            Id of a document in the pool, among the hits or not.
+
+        Raises
+        ------
+        InputError
+            As `search`; also if there is no such document or none of its tokens counts.
+        """
+        query = self.encode_query(text)
+        index = self.document_index(document)
+        encoder = self.document_encoder
+        (tokens,) = encoder.tokenize([self.texts[index]], "passage")
+        pieces = encoder.pieces([i for i, counts in zip(tokens.ids, tokens.counted, strict=True) if counts])
+        if not pieces:
+            raise InputError(f"the document {document!r} has no token that counts, so it matches nothing")
+        best, scores = maxsim_explain(query.vectors, self.vectors.documents[index].float())
+        return [
+            Match(piece, pieces[found], score)
+            for piece, found, score in zip(query.pieces, best.tolist(), scores.tolist(), strict=True)
+        ]
 
     def document_index(self, document: str) -> int:
         """Return the place of the document of id `document` in the pool.
@@ -249,8 +280,8 @@ class Searcher:
         if not mask.any():
             raise InputError(f"the query {text!r} has no token that counts; type a word")
         vectors = encoded.tokens[0][mask]
-        if self._query_components is not None:
-            vectors = remove_components(vectors, self._query_components)
+        if self._from_query is not None:
+            vectors = self._from_query(vectors)
         return EncodedQuery(vectors, encoder.pieces(encoded.ids[0][mask].tolist()))
 
     @cached_property
@@ -285,46 +316,4 @@ class Searcher:
             cache=vectors_folder(),
             progress=reporter.advance,
         )
-        return SingleSearch(store if self._remove_components is None else self._remove_components(store))
-
-
-class Searchers:
-    """Searchers that are kept between queries, by run, collection, pool and language.
-
-    A kept searcher is used as long as the run's files do not change. Finding one computes no hash.
-
-    Parameters
-    ----------
-    cache : Cache, optional
-        Shared by all searchers.
-    most : int
-        The most searchers that are kept. Their encoders and vectors are in the cache, which bounds them.
-    """
-
-    def __init__(self, cache: Cache | None = None, most: int = 16) -> None:
-        self.cache = cache or Cache()
-        self._searchers: Recent[Searcher] = Recent(most)
-
-    def open(
-        self,
-        run: RunFolder,
-        language: str,
-        *,
-        collection: str | None = None,
-        pool: int | None = None,
-        reporter: Reporter = SILENT,
-    ) -> Searcher:
-        """Return a searcher with its encoders and vectors loaded; parameters and errors as `Searcher`."""
-        key = "\0".join([str(run.path.absolute()), language, collection or "", str(pool)])
-        searcher = self._searchers.find(key)
-        if searcher is not None and searcher.up_to_date:
-            searcher.load(reporter)
-            return searcher
-        self._searchers.drop(key)
-
-        def make() -> Searcher:
-            return Searcher(
-                run, language, collection=collection, pool=pool, cache=self.cache, reporter=reporter
-            )
-
-        return self._searchers.get(key, make)
+        return SingleSearch(store if self._from_documents is None else self._from_documents(store))

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from engine.atomic import write_file
-from engine.config import RunHeader
 from engine.errors import InputError, OpticalError, nearest
 from engine.results.metrics_log import Record, append, tail, to_json
 from engine.results.provenance import git_commit, this_process, versions
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from engine.config import RunHeader
 
 __all__ = ["FIELDS", "HEARTBEAT_SECONDS", "Record", "RunFolder", "State", "new_run_id", "parse_record"]
 __all__ += ["read_record", "table_files", "tail"]

@@ -14,7 +14,7 @@ from engine.extensions.collections import COLLECTIONS
 from engine.results.run_folder import RunFolder
 
 #: Settings of an evaluation that belong to its encoders, and not to its collections.
-_KEPT = ("translation", "language_components", "bitext", "fitted")
+_KEPT = ("translation", "language_components", "language_shift", "bitext", "fitted")
 #: Longest part of the run's name in the name of the new run, so that both fit where names are limited.
 _NAME = 66
 

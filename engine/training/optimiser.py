@@ -22,6 +22,21 @@ PROJECTION_RATE = 10.0
 DEFAULT_SHARE = 0.5
 
 
+def check_batch_size(batch_size: int, count: int, what: str = "pairs") -> None:
+    """Check that a batch is not larger than the `count` examples that are trained on.
+
+    Raises
+    ------
+    InputError
+        If it is.
+    """
+    if batch_size > count:
+        raise InputError(
+            f"training.batch_size = {batch_size} is more than the {count} {what} that are trained on; "
+            "lower it"
+        )
+
+
 def freeze(student: Encoder, training: LoopConfig) -> None:
     """Freeze the weights that `training` names, and the fitted mean.
 
@@ -49,7 +64,7 @@ def frozen_layers(asked: float, depth: int) -> int:
     """
     frozen = int(asked * depth) if 0 < asked < 1 else int(asked)
     if frozen > depth:
-        raise InputError(f"training.frozen_layers = {asked}, but the student has {depth} layers; lower it")
+        raise InputError(f"training.frozen_layers = {asked}, but the encoder has {depth} layers; lower it")
     return frozen
 
 
@@ -76,35 +91,59 @@ def freeze_model(model: Any, training: LoopConfig) -> int:
     return frozen
 
 
-def _layers(model: Any) -> Sequence[torch.nn.Module]:
-    """Return the transformer layers of a model, whatever its architecture calls them."""
+def _layers(model: Any, setting: str = "frozen_layers") -> Sequence[torch.nn.Module]:
+    """Return the transformer layers of a model, whatever its architecture calls them, for a setting."""
     config = model.config
     depth = getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", None)
     for _, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == depth:
             return list(module)
     raise InputError(
-        f"training.frozen_layers: the layers of a {config.model_type!r} model are not found; set it to 0"
+        f"training.{setting}: the layers of a {config.model_type!r} model are not found; leave it out"
     )
 
 
 def make_optimiser(student: Encoder, training: LoopConfig) -> torch.optim.AdamW:
     """Return AdamW over the student's weights that are trained.
 
-    Parts that begin at random in a trained encoder have a higher learning rate.
+    Parts that begin at random in a trained encoder have a higher learning rate, and lower layers a lower one
+    if `training.layer_decay` says so.
     """
-    fresh: dict[int, float] = {}
+    rates = layer_rates(student.model, training.layer_decay)
     if student.mass_head is not None:
-        fresh[id(student.mass_head.weight)] = HEAD_RATE
+        rates[id(student.mass_head.weight)] = HEAD_RATE
     if student.projection is not None and student.fresh_projection:
-        fresh[id(student.projection.weight)] = PROJECTION_RATE
-    return adamw(student, training, fresh)
+        rates[id(student.projection.weight)] = PROJECTION_RATE
+    return adamw(student, training, rates)
+
+
+def layer_rates(model: Any, decay: float) -> dict[int, float]:
+    """Return the learning rate of each weight of a transformers model, as a multiple, by its `id`.
+
+    The highest layer and what is above it have 1, each lower layer `decay` times that of the one above it,
+    and the embeddings `decay` times that of the lowest layer.
+
+    Raises
+    ------
+    InputError
+        If the layers are not found.
+    """
+    if decay == 1:
+        return {}
+    layers = _layers(model, "layer_decay")
+    embeddings = getattr(model, "embeddings", model.get_input_embeddings())
+    parts = [embeddings, *layers]
+    return {
+        id(parameter): decay ** (len(layers) - place)
+        for place, part in enumerate(parts)
+        for parameter in part.parameters()
+    }
 
 
 def adamw(
     model: torch.nn.Module,
     settings: OptimiserConfig,
-    fresh: Mapping[int, float] = MappingProxyType({}),
+    rates: Mapping[int, float] = MappingProxyType({}),
     betas: tuple[float, float] = (0.9, 0.999),
 ) -> torch.optim.AdamW:
     """Return AdamW over the weights of `model` that are trained. Matrices decay; biases and norms do not.
@@ -115,27 +154,24 @@ def adamw(
         Its weights that require a gradient are trained.
     settings : OptimiserConfig
         Learning rate and weight decay.
-    fresh : mapping of int to float
-        The learning rate, as a multiple of the usual one, of parameters that begin at random, by their `id`.
+    rates : mapping of int to float
+        The learning rate, as a multiple of the usual one, of parameters that have another one, by their `id`.
     betas : (float, float)
         Decay rates of the moments.
     """
-    decayed: list[Tensor] = []
-    plain: list[Tensor] = []
-    apart: list[dict[str, Any]] = []
+    groups: dict[tuple[float, bool], list[Tensor]] = {(1.0, True): [], (1.0, False): []}
     for parameter in model.parameters():
         if not parameter.requires_grad:
             continue
-        if id(parameter) in fresh:
-            apart.append({"params": [parameter], "weight_decay": 0.0, "rate": fresh[id(parameter)]})
-        else:
-            (decayed if parameter.ndim > 1 else plain).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": settings.weight_decay, "rate": 1.0},
-        {"params": plain, "weight_decay": 0.0, "rate": 1.0},
-        *apart,
+        rate = rates.get(id(parameter), 1.0)
+        # parts that begin at random have a higher rate and do not decay
+        decays = parameter.ndim > 1 and rate <= 1
+        groups.setdefault((rate, decays), []).append(parameter)
+    made: list[dict[str, Any]] = [
+        {"params": found, "weight_decay": settings.weight_decay if decays else 0.0, "rate": rate}
+        for (rate, decays), found in groups.items()
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=betas, fused=True)
+    return torch.optim.AdamW(made, lr=settings.learning_rate, betas=betas, fused=True)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -74,6 +74,7 @@ def save_state(
     best: Mapping[str, Tensor],
     optimiser: torch.optim.Optimizer,
     generator: np.random.Generator,
+    moving: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write the state to `path`.
 
@@ -93,6 +94,8 @@ def save_state(
         AdamW over the weights.
     generator : numpy Generator
         Draws what is random in a step, besides torch's generators.
+    moving : mapping of str to Tensor, optional
+        The moving average of the weights, if there is one; the best weights are its best values.
 
     Raises
     ------
@@ -100,8 +103,9 @@ def save_state(
         If the disk is full; the previous state is kept.
     """
     tensors = {f"weights/{name}": value.detach().contiguous() for name, value in weights.items()}
-    if progress.best_step != progress.step:  # otherwise they are the weights
+    if progress.best_step != progress.step:  # otherwise they are the weights, or their moving average
         tensors |= {f"best/{name}": value.contiguous() for name, value in best.items()}
+    tensors |= {f"moving/{name}": value.contiguous() for name, value in (moving or {}).items()}
     for name, value in weights.items():
         moments = optimiser.state.get(value, {})
         tensors |= {f"optimiser/{part}/{name}": tensor.contiguous() for part, tensor in moments.items()}
@@ -129,6 +133,7 @@ def load_state(
     best: Mapping[str, Tensor],
     optimiser: torch.optim.Optimizer,
     generator: np.random.Generator,
+    moving: Mapping[str, Tensor] | None = None,
 ) -> Progress:
     """Load a saved state into the objects that `save_state` took it from, and return the progress.
 
@@ -155,7 +160,10 @@ def load_state(
         raise InputError("the state belongs to another encoder; start a new run", path=path)
     for name, value in weights.items():
         value.data.copy_(tensors[f"weights/{name}"])
-        best[name].copy_(tensors.get(f"best/{name}", tensors[f"weights/{name}"]))
+        last = tensors.get(f"moving/{name}", tensors[f"weights/{name}"])
+        best[name].copy_(tensors.get(f"best/{name}", last))
+        if moving is not None:
+            moving[name].copy_(last)
         moments = {
             part: tensors[key].to(value.device)
             for part in ("step", "exp_avg", "exp_avg_sq")

@@ -98,6 +98,9 @@ class TaskInfo:
         Stop after this many measurements without a gain; None runs all steps.
     averaging : float
         Share of the weights before training in the final ones (WiSE-FT).
+    ema : float
+        Decay of a moving average of the weights, which is measured and kept instead of the weights; 0 has
+        none.
     describe : callable
         Returns a sentence about the measured figures.
     summarised : tuple of str
@@ -114,6 +117,7 @@ class TaskInfo:
     best_by: str | None = "held_out_rr"
     patience: int | None = None
     averaging: float = 0.0
+    ema: float = 0.0
     describe: Callable[[Mapping[str, float]], str] = describe_retrieval
     summarised: tuple[str, ...] = ()
     speed_summary: Callable[[float], dict[str, float]] | None = None
@@ -233,6 +237,7 @@ class Trainer:
                     break
                 begun = time.monotonic()
                 figures = self.train_step(task, step, next(batches))
+                weights.move(info.ema)
                 now = time.monotonic()
                 progress.step, progress.elapsed = step, now - started
                 progress.trained += now - begun
@@ -286,7 +291,10 @@ class Trainer:
     def _measure(self, task: Task[Item], weights: _Weights, step: int, started: float) -> float:
         """Measure, log and report; return the figure that decides, NaN if there is none."""
         info = task.info
-        with averaged(weights.live, weights.first, info.averaging):
+        with (
+            averaged(weights.live, weights.moving, 1.0),
+            averaged(weights.live, weights.first, info.averaging),
+        ):
             figures = task.measure()
         if figures is None:
             return math.nan
@@ -340,7 +348,7 @@ class Trainer:
 
     def _state(self, task: Task[Item], weights: _Weights) -> tuple[Any, ...]:
         """Return the parts of the state after the progress, in the order of `save_state` and `load_state`."""
-        return task.hashes, weights.trained, weights.kept, task.optimiser, self.generator
+        return task.hashes, weights.trained, weights.kept, task.optimiser, self.generator, weights.moving
 
 
 @dataclass
@@ -357,12 +365,15 @@ class _Weights:
         The best values so far; `live` itself if the last ones are kept.
     first : dict of Tensor, optional
         The values before training, if they are needed for averaging.
+    moving : dict of Tensor, optional
+        The moving average of the values, if there is one.
     """
 
     trained: dict[str, Parameter]
     live: dict[str, Tensor]
     kept: dict[str, Tensor]
     first: dict[str, Tensor] | None
+    moving: dict[str, Tensor] | None
 
     @classmethod
     def of(cls, task: Task[Any]) -> _Weights:
@@ -370,11 +381,17 @@ class _Weights:
         trained = {name: p for name, p in task.learner.named_parameters() if p.requires_grad}
         live = {name: p.detach() for name, p in trained.items()}
         kept = live if task.info.best_by is None else copy.deepcopy(live)
-        return cls(trained, live, kept, copy.deepcopy(live) if task.info.averaging else None)
+        first = copy.deepcopy(live) if task.info.averaging else None
+        return cls(trained, live, kept, first, copy.deepcopy(live) if task.info.ema else None)
+
+    def move(self, ema: float) -> None:
+        """Move the average, if there is one, towards the current values: ema average + (1 - ema) current."""
+        if self.moving is not None:
+            torch._foreach_lerp_(list(self.moving.values()), list(self.live.values()), 1 - ema)
 
     def keep(self) -> None:
-        """Make the current values the best ones."""
-        self.kept = copy.deepcopy(self.live)
+        """Make the current values, or their moving average, the best ones."""
+        self.kept = copy.deepcopy(self.live if self.moving is None else self.moving)
 
     def restore_kept(self, averaging: float) -> None:
         """Give the learner the kept values, moved by the share `averaging` towards the first ones."""

@@ -15,11 +15,18 @@ from engine.collections.base import Collection, Document, Query
 from engine.config import parse_config
 from engine.encoders.components import principal_components, remove_components
 from engine.errors import InputError
-from engine.evaluation.language_removal import Isolation, LanguageComponents
+from engine.evaluation.language_removal import (
+    Isolation,
+    LanguageComponents,
+    LanguageShifts,
+    Shift,
+    rows_of,
+)
 from engine.evaluation.scores import evaluate_collection
 from engine.inspect.explain import explain
 from engine.inspect.search import Searcher
 from engine.retrieval.tokens import TokenStore
+from engine.runs.checks import check_config
 from engine.runs.execute import execute
 
 
@@ -153,3 +160,85 @@ def test_it_does_not_go_with_translated_queries(tiny: Any) -> None:
     both = settings(tiny, language_components=1, translation={"checkpoint": "gold"})
     with pytest.raises(InputError, match="leave one of the two out"):
         parse_config(both)
+
+
+# -- SHIFT ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scoring", ["dense", "maxsim"])
+def test_a_shift_is_the_mean_difference_of_translations(scoring: str, tmp_path: Path) -> None:
+    collection, queries, documents = planted()
+    rows = torch.randn(30, 16, generator=torch.Generator().manual_seed(3)) + 0.2
+    vectors = {("a",): rows[:12], ("b",): rows[12:]}
+
+    def encode(texts: Sequence[str]) -> Any:
+        return stored(vectors[tuple(texts)]) if scoring == "maxsim" else vectors[tuple(texts)]
+
+    def stored(part: torch.Tensor) -> TokenStore:
+        return TokenStore(part, torch.arange(len(part) + 1))
+
+    shift = Shift(LanguageShifts(tmp_path / "s.safetensors"), {"sw": (["a"], ["b"])}, "en")
+    asked: Any = stored(queries) if scoring == "maxsim" else queries
+    left = rows_of(shift.isolated(collection, scoring, "query", asked, encode)).numpy()
+    expected = queries.numpy() - (rows[:12].numpy().mean(0) - rows[12:].numpy().mean(0))
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert left == pytest.approx(expected, abs=1e-6)
+    english: Any = stored(documents) if scoring == "maxsim" else documents
+    same = shift.isolated(collection, scoring, "passage", english, encode)
+    assert torch.equal(rows_of(same), documents)
+    again = LanguageShifts(tmp_path / "s.safetensors")
+    assert again.of(f"planted 1 {scoring} query", "sw").shape == (1, 16)
+    with pytest.raises(InputError, match="no shift of 'fr' to remove"):
+        again.of(f"planted 1 {scoring} query", "fr")
+    with pytest.raises(InputError, match=r"\[\[bitext\]\] has none in 'sw'; it has mr"):
+        Shift(LanguageShifts(tmp_path / "t"), {"mr": (["a"], ["b"])}, "en").isolated(
+            collection, scoring, "query", asked, encode
+        )
+
+
+def test_a_planted_shift_is_undone(tmp_path: Path) -> None:
+    collection, queries, documents = planted()
+    apart = {("s",): queries, ("e",): normalize(queries + 3 * torch.eye(16)[1] - 3 * torch.eye(16)[0], dim=1)}
+    shift = Shift(LanguageShifts(tmp_path / "s"), {"sw": (["s"], ["e"])}, "en")
+    left = shift.isolated(collection, "dense", "query", queries, lambda texts: apart[tuple(texts)])
+    before, after = (
+        evaluate_collection(collection, side, documents, scoring="dense", depth=40).macro("RR")
+        for side in (queries, left)
+    )
+    assert before < 0.6 and after > before + 0.3
+
+
+def test_a_run_with_shifts_is_searched_as_it_was_evaluated(tiny: Any, tmp_path: Path) -> None:
+    scores = {}
+    for shifted in (False, True):
+        config = parse_config(settings(tiny, language_shift=shifted))
+        run, found = execute(config, tmp_path / "runs", ["test"])
+        scores[shifted] = [one.ranking.scores for one in found]
+    assert all(one != two for one, two in zip(scores[False], scores[True], strict=True))
+    searcher = Searcher(run, "sw")
+    query = next(q for q in searcher.collection.queries if q.language == "sw")
+    place = found[0].ranking.query_ids.index(query.id)
+    hits = searcher.search(query.text, 5)
+    assert [hit.score for hit in hits] == pytest.approx(found[0].ranking.scores[place][:5], abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"language_components": 1}, "both remove the differences between languages; leave one"),
+        ({"translation": {"checkpoint": "gold"}}, "language_shift removes .* leave one of the two out"),
+    ],
+)
+def test_shifts_do_not_go_with_other_removals(tiny: Any, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        parse_config(settings(tiny, language_shift=True, **changes))
+
+
+def test_shifts_need_translations_in_one_language(tiny: Any, tmp_path: Path) -> None:
+    config = parse_config(settings(tiny, language_shift=True, bitext=[]))
+    ((key, error),) = check_config(config)[1]
+    assert key == "language_shift" and "name them in [[bitext]]" in str(error)
+    two = settings(tiny, language_shift=True)
+    two["bitext"][0]["target_language"] = "fr"
+    with pytest.raises(InputError, match="translations in one language, not in en and fr"):
+        execute(parse_config(two), tmp_path, ["test"])

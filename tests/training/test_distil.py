@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from engine.encoders.encoder import Encoder
 from engine.errors import DivergedError, InputError
 from engine.results.run_folder import tail
 from engine.runs.checks import check_frozen
-from engine.training.optimiser import frozen_layers
+from engine.training.optimiser import frozen_layers, set_rate
 from tests.training.conftest import Prepare, Prepared
 
 QUICK = {"steps": 4, "evaluate_every": 2}
@@ -161,12 +162,12 @@ def test_config_check_refuses_to_freeze_every_layer(tiny: Any) -> None:
     check_frozen((str(tiny.checkpoint), 2, True))
     with pytest.raises(InputError, match="2 freezes all 2 layers"):
         check_frozen((str(tiny.checkpoint), 2, False))
-    with pytest.raises(InputError, match="frozen_layers = 6, but the student has 2 layers"):
+    with pytest.raises(InputError, match="frozen_layers = 6, but the encoder has 2 layers"):
         check_frozen((str(tiny.checkpoint), 6, False))
 
 
 def test_more_frozen_layers_than_there_are(prepare: Prepare) -> None:
-    with pytest.raises(InputError, match="frozen_layers = 3, but the student has 2 layers"):
+    with pytest.raises(InputError, match="frozen_layers = 3, but the encoder has 2 layers"):
         prepare(training={"frozen_layers": 3})
 
 
@@ -201,6 +202,23 @@ def test_half_an_average_is_the_mean(prepare: Prepare) -> None:
     for name, value in weights(half.student).items():
         if "pooler" not in name:
             assert torch.allclose(value, (origin[name] + moved[name]) / 2, atol=1e-5), name
+
+
+def test_each_lower_layer_learns_at_a_lower_rate(prepare: Prepare) -> None:
+    found = prepare(training={"layer_decay": 0.5, "learning_rate": 1e-3, "weight_decay": 0.1})
+    set_rate(found.optimiser, 1e-3)
+    rates = {
+        id(parameter): (group["lr"], group["weight_decay"])
+        for group in found.optimiser.param_groups
+        for parameter in group["params"]
+    }
+    trained = {name: p for name, p in found.student.named_parameters() if p.requires_grad}
+    assert len(rates) == len(trained)
+    for name, parameter in trained.items():
+        layer = re.search(r"\.layer\.(\d)", name)
+        below = 2 if "embeddings" in name else 1 - int(layer[1]) if layer else 0
+        decay = 0.1 if parameter.ndim > 1 else 0.0
+        assert rates[id(parameter)] == pytest.approx((1e-3 * 0.5**below, decay)), name
 
 
 @pytest.mark.parametrize("rate", [1e3, 1e6])

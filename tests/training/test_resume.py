@@ -24,7 +24,15 @@ from engine.runs.execute import execute, resume
 
 #: Everything that draws random numbers while it trains: dropout, negatives, anchors, several languages.
 HARD: dict[str, Any] = {
-    "training": {"dropout": 0.1, "anchor": 0.2, "averaging": 0.2, "steps": 50, "learning_rate": 1e-2},
+    "training": {
+        "dropout": 0.1,
+        "anchor": 0.2,
+        "averaging": 0.2,
+        "ema": 0.7,
+        "layer_decay": 0.8,
+        "steps": 50,
+        "learning_rate": 1e-2,
+    },
     "loss": {"negatives": 8},
     "evaluation": {"scoring": ["maxsim", "dense"]},
 }

@@ -105,6 +105,29 @@ def test_patience_and_averaging(tmp_path: Path) -> None:
     assert task.measured[1:] == pytest.approx([0.75 * value for value in last.measured[1:4]])
 
 
+def test_a_moving_average_of_the_weights_is_measured_and_kept(tmp_path: Path) -> None:
+    class Steps(Line):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.seen = [0.0]
+
+        def loss(self, *args: Any) -> tuple[Tensor, dict[str, float]]:
+            if self.optimiser.state:
+                self.seen.append(self.weight)
+            return super().loss(*args)
+
+    task = Steps(SETTINGS, TaskInfo(ema=0.8), [0.1, 0.2, 0.3, 0.9, 0.4])
+    progress = Trainer(SETTINGS, runtime(), run_in(tmp_path)).fit(task)
+    average, averages = 0.0, [0.0]
+    for value in task.seen[1:]:
+        average = 0.8 * average + 0.2 * value
+        averages.append(average)
+    assert len(averages) == 12 and progress.best_step == 9
+    assert task.measured[:4] == pytest.approx([averages[step] for step in (0, 3, 6, 9)])
+    assert task.weight == pytest.approx(averages[9])
+    assert task.seen[10] > task.seen[9] > averages[9]  # the steps themselves go on from the weights
+
+
 def test_a_loss_that_is_no_number_names_the_setting_of_its_kind(tmp_path: Path) -> None:
     class Broken(Line):
         def loss(self, step: int, batch: Tensor, generator: np.random.Generator) -> Any:

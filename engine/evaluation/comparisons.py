@@ -77,7 +77,7 @@ class Family:
     units : str
         The units of the tests, such as ``971 topics in 6 clusters``.
     notes : list of str
-        Why comparisons have no p value, one sentence each.
+        Why comparisons have no p value, or a rough one, one sentence each.
     """
 
     pairs: list[Pair]
@@ -154,7 +154,10 @@ def compare_family(
         sum(one.p is not None for pair in pairs for one in pair.difference.family),
         _size(tested),
         _units(pairs[0], clusters),
-        list(dict.fromkeys(_note(one) for pair in pairs for _, one, _ in pair.rows() if one.reason)),
+        [
+            *dict.fromkeys(_note(one) for pair in pairs for _, one, _ in pair.rows() if one.reason),
+            *_few([systems[name] for name in (*baselines, *others)]),
+        ],
     )
 
 
@@ -192,6 +195,14 @@ def _corrected(found: Sequence[LanguageComparison]) -> list[LanguageComparison]:
         mean = next(iter(languages.values())) if single else replace(one.mean, p_holm=next(p_values))
         corrected.append(LanguageComparison(languages, mean))
     return corrected
+
+
+def _few(systems: Sequence[System]) -> list[str]:
+    names = [system.name for system in systems if system.trained and len(system.runs) == 2]
+    if not names:
+        return []
+    verb = "has" if len(names) == 1 else "have"
+    return [f"{' and '.join(names)} {verb} two seeds, from which p is rough; three or more are better"]
 
 
 def _note(one: Difference) -> str:

@@ -33,8 +33,8 @@ SHOWN, NOT_TRAINED = 0.3, 0.45
 def systems() -> dict[str, RunHeader]:
     """Return the configurations of the demo by the heading of their column, zero-shot transfer first.
 
-    No system is trained or tuned on a message that the table shows. The settings of the encoder that zero-shot
-    transfer chooses are those of all systems (`with_encoder`).
+    No system is trained or tuned on a message that the table shows. All have the settings of the encoder that
+    zero-shot transfer chooses (`with_encoder`).
     """
     recipe = preset_settings("demo")
 

@@ -24,6 +24,7 @@ from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder, table_files
 from engine.retrieval.tokens import TokenStore
+from engine.retrieval.cut_texts import CutTexts
 from engine.retrieval.vectors import Kind
 from engine.retrieval.vectors import vectors as vectors_of
 
@@ -93,17 +94,20 @@ def evaluate(
     query_texts = translated or [[query.text for query in collection.queries] for collection, _ in loaded]
     last_use = {tuple(texts): place for place, texts in enumerate(query_texts)}
     encode = _Encode(settings, precision, reporter)
+    cut = CutTexts(reporter)
     # Several pools may have the same queries.
     encoded: dict[tuple[str, ...], dict[Kind, Vectors]] = {}
     results = []
     for place, (collection, config) in enumerate(loaded):
+        passages = document_texts(collection, context=config.context)
+        cut.count(documents, passages, "passage", f"documents of {collection.name}")
+        cut.count(queries, query_texts[place], "query", f"queries of {collection.name}")
         scorings = settings.scoring[done:]
         done = max(0, done - len(settings.scoring))
         if not scorings:
             continue
         kinds = list(dict.fromkeys(vector_kind(scoring) for scoring in scorings))
         name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}"
-        passages = document_texts(collection, context=config.context)
         reporter.stage(f"{name}: documents", len(passages))
         document_vectors = encode.cached(documents, passages, "passage", kinds, report=True)
         texts = tuple(query_texts[place])
@@ -144,6 +148,7 @@ def evaluate(
                 if translation is not None:
                     translations = translation_table(collection, texts, translation.target_language)
                 store_scores(scores, run, translations)
+    cut.record(run, "cut")
     return results
 
 

@@ -20,7 +20,7 @@ from optical_workbench.tables import Table
 
 if TYPE_CHECKING:
     from engine.config import RunHeader
-    from engine.inspect.search import Searcher
+    from engine.inspect.opening import RunSearcher
     from engine.inspect.session import Session
     from engine.results.run_folder import RunFolder
 
@@ -322,8 +322,9 @@ class Run:
         Returns
         -------
         Table of Hit
-            The documents, best first, with `rank`, `score`, `document` (its id), `text`, `language` and
-            `grade` (its judgement, if the query is one of the collection's own).
+            The documents, best first, with `rank`, `score`, `document` (its id), `text`, `language`,
+            `grade` (its judgement, if the query is one of the collection's own) and `parts` (what each run
+            adds to the score, if the run fuses others).
 
         Raises
         ------
@@ -358,7 +359,8 @@ class Run:
         -------
         Table of Match
             One row for each token of the query: `query_token`, `document_token` and `score`, their
-            similarity. The mean of the similarities is the document's score.
+            similarity. The mean of the similarities is the document's score. With a lexical run, one row
+            for each shared term, whose sum is the score; a fused run explains the first of its runs.
         """
         from engine.inspect.explain import explain
 
@@ -400,7 +402,7 @@ class Run:
         precision = precision_of(self.config, torch.device("cpu"))
         return Encoder(loaded, "passage" if index else "query", precision)
 
-    def _searcher(self, language: str, collection: str | None, pool: int | None) -> Searcher:
+    def _searcher(self, language: str, collection: str | None, pool: int | None) -> RunSearcher:
         return _session().searchers.open(self.folder, language, collection=collection, pool=pool)
 
 

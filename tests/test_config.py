@@ -39,6 +39,7 @@ SQUAD: dict[str, Any] = {"path": "squad.json", "format": "squad"}
 DATA: dict[str, list[dict[str, Any]]] = {
     "bitext": [BITEXT],
     "collections": [COLLECTION],
+    "held_out": [COLLECTION],
     "systems": [{"run": "one"}, {"run": "two"}],
     "first_stage": {"run": "one"},
     "sources": [SQUAD, {**SQUAD, "question_language": "sw"}],

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.published_tables import print_published, published_records, published_tables
 from engine.cli.score_groups import Group, Key, language_of, read_groups
 from engine.cli.tables import interval_text, print_csv, print_facts, print_line, print_table, score_text
 from engine.errors import InputError, nearest
 from engine.results.alignment import align_scorings
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import query_scores_of, run_record
+from engine.results.run_facts import passages_of
 from engine.results.systems import RunSystem, Systems
 from engine.results.topics import topics_of
 
@@ -56,6 +58,12 @@ class Matched(NamedTuple):
     show_default=True,
     help="Differences below this count as equivalent.",
 )
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Also print published scores of other models on the same tasks; one run suffices. With --csv: only "
+    "these, per language.",
+)
 @results_option
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows of all tables as CSV.")
@@ -68,6 +76,7 @@ def compare(
     direction: str | None,
     topics: str | None,
     margin: float,
+    published: bool,
     results: Path,
     as_json: bool,
     as_csv: bool,
@@ -88,13 +97,37 @@ def compare(
     refreshed(results)
     stored = Systems.read(results)
     systems = stored.choose([*baseline, *runs])
-    if len(systems) < 2:
+    if len(systems) < 2 and not published:
         raise InputError("compare takes at least two different runs")
     ids = [system.lead for system in systems]
     base = list(dict.fromkeys(_of_argument(stored, systems, name).lead for name in baseline or runs[:1]))
     records = [run_record(results, run) for run in ids]
     found = read_groups(results, [run for system in systems for run in system.runs])
     wanted = {"collection": collection, "scoring": scoring, "direction": direction}
+    others: list[dict[str, Any]] = []
+    if published:
+        shown = {
+            identity: _chosen(
+                identity,
+                found.get(identity, []),
+                wanted,
+            )
+            for identity in ids
+        }
+        others = [
+            table
+            for identity, groups in shown.items()
+            for table in published_tables(identity, groups)
+            if measure in (None, table["measure"])
+        ]
+        if as_csv or len(systems) < 2:
+            if as_json:
+                print_json({"published": others})
+            elif as_csv:
+                print_csv(published_records(others))
+            else:
+                print_published(others)
+            return
     chosen = _align([_chosen(identity, found.get(identity, []), wanted) for identity in ids])
     heads = read_headlines(results, records)
     asked = _Asked(results, systems, found, base, _mark(topics), margin)
@@ -113,10 +146,12 @@ def compare(
                 **{"id": record["id"], "name": record["name"]},
                 **{"system": system.key, "runs": system.runs, "seeds": system.seeds, "label": system.name},
                 "headline": _as_json(heads.get(record["id"])),
+                "passages": record["summary"].get("passages") or {},
             }
             for record, system in zip(records, systems, strict=True)
         ]
-        print_json({"baseline": base[0], "baselines": base, "runs": compared, "tables": tables})
+        answer = {"baseline": base[0], "baselines": base, "runs": compared, "tables": tables}
+        print_json({**answer, **({"published": others} if published else {})})
         return
     if as_csv:
         print_csv([{**_place(table), **row} for table in tables for row in table["rows"]])
@@ -126,13 +161,16 @@ def compare(
         (
             letters[system.lead],
             f"{system.lead}  {system.name}{_seeds_text(system)}"
-            f"{'  (baseline)' * (system.lead in base)}{_told(heads.get(system.lead))}",
+            f"{'  (baseline)' * (system.lead in base)}{_told(heads.get(system.lead))}"
+            f"{'  ' * bool(passages_of(record))}{passages_of(record)}",
         )
-        for system in systems
+        for record, system in zip(records, systems, strict=True)
     )
     for table in tables:
         print_line()
         _print(table, letters)
+    if published:
+        print_published(others)
 
 
 class _Asked(NamedTuple):

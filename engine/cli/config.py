@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli import toml
-from engine.cli.options import data_option, json_option, print_json, set_option
+from engine.cli.options import data_option, json_option, print_json, results_option, set_option
 from engine.cli.tables import print_line, print_table
 from engine.config import (
     json_schema,
@@ -22,6 +22,7 @@ from engine.config import (
 )
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
+from engine.paths import runs_folder
 
 if TYPE_CHECKING:
     from engine.collections.base import Collection
@@ -104,16 +105,18 @@ def schema() -> None:
 @click.argument("source", metavar="FILE_OR_PRESET")
 @set_option
 @data_option
+@results_option
 @json_option
-def check(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
+def check(source: str, overrides: tuple[str, ...], results: Path, as_json: bool) -> None:
     """Check that a run with this configuration will start: settings, data and encoders.
 
-    Encoders are opened and collections read completely; bitext is read up to its first pair. No hub is used.
+    Encoders are opened and collections read completely; bitext is read up to its first
+    batch. Runs that are fused or re-ranked are looked for next to --results. No hub is used.
     """
     from engine.runs.checks import check_config
 
     loaded = load_config(source, overrides)
-    collections, found = check_config(loaded)
+    collections, found = check_config(loaded, runs_folder(results))
     problems = [f"{key}: {error}" for key, error in found]
     described = [_described(collection) for collection in collections]
     if as_json:

@@ -59,7 +59,7 @@ def evaluate(
         if languages:
             settings["languages"] = list(languages)
     config = elsewhere(folder, collections, assignments=overrides)
-    check_start(config)
+    check_start(config, runs_folder(results))
     argv = ["optical-workbench", *sys.argv[1:]]
     with ConsoleReporter() as reporter:
         finished, scores = execute(config, runs_folder(results), argv, reporter=reporter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -29,20 +30,21 @@ def query(
     results: Path,
     as_json: bool,
 ) -> None:
-    """Search one of RUN's collections for TEXT with RUN's encoders.
+    """Search one of RUN's collections for TEXT with RUN's encoders, words, or the runs that it fused.
 
-    If the run translates queries, TEXT is translated first.
+    If the run translates queries, TEXT is translated first. With a fused run, the columns after the score
+    show what each run adds to it, and --explain explains the score of the first.
     """
     refreshed(results)
 
     from engine.cli.console import ConsoleReporter
     from engine.evaluation.finished_run import find_run
     from engine.inspect.explain import explain as explain_hit
-    from engine.inspect.search import Searcher
+    from engine.inspect.opening import open_searcher
 
     folder = find_run(results, run)
     with ConsoleReporter() as reporter:
-        searcher = Searcher(folder, language, collection=collection, reporter=reporter)
+        searcher = open_searcher(folder, language, collection=collection, reporter=reporter)
         hits = searcher.search(text, k)
         translation = searcher.translated(text) if searcher.translates else None
     matches = {hit.document: explain_hit(searcher, text, hit.document) for hit in hits} if explain else {}
@@ -57,7 +59,7 @@ def query(
                 "translation": translation,
                 "hits": [
                     {
-                        **vars(hit),
+                        **asdict(hit),
                         **({"matches": [vars(match) for match in matches[hit.document]]} if explain else {}),
                     }
                     for hit in hits
@@ -67,19 +69,21 @@ def query(
         return
     if translation is not None:
         print_line(f"searched for: {translation}")
+    parts = [part.name for part in hits[0].parts] if hits else []
     judged = any(hit.grade is not None for hit in hits)
     print_table(
-        ["rank", "score", *(["grade"] if judged else []), "document"],
+        ["rank", "score", *(["grade"] if judged else []), *parts, "document"],
         [
             [
                 str(hit.rank),
                 f"{hit.score:.4f}",
                 *(["" if hit.grade is None else str(hit.grade)] if judged else []),
+                *(f"{part.share:+.3f}" for part in hit.parts),
                 hit.text,
             ]
             for hit in hits
         ],
-        right=["rank", "score", "grade"],
+        right=["rank", "score", "grade", *parts],
     )
     if explain:
         for hit in hits[:3]:

@@ -71,7 +71,7 @@ def run(
             # What would fail only in the background is told here.
             from engine.runs.checks import check_start
 
-            check_start(parsed)
+            check_start(parsed, runs_folder(results))
             identity = new_run_id(parsed.name)
             argv += [config, "--run-id", identity]
             for override in overrides:

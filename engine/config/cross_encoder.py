@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from engine.config.base import RunHeader, Settings
 from engine.config.bitext import TrainingBitextConfig
 from engine.config.encoders import EncoderConfig
-from engine.config.inputs import bitext_inputs, encoder_inputs
+from engine.config.inputs import batch_input, bitext_inputs, encoder_inputs, rankings_input
 from engine.config.optimisation import LoopConfig
 from engine.extensions.runs import Input, RunKind
 
@@ -87,7 +87,13 @@ class CrossEncoderConfig(RunHeader):
 def _read_by_cross_encoder(config: CrossEncoderConfig) -> Iterator[Input]:
     yield from encoder_inputs(config, "teacher")
     yield Input("checkpoint", "engine.runs.checks:check_cross_encoder", config)
-    yield from bitext_inputs(config.bitext)
+    if config.bitext:
+        frozen = config.checkpoint, config.training.frozen_layers, True  # its head is always trained
+        yield Input("training.frozen_layers", "engine.runs.checks:check_frozen", frozen)
+        yield from bitext_inputs(config.bitext)
+        yield batch_input(config.bitext, config.training)
+    first = config.first_stage
+    yield rankings_input("first_stage", first.run, first.scoring, first.depth)
 
 
 CROSS_ENCODER = RunKind(

@@ -40,10 +40,11 @@ class TransportConfig(Settings):
     """Whether ε is absolute, or a multiple of the standard deviation of the costs of each problem."""
     anneal_from: float | None = Field(None, gt=0)
     """Start the solver with this ε and halve it down to `epsilon` (ε-scaling); none starts with `epsilon`."""
-    iterations: int = Field(50, ge=1, le=100_000)
-    """Maximum number of iterations of the solver."""
-    tolerance: float = Field(1e-4, gt=0)
-    """Stop when the marginals of the plan are this close (sum of absolute errors)."""
+    iterations: int = Field(500, ge=1, le=100_000)
+    """Maximum number of iterations of the solver; if it is left out, ``ipot`` does 50, which are all done."""
+    tolerance: float = Field(1e-3, gt=0)
+    """Stop when the marginals of the plan are this close: the sum of absolute errors, as a share of the mass.
+    A plan with a larger error is reported as not converged."""
     penalty: float = Field(0.5, gt=0)
     """Price of mass that is left or added, in the unit of the cost, for solvers that may leave mass: tokens
     that cost more than twice this price are left rather than matched."""
@@ -56,6 +57,13 @@ class TransportConfig(Settings):
     """Layer of the teacher for each of `layers`; empty takes the same numbers."""
     layer_weights: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)
     """Weight of the cost in each of `layers`; empty takes their mean."""
+
+    @model_validator(mode="after")
+    def _usual_iterations(self) -> Self:
+        """Take the solver's own number of iterations if none is set."""
+        if "iterations" not in self.model_fields_set:
+            self.__dict__["iterations"] = SOLVERS[self.solver].iterations
+        return self
 
     @model_validator(mode="after")
     def _layers(self) -> Self:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from engine.config.base import RunHeader, Settings
-from engine.extensions.runs import RunKind
+from engine.config.inputs import rankings_input
+from engine.extensions.runs import Input, RunKind
 from engine.extensions.scorings import FUSED_SCORINGS
 from engine.registry import OneOf, describe
 
@@ -72,9 +74,18 @@ class FuseConfig(RunHeader):
         return self
 
 
+def _read_by_fuse(config: FuseConfig) -> Iterator[Input]:
+    for place, system in enumerate(config.systems):
+        yield rankings_input(f"systems.{place}", system.run, system.scoring)
+    named = [(system.run, system.scoring) for system in config.systems]
+    yield Input("systems", "engine.runs.checks:check_fused", named, of_runs=True)
+
+
 FUSE = RunKind(
     settings=FuseConfig,
     execute="engine.runs.fuse:fuse_run",
+    searcher="engine.inspect.fused:FusedSearcher",
     collections_of=lambda config: config.systems[0].run,
+    inputs=_read_by_fuse,
     placeholders={"systems": [{"run": "any"}, {"run": "other"}]},
 )

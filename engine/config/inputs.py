@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from engine.config.base import RunHeader
 from engine.config.bitext import BitextConfig
@@ -33,6 +34,16 @@ def frozen_input(encoder: EncoderConfig, frozen: float) -> Input:
     return Input(
         "training.frozen_layers", "engine.runs.checks:check_frozen", (encoder.checkpoint, frozen, trained)
     )
+
+
+def batch_input(sources: Sequence[Any], training: Any) -> Input:
+    """Return the size of a batch, which the sources of bitext or of questions must fill."""
+    return Input("training.batch_size", "engine.runs.checks:check_batch", (sources, training))
+
+
+def rankings_input(key: str, run: str, scoring: str | None, depth: int | None = None) -> Input:
+    """Return the rankings of a finished run, of which `depth` ranks are needed."""
+    return Input(key, "engine.runs.checks:check_rankings", (run, scoring, depth), of_runs=True)
 
 
 def bitext_inputs(sources: Sequence[BitextConfig]) -> Iterator[Input]:

@@ -56,5 +56,6 @@ class LexicalConfig(RunHeader):
 LEXICAL = RunKind(
     settings=LexicalConfig,
     execute="engine.runs.lexical:lexical_run",
+    searcher="engine.inspect.lexical:LexicalSearcher",
     placeholders={"collections": ANY_COLLECTION},
 )

@@ -213,9 +213,11 @@ def _encoders(config: PretrainConfig, checkpoints: Path) -> tuple[EncoderConfig,
 
 
 def _read_by_pretrain(config: PretrainConfig) -> Iterator[Input]:
-    for key, checkpoint in (("model", config.model.checkpoint), ("tokenizer", config.tokenizer.checkpoint)):
-        if checkpoint is not None:
-            yield checkpoint_input(f"{key}.checkpoint", checkpoint)
+    if config.model.checkpoint is not None:
+        model = config.model.checkpoint, config.pretraining.length
+        yield Input("model.checkpoint", "engine.runs.checks:check_masked_model", model)
+    if config.tokenizer.checkpoint is not None:
+        yield checkpoint_input("tokenizer.checkpoint", config.tokenizer.checkpoint)
     for place, source in enumerate(config.text):
         yield Input(f"text.{place}", "engine.runs.checks:check_text", source)
 

@@ -17,6 +17,7 @@ from engine.config.evaluation import EvaluationConfig
 from engine.config.inputs import (
     ANY_BITEXT,
     ANY_COLLECTION,
+    batch_input,
     bitext_inputs,
     checkpoint_input,
     encoder_inputs,
@@ -174,6 +175,7 @@ def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
         yield Input("validation", "engine.training.distillation.validation:check_validation", config)
     for place, passages in enumerate(config.passages):
         yield Input(f"passages.{place}", "engine.collections.load:load_collections", passages)
+    yield batch_input(config.bitext, config.training)
 
 
 DISTIL = RunKind(
@@ -188,13 +190,9 @@ DISTIL = RunKind(
 )
 
 
-class EvaluateConfig(RunConfig):
-    """Evaluate an encoder as it is (zero-shot transfer if nothing was distilled)."""
+class EncodersConfig(RunConfig):
+    """Settings of runs that evaluate encoders as they are."""
 
-    kind: Literal["evaluate"] = "evaluate"
-    """The kind of run."""
-    preset: str | None = None
-    """The preset that this configuration is based on; recorded with the run."""
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     """Encodes the queries, and the documents unless `teacher` is given."""
     teacher: EncoderConfig | None = None
@@ -231,23 +229,34 @@ class EvaluateConfig(RunConfig):
         return self
 
 
+class EvaluateConfig(EncodersConfig):
+    """Evaluate an encoder as it is (zero-shot transfer if nothing was distilled)."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    """The kind of run."""
+    preset: str | None = None
+    """The preset that this configuration is based on; recorded with the run."""
+
+
 def _evaluated(config: EvaluateConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:
     if config.teacher is not None and config.evaluation.documents == "teacher":
         return config.encoder, config.teacher
     return config.encoder, config.encoder
 
 
-def _read_by_evaluate(config: EvaluateConfig) -> Iterator[Input]:
+def read_by_evaluate(config: EncodersConfig) -> Iterator[Input]:
+    """Yield what an evaluation reads besides its collections."""
     yield from encoder_inputs(config, "teacher", "encoder")
     yield Input("language_shift", "engine.runs.evaluate:check_shift", config)
     if config.translation is not None and config.translation.checkpoint != GOLD:
         yield checkpoint_input("translation.checkpoint", config.translation.checkpoint)
+    yield from bitext_inputs(config.bitext)
 
 
 EVALUATE = RunKind(
     settings=EvaluateConfig,
     execute="engine.runs.evaluate:evaluate_run",
     encoders=_evaluated,
-    inputs=_read_by_evaluate,
+    inputs=read_by_evaluate,
     placeholders={"collections": ANY_COLLECTION},
 )

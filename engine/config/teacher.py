@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from engine.config.base import Fraction, Settings
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
-from engine.config.inputs import encoder_inputs, frozen_input
+from engine.config.inputs import batch_input, encoder_inputs, frozen_input
 from engine.config.optimisation import LoopConfig
 from engine.config.runs import RunConfig
 from engine.extensions.runs import Input, RunKind, TrainedEncoder
@@ -226,6 +226,7 @@ def _read_by_teacher(config: TeacherConfig) -> Iterator[Input]:
     yield frozen_input(config.encoder, config.training.frozen_layers)
     for place, source in enumerate(config.sources):
         yield Input(f"sources.{place}", "engine.runs.checks:check_questions", source)
+    yield batch_input(config.sources, config.training)
 
 
 TEACHER = RunKind(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from engine.encoders.encoder import Encoder
+from engine.encoders.encoder import Encoder, Role
 
 #: The settings that sentence vectors depend on; the others concern only token vectors.
 _SENTENCE = {
@@ -13,17 +13,24 @@ _SENTENCE = {
     *("markers", "lowercase", "attend_expansion"),
 }
 #: Settings that were added later. They are left out if they have this value, so that older caches stay valid.
-_ADDED = {"markers": False, "lowercase": False, "attend_expansion": False, "skiplist": []}
+_ADDED: dict[str, Any] = {"markers": False, "lowercase": False, "attend_expansion": False, "skiplist": []}
+#: The settings that only texts of one role depend on.
+_OF_ROLE: dict[Role, set[str]] = {
+    "query": {"query_prefix", "query_length", "query_expansion", "attend_expansion"},
+    "passage": {"passage_prefix", "passage_length", "passage_punctuation", "skiplist"},
+}
 
 
-def fingerprint(encoder: Encoder, *, sentences: bool = False) -> str:
+def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None = None) -> str:
     """Return a short hash of what an encoder computes: its settings, tokenizer, fitted vectors and weights.
 
-    With `sentences`, it covers only what sentence vectors depend on. Of each weight tensor a sample of 64
-    values is hashed, which any training step changes.
+    With `sentences`, it covers only what sentence vectors depend on, and with `role` only what texts of that
+    role depend on. Of each weight tensor a sample of 64 values is hashed, which any training step changes.
     """
     digest = hashlib.blake2b(digest_size=12)
     settings = encoder.config.model_dump(include=_SENTENCE if sentences else None, exclude={"checkpoint"})
+    for other in _OF_ROLE.keys() - {role} if role is not None else ():
+        settings = {name: value for name, value in settings.items() if name not in _OF_ROLE[other]}
     settings = {name: value for name, value in settings.items() if _ADDED.get(name, ...) != value}
     digest.update(repr(sorted(settings.items())).encode())
     for part in _tokenization(encoder.tokenizer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,8 +52,15 @@ def encoders_config_of(run: RunFolder) -> RunConfig:
         If runs of its kind leave none.
     """
     config = config_of(run)
+    if (chosen := RUN_KINDS[config.kind].chosen) is not None:
+        file = run.path / "checkpoints" / chosen
+        if not file.is_file():
+            raise InputError(
+                f"run {run.id!r} has chosen no encoders yet; choose a run that has finished", path=run.path
+            )
+        config = parse_config(json.loads(file.read_text("utf-8")), file)
     if RUN_KINDS[config.kind].encoders is None or not isinstance(config, RunConfig):
-        *others, last = (repr(name) for name, kind in RUN_KINDS.items() if kind.encoders is not None)
+        *others, last = (repr(name) for name, kind in RUN_KINDS.items() if kind.encoders or kind.chosen)
         raise InputError(
             f"run {run.id!r} is of kind {config.kind!r} and has no encoders; choose a run of kind "
             f"{', '.join(others)} or {last}"

@@ -83,6 +83,44 @@ def evaluate(
         translated. Nothing is searched in these cases.
     """
     loaded = [(collection, config) for config in collections for collection in load_collections(config, seed)]
+    return evaluate_loaded(
+        loaded,
+        settings,
+        queries=queries,
+        documents=documents,
+        precision=precision,
+        run=run,
+        seed=seed,
+        reporter=reporter,
+        translation=translation,
+        isolation=isolation,
+    )
+
+
+def evaluate_loaded(
+    loaded: Sequence[tuple[Collection, CollectionConfig]],
+    settings: EvaluationConfig,
+    *,
+    queries: Encoder,
+    documents: Encoder,
+    precision: torch.dtype,
+    run: RunFolder | None = None,
+    seed: int = 0,
+    reporter: Reporter = SILENT,
+    translation: TranslationConfig | None = None,
+    isolation: Removal | None = None,
+    cache: Path | None = None,
+) -> list[Scores]:
+    """Search and score collections that are loaded, each with its configuration.
+
+    `cache` is the folder in which vectors are kept; None takes that of the user. All else is as in
+    `evaluate`.
+
+    Raises
+    ------
+    InputError
+        As `evaluate`.
+    """
     announce([collection for collection, _ in loaded], settings.depth, run, reporter)
     translated: list[list[str]] = []
     if translation is not None:
@@ -93,15 +131,16 @@ def evaluate(
         reporter.say(f"{done} searches were finished before the run stopped; the others follow")
     query_texts = translated or [[query.text for query in collection.queries] for collection, _ in loaded]
     last_use = {tuple(texts): place for place, texts in enumerate(query_texts)}
-    encode = _Encode(settings, precision, reporter)
-    cut = CutTexts(reporter)
+    encode = _Encode(settings, precision, reporter, cache or cache_home() / "vectors")
+    cut = None if run is None else CutTexts(reporter)
     # Several pools may have the same queries.
     encoded: dict[tuple[str, ...], dict[Kind, Vectors]] = {}
     results = []
     for place, (collection, config) in enumerate(loaded):
         passages = document_texts(collection, context=config.context)
-        cut.count(documents, passages, "passage", f"documents of {collection.name}")
-        cut.count(queries, query_texts[place], "query", f"queries of {collection.name}")
+        if cut is not None:
+            cut.count(documents, passages, "passage", f"documents of {collection.name}")
+            cut.count(queries, query_texts[place], "query", f"queries of {collection.name}")
         scorings = settings.scoring[done:]
         done = max(0, done - len(settings.scoring))
         if not scorings:
@@ -148,7 +187,8 @@ def evaluate(
                 if translation is not None:
                     translations = translation_table(collection, texts, translation.target_language)
                 store_scores(scores, run, translations)
-    cut.record(run, "cut")
+    if cut is not None and run is not None:
+        cut.record(run, "cut")
     return results
 
 
@@ -167,6 +207,7 @@ class _Encode:
     settings: EvaluationConfig
     precision: torch.dtype
     reporter: Reporter
+    cache: Path
 
     def __call__(
         self, encoder: Encoder, texts: Sequence[str], role: Role, kinds: Sequence[Kind]
@@ -185,7 +226,7 @@ class _Encode:
     ) -> dict[Kind, Vectors]:
         """Return vectors of `texts` of each kind, from the cache if they were computed before."""
         reporter = self.reporter if report else SILENT
-        return self._vectors(encoder, texts, role, kinds, cache_home() / "vectors", reporter)
+        return self._vectors(encoder, texts, role, kinds, self.cache, reporter)
 
     def again(self, kind: Kind, encoder: Encoder, role: Role, texts: Sequence[str]) -> Vectors:
         """Return vectors of other texts that are comparable with a collection's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from engine.collections.load import load_collections
 from engine.config import CollectionConfig
 from engine.errors import InputError, nearest
 from engine.evaluation.finished_run import config_of
+from engine.evaluation.fusing import complete_below, kept_ranks
 from engine.extensions.runs import RUN_KINDS
 from engine.extensions.scorings import LEXICAL_SCORINGS
 from engine.results.run_folder import RunFolder, read_record, table_files
@@ -88,14 +90,10 @@ class StoredRankings:
         """Return the rankings for `pool` with their scores; errors as `ranks`."""
         return Scored(*self.ranks(pool, collection), self.pools[pool]["score"].to_numpy().astype(np.float64))
 
-    def complete_below(self, pool: PoolKey) -> int | None:
-        """Return the number of ranks below which a ranking has every document with a score above 0.
-
-        None where a document that is not found has no score that is known: a lexical search lists only
-        documents that share a term with the query, and all others score 0.
-        """
-        lexical = self.scoring in LEXICAL_SCORINGS
-        return self.kept(pool) if lexical else None
+    def complete_below(self, pool: PoolKey, depth: int | None = None) -> int | None:
+        """Return the number of the first `depth` ranks below which a ranking has every document above 0."""
+        kept = self.kept(pool)
+        return complete_below(self.scoring in LEXICAL_SCORINGS, kept if depth is None else min(kept, depth))
 
 
 def find_finished_run(name: str, run: RunFolder) -> RunFolder:
@@ -113,11 +111,18 @@ def find_finished_run(name: str, run: RunFolder) -> RunFolder:
     InputError
         If there is no such run, or it is not finished.
     """
-    folder = run.path.parent
+    return finished_run_in(run.path.parent, name, besides=run.id)
+
+
+def finished_run_in(folder: Path, name: str, *, besides: str = "") -> RunFolder:
+    """Open a finished run in the folder of runs `folder`, which is not the run of the id `besides`.
+
+    The name and the errors are those of `find_finished_run`.
+    """
     records = {
         path.parent.name: read_record(path.parent)
         for path in folder.glob("*/run.json")
-        if path.parent.name != run.id
+        if path.parent.name != besides
     }
 
     def finished_and_newest(identity: str) -> tuple[bool, str, str]:
@@ -179,13 +184,7 @@ def read_rankings(run: RunFolder, scoring: str | None = None) -> StoredRankings:
         for field in PoolKey._fields:
             mask = pc.and_(mask, pc.equal(table[field], getattr(key, field)))
         pools[key] = table.filter(mask).select(["query_id", "document_id", "rank", "score"])
-    return StoredRankings(run, chosen, pools, _kept_ranks(run))
-
-
-def _kept_ranks(run: RunFolder) -> int | None:
-    config = config_of(run)
-    depth = getattr(config, "depth", getattr(getattr(config, "evaluation", None), "depth", None))
-    return None if depth is None else int(depth)
+    return StoredRankings(run, chosen, pools, kept_ranks(config_of(run)))
 
 
 def shared_pools(systems: list[StoredRankings]) -> tuple[list[PoolKey], list[str]]:

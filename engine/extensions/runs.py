@@ -27,11 +27,14 @@ class Input:
         ``module:function``; the function takes `value` and raises `InputError` if it cannot be read.
     value : object
         The setting's value.
+    of_runs : bool
+        Whether it is about other runs; the function then takes the folder of run folders, too.
     """
 
     key: str
     check: str
     value: Any
+    of_runs: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,12 @@ class RunKind(Generic[SettingsT]):
     collections_of : callable, optional
         Takes the settings and returns the name of the finished run whose collections it searches, if it has
         none of its own.
+    searcher : str, optional
+        ``module:function`` of what opens a finished run for single queries, an
+        `engine.inspect.opening.RunSearcher`, if that is not the search by the run's own encoders.
+    chosen : str, optional
+        The file in the run's ``checkpoints/`` with the configuration that the run chose and evaluated, of a
+        kind with `encoders`; a kind that chooses none leaves it out.
     inputs : callable
         Takes the settings and returns what the run reads besides its collections.
     placeholders : mapping
@@ -95,6 +104,8 @@ class RunKind(Generic[SettingsT]):
     trained: TrainedEncoder | None = None
     encoders: Callable[[SettingsT, Path], tuple[Any, Any]] | None = None
     collections_of: Callable[[SettingsT], str] | None = None
+    searcher: str | None = None
+    chosen: str | None = None
     inputs: Callable[[SettingsT], Iterable[Input]] = _no_inputs
     placeholders: Mapping[str, Any] = field(default_factory=dict)
 
@@ -115,5 +126,5 @@ RUN_KINDS: Registry[RunKind[Any]] = Registry(
     RunKind,
     "engine.config",
     "optical_workbench.runs",
-    first=("distil", "evaluate", "teacher", "pretrain", "study", "lexical", "fuse", "cross-encoder"),
+    first=("distil", "evaluate", "teacher", "pretrain", "study", "lexical", "fuse", "cross-encoder", "tune"),
 )

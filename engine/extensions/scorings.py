@@ -42,6 +42,10 @@ class Scoring:
         The function by which runs are fused, or where it is. It is called as ``shares(found, **settings)``
         with `engine.retrieval.fusion.Candidates` and returns the share (n, S) of each system in the score of
         each document, before weighting. None where the scoring does not fuse.
+    prepare : str or callable, optional
+        For texts: the function that prepares documents for single queries, or where it is. It is called as
+        ``prepare(documents, **settings)`` and returns an `engine.retrieval.lexical.Index`. None where single
+        queries cannot be asked.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Scoring:
     settings: tuple[str, ...] = ()
     batch_scores: str | Callable[..., Any] | None = None
     shares: str | Callable[..., Any] | None = None
+    prepare: str | Callable[..., Any] | None = None
 
     @property
     def of_encoders(self) -> bool:
@@ -86,6 +91,16 @@ class Scoring:
             If the function does not exist.
         """
         return _resolve(self.shares)
+
+    def resolve_prepare(self) -> Callable[..., Any]:
+        """Return the function that prepares documents; its module is imported now.
+
+        Raises
+        ------
+        OpticalError
+            If the function does not exist.
+        """
+        return _resolve(self.prepare)
 
 
 def _resolve(function: str | Callable[..., Any] | None) -> Callable[..., Any]:

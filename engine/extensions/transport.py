@@ -178,8 +178,8 @@ class SolverOptions:
         Share of the mass to move, in (0, 1].
     """
 
-    iterations: int = 50
-    tolerance: float = 1e-4
+    iterations: int = 500
+    tolerance: float = 1e-3
     anneal: float = 1.0
     penalty: float = 0.5
     mass: float = 0.8
@@ -241,6 +241,8 @@ class Solver:
         Whether the moved mass depends on the costs.
     mass_gradient : bool
         Whether marginals get the gradient of the optimum; needs ``scaling`` in the solution.
+    iterations : int
+        Most iterations if none are set.
     """
 
     name: str
@@ -250,6 +252,7 @@ class Solver:
     meets_marginals: bool = True
     mass_varies: bool = False
     mass_gradient: bool = False
+    iterations: int = 500
 
 
 SOLVERS: Registry[Solver] = Registry(

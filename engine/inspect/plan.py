@@ -163,7 +163,7 @@ def transport_settings(run: RunHeader, changes: Mapping[str, Any]) -> TransportC
     """Return the transport settings of a run's configuration, with `changes`.
 
     A run that distilled nothing has the default settings. Annealing is turned off where it does not fit the
-    changed settings.
+    changed settings, and another solver does its own number of iterations unless `changes` have one.
 
     Raises
     ------
@@ -172,6 +172,8 @@ def transport_settings(run: RunHeader, changes: Mapping[str, Any]) -> TransportC
     """
     recorded = run.transport if isinstance(run, DistilConfig) else TransportConfig()
     settings = {**recorded.model_dump(), **changes}
+    if "iterations" not in changes and settings["solver"] != recorded.solver:
+        del settings["iterations"]
     if "anneal_from" not in changes:
         start, epsilon = settings["anneal_from"] or 0.0, settings["epsilon"]
         fits = isinstance(epsilon, int | float) and start >= epsilon

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from engine.collections.base import Collection
-from engine.config import CollectionConfig, RunConfig
+from engine.config import CollectionConfig, LexicalConfig, RunConfig
 from engine.errors import InputError, nearest
 from engine.inspect.cache import Cache
 
@@ -28,7 +28,7 @@ class RunPool(NamedTuple):
     collection: Collection
 
 
-def pools_of(config: RunConfig, cache: Cache) -> list[RunPool]:
+def pools_of(config: RunConfig | LexicalConfig, cache: Cache) -> list[RunPool]:
     """Return all pools that a run was evaluated on.
 
     Raises
@@ -44,7 +44,7 @@ def pools_of(config: RunConfig, cache: Cache) -> list[RunPool]:
 
 
 def choose_pool(
-    config: RunConfig, label: str | None, language: str, number: int | None, cache: Cache
+    config: RunConfig | LexicalConfig, label: str | None, language: str, number: int | None, cache: Cache
 ) -> tuple[Collection, CollectionConfig]:
     """Return one pool, and the configuration of its collection.
 

@@ -17,14 +17,15 @@ from engine.errors import InputError
 from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.evaluation.language_removal import COMPONENTS_FILE, place_of, saved_removal
 from engine.evaluation.runner import document_texts
-from engine.inspect.cache import Cache, FileStamps, Recent, documents_key, vectors_folder
+from engine.inspect.cache import Cache, FileStamps, documents_key, vectors_folder
 from engine.inspect.pools import choose_pool
-from engine.inspect.records import Hit
+from engine.inspect.records import Hit, Match
 from engine.inspect.texts import clean_text
 from engine.languages import language as find_language
 from engine.languages import same_language
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
+from engine.retrieval.maxsim import maxsim_explain
 from engine.retrieval.scorings.vectors import MAXSIM
 from engine.retrieval.single import SingleSearch
 from engine.retrieval.tokens import TokenStore
@@ -72,6 +73,8 @@ class Searcher:
     InputError
         If the run has no encoders, no such collection or pool, or they cannot be loaded.
     """
+
+    adds_up = False
 
     def __init__(
         self,
@@ -191,6 +194,36 @@ class Searcher:
                 hits.append(Hit(rank, score, document.id, document.text, document.language, grade))
         return hits
 
+    def explain(self, text: str, document: str) -> list[Match]:
+        """Return the best match of each counted token of a query in a document.
+
+        The mean of the matches' scores is the document's MaxSim score.
+
+        Parameters
+        ----------
+        text : str
+            The query.
+        document : str
+            Id of a document in the pool, among the hits or not.
+
+        Raises
+        ------
+        InputError
+            As `search`; also if there is no such document or none of its tokens counts.
+        """
+        query = self.encode_query(text)
+        index = self.document_index(document)
+        encoder = self.document_encoder
+        (tokens,) = encoder.tokenize([self.texts[index]], "passage")
+        pieces = encoder.pieces([i for i, counts in zip(tokens.ids, tokens.counted, strict=True) if counts])
+        if not pieces:
+            raise InputError(f"the document {document!r} has no token that counts, so it matches nothing")
+        best, scores = maxsim_explain(query.vectors, self.vectors.documents[index].float())
+        return [
+            Match(piece, pieces[found], score)
+            for piece, found, score in zip(query.pieces, best.tolist(), scores.tolist(), strict=True)
+        ]
+
     def document_index(self, document: str) -> int:
         """Return the place of the document of id `document` in the pool.
 
@@ -284,45 +317,3 @@ class Searcher:
             progress=reporter.advance,
         )
         return SingleSearch(store if self._from_documents is None else self._from_documents(store))
-
-
-class Searchers:
-    """Searchers that are kept between queries, by run, collection, pool and language.
-
-    A kept searcher is used as long as the run's files do not change. Finding one computes no hash.
-
-    Parameters
-    ----------
-    cache : Cache, optional
-        Shared by all searchers.
-    most : int
-        The most searchers that are kept. Their encoders and vectors are in the cache, which bounds them.
-    """
-
-    def __init__(self, cache: Cache | None = None, most: int = 16) -> None:
-        self.cache = cache or Cache()
-        self._searchers: Recent[Searcher] = Recent(most)
-
-    def open(
-        self,
-        run: RunFolder,
-        language: str,
-        *,
-        collection: str | None = None,
-        pool: int | None = None,
-        reporter: Reporter = SILENT,
-    ) -> Searcher:
-        """Return a searcher with its encoders and vectors loaded; parameters and errors as `Searcher`."""
-        key = "\0".join([str(run.path.absolute()), language, collection or "", str(pool)])
-        searcher = self._searchers.find(key)
-        if searcher is not None and searcher.up_to_date:
-            searcher.load(reporter)
-            return searcher
-        self._searchers.drop(key)
-
-        def make() -> Searcher:
-            return Searcher(
-                run, language, collection=collection, pool=pool, cache=self.cache, reporter=reporter
-            )
-
-        return self._searchers.get(key, make)

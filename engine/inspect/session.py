@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.inspect.cache import Cache
+from engine.inspect.opening import Searchers
 from engine.inspect.plan import Planner
-from engine.inspect.search import Searchers
 
 
 class Session:

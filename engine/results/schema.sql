@@ -1,4 +1,4 @@
--- The tables of the results database, version 3 (engine.results.database.SCHEMA_VERSION).
+-- The tables of the results database, version 4 (engine.results.database.SCHEMA_VERSION).
 -- The database is built from the run folders and can be deleted. Only engine/results/ingest.py writes to it.
 -- There are no keys, because ingest replaces all rows of a run in a table, without duplicates.
 
@@ -140,6 +140,16 @@ CREATE TABLE bitext (
     pairs BIGINT NOT NULL,
     dropped JSON NOT NULL,
     hash VARCHAR NOT NULL
+);
+
+-- The tries of a run that tunes; settings is a JSON object of the chosen values by dotted key, value the mean of measure
+-- over the held-out languages and collections.
+CREATE TABLE tries (
+    run VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    settings JSON NOT NULL,
+    measure VARCHAR NOT NULL,
+    value DOUBLE NOT NULL
 );
 
 -- The text of each language in pre-training; tokens is the number in one pass over it, probability that of the

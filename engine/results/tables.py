@@ -93,6 +93,9 @@ TABLES: dict[str, pa.Schema] = {
             *map(_text, ("dropped", "hash")),
         ]
     ),
+    # The tries of a run that tunes, in the order of the choices; `settings` is a JSON object of the chosen
+    # values by dotted key, `value` the mean of `measure` over held-out languages and collections.
+    "tries": pa.schema([_count("number"), *map(_text, ("settings", "measure")), _number("value")]),
     # The text of each language in pre-training. `tokens` is the number in one pass over it, `probability`
     # that of the sampling, `share` the share that was drawn, and `unknown` the share of unknown pieces.
     "pretraining": pa.schema(
@@ -136,6 +139,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "texts": ("collection", "revision", "role", "id"),
     "plans": ("pair", "solver", "epsilon"),
     "bitext": ("name", "source_language", "target_language"),
+    "tries": ("number",),
     "pretraining": ("language",),
 }
 """The columns that identify a row of a run's table. Of rows with equal values, the last counts."""

@@ -6,7 +6,8 @@ loanwords. It is the baseline that an encoder has to exceed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,29 @@ class SparseTexts(NamedTuple):
     documents: Any
 
 
+@dataclass(frozen=True)
+class Index:
+    """Documents that are prepared for searches.
+
+    Attributes
+    ----------
+    documents : CSR matrix (M, V)
+        The weights of the V terms in the documents.
+    terms : sequence of str
+        The terms.
+    encode : callable
+        Takes texts and returns the weights (N, V) of the terms in these queries.
+    """
+
+    documents: Any
+    terms: Sequence[str]
+    encode: Callable[[Sequence[str]], Any]
+
+    def of(self, queries: Sequence[str]) -> SparseTexts:
+        """Return queries and documents over one vocabulary."""
+        return SparseTexts(self.encode(queries), self.documents)
+
+
 def bm25(queries: Sequence[str], documents: Sequence[str], *, k1: float, b: float) -> SparseTexts:
     """Return texts whose inner product is BM25 (Robertson et al. 1994) in the form of Lucene.
 
@@ -35,26 +59,42 @@ def bm25(queries: Sequence[str], documents: Sequence[str], *, k1: float, b: floa
     of the query; a word that occurs twice counts twice. Words are those of `engine.retrieval.words`, without
     stop words and stemming, because neither is available in the same quality for all languages.
     """
+    return bm25_index(documents, k1=k1, b=b).of(queries)
+
+
+def bm25_index(documents: Sequence[str], *, k1: float, b: float) -> Index:
+    """Prepare documents for BM25; see `bm25`."""
     import bm25s
 
     vocabulary: dict[str, int] = {}
     rows = [[vocabulary.setdefault(word, len(vocabulary)) for word in words(text)] for text in documents]
     if not vocabulary:
-        empty = sparse.csr_matrix((len(documents), 1), dtype=np.float32)
-        return SparseTexts(sparse.csr_matrix((len(queries), 1), dtype=np.float32), empty)
+        return _nothing(documents)
     parts = bm25s.BM25(k1=k1, b=b, method="lucene").build_index_from_ids(
         list(range(len(vocabulary))), rows, show_progress=False
     )
     table = sparse.csc_matrix(
         (parts["data"], parts["indices"], parts["indptr"]), shape=(len(documents), len(vocabulary))
     )
-    asked = [[vocabulary[word] for word in words(text) if word in vocabulary] for text in queries]
-    places = np.repeat(np.arange(len(queries)), [len(row) for row in asked])
-    terms = np.fromiter((term for row in asked for term in row), np.int64, len(places))
-    counts = sparse.csr_matrix(
-        (np.ones(len(places), np.float32), (places, terms)), shape=(len(queries), len(vocabulary))
-    )
-    return SparseTexts(counts, table.tocsr())
+
+    def counts(queries: Sequence[str]) -> Any:
+        asked = [[vocabulary[word] for word in words(text) if word in vocabulary] for text in queries]
+        places = np.repeat(np.arange(len(queries)), [len(row) for row in asked])
+        terms = np.fromiter((term for row in asked for term in row), np.int64, len(places))
+        return sparse.csr_matrix(
+            (np.ones(len(places), np.float32), (places, terms)), shape=(len(queries), len(vocabulary))
+        )
+
+    return Index(table.tocsr(), list(vocabulary), counts)
+
+
+def _nothing(documents: Sequence[str]) -> Index:
+    """Return an index of documents without a term."""
+
+    def none(texts: Sequence[str]) -> Any:
+        return sparse.csr_matrix((len(texts), 1), dtype=np.float32)
+
+    return Index(none(documents), [""], none)
 
 
 def tfidf(
@@ -80,6 +120,21 @@ def tfidf(
     background : sequence of str, optional
         Texts from which the vocabulary and document frequencies are computed; none takes `documents`.
     """
+    index = tfidf_index(
+        documents, shortest=shortest, longest=longest, sublinear=sublinear, background=background
+    )
+    return index.of(queries)
+
+
+def tfidf_index(
+    documents: Sequence[str],
+    *,
+    shortest: int,
+    longest: int,
+    sublinear: bool,
+    background: Sequence[str] | None = None,
+) -> Index:
+    """Prepare documents for the cosine of TF-IDF vectors; see `tfidf`."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(
@@ -88,9 +143,9 @@ def tfidf(
     try:
         vectorizer.fit(documents if background is None else background)
     except ValueError:  # raised by scikit-learn when no text contains an n-gram
-        nothing = [sparse.csr_matrix((len(texts), 1), dtype=np.float32) for texts in (queries, documents)]
-        return SparseTexts(*nothing)
-    return SparseTexts(vectorizer.transform(queries), vectorizer.transform(documents))
+        return _nothing(documents)
+    terms = vectorizer.get_feature_names_out().tolist()
+    return Index(vectorizer.transform(documents), terms, vectorizer.transform)
 
 
 def find_bm25(

@@ -117,7 +117,7 @@ def cache_file(
     """Return the file in the folder `cache` for the vectors of `texts`; None without a cache."""
     if cache is None:
         return None
-    encoder_key = fingerprint(encoder, sentences=kind == "sentences")
+    encoder_key = fingerprint(encoder, sentences=kind == "sentences", role=role)
     digest = hashlib.blake2b(f"{encoder_key}{role}{precision}".encode(), digest_size=16)
     for text in texts:
         digest.update(text.encode() + b"\0")

@@ -7,8 +7,9 @@ locally is a problem of its own kind, since the run may be able to fetch it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from engine.config.bitext import BitextConfig
 from engine.config.cross_encoder import CrossEncoderConfig
 from engine.config.declared import check_declared
 from engine.config.encoders import EncoderConfig
+from engine.config.optimisation import LoopConfig
 from engine.config.pretraining import TextConfig
 from engine.config.teacher import QuestionSource
 from engine.encoders.checkpoints import resolve
@@ -30,9 +32,14 @@ from engine.encoders.encoder import Encoder
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
 from engine.errors import InputError
 from engine.evaluation.scores import checked_measures
+from engine.evaluation.stored_rankings import finished_run_in, read_rankings, searched_collections
 from engine.extensions.runs import RUN_KINDS
 from engine.registry import resolve_reference
+from engine.runs.cross_encoder import check_first_stage
+from engine.runs.fuse import check_systems
 from engine.training.optimiser import DEFAULT_SHARE, frozen_layers
+from engine.training.pretraining.model import load_masked_model
+from engine.training.pretraining.task import check_length
 
 
 def check_checkpoint(checkpoint: str) -> None:
@@ -106,6 +113,98 @@ def check_cross_encoder(config: CrossEncoderConfig) -> None:
     CrossEncoder.load(config.checkpoint, config.max_length, new_head=bool(config.bitext))
 
 
+def check_masked_model(value: tuple[str, int]) -> None:
+    """Open a checkpoint whose pre-training is continued, with blocks of some length.
+
+    Parameters
+    ----------
+    value : (str, int)
+        The checkpoint, and ``pretraining.length``.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened, predicts no masked words, or has fewer positions.
+    """
+    checkpoint, length = value
+    check_local(checkpoint)
+    check_length(load_masked_model(checkpoint, 0.0)[0], length)
+
+
+def check_rankings(value: tuple[str, str | None, int | None], runs: Path) -> None:
+    """Check that a finished run has rankings, and their collections are as it searched them.
+
+    Parameters
+    ----------
+    value : (str, str or None, int or None)
+        The run, the scoring, and how many ranks are needed.
+    runs : Path
+        The folder of run folders.
+
+    Raises
+    ------
+    InputError
+        If the run is missing or not finished, or its rankings or their collections are.
+    """
+    name, scoring, depth = value
+    found = read_rankings(finished_run_in(runs, name), scoring)
+    if depth is not None:
+        check_first_stage(depth, found, searched_collections(found.run))
+
+
+def check_fused(value: Sequence[tuple[str, str | None]], runs: Path) -> None:
+    """Check that rankings, each of a run and a scoring, have collections in common that can be searched.
+
+    Raises
+    ------
+    InputError
+        If they have none, or a ranking is named twice.
+    """
+    try:
+        systems = [read_rankings(finished_run_in(runs, name), scoring) for name, scoring in value]
+    except InputError:
+        return  # the check of the system says so
+    check_systems(systems)
+
+
+def check_batch(value: tuple[Sequence[BitextConfig | QuestionSource], LoopConfig]) -> None:
+    """Check that the sources have as many pairs or questions as a batch; no more of them are read.
+
+    What is held out or dropped from the data is not considered: the run checks that.
+
+    Parameters
+    ----------
+    value : (sequence of BitextConfig or QuestionSource, LoopConfig)
+        The sources, and the settings of the training.
+
+    Raises
+    ------
+    InputError
+        If they have fewer.
+    """
+    sources, training = value
+    wanted, found = training.batch_size, 0
+    # The English side of each pair is another example if there is an anchor.
+    share = 2 if getattr(training, "anchor", 0) else 1
+    try:
+        for source in sources:
+            found += share * _count(source, wanted - found)
+            if found >= wanted:
+                return
+    except InputError:
+        return  # the check of the source says so
+    what = "questions" if isinstance(sources[0], QuestionSource) else "sentence pairs"
+    raise InputError(f"{wanted} is more than the {found} {what} of the data; lower it")
+
+
+def _count(source: BitextConfig | QuestionSource, limit: int) -> int:
+    """Return how many pairs or questions `source` has; at most `limit` are counted."""
+    if isinstance(source, QuestionSource):
+        stop = source.start + limit if source.stop is None else min(source.stop, source.start + limit)
+        return len(read_questions(source.model_copy(update={"stop": stop})))
+    return sum(1 for _ in islice(open_source(source), limit))
+
+
 def check_local(checkpoint: str) -> None:
     """Check that a checkpoint is available locally.
 
@@ -155,6 +254,17 @@ def check_bitext(source: BitextConfig) -> None:
         raise InputError("it has no sentence pair that is kept; see its filters", path=source.path)
 
 
+def check_collection(entry: CollectionConfig) -> None:
+    """Load a collection.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    load_collections(entry)
+
+
 def check_text(source: TextConfig) -> None:
     """Read the first sentence of a source of text.
 
@@ -177,8 +287,15 @@ def check_questions(source: QuestionSource) -> None:
     read_questions(source.model_copy(update={"stop": source.start + 1}))
 
 
-def check_config(config: RunHeader) -> tuple[list[Collection], list[tuple[str, InputError]]]:
+def check_config(config: RunHeader, runs: Path) -> tuple[list[Collection], list[tuple[str, InputError]]]:
     """Check that a run with a configuration will start.
+
+    Parameters
+    ----------
+    config : RunHeader
+        The configuration.
+    runs : Path
+        The folder of run folders, in which the runs are that it names.
 
     Returns
     -------
@@ -189,7 +306,7 @@ def check_config(config: RunHeader) -> tuple[list[Collection], list[tuple[str, I
     """
     collections: list[Collection] = []
     problems = []
-    for key, step in _steps(config, collections):
+    for key, step in _steps(config, runs, collections):
         try:
             step()
         except InputError as error:
@@ -197,7 +314,7 @@ def check_config(config: RunHeader) -> tuple[list[Collection], list[tuple[str, I
     return collections, problems
 
 
-def check_start(config: RunHeader) -> None:
+def check_start(config: RunHeader, runs: Path) -> None:
     """Check that a run with a configuration will start, or may start once it fetched a checkpoint.
 
     Raises
@@ -207,15 +324,18 @@ def check_start(config: RunHeader) -> None:
     """
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
-    for key, error in check_config(config)[1]:
+    for key, error in check_config(config, runs)[1]:
         if HF_HUB_OFFLINE or not isinstance(error, NotLocalError):
             raise InputError(f"{key}: {error}") from error
 
 
-def _steps(config: RunHeader, collections: list[Collection]) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _steps(
+    config: RunHeader, runs: Path, collections: list[Collection]
+) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield each check with its key. The checks append the collections that they load to `collections`."""
     for read in RUN_KINDS[config.kind].inputs(config):
-        yield read.key, partial(resolve_reference(read.check), read.value)
+        folder = (runs,) if read.of_runs else ()
+        yield read.key, partial(resolve_reference(read.check), read.value, *folder)
     depth = getattr(config, "depth", getattr(getattr(config, "evaluation", None), "depth", None))
     for place, collection in enumerate(getattr(config, "collections", ())):
         yield f"collections.{place}", partial(_load, collection, config.seed, depth, collections)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from engine.collections.base import Collection
 from engine.config import CollectionConfig
@@ -45,7 +46,7 @@ def cross_encoder_run(config: CrossEncoderConfig, run: RunFolder, reporter: Repo
     """
     first = read_rankings(find_finished_run(config.first_stage.run, run), config.first_stage.scoring)
     known = searched_collections(first.run)
-    _check(config.first_stage.depth, first, known)
+    check_first_stage(config.first_stage.depth, first, known)
     first_stage = {"run": first.run.id, "name": first.run.record["name"], "scoring": first.scoring}
     run.update(summary={"first_stage": first_stage})
     collections = list({id(entry): entry for _, entry in known.values()}.values())
@@ -59,9 +60,16 @@ def cross_encoder_run(config: CrossEncoderConfig, run: RunFolder, reporter: Repo
     return _rerank(config, first, known, cross, run, reporter)
 
 
-def _check(
+def check_first_stage(
     depth: int, first: StoredRankings, known: dict[PoolKey, tuple[Collection, CollectionConfig]]
 ) -> None:
+    """Check that the rankings `first` are of the collections `known` and have `depth` ranks.
+
+    Raises
+    ------
+    InputError
+        If a collection is another one now, or fewer ranks are stored.
+    """
     for pool in first.pools:
         if pool not in known:
             raise InputError(
@@ -88,7 +96,9 @@ def _trained(
     task.bitext.record(run)
     run.update(device=str(runtime.device))
     trainer = Trainer(config.training, runtime, run, reporter)
-    train_and_save(trainer, task, lambda: task.finish().save(run.checkpoints / CHECKPOINT))
+    train_and_save(
+        trainer, task, lambda: task.finish().save(run.checkpoints / CHECKPOINT), attrgetter("length")
+    )
     measured = task.queries and trainer.progress.step >= config.training.evaluate_every
     if measured and not trainer.progress.best_step:
         reporter.say("no step ranked held-out pairs better than before training; see the curves")

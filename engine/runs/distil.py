@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from engine.config import DistilConfig
 from engine.encoders.saving import save_encoder, save_fitted
 from engine.evaluation.document_frequencies import save_frequencies
@@ -40,7 +42,7 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
         if task.transport.idf is not None:
             save_frequencies(task.transport.idf, run.checkpoints)
 
-    train_and_save(Trainer(config.training, runtime, run, reporter), task, save)
+    train_and_save(Trainer(config.training, runtime, run, reporter), task, save, attrgetter("length"))
     run.write_table("plans", [plan.columns() for plan in held_out_plans(task)])
     documents = task.student if config.evaluation.documents == "student" else task.teacher
     return evaluate_run_encoders(config, task.student, documents, runtime, run, reporter)

@@ -39,6 +39,9 @@ from engine.training.data.bitext import read_sources
 from engine.training.distillation.encoders import check_projection
 from engine.training.runtime import Runtime
 
+FittedState = dict[str, torch.Tensor]
+"""The parts of an encoder's state that are fitted: its mean and projection."""
+
 
 def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
     """Load the encoders, fit what is not fitted yet, and search every collection.
@@ -50,19 +53,8 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     """
     runtime = Runtime.start(config.seed)  # a linear projection that was never saved is drawn at random
     run.update(device=str(runtime.device))
-    check_projection(config.encoder, "encoder")
-    check_shift(config)
-    queries = Encoder.load(config.encoder)
-    documents = queries
-    if config.teacher is not None and config.evaluation.documents == "teacher":
-        documents = Encoder.load(config.teacher)
-    _fit(config, queries, documents, runtime.precision, reporter)
-    isolation: Removal | None = None
-    if config.language_components:
-        components = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)
-        isolation = Isolation(components, _by_language(config))
-    elif config.language_shift:
-        isolation = Shift(LanguageShifts(run.checkpoints / COMPONENTS_FILE), *_translations(config))
+    queries, documents = open_encoders(config, runtime.precision, reporter)
+    isolation = removal_of(config, run.checkpoints / COMPONENTS_FILE)
     save_fitted(queries, run.checkpoints / "student")
     save_fitted(documents, run.checkpoints / "teacher")
     return evaluate(
@@ -79,12 +71,53 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     )
 
 
+def open_encoders(
+    config: EvaluateConfig,
+    precision: torch.dtype,
+    reporter: Reporter,
+    known: dict[str, FittedState] | None = None,
+) -> tuple[Encoder, Encoder]:
+    """Load the query encoder and the document encoder, and fit what is not fitted yet.
+
+    `known` keeps what was fitted, for encoders that differ only in what concerns queries.
+
+    Raises
+    ------
+    InputError
+        If an encoder cannot be loaded or fitted.
+    """
+    check_projection(config.encoder, "encoder")
+    check_shift(config)
+    queries = Encoder.load(config.encoder)
+    documents = queries
+    if config.teacher is not None and config.evaluation.documents == "teacher":
+        documents = Encoder.load(config.teacher)
+    _fit(config, queries, documents, precision, reporter, {} if known is None else known)
+    return queries, documents
+
+
+def removal_of(config: EvaluateConfig, fitted_file: Path) -> Removal | None:
+    """Return what is removed from vectors, if `config` removes something; what is fitted is saved in a file.
+
+    Raises
+    ------
+    InputError
+        If the bitext or the file cannot be read.
+    """
+    if config.language_components:
+        return Isolation(LanguageComponents(config.language_components, fitted_file), _by_language(config))
+    if config.language_shift:
+        return Shift(LanguageShifts(fitted_file), *_translations(config))
+    return None
+
+
 def _fit(
     config: EvaluateConfig,
     queries: Encoder,
     documents: Encoder,
     precision: torch.dtype,
     reporter: Reporter,
+    known: dict[str, FittedState],
 ) -> None:
     """Give both encoders a mean and a projection: those of the run that saved them, or else fitted ones.
 
@@ -106,8 +139,16 @@ def _fit(
         return
     texts = _unlabelled(config)
     for encoder in unfitted:
-        if any(text.strip() for text in texts) or encoder.config.projection == "whitening":
+        # All texts are encoded as passages, so the settings of queries do not matter.
+        key = encoder.config.model_dump_json(exclude={"query_prefix", "query_length"})
+        if key in known:
+            encoder.load_state_dict(known[key], strict=False)
+        elif any(text.strip() for text in texts) or encoder.config.projection == "whitening":
             fit(encoder, evenly_spaced(texts), "passage", precision=precision)
+            own = {
+                name: value for name, value in encoder.state_dict().items() if not name.startswith("model.")
+            }
+            known[key] = {name: value.clone() for name, value in own.items()}
         else:
             reporter.say("there is no text to fit the centring mean on, so vectors are not centred")
 

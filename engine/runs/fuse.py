@@ -12,6 +12,7 @@ import torch
 from engine.collections.base import Collection
 from engine.config import FuseConfig
 from engine.errors import InputError, nearest
+from engine.evaluation.fusing import shares_of
 from engine.evaluation.held_out_queries import held_out_queries, restricted
 from engine.evaluation.runner import announce, store_scores, stored_searches
 from engine.evaluation.scores import Scores, score_found
@@ -24,7 +25,6 @@ from engine.evaluation.stored_rankings import (
     searched_collections,
     shared_pools,
 )
-from engine.extensions.scorings import SCORINGS
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.fusion import Candidates, Floats, Integers, Scored, candidates, weighted_sum
@@ -103,23 +103,10 @@ class _Fusion:
         depth = self.config.depth
         found = candidates(
             [system.scored(pool, collection) for system in self.systems],
-            complete_below=[_least(system.complete_below(pool), depth) for system in self.systems],
+            complete_below=[system.complete_below(pool, depth) for system in self.systems],
             depth=depth,
         )
         return found, shares_of(self.config, found)
-
-
-def shares_of(config: FuseConfig, found: Candidates) -> Floats:
-    """Return each system's share (n, S) in the scores of `found` by the method of `config`."""
-    scoring = SCORINGS[config.method]
-    shares: Floats = scoring.resolve_shares()(
-        found, **{name: getattr(config, name) for name in scoring.settings}
-    )
-    return shares
-
-
-def _least(complete: int | None, depth: int | None) -> int | None:
-    return complete if complete is None or depth is None else min(complete, depth)
 
 
 def _depth(config: FuseConfig, system: StoredRankings, pool: PoolKey, collection: Collection) -> int:
@@ -258,13 +245,29 @@ def _systems(config: FuseConfig, run: RunFolder) -> list[StoredRankings]:
     InputError
         As `find_finished_run` and `read_rankings`; also if a ranking is named twice.
     """
-    systems: list[StoredRankings] = []
-    for entry in config.systems:
-        system = read_rankings(find_finished_run(entry.run, run), entry.scoring)
-        if any((system.run.id, system.scoring) == (other.run.id, other.scoring) for other in systems):
-            raise InputError(f"{system.name} is named twice in systems; name each ranking once")
-        systems.append(system)
+    systems = [read_rankings(find_finished_run(entry.run, run), entry.scoring) for entry in config.systems]
+    _check_apart(systems)
     return systems
+
+
+def check_systems(systems: list[StoredRankings]) -> None:
+    """Check that rankings can be fused.
+
+    Raises
+    ------
+    InputError
+        If a ranking is named twice, or they have no collection in common.
+    """
+    _check_apart(systems)
+    shared_pools(systems)
+
+
+def _check_apart(systems: list[StoredRankings]) -> None:
+    seen = set()
+    for system in systems:
+        if (system.run.id, system.scoring) in seen:
+            raise InputError(f"{system.name} is named twice in systems; name each ranking once")
+        seen.add((system.run.id, system.scoring))
 
 
 def as_found(fused: Scored, collection: Collection, depth: int) -> Found:

@@ -9,7 +9,7 @@ from engine.encoders.saving import save_fitted
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
-from engine.runs.steps import evaluate_run_encoders, train_and_save
+from engine.runs.steps import evaluate_run_encoders, fit_and_save
 from engine.training.pretraining.model import save_model
 from engine.training.pretraining.task import prepare_pretraining
 from engine.training.runtime import Runtime
@@ -32,7 +32,7 @@ def pretrain_run(config: PretrainConfig, run: RunFolder, reporter: Reporter) -> 
         run.write_table("pretraining", task.rows())
         save_model(task.model, task.tokenizer, run.checkpoints / PRETRAINED)
 
-    train_and_save(Trainer(config.pretraining, runtime, run, reporter), task, save)
+    fit_and_save(Trainer(config.pretraining, runtime, run, reporter), task, save)
     encoder = Encoder.load(pretrained_encoder(config, run.checkpoints))
     sentences = [text for found in task.texts.values() for text in evenly_spaced(found.training)]
     fit(encoder, evenly_spaced(sentences), "passage", precision=runtime.precision)

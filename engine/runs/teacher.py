@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import TeacherConfig
 from engine.encoders.saving import save_encoder, save_fitted
 from engine.evaluation.scores import Scores
@@ -30,5 +31,9 @@ def teacher_run(config: TeacherConfig, run: RunFolder, reporter: Reporter) -> li
         save_encoder(task.finish(), run.checkpoints / "teacher")
         save_fitted(task.encoder, run.checkpoints / "student")  # it encodes the queries as well
 
-    train_and_save(Trainer(config.training, runtime, run, reporter), task, save)
+    train_and_save(Trainer(config.training, runtime, run, reporter), task, save, _longest)
     return evaluate_run_encoders(config, task.encoder, task.encoder, runtime, run, reporter)
+
+
+def _longest(question: TrainingQuestion) -> int:
+    return max(map(len, question.passages))

@@ -40,7 +40,7 @@ from engine.serving.records import (
 from engine.validation import validate_settings
 
 if TYPE_CHECKING:
-    from engine.inspect.search import Searcher
+    from engine.inspect.opening import RunSearcher
     from engine.inspect.session import Session
 
 
@@ -65,7 +65,7 @@ class Operations:
         """Return the pools that a run was evaluated on."""
         run, session = self._open(request, reporter)
         reporter.say("reading the run's collections …")
-        from engine.evaluation.finished_run import encoders_config_of
+        from engine.inspect.opening import searched_config
         from engine.inspect.pools import pools_of
 
         pools = [
@@ -78,7 +78,7 @@ class Operations:
                 documents=pool.document_language,
                 size=len(pool.documents),
             )
-            for label, number, pool in pools_of(encoders_config_of(run), session.cache)
+            for label, number, pool in pools_of(searched_config(run), session.cache)
         ]
         if not pools:
             raise InputError(f"run {run.id!r} was evaluated on no collection, so there is nothing to search")
@@ -87,11 +87,11 @@ class Operations:
     def list_queries(self, request: PoolRequest, reporter: Reporter) -> list[CollectionQuery]:
         """Return the judged queries of a pool in one language."""
         run, session = self._open(request, reporter)
-        from engine.evaluation.finished_run import encoders_config_of
+        from engine.inspect.opening import searched_config
         from engine.inspect.pools import choose_pool
 
         code = find_language(request.language).code
-        pool, _ = choose_pool(encoders_config_of(run), request.collection, code, request.pool, session.cache)
+        pool, _ = choose_pool(searched_config(run), request.collection, code, request.pool, session.cache)
         return [CollectionQuery(query.id, query.text) for query in pool.queries if query.language == code]
 
     def search(self, request: SearchRequest, reporter: Reporter) -> SearchReply:
@@ -125,7 +125,7 @@ class Operations:
             run=run.id,
             document=request.document,
             text=searcher.collection.documents[searcher.document_index(request.document)].text,
-            score=sum(match.score for match in matches) / len(matches),
+            score=sum(match.score for match in matches) / (1 if searcher.adds_up else max(1, len(matches))),
             matches=matches,
         )
 
@@ -154,7 +154,7 @@ class Operations:
 
         return find_run(Path(request.results), request.run), self._session
 
-    def _searcher(self, request: PoolRequest, reporter: Reporter) -> tuple[RunFolder, Searcher]:
+    def _searcher(self, request: PoolRequest, reporter: Reporter) -> tuple[RunFolder, RunSearcher]:
         run, session = self._open(request, reporter)
         return run, session.searchers.open(
             run, request.language, collection=request.collection, pool=request.pool, reporter=reporter

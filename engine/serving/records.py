@@ -159,7 +159,10 @@ class SearchReply:
 
 @dataclass(frozen=True)
 class ExplainReply:
-    """Why a document has its score: the best match of each query token. `score` is their mean."""
+    """Why a document has its score: the best match of each query token, whose mean is `score`.
+
+    With a lexical run, they are the shared terms, whose sum is `score`.
+    """
 
     run: str
     document: str

@@ -22,6 +22,21 @@ PROJECTION_RATE = 10.0
 DEFAULT_SHARE = 0.5
 
 
+def check_batch_size(batch_size: int, count: int, what: str = "pairs") -> None:
+    """Check that a batch is not larger than the `count` examples that are trained on.
+
+    Raises
+    ------
+    InputError
+        If it is.
+    """
+    if batch_size > count:
+        raise InputError(
+            f"training.batch_size = {batch_size} is more than the {count} {what} that are trained on; "
+            "lower it"
+        )
+
+
 def freeze(student: Encoder, training: LoopConfig) -> None:
     """Freeze the weights that `training` names, and the fitted mean.
 
@@ -49,7 +64,7 @@ def frozen_layers(asked: float, depth: int) -> int:
     """
     frozen = int(asked * depth) if 0 < asked < 1 else int(asked)
     if frozen > depth:
-        raise InputError(f"training.frozen_layers = {asked}, but the student has {depth} layers; lower it")
+        raise InputError(f"training.frozen_layers = {asked}, but the encoder has {depth} layers; lower it")
     return frozen
 
 

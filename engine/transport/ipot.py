@@ -54,4 +54,5 @@ IPOT = Solver(
     name="ipot",
     meaning="inexact proximal point method, whose step β is `epsilon`",
     function=_solve,
+    iterations=50,  # all of them are done, and make the plan sharper
 )

@@ -36,8 +36,8 @@ def solve(
     epsilon: float = 0.05,
     epsilon_scale: EpsilonScale = "absolute",
     anneal_from: float | None = None,
-    iterations: int = 50,
-    tolerance: float = 1e-4,
+    iterations: int | None = None,
+    tolerance: float = 1e-3,
     penalty: float = 0.5,
     mass: float = 0.8,
 ) -> Plan:
@@ -65,8 +65,9 @@ def solve(
         the same when all costs are multiplied by, or moved by, a constant.
     anneal_from : float, optional
         Start with this ε and halve it down to `epsilon`, for solvers that anneal.
-    iterations : int
-        Maximum number of iterations; IPOT takes exactly this number of proximal steps.
+    iterations : int, optional
+        Maximum number of iterations; IPOT takes exactly this number of proximal steps. The default is 500,
+        and 50 for IPOT.
     tolerance : float
         Sum of absolute errors of a marginal, as a share of the mass of the problem, at which iterations stop.
         A plan with a larger error is not converged.
@@ -89,6 +90,7 @@ def solve(
     anneal = _check_settings(solver, epsilon, epsilon_scale, anneal_from, iterations, tolerance)
     _check_relaxation(penalty, mass)
     entry = SOLVERS[solver]
+    iterations = entry.iterations if iterations is None else iterations
     learned = torch.is_grad_enabled() and (source_marginal.requires_grad or target_marginal.requires_grad)
     if learned and not entry.mass_gradient:
         able = " or ".join(name for name, other in SOLVERS.items() if other.mass_gradient)
@@ -153,7 +155,7 @@ def _check_settings(
     epsilon: float,
     epsilon_scale: str,
     anneal_from: float | None,
-    iterations: int,
+    iterations: int | None,
     tolerance: float,
 ) -> float:
     """Return the multiple of ε at which annealing starts; raise TransportError for a setting out of range."""
@@ -162,7 +164,7 @@ def _check_settings(
     for key, number in (("epsilon", epsilon), ("tolerance", tolerance)):
         if not (number > 0 and math.isfinite(number)):
             raise TransportError(f"{key} must be a number above zero, not {number}")
-    if iterations < 1:
+    if iterations is not None and iterations < 1:
         raise TransportError(f"iterations must be at least 1, not {iterations}")
     if anneal_from is None:
         return 1.0

@@ -211,3 +211,10 @@ def test_ids_scores_and_language_tags_of_jsonl(tmp_path: Path) -> None:
 )
 def test_bad_jsonl_is_refused(tmp_path: Path, record: Any, sentence: str) -> None:
     refuse(jsonl(tmp_path, record), sentence)
+
+
+def test_a_json_file_is_read_as_json_lines(tmp_path: Path) -> None:
+    """MAFAND-MT's files, with the translation objects of Hugging Face's datasets, are called train.json."""
+    file = tmp_path / "train.json"
+    file.write_text('{"translation": {"en": "one", "hau": "ɗaya"}}\n', encoding="utf-8")
+    assert [(pair.source, pair.target) for pair in open_bitext(file, language="ha")] == [("ɗaya", "one")]

@@ -390,3 +390,24 @@ def test_the_results_screen_folds_seeds_and_shows_the_same_figures(results, call
         found = compared.languages[row["language"]].difference
         for name in ("delta", "low", "high", "p_holm", "verdict", "smallest"):
             assert getattr(found, name) == row[name]
+
+
+def test_published_scores_stand_beside_those_of_one_run(call, make_run, zero, better):
+    figure = {"collection": "tatoeba", "protocol": "xtreme-r", "direction": "xx-en", "measure": "Success@1"}
+    make_run("a", zero, **figure)
+    assert "compare takes at least two different runs" in call("compare", "a").err
+    code, out, _ = call("compare", "a", "--published")
+    lines = [" ".join(line.split()) for line in out.splitlines() if line.strip()]
+    assert code == 0 and "beside MTEB's results repository (Tatoeba)" in " ".join(lines)
+    mean = sum(zero["sw"]) / len(zero["sw"])  # there is no Somali in Tatoeba
+    # mean of LaBSE, this run's, and the difference
+    (labse,) = [line for line in lines if line.startswith("sentence-transformers/LaBSE")]
+    assert labse == f"sentence-transformers/LaBSE 1 0.874 {mean:.3f} {mean - 0.87436:+.3f}"
+    told = json.loads(call("compare", "a", "--published", "--json").out)["published"]
+    assert {row["language"] for row in told[0]["rows"]} == {"sw"} and told[0]["tasks"] == ["Tatoeba"]
+    assert call("compare", "a", "--published", "--csv").out.startswith("run,collection,protocol")
+    make_run("b", better, **figure)
+    both = json.loads(call("compare", "a", "b", "--published", "--json").out)
+    assert len(both["published"]) == 2 and both["tables"]
+    make_run("c", zero)
+    assert "No published scores are known" in call("compare", "c", "--published").out

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cli import toml
+from engine.cli.commands import run as run_command
 from engine.config import load_config, parse_config, presets
 from engine.extensions.runs import RUN_KINDS
 
@@ -41,7 +42,7 @@ def file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.tsv").write_text("biyo nadiif ah\tclean water\nbiyo\twater\n")
     file = tmp_path / "trial.toml"
-    file.write_text(CONFIG)
+    file.write_text(CONFIG + "[training]\nbatch_size = 2\n")
     return file
 
 
@@ -80,8 +81,9 @@ def test_the_schema_describes_every_setting(call):
     kinds = schema["discriminator"]["mapping"]
     assert kinds.keys() == RUN_KINDS.keys() >= {"distil", "evaluate"}
     for name, definition in schema["$defs"].items():
-        for key, setting in definition["properties"].items():
-            assert setting.get("description"), f"{name}.{key}"
+        for option in definition.get("anyOf", [definition]):
+            for key, setting in option.get("properties", {}).items():
+                assert setting.get("description"), f"{name}.{key}"
     assert schema["$defs"]["TransportConfig"]["properties"]["epsilon"]["default"] == 0.05
     assert schema["$defs"]["TransportConfig"]["additionalProperties"] is False
 
@@ -116,7 +118,11 @@ def test_settings_that_are_wrong(call, file, line, words):
     [
         ('[teacher]\ncheckpoint = "nobody/nothing-of-this-name"', "teacher.checkpoint: 'nobody/nothing-of"),
         ("[teacher]\nquery_length = 5000", "query_length = 5000 is more than the checkpoint's 512 positions"),
-        ("[training]\nfrozen_layers = 13", "training.frozen_layers: "),
+        ("[training]\nbatch_size = 2\nfrozen_layers = 13", "training.frozen_layers: "),
+        (
+            "[training]\nbatch_size = 3",
+            "training.batch_size: 3 is more than the 2 sentence pairs of the data",
+        ),
         ("[evaluation]\ndepth = 3", "collections.0: measure 'nDCG@10' needs more ranks than depth = 3"),
     ],
 )
@@ -130,6 +136,8 @@ def test_what_would_fail_once_the_run_has_started_is_found_before(call, file, tm
     ):
         (tmp_path / "folder" / name).write_text(content.replace("\\\t", "\t").replace("\\\n", "\n"))
     text = CONFIG.partition("[[collections]]")[0]
+    if "[training]" not in lines:
+        text = "training.batch_size = 2\n" + text
     keep = lines.partition("]")[0] + "]"
     assert keep not in text
     file.write_text(text + lines + '\n[[collections]]\nname = "folder"\npath = "folder"\n')
@@ -138,6 +146,61 @@ def test_what_would_fail_once_the_run_has_started_is_found_before(call, file, tm
     code, out, err = call("run", str(file), "--detach")
     assert (code, out) == (2, "") and words in err and err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_runs_that_are_fused_or_re_ranked_are_looked_for(file, tmp_path, make_run, zero, capsys):
+    first = make_run("first", zero, zero_shot=True)
+    make_run("second", zero, state="failed")
+    fused = 'kind = "fuse"\n[[systems]]\nrun = "first"\n[[systems]]\nrun = "%s"\n'
+    ranked = 'kind = "cross-encoder"\n[first_stage]\nrun = "frist"\n'
+    for text, words in (
+        (fused % "absent", "systems.1: there is no run 'absent'"),
+        (fused % "second", "is failed, not finished"),
+        (ranked, "first_stage: there is no run 'frist' (did you mean 'first'?)"),
+    ):
+        file.write_text(text)
+        assert run_command(["config", "check", str(file), "--results", str(tmp_path / "results.duckdb")]) == 2
+        assert words in capsys.readouterr().err
+        assert run_command(["run", str(file), "--detach", "--results", str(tmp_path / "results.duckdb")]) == 2
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {first.id, *_others(tmp_path, first.id)}
+
+
+def _others(folder, identity):
+    """Return the ids of the runs that the test made, besides `identity`; none was started."""
+    found = [path.name for path in (folder / "runs").iterdir() if path.name != identity]
+    assert len(found) == 1
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            'kind = "pretrain"\nmodel.checkpoint = "multilingual-e5-small"\npretraining.length = 600\n'
+            '[[text]]\npath = "pairs.tsv"\nlanguage = "en"\n',
+            "model.checkpoint: pretraining.length = 600 is more than the checkpoint's 512 positions",
+        ),
+        (
+            'kind = "cross-encoder"\nfirst_stage.run = "x"\ntraining.frozen_layers = 13\n'
+            'training.batch_size = 2\n[[bitext]]\npath = "pairs.tsv"\nlanguage = "so"\n',
+            "training.frozen_layers: training.frozen_layers = 13, but the encoder has 12 layers",
+        ),
+        (
+            'kind = "evaluate"\n[[bitext]]\npath = "absent.tsv"\nlanguage = "so"\n[[collections]]\n'
+            'name = "bitext"\n[[collections.bitext]]\npath = "pairs.tsv"\nlanguage = "so"\n',
+            "bitext.0: absent.tsv",
+        ),
+        (
+            'kind = "teacher"\n[[sources]]\npath = "q.tsv"\nformat = "text-triples"\n',
+            "training.batch_size: 32 is more than the 1 questions of the data",
+        ),
+    ],
+)
+def test_each_kind_of_run_is_checked(call, file, tmp_path, text, words):
+    (tmp_path / "q.tsv").write_text("what is water\twater is wet\tfire is hot\n")
+    file.write_text(text)
+    code, _, err = call("config", "check", str(file))
+    assert code == 2 and words in err and "Traceback" not in err
 
 
 def test_things_that_are_not_available_are_all_named(call, file):

@@ -17,7 +17,8 @@ from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.inspect.cache import Cache, FileStamps, Recent
 from engine.inspect.explain import explain
-from engine.inspect.search import Searcher, Searchers
+from engine.inspect.opening import Searchers
+from engine.inspect.search import Searcher
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.runs.execute import execute

@@ -162,12 +162,12 @@ def test_config_check_refuses_to_freeze_every_layer(tiny: Any) -> None:
     check_frozen((str(tiny.checkpoint), 2, True))
     with pytest.raises(InputError, match="2 freezes all 2 layers"):
         check_frozen((str(tiny.checkpoint), 2, False))
-    with pytest.raises(InputError, match="frozen_layers = 6, but the student has 2 layers"):
+    with pytest.raises(InputError, match="frozen_layers = 6, but the encoder has 2 layers"):
         check_frozen((str(tiny.checkpoint), 6, False))
 
 
 def test_more_frozen_layers_than_there_are(prepare: Prepare) -> None:
-    with pytest.raises(InputError, match="frozen_layers = 3, but the student has 2 layers"):
+    with pytest.raises(InputError, match="frozen_layers = 3, but the encoder has 2 layers"):
         prepare(training={"frozen_layers": 3})
 
 

@@ -172,6 +172,10 @@ def test_the_record_and_show_name_the_passages(
     assert run_command(["show", run.id, "--results", str(tmp_path / "results.duckdb")]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert f"learnt from 25 unlabelled passages of {name}" in shown
+    # a comparison says it of the system that did
+    other, _ = execute(parse_config(tiny.settings(training={"steps": 2})), tmp_path / "runs", ["test"])
+    assert run_command(["compare", other.id, run.id, "--results", str(tmp_path / "results.duckdb")]) == 0
+    assert capsys.readouterr().out.count("learnt from 25 unlabelled passages") == 1
 
 
 def test_a_resumed_run_has_equal_losses(tiny: Any, tmp_path: Path) -> None:

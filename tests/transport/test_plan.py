@@ -104,3 +104,20 @@ def test_smaller_epsilon_gives_fewer_matches_and_a_lower_value() -> None:
     exact = solve(cost, a, b, solver="exact")
     torch.testing.assert_close(plans[-1].value, exact.value, atol=5e-3, rtol=0.0)
     assert (plans[-1].plan.argmax(-1) == exact.plan.argmax(-1))[a > 0].float().mean() > 0.8
+
+
+def test_defaults_converge_on_the_costs_of_related_tokens() -> None:
+    """Costs as between translations: each token is near one other, and all share a direction."""
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(64, 30, 64, generator=generator)
+    source = torch.nn.functional.normalize(noise + 1.0, dim=-1)
+    other = noise[:, torch.randperm(30, generator=generator)[:26]]
+    other = other + torch.randn(other.shape, generator=generator)
+    target = torch.nn.functional.normalize(other + 1.0, dim=-1)
+    cost = 1 - source @ target.transpose(1, 2)
+    a, b = torch.full((64, 30), 1 / 30), torch.full((64, 26), 1 / 26)
+    for epsilon in (0.05, 0.1, 0.2):
+        plan = solve(cost, a, b, epsilon=epsilon, epsilon_scale="spread")
+        assert float(plan.converged.float().mean()) > 0.9 and float(plan.marginal_error.max()) < 1e-2
+        sharp = solve(cost, a, b, epsilon=epsilon, epsilon_scale="spread", iterations=5000, tolerance=1e-6)
+        assert float((plan.effective_matches() - sharp.effective_matches()).abs().median()) < 0.01

@@ -34,7 +34,9 @@ class MatchTable(Table):
 
     HELP = (
         "**Matches.** Each token of the query is matched with the most similar token of the document. The "
-        "bar shows their similarity. The mean of the similarities is the document's score."
+        "bar shows their similarity. The mean of the similarities is the document's score. With a lexical "
+        "run, these are the shared terms, whose parts add up to the score; with a fused run, the first of "
+        "the runs is explained, and the line above shows what each run adds to the score."
     )
 
 
@@ -163,7 +165,15 @@ class Answer(Vertical):
         """Show the token matches of a document, which need not be among the hits."""
         rank = self.ranks().get(explanation.document)
         head = f"rank {rank}" if rank else f"not among the {len(self.ranks())}"
-        text = Text(f"{head}, {explanation.score:.4f}  ", "bold").append(plain(explanation.text), "not bold")
+        hit = self.result.hits[rank - 1] if rank and self.result is not None else None
+        text = Text(f"{head}, {explanation.score if hit is None else hit.score:.4f}  ", "bold")
+        for place, part in enumerate(hit.parts if hit is not None else ()):
+            text.append(" + " if place else "= ", "not bold dim")
+            text.append(f"{part.share:.3f} ".replace("-", "−"), "not bold").append(
+                plain(part.name), "not bold dim"
+            )
+        text.append("  " if hit is not None and hit.parts else "")
+        text.append(plain(explanation.text), "not bold")
         self.query_one(".document", TextView).update(text)
         rows = [
             (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from engine.extensions.runs import RUN_KINDS
 from engine.languages import language_name
 from engine.serving.records import (
     LIST_POOLS,
@@ -218,6 +219,9 @@ class AskScope:
 
 
 def is_searchable(run: Run) -> bool:
-    """Return whether a run has saved encoders and a collection to search with them."""
+    """Return whether a run has something to search with and a collection."""
     config = run.get("config") or {}
+    kind = RUN_KINDS.get(config.get("kind", ""))
+    if kind is not None and kind.searcher is not None:
+        return bool(run["state"] == "finished")
     return bool(config.get("collections")) and (run["folder"] / "checkpoints" / "student").is_dir()

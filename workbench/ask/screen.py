@@ -136,7 +136,9 @@ class AskScreen(ModeScreen):
         for run in searchable.values():
             best = headline(run)
             measure = f"{best[0]} {score(best[1])}" if best else ""
-            labels = [str(entry.get("label") or entry["name"]) for entry in run["config"]["collections"]]
+            labels = [
+                str(entry.get("label") or entry["name"]) for entry in run["config"].get("collections", [])
+            ]
             rows.append((run["name"], measure, age_text(run["created"]), ", ".join(dict.fromkeys(labels))))
 
         def take(chosen: list[str] | None) -> None:

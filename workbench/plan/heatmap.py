@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -35,6 +35,28 @@ TOKEN_WIDTH = 6
 MAX_TOKEN_WIDTH = 14
 """Cells are not made wider than this for the sake of the tokens."""
 THRESHOLDS = (0.0, 0.01, 0.05, 0.1)
+
+
+class Geometry(NamedTuple):
+    """The layout of a plan.
+
+    Attributes
+    ----------
+    magnified : int
+        Height of a cell if all cells fit, else 0.
+    token_width : int
+        Width of a cell above which the target tokens fit, else 0.
+    two_rows_a_line : bool
+        Whether a line shows two rows, as half blocks.
+    cell_width, cell_height : int
+        Size of a cell; the height in whole lines.
+    """
+
+    magnified: int
+    token_width: int
+    two_rows_a_line: bool
+    cell_width: int
+    cell_height: int
 
 
 class Heatmap(ScrollView, can_focus=True):
@@ -84,6 +106,7 @@ class Heatmap(ScrollView, can_focus=True):
         self.row = self.column = 0
         self.shading, self.marked, self.colours = Shading(), True, 0
         self._longest = 0
+        self._geometry: tuple[Size, Geometry] | None = None
         self._bins: Any = None
         self._signs: Any = None
 
@@ -124,27 +147,43 @@ class Heatmap(ScrollView, can_focus=True):
         self._changed()
 
     @property
+    def geometry(self) -> Geometry:
+        """How the plan is laid out, computed once for each plan and size."""
+        size = self.size
+        if self._geometry is None or self._geometry[0] != size:
+            self._geometry = size, self._laid_out(size)
+        return self._geometry[1]
+
+    def _laid_out(self, size: Size) -> Geometry:
+        rows, columns = self.mass.shape if self.mass is not None else (1, 1)
+        width = size.width - GUTTER - 1
+        fit_across = width // (2 * max(columns, 1))
+        fit_down = (size.height - RULER) // max(rows, 1)
+        magnified = int(max(min(fit_across, fit_down, MAX_CELL_HEIGHT), 0))
+        roomy = magnified or size.width >= 100
+        two_rows = not roomy and not self.glyphs and self.subtracted is None
+        token_width = 0
+        if self._longest and not two_rows:
+            across, wanted = width // len(self.targets), self._longest + 1
+            if across >= min(wanted, TOKEN_WIDTH):
+                token_width = min(across, wanted, MAX_TOKEN_WIDTH)
+        cell_width = max(2 * magnified or (1 if size.width < 100 else 2), token_width)
+        return Geometry(magnified, token_width, two_rows, cell_width, max(magnified, 1))
+
+    @property
     def magnified(self) -> int:
         """Height of a cell if all cells fit, else 0. A cell is at least twice as wide as it is high."""
-        rows, columns = self.mass.shape if self.mass is not None else (1, 1)
-        fit_across = (self.size.width - GUTTER - 1) // (2 * max(columns, 1))
-        fit_down = (self.size.height - RULER) // max(rows, 1)
-        return int(max(min(fit_across, fit_down, MAX_CELL_HEIGHT), 0))
+        return self.geometry.magnified
 
     @property
     def token_width(self) -> int:
         """Width of a cell above which the target tokens fit, else 0."""
-        if not self._longest or self.two_rows_a_line:
-            return 0
-        across = (self.size.width - GUTTER - 1) // len(self.targets)
-        wanted = self._longest + 1
-        return min(across, wanted, MAX_TOKEN_WIDTH) if across >= min(wanted, TOKEN_WIDTH) else 0
+        return self.geometry.token_width
 
     @property
     def two_rows_a_line(self) -> bool:
         """Whether a line shows two rows, as half blocks."""
-        roomy = self.magnified or self.size.width >= 100
-        return not roomy and not self.glyphs and self.subtracted is None
+        return self.geometry.two_rows_a_line
 
     @property
     def glyphs(self) -> bool:
@@ -154,12 +193,12 @@ class Heatmap(ScrollView, can_focus=True):
     @property
     def cell_width(self) -> int:
         """Width of a cell."""
-        return max(2 * self.magnified or (1 if self.size.width < 100 else 2), self.token_width)
+        return self.geometry.cell_width
 
     @property
     def cell_height(self) -> int:
         """Height of a cell in whole lines."""
-        return max(self.magnified, 1)
+        return self.geometry.cell_height
 
     def follow(self, other: Heatmap) -> None:
         """Show values in the same way as `other`, with the cursor on the same cell."""
@@ -216,6 +255,7 @@ class Heatmap(ScrollView, can_focus=True):
         self._notify()
 
     def _measure(self) -> None:
+        self._geometry = None
         rows, columns = (0, 0) if self.mass is None else self.mass.shape
         lines = -(-rows // 2) if self.two_rows_a_line else rows * self.cell_height
         self.virtual_size = Size(GUTTER + columns * self.cell_width, lines + RULER)

@@ -129,7 +129,9 @@ JSONL = BitextFormat(
     meaning="JSON objects, one per line, with the sentences under language codes or source and target",
     title="pairs in JSON Lines",
     read=read_jsonl,
-    endings=tuple(f"{ending}{packed}" for ending in (".jsonl", ".ndjson") for packed in ("", ".gz", ".xz")),
+    endings=tuple(
+        f"{ending}{packed}" for ending in (".jsonl", ".ndjson", ".json") for packed in ("", ".gz", ".xz")
+    ),
     matches=_matches,
     languages=_languages,
 )

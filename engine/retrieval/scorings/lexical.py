@@ -7,6 +7,7 @@ BM25 = Scoring(
     meaning="BM25 over words, or over pairs of characters in scripts without spaces",
     compares="texts",
     search="engine.retrieval.lexical:find_bm25",
+    prepare="engine.retrieval.lexical:bm25_index",
     settings=("k1", "b"),
 )
 
@@ -15,5 +16,6 @@ TFIDF = Scoring(
     meaning="cosine of TF-IDF vectors over character n-grams inside words",
     compares="texts",
     search="engine.retrieval.lexical:find_tfidf",
+    prepare="engine.retrieval.lexical:tfidf_index",
     settings=("shortest", "longest", "sublinear"),
 )

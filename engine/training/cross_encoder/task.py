@@ -35,7 +35,13 @@ from engine.training.cross_encoder.examples import Sentences, reciprocal_ranks, 
 from engine.training.data.alignment import Aligner
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
 from engine.training.distillation.batches import Example, draw_batches
-from engine.training.optimiser import PROJECTION_RATE, adamw, freeze_model, layer_rates
+from engine.training.optimiser import (
+    PROJECTION_RATE,
+    adamw,
+    check_batch_size,
+    freeze_model,
+    layer_rates,
+)
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
 from engine.training.trainer import TaskInfo
 
@@ -110,7 +116,8 @@ class CrossEncoderTraining:
     Raises
     ------
     InputError
-        If there is one English sentence only, or the model has fewer layers than are frozen.
+        If there is one English sentence only, a batch is larger than the data, or the model has fewer layers
+        than are frozen.
     """
 
     def __init__(
@@ -133,6 +140,7 @@ class CrossEncoderTraining:
             self.examples.setdefault(pair.source_language, []).append(
                 Example(pair.source, pair.source_language, row, length)
             )
+        check_batch_size(config.training.batch_size, len(bitext.training))
         self.queries = [self.sentences.held_out_query(pair) for pair in bitext.held_out]
         if config.training.trim_vocabulary:
             trim(cross, self._pieces(pairs))

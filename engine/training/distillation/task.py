@@ -31,7 +31,7 @@ from engine.training.distillation.passages import (
 from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
 from engine.training.distillation.validation import FIGURE, Validation, read_validation
 from engine.training.losses import Batch, Layers, WeightedLoss, build_loss, compared_layers
-from engine.training.optimiser import freeze, make_optimiser
+from engine.training.optimiser import check_batch_size, freeze, make_optimiser
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
 from engine.training.trainer import TaskInfo, describe_retrieval
 from engine.transport import TokenTransport, inverse_document_frequencies
@@ -161,11 +161,7 @@ class Distillation:
         self.tokens = self._tokenize()
         self.examples, held = self._examples()
         pairs = sum(map(len, self.examples.values()))
-        if config.training.batch_size > pairs:
-            raise InputError(
-                f"training.batch_size = {config.training.batch_size} is more than the {pairs} pairs that are "
-                "trained on; lower it"
-            )
+        check_batch_size(config.training.batch_size, pairs)
         self.transport = TokenTransport(config.transport, self._frequencies(), student.mass_head)
         self.weighted_loss: WeightedLoss = build_loss(config.loss, self.transport, layers)
         rows = [example.target for examples in held.values() for example in examples]

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from engine.bitext.sampling import over_all, phases
 from engine.config.pretraining import PretrainConfig
+from engine.encoders.safe_loading import longest_input
 from engine.errors import InputError
 from engine.reporting import SILENT, Reporter
+from engine.training.memory import check_memory
 from engine.training.optimiser import adamw
 from engine.training.pretraining.corpus import Corpus, check_unknown, draw_blocks, tokenised
 from engine.training.pretraining.held_out import HeldOut
@@ -67,11 +69,7 @@ def _model_and_tokenizer(
     length = config.pretraining.length
     if config.model.checkpoint is not None:
         model, tokenizer, fresh = load_masked_model(config.model.checkpoint, config.pretraining.dropout)
-        positions = getattr(model.config, "max_position_embeddings", None) or length
-        if positions < length:
-            raise InputError(
-                f"pretraining.length = {length} is more than the checkpoint's {positions} positions"
-            )
+        check_length(model, length)
         if fresh:
             reporter.say("the checkpoint has no head for masked words, so a new one begins at random")
         return model, tokenizer
@@ -83,6 +81,21 @@ def _model_and_tokenizer(
         tokenizer = train_tokenizer(config.tokenizer, texts, positions, config.seed)
     torch.manual_seed(config.seed)  # the first weights do not depend on where the tokenizer comes from
     return new_model(config.model, tokenizer, length, config.pretraining.dropout), tokenizer
+
+
+def check_length(model: Any, length: int) -> None:
+    """Check that blocks of `length` tokens fit the positions of a checkpoint's `model`.
+
+    Raises
+    ------
+    InputError
+        If they do not.
+    """
+    positions = longest_input(model) or length
+    if positions < length:
+        raise InputError(
+            f"pretraining.length = {length} is more than the checkpoint's {positions} positions; lower it"
+        )
 
 
 class Pretraining:
@@ -143,6 +156,7 @@ class Pretraining:
         self.hashes = [found.hash() for found in texts.values()]
         #: Blocks that were drawn of each language.
         self.drawn: Counter[str] = Counter()
+        self._check_memory()
         tokens_per_step = settings.batch_size * settings.length
         self._flops_per_token = self._flops() / tokens_per_step
         self._matmul_rate = matmul_rate(runtime.device, runtime.precision)
@@ -158,12 +172,26 @@ class Pretraining:
             speed_summary=self._speed_summary,
         )
 
+    def _blank(self, blocks: int) -> Masked:
+        """Return blocks of one piece, some of them masked."""
+        ids = np.full((blocks, self.config.pretraining.length), self.masking.others[0], np.int64)
+        return self.masking(ids, np.random.default_rng(0))
+
+    def _check_memory(self) -> None:
+        batch_size = self.config.pretraining.batch_size
+        part = min(2, batch_size)
+        check_memory(
+            self.model,
+            lambda: self._loss(self._blank(part))[0],
+            part / batch_size,
+            setting="pretraining.batch_size",
+            batch_size=batch_size,
+        )
+
     def _flops(self) -> int:
         """Return the floating-point operations of one step's matrix products, without changing a weight."""
-        settings = self.config.pretraining
         with torch.random.fork_rng():
-            ids = np.full((settings.batch_size, settings.length), self.masking.others[0], np.int64)
-            masked = self.masking(ids, np.random.default_rng(0))
+            masked = self._blank(self.config.pretraining.batch_size)
             self.model.train()
             flops = flops_of(lambda: self._loss(masked)[0])
         self.optimiser.zero_grad(set_to_none=True)

@@ -14,7 +14,7 @@ from engine.encoders.fitting import evenly_spaced, fit, needs_fitting
 from engine.encoders.trimming import trim, untrim
 from engine.errors import InputError
 from engine.reporting import SILENT, Reporter
-from engine.training.optimiser import freeze, make_optimiser
+from engine.training.optimiser import check_batch_size, freeze, make_optimiser
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
 from engine.training.teaching.batches import Languages, draw_questions, with_passages
 from engine.training.teaching.held_out import HeldOutQuestions, make_pools
@@ -62,7 +62,8 @@ class Teaching:
     Raises
     ------
     InputError
-        If no question has counted tokens, or the encoder has fewer layers than are frozen.
+        If no question has counted tokens, a batch is larger than the data, or the encoder has fewer layers
+        than are frozen.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Teaching:
         training = self._counted(data.training)
         if not training:
             raise InputError("no question has countable tokens; see punctuation and special_tokens")
+        check_batch_size(config.training.batch_size, len(training), "questions")
         held_out = self._counted(data.held_out)
         self.questions = _by_languages(training)
         self.held_out = HeldOutQuestions(

@@ -29,7 +29,16 @@ from engine.paths import runs_folder
 from engine.results.filters import parse_filter
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
-from engine.results.run_facts import FIGURES, UNCHANGED, cut_of, deciding_figure, encoder_of, is_unchanged, passages_of, state_of_record
+from engine.results.run_facts import (
+    FIGURES,
+    UNCHANGED,
+    cut_of,
+    deciding_figure,
+    encoder_of,
+    is_unchanged,
+    passages_of,
+    state_of_record,
+)
 
 #: A table of runs shows only the number of languages if a run has more than this.
 _NAMED = 8

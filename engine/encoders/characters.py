@@ -46,7 +46,7 @@ class CharacterTokenizer:
         add_special_tokens: bool = True,
         **other: Any,
     ) -> dict[str, list[Any]]:
-        """Return ``input_ids``, ``offset_mapping`` and ``special_tokens_mask`` of each text, and if it is cut.
+        """Return ``input_ids``, ``offset_mapping`` and ``special_tokens_mask`` of each text, and ``cut``.
 
         Other arguments of fast tokenizers have no effect: everything that they can request is returned.
         """

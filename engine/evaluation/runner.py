@@ -23,8 +23,8 @@ from engine.extensions.scorings import SCORINGS
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder, table_files
-from engine.retrieval.tokens import TokenStore
 from engine.retrieval.cut_texts import CutTexts
+from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import Kind
 from engine.retrieval.vectors import vectors as vectors_of
 

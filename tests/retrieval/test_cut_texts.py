@@ -34,9 +34,7 @@ def test_a_text_that_just_fits_is_not_cut(tiny: Any, length: int, tmp_path: Path
     # [CLS], the prefix's two pieces, the words, [SEP]
     encoder = Encoder.load(EncoderConfig(**tiny.encoder(query_length=length)))
     texts = ["water", "water water", "water water water", "water " * 40]
-    expected = sum(
-        len(encoder.tokenizer("query: " + text)["input_ids"]) > length for text in texts
-    )
+    expected = sum(len(encoder.tokenizer("query: " + text)["input_ids"]) > length for text in texts)
     assert count_cut(encoder, texts, "query", cache=tmp_path) == expected
     assert [tokens.cut for tokens in encoder.tokenize(texts, "query")].count(True) == expected
     assert count_cut(encoder, texts, "query", cache=tmp_path) == expected
@@ -50,9 +48,7 @@ class Heard(Reporter):
         self.said.append(sentence)
 
 
-def test_a_run_stores_and_shows_them(
-    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_stores_and_shows_them(tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = parse_config(tiny.settings("sw", teacher={"query_length": 8}, training={"steps": 1}))
     heard = Heard()
     run, _ = execute(config, tmp_path / "runs", ["test"], reporter=heard)

@@ -99,7 +99,7 @@ def test_questions_that_are_reported_on_are_refused(tiny: Any, part: dict[str, i
     config = configured(made)
     with pytest.raises(InputError, match=r"questions of \[validation\] are those of collections.0"):
         check_validation(config)
-    problems = check_config(config)[1]
+    problems = check_config(config, Path("runs"))[1]
     assert [key for key, _ in problems] == ["validation"]
 
 

@@ -40,14 +40,22 @@ RERANKED = 10
 
 
 def distilled_presets() -> list[str]:
-    """Return the presets that distil the teacher into itself, except the demo, which has another budget."""
+    """Return the presets that distil the teacher into itself in the loop of `optical`.
+
+    The demo has another budget, and presets with a loss over passages another learning rate.
+    """
     found = {name: preset_settings(name) for name in presets() if name != "demo"}
-    return [name for name, one in found.items() if one.get("kind") == "distil" and "student" not in one]
+    rate = found["optical"]["training"]["learning_rate"]
+    return [
+        name
+        for name, one in found.items()
+        if one.get("kind") == "distil" and "student" not in one and one["training"]["learning_rate"] == rate
+    ]
 
 
 def systems() -> list[str]:
     """Return all systems; a system comes after those that it uses."""
-    untrained = [name for name in ("bm25", "tfidf", "lir") if name in presets()]
+    untrained = [name for name in ("bm25", "tfidf", "lir", "shift") if name in presets()]
     reranked = ["cross-encoder"] if "cross-encoder" in presets() else []
     return [BASELINE, *untrained, GOLD, *distilled_presets(), *FUSIONS, *reranked]
 

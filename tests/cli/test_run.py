@@ -471,20 +471,26 @@ def test_progress_takes_any_label(terminal: bool) -> None:
 
 
 def test_the_demo_compares_losses_of_one_recipe() -> None:
-    zero_shot, *distilled = demo.systems().values()
-    assert zero_shot.kind == "evaluate"
+    zero_shot, lir, *distilled = demo.systems().values()
+    assert zero_shot.kind == lir.kind == "tune"
     losses = []
     for config in distilled:
         assert config.kind == "distil"
         assert config.collections == zero_shot.collections and config.teacher == zero_shot.encoder
         assert (config.training, config.transport) == (distilled[0].training, distilled[0].transport)
         losses.append(config.loss.model_dump(exclude_defaults=True))
-    assert {"pooled_mse": 1.0} in losses and {"transport": 1.0} in losses
-    assert len(losses) == len({json.dumps(loss) for loss in losses}) >= 3
+    assert (
+        {"pooled_mse": 1.0} in losses and {"transport": 1.0} in losses and {"maxsim_contrast": 1.0} in losses
+    )
+    assert len(losses) == len({json.dumps(loss) for loss in losses}) >= 4
     assert len(demo.LANGUAGES) >= 8 and {"sw", "mr"} <= set(demo.LANGUAGES)
-    trained = {(source.part, source.path) for source in distilled[0].bitext}
-    searched = {(source.part, source.path) for source in zero_shot.collections[0].bitext}
-    assert trained == {("train", "package:django")} and searched == {("test", "package:django")}
+    trained = {(source.part, source.test_share) for source in distilled[0].bitext}
+    searched = {(source.part, source.test_share) for source in zero_shot.collections[0].bitext}
+    assert trained == {("train", 0.45)} and searched == {("test", 0.3)}
+    assert {source.test_share for source in zero_shot.held_out[0].bitext} == {0.45}
+    other = zero_shot.encoder.model_copy(update={"query_prefix": "other"})
+    assert [demo.with_encoder(config, other).teacher.query_prefix for config in distilled] == ["other"] * 4
+    assert demo.with_encoder(lir, other).encoder == other
 
 
 def test_the_demo_ends_with_a_table_and_commands_that_work(

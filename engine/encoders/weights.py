@@ -70,7 +70,7 @@ class WeightHashes:
         if as_loaded and key in self._stored:
             digest = bytes.fromhex(self._stored[key])
         else:
-            digest = hashlib.blake2b(_bytes(tensor).cpu().numpy(), digest_size=16).digest()
+            digest = hashlib.blake2b(_bytes(tensor).cpu().numpy().data, digest_size=16).digest()
             if as_loaded and self._place is not None:
                 self._stored[key] = digest.hex()
         self._known[name] = (state, digest)

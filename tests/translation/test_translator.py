@@ -151,7 +151,7 @@ def test_a_line_that_a_crash_damaged_is_skipped_and_later_lines_are_read(tmp_pat
         assert found["mkate"] == "bread"
         assert all({"maji": "water", "moto": 'fire "hot"\n'}.get(k, "bread") == v for k, v in found.items())
     path.write_bytes(
-        b"\xff\xfe\n[1]\n" + json.dumps({"text": 1, "translation": "x"}).encode() + b"\n" + whole
+        whole + b"\xff\xfe\n[1]\n" + json.dumps({"text": 1, "translation": "x"}).encode() + b"\n"
     )
     assert set(read_translations(path)) == {"maji", "moto"}
 

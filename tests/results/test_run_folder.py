@@ -213,21 +213,6 @@ def test_not_a_run_folder(tmp_path):
             RunFolder.open(tmp_path)
 
 
-def test_the_commit_is_gits_own(tmp_path):
-    assert surroundings.git_commit(tmp_path) is None
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
-    subprocess.run([*git, "init", "-q"], check=True)
-    (tmp_path / "file").write_text("1")
-    subprocess.run([*git, "add", "file"], check=True)
-    subprocess.run([*git, "commit", "-qm", "one"], check=True)
-    head = subprocess.run(
-        [*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    assert surroundings.git_commit(tmp_path) == head
-    (tmp_path / "file").write_text("2")
-    assert surroundings.git_commit(tmp_path) == f"{head}-dirty"
-
-
 def test_nothing_here_imports_torch():
     modules = "engine.results.queries, engine.results.ingest, engine.jobs.launch"
     code = f"import sys, {modules}; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'ot')))"

@@ -29,8 +29,8 @@ from engine.evaluation.seed_model import LEVEL, Scores, System, compare_systems
 from engine.evaluation.significance import compare_languages
 
 SCORES = Path(__file__).resolve().parent.parent / "docs" / "evidence" / "calibration.parquet"
-TOPIC, ERROR = 0.1, 0.1
-"""Standard deviations of the simulated differences between systems over topics, and of single scores."""
+ERROR = 0.1
+"""Standard deviation of the errors of simulated scores."""
 
 
 def main() -> None:
@@ -54,14 +54,14 @@ def main() -> None:
 
 
 def simulated(count: int) -> str:
-    """Return the table of simulated comparisons: 200 topics, two systems with equal means."""
+    """Return the table of simulated comparisons: 200 topics, two samples of seeds of one system."""
     lines = ["| seeds each | SD of seeds | mixed model | topics only |", "| ---: | ---: | ---: | ---: |"]
     for seeds in (2, 3, 5):
         for spread in (0.0, 0.01, 0.02, 0.05):
             generator = np.random.default_rng([seeds, round(1000 * spread)])
             mixed = topics = 0
             for trial in range(count):
-                base = generator.normal(0.5, 0.2, 200) + generator.normal(0, TOPIC, (2, 1, 200))
+                base = generator.normal(0.5, 0.2, 200)
                 scores = (
                     base
                     + generator.normal(0, spread, (2, seeds, 1))
@@ -138,7 +138,11 @@ def read_results(results: Path) -> dict[str, list[Scores]]:
             continue
         group = groups[next(iter(groups))][0]
         answer = query_scores_of(
-            results, list(groups), measure=group.measures[0], collection=group.key.collection
+            results,
+            list(groups),
+            scoring=group.key.scoring,
+            measure=group.measures[0],
+            collection=group.key.collection,
         )
         by_run: dict[str, dict[str, dict[str, float]]] = {}
         for row in answer.records():

@@ -349,7 +349,7 @@ def _no_measure(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: 
 
 def _compared(asked: _Asked, matched: Matched) -> dict[str, Any] | None:
     """Return a table with a row for each pair of systems and language; None without scores of queries."""
-    from engine.evaluation.comparisons import compare_family
+    from engine.evaluation.comparisons import LOWER_IS_BETTER, compare_family
     from engine.evaluation.seed_model import System
 
     key = matched.groups[0].key
@@ -369,7 +369,13 @@ def _compared(asked: _Asked, matched: Matched) -> dict[str, Any] | None:
         for system in asked.systems
     }
     try:
-        family = compare_family(systems, asked.baselines, clusters=clusters, margin=asked.margin)
+        family = compare_family(
+            systems,
+            asked.baselines,
+            clusters=clusters,
+            margin=asked.margin,
+            lower_is_better=matched.measure in LOWER_IS_BETTER,
+        )
     except InputError as error:
         raise InputError(f"{' and '.join(systems)} on {key}: {error}") from error
     seeds = {

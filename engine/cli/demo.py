@@ -174,10 +174,10 @@ def _print_table(scores: dict[str, Scores]) -> None:
             *(f"{scores[heading].macro(MEASURE):.3f}" for heading in headings),
             f"{mean.delta:+.3f}",
             f"[{mean.low:+.3f}, {mean.high:+.3f}]",
-            f"{mean.p:.4f}",
+            f"{mean.p_holm:.4f}",
         ]
     )
-    columns = ["language", *headings, "gain", "95 % interval", "p (Holm)"]
+    columns = ["language", *headings, "gain", "95 % interval", "p (Holm, one seed)"]
     click.echo()
     print_table(
         columns,

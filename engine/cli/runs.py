@@ -29,7 +29,16 @@ from engine.paths import runs_folder
 from engine.results.filters import parse_filter
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
-from engine.results.run_facts import encoder_of, passages_of
+from engine.results.run_facts import (
+    FIGURES,
+    UNCHANGED,
+    cut_of,
+    deciding_figure,
+    encoder_of,
+    is_unchanged,
+    passages_of,
+    state_of_record,
+)
 
 #: A table of runs shows only the number of languages if a run has more than this.
 _NAMED = 8
@@ -98,10 +107,11 @@ def show(run: str, results: Path, as_json: bool) -> None:
     ).records()
     for source in bitext:
         source["dropped"] = json.loads(source["dropped"])
+    deciding = deciding_figure(record)
     curve = ask(
         results,
-        "SELECT step, value FROM steps WHERE run = ? AND metric = 'held_out_rr' ORDER BY step",
-        [record["id"]],
+        "SELECT step, value FROM steps WHERE run = ? AND metric = ? ORDER BY step",
+        [record["id"], deciding],
     ).rows
     steps, values = [row[0] for row in curve], [row[1] for row in curve]
     best = record["summary"].get("best_step")
@@ -109,17 +119,18 @@ def show(run: str, results: Path, as_json: bool) -> None:
     step = _step(results, record)
     if as_json:
         facts = {key: value for key, value in with_time_zone(record).items() if key != "measures"}
-        held_out = {"best_step": best, "steps": steps, "values": values}
+        held_out = {"best_step": best, "figure": deciding, "steps": steps, "values": values}
         scores = [_scores(group, record) for group in groups]
         facts["headline"] = None if head is None else vars(head)
         facts["step"] = step
+        facts["unchanged"] = is_unchanged(record)
         print_json({**facts, "bitext": bitext, "held_out": held_out, "scores": scores})
         return
     _print_record(record, best, head, step)
     if values:
         print_line()
         print_line(
-            f"held-out RR  {score_text(values[0])} {sparkline(values)} {score_text(values[-1])}  "
+            f"{FIGURES[deciding]}  {score_text(values[0])} {sparkline(values)} {score_text(values[-1])}  "
             f"(steps {steps[0]} to {steps[-1]}, best {score_text(max(values))})"
         )
     if bitext:
@@ -177,6 +188,7 @@ def _listed(record: dict[str, Any], groups: Sequence[Group], head: Headline | No
     kept = ("id", "name", "kind", "state", "failure", "tags", "note", "created", "started", "ended")
     return {
         **{name: value for name, value in with_time_zone(record).items() if name in kept},
+        "unchanged": is_unchanged(record),
         "encoder": encoder_of(record),
         "languages": languages_of(record, groups),
         "headline": None if head is None else vars(head),
@@ -186,7 +198,7 @@ def _listed(record: dict[str, Any], groups: Sequence[Group], head: Headline | No
 def _line(run: dict[str, Any]) -> tuple[str, ...]:
     known, head = run["languages"], run["headline"]
     return (
-        run["state"],
+        f"{run['state']}, unchanged" if run["unchanged"] else run["state"],
         run["id"],
         run["name"],
         run["kind"],
@@ -219,7 +231,7 @@ def _print_record(
     summary = {
         key: value
         for key, value in record["summary"].items()
-        if key not in ("best_step", "references", "notes", "passages")
+        if key not in ("best_step", "references", "notes", "passages", "cut", "cut_in_training")
     }
     print_facts(
         [
@@ -227,7 +239,7 @@ def _print_record(
             ("name", record["name"]),
             (
                 "state",
-                record["state"]
+                state_of_record(record)
                 if step is None
                 else "{state}, step {done:,} of {steps:,}".format(state=record["state"], **step),
             ),
@@ -245,7 +257,8 @@ def _print_record(
             ("host", ", ".join(filter(None, (record["host"], record["platform"], record["device"])))),
             ("versions", ", ".join(versions)),
             ("commit", record["commit"] or ""),
-            ("best step", "" if best is None else str(best)),
+            ("best step", "" if best is None else f"{best}{UNCHANGED if is_unchanged(record) else ''}"),
+            *(("cut texts", sentence) for sentence in cut_of(record)),
             ("passages", passages_of(record)),
             *(("noted", str(note)) for note in record["summary"].get("notes") or ()),
             ("summary", json.dumps(summary, ensure_ascii=False) if summary else ""),

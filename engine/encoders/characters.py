@@ -46,12 +46,13 @@ class CharacterTokenizer:
         add_special_tokens: bool = True,
         **other: Any,
     ) -> dict[str, list[Any]]:
-        """Return ``input_ids``, ``offset_mapping`` and ``special_tokens_mask`` of each text.
+        """Return ``input_ids``, ``offset_mapping`` and ``special_tokens_mask`` of each text, and ``cut``.
 
         Other arguments of fast tokenizers have no effect: everything that they can request is returned.
         """
         around = 2 if add_special_tokens else 0
-        found: dict[str, list[Any]] = {"input_ids": [], "offset_mapping": [], "special_tokens_mask": []}
+        names = ("input_ids", "offset_mapping", "special_tokens_mask", "cut")
+        found: dict[str, list[Any]] = {name: [] for name in names}
         for text in texts:
             kept = text[: max_length - around] if truncation and max_length is not None else text
             ids = [ord(character) for character in kept]
@@ -63,4 +64,5 @@ class CharacterTokenizer:
             found["input_ids"].append(ids)
             found["offset_mapping"].append(offsets)
             found["special_tokens_mask"].append(special)
+            found["cut"].append(len(kept) < len(text))
         return found

@@ -26,10 +26,11 @@ Role = Literal["query", "passage"]
 
 @dataclass(frozen=True)
 class Tokens:
-    """A tokenised text: piece ids, and which of them count as token vectors."""
+    """A tokenised text: piece ids, which of them count as token vectors, and whether the text was cut."""
 
     ids: list[int]
     counted: list[bool]
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -242,8 +243,12 @@ class Encoder(torch.nn.Module):
             return_token_type_ids=False,
         )
         batch = []
-        for ids, offsets, special in zip(
-            encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True
+        for ids, offsets, special, cut in zip(
+            encoded["input_ids"],
+            encoded["offset_mapping"],
+            encoded["special_tokens_mask"],
+            _which_were_cut(encoded),
+            strict=True,
         ):
             counted = [
                 self._counts(piece, end <= len(prefix) and len(prefix) > 0, bool(is_special), role)
@@ -252,7 +257,7 @@ class Encoder(torch.nn.Module):
             if marker is not None:
                 ids = [*ids[:1], marker, *ids[1:]]
                 counted = [*counted[:1], self.config.prefix_tokens, *counted[1:]]
-            batch.append(Tokens(ids, counted))
+            batch.append(Tokens(ids, counted, cut))
         return batch
 
     def _find_markers(self) -> dict[Role, int]:
@@ -439,6 +444,13 @@ class Encoder(torch.nn.Module):
             if progress is not None:
                 progress(len(rows))
         self.train(was_training)
+
+
+def _which_were_cut(encoded: Any) -> list[bool]:
+    """Return which texts the tokenizer cut."""
+    if "cut" in encoded:
+        return list(encoded["cut"])
+    return [bool(encoding.overflowing) for encoding in encoded.encodings]
 
 
 def _received(output: Any, attend: Tensor) -> Tensor | None:

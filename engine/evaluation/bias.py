@@ -14,8 +14,23 @@
     Monolingual preference. Of all pairs of a relevant document in the query's language and one in another
     language, the share in which the document in the query's language has the better rank. A value of 0.5
     means no preference, 1 a strict one.
+``LPR``
+    Language preference rate, after MLAIRE (arXiv 2605.07249): the share of queries whose best-ranked relevant
+    document is in the query's language. In a pool of parallel passages in L languages it is 1/L without
+    preference.
+``LangnDCG@10``
+    nDCG with a preference for the query's language, after the same paper: a relevant document in the query's
+    language has the gain 1, one in another language 0.5. The gains are our choice.
+``Max@R``
+    The rank at which all relevant documents have been found, which is that of the last (arXiv 2604.05684).
+    Lower is better. A system that finds only one language first has a large one.
+``Complete@10``
+    The share of queries whose relevant documents, in all languages, are all among the first ten (the same
+    paper). It is 0 for a query with more than ten.
 
-Ranks are exact ranks in the whole pool. A relevant document that was not found counts as ranked after all
+``OwnFirst``, ``LPR`` and ``LangnDCG@10`` are computed for queries that have relevant documents in their own
+language and in another one, ``Max@R`` and ``Complete@10`` for those that have them in two languages. Ranks
+are exact ranks in the whole pool. A relevant document that was not found counts as ranked after all
 documents that were found. A pair of two documents that were not found is ignored.
 """
 
@@ -70,15 +85,21 @@ def language_bias(collection: Collection, found: Found, relevant: Integers) -> l
         rows = np.flatnonzero(asked == code)
         scores += _shares(code, collection.document_languages, seen[rows])
         scores += _best_ranks(code, collection.document_languages, ranks[rows], held[rows])
+        others: dict[str, dict[str, float]] = {}
         distances: dict[str, float] = {}
         preferences: dict[str, float] = {}
         for row in rows.tolist():
             distance, preference = _pairs(ranks[row], held[row], number.get(code, -1), len(languages))
+            query = collection.queries[row].id
+            for measure, value in _language_measures(
+                ranks[row], held[row], number.get(code, -1), len(languages)
+            ).items():
+                others.setdefault(measure, {})[query] = value
             if distance is not None:
-                distances[collection.queries[row].id] = distance
+                distances[query] = distance
             if preference is not None:
-                preferences[collection.queries[row].id] = preference
-        for measure, values in (("RankDistance", distances), ("OwnFirst", preferences)):
+                preferences[query] = preference
+        for measure, values in {"RankDistance": distances, "OwnFirst": preferences, **others}.items():
             if values:
                 scores.append(LanguageScore.mean(code, "all", measure, values, PROTOCOL))
     return scores
@@ -102,6 +123,25 @@ def _best_ranks(code: str, pool: tuple[str, ...], ranks: Integers, held: Integer
             yield LanguageScore(
                 code, document_language, measure, value, int(has.sum()), protocol=RANK_PROTOCOL
             )
+
+
+def _language_measures(ranks: Integers, held: Integers, own: int, size: int) -> dict[str, float]:
+    """Return one query's values of the measures that look at all of its relevant documents by language."""
+    places, languages = ranks[held >= 0], held[held >= 0]
+    if len(set(languages.tolist())) < 2:
+        return {}
+    found = np.where(places > 0, places, size)
+    measures = {
+        "Max@R": float(found.max()),
+        f"Complete@{FIRST}": float(bool((places > 0).all() and found.max() <= FIRST)),
+    }
+    if (languages == own).any():
+        gains = np.where(languages == own, 1.0, 0.5)
+        seen = (places > 0) & (places <= FIRST)
+        ideal = np.sort(gains)[::-1][:FIRST] / np.log2(np.arange(2, min(len(gains), FIRST) + 2))
+        measures["LPR"] = float((places > 0).any() and languages[found.argmin()] == own)
+        measures[f"LangnDCG@{FIRST}"] = float((gains[seen] / np.log2(1 + places[seen])).sum() / ideal.sum())
+    return measures
 
 
 def _pairs(ranks: Integers, held: Integers, own: int, size: int) -> tuple[float | None, float | None]:

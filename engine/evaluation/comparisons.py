@@ -8,7 +8,9 @@ from statistics import fmean
 
 from engine.errors import InputError
 from engine.evaluation.seed_model import (
+    BETTER,
     MARGIN,
+    WORSE,
     Difference,
     Scores,
     System,
@@ -23,6 +25,9 @@ from engine.evaluation.significance import (
     compare_languages,
     holm,
 )
+
+LOWER_IS_BETTER = ("RankDistance", "Max@R")
+"""The measures of which a lower value is better (`engine.evaluation.bias`)."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Family:
     units : str
         The units of the tests, such as ``971 topics in 6 clusters``.
     notes : list of str
-        Why comparisons have no p value, one sentence each.
+        Why comparisons have no p value, or a rough one, one sentence each.
     """
 
     pairs: list[Pair]
@@ -97,6 +102,7 @@ def compare_family(
     *,
     clusters: Mapping[str, str] | None = None,
     margin: float = MARGIN,
+    lower_is_better: bool = False,
     resamples: int = RESAMPLES,
 ) -> Family:
     """Compare each system that is no baseline with each baseline.
@@ -110,6 +116,8 @@ def compare_family(
         Topics that depend on each other.
     margin : float
         The margin of the equivalence tests.
+    lower_is_better : bool
+        Whether a negative difference is an improvement; verdicts follow it.
     resamples : int
         Number of resamples of the tests and intervals over topics.
 
@@ -126,7 +134,8 @@ def compare_family(
         for base in baselines
         for name in others
     ]
-    corrected = iter(correct_together(found))
+    together = correct_together(found)
+    corrected = iter(map(_turned, together) if lower_is_better else together)
     averaged = {name: average_runs(systems[name].runs) for name in (*baselines, *others)}
     tested_topics = iter(
         _corrected(
@@ -145,7 +154,10 @@ def compare_family(
         sum(one.p is not None for pair in pairs for one in pair.difference.family),
         _size(tested),
         _units(pairs[0], clusters),
-        list(dict.fromkeys(_note(one) for pair in pairs for _, one, _ in pair.rows() if one.reason)),
+        [
+            *dict.fromkeys(_note(one) for pair in pairs for _, one, _ in pair.rows() if one.reason),
+            *_few([systems[name] for name in (*baselines, *others)]),
+        ],
     )
 
 
@@ -157,6 +169,17 @@ def average_runs(runs: Sequence[Scores]) -> dict[str, dict[str, float]]:
         code: {query: fmean(run[code][query] for run in runs) for query in values}
         for code, values in runs[0].items()
     }
+
+
+def _turned(one: SystemComparison) -> SystemComparison:
+    """Return the comparison with the verdicts of a measure of which a lower value is better."""
+    other = {BETTER: WORSE, WORSE: BETTER}
+
+    def turn(found: Difference) -> Difference:
+        said = [other.get(word, word) for word in found.verdict.split(", ")]
+        return replace(found, verdict=", ".join(said))
+
+    return SystemComparison({code: turn(found) for code, found in one.languages.items()}, turn(one.mean))
 
 
 def _corrected(found: Sequence[LanguageComparison]) -> list[LanguageComparison]:
@@ -172,6 +195,14 @@ def _corrected(found: Sequence[LanguageComparison]) -> list[LanguageComparison]:
         mean = next(iter(languages.values())) if single else replace(one.mean, p_holm=next(p_values))
         corrected.append(LanguageComparison(languages, mean))
     return corrected
+
+
+def _few(systems: Sequence[System]) -> list[str]:
+    names = [system.name for system in systems if system.trained and len(system.runs) == 2]
+    if not names:
+        return []
+    verb = "has" if len(names) == 1 else "have"
+    return [f"{' and '.join(names)} {verb} two seeds, from which p is rough; three or more are better"]
 
 
 def _note(one: Difference) -> str:

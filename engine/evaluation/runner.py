@@ -23,6 +23,7 @@ from engine.extensions.scorings import SCORINGS
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder, table_files
+from engine.retrieval.cut_texts import CutTexts
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import Kind
 from engine.retrieval.vectors import vectors as vectors_of
@@ -131,17 +132,21 @@ def evaluate_loaded(
     query_texts = translated or [[query.text for query in collection.queries] for collection, _ in loaded]
     last_use = {tuple(texts): place for place, texts in enumerate(query_texts)}
     encode = _Encode(settings, precision, reporter, cache or cache_home() / "vectors")
+    cut = None if run is None else CutTexts(reporter)
     # Several pools may have the same queries.
     encoded: dict[tuple[str, ...], dict[Kind, Vectors]] = {}
     results = []
     for place, (collection, config) in enumerate(loaded):
+        passages = document_texts(collection, context=config.context)
+        if cut is not None:
+            cut.count(documents, passages, "passage", f"documents of {collection.name}")
+            cut.count(queries, query_texts[place], "query", f"queries of {collection.name}")
         scorings = settings.scoring[done:]
         done = max(0, done - len(settings.scoring))
         if not scorings:
             continue
         kinds = list(dict.fromkeys(vector_kind(scoring) for scoring in scorings))
         name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}"
-        passages = document_texts(collection, context=config.context)
         reporter.stage(f"{name}: documents", len(passages))
         document_vectors = encode.cached(documents, passages, "passage", kinds, report=True)
         texts = tuple(query_texts[place])
@@ -182,6 +187,8 @@ def evaluate_loaded(
                 if translation is not None:
                     translations = translation_table(collection, texts, translation.target_language)
                 store_scores(scores, run, translations)
+    if cut is not None and run is not None:
+        cut.record(run, "cut")
     return results
 
 

@@ -14,10 +14,10 @@ checkpoints differ, not whether the recipes do. The components are estimated fro
 complete data is the estimate of REML where no component is negative. The variance of seeds is pooled over
 the two systems. A system without training has no component of seeds.
 
-The t distribution has as many degrees of freedom as make the squared half width of the 95 % interval the sum
-of the variances of topics and of seeds, each times its own squared t quantile. Satterthwaite's formula
-rejects a true null hypothesis in up to 7.7 % of comparisons with two seeds, this one in 3.2 to 6.2 % with two
-to five (``benchmarks/calibration.py``).
+The variance has two parts: that of the mean over topics between seeds, which includes the errors, and that of
+the difference over topics beyond the errors. The t distribution has as many degrees of freedom as make the
+squared half width of the 95 % interval the sum of both, each times its own squared t quantile.
+``benchmarks/calibration.py`` measures how often this rejects a true null hypothesis.
 
 Topics that depend on each other (sentences of a document, questions about a paragraph) form a cluster, and
 the clusters are the units then: what a cluster adds to the mean is summed first. If clusters differ in size,
@@ -96,7 +96,7 @@ class Difference:
     error, df : float, optional
         Standard error and degrees of freedom.
     seed_sd, topic_sd : float, optional
-        Standard deviation between seeds, and of the difference between units.
+        Standard deviation between seeds, and of the difference between units, both without the errors.
     units : int
         Number of topics or clusters.
     reason : str
@@ -324,14 +324,15 @@ def _difference(
             expected += share.variance(share.sums([scores[run] - scores.mean(0) for scores in found]))
     seeds, noise = (squares / freedom, expected / freedom) if freedom else (0.0, 0.0)
     between = max(0.0, seeds - noise)
-    variance = topics + runs * between
+    interaction = max(0.0, topics - runs * noise)
+    variance = interaction + runs * seeds
     without_tests = Difference(
         delta,
         seed_sd=math.sqrt(between) if freedom else None,
-        topic_sd=math.sqrt(topics * len(number)),
+        topic_sd=math.sqrt(interaction * len(number)),
         units=len(number),
     )
-    df = _combined([(topics, share.freedom), (runs * between, float(freedom))])
+    df = _combined([(interaction, share.freedom), (runs * seeds, float(freedom))])
     if variance <= _NOTHING:
         # Each query differs by the same amount. No t statistic exists; the signs of the units still tell
         # something.

@@ -20,6 +20,8 @@ from engine.retrieval.tokens import TokenStore
 
 #: Vectors of tokens, or one vector for each text.
 Kind = Literal["tokens", "sentences"]
+#: Texts that are tokenised at once where they are only counted.
+_CHUNK = 4096
 
 
 def vectors(
@@ -67,6 +69,31 @@ def vectors(
     if "sentences" in missing:
         found["sentences"] = sentences
         save_cached({"sentences": sentences}, paths["sentences"])
+    return found
+
+
+def count_cut(encoder: Encoder, texts: Sequence[str], role: Role, *, cache: Path | None = None) -> int:
+    """Return how many of `texts` are longer than the encoder takes in `role`, and are cut.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    texts : sequence of str
+    role : {"query", "passage"}
+    cache : path, optional
+        A folder in which the number is looked up and stored.
+    """
+    path = cache_file(cache, "cut", encoder, texts, role, torch.float32)
+    if (known := load_cached(path)) is not None:
+        return int(known["cut"])
+    length = encoder.config.query_length if role == "query" else encoder.config.passage_length
+    # a piece has about one character or more, so most texts are known to be short enough
+    prefix = encoder.config.query_prefix if role == "query" else encoder.config.passage_prefix
+    long = [text for text in texts if len(text) + len(prefix) > length // 2]
+    found = 0
+    for start in range(0, len(long), _CHUNK):
+        found += sum(tokens.cut for tokens in encoder.tokenize(long[start : start + _CHUNK], role))
+    save_cached({"cut": torch.tensor(found)}, path)
     return found
 
 

@@ -10,6 +10,7 @@ from engine.evaluation.document_frequencies import save_frequencies
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
+from engine.retrieval.cut_texts import CutTexts
 from engine.runs.steps import evaluate_run_encoders, train_and_save
 from engine.training.distillation.plans import held_out_plans
 from engine.training.distillation.task import prepare_distillation
@@ -32,6 +33,7 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
         run.update(summary={"passages": task.passages.counts})
     if task.validation is not None:
         run.update(summary={"validation_on": task.validation.describe()})
+    task.count_cut(CutTexts(reporter)).record(run, "cut_in_training")
     run.update(device=str(runtime.device))
 
     def save() -> None:

@@ -125,7 +125,8 @@ def make_run(results: Path) -> MakeRun:
             given = CollectionConfig(name="bitext", bitext=bitext)
             settings = EvaluateConfig(**{"encoder": EncoderConfig(), "collections": [given], **shared})
         else:
-            settings = DistilConfig(bitext=bitext, **shared)
+            learned = [source.model_dump() for source in bitext]
+            settings = DistilConfig.model_validate({"bitext": learned, **shared})
         run = RunFolder.create(results.parent / "runs", settings, ["optical-workbench", "run", "a b.toml"])
         if values is not None:
             write_scores(run, values, **figure)

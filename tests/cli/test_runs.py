@@ -34,7 +34,7 @@ def test_a_list_of_runs_as_json(call, make_run, zero, better):
     assert [run["id"] for run in listed] == [second.id, first.id]
     assert listed[0].keys() == {
         *("id", "name", "kind", "state", "failure", "tags", "note", "created", "started", "ended"),
-        *("encoder", "languages", "headline"),
+        *("unchanged", "encoder", "languages", "headline"),
     }
     assert listed[0]["created"] == "2026-01-02T10:00:00+00:00"
     assert [run["kind"] for run in listed] == ["distil", "evaluate"]
@@ -204,6 +204,7 @@ def test_show_tells_everything(call, make_run, zero, results):
     told = json.loads(call("show", run.id[:18], "--json").out)
     assert told["held_out"] == {
         "best_step": 100,
+        "figure": "held_out_rr",
         "steps": [0, 50, 100, 150],
         "values": [0.25, 0.75, 1.0, 0.5],
     }
@@ -247,6 +248,7 @@ def test_the_reference_line_of_an_evaluated_collection_is_shown(call, make_run, 
     # What is encoded plays no part in the line: both sentences are relevant, so finding one scores a half.
     made = lambda _, texts, *others, **options: {"sentences": torch.ones(len(texts), 2)}  # noqa: E731
     monkeypatch.setattr(runner, "vectors_of", made)
+    monkeypatch.setattr(runner.CutTexts, "count", lambda *texts: None)
     run = make_run("evaluated")
     collection = CollectionConfig(name="lareqa", path=str(tmp_path / "x"), label="questions")
     runner.evaluate(

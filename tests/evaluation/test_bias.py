@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -106,7 +108,9 @@ def test_rows_join_the_tables_under_protocols_of_their_own() -> None:
     keys = [tuple(row[name] for name in KEYS["scores"]) for row in rows]
     assert len(set(keys)) == len(keys)
     kept = to_table("query_scores", scores.query_score_table()).to_pylist()
-    assert {row["measure"] for row in kept} == {"AP", "RankDistance", "OwnFirst"}
+    assert {row["measure"] for row in kept} == {
+        *("AP", "RankDistance", "OwnFirst", "LPR", "LangnDCG@10", "Max@R", "Complete@10")
+    }
     keys = [tuple(row[name] for name in KEYS["query_scores"]) for row in kept]
     assert len(set(keys)) == len(keys)
 
@@ -114,3 +118,20 @@ def test_rows_join_the_tables_under_protocols_of_their_own() -> None:
 def test_one_language_of_documents_has_no_bias() -> None:
     collection = parallel(3, ("en",))
     assert evaluate_collection(collection, torch.eye(3), torch.eye(3), scoring="dense").extra == []
+
+
+def test_which_language_comes_first_and_when_all_are_found() -> None:
+    own, blind = figures(searched(0.5, 1.0), "sw"), figures(searched(1.0, 0.0), "sw")
+    assert (own["LPR"], blind["LPR"]) == (1.0, 0.0)
+    # ranks 1, 7 and 8 against 1, 2 and 3, of which the query's language is the third
+    assert (own["Max@R"], blind["Max@R"]) == (8.0, 3.0)
+    assert own["Complete@10"] == blind["Complete@10"] == 1.0
+    ideal = 1 + 0.5 / math.log2(3) + 0.5 / math.log2(4)
+    assert own["LangnDCG@10"] == pytest.approx((1 + 0.5 / math.log2(8) + 0.5 / math.log2(9)) / ideal)
+    assert blind["LangnDCG@10"] == pytest.approx((0.5 + 0.5 / math.log2(3) + 1 / math.log2(4)) / ideal)
+
+
+def test_a_document_below_ten_is_not_complete() -> None:
+    # with 12 topics its own language fills ranks 1 to 12
+    found = figures(searched(0.5, 1.0, topics=12), "sw")
+    assert found["Max@R"] == 14.0 and found["Complete@10"] == 0.0

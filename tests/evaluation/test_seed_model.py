@@ -79,8 +79,8 @@ def test_error_and_degrees_of_freedom_are_those_of_mean_squares() -> None:
     found = compare_systems(system("a", scores[0]), system("b", scores[1])).mean
     assert found.error == pytest.approx(math.sqrt(2 * total / (n * s)))
     half = math.sqrt(
-        2 / (n * s) * ms_topic * stats.t.ppf(0.975, n - 1) ** 2
-        + 2 / (n * s) * (ms_seed - ms_error) * stats.t.ppf(0.975, 2 * (s - 1)) ** 2
+        2 / (n * s) * (ms_topic - ms_error) * stats.t.ppf(0.975, n - 1) ** 2
+        + 2 / (n * s) * ms_seed * stats.t.ppf(0.975, 2 * (s - 1)) ** 2
     )
     assert found.high == pytest.approx(found.delta + half)
     assert found.low == pytest.approx(found.delta - half)
@@ -229,6 +229,17 @@ def test_holm_counts_systems_languages_and_means() -> None:
     assert [one.p_holm for one in found] == pytest.approx(list(corrected))
     two = compare_family(systems, ["0.0", "0.03"], resamples=99)
     assert [(pair.baseline, pair.system) for pair in two.pairs] == [("0.0", "0.05"), ("0.03", "0.05")]
+
+
+def test_a_lower_rank_is_better() -> None:
+    values = np.random.default_rng(16).normal(-3, 1, 40)
+    systems = {
+        "a": system("a", [np.zeros(40)], trained=False),
+        "b": system("b", [values], trained=False),
+    }
+    for lower, verdict in ((False, "worse"), (True, "better")):
+        family = compare_family(systems, ["a"], lower_is_better=lower, resamples=99)
+        assert family.pairs[0].difference.mean.verdict == verdict
 
 
 def test_equivalence_is_two_one_sided_tests() -> None:

@@ -211,12 +211,12 @@ def test_settings_that_contradict_each_other(tiny: Any, changes: dict[str, Any],
         parse_config(tiny.settings(**changes))
 
 
-def test_a_loss_over_passages_needs_a_collection(tiny: Any, prepare: Prepare) -> None:
+def test_a_loss_over_passages_needs_a_collection(tiny: Any, prepare: Prepare, tmp_path: Path) -> None:
     says = r"loss.passages needs passages to score; name a collection in \[\[passages\]\]"
     with pytest.raises(InputError, match=says):
         prepare(loss={"passages": 1.0}, collections=[])
     config = parse_config(tiny.settings(loss={"passages": 1.0}, collections=[]))
-    ((key, error),) = check_config(config)[1]
+    ((key, error),) = check_config(config, tmp_path)[1]
     assert key == "loss" and "loss.passages needs passages" in str(error)
 
 

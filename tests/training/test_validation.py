@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from engine.cli.commands import run as run_command
 from engine.config import DistilConfig, parse_config
 from engine.errors import InputError
 from engine.evaluation.finished_run import encoders_of
 from engine.results.metrics_log import tail
+from engine.results.run_facts import is_unchanged, state_of_record
 from engine.runs.checks import check_config
 from engine.runs.execute import execute
 from engine.training.distillation.validation import check_validation
@@ -96,7 +99,7 @@ def test_questions_that_are_reported_on_are_refused(tiny: Any, part: dict[str, i
     config = configured(made)
     with pytest.raises(InputError, match=r"questions of \[validation\] are those of collections.0"):
         check_validation(config)
-    problems = check_config(config)[1]
+    problems = check_config(config, Path("runs"))[1]
     assert [key for key, _ in problems] == ["validation"]
 
 
@@ -122,3 +125,24 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(tiny: Any, tmp_path: Path) -> No
     whole, _ = execute(config, tmp_path / "whole", ["test"])
     run, _ = carry_on(interrupted(tiny, tmp_path, AtStep("training", 30, told_to_stop), **own))
     assert_same_run(run, whole)
+
+
+def test_a_student_that_no_step_improved_is_said_to_be_unchanged(
+    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured(settings(tiny, training={"learning_rate": 1e-12, "steps": 20}))
+    run, _ = execute(config, tmp_path / "runs", ["test"])
+    assert run.record["summary"]["best_step"] == 0
+    assert is_unchanged(run.record) and state_of_record(run.record) == "finished, unchanged"
+    assert not is_unchanged({**run.record, "state": "running"})
+    results = ["--results", str(tmp_path / "results.duckdb")]
+
+    def told(*command: str) -> str:
+        assert run_command([*command, *results]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "finished, unchanged" in told("runs")
+    shown = told("show", run.id)
+    assert "finished, unchanged" in shown and "initial checkpoint unchanged" in shown
+    facts = json.loads(told("show", run.id, "--json"))
+    assert facts["unchanged"] is True and facts["held_out"]["figure"] == "validation"

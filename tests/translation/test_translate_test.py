@@ -173,11 +173,11 @@ def test_tatoeba_and_xquad_have_gold(data_home: Path) -> None:
     from engine.collections.human_translations import human_translations
     from engine.collections.load import load_collections
 
-    tatoeba = CollectionConfig(name="tatoeba", languages=["sw"], directions=["xx-en"], limit=3)
+    tatoeba = CollectionConfig(name="tatoeba", languages=["sw"], directions=["xx-en"], first=3)
     (loaded,) = load_collections(tatoeba)
     english = (data_home / "tatoeba" / "tatoeba.swh-eng.eng").read_text("utf-8").splitlines()[:3]
     assert human_translations(loaded, tatoeba, "en", 0) == [line.strip() for line in english]
-    xquad = CollectionConfig(name="lareqa", languages=["hi", "en"], limit=2)
+    xquad = CollectionConfig(name="lareqa", languages=["hi", "en"], first=2)
     (loaded,) = load_collections(xquad)
     known = {
         question["id"]: question["question"]

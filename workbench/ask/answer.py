@@ -166,7 +166,9 @@ class Answer(Vertical):
         rank = self.ranks().get(explanation.document)
         head = f"rank {rank}" if rank else f"not among the {len(self.ranks())}"
         hit = self.result.hits[rank - 1] if rank and self.result is not None else None
-        text = Text(f"{head}, {explanation.score if hit is None else hit.score:.4f}  ", "bold")
+        text = Text(
+            f"{head}, {hit.score if hit is not None and hit.parts else explanation.score:.4f}  ", "bold"
+        )
         for place, part in enumerate(hit.parts if hit is not None else ()):
             text.append(" + " if place else "= ", "not bold dim")
             text.append(f"{part.share:.3f} ".replace("-", "−"), "not bold").append(

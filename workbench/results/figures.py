@@ -181,7 +181,7 @@ def compare_runs(
 
     Systems are named by the runs that stand for them. The result has an entry for each of `others`.
     """
-    from engine.evaluation.comparisons import compare_family
+    from engine.evaluation.comparisons import LOWER_IS_BETTER, compare_family
     from engine.evaluation.seed_model import System
     from engine.results.topics import topics_of
 
@@ -200,7 +200,8 @@ def compare_runs(
         systems[lead] = System(figures.names[lead], whole, figures.systems[lead].trained)
     clusters = topics_of(results, baseline, setting.collection, [setting.revision]).get("cluster")
     try:
-        family = compare_family(systems, [baseline], clusters=clusters)
+        lower = measure in LOWER_IS_BETTER
+        family = compare_family(systems, [baseline], clusters=clusters, lower_is_better=lower)
     except OpticalError as error:
         return {run: RunComparison(reason=str(error)) for run in others}
     compared = {}

@@ -134,7 +134,7 @@ class TableBuilder:
                 p = Cell(p_value(of_checkpoints.p_holm), "dim")
                 return [Cell(" " + signed(of_system.delta), "dim"), interval, p, "", "", counts]
             significant = of_system.p_holm < 0.05
-            look = ("good" if of_system.delta > 0 else "bad") if significant else "dim"
+            look = ("good" if "better" in of_system.verdict else "bad") if significant else "dim"
             sign = ("▲" if of_system.delta > 0 else "▼") if significant else " "
             return [
                 Cell(sign + signed(of_system.delta), look),

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.results.run_facts import FIGURES
+
 GROUPS = ("loss", "held-out RR", "plan", "learning rate")
 HELD_OUT = "held_out_rr"
 _MAIN = {"loss": "loss", "held-out RR": HELD_OUT, "plan": "plan_entropy", "learning rate": "learning_rate"}
@@ -66,10 +68,19 @@ class CurvesReader:
 def group_metrics(group: str, curves: Curves, alone: bool) -> list[str]:
     """Return the metrics of a group in `curves`: all for a run that is `alone`, else the main one."""
     main = [_MAIN[group]] if _MAIN[group] in curves.values else []
+    if group == "held-out RR":
+        # the figure that decides comes first; where several runs are shown, it stands for the others
+        main = [name for name in FIGURES if name in curves.values]
+        if not alone:
+            return main[:1]
+        return main + [
+            name
+            for figure in main
+            for name in sorted(curves.values)
+            if name.startswith(f"{figure}_") and name not in main
+        ]
     if not alone:
         return main
-    if group == "held-out RR":
-        return main + sorted(name for name in curves.values if name.startswith(f"{HELD_OUT}_"))
     if group == "plan" and _MATCHES in curves.values:
         return [*main, _MATCHES]
     return main
@@ -78,6 +89,7 @@ def group_metrics(group: str, curves: Curves, alone: bool) -> list[str]:
 def metric_label(metric: str) -> str:
     """Return the short name of a metric for the legend."""
     known = {HELD_OUT: "mean", _MATCHES: "effective matches", "plan_entropy": "entropy (nats)"}
+    known |= {name: title for name, title in FIGURES.items() if name != HELD_OUT}
     return known.get(metric) or metric.removeprefix(f"{HELD_OUT}_").replace("_", " ")
 
 

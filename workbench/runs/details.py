@@ -15,6 +15,7 @@ from textual.worker import Worker
 
 from engine.flatten import flatten
 from engine.paths import run_log
+from engine.results.run_facts import UNCHANGED, cut_of, is_unchanged
 from workbench.data.log import read_log_end
 from workbench.data.runs import Run
 from workbench.runs.curves_model import Curves, CurvesReader
@@ -90,7 +91,11 @@ class RunDetails(ContentSwitcher):
             (name, setting_cell(value)) for name, value in flatten(run["config"] or {}).items()
         ]
         recorded = {name: run[name] for name in ("id", "host", "device", "commit", "argv")}
-        recorded |= flatten(run["summary"] or {}, "summary")
+        recorded["best step"] = f"0{UNCHANGED}" if is_unchanged(run) else None
+        recorded["cut texts"] = cut_of(run)
+        told = ("cut", "cut_in_training")
+        summary = {name: value for name, value in (run["summary"] or {}).items() if name not in told}
+        recorded |= flatten(summary, "summary")
         recorded |= flatten(run["versions"] or {})
         rows += [
             (Cell(name, "dim"), setting_cell(value))

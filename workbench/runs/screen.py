@@ -17,7 +17,7 @@ from textual.widgets import Input
 from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
 from engine.paths import DEFAULT_RESULTS
-from engine.results.run_facts import encoder_of
+from engine.results.run_facts import encoder_of, is_unchanged, state_of_record
 from workbench.actions import bindings
 from workbench.context import Context
 from workbench.data.runs import Run, Snapshot, differing_settings, headline, languages_of
@@ -411,7 +411,7 @@ def _row(run: Run, colour: int | None, palette: tuple[str, ...]) -> tuple[Any, .
         Cell("●", palette[colour % len(palette)]) if colour is not None else "",
         Cell(SIGNS.get(run["state"], "?"), style),
         run["name"],
-        Cell(run["state"], style),
+        Cell(state_of_record(run), "warn" if is_unchanged(run) else style),
         f"{measure[0]} {score(measure[1])}" if measure else "",
         Cell(age_text(run["created"]), "dim"),
         f"{len(languages)}: {' '.join(languages)}" if len(languages) > 6 else " ".join(languages),

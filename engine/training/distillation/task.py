@@ -16,6 +16,7 @@ from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
+from engine.retrieval.cut_texts import CutTexts
 from engine.training.data.alignment import Aligner
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
 from engine.training.distillation.batches import Example, draw_batches, nearest_neighbours, with_negatives
@@ -220,6 +221,15 @@ class Distillation:
             return None
         known = self.tokens[self.roles[0]].values()
         return inverse_document_frequencies([item.ids for item in known], len(self.student.tokenizer))
+
+    def count_cut(self, cut: CutTexts) -> CutTexts:
+        """Count the training texts that are cut, those of the student and of the teacher."""
+        texts = list(dict.fromkeys(pair.source for pair in self.bitext.training))
+        for role in self.roles:
+            cut.count(self.student, texts, role, "sentences to train on")
+        role = self.config.training.target_role
+        cut.count(self.teacher, self.bitext.english, role, "English sentences to train on")
+        return cut
 
     # -- the task ---------------------------------------------------------------------------------------
 

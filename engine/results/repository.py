@@ -1,8 +1,8 @@
 """The commit of a Git repository, read without running anything that the repository names.
 
-A repository's configuration can name programs, which git runs when it compares files with the index: a monitor of
-the file system, hooks, filters, a transport for missing objects. So files are compared with another
-configuration, which has none of the repository's: a temporary Git folder that shares its objects and its index.
+A repository's configuration can name programs, which git runs when it compares files with the index: a monitor
+of the file system, hooks, filters, a transport for missing objects. So files are compared in a temporary Git
+folder that shares the repository's objects and its index, but not its configuration.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def git_commit(folder: Path | None = None) -> str | None:
     """Return the commit of `folder` (by default the working folder), with ``-dirty`` if files differ from it.
 
     The commit is followed by ``-unchecked`` if the files cannot be compared with it. Submodules are not
-    compared. None if there is no repository, no commit or no git, or if the repository belongs to another user.
-    It never raises.
+    compared. None if there is no repository, no commit or no git, or if the repository belongs to another
+    user. It never raises.
     """
     try:
         return _commit(folder or Path.cwd())
@@ -70,21 +70,39 @@ def _changed(top: Path, private: Path, shared: Path, commit: str) -> bool:
 
 
 def _config(path: Path, length: int) -> str:
-    """Return a configuration with the harmless settings of the one at `path`, for commits of `length` digits."""
+    """Return a configuration with the harmless settings of the one at `path`.
+
+    Parameters
+    ----------
+    path : Path
+        The repository's configuration.
+    length : int
+        The number of digits of a commit, which tells the kind of its hashes.
+    """
     lines = ["[core]", "repositoryformatversion = 1", "bare = false"]
     if path.is_file():
         pattern = rf"^core\.({_HARMLESS})$"
         found = _git("config", "--file", str(path), "--no-includes", "--get-regexp", pattern, fails=True)
-        lines += [f"{key} = {value}" for key, value in re.findall(r"^core\.(\w+) (\w+)$", found, re.MULTILINE)]
+        lines += [
+            f"{key} = {value}" for key, value in re.findall(r"^core\.(\w+) (\w+)$", found, re.MULTILINE)
+        ]
     return "\n".join([*lines, "[extensions]", f"objectFormat = {'sha256' if length == 64 else 'sha1'}", ""])
 
 
 def _git(
-    *arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None, fails: bool = False
+    *arguments: str,
+    folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    fails: bool = False,
 ) -> str:
     """Return what git prints; `fails` tells that its exit status 1 is no error."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    environment |= {
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }
     done = subprocess.run(
         ["git", "--no-pager", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", *arguments],
         cwd=folder, env={**environment, **(variables or {})},

@@ -39,7 +39,7 @@ def hostile(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def test_no_other_module_builds_a_command_line_of_python() -> None:
-    """The interpreter is named in `engine.jobs.child` only, and every child gets an environment on purpose."""
+    """The interpreter is named in one module only, and every child is given its environment."""
     found = []
     for package in ("engine", "workbench", "optical_workbench"):
         for path in sorted((ROOT / package).rglob("*.py")):

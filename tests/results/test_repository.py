@@ -81,7 +81,8 @@ def test_nothing_that_a_repository_names_runs(repository: Path, tmp_path: Path) 
         "diff.external": program, "diff.evil.textconv": program, "alias.status": f"!{program}",
         "alias.rev-parse": f"!{program}", "credential.helper": program, "gpg.program": program,
         "pager.status": program, "remote.origin.url": f"ext::{program}", "remote.origin.promisor": "true",
-        "extensions.partialClone": "origin", "protocol.ext.allow": "always", "core.repositoryformatversion": "1",
+        "extensions.partialClone": "origin", "protocol.ext.allow": "always",
+        "core.repositoryformatversion": "1",
     }  # fmt: skip
     inner = repository / "inner"
     inner.mkdir()

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from engine.config import BitextConfig, DistilConfig
 from engine.errors import InputError, OpticalError
-from engine.results import provenance as surroundings
 from engine.results.metrics_log import parse_lines
 from engine.results.run_folder import FIELDS, RunFolder, new_run_id, tail
 from engine.results.tables import to_table

@@ -1,8 +1,8 @@
 """The commit of a Git repository, read without running anything that the repository names.
 
-A repository's configuration can name programs, which git runs when it compares files with the index: a monitor
-of the file system, hooks, filters, a transport for missing objects. So files are compared in a temporary Git
-folder that shares the repository's objects and its index, but not its configuration.
+A repository's configuration can name programs, which git runs when it compares files with the index: a
+monitor of the file system, hooks, filters, a transport for missing objects. So files are compared in a
+temporary Git folder that shares the repository's objects and its index, but not its configuration.
 """
 
 from __future__ import annotations

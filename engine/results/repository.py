@@ -36,11 +36,11 @@ def _commit(folder: Path) -> str | None:
     asked = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir", "HEAD")
     # This reads references only: no index, no objects.
     top, private, shared, commit = _git("rev-parse", *asked, folder=folder).splitlines()
-    places = [Path(top), Path(private), folder / shared]
-    if any(place.stat().st_uid != os.geteuid() for place in places):
+    root, own, common = Path(top), Path(private), folder / shared
+    if any(place.stat().st_uid != os.geteuid() for place in (root, own, common)):
         return None
     try:
-        changed = _changed(*places, commit)
+        changed = _changed(root, own, common, commit)
     except (OSError, subprocess.SubprocessError, UnicodeError):
         return f"{commit}-unchecked"
     return f"{commit}-dirty" if changed else commit

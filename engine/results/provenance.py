@@ -1,12 +1,10 @@
-"""The environment that a run records: versions, commit, machine and process."""
+"""The environment that a run records: versions, machine and process."""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from importlib import metadata
-from pathlib import Path
 
 import psutil
 
@@ -32,22 +30,6 @@ def made_by(schema: int) -> dict[str, str | int | None]:
     """
     installed = versions()
     return {"schema": schema, **{name: installed[name] for name in _COMPUTING}}
-
-
-def git_commit(folder: Path | None = None) -> str | None:
-    """Return the commit of `folder` (by default the working folder), with ``-dirty`` if files differ from it.
-
-    None if there is no repository, no commit or no git. It never raises.
-    """
-    # With a pattern that matches no tag, `describe` prints the full commit.
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", "no tag is named so"]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=5, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeError):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def this_process() -> dict[str, str | int | float]:

@@ -236,7 +236,7 @@ def test_shifts_do_not_go_with_other_removals(tiny: Any, changes: dict[str, Any]
 
 def test_shifts_need_translations_in_one_language(tiny: Any, tmp_path: Path) -> None:
     config = parse_config(settings(tiny, language_shift=True, bitext=[]))
-    ((key, error),) = check_config(config)[1]
+    ((key, error),) = check_config(config, tmp_path)[1]
     assert key == "language_shift" and "name them in [[bitext]]" in str(error)
     two = settings(tiny, language_shift=True)
     two["bitext"][0]["target_language"] = "fr"

@@ -25,7 +25,7 @@ def state_of(folder: Path) -> RunState:
     """Return the state of the run in `folder`.
 
     A run that is recorded as running has ``crashed`` if no process holds its lock, or, for a run on another
-    machine, if its heartbeat is older than `SILENCE_SECONDS`. A run that has no lock (an older version started
+    machine, if its heartbeat is older than `SILENCE_SECONDS`. A run without a lock (an older version started
     it, or the file system has no locks) has crashed if its process does not exist any more. The state is
     ``unknown`` if the folder does not determine it.
     """

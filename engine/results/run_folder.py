@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.config import RunHeader
 
 __all__ = ["FIELDS", "HEARTBEAT_SECONDS", "Record", "RunFolder", "State", "new_run_id", "parse_record"]
-__all__ += ["read_record", "table_files", "tail"]
+__all__ += ["read_part", "read_record", "table_files", "tail"]
 
 HEARTBEAT_SECONDS = 5.0
 """The least time between two updates of a run's heartbeat file."""
@@ -220,12 +220,13 @@ class RunFolder:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        from engine.results.sealed import seal
         from engine.results.tables import to_table
 
         table = to_table(name, rows)
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        content = sink.getvalue()
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        content = seal(sink.getvalue().to_pybytes())
         parts = table_files(self.path, name)
         if append and parts:
             target = self.path / f"{name}-{part_number(parts[-1]) + 1}.parquet"
@@ -293,6 +294,32 @@ def table_files(path: Path, name: str) -> list[Path]:
     """Return the Parquet files of table `name` in the run folder `path`, in the order of writing."""
     found = [file for file in path.glob(f"{name}*.parquet") if re.fullmatch(rf"{name}(-\d+)?", file.stem)]
     return sorted(found, key=part_number)
+
+
+def read_part(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows in the Parquet file `file` of a table, or some `columns` of them.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or its content differs from the checksums that were written with it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from engine.results.sealed import check_seal
+
+    try:
+        content = file.read_bytes()
+        check_seal(content)
+        return pq.read_table(
+            pa.BufferReader(content),
+            columns=None if columns is None else list(columns),
+            page_checksum_verification=True,
+        )
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise InputError(f"the table is damaged or cannot be read: {reason}", path=file) from error
 
 
 def part_number(file: Path) -> int:

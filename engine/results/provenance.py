@@ -9,6 +9,7 @@ from importlib import metadata
 import psutil
 
 _PACKAGES = ("optical-workbench", "torch", "transformers", "pot", "duckdb")
+_COMPUTING = ("optical-workbench", "torch", "transformers")
 
 
 def versions() -> dict[str, str | None]:
@@ -20,6 +21,15 @@ def versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             found[package] = None
     return found
+
+
+def made_by(schema: int) -> dict[str, str | int | None]:
+    """Return what a file in the cache says about its maker: `schema`, its format, and versions of libraries.
+
+    What another maker computed is not used: the same weights may give other values there.
+    """
+    installed = versions()
+    return {"schema": schema, **{name: installed[name] for name in _COMPUTING}}
 
 
 def this_process() -> dict[str, str | int | float]:

@@ -87,12 +87,15 @@ class DocumentDifference(NamedTuple):
         The mean over languages of the difference in its queries.
     without : float
         The same in all other queries.
+    adds : float
+        What the document adds to the difference in all queries; these sum to it over all documents.
     """
 
     document: str
     topics: int
     delta: float
     without: float
+    adds: float
 
 
 @dataclass(frozen=True)
@@ -416,7 +419,7 @@ def _primary(
 def _documents(
     differences: Mapping[str, Mapping[str, float]], clusters: Mapping[str, str]
 ) -> list[DocumentDifference]:
-    """Return the difference in each cluster, those first whose removal changes the mean most.
+    """Return the difference in each cluster, those first that add most to the mean, or take most from it.
 
     `differences` are by language and query.
     """
@@ -429,7 +432,6 @@ def _documents(
             if topic in clusters:
                 inside.setdefault(clusters[topic], {}).setdefault(code, []).append(value)
                 topics.setdefault(clusters[topic], set()).add(topic)
-    whole = fmean(sums[code] / len(values) for code, values in differences.items())
     found = []
     for document, by_language in inside.items():
         left = [
@@ -437,10 +439,15 @@ def _documents(
             for code, values in differences.items()
             if (rest := len(values) - len(by_language.get(code, ())))
         ]
-        delta = fmean(fmean(values) for values in by_language.values())
         if left:
-            found.append(DocumentDifference(document, len(topics[document]), delta, fmean(left)))
-    return sorted(found, key=lambda one: (-abs(whole - one.without), one.document))
+            delta = fmean(fmean(values) for values in by_language.values())
+            adds = sum(sum(values) / len(differences[code]) for code, values in by_language.items())
+            found.append(
+                DocumentDifference(
+                    document, len(topics[document]), delta, fmean(left), adds / len(differences)
+                )
+            )
+    return sorted(found, key=lambda one: (-abs(one.adds), one.document))
 
 
 def _compare(

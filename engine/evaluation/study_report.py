@@ -118,13 +118,12 @@ def document_sheet(table: StudyTable) -> Sheet:
     It has no rows if the topics do not form documents.
     """
     base = next(iter(table.values))
-    influence: dict[str, float] = {}
+    most: dict[str, float] = {}
     found = {arm: {one.document: one for one in each} for arm, each in table.documents.items()}
-    for arm, each in found.items():
-        whole = _effect(table, arm, "mean", AFTER).seeds.mean
+    for each in found.values():
         for name, one in each.items():
-            influence[name] = max(influence.get(name, 0.0), abs(whole - one.without))
-    shown = sorted(influence, key=lambda name: (-influence[name], name))[:_DOCUMENTS]
+            most[name] = max(most.get(name, 0.0), abs(one.adds))
+    shown = sorted(most, key=lambda name: (-most[name], name))[:_DOCUMENTS]
     rows = []
     for name in shown:
         ones = [each.get(name) for each in found.values()]
@@ -133,7 +132,7 @@ def document_sheet(table: StudyTable) -> Sheet:
     if rows:
         means = (f"{_effect(table, arm, 'mean', AFTER).seeds.mean:+.3f}" for arm in found)
         rows.append(["all", "", *means])
-    which = f"the {len(shown)} of {len(influence)} documents" if len(influence) > len(shown) else "documents"
+    which = f"the {len(shown)} of {len(most)} documents" if len(most) > len(shown) else "documents"
     title = f"{table.title}: after distillation, difference to {base} in {which} (without it)"
     if not rows:
         title = f"{table.title}: the topics do not form documents"
@@ -176,7 +175,7 @@ def primary_answer(study: Study) -> list[str]:
     if primary.documents:
         most = primary.documents[0]
         sentences.append(
-            f"The document with the most influence is {most.document} ({most.topics} topics): "
+            f"The document that adds most is {most.document} ({most.topics} topics): "
             f"{most.delta:+.3f} in it, {most.without:+.3f} in all others."
         )
     return sentences

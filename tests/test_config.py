@@ -80,6 +80,8 @@ def test_presets_of_a_comparison_differ_in_their_loss_alone() -> None:
     }
     losses = [recipe.pop("loss") for recipe in recipes.values()]
     assert all(losses.count(loss) == 1 for loss in losses)
+    for recipe in recipes.values():
+        recipe["transport"].pop("iterations", None)  # fewer where the contrast solves many problems
     first, *others = [{**recipe, "preset": ""} for recipe in recipes.values()]
     assert all(other == first for other in others)
 

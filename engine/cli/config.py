@@ -84,8 +84,12 @@ def _resolved(source: str, overrides: Sequence[str]) -> tuple[dict[str, Any], bo
         left = [name for name, field in fields.items() if field.is_required() and name not in given]
         if not all(name in kind.placeholders for name in left):
             raise
-        placeholders = {name: kind.placeholders[name] for name in left}
-        whole = parse_config({**placeholders, **read_settings(source, overrides)}, source)
+        settings = read_settings(source, overrides)
+        try:
+            whole = parse_config({**{name: kind.placeholders[name] for name in left}, **settings}, source)
+        except InputError:  # other settings may make it need data that is optional otherwise
+            left = [name for name in kind.placeholders if name not in given]
+            whole = parse_config({**kind.placeholders, **settings}, source)
         return {**whole.model_dump(mode="json"), **dict.fromkeys(left)}, False
 
 

@@ -19,6 +19,7 @@ from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
 from engine.encoders.safe_loading import longest_input, padding_id
 from engine.encoders.sentence_head import SentenceHead, pool, read_projection
 from engine.encoders.trimming import Trimming
+from engine.encoders.weights import WeightHashes, files_stamp
 from engine.errors import InputError
 
 Role = Literal["query", "passage"]
@@ -96,6 +97,7 @@ class Encoder(torch.nn.Module):
             self.projection = torch.nn.Linear(self.width, config.projection_dim, bias=False)
         self.mass_head: torch.nn.Linear | None = None
         self.sentence_head: SentenceHead | None = None
+        self.hashes = WeightHashes()
         self._punctuation: set[int] | None = None
         self.positions = longest_input(model) or 1 << 20
         self.padding = 0 if isinstance(tokenizer, CharacterTokenizer) else padding_id(model, tokenizer)
@@ -122,10 +124,14 @@ class Encoder(torch.nn.Module):
             If the checkpoint cannot be opened.
         """
         declared = check_declared(config.checkpoint)
+        folders = _folders(config.checkpoint)
+        stamp = files_stamp(folders)
         model, tokenizer = load_model(config.checkpoint, dropout=dropout)
         encoder = cls(config, model, tokenizer)
         encoder._load_declared(declared)
         encoder.load_fitted()
+        if stamp == files_stamp(folders):  # otherwise a file was replaced while it was read
+            encoder.hashes.loaded(stamp, encoder.state_dict())
         return encoder.eval()
 
     @torch.no_grad()
@@ -466,3 +472,9 @@ def _inner(output: Any, layers: Sequence[int]) -> Tensor:
     """Return the unit states (L, B, T, W) of `layers`, where 0 is the embeddings."""
     chosen = torch.stack([output.hidden_states[layer] for layer in layers])
     return torch.nn.functional.normalize(chosen.float(), dim=-1)
+
+
+def _folders(checkpoint: str) -> dict[str, Path]:
+    """Return the folders that `checkpoint` is loaded from: with its weights, and with its fitted vectors."""
+    folders = {"weights": Path(resolve(checkpoint)), "fitted": Path(checkpoint).expanduser()}
+    return {name: folder for name, folder in folders.items() if folder.is_dir()}

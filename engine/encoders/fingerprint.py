@@ -25,7 +25,7 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
     """Return a short hash of what an encoder computes: its settings, tokenizer, fitted vectors and weights.
 
     With `sentences`, it covers only what sentence vectors depend on, and with `role` only what texts of that
-    role depend on. Of each weight tensor a sample of 64 values is hashed, which any training step changes.
+    role depend on. Every value of the weights counts; see `engine.encoders.weights` for how they are hashed.
     """
     digest = hashlib.blake2b(digest_size=12)
     settings = encoder.config.model_dump(include=_SENTENCE if sentences else None, exclude={"checkpoint"})
@@ -35,17 +35,17 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
     digest.update(repr(sorted(settings.items())).encode())
     for part in _tokenization(encoder.tokenizer):
         digest.update(part)
-    weights = encoder.model.state_dict() if sentences else encoder.state_dict()
+    weights = {f"model.{name}": tensor for name, tensor in encoder.model.state_dict().items()}
+    if not sentences:
+        weights = encoder.state_dict()
     if encoder.sentence_head is not None:
         weights |= encoder.sentence_head.tensors()
-    for name, tensor in weights.items():
-        if "pooler." in name:  # unused here, and random if the checkpoint has none
-            continue
-        if encoder.trimming is not None and "word_embeddings" in name:
-            tensor = encoder.trimming.whole
-        flat = tensor.detach().reshape(-1)
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(flat[:: max(1, len(flat) // 64)].float().cpu().numpy().tobytes())
+    if encoder.trimming is not None:
+        weights |= {name: encoder.trimming.whole for name in weights if "word_embeddings" in name}
+    # The pooler is unused here, and random if the checkpoint has none.
+    weights = {name: tensor for name, tensor in weights.items() if "pooler." not in name}
+    for name, found in encoder.hashes.of(weights).items():
+        digest.update(f"{name}{tuple(weights[name].shape)}".encode() + found)
     return digest.hexdigest()
 
 

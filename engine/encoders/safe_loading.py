@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.config.declared import positions
+from engine.encoders.untrusted import CONFIGS, INDEX, check_files
 from engine.errors import InputError
 
 #: The names that architectures have for their dropout.
@@ -31,6 +32,7 @@ class CheckpointFiles:
 
     def __init__(self, what: str, source: str) -> None:
         self.what, self.source = what, source
+        self._checked = False
 
     def config(self, dropout: float | None = None) -> Any:
         """Return the configuration; `dropout` is given to every dropout that its architecture has.
@@ -42,6 +44,7 @@ class CheckpointFiles:
         """
         from transformers import AutoConfig
 
+        self._check()
         config = self._read(lambda: AutoConfig.from_pretrained(self.source, trust_remote_code=False))
         if getattr(config, "default_language", ...) is None:  # X-MOD has adapters for each language
             raise InputError(
@@ -64,6 +67,7 @@ class CheckpointFiles:
         InputError
             If the weights are missing or broken, or no model can be made of `config`.
         """
+        self._check()
         model, loading = self._read(
             lambda: loader.from_pretrained(
                 self.source,
@@ -91,7 +95,20 @@ class CheckpointFiles:
         """
         from transformers import AutoTokenizer
 
+        self._check()
         return self._read(lambda: AutoTokenizer.from_pretrained(self.source, trust_remote_code=False))
+
+    def _check(self) -> None:
+        """Refuse files that ask for code, before transformers reads them."""
+        if self._checked:
+            return
+        folder = Path(self.source)
+        if folder.is_dir():
+            files = sorted(path for path in folder.glob("*.json") if path.is_file())
+        else:
+            files = self._read(lambda: _fetched(self.source))
+        check_files(self.what, files)
+        self._checked = True
 
     def _read(self, read: Callable[[], Result]) -> Result:
         """Return what `read`, a single call of transformers, returns.
@@ -116,6 +133,22 @@ class CheckpointFiles:
             raise InputError(
                 f"{self.what} is not available locally and could not be fetched from the hub: {reason}"
             ) from error
+
+
+def _fetched(checkpoint: str) -> list[Path]:
+    """Return the files of a checkpoint of the hub that are checked, of those that it has."""
+    from transformers.utils.hub import cached_file
+
+    found = (
+        cached_file(
+            checkpoint,
+            name,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=name == CONFIGS[0],
+        )
+        for name in (*CONFIGS, INDEX)
+    )
+    return [Path(path) for path in found if path is not None]
 
 
 def longest_input(model: Any) -> int | None:

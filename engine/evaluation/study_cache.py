@@ -31,9 +31,9 @@ from engine.evaluation.study import (
     compute_study,
 )
 from engine.evaluation.study_facts import StudyFacts
+from engine.hashes import hash_of
 from engine.languages import table_version
 from engine.paths import cache_home
-from engine.results.hashes import hash_of
 from engine.results.queries import ask, run_id
 
 _CODE = (

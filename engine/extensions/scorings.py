@@ -44,8 +44,12 @@ class Scoring:
         each document, before weighting. None where the scoring does not fuse.
     prepare : str or callable, optional
         For texts: the function that prepares documents for single queries, or where it is. It is called as
-        ``prepare(documents, **settings)`` and returns an `engine.retrieval.lexical.Index`. None where single
-        queries cannot be asked.
+        ``prepare(documents, **settings)`` and returns an `engine.retrieval.lexical.SearchIndex`. None where
+        single queries cannot be asked.
+    translations : bool
+        For texts: whether it uses translations of words, which a run learns from its bitext. `search` then
+        also takes ``translations``, one `engine.retrieval.word_translations.WordTranslations` or None for
+        each query, and `prepare` takes a single one.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Scoring:
     batch_scores: str | Callable[..., Any] | None = None
     shares: str | Callable[..., Any] | None = None
     prepare: str | Callable[..., Any] | None = None
+    translations: bool = False
 
     @property
     def of_encoders(self) -> bool:
@@ -114,7 +119,7 @@ SCORINGS: Registry[Scoring] = Registry(
     Scoring,
     "engine.retrieval.scorings",
     "optical_workbench.scorings",
-    first=("maxsim", "dense", "dense-ivf", "bm25", "tfidf", "rrf", "zscore", "minmax"),
+    first=("maxsim", "dense", "dense-ivf", "bm25", "tfidf", "psq", "rrf", "zscore", "minmax"),
 )
 """All scorings, by name."""
 

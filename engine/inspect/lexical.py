@@ -11,6 +11,7 @@ from engine.config import LexicalConfig
 from engine.errors import InputError
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.runner import document_texts
+from engine.evaluation.word_translations import translations_for
 from engine.extensions.scorings import SCORINGS
 from engine.inspect.cache import Cache, FileStamps
 from engine.inspect.pools import choose_pool
@@ -19,7 +20,8 @@ from engine.inspect.texts import clean_text
 from engine.languages import language as find_language
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
-from engine.retrieval.lexical import Index, SparseTexts, find_lexical
+from engine.retrieval.lexical import SearchIndex, find_lexical
+from engine.retrieval.word_translations import FILE, load
 
 
 class LexicalSearcher:
@@ -43,9 +45,10 @@ class LexicalSearcher:
     ) -> None:
         config = config_of(run)
         assert isinstance(config, LexicalConfig)
-        self._config = config
-        self._stamps = FileStamps.of([run.path / "run.json"])
+        self._config, self._run = config, run
         self._scoring = SCORINGS[config.method]
+        learnt = [run.checkpoints / FILE] if self._scoring.translations else []
+        self._stamps = FileStamps.of([run.path / "run.json", *learnt])
         if self._scoring.prepare is None:
             raise InputError(
                 f"the scoring {config.method!r} of run {run.id!r} cannot be asked single queries"
@@ -67,10 +70,14 @@ class LexicalSearcher:
         assert self.index is not None
 
     @cached_property
-    def index(self) -> Index:
+    def index(self) -> SearchIndex:
         """The terms and weights of the documents."""
         settings = {name: getattr(self._config, name) for name in self._scoring.settings}
-        index: Index = self._scoring.resolve_prepare()(self.texts, **settings)
+        if self._scoring.translations:
+            settings["translations"] = translations_for(
+                load(self._run.checkpoints / FILE), self.language, self.collection
+            )
+        index: SearchIndex = self._scoring.resolve_prepare()(self.texts, **settings)
         return index
 
     def judgements(self, text: str) -> Mapping[str, int] | None:
@@ -89,8 +96,7 @@ class LexicalSearcher:
         InputError
             If the query is empty, too long or contains control characters.
         """
-        texts = SparseTexts(self.index.encode([clean_text(text)]), self.index.documents)
-        found = find_lexical(texts, k, torch.empty(1, 0, dtype=torch.int64))
+        found = find_lexical(self.index.of([clean_text(text)]), k, torch.empty(1, 0, dtype=torch.int64))
         grades = self.judgements(text) or {}
         hits = []
         rows = zip(found.scores[0].tolist(), found.indices[0].tolist(), strict=True)
@@ -104,17 +110,16 @@ class LexicalSearcher:
     def explain(self, text: str, document: str) -> list[Match]:
         """Return the terms that a query and a document share, each with its part of the score.
 
-        The sum of the parts is the document's score.
+        With translations of words, what a query word shares with a document are its translations, with their
+        probabilities. The sum of the parts is the document's score.
 
         Raises
         ------
         InputError
             As `search`; also if there is no such document.
         """
-        query = self.index.encode([clean_text(text)])
-        shared = query.multiply(self.index.documents[self.document_index(document)]).tocoo()
-        parts = sorted(zip(shared.data.tolist(), shared.col.tolist(), strict=True), reverse=True)
-        return [Match(self.index.terms[place], self.index.terms[place], part) for part, place in parts]
+        parts = self.index.explain(clean_text(text), self.document_index(document))
+        return [Match(asked, found, part) for asked, found, part in parts]
 
     def document_index(self, document: str) -> int:
         """Return the place of the document of id `document` in the pool.

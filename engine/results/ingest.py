@@ -22,10 +22,10 @@ import duckdb
 import pyarrow as pa
 
 from engine.errors import InputError, OpticalError
+from engine.hashes import Hashes, hash_of
 from engine.languages import LANGUAGES, table_version
 from engine.results import database
 from engine.results.draft import drafted, remove_draft
-from engine.results.hashes import Hashes, hash_of
 from engine.results.run_rows import Reading, Rows, read_run
 from engine.results.tables import KEYS
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import InputError, OpticalError
+from engine.hashes import hash_of
 from engine.paths import assets_folder, cache_home
-from engine.results.hashes import hash_of
 from engine.results.ingest import definitions, ingest
 from engine.results.queries import ask, ask_arrow
 from engine.results.tables import RUNS

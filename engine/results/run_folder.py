@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from engine.atomic import write_file
 from engine.errors import InputError, OpticalError, nearest
 from engine.results.metrics_log import Record, append, tail, to_json
-from engine.results.provenance import git_commit, this_process, versions
+from engine.results.provenance import this_process, versions
+from engine.results.repository import git_commit
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import InputError, OpticalError
-from engine.results.hashes import Hashes, hash_of, stamp_of
+from engine.hashes import Hashes, hash_of, stamp_of
 from engine.results.metrics_log import parse_lines
 from engine.results.run_folder import State, parse_record, part_number
 from engine.results.tables import KEYS, RUNS, STEPS, TABLES, coded, conform, last_of_each, varying_keys

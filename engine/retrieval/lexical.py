@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,16 @@ class SparseTexts(NamedTuple):
 
     queries: Any
     documents: Any
+
+
+class SearchIndex(Protocol):
+    """Documents that are prepared for searches."""
+
+    def of(self, queries: Sequence[str]) -> SparseTexts:
+        """Return queries and documents over one vocabulary."""
+
+    def explain(self, query: str, document: int) -> list[tuple[str, str, float]]:
+        """Return what of a query matches what of document number `document`, and its part of the score."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,12 @@ class Index:
     def of(self, queries: Sequence[str]) -> SparseTexts:
         """Return queries and documents over one vocabulary."""
         return SparseTexts(self.encode(queries), self.documents)
+
+    def explain(self, query: str, document: int) -> list[tuple[str, str, float]]:
+        """Return the terms that a query and a document share, each twice and with its part of the score."""
+        shared = self.encode([query]).multiply(self.documents[document]).tocoo()
+        parts = sorted(zip(shared.data.tolist(), shared.col.tolist(), strict=True), reverse=True)
+        return [(self.terms[place], self.terms[place], part) for part, place in parts]
 
 
 def bm25(queries: Sequence[str], documents: Sequence[str], *, k1: float, b: float) -> SparseTexts:

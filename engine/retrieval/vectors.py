@@ -1,22 +1,32 @@
-"""Vectors of many texts, cached on disk, because the documents of a collection do not change between runs."""
+"""Vectors of many texts, cached on disk, because the documents of a collection do not change between runs.
+
+A cached file says what made it (the format, and the versions of the libraries) and has a checksum of its
+vectors. A file of another maker, and a damaged one, is ignored and made again.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.atomic import replacing
 from engine.encoders.encoder import Encoder, Role
 from engine.encoders.fingerprint import fingerprint
+from engine.encoders.weights import checksum
+from engine.results.provenance import made_by
 from engine.retrieval.tokens import TokenStore
+
+SCHEMA = 1
+"""The format of cached files. Files of other formats are ignored."""
 
 #: Vectors of tokens, or one vector for each text.
 Kind = Literal["tokens", "sentences"]
@@ -125,21 +135,39 @@ def cache_file(
 
 
 def load_cached(path: Path | None) -> dict[str, Tensor] | None:
-    """Return the tensors that `save_cached` wrote, or None; a damaged file is removed."""
+    """Return the tensors that `save_cached` wrote, or None.
+
+    A file is removed if it is damaged, if another version made it, or if it does not say what made it.
+    """
     if path is None or not path.is_file():
         return None
     try:
-        return dict(load_file(str(path)))
+        with safe_open(str(path), "pt") as file:
+            said = file.metadata() or {}
+        if said.get("made_by") == json.dumps(made_by(SCHEMA)):
+            tensors = dict(load_file(str(path)))
+            if said.get("checksum") == _checksum(tensors):
+                return tensors
     except (SafetensorError, OSError):
+        pass
+    with suppress(OSError):
         path.unlink(missing_ok=True)
-        return None
+    return None
 
 
 def save_cached(tensors: dict[str, Tensor], path: Path | None) -> None:
     """Write `tensors` to `path` completely or not at all. Errors are ignored: this is only a cache."""
     if path is None:
         return
+    maker = {"made_by": json.dumps(made_by(SCHEMA)), "checksum": _checksum(tensors)}
     with suppress(OSError, SafetensorError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path, sync=False) as building:
-            save_file(tensors, str(building))
+            save_file(tensors, str(building), maker)
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    parts = [
+        f"{name} {tensor.dtype} {tuple(tensor.shape)} {checksum(tensor)}" for name, tensor in tensors.items()
+    ]
+    return hashlib.blake2b("\n".join(sorted(parts)).encode(), digest_size=16).hexdigest()

@@ -30,6 +30,8 @@ _UNSPACED = (
     (0xF900, 0xFAFF),  # Han's compatibility forms
     (0x20000, 0x3FFFF),
 )
+_DIACRITICS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff]")
+_HOOKED = str.maketrans("ɓɗƙƴƁƊƘƳ", "bdkyBDKY")
 
 
 def words(text: str) -> list[str]:
@@ -45,6 +47,16 @@ def words(text: str) -> list[str]:
         characters = clusters.findall(unspaced)
         found += ["".join(pair) for pair in pairwise(characters)] or characters
     return found
+
+
+def plain_words(text: str) -> list[str]:
+    """Return the words of `text` without the diacritics of Latin, Greek and Cyrillic letters.
+
+    Hooked letters of Hausa count as letters with a diacritic. Marks of other scripts, such as vowel signs,
+    are parts of words and stay.
+    """
+    bare = _DIACRITICS.sub("", unicodedata.normalize("NFD", text)).translate(_HOOKED)
+    return words(unicodedata.normalize("NFC", bare))
 
 
 @cache

@@ -12,9 +12,11 @@ import torch
 from engine.config.translation import TranslationConfig
 from engine.encoders.checkpoints import resolve
 from engine.encoders.safe_loading import CheckpointFiles
+from engine.encoders.weights import WeightHashes, files_stamp
 from engine.errors import InputError
 from engine.languages import Language, language, same_language
-from engine.translation.cache import append_translations, read_translations
+from engine.results.provenance import made_by
+from engine.translation.cache import SCHEMA, append_translations, read_translations
 from engine.translation.codes import code_of, language_codes, target_prefix
 
 
@@ -46,14 +48,18 @@ class Translator:
     ) -> None:
         self.config, self.cache, self.device = config, cache, torch.device(device)
         self.target = language(config.target_language)
+        stamp = _stamp(config.checkpoint)
         model, self.tokenizer = _load(config.checkpoint)
+        hashes = WeightHashes()
+        if stamp == _stamp(config.checkpoint):
+            hashes.loaded(stamp, model.state_dict())
         self.model = model.to(self.device).eval()
         self._codes = language_codes(self.tokenizer)
         self._forced: int | None = None
         if self._codes:
             self._forced = self._codes[code_of(config.target_language, self._codes, config.checkpoint)]
         self._marian = target_prefix(self.tokenizer, config.target_language, config.checkpoint)
-        self._key = _fingerprint(self.model, self.tokenizer, config)
+        self._key = _fingerprint(self.model, self.tokenizer, config, hashes)
         self.cut = 0
         """Number of texts that were truncated to `max_length` tokens."""
 
@@ -152,18 +158,21 @@ def _load(checkpoint: str) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _fingerprint(model: Any, tokenizer: Any, config: TranslationConfig) -> str:
-    """Return a short hash of everything that determines a translation: weights, tokenizer and settings.
+def _stamp(checkpoint: str) -> str:
+    folder = Path(resolve(checkpoint))
+    return files_stamp({"weights": folder} if folder.is_dir() else {})
 
-    Of each weight tensor, 64 values are hashed; any training step changes them.
-    """
+
+def _fingerprint(
+    model: Any, tokenizer: Any, config: TranslationConfig, hashes: WeightHashes | None = None
+) -> str:
+    """Return a short hash of everything that determines a translation: weights, tokenizer and settings."""
     digest = hashlib.blake2b(digest_size=12)
     settings = config.model_dump(exclude={"checkpoint", "batch_size"})
-    digest.update(repr(sorted(settings.items())).encode())
+    digest.update(repr((made_by(SCHEMA), sorted(settings.items()))).encode())
     vocabulary: Mapping[str, int] = tokenizer.get_vocab()
     digest.update(repr((type(tokenizer).__name__, sorted(vocabulary.items()))).encode())
-    for name, tensor in model.state_dict().items():
-        flat = tensor.detach().reshape(-1)
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(flat[:: max(1, len(flat) // 64)].float().cpu().numpy().tobytes())
+    weights = dict(model.state_dict())
+    for name, found in (hashes or WeightHashes()).of(weights).items():
+        digest.update(f"{name}{tuple(weights[name].shape)}".encode() + found)
     return digest.hexdigest()

@@ -30,6 +30,7 @@ QUESTIONS = {"path": "x.json", "format": "squad"}
 DATA = {
     "bitext": [{"path": "x", "language": "so"}],
     "collections": [{"name": "lareqa"}],
+    "held_out": [{"name": "tatoeba"}],
     "systems": [{"run": "one"}, {"run": "two"}],
     "first_stage": {"run": "one"},
     "sources": [QUESTIONS, {**QUESTIONS, "question_language": "so"}],

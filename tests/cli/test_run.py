@@ -53,7 +53,7 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
 def finished(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run from a TOML file, by the command line."""
     home = tmp_path_factory.mktemp("finished")
-    config, results = write(home, tiny.settings()), home / "results.duckdb"
+    config, results = write(home, tiny.settings(training={"steps": 120})), home / "results.duckdb"
     out = StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPTICAL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
@@ -415,7 +415,7 @@ def test_plan_on_screen_and_with_other_settings(finished: Finished, ask_finished
     code, out, _ = ask_finished("plan", finished.run, *PAIR)
     assert code == 0
     (line,) = [line for line in out.splitlines() if "revir" in line]
-    assert "0.500" in line and line.split().index("river") < line.split().index("cloud")
+    assert "0.50" in line and line.split().index("river") < line.split().index("cloud")
     values = []
     for arguments in (("--solver", "exact"), (), ("--epsilon", "5")):
         row = json.loads(ask_finished("plan", finished.run, *PAIR, *arguments, "--json")[1])
@@ -500,7 +500,7 @@ def test_the_demo_ends_with_a_table_and_commands_that_work(
     zero = {"kind": "evaluate", "encoder": settings["teacher"], "collections": settings["collections"]}
     names = list(demo.systems())
     losses = [{"pooled_mse": 1.0, "maxsim_contrast": 0.0, "transport": 0.0}] * (len(names) - 2)
-    distilled = [tiny.settings("sw", "mr", loss=loss, training={"steps": 40}) for loss in [*losses, {}]]
+    distilled = [tiny.settings("sw", "mr", loss=loss, training={"steps": 60}) for loss in [*losses, {}]]
     configs = [parse_config(given) for given in (zero, *distilled)]
     monkeypatch.setattr(demo, "systems", lambda: dict(zip(names, configs, strict=True)))
     code, out, err = call("demo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from engine.encoders.checkpoints import load_model, resolve
 from engine.encoders.safe_loading import CheckpointFiles
 from engine.errors import InputError
+from engine.jobs.child import child_environment, python_command
 
 WEIGHTS = "model.safetensors"
 
@@ -69,6 +71,118 @@ def changed_config(**changes: Any) -> Callable[[Path], None]:
 
 def with_file(name: str, content: bytes) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes(content)
+
+
+def in_shards(name: str) -> Callable[[Path], None]:
+    """Name the shard `name`, whose content is a pickle that must not be read."""
+
+    def change(folder: Path) -> None:
+        names = list(load_file(folder / WEIGHTS))
+        (folder / WEIGHTS).unlink()
+        (folder / Path(name).name).write_bytes(PICKLE)
+        index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(names, name)}
+        (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
+
+    return change
+
+
+#: A pickle that raises `SystemExit` when it is read.
+PICKLE = b"cbuiltins\nexec\n(Vraise SystemExit('it ran')\ntR."
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (
+            in_shards("pytorch_model-00001-of-00001.bin"),
+            r"index.json names 'pytorch_model-00001-of-00001.bin'",
+        ),
+        (in_shards("model.safetensors.pt"), r"names 'model.safetensors.pt'"),
+        (in_shards("../other.safetensors"), r"names '../other.safetensors'"),
+        (with_file(f"{WEIGHTS}.index.json", b'{"weight_map": {"a": 1}}'), "names 1"),
+        (with_file(f"{WEIGHTS}.index.json", b'{"weight_map": []}'), "has no weight_map"),
+        (with_file(f"{WEIGHTS}.index.json", b"["), "index.json is not a valid JSON file"),
+        (changed_config(transformers_weights="adapter_model.bin"), "names other weights"),
+        (changed_config(configuration_files=["config.4.0.0.json"]), "names other files"),
+        (changed_config(auto_map={"AutoModel": "evil.Model"}), "asks for code of its own"),
+        (changed_config(auto_map={"AutoModel": "someone/else--evil.Model"}), "asks for code of its own"),
+        (changed_config(encoder={"auto_map": {"AutoConfig": "evil.C"}}), "asks for code of its own"),
+        (changed_config(attn_implementation="someone/kernel"), "attn_implementation 'someone/kernel'"),
+        (changed_config(_attn_implementation="paged|someone/kernel@v1:f"), "_attn_implementation 'paged"),
+        (changed_config(attn_implementation="flash_attention_2"), "'flash_attention_2'"),
+        (changed_config(attn_implementation={"": "sdpa", "text_config": "a/b"}), "'a/b'"),
+        (changed_config(text_config={"_attn_implementation_internal": "a/b"}), "'a/b'"),
+        (changed_config(per_layer_config=[{"attn_implementation": "a/b"}]), "'a/b'"),
+        (changed_config(experts_implementation="a/b"), "experts_implementation 'a/b'"),
+        (changed_config(quantization_config={"quant_method": "eetq"}), "quantized"),
+        (with_file("adapter_config.json", b'{"base_model_name_or_path": "a/b"}'), "it is an adapter"),
+        (
+            with_file("tokenizer_config.json", b'{"auto_map": {"AutoTokenizer": ["evil.T", null]}}'),
+            "tokenizer_config.json asks for code of its own",
+        ),
+    ],
+)
+def test_what_asks_for_code_does_not_reach_transformers(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], says: str
+) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    def reached(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was read")
+
+    for place in (AutoConfig, AutoModel, AutoTokenizer):
+        monkeypatch.setattr(place, "from_pretrained", reached)
+    monkeypatch.setattr(torch, "load", reached)
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny.checkpoint, folder)
+    damage(folder)
+    files = CheckpointFiles("checkpoint 'x'", str(folder))
+    for read in (files.config, files.tokenizer, lambda: files.weights(AutoModel, None)):
+        with pytest.raises(InputError, match=says) as caught:
+            read()
+        assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+def test_what_is_built_in_may_be_asked_for(tiny: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny.checkpoint, folder)
+    changed_config(attn_implementation="eager")(folder)
+    model, _ = load_model(str(folder))
+    assert model.config._attn_implementation == "eager"
+
+
+HUB = """
+import sys
+from engine.encoders.checkpoints import load_model
+from engine.errors import InputError
+from engine.jobs.child import child_environment, python_command
+try:
+    load_model("someone/model")
+    print("opened")
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("damage", [None, in_shards("model.bin"), changed_config(attn_implementation="a/b")])
+def test_a_checkpoint_of_the_hub_is_checked_too(
+    tiny: Any, tmp_path: Path, damage: Callable[[Path], None] | None
+) -> None:
+    place = tmp_path / "hub" / "models--someone--model"
+    commit = "0" * 40
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text(commit)
+    shutil.copytree(tiny.checkpoint, place / "snapshots" / commit)
+    if damage is not None:
+        damage(place / "snapshots" / commit)
+    done = subprocess.run(
+        [*python_command("engine.cli")[:2], "-c", HUB],
+        env={**child_environment(), "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert (done.stdout == "opened\n") if damage is None else ("json" in done.stdout), done.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.normalizers import Sequence
+from torch import Tensor
 
 from engine.encoders.encoder import Encoder
 from engine.encoders.fingerprint import fingerprint
@@ -39,6 +45,87 @@ def test_every_load_of_one_checkpoint_has_one_fingerprint(open_encoder: Open) ->
 def test_a_training_step_changes_the_fingerprint(open_encoder: Open, sentences: bool) -> None:
     plain, trained = open_encoder(), trained_a_step(open_encoder())
     assert fingerprint(plain, sentences=sentences) != fingerprint(trained, sentences=sentences)
+
+
+@pytest.mark.parametrize("sentences", [False, True])
+def test_every_changed_row_changes_the_fingerprint(open_encoder: Open, sentences: bool) -> None:
+    """Also the rows between those of a sample, and where torch does not count the change."""
+    encoder = open_encoder()
+    weights = encoder.model.get_input_embeddings().weight
+    met = {fingerprint(encoder, sentences=sentences)}
+    for row in range(0, len(weights), 7):
+        weights.data[row, row % weights.shape[1]] += 0.5
+        met.add(fingerprint(encoder, sentences=sentences))
+    with torch.no_grad():
+        weights[[0, 1]] = weights[[1, 0]]
+        met.add(fingerprint(encoder, sentences=sentences))
+    assert len(met) == len(range(0, len(weights), 7)) + 2
+
+
+def test_the_weights_of_a_file_are_hashed_once(
+    open_encoder: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(open_encoder().config.checkpoint, checkpoint)
+    monkeypatch.setenv("OPTICAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("engine.hashes.SETTLED_SECONDS", -1.0)
+    hashed: list[int] = []
+    real = hashlib.blake2b
+
+    def counted(content: Any = b"", **options: Any) -> Any:
+        hashed.append(len(content))
+        return real(content, **options)
+
+    monkeypatch.setattr("engine.encoders.weights.hashlib.blake2b", counted)
+
+    def found() -> tuple[str, int]:
+        hashed.clear()
+        encoder = open_encoder(checkpoint=str(checkpoint))
+        return fingerprint(encoder), sum(hashed)
+
+    (first, read), (second, again) = found(), found()
+    size = (checkpoint / "model.safetensors").stat().st_size
+    assert first == second
+    assert read > 0.5 * size > again
+    weights = load_file(str(checkpoint / "model.safetensors"))
+    name = next(name for name in weights if name.endswith("word_embeddings.weight"))
+    weights[name][5:9] += 1
+    save_file(weights, str(checkpoint / "model.safetensors"), {"format": "pt"})
+    third, read = found()
+    assert third != first and read > 1000
+    trained = trained_a_step(open_encoder(checkpoint=str(checkpoint)))
+    assert fingerprint(trained) not in (first, third)
+
+
+def test_vectors_of_other_versions_and_damaged_ones_are_ignored(
+    open_encoder: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = open_encoder()
+
+    def call() -> tuple[Tensor, int]:
+        done: list[int] = []
+        found = sentence_vectors(
+            encoder, TEXTS, "query", precision=torch.float32, cache=tmp_path, progress=done.append
+        )
+        return found, sum(done)
+
+    right, _ = call()
+    assert call()[1] == 0
+    (file,) = tmp_path.glob("*.safetensors")
+    with safe_open(str(file), "pt") as opened:
+        said = opened.metadata()
+    assert json.loads(said["made_by"])["torch"] == version("torch")
+    whole = file.read_bytes()
+    other = {**said, "made_by": said["made_by"].replace(version("torch"), "1.0.0")}
+    wrong = {"sentences": torch.ones(len(TEXTS), 32)}
+    for metadata in (other, None, {"checksum": said["checksum"]}, said):
+        save_file(wrong, str(file), metadata)
+        found, encoded = call()
+        assert torch.equal(found, right) and encoded == len(TEXTS)
+    file.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])  # one bit of one value
+    assert torch.equal(call()[0], right)
+    monkeypatch.setattr("engine.retrieval.vectors.SCHEMA", 0)
+    assert call()[1] == len(TEXTS)
 
 
 def without_normaliser(encoder: Encoder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -35,6 +36,31 @@ def hostile(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     else:
         monkeypatch.setenv("PYTHONPATH", request.param.format(root=ROOT))
     return folder
+
+
+def test_no_other_module_builds_a_command_line_of_python() -> None:
+    """The interpreter is named in one module only, and every child is given its environment."""
+    found = []
+    for package in ("engine", "workbench", "optical_workbench"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            text = path.read_text("utf-8")
+            place = str(path.relative_to(ROOT))
+            if place != "engine/jobs/child.py" and "[sys.executable" in text:
+                found.append(f"{place} begins a command line with sys.executable")
+            for node in ast.walk(ast.parse(text)):
+                if not isinstance(node, ast.Call):
+                    continue
+                called = ast.unparse(node.func)
+                if called in ("subprocess.run", "subprocess.Popen", "subprocess.check_output"):
+                    given = {keyword.arg for keyword in node.keywords}
+                    if "env" not in given or "shell" in given:
+                        found.append(f"{place}:{node.lineno} {called} without env or with a shell")
+                elif called.startswith(("os.system", "os.popen", "os.spawn", "os.exec", "os.posix_spawn")):
+                    if called != "os.execve":
+                        found.append(f"{place}:{node.lineno} {called}")
+                elif called.startswith(("multiprocessing.", "ProcessPoolExecutor")):
+                    found.append(f"{place}:{node.lineno} {called}")
+    assert not found
 
 
 def test_a_child_imports_our_packages(hostile: Path) -> None:

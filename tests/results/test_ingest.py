@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from engine import hashes
 from engine.errors import BusyError, InputError, OpticalError
 from engine.paths import cache_home
-from engine.results import hashes
 from engine.results import run_rows as reading
 from engine.results.database import SCHEMA_VERSION, connect, exclusive
 from engine.results.draft import drafted

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.hashes import Hashes
 from engine.results import run_rows as reading
-from engine.results.hashes import Hashes
 from engine.results.ingest import ingest
 from engine.results.queries import ask
 from engine.results.tables import KEYS, TABLES, conform

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from engine.config import BitextConfig, DistilConfig
 from engine.errors import InputError, OpticalError
-from engine.results import provenance as surroundings
 from engine.results.metrics_log import parse_lines
 from engine.results.run_folder import FIELDS, RunFolder, new_run_id, tail
 from engine.results.tables import to_table
@@ -211,21 +210,6 @@ def test_not_a_run_folder(tmp_path):
         (tmp_path / "run.json").write_text(content)
         with pytest.raises(InputError, match="not the record of a run"):
             RunFolder.open(tmp_path)
-
-
-def test_the_commit_is_gits_own(tmp_path):
-    assert surroundings.git_commit(tmp_path) is None
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
-    subprocess.run([*git, "init", "-q"], check=True)
-    (tmp_path / "file").write_text("1")
-    subprocess.run([*git, "add", "file"], check=True)
-    subprocess.run([*git, "commit", "-qm", "one"], check=True)
-    head = subprocess.run(
-        [*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    assert surroundings.git_commit(tmp_path) == head
-    (tmp_path / "file").write_text("2")
-    assert surroundings.git_commit(tmp_path) == f"{head}-dirty"
 
 
 def test_nothing_here_imports_torch():

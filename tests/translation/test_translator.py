@@ -144,16 +144,32 @@ def test_a_line_that_a_crash_damaged_is_skipped_and_later_lines_are_read(tmp_pat
     path = tmp_path / "deep" / "some.jsonl"
     append_translations(path, {"maji": "water", "moto": 'fire "hot"\n'})
     whole = path.read_bytes()
-    for cut in range(1, len(whole)):
+    for cut in range(1, len(whole) - whole.index(b"\n")):
         path.write_bytes(whole[:-cut])
         append_translations(path, {"mkate": "bread"})
         found = read_translations(path)
         assert found["mkate"] == "bread"
         assert all({"maji": "water", "moto": 'fire "hot"\n'}.get(k, "bread") == v for k, v in found.items())
     path.write_bytes(
-        b"\xff\xfe\n[1]\n" + json.dumps({"text": 1, "translation": "x"}).encode() + b"\n" + whole
+        whole + b"\xff\xfe\n[1]\n" + json.dumps({"text": 1, "translation": "x"}).encode() + b"\n"
     )
     assert set(read_translations(path)) == {"maji", "moto"}
+
+
+def test_translations_that_another_version_made_are_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "some.jsonl"
+    append_translations(path, {"maji": "water"})
+    with monkeypatch.context() as older:
+        older.setattr("engine.translation.cache.made_by", lambda schema: {"schema": schema, "torch": "1.0"})
+        assert read_translations(path) == {}
+        append_translations(path, {"maji": "whatever"})
+        assert read_translations(path) == {"maji": "whatever"}
+    assert read_translations(path) == {}
+    path.write_text('{"text": "maji", "translation": "unsaid"}\n')
+    append_translations(path, {"moto": "fire"})
+    assert read_translations(path) == {"moto": "fire"}
 
 
 def test_a_cache_that_cannot_be_written_is_ignored(marian: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Scorings of texts by the words or the characters that they share."""
+"""Scorings of texts by the words or the characters that they share, or by translations of words."""
 
 from engine.extensions.scorings import Scoring
 
@@ -18,4 +18,14 @@ TFIDF = Scoring(
     search="engine.retrieval.lexical:find_tfidf",
     prepare="engine.retrieval.lexical:tfidf_index",
     settings=("shortest", "longest", "sublinear"),
+)
+
+PSQ = Scoring(
+    name="psq",
+    meaning="BM25 with the expected counts of the translations of a word, which are learnt from `bitext`",
+    compares="texts",
+    search="engine.retrieval.psq:find_psq",
+    prepare="engine.retrieval.psq:psq_index",
+    settings=("k1", "b", "same_word"),
+    translations=True,
 )

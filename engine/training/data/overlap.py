@@ -41,6 +41,8 @@ class Overlap:
     asked : sequence of CollectionConfig, optional
         Collections whose questions `marks` marks, if they are not `collections`: their overlap is not
         dropped.
+    setting : str
+        The setting that messages name.
 
     Raises
     ------
@@ -56,7 +58,9 @@ class Overlap:
         seed: int,
         reporter: Reporter,
         asked: Sequence[CollectionConfig] | None = None,
+        setting: str = "training.overlap",
     ) -> None:
+        self._setting = setting
         self._configs, self._reporter = configs, reporter
         loaded = [
             collection
@@ -110,7 +114,7 @@ class Overlap:
             near = sum(counts.near_evaluation for counts in drops)
             self._reporter.say(
                 f"{same + near:,} of {total:,} pairs dropped because of a sentence that the run is evaluated "
-                f"on: {same:,} with the same, {near:,} with nearly the same (training.overlap)"
+                f"on: {same:,} with the same, {near:,} with nearly the same ({self._setting})"
             )
             if questions:
                 passages = sum(self._asked.match(pair) == "exact" for pair in questions)
@@ -145,7 +149,7 @@ class Overlap:
         if not some:
             raise InputError(
                 f"every pair in {source.language!r} has a sentence that the run is evaluated on; choose "
-                "other pairs (start, stop, part), or set training.overlap = 'keep'",
+                f"other pairs (start, stop, part), or set {self._setting} = 'keep'",
                 path=source.path,
             )
 

@@ -103,6 +103,7 @@ def read_bitext(
     overlap: str,
     seed: int,
     reporter: Reporter,
+    setting: str = "training.overlap",
 ) -> Bitext:
     """Read the sources of a run whole and look up which pairs overlap with its evaluation.
 
@@ -118,6 +119,8 @@ def read_bitext(
         The run's seed, by which collections are drawn.
     reporter : Reporter
         Receives progress.
+    setting : str
+        The name of the setting `overlap`, for messages.
 
     Raises
     ------
@@ -126,8 +129,11 @@ def read_bitext(
     """
     pairs, drops = read_sources(configs)
     if overlap == "drop":
-        return Bitext(configs, pairs, drops, Overlap(configs, pairs, collections, seed, reporter))
-    return Bitext(configs, pairs, drops, Overlap(configs, pairs, [], seed, reporter, asked=collections))
+        return Bitext(
+            configs, pairs, drops, Overlap(configs, pairs, collections, seed, reporter, setting=setting)
+        )
+    kept = Overlap(configs, pairs, [], seed, reporter, asked=collections, setting=setting)
+    return Bitext(configs, pairs, drops, kept)
 
 
 def prepare(

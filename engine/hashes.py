@@ -1,7 +1,8 @@
-"""Hashes of run files, stored with each file's size and times, so that unchanged files are not read again.
+"""Hashes of files, stored with each file's size and times, so that unchanged files are not read again.
 
 Every command that reads the database brings it up to date first. Without these hashes it would read all files
-of all runs each time. They are stored in the cache and can be deleted at any time.
+of all runs each time. The weights of a checkpoint are hashed once for the same reason. The hashes are stored
+in the cache and can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -26,17 +27,23 @@ def hash_of(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
+def hash_file(file: Path) -> str:
+    """Return what `hash_of` returns for the content of `file`, which need not fit into memory."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
 class Hashes:
-    """The stored hashes of the files in one folder of runs.
+    """The stored hashes of the files in one folder, such as a folder of runs or a checkpoint.
 
     Parameters
     ----------
-    runs : path
-        The folder of run folders.
+    folder : path
+        The folder. Files are told apart by their name and that of the folder they are in.
     """
 
-    def __init__(self, runs: Path) -> None:
-        self._place = cache_home() / "hashes" / f"{hash_of(os.fsencode(runs.resolve()))}.json"
+    def __init__(self, folder: Path) -> None:
+        self._place = cache_home() / "hashes" / f"{hash_of(os.fsencode(folder.resolve()))}.json"
         self._before: dict[str, list[str]] = {}
         with suppress(OSError, ValueError, TypeError):
             self._before = dict(json.loads(self._place.read_bytes()))

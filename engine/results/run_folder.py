@@ -1,8 +1,8 @@
 """The folder of a run, which is the only place that a run writes to.
 
 ``runs/<id>/`` has ``run.json`` (replaced atomically), ``metrics.jsonl`` (one flushed line for each record),
-Parquet tables (`engine.results.tables`), ``log.txt``, ``heartbeat`` and ``checkpoints/``. A run does not use
-the database, so it never waits for a reader.
+Parquet tables (`engine.results.tables`), ``log.txt``, ``heartbeat``, ``lock`` (`engine.results.run_lock`) and
+``checkpoints/``. A run does not use the database, so it never waits for a reader.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from engine.atomic import write_file
 from engine.errors import InputError, OpticalError, nearest
+from engine.results import run_lock
 from engine.results.metrics_log import Record, append, tail, to_json
 from engine.results.provenance import this_process, versions
 from engine.results.repository import git_commit
@@ -113,6 +114,7 @@ class RunFolder:
             **this_process(),
         )
         run = cls(path, record)
+        run_lock.take(path)
         run._save()
         run.heartbeat()
         return run
@@ -163,7 +165,14 @@ class RunFolder:
         self._save()
 
     def resume(self, argv: Sequence[str]) -> None:
-        """Make the calling process the process of this run, with the state ``running`` again."""
+        """Make the calling process the process of this run, with the state ``running`` again.
+
+        Raises
+        ------
+        InputError
+            If another process runs it.
+        """
+        run_lock.take(self.path)
         self.update(
             state="running", failure=None, ended=None, started=_now(), argv=list(argv), **this_process()
         )
@@ -232,6 +241,7 @@ class RunFolder:
     def finish(self, state: State, failure: str | None = None) -> None:
         """Record the final state of the run; `failure` is a sentence with the reason of a failure."""
         self.update(state=state, failure=failure, ended=_now())
+        run_lock.release(self.path)
 
     def _save(self) -> None:
         text = json.dumps(to_json(self.record), ensure_ascii=False, indent=1, allow_nan=False)

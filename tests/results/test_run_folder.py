@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_the_old_record_whole(make_run, monkeypatch, call):
     with pytest.raises(OpticalError, match=r"bitext\.parquet: cannot be written"):
         run.write_table("bitext", [])
     assert (run.path / "run.json").read_bytes() == before
-    assert sorted(file.name for file in run.path.iterdir()) == ["heartbeat", "run.json"]
+    assert sorted(file.name for file in run.path.iterdir()) == ["heartbeat", "lock", "run.json"]
 
 
 def test_finish_and_resume(make_run):

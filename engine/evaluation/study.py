@@ -400,12 +400,12 @@ def _primary(
     place = min(here, key=lambda at: (tables[at].scoring != "maxsim", tables[at].direction == "en-xx"))
     table, cells = tables[place], scores.found[keys[place]][tables[place].measure]
     codes, clusters = list(table.queries), scores.clusters(table.collection)
-    systems = [
+    before, after = (
         System(name, [{code: cells[name, AFTER][seed][code] for code in codes} for seed in scores.seeds])
         for name in (baseline, arm)
-    ]
-    found = seed_contrast(*systems, {code: 1 / len(codes) for code in codes}, clusters=clusters)
-    averaged = [_over_seeds(system.runs, codes) for system in systems]
+    )
+    found = seed_contrast(before, after, {code: 1 / len(codes) for code in codes}, clusters=clusters)
+    averaged = [_over_seeds(system.runs, codes) for system in (before, after)]
     return Primary(
         arm,
         baseline,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.evaluation.study import Study
 
 _BEGIN, _END = "<!-- study: made by `optical-workbench study` -->", "<!-- study: end -->"
-_TEXT = ("language", "arm", "of", "when")
+_TEXT = ("language", "arm", "of", "when", "document")
 
 
 @click.command()
@@ -87,7 +87,7 @@ def study(
 
 
 def _print(found: Study) -> None:
-    from engine.evaluation.study_report import answer, caveats, sheets
+    from engine.evaluation.study_report import answer, caveats, primary_answer, sheets
 
     arms = list(found.arms)
     print_facts(
@@ -97,9 +97,12 @@ def _print(found: Study) -> None:
             ("seeds", ", ".join(map(str, found.seeds))),
         ]
     )
+    print_line()
+    for sentence in primary_answer(found):
+        print_line(sentence)
     for table in found.tables:
         print_line()
-        for sheet in sheets(table, found):
+        for sheet in sheets(table, found).values():
             right = [name for name in sheet.columns if name not in _TEXT]
             print_table(sheet.columns, sheet.rows, right=right, title=sheet.title)
             print_line()
@@ -118,9 +121,7 @@ def _export(found: Study, folder: Path, raw: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for place, table in enumerate(found.tables):
-            for name, sheet in zip(
-                ("languages", "arms", "differences", "interactions"), sheets(table, found), strict=True
-            ):
+            for name, sheet in sheets(table, found).items():
                 path = folder / f"{place + 1}-{table.collection}-{name}.csv"
                 with path.open("w", encoding="utf-8", newline="") as stream:
                     CsvWriter(stream, raw=raw).rows([sheet.columns, *sheet.rows])

@@ -1,8 +1,12 @@
-"""Control characters in text, written as escapes, so that a terminal shows them instead of obeying them."""
+"""Text of any origin made inert for each kind of output, so that what reads the output does not obey it.
+
+`visible` is for terminals and logs, `inert_json` for JSON and TOML, `csv_cell` for CSV.
+"""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _CONTROLS = re.compile(
     "["
@@ -30,6 +34,34 @@ def visible(text: str, keep: str = "") -> str:
     if text.isprintable() or _CONTROLS.search(text) is None:
         return text
     return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else escape(found[0]), text)
+
+
+def inert_json(text: str) -> str:
+    r"""Return the JSON or TOML document `text` with escapes, such as ``\u009b``, for control characters.
+
+    The document means the same. It is to have no control characters between its values but line breaks.
+    """
+    if _CONTROLS.search(text) is None:
+        return text
+    return _CONTROLS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+
+
+#: What a formula in a spreadsheet begins with, also in the wide forms of East Asian keyboards.
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+
+def csv_cell(value: Any) -> Any:
+    r"""Return a cell of a CSV file that a spreadsheet shows instead of computing it.
+
+    Text that begins as a formula begins with an apostrophe, and control characters but tabs and line breaks
+    become escapes. Numbers, also as text (``-0.5``), stay as they are.
+    """
+    if not isinstance(value, str):
+        return value
+    if value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
+        value = f"'{value}"
+    return visible(value, keep="\t\n")
 
 
 def escape(character: str) -> str:

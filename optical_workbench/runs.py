@@ -239,13 +239,11 @@ class Run:
 
     def scores(self) -> Table[Score]:
         """Return the mean scores, one row for each collection, scoring, language and measure."""
-        import pyarrow.parquet as pq
-
-        from engine.results.run_folder import table_files
+        from engine.results.run_folder import read_part, table_files
 
         names = [field.name for field in fields(Score)]
         files = table_files(self.path, "scores")
-        rows = (row for file in files for row in pq.read_table(file, columns=names).to_pylist())
+        rows = (row for file in files for row in read_part(file, names).to_pylist())
         return Table(Score, (Score(**row) for row in rows))
 
     def steps(self) -> Table[Step]:

@@ -226,6 +226,7 @@ def planted_study(tmp_path: Path) -> SimpleNamespace:
             "name": "planted",
             "seeds": list(SEEDS),
             "arms": [{"name": arm, "sampling": {"alpha": float(arm[-1])}} for arm in ARMS],
+            "primary": list(reversed(ARMS)),
             "pretrain": {"text": [{"path": "x.tsv", "language": "so"}]},
             "transfer": {"student": {"passage_length": 64}, "bitext": bitext},
             "distil": {"bitext": bitext},

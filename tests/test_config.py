@@ -53,6 +53,7 @@ def with_data(name: str) -> dict[str, Any]:
     required = [
         key for key, field in RUN_KINDS[settings["kind"]].settings.model_fields.items() if field.is_required()
     ]
+    required += ["bitext"] if settings.get("method") == "psq" else []
     return {**{key: DATA[key] for key in required if key not in settings}, **settings}
 
 

@@ -36,8 +36,11 @@ def _command() -> NoReturn:
     from io import TextIOWrapper
 
     from engine.cli.commands import run
+    from engine.cli.output import InertStream
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal's encoding may lack characters of the output
             stream.reconfigure(errors="backslashreplace")
+    # What is not printed by our own functions: a traceback, a warning of a library.
+    sys.stderr = InertStream(sys.stderr)
     sys.exit(run(sys.argv[1:]))

@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
+from engine.cli.output import InertStream, warn
 from engine.errors import OpticalError
-from engine.visible import visible
 
 #: The module and the one-line help of each command. Modules are imported when their command is called, so
 #: that help and the commands that read results start without torch.
@@ -88,13 +88,13 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = cli.main(list(arguments), prog_name="optical-workbench", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        error.show(InertStream(sys.stderr))  # type: ignore[arg-type]
         return 2
     except OpticalError as error:
-        click.echo("optical-workbench: " + visible(str(error), keep="\n"), err=True)
+        warn(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("optical-workbench: interrupted", err=True)
+        warn("interrupted")
         return 130
     except BrokenPipeError:
         # The reader of our output has closed the pipe; without this the interpreter reports it at exit.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.output import check_raw, raw_option, warn
 from engine.cli.published_tables import print_published, published_records, published_tables
 from engine.cli.score_groups import Group, Key, language_of, read_groups
 from engine.cli.tables import interval_text, print_csv, print_facts, print_line, print_table, score_text
@@ -67,6 +68,7 @@ class Matched(NamedTuple):
 @results_option
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows of all tables as CSV.")
+@raw_option
 def compare(
     runs: tuple[str, ...],
     baseline: tuple[str, ...],
@@ -80,6 +82,7 @@ def compare(
     results: Path,
     as_json: bool,
     as_csv: bool,
+    raw: bool,
 ) -> None:
     """Compare systems with a baseline, which is the first run, per language and by the mean over languages.
 
@@ -94,6 +97,7 @@ def compare(
     """
     if as_json and as_csv:
         raise InputError("--json and --csv exclude each other; choose one")
+    check_raw(raw, as_csv)
     refreshed(results)
     stored = Systems.read(results)
     systems = stored.choose([*baseline, *runs])
@@ -124,7 +128,7 @@ def compare(
             if as_json:
                 print_json({"published": others})
             elif as_csv:
-                print_csv(published_records(others))
+                print_csv(published_records(others), raw=raw)
             else:
                 print_published(others)
             return
@@ -154,7 +158,7 @@ def compare(
         print_json({**answer, **({"published": others} if published else {})})
         return
     if as_csv:
-        print_csv([{**_place(table), **row} for table in tables for row in table["rows"]])
+        print_csv([{**_place(table), **row} for table in tables for row in table["rows"]], raw=raw)
         return
     letters = dict(zip(ids, _letters(len(ids)), strict=True))
     print_facts(
@@ -542,7 +546,7 @@ def p_text(p: float | None) -> str:
 
 
 def _say(sentence: str) -> None:
-    click.echo(f"optical-workbench: {sentence}", err=True)
+    warn(sentence)
 
 
 def _keys(groups: Sequence[Group]) -> list[Key]:

@@ -11,6 +11,7 @@ import click
 
 from engine.cli import toml
 from engine.cli.options import data_option, json_option, print_json, results_option, set_option
+from engine.cli.output import warn, write
 from engine.cli.tables import print_line, print_table
 from engine.config import (
     json_schema,
@@ -64,7 +65,7 @@ def show(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(settings)
     else:
-        click.echo(toml.dump(settings), nl=False)
+        write(toml.dump(settings))
 
 
 def _resolved(source: str, overrides: Sequence[str]) -> tuple[dict[str, Any], bool]:
@@ -128,7 +129,7 @@ def check(source: str, overrides: tuple[str, ...], results: Path, as_json: bool)
         print_json({**head, "collections": described, "problems": problems})
     if problems:
         for problem in problems[:-1]:
-            click.echo(f"optical-workbench: {source}: {problem}", err=True)
+            warn(f"{source}: {problem}")
         raise InputError(problems[-1], path=source)
     if not as_json:
         print_line(f"{source}: valid, of kind {loaded.kind!r}; its data and encoders are available locally")

@@ -9,6 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from engine.cli.output import progress_console
 from engine.reporting import Reporter, figures_text
 from engine.visible import visible
 
@@ -17,7 +18,7 @@ class ConsoleReporter(Reporter):
     """Shows a progress bar on a terminal; writes plain lines where stderr is a file or a pipe."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or progress_console()
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),  # a collection's label may contain brackets
             BarColumn(bar_width=24),
@@ -27,6 +28,8 @@ class ConsoleReporter(Reporter):
             console=self.console,
             disable=not self.console.is_terminal,
             transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,  # it would obey escapes
         )
         self.task: TaskID | None = None
 
@@ -59,4 +62,4 @@ class ConsoleReporter(Reporter):
     def figures(self, values: Mapping[str, float]) -> None:
         """Show the latest metrics next to the bar."""
         if self.task is not None:
-            self.progress.update(self.task, figures=figures_text(values))
+            self.progress.update(self.task, figures=visible(figures_text(values)))

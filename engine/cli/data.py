@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from engine.cli.options import data_option, json_option, print_json
+from engine.cli.output import say
 from engine.cli.tables import print_facts, print_line, print_table, size_text
 from engine.datahome.check import Checked, check
 from engine.datahome.datasets import Dataset, datasets
@@ -54,7 +55,7 @@ def list_command(as_json: bool) -> None:
         ],
         right=("languages", "size"),
     )
-    click.echo(f"\nThe data home is {data_home()}.", err=True)
+    say(f"\nThe data home is {data_home()}.")
 
 
 @data.command("show")
@@ -135,14 +136,14 @@ def import_command(
     """
     from engine.datahome.import_data import import_data
 
-    click.echo(f"reading {path}", err=True)
+    say(f"reading {path}")
     imported = import_data(path, name=name, language=code, link=link, dry_run=dry_run)
     recognised = imported.data
     if as_json:
         print_json(imported.record())
         return
     counted = "counted" if dry_run else "imported"
-    click.echo(f"{path} is {recognised.format}; {counted} as {imported.name} in {imported.folder}", err=True)
+    say(f"{path} is {recognised.format}; {counted} as {imported.name} in {imported.folder}")
     whats = list(dict.fromkeys(what for part in recognised.languages.values() for what in part.counts))
     print_table(
         ("", "language", *whats),
@@ -153,7 +154,7 @@ def import_command(
         right=whats,
     )
     if not dry_run:
-        click.echo(f"\n`optical-workbench data show {imported.name}` shows how to use it", err=True)
+        say(f"\n`optical-workbench data show {imported.name}` shows how to use it")
 
 
 @data.command("fetch")
@@ -182,9 +183,9 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
     codes = [language(code).code for code in languages]
     with DownloadProgress() as display:
         count = fetch_dataset(published, codes, display)
-    click.echo(f"{count} new files of {name} in {published.place}; licence: {published.licence}", err=True)
+    say(f"{count} new files of {name} in {published.place}; licence: {published.licence}")
     if published.remark:
-        click.echo(f"note: {published.remark}", err=True)
+        say(f"note: {published.remark}")
 
 
 @data.command("check")
@@ -206,7 +207,7 @@ def check_command(names: tuple[str, ...], languages: tuple[str, ...], as_json: b
             raise InputError(f"{dataset.name} is not available on this machine; {dataset.advice}")
         # Without names, every dataset that has all the languages is read.
         if dataset.files and (names or all(code in dataset.files for code in codes)):
-            click.echo(f"reading {dataset.name}", err=True)
+            say(f"reading {dataset.name}")
             checked += check(dataset, codes)
     if as_json:
         print_json([vars(row) for row in checked])

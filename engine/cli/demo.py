@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli.options import refreshed, results_option
+from engine.cli.output import out
 from engine.config import EncoderConfig, RunHeader, parse_config, preset_settings
 from engine.languages import language
 from engine.paths import runs_folder
@@ -121,7 +122,7 @@ def demo(results: Path) -> None:
     refreshed(results)
     _print_table(scores)
     minutes = (time.monotonic() - started) / 60
-    click.echo(f"took {minutes:.1f} minutes; the results are in {results} and {runs_folder(results)}/\n")
+    out(f"took {minutes:.1f} minutes; the results are in {results} and {runs_folder(results)}/\n")
     _print_next(folder.id, scores["transport + contrast"], results)
 
 
@@ -135,12 +136,12 @@ def _print_next(run: str, scores: Scores, results: Path) -> None:
     (pair,) = ask(results, question, [run]).records()
     marathi = [query.text for query in scores.collection.queries if query.language == "mr"]
     asked = min(marathi, key=lambda text: abs(len(text) - 30))
-    click.echo(f"optical-workbench{where}".ljust(38) + " # opens the app")
-    click.echo(
+    out(f"optical-workbench{where}".ljust(38) + " # opens the app")
+    out(
         f"optical-workbench plan {run}{where} --language sw \\\n"
         f"    --source {shlex.quote(pair['source_text'])} --target {shlex.quote(pair['target_text'])}"
     )
-    click.echo(f"optical-workbench query {run}{where} --language mr --explain {shlex.quote(asked)}")
+    out(f"optical-workbench query {run}{where} --language mr --explain {shlex.quote(asked)}")
 
 
 def _print_table(scores: dict[str, Scores]) -> None:
@@ -178,17 +179,17 @@ def _print_table(scores: dict[str, Scores]) -> None:
         ]
     )
     columns = ["language", *headings, "gain", "95 % interval", "p (Holm, one seed)"]
-    click.echo()
+    out()
     print_table(
         columns,
         rows,
         right=columns[1:],
         title=f"{MEASURE}: localised message → English message, {len(first.collection.documents)} candidates",
     )
-    click.echo("* not a pre-training language of XLM-R. Gain: the last system minus the first.")
+    out("* not a pre-training language of XLM-R. Gain: the last system minus the first.")
     if len(headings) > 2:
         control = compare_languages(scores[headings[-2]].values[MEASURE], last.values[MEASURE]).mean
-        click.echo(
+        out(
             f"{headings[-1]} minus {headings[-2]}: {control.delta:+.3f} "
             f"[{control.low:+.3f}, {control.high:+.3f}], p {control.p:.4f}, one seed.\n"
         )

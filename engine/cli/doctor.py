@@ -16,6 +16,7 @@ import click
 import psutil
 
 from engine.cli.options import json_option, print_json, results_option
+from engine.cli.output import warn
 from engine.cli.tables import print_table, size_text
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
 from engine.paths import cache_home, data_home, runs_folder
@@ -51,7 +52,7 @@ def doctor(results: Path, as_json: bool) -> None:
             [(finding.what, finding.state, finding.found, finding.advice) for finding in findings],
         )
     if missing:
-        click.echo(f"optical-workbench: missing: {', '.join(one.what for one in missing)}", err=True)
+        warn(f"missing: {', '.join(one.what for one in missing)}")
         click.get_current_context().exit(1)
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress import TransferSpeedColumn as SpeedColumn
 
+from engine.cli.output import progress_console
 from engine.datahome.download import Progress as OnProgress
+from engine.visible import visible
 
 
 class DownloadProgress:
     """Shows a bar for the current file on a terminal; writes a line for each file elsewhere."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = progress_console()
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=16),
@@ -26,6 +27,8 @@ class DownloadProgress:
             console=self.console,
             disable=not self.console.is_terminal,
             transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,  # it would obey escapes
         )
 
     def __enter__(self) -> Self:
@@ -39,7 +42,7 @@ class DownloadProgress:
 
     def file(self, name: str, number: int, count: int) -> OnProgress:
         """Show a new file, and return the function that receives its progress in bytes."""
-        title = f"{number}/{count} {name.rpartition('/')[2]}"
+        title = visible(f"{number}/{count} {name.rpartition('/')[2]}")
         if not self.console.is_terminal:
             self.say(title)
         for task in self.progress.task_ids:
@@ -53,4 +56,4 @@ class DownloadProgress:
 
     def say(self, sentence: str) -> None:
         """Print a sentence above the bar."""
-        self.progress.console.print(sentence, soft_wrap=True, markup=False)
+        self.progress.console.print(visible(sentence, keep="\n"), soft_wrap=True, markup=False)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.output import out, warn
 from engine.cli.score_groups import languages_of
 from engine.cli.tables import print_facts, print_table, size_text
 from engine.config.declared import SETTINGS_FILE, Declared, read_declared
@@ -62,7 +63,7 @@ def list_command(results: Path, as_json: bool) -> None:
             for entry in listed
         ],
     )
-    click.echo()
+    out()
     columns = ("name", "architecture", "languages", "sampling", "balance", "source")
     print_table(
         ("hub id", *columns[1:]),
@@ -189,7 +190,7 @@ def _trained(results: Path) -> list[dict[str, Any]]:
     refreshed(results)
     if not results.is_file():  # packaged and published encoders are listed without any run
         if results != DEFAULT_RESULTS:
-            click.echo(f"optical-workbench: {missing_results(results)}", err=True)
+            warn(missing_results(results))
         return []
     found = []
     for record in list_runs(results):

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from engine.cli.options import data_option, json_option, print_json, refreshed, results_option, set_option
+from engine.cli.output import out, say
 from engine.cli.run import print_scores
 from engine.paths import runs_folder
 
@@ -68,5 +69,5 @@ def evaluate(
         print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
         return
     print_scores(scores)
-    click.echo(finished.id)
-    click.echo(f"`optical-workbench show {finished.id}` shows the scores again", err=True)
+    out(finished.id)
+    say(f"`optical-workbench show {finished.id}` shows the scores again")

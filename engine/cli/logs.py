@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from engine.cli.options import refreshed, results_option
+from engine.cli.output import out
 from engine.paths import run_log, runs_folder
 from engine.results.queries import run_record
 
@@ -28,4 +29,4 @@ def logs(run: str, follow: bool, results: Path) -> None:
     if Path(run).name != run or not run_log(folder).is_file():
         folder = runs_folder(results) / run_record(refreshed(results), run)["id"]
     for line in read_log(folder, follow=follow):
-        click.echo(line)
+        out(line)

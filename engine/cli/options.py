@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -12,10 +11,12 @@ from typing import Any
 
 import click
 
+from engine.cli.output import warn, write
 from engine.paths import results_path, runs_folder, use_data_home
 from engine.results.ingest import ingest
 from engine.results.metrics_log import to_json
 from engine.results.missing import new_database_note
+from engine.visible import inert_json
 
 Command = Callable[..., Any]
 
@@ -73,23 +74,23 @@ def refreshed(results: Path) -> Path:
     """
     note = new_database_note(results)
     if note:
-        click.echo(f"optical-workbench: {note}", err=True)
+        warn(note)
     if runs_folder(results).is_dir():
         report = ingest(results, runs_folder(results))
         for problem in report.problems:
-            click.echo(f"optical-workbench: {problem}", err=True)
+            warn(problem)
     return results
 
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON on stdout. Dates are written as ISO 8601, NaN and the infinities as strings."""
-    sys.stdout.write(json_text(value))
+    write(json_text(value))
 
 
 def json_text(value: Any, indent: int | None = 2) -> str:
     """Return the text that `print_json` prints."""
     text = json.dumps(to_json(value), ensure_ascii=False, indent=indent, allow_nan=False, default=_json_value)
-    return text + "\n"
+    return inert_json(text) + "\n"
 
 
 def _json_value(value: Any) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.output import say
 from engine.cli.tables import print_facts, print_table
 from engine.errors import InputError
 from engine.extensions.transport import SOLVERS
@@ -62,7 +63,7 @@ def plan(
         from engine.pictures.plans import export_plan
 
         note = export_plan(row, export)
-        click.echo(f"wrote {export}" + (f"; {note}" if note else ""), err=True)
+        say(f"wrote {export}" + (f"; {note}" if note else ""))
     if as_json:
         print_json({**row, "plan": row["plan"].tolist(), "cost": row["cost"].tolist()})
         return

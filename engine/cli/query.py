@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.output import out
 from engine.cli.tables import print_line, print_table
 
 
@@ -87,7 +88,7 @@ def query(
     )
     if explain:
         for hit in hits[:3]:
-            click.echo()
+            out()
             print_table(
                 ["query token", "document token", "similarity"],
                 [

@@ -13,6 +13,7 @@ import click
 from click.exceptions import Exit
 
 from engine.cli.options import data_option, json_option, print_json, refreshed, results_option, set_option
+from engine.cli.output import out, say
 from engine.cli.tables import print_table
 from engine.config import load_config
 from engine.errors import InputError, OpticalError
@@ -80,7 +81,7 @@ def run(
         if as_json:
             print_json({"run": identity, "pid": pid})
         else:
-            click.echo(identity)
+            out(identity)
         return
 
     from engine.cli.console import ConsoleReporter
@@ -112,8 +113,8 @@ def run(
         print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
         return
     print_scores(scores)
-    click.echo(finished.id)
-    click.echo(f"`optical-workbench show {finished.id}` shows the scores again", err=True)
+    out(finished.id)
+    say(f"`optical-workbench show {finished.id}` shows the scores again")
 
 
 def _is_output(log: Path) -> bool:
@@ -160,8 +161,8 @@ def print_scores(scores: Sequence[Scores]) -> None:
             title=f"{collection.name} ({collection.protocol}, {collection.direction}, {result.scoring})",
         )
         if collection.reference:
-            click.echo(collection.reference)
-        click.echo()
+            out(collection.reference)
+        out()
 
 
 def _resumable_folder(run: str, results: Path) -> Path:

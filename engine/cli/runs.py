@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option, with_time_zone
+from engine.cli.output import say
 from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
     Column,
@@ -86,7 +87,7 @@ def runs(expression: str, results: Path, as_json: bool) -> None:
         print_json(listed)
         return
     if not listed:
-        click.echo("no run matches" if expression else "there is no run yet", err=True)
+        say("no run matches" if expression else "there is no run yet")
         return
     print_fitted_table(_COLUMNS, [_line(run) for run in listed])
 
@@ -165,7 +166,7 @@ def stop(run: str, results: Path, as_json: bool) -> None:
     from engine.jobs import launch
 
     identity = run_record(refreshed(results), run)["id"]
-    click.echo(f"asking {identity} to stop", err=True)
+    say(f"asking {identity} to stop")
     state = launch.stop(runs_folder(results) / identity)
     refreshed(results)
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from engine.cli.options import json_option, json_text, refreshed, results_option
+from engine.cli.output import CsvWriter, check_raw, raw_option, say, warn, write
 from engine.cli.tables import GrowingTable
 from engine.errors import InputError, OpticalError, nearest
 from engine.results.queries import Result, Stream, ask, ask_arrow, ask_stream
@@ -26,10 +26,11 @@ _NUMBERS = {*_INTEGERS, *(f"U{kind}" for kind in _INTEGERS), "FLOAT", "DOUBLE", 
 @click.command()
 @click.argument("query", metavar='"SELECT ..."')
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@raw_option
 @click.option("--limit", type=click.IntRange(min=1), help="Print at most this many rows.")
 @results_option
 @json_option
-def sql(query: str, as_csv: bool, limit: int | None, results: Path, as_json: bool) -> None:
+def sql(query: str, as_csv: bool, raw: bool, limit: int | None, results: Path, as_json: bool) -> None:
     """Run one SQL statement on the results database, read-only.
 
     Rows are printed as they are read. The columns of a table are as wide as its first 2,000 rows need.
@@ -39,9 +40,12 @@ def sql(query: str, as_csv: bool, limit: int | None, results: Path, as_json: boo
     """
     if as_csv and as_json:
         raise InputError("give --csv or --json, not both")
+    check_raw(raw, as_csv)
     shown, total = 0, 0
     with ask_stream(refreshed(results), query) as answer:
-        show = _json_blocks(answer) if as_json else _csv_blocks(answer) if as_csv else _text_blocks(answer)
+        show = (
+            _json_blocks(answer) if as_json else _csv_blocks(answer, raw) if as_csv else _text_blocks(answer)
+        )
         next(show)
         for block in answer.blocks:
             total += len(block)
@@ -51,7 +55,7 @@ def sql(query: str, as_csv: bool, limit: int | None, results: Path, as_json: boo
                 show.send(kept)
         next(show, None)  # the end; after an error, a list in JSON stays open
     if shown < total:
-        click.echo(f"optical-workbench: showing the first {shown:,} of {total:,} rows", err=True)
+        warn(f"showing the first {shown:,} of {total:,} rows")
 
 
 Rows = list[tuple[Any, ...]]
@@ -67,12 +71,12 @@ def _text_blocks(answer: Stream) -> Generator[None, Rows | None, None]:
     table.end()
 
 
-def _csv_blocks(answer: Stream) -> Generator[None, Rows | None, None]:
+def _csv_blocks(answer: Stream, raw: bool) -> Generator[None, Rows | None, None]:
     """Print each block that is sent as CSV."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(answer.columns)
+    writer = CsvWriter(sys.stdout, raw=raw)
+    writer.rows([answer.columns])
     while rows := (yield):
-        writer.writerows([_field(value) for value in row] for row in rows)
+        writer.rows([_field(value) for value in row] for row in rows)
 
 
 def _json_blocks(answer: Stream) -> Generator[None, Rows | None, None]:
@@ -82,19 +86,21 @@ def _json_blocks(answer: Stream) -> Generator[None, Rows | None, None]:
     while rows := (yield):
         for record in _records(Result(answer.columns, answer.types, rows)):
             text = json_text(record).rstrip("\n").replace("\n", "\n  ")
-            sys.stdout.write(f"{separator}  {text}")
+            write(f"{separator}  {text}")
             separator = ",\n"
-    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+    write("[]\n" if separator == "[\n" else "\n]\n")
 
 
 @click.command()
 @click.argument("what", metavar="TABLE_OR_SQL")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@raw_option
 @results_option
-def export(what: str, file: Path, results: Path) -> None:
+def export(what: str, file: Path, raw: bool, results: Path) -> None:
     """Write a table, a view or the result of a SQL query to FILE, which ends in .csv, .json or .parquet.
 
-    FILE is written atomically.
+    FILE is written atomically. In CSV, text that a spreadsheet would take for a formula begins with an
+    apostrophe, and control characters are escapes; --raw writes it as it is.
     """
     from engine.atomic import write_file
 
@@ -103,6 +109,7 @@ def export(what: str, file: Path, results: Path) -> None:
         raise InputError(
             f"the file name must end in .csv, .json or .parquet{nearest(ending, _FORMATS)}", path=file
         )
+    check_raw(raw, ending == "csv")
     if not file.parent.is_dir():
         raise InputError("the folder does not exist; make it first", path=file.parent)
     query = f"FROM {what}" if re.fullmatch(r"\w+", what) else what
@@ -110,10 +117,10 @@ def export(what: str, file: Path, results: Path) -> None:
         count, content = _parquet(refreshed(results), query)
     else:
         answer = ask(refreshed(results), query)
-        text = _csv(answer) if ending == "csv" else json_text(_records(answer))
+        text = _csv(answer, raw) if ending == "csv" else json_text(_records(answer))
         count, content = len(answer.rows), text.encode()
     write_file(file, content)
-    click.echo(f"{file}: {count:,} rows", err=True)
+    say(f"{file}: {count:,} rows")
 
 
 def _records(answer: Result) -> list[dict[str, Any]]:
@@ -129,11 +136,11 @@ def _records(answer: Result) -> list[dict[str, Any]]:
     ]
 
 
-def _csv(answer: Result) -> str:
+def _csv(answer: Result, raw: bool) -> str:
     stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(answer.columns)
-    writer.writerows([_field(value) for value in row] for row in answer.rows)
+    writer = CsvWriter(stream, raw=raw)
+    writer.rows([answer.columns])
+    writer.rows([_field(value) for value in row] for row in answer.rows)
     return stream.getvalue()
 
 

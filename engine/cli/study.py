@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 
 from engine.atomic import write_file
 from engine.cli.options import json_option, json_text, print_json, refreshed, results_option
+from engine.cli.output import CsvWriter, check_raw, raw_option, say, warn
 from engine.cli.tables import print_facts, print_line, print_table
 from engine.errors import InputError, OpticalError
 from engine.paths import DEFAULT_RESULTS
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.evaluation.study import Study
 
 _BEGIN, _END = "<!-- study: made by `optical-workbench study` -->", "<!-- study: end -->"
-_TEXT = ("language", "arm", "of", "when")
+_TEXT = ("language", "arm", "of", "when", "document")
 
 
 @click.command()
@@ -43,11 +43,12 @@ _TEXT = ("language", "arm", "of", "when")
     metavar="FOLDER",
     help="Write the results of the report as Parquet into this folder, as reference results.",
 )
+@raw_option
 @results_option
 @json_option
 def study(
     run: str | None, folder: Path | None, document: Path | None, reference: Path | None, results: Path,
-    as_json: bool,
+    raw: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Report a study: scores per language before and after distillation, gaps, interactions and conclusions.
 
@@ -58,6 +59,7 @@ def study(
     from engine.evaluation.study_report import as_json as study_json
     from engine.results.reference import newest_study, reference_results, save_reference
 
+    check_raw(raw, folder is not None)
     refreshed(results)
     if run is None:
         run = newest_study(results)
@@ -66,14 +68,14 @@ def study(
             why = missing or "you have no study yet"
             results = reference_results()
             run = newest_study(results)
-            click.echo(f"optical-workbench: {why}; this is the reference study", err=True)
+            warn(f"{why}; this is the reference study")
         if run is None:
             raise InputError("there is no study; start one with `optical-workbench run balance-study`")
     found = load_study(results, run)
     if document is not None:
         _document(found, document)
     if folder is not None:
-        _export(found, folder)
+        _export(found, folder, raw)
     if reference is not None:
         save_reference(
             results, found.run, {table.collection: table.measure for table in found.tables}, reference
@@ -85,7 +87,7 @@ def study(
 
 
 def _print(found: Study) -> None:
-    from engine.evaluation.study_report import answer, caveats, sheets
+    from engine.evaluation.study_report import answer, caveats, primary_answer, sheets
 
     arms = list(found.arms)
     print_facts(
@@ -95,9 +97,12 @@ def _print(found: Study) -> None:
             ("seeds", ", ".join(map(str, found.seeds))),
         ]
     )
+    print_line()
+    for sentence in primary_answer(found):
+        print_line(sentence)
     for table in found.tables:
         print_line()
-        for sheet in sheets(table, found):
+        for sheet in sheets(table, found).values():
             right = [name for name in sheet.columns if name not in _TEXT]
             print_table(sheet.columns, sheet.rows, right=right, title=sheet.title)
             print_line()
@@ -108,7 +113,7 @@ def _print(found: Study) -> None:
         print_line(f"- {sentence}")
 
 
-def _export(found: Study, folder: Path) -> None:
+def _export(found: Study, folder: Path, raw: bool) -> None:
     from engine.evaluation.study_report import as_json as study_json
     from engine.evaluation.study_report import sheets
     from engine.pictures.study_plots import save_plots
@@ -116,17 +121,15 @@ def _export(found: Study, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for place, table in enumerate(found.tables):
-            for name, sheet in zip(
-                ("languages", "arms", "differences", "interactions"), sheets(table, found), strict=True
-            ):
+            for name, sheet in sheets(table, found).items():
                 path = folder / f"{place + 1}-{table.collection}-{name}.csv"
                 with path.open("w", encoding="utf-8", newline="") as stream:
-                    csv.writer(stream).writerows([sheet.columns, *sheet.rows])
+                    CsvWriter(stream, raw=raw).rows([sheet.columns, *sheet.rows])
         (folder / "study.json").write_text(json_text(study_json(found)), "utf-8")
     except OSError as error:
         raise OpticalError(f"{folder}: cannot be written: {error.strerror or error}") from error
     plots = save_plots(found, folder)
-    click.echo(f"tables and {len(plots)} plots are in {folder}", err=True)
+    say(f"tables and {len(plots)} plots are in {folder}")
 
 
 def _document(found: Study, path: Path) -> None:
@@ -151,4 +154,4 @@ def _document(found: Study, path: Path) -> None:
     after = rest.partition(_END)[2]
     whole = f"{before}{_BEGIN}\n\n{markdown(found)}\n\n{_END}{after}"
     write_file(path, whole.encode())
-    click.echo(f"the report is in {path}", err=True)
+    say(f"the report is in {path}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 import sys
@@ -15,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from engine.cli.output import CsvWriter
 from engine.flatten import flatten
 from engine.visible import visible
 
@@ -218,8 +218,11 @@ def print_line(text: str = "", *, bold: bool = False) -> None:
     _print(Text(one_line(text), style="bold" if bold else ""))
 
 
-def print_csv(rows: Sequence[Mapping[str, object]]) -> None:
-    """Print `rows`, which have the same keys, as CSV; nested values get a column for each of their keys."""
+def print_csv(rows: Sequence[Mapping[str, object]], *, raw: bool = False) -> None:
+    """Print `rows`, which have the same keys, as CSV; nested values get a column for each of their keys.
+
+    With `raw` cells are written as they are, as by `CsvWriter`.
+    """
     flat = [
         {
             name: " ".join(map(str, value)) if isinstance(value, list) else value
@@ -227,9 +230,10 @@ def print_csv(rows: Sequence[Mapping[str, object]]) -> None:
         }
         for row in rows
     ]
-    writer = csv.DictWriter(sys.stdout, list(flat[0]) if flat else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
+    names = list(flat[0]) if flat else []
+    writer = CsvWriter(sys.stdout, raw=raw)
+    writer.rows([names])
+    writer.rows([row[name] for name in names] for row in flat)
 
 
 def one_line(text: str) -> str:

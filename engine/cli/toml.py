@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from engine.visible import inert_json
+
 
 def dump(settings: Mapping[str, Any]) -> str:
     """Return a TOML document from which the same settings are read.
@@ -53,5 +55,5 @@ def _value(value: Any) -> str:
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, float):
         return repr(value)
-    # Strings, integers and booleans are written as in JSON, except for the delete character.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # Strings, integers and booleans are written as in JSON.
+    return inert_json(json.dumps(value, ensure_ascii=False))

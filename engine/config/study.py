@@ -1,4 +1,4 @@
-"""Settings of a study: encoders that differ only in the language sampling of their pre-training."""
+"""Settings of a study: encoders that differ only in their pre-training, or in the balance of it."""
 
 from __future__ import annotations
 
@@ -10,31 +10,47 @@ from pydantic import Field, ValidationError, model_validator
 
 from engine.config.base import Settings
 from engine.config.encoders import EncoderConfig
-from engine.config.inputs import bitext_inputs, encoder_inputs
+from engine.config.inputs import bitext_inputs, checkpoint_input, encoder_inputs
 from engine.config.pretraining import PRETRAIN, PretrainConfig, SamplingConfig
 from engine.config.runs import DistilConfig, RunConfig
+from engine.errors import nearest
 from engine.extensions.runs import Input, RunKind
 from engine.validation import describe_error
 
 StageName = Literal["pretrain", "transfer", "distil"]
 STAGES: tuple[StageName, ...] = ("pretrain", "transfer", "distil")
-"""The stages of each arm and seed, in their order."""
+"""The stages of each arm and seed, in their order; only arms with `ArmConfig.sampling` are pre-trained."""
 
 #: Settings that the study sets for all its runs.
 _COMMON = ("name", "seed", "tags", "note", "evaluation", "collections")
 
 
 class ArmConfig(Settings):
-    """One arm: the same pre-training with its own language sampling."""
+    """One arm: an encoder that is pre-trained with its own language sampling, published, or random."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*$", max_length=30)
     """A short name of letters, digits, '-' and '.'; it is part of the ids of its runs."""
-    sampling: SamplingConfig
-    """How often each language is drawn; replaces ``pretrain.sampling``."""
+    sampling: SamplingConfig | None = None
+    """Pre-train with this sampling: how often each language is drawn; replaces ``pretrain.sampling``."""
+    checkpoint: str | None = None
+    """Take this encoder (packaged, folder or hub id) instead of a pre-training."""
+    random_weights: bool = False
+    """Draw the weights at random, without any pre-training. Architecture and tokenizer are those of
+    `checkpoint`, or without it those of the pre-trained arms. Such an arm shows what transfer and
+    distillation do alone."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.sampling is not None and (self.checkpoint is not None or self.random_weights):
+            other = "random_weights" if self.checkpoint is None else "checkpoint"
+            raise ValueError(f"sampling is for a pre-trained arm and {other} for one that is not; give one")
+        if self.sampling is None and self.checkpoint is None and not self.random_weights:
+            raise ValueError("give the arm sampling, checkpoint or random_weights = true")
+        return self
 
 
 class StudyConfig(RunConfig):
-    """Pre-train encoders that differ only in their balance, then transfer and distil each in the same way."""
+    """Compare encoders that differ in their pre-training: transfer and distil each in the same way."""
 
     kind: Literal["study"] = "study"
     """The kind of run."""
@@ -44,8 +60,13 @@ class StudyConfig(RunConfig):
     """Every arm is run once with each seed."""
     arms: list[ArmConfig] = Field(min_length=2)
     """The arms; the others are compared with the first."""
-    pretrain: PretrainConfig
-    """The pre-training; all runs use one tokenizer, which the first of them trains."""
+    primary: list[str] = Field(min_length=2, max_length=2)
+    """The primary comparison: two arms, of which the first minus the second is reported first and tested
+    alone, without a correction: the mean over languages of the first collection, after distillation. It is
+    named before the study runs. All other comparisons are secondary and are corrected together."""
+    pretrain: PretrainConfig | None = None
+    """The pre-training of the arms with `sampling`, equal in text, tokens and steps; all use one tokenizer,
+    which the first of them trains. It is left out if all arms are published checkpoints."""
     transfer: DistilConfig
     """Training that brings a pre-trained encoder into the teacher's space, in the teacher's language.
     Searching the collections with its student measures *before* distillation."""
@@ -63,32 +84,62 @@ class StudyConfig(RunConfig):
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError("arms holds a name twice; give each arm its own")
+        self._check_primary(names)
+        self._check_origins()
         for stage in STAGES:
-            _leave_to_the_study(stage, getattr(self, stage))
+            if (settings := getattr(self, stage)) is not None:
+                _leave_to_the_study(stage, settings)
         if self.distil.student is not None:
             raise ValueError("distil.student is the student of transfer; leave it out")
         if self.transfer.student is None:
             raise ValueError(
-                "transfer.student is missing; set how the pre-trained encoder becomes a student, such as "
-                "its projection to the teacher's width"
+                "transfer.student is missing; set how an arm's encoder becomes a student, such as its "
+                " projection to the teacher's width"
             )
         if self.transfer.student.checkpoint != EncoderConfig().checkpoint:
-            raise ValueError("transfer.student.checkpoint is what the study pre-trains; leave it out")
+            raise ValueError("transfer.student.checkpoint is the encoder of each arm; leave it out")
         self._check_lengths(self.transfer.student)
         if self.transfer.teacher != self.distil.teacher:
             raise ValueError("transfer.teacher and distil.teacher differ; give both the same teacher")
         if not self.collections:
             raise ValueError("collections is missing; a study needs at least one")
         for place, arm in enumerate(self.arms):
+            if arm.sampling is None:
+                continue
             try:
                 pretraining(self, arm, 0)
             except ValidationError as error:
                 raise ValueError(describe_error(error, PretrainConfig, key=f"arms.{place}")) from error
         return self
 
+    def _check_primary(self, names: list[str]) -> None:
+        """Refuse a primary comparison that is not one of two arms."""
+        for name in self.primary:
+            if name not in names:
+                raise ValueError(
+                    f"primary names {name!r}, which is no arm{nearest(name, names)}; the arms are "
+                    f"{', '.join(names)}"
+                )
+        if self.primary[0] == self.primary[1]:
+            raise ValueError("primary names the same arm twice; name two arms")
+
+    def _check_origins(self) -> None:
+        """Refuse arms whose encoder would come from nowhere, and a pre-training that no arm has."""
+        pretrained = any(arm.sampling is not None for arm in self.arms)
+        if pretrained and self.pretrain is None:
+            raise ValueError("pretrain is missing; the arms with sampling are pre-trained")
+        if self.pretrain is not None and not pretrained:
+            raise ValueError("pretrain is set and no arm has sampling, so none is pre-trained; leave it out")
+        for place, arm in enumerate(self.arms):
+            if arm.sampling is None and arm.checkpoint is None and not pretrained:
+                raise ValueError(
+                    f"arms.{place}.checkpoint is missing; no arm is pre-trained, so random_weights needs a "
+                    "checkpoint whose architecture it takes"
+                )
+
     def _check_lengths(self, student: EncoderConfig) -> None:
         """Refuse lengths above the positions of the pre-trained encoders."""
-        if self.pretrain.model.checkpoint is not None:
+        if self.pretrain is None or self.pretrain.model.checkpoint is not None:
             return
         positions = self.pretrain.model.positions or self.pretrain.pretraining.length
         for name in ("query_length", "passage_length"):
@@ -100,8 +151,12 @@ class StudyConfig(RunConfig):
 
 
 def _read_by_study(config: StudyConfig) -> Iterator[Input]:
-    for read in PRETRAIN.inputs(config.pretrain):
-        yield replace(read, key=f"pretrain.{read.key}")
+    for place, arm in enumerate(config.arms):
+        if arm.checkpoint is not None:
+            yield checkpoint_input(f"arms.{place}.checkpoint", arm.checkpoint)
+    if config.pretrain is not None:
+        for read in PRETRAIN.inputs(config.pretrain):
+            yield replace(read, key=f"pretrain.{read.key}")
     for name in ("transfer", "distil"):
         stage: DistilConfig = getattr(config, name)
         for read in (*encoder_inputs(stage, "teacher"), *bitext_inputs(stage.bitext)):
@@ -134,24 +189,34 @@ class Stage:
         return f"{study}.{self.arm}.s{self.seed}.{self.name}"
 
 
+def stages_of(pretrained: bool) -> tuple[StageName, ...]:
+    """Return the stages of an arm that is pre-trained, or of one that is not."""
+    return STAGES if pretrained else STAGES[1:]
+
+
 def planned(config: StudyConfig) -> Iterator[Stage]:
-    """Yield a study's stages in their order: all arms with the first seed come first."""
+    """Yield a study's stages in their order: all arms with the first seed come first.
+
+    Arms that are pre-trained are before the others, because random weights can need their tokenizer.
+    """
+    arms = sorted(config.arms, key=lambda arm: arm.sampling is None)
     for seed in config.seeds:
-        for arm in config.arms:
-            for name in STAGES:
+        for arm in arms:
+            for name in stages_of(arm.sampling is not None):
                 yield Stage(arm.name, seed, name)
 
 
 def pretraining(
     config: StudyConfig, arm: ArmConfig, seed: int, tokenizer: str | None = None
 ) -> PretrainConfig:
-    """Return the pre-training of an arm; `tokenizer` is the checkpoint whose tokenizer it uses.
+    """Return the pre-training of an arm with `sampling`, with the tokenizer of the checkpoint `tokenizer`.
 
     Raises
     ------
     pydantic.ValidationError
         If the arm's sampling contradicts other settings.
     """
+    assert config.pretrain is not None and arm.sampling is not None
     settings = config.pretrain.model_dump()
     settings.update(_common(config, Stage(arm.name, seed, "pretrain")), sampling=arm.sampling.model_dump())
     trained = config.pretrain.model.checkpoint is None and config.pretrain.tokenizer.checkpoint is None

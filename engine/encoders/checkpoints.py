@@ -20,7 +20,7 @@ FITTED_FILE = "optical.safetensors"
 _LONGEST_CHAIN = 10
 
 #: Architectures whose decoder is not needed for encoding and is not loaded.
-_T5 = ("t5", "mt5", "umt5")
+T5_TYPES = ("t5", "mt5", "umt5")
 
 
 def resolve(checkpoint: str) -> str:
@@ -103,13 +103,13 @@ def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:
 
     files = CheckpointFiles(f"checkpoint {checkpoint!r}", resolve(checkpoint))
     config = files.config(dropout)
-    loader = AutoModelForTextEncoding if config.model_type in _T5 else AutoModel
+    loader = AutoModelForTextEncoding if config.model_type in T5_TYPES else AutoModel
     model, missing, mismatched = files.weights(loader, config)
     tokenizer = files.tokenizer()
     if config.model_type == "canine":
         tokenizer = CharacterTokenizer(tokenizer)
     _check_whole(checkpoint, model, missing, mismatched, tokenizer)
-    if getattr(config, "is_encoder_decoder", False) and config.model_type not in _T5:
+    if getattr(config, "is_encoder_decoder", False) and config.model_type not in T5_TYPES:
         model = model.get_encoder()
     return model, tokenizer
 

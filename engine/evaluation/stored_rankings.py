@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
@@ -19,7 +18,7 @@ from engine.evaluation.finished_run import config_of
 from engine.evaluation.fusing import complete_below, kept_ranks
 from engine.extensions.runs import RUN_KINDS
 from engine.extensions.scorings import LEXICAL_SCORINGS
-from engine.results.run_folder import RunFolder, read_record, table_files
+from engine.results.run_folder import RunFolder, read_part, read_record, table_files
 from engine.results.run_names import resolve_run
 from engine.retrieval.fusion import Ranks, Scored
 
@@ -156,7 +155,7 @@ def read_rankings(run: RunFolder, scoring: str | None = None) -> StoredRankings:
             f"run {run.id!r} has stored no rankings; choose one that was evaluated", path=run.path
         )
     table, scored = (
-        pa.concat_tables(pq.read_table(file, partitioning=None) for file in table_files(run.path, name))
+        pa.concat_tables(read_part(file) for file in table_files(run.path, name))
         for name in ("rankings", "scores")
     )
     # Where no query found a document, there are scores and no rankings.

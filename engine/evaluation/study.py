@@ -2,7 +2,7 @@
 
 Scores of the stage ``transfer`` are scores *before* distillation, those of the stage ``distil`` are scores
 *after* it. Only seeds that every arm has finished are used, so that the arms have the same seeds. The first
-arm is the baseline.
+arm is the baseline. The primary comparison, which the configuration names, is tested alone.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from engine.config.study import STAGES, STUDY, Stage
+from engine.config.study import STUDY, Stage, StageName, stages_of
 from engine.errors import InputError
 from engine.evaluation.contrasts import Contrast, contrasts, sign_flip
-from engine.evaluation.seed_model import Difference, System, correct
+from engine.evaluation.seed_model import Difference, System, correct, topic_of
 from engine.evaluation.seed_model import contrast as seed_contrast
 from engine.evaluation.significance import RESAMPLES
 from engine.evaluation.study_facts import StudyFacts, read_curves, read_facts, read_text_sizes
@@ -75,6 +75,54 @@ class Effect:
     p_languages: float | None
 
 
+class DocumentDifference(NamedTuple):
+    """The difference after distillation in one document, or other cluster of topics, averaged over seeds.
+
+    Attributes
+    ----------
+    document : str
+    topics : int
+        Number of topics in it.
+    delta : float
+        The mean over languages of the difference in its queries.
+    without : float
+        The same in all other queries.
+    adds : float
+        What the document adds to the difference in all queries; these sum to it over all documents.
+    """
+
+    document: str
+    topics: int
+    delta: float
+    without: float
+    adds: float
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The primary comparison of a study: the mean over languages after distillation.
+
+    Attributes
+    ----------
+    arm, baseline : str
+        The difference is `arm` minus `baseline`.
+    table : str
+        The title of the table from which it is.
+    difference : Difference
+        By the model of topics and seeds, not corrected, because it is the only primary one.
+    seeds : Estimate
+        The difference for each seed.
+    documents : list of DocumentDifference
+    """
+
+    arm: str
+    baseline: str
+    table: str
+    difference: Difference
+    seeds: Estimate
+    documents: list[DocumentDifference]
+
+
 @dataclass(frozen=True)
 class LanguageGroups:
     """Two groups of languages. The difference of their means is a gap."""
@@ -109,6 +157,8 @@ class StudyTable:
         By arm and language: the difference to the first arm in the gain, corrected over languages and arms.
     units : int
         Number of topics, or of clusters of topics that depend on each other.
+    documents : dict of arm to list of DocumentDifference
+        The differences to the first arm by cluster; empty if topics do not depend on each other.
     """
 
     collection: str
@@ -124,6 +174,7 @@ class StudyTable:
     effects: list[Effect] = field(default_factory=list)
     interactions: dict[str, dict[str, Difference]] = field(default_factory=dict)
     units: int = 0
+    documents: dict[str, list[DocumentDifference]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -138,19 +189,21 @@ class Study:
     Attributes
     ----------
     run, name : str
-    arms : dict of name to sampling settings
+    arms : dict of name to sampling settings, or to the settings of an arm that is not pre-trained
         The first arm is the baseline.
     seeds : list of int
         Seeds that every arm has finished.
     left_out : list of int
         Configured seeds that some arm has not finished.
     sizes : dict
-        Sentences and tokens of pre-training text by language, of the first run.
+        Sentences and tokens of pre-training text by language, of the first run; empty without pre-training.
     tables : list of StudyTable
     curves : dict
         Means over seeds by ``pretrain`` or ``distil``, arm and step.
     facts : StudyFacts
         The size of the models and the length of the runs.
+    primary : Primary or None
+        None if the study's configuration names none.
     """
 
     run: str
@@ -162,6 +215,7 @@ class Study:
     tables: list[StudyTable]
     curves: dict[str, dict[str, dict[int, float]]]
     facts: StudyFacts
+    primary: Primary | None = None
 
 
 def compute_study(results: Path, run: str, *, resamples: int = RESAMPLES) -> Study:
@@ -178,7 +232,11 @@ def compute_study(results: Path, run: str, *, resamples: int = RESAMPLES) -> Stu
     config = record["config"]
     if record["kind"] != STUDY.name:
         raise InputError(f"run {record['id']!r} is of kind {record['kind']!r}, not a study; choose a study")
-    arms = {arm["name"]: arm["sampling"] for arm in config["arms"]}
+    arms = {
+        arm["name"]: arm["sampling"] or {key: arm[key] for key in ("checkpoint", "random_weights")}
+        for arm in config["arms"]
+    }
+    stages = {arm["name"]: stages_of(arm["sampling"] is not None) for arm in config["arms"]}
     finished = {
         row[0]
         for row in ask(
@@ -187,25 +245,29 @@ def compute_study(results: Path, run: str, *, resamples: int = RESAMPLES) -> Stu
             [f"{record['id']}."],
         ).rows
     }
-    ids = {
+    ids: dict[tuple[str, int, StageName], str] = {
         (arm, seed, name): Stage(arm, seed, name).run_id(record["id"])
         for arm in arms
         for seed in config["seeds"]
-        for name in STAGES
+        for name in stages[arm]
     }
     seeds = [
-        seed for seed in config["seeds"] if all(ids[arm, seed, s] in finished for arm in arms for s in STAGES)
+        seed
+        for seed in config["seeds"]
+        if all(run in finished for (_, of, _), run in ids.items() if of == seed)
     ]
     if not seeds:
         raise InputError(
             f"no seed of study {record['id']!r} has been finished by every arm yet; "
             f"`optical-workbench run --resume {record['id']}` continues it"
         )
-    sizes = read_text_sizes(results, ids[next(iter(arms)), seeds[0], "pretrain"])
+    first = next((ids[arm, seeds[0], "pretrain"] for arm in arms if "pretrain" in stages[arm]), None)
+    sizes = {} if first is None else read_text_sizes(results, first)
     scores = _Scores(results, ids, list(arms), seeds)
     order = {asked["label"] or asked["name"]: place for place, asked in enumerate(config["collections"])}
     keys = sorted(scores.keys(), key=lambda key: order.get(key[0], len(order)))
     tables = [_table(scores, key, sizes, resamples) for key in keys]
+    pair = config.get("primary")  # studies of earlier versions have none
     return Study(
         record["id"],
         record["name"],
@@ -215,7 +277,8 @@ def compute_study(results: Path, run: str, *, resamples: int = RESAMPLES) -> Stu
         sizes,
         tables,
         read_curves(results, ids, list(arms), seeds),
-        read_facts(results, config, ids, list(arms), seeds),
+        read_facts(results, config, ids, seeds),
+        _primary(scores, keys, tables, *pair) if pair and tables else None,
     )
 
 
@@ -322,7 +385,69 @@ def _table(
     clusters = scores.clusters(collection)
     _compare(table, scopes, averaged, resamples)
     _model(table, scopes, runs, clusters)
+    base, *others = scores.arms
+    table.documents = {
+        arm: _documents(_difference(averaged[base, AFTER], averaged[arm, AFTER]), clusters) for arm in others
+    }
     return table
+
+
+def _primary(
+    scores: _Scores, keys: Sequence[tuple[str, ...]], tables: Sequence[StudyTable], arm: str, baseline: str
+) -> Primary:
+    """Return the difference between `arm` and `baseline` on the first collection, by MaxSim if possible."""
+    here = [place for place, key in enumerate(keys) if key[0] == keys[0][0]]
+    place = min(here, key=lambda at: (tables[at].scoring != "maxsim", tables[at].direction == "en-xx"))
+    table, cells = tables[place], scores.found[keys[place]][tables[place].measure]
+    codes, clusters = list(table.queries), scores.clusters(table.collection)
+    before, after = (
+        System(name, [{code: cells[name, AFTER][seed][code] for code in codes} for seed in scores.seeds])
+        for name in (baseline, arm)
+    )
+    found = seed_contrast(before, after, {code: 1 / len(codes) for code in codes}, clusters=clusters)
+    averaged = [_over_seeds(system.runs, codes) for system in (before, after)]
+    return Primary(
+        arm,
+        baseline,
+        table.title,
+        correct([found])[0],
+        _seeds(table, "mean", arm, baseline, AFTER),
+        _documents(_difference(*averaged), clusters),
+    )
+
+
+def _documents(
+    differences: Mapping[str, Mapping[str, float]], clusters: Mapping[str, str]
+) -> list[DocumentDifference]:
+    """Return the difference in each cluster, those first that add most to the mean, or take most from it.
+
+    `differences` are by language and query.
+    """
+    inside: dict[str, dict[str, list[float]]] = {}
+    topics: dict[str, set[str]] = {}
+    sums = {code: sum(values.values()) for code, values in differences.items()}
+    for code, values in differences.items():
+        for query, value in values.items():
+            topic = topic_of(query)
+            if topic in clusters:
+                inside.setdefault(clusters[topic], {}).setdefault(code, []).append(value)
+                topics.setdefault(clusters[topic], set()).add(topic)
+    found = []
+    for document, by_language in inside.items():
+        left = [
+            (sums[code] - sum(by_language.get(code, ()))) / rest
+            for code, values in differences.items()
+            if (rest := len(values) - len(by_language.get(code, ())))
+        ]
+        if left:
+            delta = fmean(fmean(values) for values in by_language.values())
+            adds = sum(sum(values) / len(differences[code]) for code, values in by_language.items())
+            found.append(
+                DocumentDifference(
+                    document, len(topics[document]), delta, fmean(left), adds / len(differences)
+                )
+            )
+    return sorted(found, key=lambda one: (-abs(one.adds), one.document))
 
 
 def _compare(

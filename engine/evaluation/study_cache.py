@@ -20,7 +20,16 @@ from engine.errors import OpticalError
 from engine.evaluation.contrasts import Contrast
 from engine.evaluation.seed_model import Difference
 from engine.evaluation.significance import RESAMPLES
-from engine.evaluation.study import Effect, Estimate, LanguageGroups, Study, StudyTable, compute_study
+from engine.evaluation.study import (
+    DocumentDifference,
+    Effect,
+    Estimate,
+    LanguageGroups,
+    Primary,
+    Study,
+    StudyTable,
+    compute_study,
+)
 from engine.evaluation.study_facts import StudyFacts
 from engine.hashes import hash_of
 from engine.languages import table_version
@@ -95,7 +104,28 @@ def _study(stored: Mapping[str, Any]) -> Study:
         for stage, arms in stored["curves"].items()
     }
     tables = [_table(table) for table in stored["tables"]]
-    return Study(**{**stored, "curves": curves, "tables": tables, "facts": StudyFacts(**stored["facts"])})
+    return Study(
+        **{
+            **stored,
+            "curves": curves,
+            "tables": tables,
+            "facts": StudyFacts(**stored["facts"]),
+            "primary": _primary(stored["primary"]),
+        }
+    )
+
+
+def _primary(stored: Any) -> Primary | None:
+    if stored is None:
+        return None
+    return Primary(
+        **{
+            **stored,
+            "difference": _difference(stored["difference"]),
+            "seeds": _estimate(stored["seeds"]),
+            "documents": _documents(stored["documents"]),
+        }
+    )
 
 
 def _table(stored: Mapping[str, Any]) -> StudyTable:
@@ -119,6 +149,7 @@ def _table(stored: Mapping[str, Any]) -> StudyTable:
             "groups": [LanguageGroups(**group) for group in stored["groups"]],
             "effects": effects,
             "interactions": _each(_each(_difference))(stored["interactions"]),
+            "documents": _each(_documents)(stored["documents"]),
         }
     )
 
@@ -130,6 +161,10 @@ def _each(make: Callable[[_Old], _New]) -> Callable[[Mapping[str, _Old]], dict[s
 
 def _difference(stored: Any) -> Difference:
     return Difference(**stored)
+
+
+def _documents(stored: Any) -> list[DocumentDifference]:
+    return [DocumentDifference(*one) for one in stored]
 
 
 def _estimate(stored: Any) -> Estimate:

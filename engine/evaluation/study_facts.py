@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.config.study import STAGES
 from engine.results.queries import ask
 
 
@@ -23,11 +22,13 @@ def read_curves(
 ) -> dict[str, dict[str, dict[int, float]]]:
     """Return the held-out loss of pre-training and the held-out retrieval of distillation, means over seeds.
 
-    The keys are the stage, the arm and the step.
+    The keys are the stage, the arm and the step. Arms that are not pre-trained have no curve of that stage.
     """
     curves: dict[str, dict[str, dict[int, float]]] = {}
     for stage, metric in (("pretrain", "held_out_loss"), ("distil", "held_out_rr")):
         for arm in arms:
+            if (arm, seeds[0], stage) not in ids:
+                continue
             rows = ask(
                 results,
                 "SELECT step, avg(value) FROM steps WHERE metric = ? AND list_contains(?::VARCHAR[], run) "
@@ -44,10 +45,12 @@ class StudyFacts:
 
     Attributes
     ----------
-    layers, width : int
-        Shape of the encoders.
+    layers, width : int or None
+        Shape of the pre-trained encoders; None if no arm is pre-trained, or a checkpoint is continued.
     steps : dict of stage to int
         Training steps of each stage.
+    block : int
+        Tokens of a step of pre-training, the same in every arm; 0 if no arm is pre-trained.
     pretraining : dict
         The summary of the first pre-training: number of parameters and others.
     runs : int
@@ -56,9 +59,10 @@ class StudyFacts:
         Their time in all.
     """
 
-    layers: int
-    width: int
+    layers: int | None
+    width: int | None
     steps: dict[str, int]
+    block: int
     pretraining: dict[str, Any]
     runs: int
     hours: float
@@ -68,26 +72,31 @@ def read_facts(
     results: Path,
     config: Mapping[str, Any],
     ids: Mapping[tuple[str, int, Any], str],
-    arms: list[str],
     seeds: list[int],
 ) -> StudyFacts:
     """Return the facts of a study with the configuration `config`.
 
-    `ids` are the ids of its runs by arm, seed and stage; only `arms` and `seeds` count.
+    `ids` are the ids of its runs by arm, seed and stage; only `seeds` count.
     """
-    first = ids[arms[0], seeds[0], "pretrain"]
-    (row,) = ask(results, "SELECT summary FROM runs WHERE id = ?", [first]).rows
-    runs = [ids[arm, seed, stage] for arm in arms for seed in seeds for stage in STAGES]
+    runs = [run for (_, seed, _), run in ids.items() if seed in seeds]
+    first = next(
+        (run for (_, seed, stage), run in ids.items() if (seed, stage) == (seeds[0], "pretrain")), None
+    )
+    rows = ask(results, "SELECT summary FROM runs WHERE id = ?", [first]).rows if first else []
     seconds = ask(
         results,
         "SELECT sum(epoch(ended - started)) FROM runs WHERE list_contains(?::VARCHAR[], id)",
         [runs],
     ).rows[0][0]
+    settings = config["pretrain"]
+    new = settings is not None and settings["model"].get("checkpoint") is None
+    loop = settings["pretraining"] if settings is not None else {}
     return StudyFacts(
-        layers=config["pretrain"]["model"]["layers"],
-        width=config["pretrain"]["model"]["width"],
-        steps={stage: config[stage][loop]["steps"] for stage, loop in _LOOPS.items()},
-        pretraining=json.loads(row[0] or "{}"),
+        layers=settings["model"]["layers"] if new else None,
+        width=settings["model"]["width"] if new else None,
+        steps={stage: config[stage][loop]["steps"] for stage, loop in _LOOPS.items() if config[stage]},
+        block=loop["batch_size"] * loop["length"] if loop else 0,
+        pretraining=json.loads(rows[0][0] or "{}") if rows else {},
         runs=len(runs),
         hours=(seconds or 0.0) / 3600,
     )

@@ -7,11 +7,21 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.evaluation.seed_model import Difference
-from engine.evaluation.study import AFTER, BEFORE, GAIN, Effect, Estimate, Study, StudyTable
+from engine.evaluation.study import (
+    AFTER,
+    BEFORE,
+    GAIN,
+    DocumentDifference,
+    Effect,
+    Estimate,
+    Study,
+    StudyTable,
+)
 from engine.languages import language
 
 Row = list[str]
 SIGNIFICANT = 0.05
+_DOCUMENTS = 10  # shown at most
 
 
 @dataclass(frozen=True)
@@ -102,9 +112,73 @@ def interaction_sheet(table: StudyTable) -> Sheet:
     )
 
 
-def sheets(table: StudyTable, study: Study) -> list[Sheet]:
-    """Return all sheets of one table."""
-    return [language_sheet(table, study), arm_sheet(table), effect_sheet(table), interaction_sheet(table)]
+def document_sheet(table: StudyTable) -> Sheet:
+    """Return the differences to the first arm by document: in it, and in all others together.
+
+    It has no rows if the topics do not form documents.
+    """
+    base = next(iter(table.values))
+    most: dict[str, float] = {}
+    found = {arm: {one.document: one for one in each} for arm, each in table.documents.items()}
+    for each in found.values():
+        for name, one in each.items():
+            most[name] = max(most.get(name, 0.0), abs(one.adds))
+    shown = sorted(most, key=lambda name: (-most[name], name))[:_DOCUMENTS]
+    rows = []
+    for name in shown:
+        ones = [each.get(name) for each in found.values()]
+        topics = next(one.topics for one in ones if one is not None)
+        rows.append([name, str(topics), *("–" if one is None else _of_document(one) for one in ones)])
+    if rows:
+        means = (f"{_effect(table, arm, 'mean', AFTER).seeds.mean:+.3f}" for arm in found)
+        rows.append(["all", "", *means])
+    which = f"the {len(shown)} of {len(most)} documents" if len(most) > len(shown) else "documents"
+    title = f"{table.title}: after distillation, difference to {base} in {which} (without it)"
+    if not rows:
+        title = f"{table.title}: the topics do not form documents"
+    return Sheet(title, ["document", "topics", *found], rows)
+
+
+def sheets(table: StudyTable, study: Study) -> dict[str, Sheet]:
+    """Return all sheets of one table by name; that of documents only if the topics form documents."""
+    found = {
+        "languages": language_sheet(table, study),
+        "arms": arm_sheet(table),
+        "differences": effect_sheet(table),
+        "documents": document_sheet(table),
+        "interactions": interaction_sheet(table),
+    }
+    return {name: sheet for name, sheet in found.items() if sheet.rows}
+
+
+def primary_answer(study: Study) -> list[str]:
+    """Return the primary comparison as sentences."""
+    primary = study.primary
+    if primary is None:
+        return [
+            "No primary comparison was named before this study ran. All comparisons are exploratory: they "
+            "suggest what to test, and confirm nothing."
+        ]
+    found = primary.difference
+    words = f"{primary.arm} minus {primary.baseline}, mean over languages after distillation"
+    measured = f"Primary comparison ({words}; {primary.table}): {found.delta:+.3f} {_interval(found)}"
+    measured = measured.rstrip(" –")
+    if found.p is None:
+        sentences = [f"{measured}; not tested, because {found.reason}."]
+    else:
+        verdict = "significant" if found.p < SIGNIFICANT else "not significant"
+        sentences = [
+            f"{measured}, p {found.p:.4f}, {verdict} at the 5 % level; {found.units} units. A difference "
+            f"of {found.smallest or 0:.3f} would have been seen with a probability of 80 %."
+        ]
+    sentences.append("By seed: " + " ".join(f"{value:+.3f}" for value in primary.seeds.seeds) + ".")
+    if primary.documents:
+        most = primary.documents[0]
+        sentences.append(
+            f"The document that adds most is {most.document} ({most.topics} topics): "
+            f"{most.delta:+.3f} in it, {most.without:+.3f} in all others."
+        )
+    return sentences
 
 
 def answer(table: StudyTable) -> list[str]:
@@ -143,15 +217,30 @@ def answer(table: StudyTable) -> list[str]:
 def caveats(study: Study) -> list[str]:
     """Return the limits of the conclusions, which follow from the size of the study."""
     steps = study.facts.steps
-    parameters = study.facts.pretraining.get("parameters")
-    size = f"{parameters / 1e6:.1f} million parameters" if parameters else "few parameters"
-    tokens = sum(entry["tokens"] for entry in study.sizes.values())
     count = len(study.seeds)
-    sentences = [
-        f"The encoders have {study.facts.layers} layers of width {study.facts.width} ({size}) and were "
-        f"pre-trained for {steps['pretrain']:,} steps on {tokens:,.0f} tokens of text. Encoders in practice "
-        "have tens to hundreds of times as many parameters and thousands of times as much text. The study "
-        "does not show the effect of balance on them.",
+    sentences = []
+    if study.facts.block:
+        sentences.append(
+            f"Every pre-trained arm saw {steps['pretrain']:,} steps, which are "
+            f"{steps['pretrain'] * study.facts.block:,} tokens."
+        )
+    if study.facts.layers is not None:
+        parameters = study.facts.pretraining.get("parameters")
+        size = f"{parameters / 1e6:.1f} million parameters" if parameters else "few parameters"
+        tokens = sum(entry["tokens"] for entry in study.sizes.values())
+        sentences.append(
+            f"The pre-trained encoders have {study.facts.layers} layers of width {study.facts.width} "
+            f"({size}) and text of {tokens:,.0f} tokens. Encoders in practice have tens to hundreds of times "
+            "as many parameters and thousands of times as much text. The study does not show the effect of "
+            "balance on them."
+        )
+    if any(arm.get("checkpoint") and not arm.get("random_weights") for arm in study.arms.values()):
+        sentences.append(
+            "Published checkpoints differ in more than the balance of their languages: in text, vocabulary, "
+            "size, steps and architecture. A difference between them is one between checkpoints, and its "
+            "cause is not shown."
+        )
+    sentences += [
         f"Intervals and p describe the variation over queries and over trainings, from {count} seeds."
         if count > 1
         else "One seed cannot show the variation over trainings, so there is no interval and no p.",
@@ -159,9 +248,12 @@ def caveats(study: Study) -> list[str]:
         "seeds. It does not say what other trainings would give.",
         "p (languages) is the p value of a test with languages as units. It asks whether similar languages "
         "would show the same difference.",
-        "All arms and seeds use the same text. Languages are therefore rare in one way only: they have few "
-        "sentences of one kind.",
     ]
+    if study.sizes:
+        sentences.append(
+            "All pre-trained arms and all seeds use the same text. Languages are therefore rare in one way "
+            "only: they have few sentences of one kind."
+        )
     if study.left_out:
         sentences.append(f"Seeds {', '.join(map(str, study.left_out))} are unfinished and left out.")
     return sentences
@@ -171,6 +263,7 @@ def as_json(study: Study) -> dict[str, Any]:
     """Return the study and its sentences for JSON."""
     return {
         **asdict(study),
+        "primary_answer": primary_answer(study),
         "answers": {table.title: answer(table) for table in study.tables},
         "caveats": caveats(study),
     }
@@ -180,9 +273,10 @@ def markdown(study: Study) -> str:
     """Return the whole report in Markdown."""
     taken = f"{study.facts.runs} runs, {study.facts.hours:.1f} hours in all"
     parts = [f"Run `{study.run}`: {taken}; seeds {', '.join(map(str, study.seeds))}."]
+    parts += [" ".join(primary_answer(study))]
     for table in study.tables:
         parts += [f"### {table.title}", " ".join(answer(table))]
-        for sheet in sheets(table, study):
+        for sheet in sheets(table, study).values():
             parts += [f"**{sheet.title}**", _markdown_table(sheet)]
     parts += ["### Limits", "\n".join(f"- {sentence}" for sentence in caveats(study))]
     return "\n\n".join(parts)
@@ -208,6 +302,10 @@ def _by_size(table: StudyTable, study: Study) -> list[str]:
 
 def _effect(table: StudyTable, arm: str, scope: str, when: str) -> Effect:
     return next(e for e in table.effects if (e.arm, e.scope, e.when) == (arm, scope, when))
+
+
+def _of_document(one: DocumentDifference) -> str:
+    return f"{one.delta:+.3f} ({one.without:+.3f})"
 
 
 def _with_interval(effect: Effect) -> str:

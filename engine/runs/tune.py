@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from engine.atomic import write_file
 from engine.collections.base import Collection
@@ -22,7 +21,7 @@ from engine.evaluation.language_removal import COMPONENTS_FILE
 from engine.evaluation.runner import evaluate_loaded
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
-from engine.results.run_folder import RunFolder, table_files
+from engine.results.run_folder import RunFolder, read_part, table_files
 from engine.runs.evaluate import FittedState, evaluate_run, open_encoders, removal_of
 from engine.training.runtime import Runtime
 
@@ -112,7 +111,7 @@ def _measure(config: TuneConfig, held_out: Loaded) -> str:
 
 def _stored(run: RunFolder) -> dict[str, float]:
     """Return the values of finished tries by their settings."""
-    rows = [row for file in table_files(run.path, "tries") for row in pq.read_table(file).to_pylist()]
+    rows = [row for file in table_files(run.path, "tries") for row in read_part(file).to_pylist()]
     return {row["settings"]: row["value"] for row in rows}
 
 

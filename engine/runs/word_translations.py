@@ -20,7 +20,7 @@ from engine.training.data.bitext import bitext_rows
 from engine.training.data.overlap import Overlap
 from engine.training.data.prepare import read_bitext
 
-MOST_PAIRS = 200_000
+MOST_PAIRS = 100_000
 """Pairs of a language that are used; of more, a sample is drawn, because memory grows with their number."""
 
 

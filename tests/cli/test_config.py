@@ -72,6 +72,7 @@ def test_presets(call):
         fields = RUN_KINDS[entry["kind"]].settings.model_fields
         lacking = [key for key, field in fields.items() if field.is_required() and key not in settings]
         assert (entry["preset"] == "recipe") == bool(lacking)
+        lacking += ["bitext"] if settings.get("method") == "psq" else []
         settings |= {key: DATA[key] for key in lacking}
         assert parse_config(settings).kind == entry["kind"]
         assert entry["name"] in call("config", "presets").out

@@ -10,7 +10,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 from rich.cells import cell_len
 
@@ -20,6 +19,7 @@ from engine.collections.bitext import make_bitext_collection
 from engine.extensions.bitext import SentencePair
 from engine.extensions.collections import protocol_measures
 from engine.results import ingest as ingesting
+from engine.results import run_lock
 from engine.results.database import exclusive
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -78,7 +78,7 @@ def test_the_order_of_measures_is_the_collections_own():
 def test_a_run_whose_process_is_gone_has_crashed(call, make_run):
     run = make_run("gone", state="running")
     assert json.loads(call("runs", "--json").out)[0]["state"] == "running"
-    run.update(process_started=psutil.Process().create_time() - 3600)
+    run_lock.release(run.path)
     assert json.loads(call("runs", "--json").out)[0]["state"] == "crashed"
     assert json.loads(call("show", "gone", "--json").out)["state"] == "crashed"
     # A filter sees the state that is shown.
@@ -329,6 +329,7 @@ signal.pause()
 
 def test_stop(call, make_run):
     run = make_run("long", state="running")
+    run_lock.release(run.path)
     command = [sys.executable, "-c", STOPPABLE, str(run.path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

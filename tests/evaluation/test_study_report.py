@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -16,7 +17,15 @@ from engine.cli.commands import run as run_command
 from engine.errors import InputError
 from engine.evaluation.study import Study
 from engine.evaluation.study_cache import load_study
-from engine.evaluation.study_report import answer, as_json, caveats
+from engine.evaluation.study_report import (
+    answer,
+    as_json,
+    caveats,
+    document_sheet,
+    markdown,
+    primary_answer,
+    sheets,
+)
 from engine.paths import cache_home, runs_folder
 from engine.results.ingest import ingest
 from engine.results.queries import ask
@@ -80,6 +89,66 @@ def test_the_answer_says_what_is_certain_and_what_is_not(report: Study) -> None:
     assert effect.contrast.p < 0.002 < 0.05 < (effect.difference.p or 0)
     assert "the gap by resource level differently than in alpha-1: alpha-0 -0.025" in world
     assert any("over trainings, from 2 seeds" in sentence for sentence in caveats(report))
+
+
+def test_the_primary_comparison_is_first_and_is_not_corrected(report: Study) -> None:
+    primary = report.primary
+    assert primary is not None and (primary.arm, primary.baseline) == ("alpha-0", "alpha-1")
+    effect = next(e for e in report.tables[0].effects if (e.scope, e.when) == ("mean", "after"))
+    assert primary.difference.delta == pytest.approx(effect.difference.delta)
+    assert primary.difference.p == pytest.approx(effect.difference.p)
+    assert primary.difference.p_holm == primary.difference.p and primary.seeds.seeds == effect.seeds.seeds
+    text = markdown(report)
+    assert text.index("Primary comparison (alpha-0 minus alpha-1") < text.index("### bitext")
+    assert document_sheet(report.tables[0]).rows == [] and "documents" not in sheets(report.tables[0], report)
+
+
+def test_a_study_of_an_earlier_version_has_no_primary_comparison(report: Study) -> None:
+    first = primary_answer(replace(report, primary=None))[0]
+    assert first.startswith("No primary comparison was named before this study ran.")
+
+
+def test_differences_are_shown_by_document(study: Path) -> None:
+    # Queries 0 to 9 form one document, all others another one.
+    values = {str(query): "small" if query < 10 else "large" for query in range(QUERIES)}
+    for arm in ARMS:
+        for seed in SEEDS:
+            for stage in ("transfer", "distil"):
+                run = RunFolder.open(study.parent / "runs" / f"study.{arm}.s{seed}.{stage}")
+                rows = [
+                    {
+                        "collection": "bitext",
+                        "revision": "r",
+                        "topic": topic,
+                        "kind": "cluster",
+                        "value": value,
+                    }
+                    for topic, value in values.items()
+                ]
+                run.write_table("topics", rows)
+                scores = pq.read_table(run.path / "query_scores.parquet").to_pylist()
+                for row in scores:  # the balanced arm gains in the small document only
+                    if arm == "alpha-0" and stage == "distil" and int(row["query_id"].split(":")[1]) < 10:
+                        row["value"] += 0.2
+                run.write_table("query_scores", scores)
+                run.update(note="scores changed")
+    assert not ingest(study, study.parent / "runs").problems
+    found = load_study(study, "study", resamples=99)
+    small, large = found.tables[0].documents["alpha-0"]
+    assert (small.document, small.topics, large.document, large.topics) == ("small", 10, "large", 30)
+    assert small.delta == pytest.approx(0.2125) and small.without == pytest.approx(0.0125)
+    assert large.delta == pytest.approx(0.0125) and large.without == pytest.approx(0.2125)
+    assert small.adds + large.adds == pytest.approx(
+        found.tables[0].means["alpha-0"]["after"].mean - found.tables[0].means["alpha-1"]["after"].mean
+    )
+    assert found.primary is not None and found.primary.documents == [small, large]
+    assert "The document that adds most is small (10 topics): +0.213 in it, +0.013" in markdown(found)
+    assert load_study(study, "study", resamples=99) == found  # from the cache
+    assert [row[:2] for row in document_sheet(found.tables[0]).rows] == [
+        ["small", "10"],
+        ["large", "30"],
+        ["all", ""],
+    ]
 
 
 def test_only_seeds_that_every_arm_has_count(study: Path) -> None:

@@ -16,7 +16,9 @@ import pytest
 from engine.config import BitextConfig, DistilConfig
 from engine.errors import InputError, OpticalError
 from engine.jobs.launch import launch, stop
+from engine.jobs.resume import reopen
 from engine.jobs.state import SILENCE_SECONDS, state_of
+from engine.results import run_lock
 from engine.results.run_folder import RunFolder
 
 # Says it is ready, then does what its first argument says on SIGTERM; ends by itself if nobody stops it.
@@ -49,6 +51,7 @@ def started(run: RunFolder) -> Iterator[object]:
     processes = []
 
     def start(how: str) -> subprocess.Popen[str]:
+        run_lock.release(run.path)
         command = [sys.executable, "-c", RUN, str(run.path), how]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         process = subprocess.Popen(command, **pipes)
@@ -116,6 +119,7 @@ def test_a_killed_process_has_crashed_even_as_a_zombie(run, started):
 
 
 def test_on_another_machine_the_heartbeat_tells(run):
+    run_lock.release(run.path)
     run.update(host=f"not-{platform.node()}", pid=1)
     assert state_of(run.path) == "running"
     heartbeat = run.path / "heartbeat"
@@ -152,13 +156,64 @@ def test_a_run_that_does_not_listen_is_killed_with_its_children(run, started):
     assert record["ended"] and record["failure"] == "it did not stop within 0.1 s and was killed"
 
 
-def test_a_reused_number_is_never_hit(run, started):
+def test_a_process_that_has_the_number_of_a_run_is_never_signalled(run, started):
+    """Also if it started at the same time as the run's process, as far as clocks tell."""
     process = started("dies")
-    run.update(process_started=psutil.Process(process.pid).create_time() - 3600)
-    assert state_of(run.path) == "crashed"
-    with pytest.raises(InputError, match="nothing to stop"):
-        stop(run.path)
-    assert process.poll() is None
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        same = {"pid": other.pid, "process_started": psutil.Process(other.pid).create_time()}
+        run.update(**same)
+        with pytest.raises(InputError, match="does not hold the lock of the run"):
+            stop(run.path)
+        process.kill()
+        process.wait()
+        assert state_of(run.path) == "crashed"
+        with pytest.raises(InputError, match="nothing to stop"):
+            stop(run.path)
+        (run.path / "lock").unlink()  # as an older version left it
+        with pytest.raises(InputError, match="does not hold the lock of the run"):
+            stop(run.path)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.communicate()
+
+
+@pytest.mark.parametrize("seconds", [-86400.0, -60.0, 60.0, 3600.0])
+def test_a_corrected_clock_makes_no_living_run_crashed(run, started, seconds):
+    process = started("saves")
+    run.update(process_started=run.record["process_started"] + seconds)
+    assert state_of(run.path) == "running"
+    with pytest.raises(InputError, match="is running already"):
+        reopen(run.path, [])
+    run.update(state="crashed")  # whatever the record says, there is no second writer
+    with pytest.raises(InputError, match="another process runs this run"):
+        run.resume([])
+    run.update(state="running")
+    assert stop(run.path, kill_after=20) == "stopped"
+    assert process.wait() == 0
+    run.resume([])
+    assert state_of(run.path) == "running"
+
+
+def test_a_forked_child_does_not_keep_a_run_running(run, started):
+    code = f"""
+import os, sys, time, pathlib
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from engine.results.run_folder import RunFolder
+RunFolder.open(pathlib.Path(sys.argv[1])).resume([])
+child = os.fork()
+if child == 0:
+    os.close(1); time.sleep(30); os._exit(0)
+print(child, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    run_lock.release(run.path)
+    done = subprocess.run([sys.executable, "-c", code, str(run.path)], capture_output=True, text=True)
+    try:
+        assert state_of(run.path) == "crashed"
+    finally:
+        os.kill(int(done.stdout), signal.SIGKILL)
 
 
 def test_a_finished_run_is_not_stopped(run, started):

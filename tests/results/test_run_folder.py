@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from engine.config import BitextConfig, DistilConfig
 from engine.errors import InputError, OpticalError
 from engine.results.metrics_log import parse_lines
-from engine.results.run_folder import FIELDS, RunFolder, new_run_id, tail
+from engine.results.run_folder import FIELDS, RunFolder, new_run_id, read_part, tail
+from engine.results.run_rows import _part
 from engine.results.tables import to_table
 
 
@@ -82,7 +84,7 @@ def test_a_full_disk_leaves_the_old_record_whole(make_run, monkeypatch, call):
     with pytest.raises(OpticalError, match=r"bitext\.parquet: cannot be written"):
         run.write_table("bitext", [])
     assert (run.path / "run.json").read_bytes() == before
-    assert sorted(file.name for file in run.path.iterdir()) == ["heartbeat", "run.json"]
+    assert sorted(file.name for file in run.path.iterdir()) == ["heartbeat", "lock", "run.json"]
 
 
 def test_finish_and_resume(make_run):
@@ -216,3 +218,20 @@ def test_nothing_here_imports_torch():
     modules = "engine.results.queries, engine.results.ingest, engine.jobs.launch"
     code = f"import sys, {modules}; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'ot')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_changed_byte_in_a_table_is_never_read(make_run):
+    run = make_run()
+    columns = ("collection", "revision", "topic", "kind", "value")
+    rows = [{name: f"{name} {number * 7919 % 100}" for name in columns} for number in range(30)]
+    file = run.write_table("topics", rows)
+    whole = file.read_bytes()
+    right = read_part(file)
+    assert pq.read_table(file).equals(right)  # it is a plain Parquet file
+    for place in range(0, len(whole), 3):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        for read in (read_part, lambda path: _part("topics", path, path.read_bytes())):
+            try:
+                assert read(file).to_pylist() == right.to_pylist()
+            except InputError as error:
+                assert str(file) in str(error) and "\n" not in str(error)

@@ -94,6 +94,8 @@ def test_lexical_scorings_find_the_text_that_shares_words(name: str) -> None:
     config = LexicalConfig.model_construct()
     texts = ["the river is wide", "a stone bridge", "bread and salt"]
     settings = {setting: getattr(config, setting) for setting in scoring.settings}
+    if scoring.translations:
+        settings["translations"] = [None, None]
     found = scoring.resolve_search()(
         ["bridges of stone", "zzz"], texts, 3, torch.tensor([[1], [1]]), **settings
     )

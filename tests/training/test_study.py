@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from engine.config import StudyConfig, parse_config
-from engine.config.study import planned
+from engine.config.study import STUDY, planned
 from engine.errors import InputError, OpticalError
+from engine.evaluation.study import compute_study
+from engine.evaluation.study_report import markdown
 from engine.jobs.resume import check_unchanged, reopen
+from engine.pictures.study_plots import save_plots
 from engine.reporting import Reporter
+from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder, read_record
 from engine.runs import execute as training
 
@@ -36,6 +42,7 @@ def settings(tiny: Any) -> dict[str, Any]:
             {"name": "as-it-comes", "sampling": {"alpha": 1.0}},
             {"name": "alike", "sampling": {"alpha": 0.0}},
         ],
+        "primary": ["alike", "as-it-comes"],
         "pretrain": {
             "text": [{**english, "side": "target"}, *pairs],
             "tokenizer": {"vocabulary": 120},
@@ -141,6 +148,105 @@ def test_a_stage_that_fails_stops_the_study_and_can_be_tried_again(
     assert len(started(runs)) == 7
 
 
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the word embeddings and the first layer's weights in a checkpoint."""
+    found = load_file(folder / "model.safetensors")
+    return {name.removeprefix("bert."): found[name] for name in found if "pooler" not in name}
+
+
+@pytest.mark.slow
+def test_an_arm_without_pretraining_has_the_same_architecture_and_tokenizer(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    settings["arms"].insert(0, {"name": "none", "random_weights": True})
+    settings["primary"], settings["seeds"] = ["as-it-comes", "none"], [4, 5]
+    config, runs = parse_config(settings), tmp_path / "runs"
+    assert isinstance(config, StudyConfig)
+    training.execute(config, runs, ["test"], run_id="study")
+    assert not (runs / "study.none.s4.pretrain").exists()
+    assert (runs / "study.none.s5.distil" / "scores.parquet").is_file()
+    random = {seed: runs / f"study/checkpoints/none.s{seed}" for seed in (4, 5)}
+    pretrained = runs / "study.as-it-comes.s4.pretrain/checkpoints/encoder"
+    assert (random[5] / "tokenizer.json").read_bytes() == (pretrained / "tokenizer.json").read_bytes()
+    one, other, trained = weights_of(random[4]), weights_of(random[5]), weights_of(pretrained)
+    shared = one.keys() & trained.keys()
+    assert "embeddings.word_embeddings.weight" in shared
+    assert all(one[name].shape == trained[name].shape for name in shared)
+    for with_it in (other, trained):
+        assert not torch.equal(
+            one["embeddings.word_embeddings.weight"], with_it["embeddings.word_embeddings.weight"]
+        )
+    ingest(tmp_path / "results.duckdb", runs)
+    found = compute_study(tmp_path / "results.duckdb", "study", resamples=99)
+    assert list(found.arms) == ["none", "as-it-comes", "alike"] and found.seeds == [4, 5]
+    assert set(found.curves["pretrain"]) == {"as-it-comes", "alike"}
+    assert found.facts.runs == 16 and found.facts.block == 4 * 24
+    assert found.primary is not None and found.primary.difference.p is not None
+    assert (found.primary.arm, found.primary.baseline) == ("as-it-comes", "none")
+
+
+#: Published checkpoints are of these classes.
+CLASSES = {
+    "mbert": ("BertConfig", "BertModel", {"max_position_embeddings": 64}),
+    "xlmr": ("XLMRobertaConfig", "XLMRobertaModel", {"max_position_embeddings": 66, "pad_token_id": 1}),
+    "mmbert": (
+        "ModernBertConfig",
+        "ModernBertModel",
+        {"max_position_embeddings": 64, "global_attn_every_n_layers": 1, "pad_token_id": 1},
+    ),
+}
+
+
+@pytest.mark.slow
+def test_published_checkpoints_are_compared_without_a_pretraining(
+    settings: dict[str, Any], tmp_path: Path, tiny: Any
+) -> None:
+    import transformers as hf
+
+    tokenizer = hf.AutoTokenizer.from_pretrained(tiny.checkpoint)
+    size = {"vocab_size": len(tokenizer), "hidden_size": 16, "num_hidden_layers": 2}
+    size |= {"num_attention_heads": 2, "intermediate_size": 32}
+    for name, (config_class, model_class, own) in CLASSES.items():
+        torch.manual_seed(len(name))
+        model = getattr(hf, model_class)(getattr(hf, config_class)(**size | own))
+        model.save_pretrained(tmp_path / name, safe_serialization=True)
+        tokenizer.save_pretrained(tmp_path / name)
+    del settings["pretrain"]
+    settings["arms"] = [{"name": name, "checkpoint": str(tmp_path / name)} for name in CLASSES]
+    settings["arms"].append({"name": "none", "checkpoint": str(tmp_path / "mmbert"), "random_weights": True})
+    settings["primary"] = ["mbert", "xlmr"]
+    config, runs = parse_config(settings), tmp_path / "runs"
+    assert isinstance(config, StudyConfig)
+    assert [read.key for read in STUDY.inputs(config)][:2] == ["arms.0.checkpoint", "arms.1.checkpoint"]
+    training.execute(config, runs, ["test"], run_id="study")
+    records = {name: read_record(runs / f"study.{name}.s4.transfer")["config"] for name in (*CLASSES, "none")}
+    # everything but the encoder is equal
+    first = records["mbert"]
+    for name, record in records.items():
+        assert {key for key in first if first[key] != record[key]} <= {"name", "tags", "student"}
+        student = record["student"]
+        assert student == first["student"] | {"checkpoint": student["checkpoint"]}
+        assert student["checkpoint"].endswith(f"/{name}" if name != "none" else "/checkpoints/none.s4")
+    ingest(tmp_path / "results.duckdb", runs)
+    found = compute_study(tmp_path / "results.duckdb", "study", resamples=99)
+    assert found.arms["none"] == {"checkpoint": str(tmp_path / "mmbert"), "random_weights": True}
+    assert found.sizes == {} and set(found.curves) == {"distil"} and found.facts.layers is None
+    said = markdown(found)
+    assert "Primary comparison (mbert minus xlmr" in said and "one seed each" in said
+    assert "Published checkpoints differ in more than the balance" in said
+    assert "pre-trained encoders have" not in said
+    save_plots(found, tmp_path / "plots")
+
+
+def test_a_published_checkpoint_that_is_missing_is_found_before_anything_trains(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    settings["arms"].append({"name": "absent", "checkpoint": str(tmp_path / "absent")})
+    with pytest.raises(InputError, match=r"arms\.2\.checkpoint: .*absent"):
+        training.execute(parse_config(settings), tmp_path / "runs", ["test"], run_id="study")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["study"]
+
+
 def test_missing_sources_are_found_before_anything_trains(settings: dict[str, Any], tmp_path: Path) -> None:
     settings["distil"]["bitext"][1]["path"] = "nowhere.tsv"
     with pytest.raises(InputError, match=r"distil\.bitext\.1.*nowhere\.tsv"):
@@ -165,7 +271,16 @@ def test_a_study_resumes_only_as_it_was_configured(settings: dict[str, Any], tmp
         ({"arms": [{"name": "a", "sampling": {}}, {"name": "a", "sampling": {}}]}, "a name twice"),
         ({"arms": [{"name": "a", "sampling": {"alpha": 2.0}}, {"name": "b", "sampling": {}}]},
          r"arms\.0\.sampling\.alpha: input should be less than or equal to 1"),
-        ({"transfer.student.checkpoint": "elsewhere"}, "transfer.student.checkpoint is what the study"),
+        ({"transfer.student.checkpoint": "elsewhere"}, "transfer.student.checkpoint is the encoder of"),
+        ({"primary": ["alike", "as-it-come"]}, r"primary names 'as-it-come', which is no arm .did you mean"),
+        ({"primary": ["alike", "alike"]}, "primary names the same arm twice"),
+        ({"arms.1": {"name": "alike"}}, r"arms\.1: give the arm sampling, checkpoint or random_weights"),
+        ({"arms.1": {"name": "alike", "sampling": {}, "checkpoint": "x"}}, "sampling is for a pre-trained"),
+        ({"pretrain": None}, "pretrain is missing; the arms with sampling are pre-trained"),
+        ({"arms": [{"name": "as-it-comes", "checkpoint": "x"}, {"name": "alike", "checkpoint": "y"}]},
+         "pretrain is set and no arm has sampling"),
+        ({"arms": [{"name": "as-it-comes", "checkpoint": "x"}, {"name": "alike", "random_weights": True}],
+          "pretrain": None}, r"arms\.1\.checkpoint is missing; no arm is pre-trained"),
         ({"transfer.student.passage_length": 100}, r"passage_length = 100 is more than the 24 tokens"),
         ({"transfer.student": None}, "transfer.student is missing"),
         ({"distil.student": {}}, "distil.student is the student of transfer"),
@@ -184,6 +299,9 @@ def test_impossible_studies_are_refused(
         place = settings
         for parent in parents:
             place = place[parent]
-        place[last] = value
+        if isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
     with pytest.raises(InputError, match=sentence):
         parse_config(settings)

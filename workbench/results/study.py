@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from engine.evaluation.study import LanguageGroups, Study, StudyTable
     from engine.evaluation.study_report import Sheet
 
-SHEETS = ("arms", "languages", "differences", "interactions")
+SHEETS = ("arms", "languages", "differences", "documents", "interactions")
 """The sheets of a collection, in the order in which they are shown."""
 
 BEFORE, AFTER = "○", "●"
@@ -50,15 +50,19 @@ def make_sheet(table: StudyTable, study: Study, name: str) -> Sheet:
 
     if name == "languages":
         return report.language_sheet(table, study)
-    make = {"arms": report.arm_sheet, "differences": report.effect_sheet}
+    make = {
+        "arms": report.arm_sheet,
+        "differences": report.effect_sheet,
+        "documents": report.document_sheet,
+    }
     return make.get(name, report.interaction_sheet)(table)
 
 
 def describe_findings(table: StudyTable, study: Study) -> str:
     """Return in sentences what the table shows, and what it cannot show."""
-    from engine.evaluation.study_report import answer, caveats
+    from engine.evaluation.study_report import answer, caveats, primary_answer
 
-    return "\n".join([*answer(table), "", *caveats(study)])
+    return "\n".join([*primary_answer(study), "", *answer(table), "", *caveats(study)])
 
 
 def draw_gaps(table: StudyTable, group: LanguageGroups, width: int) -> Text:

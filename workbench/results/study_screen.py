@@ -20,7 +20,7 @@ from workbench.shell.screen import BaseScreen
 from workbench.widgets.table import Cell, Column, Table
 from workbench.widgets.text_view import TextView
 
-_TEXT_COLUMNS = ("arm", "language", "of", "when")
+_TEXT_COLUMNS = ("arm", "language", "of", "when", "document")
 REFERENCE = "REFERENCE STUDY, shipped with Optical Workbench; it is not one of your runs"
 
 

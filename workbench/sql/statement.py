@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.atomic import replacing
 from engine.errors import InputError, OpticalError
+from workbench.sql.csv_file import InertCsvWriter
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,7 +97,8 @@ class Statement:
         Parameters
         ----------
         path : Path
-            A ``.csv`` or ``.parquet`` file. It is created when all rows are written.
+            A ``.csv`` or ``.parquet`` file. It is created when all rows are written. CSV is written by
+            `InertCsvWriter`.
 
         Raises
         ------
@@ -104,7 +106,7 @@ class Statement:
             As `fetch`, or if the file cannot be written.
         """
         import pyarrow as pa
-        from pyarrow import csv, parquet
+        from pyarrow import parquet
 
         count = 0
         try:
@@ -113,7 +115,7 @@ class Statement:
                 cursor = self._connection = connection.cursor()
                 self._raise_if_cancelled()
                 reader = cursor.sql(self.sql).to_arrow_reader(_CHUNK)
-                make = parquet.ParquetWriter if path.suffix == ".parquet" else csv.CSVWriter
+                make = parquet.ParquetWriter if path.suffix == ".parquet" else InertCsvWriter
                 with make(str(temporary), reader.schema) as writer:
                     for batch in reader:
                         self._raise_if_cancelled()

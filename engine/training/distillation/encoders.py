@@ -26,7 +26,7 @@ from engine.extensions.scorings import SCORINGS
 def load_encoders(
     config: DistilConfig, english: Sequence[str], foreign: Sequence[str], precision: torch.dtype
 ) -> tuple[Encoder, Encoder]:
-    """Load teacher and student, and fit what unlabelled text fits: the teacher on `english`.
+    """Load teacher and student, and fit what unlabelled text fits.
 
     A student with the teacher's weights and space settings takes the teacher's mean and projection, and so
     starts in the teacher's space. A student that a run saved keeps its own, and the teacher that it learnt

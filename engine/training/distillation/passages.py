@@ -173,7 +173,12 @@ def read_passages(
     InputError
         If a collection is missing or broken, or the collections have fewer than two passages.
     """
-    settings = _settings(config)
+    settings = [
+        own
+        for name, entry in LOSSES.items()
+        if entry.passages and config.loss.weight(name)
+        if isinstance(own := config.loss.own_settings(name), PassageSettings)
+    ]
     if not settings:
         return None
     scorings = list(dict.fromkeys(scoring for own in settings for scoring in own.scoring))
@@ -215,33 +220,6 @@ def read_passages(
     listed = ", ".join(f"{count:,} of {name}" for name, count in counts.items())
     reporter.say(f"scores over unlabelled passages: {listed}")
     return pool
-
-
-def passage_texts(config: DistilConfig) -> list[str]:
-    """Return the passages that the losses of `config` need, none if they need none.
-
-    The teacher's centring is fitted on them rather than on the bitext, because they are what is searched.
-
-    Raises
-    ------
-    InputError
-        If a collection is missing or broken.
-    """
-    settings = _settings(config)
-    if not settings:
-        return []
-    sources, _ = _texts(config, max(own.limit for own in settings))
-    return [text for texts in sources for text in texts if text.strip()]
-
-
-def _settings(config: DistilConfig) -> list[PassageSettings]:
-    """Return the settings of the losses over passages that are used."""
-    return [
-        own
-        for name, entry in LOSSES.items()
-        if entry.passages and config.loss.weight(name)
-        if isinstance(own := config.loss.own_settings(name), PassageSettings)
-    ]
 
 
 def _texts(config: DistilConfig, limit: int) -> tuple[list[list[str]], dict[str, int]]:

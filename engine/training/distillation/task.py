@@ -26,7 +26,6 @@ from engine.training.distillation.passages import (
     FirstPassages,
     PassagePool,
     check_passages,
-    passage_texts,
     read_passages,
 )
 from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
@@ -62,8 +61,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         seed=config.seed,
         reporter=reporter,
     )
-    english, foreign = bitext.texts(config.seed)
-    teacher, student = load_encoders(config, passage_texts(config) or english, foreign, runtime.precision)
+    teacher, student = load_encoders(config, *bitext.texts(config.seed), runtime.precision)
     layers = compared_layers(config.transport, student, teacher)
     teacher.to(runtime.device)
     student.to(runtime.device)

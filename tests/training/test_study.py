@@ -235,6 +235,7 @@ def test_published_checkpoints_are_compared_without_a_pretraining(
     assert "Primary comparison (mbert minus xlmr" in said and "one seed each" in said
     assert "Published checkpoints differ in more than the balance" in said
     assert "pre-trained encoders have" not in said
+    (tmp_path / "plots").mkdir()
     save_plots(found, tmp_path / "plots")
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from engine.config import BitextConfig, load_config
+from engine.config import load_config
+from engine.config.bitext import TrainingBitextConfig
 from engine.errors import OpticalError
 from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
@@ -139,7 +140,7 @@ async def test_launch_starts_exactly_what_it_shows(
     assert command == "optical-workbench run configs/run.toml --detach --results results.duckdb"
     assert ["optical-workbench", *json.loads(arguments_file.read_text("utf-8"))] == command.split()
     config = load_config(tmp_path / "configs/run.toml")
-    assert config.bitext == [BitextConfig(path="x.tmx", language="so")] and config.name == "run"
+    assert config.bitext == [TrainingBitextConfig(path="x.tmx", language="so")] and config.name == "run"
 
 
 def test_the_message_of_the_program_is_the_error(tmp_path: Path, program: Any) -> None:

@@ -30,7 +30,7 @@ STARTED = "by-the-form"
 QUERY = "Tafadhali sahihisha makosa yafuatayo"
 KEYS = {
     "enter": "\r", "escape": "\x1b", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D",
-    "home": "\x1b[H", "end": "\x1b[F",  "backspace": "\x7f", "ctrl+u": "\x15",
+    "home": "\x1b[H", "end": "\x1b[F", "pagedown": "\x1b[6~",  "backspace": "\x7f", "ctrl+u": "\x15",
     "f2": "\x1bOQ", "f5": "\x1b[15~", "ctrl+q": "\x11", "ctrl+s": "\x13", "space": " ",
 }  # fmt: skip
 TEST = "".join(
@@ -318,6 +318,8 @@ def _look_at_results(app: Terminal, real: Made) -> None:
     )
     app.wait(said.split("\n")[0][:20].strip())
     app.press("enter")
+    app.wait("Move")
+    app.press(*["pagedown"] * (max(ranks.values()) // 14))
     app.wait("✓")
     app.until(
         lambda lines: (

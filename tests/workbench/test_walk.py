@@ -232,7 +232,8 @@ def _look_at_runs(app: Terminal, real: Made) -> None:
     app.wait("transport", "zero-shot")
     app.until(lambda lines: any("third" in line and "running" in line for line in lines), "third runs")
     for name, value in real.ask("SELECT name, value FROM leaderboard WHERE measure = 'RR'"):
-        assert any(name in line and f"RR {value:.3f}" in line for line in app.lines), (name, value)
+        row = (name, f"RR {value:.3f}")
+        app.until(lambda lines, row=row: any(all(cell in line for cell in row) for line in lines), row)
     app.press("home", "down")
     app.wait("step 6 of 6", "loss")
     ((loss,),) = real.ask(

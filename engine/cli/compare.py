@@ -108,20 +108,13 @@ def compare(
     records = [run_record(results, run) for run in ids]
     found = read_groups(results, [run for system in systems for run in system.runs])
     wanted = {"collection": collection, "scoring": scoring, "direction": direction}
+    groups = [_chosen(identity, found.get(identity, []), wanted) for identity in ids]
     others: list[dict[str, Any]] = []
     if published:
-        shown = {
-            identity: _chosen(
-                identity,
-                found.get(identity, []),
-                wanted,
-            )
-            for identity in ids
-        }
         others = [
             table
-            for identity, groups in shown.items()
-            for table in published_tables(identity, groups)
+            for identity, own in zip(ids, groups, strict=True)
+            for table in published_tables(identity, own)
             if measure in (None, table["measure"])
         ]
         if as_csv or len(systems) < 2:
@@ -132,7 +125,7 @@ def compare(
             else:
                 print_published(others)
             return
-    chosen = _align([_chosen(identity, found.get(identity, []), wanted) for identity in ids])
+    chosen = _align(groups)
     heads = read_headlines(results, records)
     asked = _Asked(results, systems, found, base, _mark(topics), margin)
     tables = []
@@ -141,7 +134,7 @@ def compare(
         if table is not None:
             tables.append(table)
         else:
-            _say(f"{matched.groups[0].key}: left out, because it has no scores of single queries")
+            warn(f"{matched.groups[0].key}: left out, because it has no scores of single queries")
     if not tables:
         raise InputError(f"{' and '.join(ids)} cannot be compared: no measure has scores of single queries")
     if as_json:
@@ -278,7 +271,7 @@ def _match(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: str |
             )
     for key in dict.fromkeys(key for groups in chosen for key in _keys(groups)):
         if key not in shared:
-            _say(f"{key}: left out, because not every run has it")
+            warn(f"{key}: left out, because not every run has it")
     matched = []
     for key in shared:
         for groups in _same_revision(
@@ -290,7 +283,7 @@ def _match(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: str |
             if measure in measures or (measure is None and measures):
                 matched.append(_matched(measure or measures[0], groups))
             elif len(shared) > 1:
-                _say(f"{key}: left out, because not every run has {measure or 'a common measure'} there")
+                warn(f"{key}: left out, because not every run has {measure or 'a common measure'} there")
     if not matched:
         raise _no_measure(ids, chosen, measure)
     return matched
@@ -362,7 +355,7 @@ def _compared(asked: _Asked, matched: Matched) -> dict[str, Any] | None:
     if not any(values.values()):
         return None
     if matched.left_out:
-        _say(f"{key}: {', '.join(matched.left_out)} left out, because not every run has these languages")
+        warn(f"{key}: {', '.join(matched.left_out)} left out, because not every run has these languages")
     clusters, marked = _topics(asked, matched)
     if marked is not None:
         values = {run: _only(scores, marked) for run, scores in values.items()}
@@ -436,7 +429,7 @@ def _members(asked: _Asked, matched: Matched) -> dict[str, list[str]]:
             if any(set(matched.languages) <= group.of(matched.measure).keys() for group in like):
                 found.append(run)
             else:
-                _say(
+                warn(
                     f"{matched.groups[0].key}: {run} of {system.name} left out, because it has no such scores"
                 )
         members[system.lead] = found
@@ -543,10 +536,6 @@ def _checkpoints_text(tested: Mapping[str, float | None]) -> str:
 def p_text(p: float | None) -> str:
     """Return a p value with four decimals, or a dash if there is none."""
     return "–" if p is None else "<.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-def _say(sentence: str) -> None:
-    warn(sentence)
 
 
 def _keys(groups: Sequence[Group]) -> list[Key]:

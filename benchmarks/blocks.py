@@ -46,7 +46,7 @@ from engine.training.distillation.batches import draw_batches
 from engine.training.distillation.task import Distillation, prepare_distillation
 from engine.training.losses import Batch, build_loss
 from engine.training.losses.contrast import info_nce
-from engine.training.optimiser import make_optimiser
+from engine.training.optimiser import frozen_layers, make_optimiser
 from engine.training.runtime import Runtime
 from engine.training.trainer import Trainer
 from engine.transport import TokenTransport
@@ -268,7 +268,8 @@ def main() -> None:
         name: weight.detach() for name, weight in run.student.named_parameters() if weight.requires_grad
     }
     texts = [text for known in run.tokens.values() for text in known.values()]
-    keep_frozen_states(run.student, texts, base.training.frozen_layers)
+    depth = len(run.student.model.encoder.layer)
+    keep_frozen_states(run.student, texts, frozen_layers(base.training.frozen_layers, depth))
     origin = {name: weight.clone() for name, weight in learnt.items()}
     evaluation = PoolEvaluation(run)
 

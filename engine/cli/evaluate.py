@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import data_option, json_option, print_json, refreshed, results_option, set_option
-from engine.cli.output import out, say
-from engine.cli.run import print_scores
+from engine.cli.options import data_option, json_option, refreshed, results_option, set_option
+from engine.cli.run import print_finished
 from engine.paths import runs_folder
 
 
@@ -65,9 +64,4 @@ def evaluate(
     with ConsoleReporter() as reporter:
         finished, scores = execute(config, runs_folder(results), argv, reporter=reporter)
     refreshed(results)
-    if as_json:
-        print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
-        return
-    print_scores(scores)
-    out(finished.id)
-    say(f"`optical-workbench show {finished.id}` shows the scores again")
+    print_finished(finished, scores, as_json)

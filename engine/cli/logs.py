@@ -17,7 +17,7 @@ from engine.results.queries import run_record
 @click.option("-f", "--follow", is_flag=True, help="Wait for more lines until the run ends.")
 @results_option
 def logs(run: str, follow: bool, results: Path) -> None:
-    """Show what a run said, each line with its time in UTC.
+    """Show the messages of a run, each line with its time in UTC.
 
     RUN is an id, the beginning of an id, or a name, which means the newest run of that name. Ctrl-C ends
     --follow; the run goes on.

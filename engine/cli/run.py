@@ -21,6 +21,7 @@ from engine.paths import run_log, runs_folder
 
 if TYPE_CHECKING:
     from engine.evaluation.scores import Scores
+    from engine.results.run_folder import RunFolder
 
 
 @click.command()
@@ -69,7 +70,7 @@ def run(
             argv += ["--resume", identity]
         else:
             assert parsed is not None and config is not None
-            # What would fail only in the background is told here.
+            # What would fail in the background is reported here.
             from engine.runs.checks import check_start
 
             check_start(parsed, runs_folder(results))
@@ -109,12 +110,7 @@ def run(
     refreshed(results)
     if detached:
         return
-    if as_json:
-        print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
-        return
-    print_scores(scores)
-    out(finished.id)
-    say(f"`optical-workbench show {finished.id}` shows the scores again")
+    print_finished(finished, scores, as_json)
 
 
 def _is_output(log: Path) -> bool:
@@ -140,6 +136,16 @@ def _told(folder: Path) -> Iterator[None]:
         if not logged:
             raise
         raise Exit(error.exit_code if isinstance(error, OpticalError) else 130) from error
+
+
+def print_finished(finished: RunFolder, scores: Sequence[Scores], as_json: bool) -> None:
+    """Print what a finished run found, and its id."""
+    if as_json:
+        print_json({"run": finished.id, "state": "finished", "summary": finished.record["summary"]})
+        return
+    print_scores(scores)
+    out(finished.id)
+    say(f"`optical-workbench show {finished.id}` shows the scores again")
 
 
 def print_scores(scores: Sequence[Scores]) -> None:

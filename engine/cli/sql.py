@@ -35,8 +35,8 @@ def sql(query: str, as_csv: bool, raw: bool, limit: int | None, results: Path, a
 
     Rows are printed as they are read. The columns of a table are as wide as its first 2,000 rows need.
 
-    Tables: runs, steps, scores, query_scores, rankings, texts, plans, bitext, languages. Views: leaderboard,
-    per_language, high_low_gap, latest.
+    Tables: runs, steps, scores, query_scores, rankings, topics, texts, plans, bitext, tries, pretraining,
+    languages. Views: leaderboard, per_language, high_low_gap, latest.
     """
     if as_csv and as_json:
         raise InputError("give --csv or --json, not both")

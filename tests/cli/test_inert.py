@@ -108,6 +108,8 @@ def test_every_command_with_hostile_text(
 ) -> None:
     monkeypatch.setenv("OPTICAL_DATA", str(tmp_path / EVIL / "data"))
     monkeypatch.setenv("OPTICAL_CACHE", str(tmp_path / EVIL / "cache"))
+    (tmp_path / "working folder").mkdir()
+    monkeypatch.chdir(tmp_path / "working folder")  # one of the files is named without a folder
     first, second, failed = hostile
     bad = results.parent / f"{EVIL}.toml"
     bad.write_text(f'kind = "evaluate"\n{json.dumps(EVIL)} = 1\n', "utf-8")

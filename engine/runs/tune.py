@@ -85,7 +85,7 @@ def _held_out(config: TuneConfig, run: RunFolder, reporter: Reporter) -> Loaded:
             for note in part.notes[len(collection.notes) :]:
                 reporter.say(note)
             counts[collection.name] = len(part.queries)
-            loaded.append((replace(part, notes=()), entry))  # said once, and not again by every try
+            loaded.append((replace(part, notes=()), entry))  # reported once, and not again by every try
     run.update(summary={"held_out_queries": counts})
     return loaded
 

@@ -93,7 +93,7 @@ class DistilConfig(RunConfig):
             raise ValueError(
                 "training.anchor puts English on both sides, as a source in one language does; set it to 0"
             )
-        self._check_passages([name for name, entry in LOSSES.items() if entry in used and entry.passages])
+        self._check_passages(list(self.loss.over_passages()))
         if training.student_role != "query" and self.collections and self.evaluation.documents == "teacher":
             raise ValueError(
                 f"training.student_role = '{training.student_role}' teaches the student documents, which "

@@ -31,8 +31,8 @@ from methods_table import write_between_marks
 
 from engine.errors import InputError, OpticalError
 from engine.evaluation.comparisons import Family, compare_family
-from engine.evaluation.seed_model import LEVEL, Difference, System, topic_of
-from engine.evaluation.significance import Comparison
+from engine.evaluation.seed_model import LEVEL, Difference, System
+from engine.evaluation.significance import Comparison, topic_of
 from engine.results.queries import ask
 from engine.results.systems import RunSystem, Systems
 from engine.results.topics import topics_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.collections.base import Collection, Query
-from engine.evaluation.seed_model import topic_of
+from engine.evaluation.significance import topic_of
 
 
 def topic_clusters(collection: Collection) -> dict[str, str]:

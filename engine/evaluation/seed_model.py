@@ -36,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import InputError
+from engine.evaluation.significance import holm, topic_of
 
 Array = npt.NDArray[np.float64]
 Scores = Mapping[str, Mapping[str, float]]
@@ -207,8 +208,6 @@ def correct_together(comparisons: Sequence[SystemComparison]) -> list[SystemComp
 
 def correct(found: Sequence[Difference]) -> list[Difference]:
     """Return `found` with Holm's correction over all of them, and with their verdicts."""
-    from engine.evaluation.significance import holm
-
     tested = [place for place, one in enumerate(found) if one.p is not None]
     different = holm([found[place].p or 0.0 for place in tested])
     equivalent = holm([found[place].p_equivalent or 0.0 for place in tested])
@@ -219,11 +218,6 @@ def correct(found: Sequence[Difference]) -> list[Difference]:
             found[place], p_holm=p, p_equivalent_holm=p_equivalent, verdict=", ".join(said) or OPEN
         )
     return corrected
-
-
-def topic_of(query: str) -> str:
-    """Return the topic of a query: its id without the language."""
-    return query.partition(":")[2] or query
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from engine.config.study import STUDY, Stage, StageName, stages_of
 from engine.errors import InputError
 from engine.evaluation.contrasts import Contrast, contrasts, sign_flip
-from engine.evaluation.seed_model import Difference, System, correct, topic_of
+from engine.evaluation.seed_model import Difference, System, correct
 from engine.evaluation.seed_model import contrast as seed_contrast
-from engine.evaluation.significance import RESAMPLES
+from engine.evaluation.significance import RESAMPLES, topic_of
 from engine.evaluation.study_facts import StudyFacts, read_curves, read_facts, read_text_sizes
 from engine.languages import language
 from engine.results.queries import ask, run_record

@@ -31,6 +31,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +68,16 @@ class System:
     name: str
     runs: Sequence[Scores]
     trained: bool = True
+
+
+def average_runs(runs: Sequence[Scores]) -> dict[str, dict[str, float]]:
+    """Return the score of each query averaged over the runs of a system."""
+    if len(runs) == 1:
+        return {code: dict(values) for code, values in runs[0].items()}
+    return {
+        code: {query: fmean(run[code][query] for run in runs) for query in values}
+        for code, values in runs[0].items()
+    }
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ gap between them. The units of tests are topics, each a sentence with its transl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -104,14 +104,6 @@ def contrasts(
     return [
         Contrast(float(deltas[place]), float(low[place]), float(high[place]), p_values[place], corrected)
         for place, corrected in enumerate(holm(p_values))
-    ]
-
-
-def corrected(found: Sequence[Contrast]) -> list[Contrast]:
-    """Return `found` with Holm's correction over these contrasts only."""
-    return [
-        replace(contrast, p_holm=p)
-        for contrast, p in zip(found, holm([contrast.p for contrast in found]), strict=True)
     ]
 
 

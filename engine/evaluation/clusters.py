@@ -16,7 +16,7 @@ from engine.evaluation.significance import topic_of
 def topic_clusters(collection: Collection) -> dict[str, str]:
     """Return the cluster of each topic; empty if every topic is alone.
 
-    A cluster is called by its group, or by its first topic if it has none.
+    A cluster has the name of its group, or of its first topic if it has none.
     """
     texts = {document.id: document for document in collection.documents}
     leader: dict[str, str] = {}

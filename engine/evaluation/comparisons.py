@@ -165,8 +165,8 @@ def _turned(one: SystemComparison) -> SystemComparison:
     other = {BETTER: WORSE, WORSE: BETTER}
 
     def turn(found: Difference) -> Difference:
-        said = [other.get(word, word) for word in found.verdict.split(", ")]
-        return replace(found, verdict=", ".join(said))
+        words = [other.get(word, word) for word in found.verdict.split(", ")]
+        return replace(found, verdict=", ".join(words))
 
     return SystemComparison({code: turn(found) for code, found in one.languages.items()}, turn(one.mean))
 

@@ -224,9 +224,11 @@ def correct(found: Sequence[Difference]) -> list[Difference]:
     equivalent = holm([found[place].p_equivalent or 0.0 for place in tested])
     corrected = list(found)
     for place, p, p_equivalent in zip(tested, different, equivalent, strict=True):
-        said = [BETTER if found[place].delta > 0 else WORSE] * (p < LEVEL) + [SAME] * (p_equivalent < LEVEL)
+        verdicts = [BETTER if found[place].delta > 0 else WORSE] * (p < LEVEL) + [SAME] * (
+            p_equivalent < LEVEL
+        )
         corrected[place] = replace(
-            found[place], p_holm=p, p_equivalent_holm=p_equivalent, verdict=", ".join(said) or OPEN
+            found[place], p_holm=p, p_equivalent_holm=p_equivalent, verdict=", ".join(verdicts) or OPEN
         )
     return corrected
 
@@ -342,8 +344,8 @@ def _difference(
         # Each query differs by the same amount. No t statistic exists; the signs of the units still tell
         # something.
         p = 1.0 if abs(delta) <= _NOTHING else min(1.0, 2.0 ** (1 - len(number)))
-        return _told(without_tests, 0.0, df, margin, p)
-    return _told(without_tests, math.sqrt(variance), df, margin)
+        return _tested(without_tests, 0.0, df, margin, p)
+    return _tested(without_tests, math.sqrt(variance), df, margin)
 
 
 _NOTHING = 1e-15
@@ -364,7 +366,7 @@ def _combined(parts: Sequence[tuple[float, float]]) -> float:
     return float(stdtridf(level, quantile))
 
 
-def _told(found: Difference, error: float, df: float, margin: float, p: float | None = None) -> Difference:
+def _tested(found: Difference, error: float, df: float, margin: float, p: float | None = None) -> Difference:
     """Return the difference with its tests and interval, from its standard error and degrees of freedom."""
     from scipy.special import stdtr, stdtrit
 

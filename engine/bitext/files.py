@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import math
+import re
 import stat
 import zipfile
 import zlib
@@ -71,6 +72,23 @@ def files_in(folder: Path, pattern: str = "**/*") -> list[Path]:
     """
     found = (file for file in folder.glob(pattern) if not is_companion(file.relative_to(folder)))
     return sorted(file for file in found if file.is_file())
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the paths of `files_in`, relative to `folder`, with ``/`` between folders."""
+    return [file.relative_to(folder).as_posix() for file in files_in(folder)]
+
+
+def tagged_files(folder: Path, name: re.Pattern[str]) -> dict[str, Path]:
+    """Return the files in `folder`, at any depth, whose names match `name`, by its group ``tag``.
+
+    Of several files with one tag the first by path is returned.
+    """
+    found: dict[str, Path] = {}
+    for path in files_in(folder):
+        if match := name.fullmatch(path.name):
+            found.setdefault(match["tag"], path)
+    return found
 
 
 def find(path: str | Path) -> Path:

@@ -14,7 +14,7 @@ from engine.evaluation.runner import document_texts
 from engine.evaluation.word_translations import translations_for
 from engine.extensions.scorings import SCORINGS
 from engine.inspect.cache import Cache, FileStamps
-from engine.inspect.pools import choose_pool
+from engine.inspect.pools import AskedPool, choose_pool
 from engine.inspect.records import Hit, Match
 from engine.inspect.texts import clean_text
 from engine.languages import language as find_language
@@ -55,6 +55,7 @@ class LexicalSearcher:
             )
         self.language = find_language(language).code
         self.collection, entry = choose_pool(config, collection, self.language, pool, cache or Cache())
+        self._pool = AskedPool(self.collection, self.language)
         self.texts = document_texts(self.collection, context=entry.context)
         self.load(reporter)
 
@@ -82,11 +83,7 @@ class LexicalSearcher:
 
     def judgements(self, text: str) -> Mapping[str, int] | None:
         """Return the documents' grades for the query `text`, or None if the collection has no such query."""
-        plain = " ".join(text.split())
-        for query in self.collection.queries:
-            if query.language == self.language and " ".join(query.text.split()) == plain:
-                return self.collection.judgements.get(query.id, {})
-        return None
+        return self._pool.judgements(text)
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
         """Return the `k` best documents for `text`; a document that shares no term with it is not found.
@@ -97,15 +94,7 @@ class LexicalSearcher:
             If the query is empty, too long or contains control characters.
         """
         found = find_lexical(self.index.of([clean_text(text)]), k, torch.empty(1, 0, dtype=torch.int64))
-        grades = self.judgements(text) or {}
-        hits = []
-        rows = zip(found.scores[0].tolist(), found.indices[0].tolist(), strict=True)
-        for rank, (score, index) in enumerate(rows, 1):
-            document = self.collection.documents[index]
-            if score > float("-inf"):
-                grade = grades.get(document.id)
-                hits.append(Hit(rank, score, document.id, document.text, document.language, grade))
-        return hits
+        return self._pool.hits(text, found.scores[0].tolist(), found.indices[0].tolist())
 
     def explain(self, text: str, document: str) -> list[Match]:
         """Return the terms that a query and a document share, each with its part of the score.
@@ -129,12 +118,7 @@ class LexicalSearcher:
         InputError
             If the pool has no such document.
         """
-        try:
-            return self._document_indices[document]
-        except KeyError:
-            raise InputError(
-                f"the collection {self.collection.name!r} has no document {document!r}"
-            ) from None
+        return self._pool.document_index(document)
 
     def is_cut(self, text: str) -> bool:
         """Return False: a lexical search reads whole queries."""
@@ -143,7 +127,3 @@ class LexicalSearcher:
     def translated(self, text: str) -> str:
         """Return the text that is searched for."""
         return clean_text(text)
-
-    @cached_property
-    def _document_indices(self) -> dict[str, int]:
-        return {document.id: index for index, document in enumerate(self.collection.documents)}

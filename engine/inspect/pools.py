@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from engine.collections.base import Collection
 from engine.config import CollectionConfig, LexicalConfig, RunConfig
 from engine.errors import InputError, nearest
 from engine.inspect.cache import Cache
+from engine.inspect.records import Hit
 
 
 class RunPool(NamedTuple):
@@ -82,6 +85,68 @@ def choose_pool(
             f"collection {label or labels[0]!r} has {len(pools)} pools, so there is no pool {number}"
         )
     return pools[number], entry
+
+
+class AskedPool:
+    """A pool that is asked in one language: what a query text and a document id mean in it.
+
+    Parameters
+    ----------
+    collection : Collection
+        The pool's queries, documents and judgements.
+    language : str
+        Code of the queries' language.
+    """
+
+    def __init__(self, collection: Collection, language: str) -> None:
+        self.collection, self.language = collection, language
+
+    def query_id(self, text: str) -> str | None:
+        """Return the id of the collection's query `text` in this language, None if it has no such query."""
+        return self._query_ids.get(" ".join(text.split()))
+
+    def judgements(self, text: str) -> Mapping[str, int] | None:
+        """Return the documents' grades for the query `text`, or None if the collection has no such query."""
+        known = self.query_id(text)
+        return None if known is None else self.collection.judgements.get(known, {})
+
+    def document_index(self, document: str) -> int:
+        """Return the place of the document of id `document` in the pool.
+
+        Raises
+        ------
+        InputError
+            If the pool has no such document.
+        """
+        try:
+            return self._document_indices[document]
+        except KeyError:
+            raise InputError(
+                f"the collection {self.collection.name!r} has no document {document!r}"
+            ) from None
+
+    def hits(self, text: str, scores: Sequence[float], indices: Sequence[int]) -> list[Hit]:
+        """Return the documents `indices` as hits of the query `text`, without those that score -inf."""
+        grades = self.judgements(text) or {}
+        hits = []
+        for rank, (score, index) in enumerate(zip(scores, indices, strict=True), 1):
+            document = self.collection.documents[index]
+            if score > float("-inf"):
+                grade = grades.get(document.id)
+                hits.append(Hit(rank, score, document.id, document.text, document.language, grade))
+        return hits
+
+    @cached_property
+    def _query_ids(self) -> dict[str, str]:
+        return {
+            " ".join(query.text.split()): query.id
+            for query in self.collection.queries
+            if query.language == self.language
+        }
+
+    @cached_property
+    def _document_indices(self) -> dict[str, int]:
+        return {document.id: index for index, document in enumerate(self.collection.documents)}
 
 
 def _label(entry: CollectionConfig) -> str:

@@ -18,7 +18,7 @@ from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.evaluation.language_removal import COMPONENTS_FILE, place_of, saved_removal
 from engine.evaluation.runner import document_texts
 from engine.inspect.cache import Cache, FileStamps, documents_key, vectors_folder
-from engine.inspect.pools import choose_pool
+from engine.inspect.pools import AskedPool, choose_pool
 from engine.inspect.records import Hit, Match
 from engine.inspect.texts import clean_text
 from engine.languages import language as find_language
@@ -103,6 +103,7 @@ class Searcher:
         )
         self.language = find_language(language).code
         self.collection, self._entry = choose_pool(config, collection, self.language, pool, self._cache)
+        self._pool = AskedPool(self.collection, self.language)
         self.precision = precision or precision_of(config, torch.device("cpu"))
         self.texts = document_texts(self.collection, context=self._entry.context)
         self._seed = config.seed
@@ -171,8 +172,7 @@ class Searcher:
 
     def judgements(self, text: str) -> Mapping[str, int] | None:
         """Return the documents' grades for the query `text`, or None if the collection has no such query."""
-        known = self._query_ids.get(" ".join(text.split()))
-        return None if known is None else self.collection.judgements.get(known, {})
+        return self._pool.judgements(text)
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
         """Return the `k` best documents for the query `text`, best first.
@@ -185,14 +185,7 @@ class Searcher:
             If the query has no counted token, is too long or contains control characters.
         """
         scores, indices = self.vectors.search(self.encode_query(text).vectors, k)
-        grades = self.judgements(text) or {}
-        hits = []
-        for rank, (score, index) in enumerate(zip(scores.tolist(), indices.tolist(), strict=True), 1):
-            document = self.collection.documents[index]
-            if score > float("-inf"):
-                grade = grades.get(document.id)
-                hits.append(Hit(rank, score, document.id, document.text, document.language, grade))
-        return hits
+        return self._pool.hits(text, scores.tolist(), indices.tolist())
 
     def explain(self, text: str, document: str) -> list[Match]:
         """Return the best match of each counted token of a query in a document.
@@ -232,12 +225,7 @@ class Searcher:
         InputError
             If the pool has no such document.
         """
-        try:
-            return self._document_indices[document]
-        except KeyError:
-            raise InputError(
-                f"the collection {self.collection.name!r} has no document {document!r}"
-            ) from None
+        return self._pool.document_index(document)
 
     def is_cut(self, text: str) -> bool:
         """Return whether the query `text` has more tokens than its encoder reads."""
@@ -259,7 +247,7 @@ class Searcher:
             return text
         if config.checkpoint != GOLD:
             return self._cache.translator(config).translate([text], self.language)[0]
-        if (known := self._query_ids.get(text)) is None:
+        if (known := self._pool.query_id(text)) is None:
             raise InputError(
                 "the run searches for human translations, which exist only for the collection's own queries; "
                 "choose one of those, or a run with a translation.checkpoint"
@@ -283,19 +271,6 @@ class Searcher:
         if self._from_query is not None:
             vectors = self._from_query(vectors)
         return EncodedQuery(vectors, encoder.pieces(encoded.ids[0][mask].tolist()))
-
-    @cached_property
-    def _query_ids(self) -> dict[str, str]:
-        """Ids of the collection's queries in this language, by their text."""
-        return {
-            " ".join(query.text.split()): query.id
-            for query in self.collection.queries
-            if query.language == self.language
-        }
-
-    @cached_property
-    def _document_indices(self) -> dict[str, int]:
-        return {document.id: index for index, document in enumerate(self.collection.documents)}
 
     @cached_property
     def _human_translations(self) -> dict[str, str]:

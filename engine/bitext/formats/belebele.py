@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.bitext.files import files_in, numbered_objects
+from engine.bitext.files import numbered_objects, tagged_files
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair, Unmatched
 from engine.languages import choose_tag
@@ -59,10 +59,7 @@ def belebele_files(folder: Path) -> dict[str, Path]:
     InputError
         If there is none.
     """
-    found: dict[str, Path] = {}
-    for path in files_in(folder):
-        if name := FILE_NAME.fullmatch(path.name):
-            found.setdefault(name["tag"], path)
+    found = tagged_files(folder, FILE_NAME)
     if not found:
         raise InputError(
             "this folder has no file of Belebele, such as eng_Latn.jsonl; give the folder that has them",
@@ -171,8 +168,8 @@ def _matches(sample: Sample) -> bool:
     return isinstance(record, dict) and all(key in record for key in _FIELDS)
 
 
-def _is_folder(path: Path) -> bool:
-    return any(FILE_NAME.fullmatch(file.name) for file in files_in(path))
+def _is_folder(names: Sequence[str]) -> bool:
+    return any(FILE_NAME.fullmatch(name.rpartition("/")[2]) for name in names)
 
 
 def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from engine.bitext.files import files_in, numbered_lines
+from engine.bitext.files import files_in, numbered_lines, tagged_files
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, SentencePair
 from engine.languages import choose_tag
@@ -29,10 +29,7 @@ def ntrex_files(folder: Path) -> dict[str, Path]:
     InputError
         If there is none.
     """
-    found: dict[str, Path] = {}
-    for path in files_in(folder):
-        if name := FILE_NAME.fullmatch(path.name):
-            found.setdefault(name["tag"], path)
+    found = tagged_files(folder, FILE_NAME)
     if not found:
         raise InputError(
             "this folder has no file newstest2019-ref.<language>.txt of NTREX-128; give the folder that has "
@@ -127,8 +124,8 @@ def read_ntrex(path: Path, source: str, target: str) -> Iterator[SentencePair]:
         yield SentencePair(one, other, source, target, name, document=document)
 
 
-def _is_folder(path: Path) -> bool:
-    return any(FILE_NAME.fullmatch(file.name) for file in files_in(path))
+def _is_folder(names: Sequence[str]) -> bool:
+    return any(FILE_NAME.fullmatch(name.rpartition("/")[2]) for name in names)
 
 
 def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:

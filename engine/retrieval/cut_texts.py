@@ -19,7 +19,7 @@ class CutTexts:
     Parameters
     ----------
     reporter : Reporter
-        Is told where more than 1 % are.
+        Receives a message about each kind of texts of which more than 1 % are cut.
     """
 
     def __init__(self, reporter: Reporter) -> None:

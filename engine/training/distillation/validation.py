@@ -20,7 +20,7 @@ from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.evaluation.runner import document_texts, vector_kind
 from engine.evaluation.scores import checked_measures, evaluate_collection
-from engine.evaluation.seed_model import topic_of
+from engine.evaluation.significance import topic_of
 from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore

@@ -7,11 +7,9 @@ A calibrated test at the 5 % level says so in 5 % of such comparisons. They are 
 
 - on simulated scores with crossed topics and seeds, for several variances of seeds;
 - on scores of real queries: of the seeds of one system, two disjoint samples are drawn many times. The scores
-are in
-  docs/evidence/calibration.parquet. ``--train N`` makes them again: it pre-trains one small encoder on
-  TICO-19's training part and distils it with N seeds;
-  ``--results`` without ``--train`` reads the scores of all systems with enough seeds from any results
-  database.
+  are in docs/evidence/calibration.parquet. ``--train N`` makes them again: it pre-trains one small encoder on
+  TICO-19's training part and distils it with N seeds. ``--results`` without ``--train`` reads the scores of
+  all systems with enough seeds from any results database.
 """
 
 from __future__ import annotations

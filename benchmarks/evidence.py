@@ -1,10 +1,10 @@
 r"""Check the tables of the documentation against the scores of single queries that ship with them.
 
-    python benchmarks/evidence.py --check                 # recompute every table; names the first that
-    differs python benchmarks/evidence.py --write                 # write every table again python
-    benchmarks/evidence.py --add recipe-afriqa --doc docs/recipe.md --results r/results.duckdb \
-        --systems zero-shot 'contrast-*' 'transport-*' --collection afriqa --measure nDCG@10 --topics
-        clean=yes
+    python benchmarks/evidence.py --check    # recompute every table; an error names the first that differs
+    python benchmarks/evidence.py --write    # write every table again
+    python benchmarks/evidence.py --add recipe-afriqa --doc docs/recipe.md --results r/results.duckdb \
+        --systems zero-shot 'contrast-*' 'transport-*' --collection afriqa --measure nDCG@10 \
+        --topics clean=yes
 
 docs/evidence/tables.toml lists the tables, and docs/evidence/NAME.parquet has the scores of a table.
 ``--add`` takes the scores of some systems from a results database, folds seeds as `compare` does, lists the
@@ -31,8 +31,9 @@ from methods_table import write_between_marks
 
 from engine.errors import InputError, OpticalError
 from engine.evaluation.comparisons import Family, compare_family
-from engine.evaluation.seed_model import LEVEL, Difference, System, topic_of
-from engine.evaluation.significance import Comparison
+from engine.evaluation.seed_model import LEVEL, Difference, System
+from engine.evaluation.significance import Comparison, topic_of
+from engine.results.alignment import scoring_condition
 from engine.results.queries import ask
 from engine.results.systems import RunSystem, Systems
 from engine.results.topics import topics_of
@@ -330,14 +331,12 @@ def scores_of_system(
     InputError
         If it has none.
     """
-    where, parameters = ["list_contains(?::VARCHAR[], run)", "collection = ?", "measure = ?"], []
-    parameters += [system.runs, arguments.collection, arguments.measure]
-    from engine.results.alignment import scoring_condition
-
-    condition, more = scoring_condition(arguments.scoring)
-    where, parameters = [*where, condition], [*parameters, *more]
+    condition, values = scoring_condition(arguments.scoring)
+    where = ["list_contains(?::VARCHAR[], run)", "collection = ?", "measure = ?", condition]
+    parameters = [system.runs, arguments.collection, arguments.measure, *values]
     if arguments.direction:
-        where, parameters = [*where, "direction = ?"], [*parameters, arguments.direction]
+        where.append("direction = ?")
+        parameters.append(arguments.direction)
     found = ask(
         results,
         f"""

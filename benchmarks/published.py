@@ -66,15 +66,8 @@ def convert(row: dict[str, str]) -> dict[str, str] | None:
         )
     if names is None:
         return None
-    made = dict(
-        zip(
-            ("collection", "protocol", "direction", "query_language", "document_language", "measure"),
-            names,
-            strict=True,
-        )
-    )
     return {
-        **made,
+        **dict(zip(COLUMNS[: len(names)], names, strict=True)),
         "model": row["model"],
         "value": row["value"],
         "task": task,

@@ -104,9 +104,8 @@ def configuration(system: str, condition: str, seed: int, arguments: argparse.Na
         "held_out": 60,
         "evaluate_every": arguments.steps,
         "alignment": "trust",
+        **arguments.set,
     }
-    for key, value in arguments.set.items():
-        training[key] = value
     return parse_config(
         {
             "kind": "distil",

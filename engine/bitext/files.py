@@ -74,6 +74,11 @@ def files_in(folder: Path, pattern: str = "**/*") -> list[Path]:
     return sorted(file for file in found if file.is_file())
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return the paths of `files_in`, relative to `folder`, with ``/`` between folders."""
+    return [file.relative_to(folder).as_posix() for file in files_in(folder)]
+
+
 def tagged_files(folder: Path, name: re.Pattern[str]) -> dict[str, Path]:
     """Return the files in `folder`, at any depth, whose names match `name`, by its group ``tag``.
 

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from engine.bitext.drops import Drops, Reason
-from engine.bitext.files import find, members, numbered_lines, open_zip, shards
+from engine.bitext.files import find, members, names_in, numbered_lines, open_zip, shards
 from engine.bitext.formats.gettext import package_folder
 from engine.bitext.identification import Identifier
 from engine.errors import InputError, nearest
@@ -225,7 +225,8 @@ def format_of(place: Path) -> BitextFormat:
     """
     formats = [*_recognisers(place.is_dir())]
     if place.is_dir():
-        found = (entry for entry in formats if entry.is_folder is not None and entry.is_folder(place))
+        names = names_in(place)
+        found = (entry for entry in formats if entry.is_folder is not None and entry.is_folder(names))
     elif not place.exists():
         found = (entry for file in shards(place) for entry in formats if _named(entry, file.name))
     else:

@@ -455,10 +455,10 @@ def _topics(asked: _Asked, matched: Matched) -> tuple[dict[str, str], set[str] |
 
 
 def _only(scores: Mapping[str, Mapping[str, float]], topics: set[str]) -> dict[str, dict[str, float]]:
+    from engine.evaluation.significance import topic_of
+
     kept = {
-        code: {
-            query: value for query, value in values.items() if (query.partition(":")[2] or query) in topics
-        }
+        code: {query: value for query, value in values.items() if topic_of(query) in topics}
         for code, values in scores.items()
     }
     return {code: values for code, values in kept.items() if values}

@@ -93,7 +93,7 @@ class DistilConfig(RunConfig):
             raise ValueError(
                 "training.anchor puts English on both sides, as a source in one language does; set it to 0"
             )
-        self._check_passages([name for name, entry in LOSSES.items() if entry in used and entry.passages])
+        self._check_passages(list(self.loss.over_passages()))
         if training.student_role != "query" and self.collections and self.evaluation.documents == "teacher":
             raise ValueError(
                 f"training.student_role = '{training.student_role}' teaches the student documents, which "
@@ -228,6 +228,13 @@ class EncodersConfig(RunConfig):
             )
         return self
 
+    @property
+    def document_encoder(self) -> EncoderConfig:
+        """The encoder of the documents: `teacher`, or else `encoder`."""
+        if self.teacher is not None and self.evaluation.documents == "teacher":
+            return self.teacher
+        return self.encoder
+
 
 class EvaluateConfig(EncodersConfig):
     """Evaluate an encoder as it is (zero-shot transfer if nothing was distilled)."""
@@ -239,9 +246,7 @@ class EvaluateConfig(EncodersConfig):
 
 
 def _evaluated(config: EvaluateConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:
-    if config.teacher is not None and config.evaluation.documents == "teacher":
-        return config.encoder, config.teacher
-    return config.encoder, config.encoder
+    return config.encoder, config.document_encoder
 
 
 def read_by_evaluate(config: EncodersConfig) -> Iterator[Input]:

@@ -94,7 +94,7 @@ class StudyConfig(RunConfig):
         if self.transfer.student is None:
             raise ValueError(
                 "transfer.student is missing; set how an arm's encoder becomes a student, such as its "
-                " projection to the teacher's width"
+                "projection to the teacher's width"
             )
         if self.transfer.student.checkpoint != EncoderConfig().checkpoint:
             raise ValueError("transfer.student.checkpoint is the encoder of each arm; leave it out")
@@ -124,7 +124,7 @@ class StudyConfig(RunConfig):
             raise ValueError("primary names the same arm twice; name two arms")
 
     def _check_origins(self) -> None:
-        """Refuse arms whose encoder would come from nowhere, and a pre-training that no arm has."""
+        """Refuse arms whose encoder has no origin, and a pre-training that no arm has."""
         pretrained = any(arm.sampling is not None for arm in self.arms)
         if pretrained and self.pretrain is None:
             raise ValueError("pretrain is missing; the arms with sampling are pre-trained")

@@ -178,7 +178,7 @@ def _read_by_tune(config: TuneConfig) -> Iterator[Input]:
                 seen.add(text)
                 yield replace(read, key=f"{read.key} of try {number + 1}")
     for place, entry in enumerate(config.held_out):
-        yield Input(f"held_out.{place}", "engine.runs.checks:check_collection", entry)
+        yield Input(f"held_out.{place}", "engine.collections.load:load_collections", entry)
 
 
 TUNE = RunKind(

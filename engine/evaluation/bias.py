@@ -70,8 +70,8 @@ def language_bias(collection: Collection, found: Found, relevant: Integers) -> l
     Returns
     -------
     list of LanguageScore
-        Shares and reciprocal ranks for each pair of languages; distance and preference for each query
-        language. The latter two have the values of single queries.
+        Shares and reciprocal ranks for each pair of languages; all other measures for each query language,
+        with the values of single queries.
     """
     number = {code: index for index, code in enumerate(collection.document_languages)}
     languages = np.array([number[document.language] for document in collection.documents])
@@ -88,12 +88,12 @@ def language_bias(collection: Collection, found: Found, relevant: Integers) -> l
         others: dict[str, dict[str, float]] = {}
         distances: dict[str, float] = {}
         preferences: dict[str, float] = {}
+        own = number.get(code, -1)
         for row in rows.tolist():
-            distance, preference = _pairs(ranks[row], held[row], number.get(code, -1), len(languages))
             query = collection.queries[row].id
-            for measure, value in _language_measures(
-                ranks[row], held[row], number.get(code, -1), len(languages)
-            ).items():
+            distance, preference = _pairs(ranks[row], held[row], own, len(languages))
+            measures = _language_measures(ranks[row], held[row], own, len(languages))
+            for measure, value in measures.items():
                 others.setdefault(measure, {})[query] = value
             if distance is not None:
                 distances[query] = distance

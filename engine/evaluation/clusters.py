@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.collections.base import Collection, Query
-from engine.evaluation.seed_model import topic_of
+from engine.evaluation.significance import topic_of
 
 
 def topic_clusters(collection: Collection) -> dict[str, str]:
     """Return the cluster of each topic; empty if every topic is alone.
 
-    A cluster is called by its group, or by its first topic if it has none.
+    A cluster has the name of its group, or of its first topic if it has none.
     """
     texts = {document.id: document for document in collection.documents}
     leader: dict[str, str] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from engine.errors import InputError
 from engine.evaluation.seed_model import (
@@ -12,9 +11,9 @@ from engine.evaluation.seed_model import (
     MARGIN,
     WORSE,
     Difference,
-    Scores,
     System,
     SystemComparison,
+    average_runs,
     compare_systems,
     correct_together,
 )
@@ -161,23 +160,13 @@ def compare_family(
     )
 
 
-def average_runs(runs: Sequence[Scores]) -> dict[str, dict[str, float]]:
-    """Return the score of each query averaged over the runs of a system."""
-    if len(runs) == 1:
-        return {code: dict(values) for code, values in runs[0].items()}
-    return {
-        code: {query: fmean(run[code][query] for run in runs) for query in values}
-        for code, values in runs[0].items()
-    }
-
-
 def _turned(one: SystemComparison) -> SystemComparison:
     """Return the comparison with the verdicts of a measure of which a lower value is better."""
     other = {BETTER: WORSE, WORSE: BETTER}
 
     def turn(found: Difference) -> Difference:
-        said = [other.get(word, word) for word in found.verdict.split(", ")]
-        return replace(found, verdict=", ".join(said))
+        words = [other.get(word, word) for word in found.verdict.split(", ")]
+        return replace(found, verdict=", ".join(words))
 
     return SystemComparison({code: turn(found) for code, found in one.languages.items()}, turn(one.mean))
 

@@ -9,14 +9,14 @@ gap between them. The units of tests are topics, each a sentence with its transl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import InputError
-from engine.evaluation.significance import RESAMPLES, holm
+from engine.evaluation.significance import RESAMPLES, holm, topic_of
 
 Array = npt.NDArray[np.float64]
 Differences = Mapping[str, Mapping[str, float]]
@@ -77,7 +77,7 @@ def contrasts(
             if not differences.get(language):
                 raise InputError(f"there are no queries in {language!r} to compare")
             for query in differences[language]:
-                topics.setdefault(_topic(query), len(topics))
+                topics.setdefault(topic_of(query), len(topics))
     if not topics:
         raise InputError("there are no queries to compare")
     shares, residuals = np.zeros((2, len(topics), len(comparisons)))
@@ -86,8 +86,8 @@ def contrasts(
             values = differences[language]
             mean = sum(values.values()) / len(values)
             for query, value in values.items():
-                shares[topics[_topic(query)], place] += weight / len(values) * value
-                residuals[topics[_topic(query)], place] += weight / len(values) * (value - mean)
+                shares[topics[topic_of(query)], place] += weight / len(values) * value
+                residuals[topics[topic_of(query)], place] += weight / len(values) * (value - mean)
     deltas = shares.sum(0)
     generator = np.random.default_rng(seed)
     beyond = np.zeros(len(comparisons))
@@ -107,14 +107,6 @@ def contrasts(
     ]
 
 
-def corrected(found: Sequence[Contrast]) -> list[Contrast]:
-    """Return `found` with Holm's correction over these contrasts only."""
-    return [
-        replace(contrast, p_holm=p)
-        for contrast, p in zip(found, holm([contrast.p for contrast in found]), strict=True)
-    ]
-
-
 def sign_flip(values: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES) -> float:
     """Return the two-sided p value of the mean of `values` (n,) in a sign-flip test.
 
@@ -128,7 +120,3 @@ def sign_flip(values: Sequence[float], *, seed: int = 0, resamples: int = RESAMP
     drawn = np.random.default_rng(seed).integers(0, 2, (resamples, len(given))) * 2.0 - 1.0
     beyond = int((np.abs(drawn @ given) >= abs(given.sum()) - _TOLERANCE).sum())
     return (beyond + 1) / (resamples + 1)
-
-
-def _topic(query: str) -> str:
-    return query.partition(":")[2] or query

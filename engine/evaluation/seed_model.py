@@ -31,11 +31,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import InputError
+from engine.evaluation.significance import holm, topic_of
 
 Array = npt.NDArray[np.float64]
 Scores = Mapping[str, Mapping[str, float]]
@@ -66,6 +68,16 @@ class System:
     name: str
     runs: Sequence[Scores]
     trained: bool = True
+
+
+def average_runs(runs: Sequence[Scores]) -> dict[str, dict[str, float]]:
+    """Return the score of each query averaged over the runs of a system."""
+    if len(runs) == 1:
+        return {code: dict(values) for code, values in runs[0].items()}
+    return {
+        code: {query: fmean(run[code][query] for run in runs) for query in values}
+        for code, values in runs[0].items()
+    }
 
 
 @dataclass(frozen=True)
@@ -207,23 +219,18 @@ def correct_together(comparisons: Sequence[SystemComparison]) -> list[SystemComp
 
 def correct(found: Sequence[Difference]) -> list[Difference]:
     """Return `found` with Holm's correction over all of them, and with their verdicts."""
-    from engine.evaluation.significance import holm
-
     tested = [place for place, one in enumerate(found) if one.p is not None]
     different = holm([found[place].p or 0.0 for place in tested])
     equivalent = holm([found[place].p_equivalent or 0.0 for place in tested])
     corrected = list(found)
     for place, p, p_equivalent in zip(tested, different, equivalent, strict=True):
-        said = [BETTER if found[place].delta > 0 else WORSE] * (p < LEVEL) + [SAME] * (p_equivalent < LEVEL)
+        verdicts = [BETTER if found[place].delta > 0 else WORSE] * (p < LEVEL) + [SAME] * (
+            p_equivalent < LEVEL
+        )
         corrected[place] = replace(
-            found[place], p_holm=p, p_equivalent_holm=p_equivalent, verdict=", ".join(said) or OPEN
+            found[place], p_holm=p, p_equivalent_holm=p_equivalent, verdict=", ".join(verdicts) or OPEN
         )
     return corrected
-
-
-def topic_of(query: str) -> str:
-    """Return the topic of a query: its id without the language."""
-    return query.partition(":")[2] or query
 
 
 @dataclass(frozen=True)
@@ -337,8 +344,8 @@ def _difference(
         # Each query differs by the same amount. No t statistic exists; the signs of the units still tell
         # something.
         p = 1.0 if abs(delta) <= _NOTHING else min(1.0, 2.0 ** (1 - len(number)))
-        return _told(without_tests, 0.0, df, margin, p)
-    return _told(without_tests, math.sqrt(variance), df, margin)
+        return _tested(without_tests, 0.0, df, margin, p)
+    return _tested(without_tests, math.sqrt(variance), df, margin)
 
 
 _NOTHING = 1e-15
@@ -359,7 +366,7 @@ def _combined(parts: Sequence[tuple[float, float]]) -> float:
     return float(stdtridf(level, quantile))
 
 
-def _told(found: Difference, error: float, df: float, margin: float, p: float | None = None) -> Difference:
+def _tested(found: Difference, error: float, df: float, margin: float, p: float | None = None) -> Difference:
     """Return the difference with its tests and interval, from its standard error and degrees of freedom."""
     from scipy.special import stdtr, stdtrit
 

@@ -144,6 +144,11 @@ def compare_languages(
     )
 
 
+def topic_of(query: str) -> str:
+    """Return the topic of a query: its id without the language."""
+    return query.partition(":")[2] or query
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p values adjusted for multiple tests (Holm 1979), in the given order."""
     order = np.argsort(p_values, kind="stable")
@@ -181,8 +186,8 @@ def _compare_mean(
     for values in differences.values():
         mean = sum(values.values()) / len(values)
         for query, value in values.items():
-            topic_name = query.partition(":")[2] or query
-            topic = topics.setdefault(clusters.get(topic_name, f"topic {topic_name}"), len(topics))
+            name = topic_of(query)
+            topic = topics.setdefault(clusters.get(name, f"topic {name}"), len(topics))
             weight = 1 / (len(values) * len(differences))
             shares[topic] += weight * value
             residuals[topic] += weight * (value - mean)

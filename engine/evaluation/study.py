@@ -8,7 +8,7 @@ arm is the baseline. The primary comparison, which the configuration names, is t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from engine.config.study import STUDY, Stage, StageName, stages_of
 from engine.errors import InputError
 from engine.evaluation.contrasts import Contrast, contrasts, sign_flip
-from engine.evaluation.seed_model import Difference, System, correct, topic_of
+from engine.evaluation.seed_model import Difference, System, average_runs, correct
 from engine.evaluation.seed_model import contrast as seed_contrast
-from engine.evaluation.significance import RESAMPLES
+from engine.evaluation.significance import RESAMPLES, topic_of
 from engine.evaluation.study_facts import StudyFacts, read_curves, read_facts, read_text_sizes
 from engine.languages import language
 from engine.results.queries import ask, run_record
@@ -377,14 +377,13 @@ def _table(
         groups,
         {group.name: of_arms(scopes[group.name]) for group in groups},
     )
-    averaged = {cell: _over_seeds(list(found.values()), codes) for cell, found in cells.items()}
     runs = {
         cell: [{code: found[seed][code] for code in codes} for seed in scores.seeds]
         for cell, found in cells.items()
     }
+    averaged = {cell: average_runs(found) for cell, found in runs.items()}
     clusters = scores.clusters(collection)
-    _compare(table, scopes, averaged, resamples)
-    _model(table, scopes, runs, clusters)
+    _compare(table, scopes, runs, averaged, clusters, resamples)
     base, *others = scores.arms
     table.documents = {
         arm: _documents(_difference(averaged[base, AFTER], averaged[arm, AFTER]), clusters) for arm in others
@@ -405,7 +404,7 @@ def _primary(
         for name in (baseline, arm)
     )
     found = seed_contrast(before, after, {code: 1 / len(codes) for code in codes}, clusters=clusters)
-    averaged = [_over_seeds(system.runs, codes) for system in (before, after)]
+    averaged = [average_runs(system.runs) for system in (before, after)]
     return Primary(
         arm,
         baseline,
@@ -453,68 +452,40 @@ def _documents(
 def _compare(
     table: StudyTable,
     scopes: Mapping[str, Mapping[str, float]],
-    scores: Mapping[tuple[str, str], Any],
+    runs: Mapping[tuple[str, str], list[Any]],
+    averaged: Mapping[tuple[str, str], Any],
+    clusters: Mapping[str, str],
     resamples: int,
 ) -> None:
     """Add the effects and interactions to `table`.
 
-    `scores` are averaged over seeds, by (arm, before or after).
+    `runs` are the scores of each seed and `averaged` those averaged over seeds, by (arm, before or after).
     """
     base, *others = table.values
-    gains = {arm: _difference(scores[arm, BEFORE], scores[arm, AFTER]) for arm in table.values}
-    for scope, weights in scopes.items():
-        for when in (BEFORE, AFTER, GAIN):
-            here = gains if when == GAIN else {arm: scores[arm, when] for arm in table.values}
-            differences = [_difference(here[base], here[arm]) for arm in others]
-            found = contrasts([(each, weights) for each in differences], resamples=resamples)
-            for arm, each, contrast in zip(others, differences, found, strict=True):
-                means = [fmean(each[code].values()) for code in weights]
-                p_languages = sign_flip(means) if scope == "mean" else None
-                seeds = _seeds(table, scope, arm, base, when)
-                unknown = Difference(contrast.delta)
-                table.effects.append(Effect(arm, scope, when, unknown, contrast, seeds, p_languages))
-
-
-def _model(
-    table: StudyTable,
-    scopes: Mapping[str, Mapping[str, float]],
-    runs: Mapping[tuple[str, str], list[Any]],
-    clusters: Mapping[str, str],
-) -> None:
-    """Add the differences by the model of topics and seeds; `runs` are by (arm, before or after) and seed."""
-    base, *others = table.values
     systems = {(arm, when): System(arm, found) for (arm, when), found in runs.items()}
+    scores = dict(averaged)
     for arm in table.values:
-        gains = [
-            _difference(before, after)
-            for before, after in zip(runs[arm, BEFORE], runs[arm, AFTER], strict=True)
-        ]
-        systems[arm, GAIN] = System(arm, gains)
-    found = correct(
-        [
-            seed_contrast(
-                systems[base, effect.when],
-                systems[effect.arm, effect.when],
-                scopes[effect.scope],
-                clusters=clusters,
-            )
-            for effect in table.effects
-        ]
-    )
-    table.effects[:] = [
-        replace(effect, difference=difference)
-        for effect, difference in zip(table.effects, found, strict=True)
-    ]
-    table.units = found[0].units if found else 0
-    by_language = correct(
-        [
-            seed_contrast(systems[base, GAIN], systems[arm, GAIN], {code: 1.0}, clusters=clusters)
-            for arm in others
-            for code in table.queries
-        ]
-    )
-    places = iter(by_language)
-    table.interactions = {arm: {code: next(places) for code in table.queries} for arm in others}
+        pairs = zip(runs[arm, BEFORE], runs[arm, AFTER], strict=True)
+        systems[arm, GAIN] = System(arm, [_difference(before, after) for before, after in pairs])
+        scores[arm, GAIN] = _difference(averaged[arm, BEFORE], averaged[arm, AFTER])
+
+    def by_model(arm: str, when: str, weights: Mapping[str, float]) -> Difference:
+        return seed_contrast(systems[base, when], systems[arm, when], weights, clusters=clusters)
+
+    asked = [(scope, when) for scope in scopes for when in (BEFORE, AFTER, GAIN)]
+    modelled = iter(correct([by_model(arm, when, scopes[scope]) for scope, when in asked for arm in others]))
+    for scope, when in asked:
+        weights = scopes[scope]
+        differences = [_difference(scores[base, when], scores[arm, when]) for arm in others]
+        found = contrasts([(each, weights) for each in differences], resamples=resamples)
+        for arm, each, contrast in zip(others, differences, found, strict=True):
+            means = [fmean(each[code].values()) for code in weights]
+            p_languages = sign_flip(means) if scope == "mean" else None
+            seeds = _seeds(table, scope, arm, base, when)
+            table.effects.append(Effect(arm, scope, when, next(modelled), contrast, seeds, p_languages))
+    table.units = table.effects[0].difference.units if table.effects else 0
+    cells = iter(correct([by_model(arm, GAIN, {code: 1.0}) for arm in others for code in table.queries]))
+    table.interactions = {arm: {code: next(cells) for code in table.queries} for arm in others}
 
 
 def _seeds(table: StudyTable, scope: str, arm: str, base: str, when: str) -> Estimate:
@@ -526,12 +497,6 @@ def _seeds(table: StudyTable, scope: str, arm: str, base: str, when: str) -> Est
         return list(by_arm[name][when].seeds)
 
     return Estimate.of([b - a for a, b in zip(values(base), values(arm), strict=True)])
-
-
-def _over_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]], codes: Sequence[str]) -> Any:
-    return {
-        code: {query: fmean(run[code][query] for run in runs) for query in runs[0][code]} for code in codes
-    }
 
 
 def _difference(before: Any, after: Any) -> Any:

@@ -114,7 +114,8 @@ class BitextFormat:
     holds : callable, optional
         ``holds(names)`` says whether a zip archive with members of these names is read as this format.
     is_folder : callable, optional
-        ``is_folder(path)`` says whether a folder is read as this format, by the names of its files.
+        ``is_folder(names)`` says whether a folder is read as this format, by the paths of its files relative
+        to it, with ``/`` between folders.
     assumed_for : {"file", "folder"}, optional
         A file or folder that no format recognises by its name is read as this format.
     matches : callable, optional
@@ -137,7 +138,7 @@ class BitextFormat:
     read_split: Callable[[Path, str, str, str], Iterator[SentencePair | Unmatched]] | None = None
     endings: tuple[str, ...] = ()
     holds: Callable[[Sequence[str]], bool] | None = None
-    is_folder: Callable[[Path], bool] | None = None
+    is_folder: Callable[[Sequence[str]], bool] | None = None
     assumed_for: Literal["file", "folder"] | None = None
     matches: Callable[[Sample], bool] | None = None
     languages: Callable[[Path, Sequence[str]], Iterable[str]] | None = None

@@ -209,6 +209,15 @@ class SharedLossSettings(BaseModel):
         value = getattr(self, name, None)
         return value if isinstance(value, LossSettings) else None
 
+    def over_passages(self) -> dict[str, PassageSettings]:
+        """Return the settings of the losses over passages that are used, by name."""
+        return {
+            name: own
+            for name, entry in LOSSES.items()
+            if entry.passages and self.weight(name)
+            if isinstance(own := self.own_settings(name), PassageSettings)
+        }
+
 
 class Transport(Protocol):
     """The transport problem of the configuration (`engine.transport.TokenTransport`)."""

@@ -80,16 +80,7 @@ def published_rows(
 
 def published_of(row: Mapping[str, object]) -> list[PublishedScore]:
     """Return the published scores of the task of a row of table ``scores``."""
-    names = (
-        "collection",
-        "protocol",
-        "direction",
-        "query_language",
-        "document_language",
-        "measure",
-        "revision",
-    )
-    return published_rows(*(str(row[name]) for name in names))
+    return published_rows(*(str(row[name]) for name in (*COLUMNS[:6], "revision")))
 
 
 @cache

@@ -11,7 +11,7 @@ FIGURES = {
     "held_out_passages": "held-out passages",
     "held_out_rr": "held-out RR",
 }
-#: What is said of a run whose best step is 0.
+#: What is shown after the best step of a run if it is 0.
 UNCHANGED = ": what was trained is its initial checkpoint unchanged, because no step was better"
 #: If more than this share of texts is cut, a run says so as a warning.
 CUT_SHARE = 0.01

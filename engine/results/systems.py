@@ -184,9 +184,8 @@ class Systems:
         InputError
             If there is no such run.
         """
-        named = [(run.id, run.name) for run in self.runs.values()]
-        if wanted in self.runs or any(name == wanted for _, name in named):
-            return [resolve_run(wanted, named)]
+        if wanted in self.runs or any(name == wanted for _, name in self._named):
+            return [resolve_run(wanted, self._named)]
         if wanted.startswith("@"):
             found = [run for run in self._finished if self.key(run) == wanted[1:]]
             what = f"no finished run of system {wanted!r}"
@@ -194,7 +193,7 @@ class Systems:
             found = [run for run in self._finished if fnmatchcase(self.runs[run].name, wanted)]
             what = f"no finished run whose name matches {wanted!r}"
         else:
-            return [resolve_run(wanted, named)]
+            return [resolve_run(wanted, self._named)]
         if not found:
             raise InputError(f"there is {what}; `optical-workbench runs` lists them")
         return found
@@ -213,23 +212,21 @@ class Systems:
             If there is no such run, or the runs of a pattern are not one system.
         """
         named: dict[str, list[str]] = {}
+        patterns: set[str] = set()
         for argument in arguments:
             found = self.find(argument)
+            key = self.key(found[0])
             if len(found) > 1:
                 self.of(found)
-            key = self.key(found[0])
+                patterns.add(key)
             known = named.setdefault(key, [])
             known += [run for run in found if run not in known]
-        alone = [run for runs in named.values() for run in runs]
         if len(named) < 2:
-            return [self._single(run) for run in sorted(alone, key=lambda run: self._asked(arguments, run))]
+            return [self._single(run) for runs in named.values() for run in runs]
         systems = []
-        for runs in named.values():
+        for key, runs in named.items():
             seeds = [self.seed(run) for run in runs]
-            patterns = any(
-                self.find(argument)[0] in runs and len(self.find(argument)) > 1 for argument in arguments
-            )
-            if len(set(seeds)) < len(seeds) and not patterns:
+            if len(set(seeds)) < len(seeds) and key not in patterns:
                 systems += [self._single(run) for run in runs]
             else:
                 siblings = [run for run in self.siblings(runs[0]) if run not in runs]
@@ -241,8 +238,9 @@ class Systems:
         seeds = [self.seed(run)] if trained else []
         return RunSystem(self.key(run), [run], seeds, self.runs[run].name, trained, [run])
 
-    def _asked(self, arguments: Sequence[str], run: str) -> int:
-        return next(place for place, argument in enumerate(arguments) if run in self.find(argument))
+    @cached_property
+    def _named(self) -> list[tuple[str, str]]:
+        return [(run.id, run.name) for run in self.runs.values()]
 
     @cached_property
     def _finished(self) -> list[str]:
@@ -302,9 +300,8 @@ class Systems:
         if not isinstance(value, str):
             return None
         if setting in _RUN_SETTINGS:
-            named = [(run.id, run.name) for run in self.runs.values()]
             try:
-                return resolve_run(value, named)
+                return resolve_run(value, self._named)
             except InputError:
                 return None
         return next((part for part in PurePath(value).parts if part in self.runs), None)

@@ -19,7 +19,7 @@ class CutTexts:
     Parameters
     ----------
     reporter : Reporter
-        Is told where more than 1 % are.
+        Receives a message about each kind of texts of which more than 1 % are cut.
     """
 
     def __init__(self, reporter: Reporter) -> None:
@@ -28,6 +28,12 @@ class CutTexts:
 
     def count(self, encoder: Encoder, texts: Sequence[str], role: Role, name: str) -> None:
         """Count those of `texts` that are cut, under `name`, such as ``queries of tatoeba``."""
+        self.add(
+            encoder, count_cut(encoder, texts, role, cache=cache_home() / "vectors"), len(texts), role, name
+        )
+
+    def add(self, encoder: Encoder, cut: int, of: int, role: Role, name: str) -> None:
+        """Add what was counted elsewhere: `cut` texts out of `of`. All else is as in `count`."""
         setting = "query_length" if role == "query" else "passage_length"
         entry = self._entries.setdefault(
             (name, role),
@@ -39,8 +45,8 @@ class CutTexts:
                 "length": getattr(encoder.config, setting),
             },
         )
-        entry["cut"] += count_cut(encoder, texts, role, cache=cache_home() / "vectors")
-        entry["of"] += len(texts)
+        entry["cut"] += cut
+        entry["of"] += of
 
     @property
     def entries(self) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -201,9 +201,7 @@ def find_psq(
     parts, start = [], 0
     for _, group in groupby(zip(queries, translations, strict=True), key=lambda item: id(item[1])):
         texts, tables = zip(*group, strict=True)
-        own = TranslatedIndex(
-            index.counts, index.frequencies, index.vocabulary, index.saturation, same_word, tables[0]
-        )
+        own = replace(index, translations=tables[0])
         for block in own.blocks(texts):
             parts.append(find_lexical(own.of(block), k, wanted[start : start + len(block)]))
             start += len(block)

@@ -22,6 +22,7 @@ from engine.atomic import replacing
 from engine.encoders.encoder import Encoder, Role
 from engine.encoders.fingerprint import fingerprint
 from engine.encoders.weights import checksum
+from engine.hashes import hash_of
 from engine.results.provenance import made_by
 from engine.retrieval.tokens import TokenStore
 
@@ -143,10 +144,10 @@ def load_cached(path: Path | None) -> dict[str, Tensor] | None:
         return None
     try:
         with safe_open(str(path), "pt") as file:
-            said = file.metadata() or {}
-        if said.get("made_by") == json.dumps(made_by(SCHEMA)):
+            recorded = file.metadata() or {}
+        if recorded.get("made_by") == json.dumps(made_by(SCHEMA)):
             tensors = dict(load_file(str(path)))
-            if said.get("checksum") == _checksum(tensors):
+            if recorded.get("checksum") == _checksum(tensors):
                 return tensors
     except (SafetensorError, OSError):
         pass
@@ -170,4 +171,4 @@ def _checksum(tensors: dict[str, Tensor]) -> str:
     parts = [
         f"{name} {tensor.dtype} {tuple(tensor.shape)} {checksum(tensor)}" for name, tensor in tensors.items()
     ]
-    return hashlib.blake2b("\n".join(sorted(parts)).encode(), digest_size=16).hexdigest()
+    return hash_of("\n".join(sorted(parts)).encode())

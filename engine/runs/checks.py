@@ -254,17 +254,6 @@ def check_bitext(source: BitextConfig) -> None:
         raise InputError("it has no sentence pair that is kept; see its filters", path=source.path)
 
 
-def check_collection(entry: CollectionConfig) -> None:
-    """Load a collection.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
-    load_collections(entry)
-
-
 def check_text(source: TextConfig) -> None:
     """Read the first sentence of a source of text.
 

@@ -90,8 +90,8 @@ def open_encoders(
     check_shift(config)
     queries = Encoder.load(config.encoder)
     documents = queries
-    if config.teacher is not None and config.evaluation.documents == "teacher":
-        documents = Encoder.load(config.teacher)
+    if config.document_encoder is not config.encoder:
+        documents = Encoder.load(config.document_encoder)
     _fit(config, queries, documents, precision, reporter, {} if known is None else known)
     return queries, documents
 
@@ -137,20 +137,26 @@ def _fit(
             return
     if not unfitted:
         return
-    texts = _unlabelled(config)
-    for encoder in unfitted:
-        # All texts are encoded as passages, so the settings of queries do not matter.
-        key = encoder.config.model_dump_json(exclude={"query_prefix", "query_length"})
+    # All texts are encoded as passages.
+    keys = [passage_key(encoder.config) for encoder in unfitted]
+    texts = [] if known.keys() >= set(keys) else _unlabelled(config)
+    for encoder, key in zip(unfitted, keys, strict=True):
         if key in known:
             encoder.load_state_dict(known[key], strict=False)
         elif any(text.strip() for text in texts) or encoder.config.projection == "whitening":
             fit(encoder, evenly_spaced(texts), "passage", precision=precision)
-            own = {
-                name: value for name, value in encoder.state_dict().items() if not name.startswith("model.")
+            known[key] = {
+                name: value.clone()
+                for name, value in encoder.state_dict().items()
+                if not name.startswith("model.")
             }
-            known[key] = {name: value.clone() for name, value in own.items()}
         else:
             reporter.say("there is no text to fit the centring mean on, so vectors are not centred")
+
+
+def passage_key(config: EncoderConfig) -> str:
+    """Return the settings on which the vectors of passages depend: all but those of queries."""
+    return config.model_dump_json(exclude={"query_prefix", "query_length"})
 
 
 def _is_fitted(config: EncoderConfig) -> bool:

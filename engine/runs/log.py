@@ -1,4 +1,4 @@
-"""The log of a run, ``log.txt``: what the run said, with the time (UTC) at the beginning of each line."""
+"""The log of a run, ``log.txt``: what the run reported, with the time (UTC) at the beginning of each line."""
 
 from __future__ import annotations
 

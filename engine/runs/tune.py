@@ -13,7 +13,7 @@ import numpy as np
 from engine.atomic import write_file
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
-from engine.config import CollectionConfig, EvaluateConfig
+from engine.config import CollectionConfig
 from engine.config.tune import CHOSEN_FILE, Try, TuneConfig, tried
 from engine.errors import InputError, nearest
 from engine.evaluation.held_out_queries import held_out_queries, restricted
@@ -22,7 +22,7 @@ from engine.evaluation.runner import evaluate_loaded
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, read_part, table_files
-from engine.runs.evaluate import FittedState, evaluate_run, open_encoders, removal_of
+from engine.runs.evaluate import FittedState, evaluate_run, open_encoders, passage_key, removal_of
 from engine.training.runtime import Runtime
 
 
@@ -85,7 +85,7 @@ def _held_out(config: TuneConfig, run: RunFolder, reporter: Reporter) -> Loaded:
             for note in part.notes[len(collection.notes) :]:
                 reporter.say(note)
             counts[collection.name] = len(part.queries)
-            loaded.append((replace(part, notes=()), entry))  # said once, and not again by every try
+            loaded.append((replace(part, notes=()), entry))  # reported once, and not again by every try
     run.update(summary={"held_out_queries": counts})
     return loaded
 
@@ -120,16 +120,9 @@ def _groups(tries: Sequence[Try]) -> Iterator[list[Try]]:
     groups: dict[str, dict[str, list[Try]]] = {}
     for one in tries:
         shared = one.config.model_dump_json(exclude={"evaluation": {"scoring"}})
-        groups.setdefault(_document_key(one.config), {}).setdefault(shared, []).append(one)
+        groups.setdefault(passage_key(one.config.document_encoder), {}).setdefault(shared, []).append(one)
     for group in groups.values():
         yield from group.values()
-
-
-def _document_key(config: EvaluateConfig) -> str:
-    """Return what determines the vectors of documents."""
-    own = config.teacher is not None and config.evaluation.documents == "teacher"
-    encoder = config.teacher if own and config.teacher is not None else config.encoder
-    return encoder.model_dump_json(exclude={"query_prefix", "query_length"})
 
 
 @dataclass
@@ -154,7 +147,7 @@ class _Trials:
         first = group[0].config
         scorings = [one.config.evaluation.scoring[0] for one in group]
         queries, documents = open_encoders(first, self.runtime.precision, self.reporter, self.fitted)
-        key = _document_key(first)
+        key = passage_key(first.document_encoder)
         if key not in self.vectors:
             self.vectors.clear()  # the next tries do not need them, and they take gigabytes
             self.vectors[key] = tempfile.TemporaryDirectory(prefix="optical-tune-")

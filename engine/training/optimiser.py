@@ -107,7 +107,7 @@ def make_optimiser(student: Encoder, training: LoopConfig) -> torch.optim.AdamW:
     """Return AdamW over the student's weights that are trained.
 
     Parts that begin at random in a trained encoder have a higher learning rate, and lower layers a lower one
-    if `training.layer_decay` says so.
+    if `training.layer_decay` is below 1.
     """
     rates = layer_rates(student.model, training.layer_decay)
     if student.mass_head is not None:

@@ -41,7 +41,7 @@ BLOCKS = BitextFormat(
     title="a file of blocks",
     read=read_blocks,
     endings=(".blocks",),
-    is_folder=lambda folder: any(folder.glob("*.blocks")),
+    is_folder=lambda names: any(name.endswith(".blocks") for name in names),
     matches=lambda sample: bool(sample.lines) and sample.lines[0].startswith("en: "),
     languages=block_languages,
 )

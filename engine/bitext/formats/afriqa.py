@@ -233,8 +233,8 @@ def _field(
     return " ".join(value.split())
 
 
-def _is_folder(path: Path) -> bool:
-    return any(afriqa_file(file) is not None for file in files_in(path))
+def _is_folder(names: Sequence[str]) -> bool:
+    return any(afriqa_file(Path(name)) is not None for name in names)
 
 
 def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:

@@ -168,8 +168,8 @@ def _matches(sample: Sample) -> bool:
     return isinstance(record, dict) and all(key in record for key in _FIELDS)
 
 
-def _is_folder(path: Path) -> bool:
-    return bool(tagged_files(path, FILE_NAME))
+def _is_folder(names: Sequence[str]) -> bool:
+    return any(FILE_NAME.fullmatch(name.rpartition("/")[2]) for name in names)
 
 
 def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:

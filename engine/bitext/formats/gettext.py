@@ -264,8 +264,8 @@ def _preferred(wanted: str, locales: Iterable[str]) -> list[str]:
     return bare
 
 
-def _is_folder(folder: Path) -> bool:
-    return bool(files_in(folder, "**/*.[pm]o"))
+def _is_folder(names: Sequence[str]) -> bool:
+    return any(name.endswith((".po", ".mo")) for name in names)
 
 
 def _matches(sample: Sample) -> bool:

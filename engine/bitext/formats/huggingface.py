@@ -112,9 +112,11 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         yield from checked(batches, path)
 
 
-def _is_folder(folder: Path) -> bool:
-    names = (folder / "dataset_dict.json", folder / "state.json")
-    return any(exists(name) for name in names) or bool(files_in(folder, "*.arrow"))
+def _is_folder(names: Sequence[str]) -> bool:
+    return any(
+        name in ("dataset_dict.json", "state.json") or (name.endswith(".arrow") and "/" not in name)
+        for name in names
+    )
 
 
 def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:

@@ -124,8 +124,8 @@ def read_ntrex(path: Path, source: str, target: str) -> Iterator[SentencePair]:
         yield SentencePair(one, other, source, target, name, document=document)
 
 
-def _is_folder(path: Path) -> bool:
-    return bool(tagged_files(path, FILE_NAME))
+def _is_folder(names: Sequence[str]) -> bool:
+    return any(FILE_NAME.fullmatch(name.rpartition("/")[2]) for name in names)
 
 
 def _languages(path: Path, names: Sequence[str]) -> Iterator[str]:

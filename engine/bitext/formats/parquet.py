@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.bitext.files import EXPANSION, HARMLESS, files_in
+from engine.bitext.files import EXPANSION, HARMLESS
 from engine.bitext.formats.columns import ROWS, checked, column_names, pairs_in, split_files, table_errors
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair
@@ -59,8 +59,8 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         yield from checked(batches, path)
 
 
-def _is_folder(folder: Path) -> bool:
-    return bool(files_in(folder, "*.parquet") or files_in(folder, "data/*.parquet"))
+def _is_folder(names: Sequence[str]) -> bool:
+    return any(name.endswith(".parquet") and name.rpartition("/")[0] in ("", "data") for name in names)
 
 
 def _matches(sample: Sample) -> bool:

@@ -66,11 +66,12 @@ def bitext_folder(folder: Path, code: str | None = None) -> RecognisedData | Non
         together.
     """
     files = files_in(folder)
+    names = [file.relative_to(folder).as_posix() for file in files]
     for form in _by_certainty("folder"):
         # Files of formats that are recognised one by one are imported one by one.
         whole = form.folder_files is not None or form.matches is None
-        if whole and form.is_folder is not None and form.is_folder(folder):
-            return _whole_folder(folder, form, [file.relative_to(folder).as_posix() for file in files], code)
+        if whole and form.is_folder is not None and form.is_folder(names):
+            return _whole_folder(folder, form, names, code)
     return _single_files(folder, files, code)
 
 

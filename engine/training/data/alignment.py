@@ -115,7 +115,7 @@ def sampled_shifts(
     Blocks of consecutive pairs, evenly spaced over the file, are read first. The shifts are the best path
     through the pairs of all blocks, as in `shifts`. Pairs between two blocks with the same shift have this
     shift, too. Where the shift changes from one block to the next, or next to the edge of a block, the pairs
-    between are halved by further blocks and read whole at last, so a change is placed as exactly as by
+    between are halved by further blocks and in the end read whole, so a change is placed as exactly as by
     `shifts`. A shift that begins and ends between two blocks is not found.
 
     Parameters

@@ -8,7 +8,7 @@ from engine.bitext.overlap import Match
 from engine.bitext.questions import Questions
 from engine.bitext.split import sentence_text
 from engine.collections.base import Collection, Query
-from engine.evaluation.seed_model import topic_of
+from engine.evaluation.significance import topic_of
 from engine.extensions.bitext import SentencePair
 from engine.languages import same_language
 

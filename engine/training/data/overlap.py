@@ -10,6 +10,7 @@ its English question asks nearly the same as one (`engine.training.data.asked`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from engine.bitext.drops import Drops
@@ -65,7 +66,7 @@ class Overlap:
         loaded = [
             collection
             for evaluated in collections
-            for collection in load_collections(_without_distractors(evaluated), seed)
+            for collection in load_collections(without_distractors(evaluated), seed)
         ]
         self._evaluated = Sentences(
             sentence for collection in loaded for sentence in evaluation_sentences(collection)
@@ -108,7 +109,7 @@ class Overlap:
                 if match is not None:
                     counts.withdraw("in_evaluation" if match == "exact" else "near_evaluation")
         if len(self._evaluated):
-            questions = [pair for pairs in sources for pair in pairs if self._asked.match(pair) is not None]
+            asked = Counter(filter(None, (self._asked.match(pair) for pairs in sources for pair in pairs)))
             total = sum(map(len, sources))
             same = sum(counts.in_evaluation for counts in drops)
             near = sum(counts.near_evaluation for counts in drops)
@@ -116,11 +117,10 @@ class Overlap:
                 f"{same + near:,} of {total:,} pairs dropped because of a sentence that the run is evaluated "
                 f"on: {same:,} with the same, {near:,} with nearly the same ({self._setting})"
             )
-            if questions:
-                passages = sum(self._asked.match(pair) == "exact" for pair in questions)
+            if asked:
                 self._reporter.say(
-                    f"{len(questions):,} are training questions: {passages:,} with the passage of "
-                    f"an evaluation question, {len(questions) - passages:,} that ask nearly the same as one"
+                    f"{asked.total():,} are training questions: {asked['exact']:,} with the passage of "
+                    f"an evaluation question, {asked['near']:,} that ask nearly the same as one"
                 )
         return [self.without(pairs) for pairs in sources]
 
@@ -170,6 +170,6 @@ def _sides(pair: SentencePair) -> tuple[tuple[str, str], tuple[str, str]]:
     return (pair.source_language, pair.source), (pair.target_language, pair.target)
 
 
-def _without_distractors(config: CollectionConfig) -> CollectionConfig:
-    """Return the collection without its distractors, which need not be read here."""
+def without_distractors(config: CollectionConfig) -> CollectionConfig:
+    """Return the collection without its distractors and upper line, which add no topic."""
     return config.model_copy(update={"distractors": [], "distractor_bitext": [], "upper_line": False})

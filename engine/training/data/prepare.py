@@ -128,12 +128,17 @@ def read_bitext(
         If a source or a collection is missing or broken, or all pairs of a source overlap.
     """
     pairs, drops = read_sources(configs)
-    if overlap == "drop":
-        return Bitext(
-            configs, pairs, drops, Overlap(configs, pairs, collections, seed, reporter, setting=setting)
-        )
-    kept = Overlap(configs, pairs, [], seed, reporter, asked=collections, setting=setting)
-    return Bitext(configs, pairs, drops, kept)
+    drop = overlap == "drop"
+    found = Overlap(
+        configs,
+        pairs,
+        collections if drop else [],
+        seed,
+        reporter,
+        asked=None if drop else collections,
+        setting=setting,
+    )
+    return Bitext(configs, pairs, drops, found)
 
 
 def prepare(

@@ -54,8 +54,9 @@ def load_encoders(
             f"student.projection = 'linear' and student.projection_dim = {teacher.dim}"
         )
     widths = (student.sentence_width, teacher.sentence_width)
+    over_passages = config.loss.over_passages()
     for name, loss in LOSSES.items():
-        scorings = getattr(config.loss.own_settings(name), "scoring", []) if loss.passages else []
+        scorings = over_passages[name].scoring if name in over_passages else []
         sentences = loss.sentence_vectors or any(SCORINGS[s].compares == "sentences" for s in scorings)
         if sentences and config.loss.weight(name) and widths[0] != widths[1]:
             raise InputError(

@@ -2,10 +2,11 @@
 
 Queries of held-out pairs search all English sentences of the run, with the teacher's vectors that the losses
 use too. Where `training.target_role` is ``query``, both sides are queries: the figure says how well the
-student finds the teacher's encoding of the same query, and no passage and no prefix of passages has a part in
-it. If a loss uses passages, a second figure says how well the student finds the passage that the teacher
-ranks first for the query's translation; it decides, because it measures retrieval of passages. The transport
-plans of a few pairs show how sharp they are.
+student finds the teacher's encoding of the same query, and uses neither passages nor their prefix. If a loss
+uses passages, a second figure says how well the student finds the passage that the teacher ranks first for
+the query's translation; it decides, because it measures retrieval of passages. With a validation
+(`engine.training.distillation.validation`), neither of them decides. The transport plans of a few pairs show
+how sharp they are.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from engine.config import DistilConfig
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.evaluation.runner import document_texts
-from engine.extensions.losses import LOSSES, Passages, PassageSettings
+from engine.extensions.losses import Passages
 from engine.extensions.scorings import SCORINGS
 from engine.paths import cache_home
 from engine.reporting import Reporter
@@ -154,7 +154,7 @@ def check_passages(config: DistilConfig) -> None:
     InputError
         If there is no collection.
     """
-    used = [name for name, entry in LOSSES.items() if entry.passages and config.loss.weight(name)]
+    used = list(config.loss.over_passages())
     if used and not config.passages and not config.collections:
         raise InputError(
             f"loss.{used[0]} needs passages to score; name a collection in [[passages]] or [[collections]]"
@@ -173,12 +173,7 @@ def read_passages(
     InputError
         If a collection is missing or broken, or the collections have fewer than two passages.
     """
-    settings = [
-        own
-        for name, entry in LOSSES.items()
-        if entry.passages and config.loss.weight(name)
-        if isinstance(own := config.loss.own_settings(name), PassageSettings)
-    ]
+    settings = list(config.loss.over_passages().values())
     if not settings:
         return None
     scorings = list(dict.fromkeys(scoring for own in settings for scoring in own.scoring))

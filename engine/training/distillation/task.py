@@ -224,9 +224,10 @@ class Distillation:
 
     def count_cut(self, cut: CutTexts) -> CutTexts:
         """Count the training texts that are cut, those of the student and of the teacher."""
-        texts = list(dict.fromkeys(pair.source for pair in self.bitext.training))
-        for role in self.roles:
-            cut.count(self.student, texts, role, "sentences to train on")
+        texts = {pair.source for pair in self.bitext.training}
+        for role, known in self.tokens.items():
+            found = sum(known[text].cut for text in texts)
+            cut.add(self.student, found, len(texts), role, "sentences to train on")
         role = self.config.training.target_role
         cut.count(self.teacher, self.bitext.english, role, "English sentences to train on")
         return cut

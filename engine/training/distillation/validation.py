@@ -15,15 +15,17 @@ from torch import Tensor
 
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
-from engine.config import CollectionConfig, DistilConfig
+from engine.config import DistilConfig
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.evaluation.runner import document_texts, vector_kind
 from engine.evaluation.scores import checked_measures, evaluate_collection
+from engine.evaluation.significance import topic_of
 from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import vectors
+from engine.training.data.overlap import without_distractors
 
 #: The figure that decides, and the beginning of the names of those of its languages.
 FIGURE = "validation"
@@ -145,7 +147,7 @@ def check_validation(config: DistilConfig) -> list[Collection]:
             )
     topics = {topic for one in chosen for topic in _topics(one)}
     for place, entry in enumerate(config.collections):
-        for reported in load_collections(_alone(entry), config.seed):
+        for reported in load_collections(without_distractors(entry), config.seed):
             if shared := topics.intersection(_topics(reported)):
                 raise InputError(
                     f"{len(shared):,} of the {len(topics):,} questions of [validation] are those of "
@@ -163,12 +165,7 @@ def _topics(collection: Collection) -> Iterator[tuple[str, str]]:
     """
     texts = {document.id: document.text for document in collection.documents}
     for query in collection.queries:
-        topic = query.id.partition(":")[2]
+        topic = topic_of(query.id)
         for document, grade in collection.judgements[query.id].items():
             if grade > 0:
                 yield topic, texts.get(document, document)
-
-
-def _alone(entry: CollectionConfig) -> CollectionConfig:
-    """Return a collection without its distractors, which have no questions."""
-    return entry.model_copy(update={"distractors": [], "distractor_bitext": []})

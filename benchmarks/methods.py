@@ -9,7 +9,7 @@ sentences, and on LAReQA, whose eleven languages are not in the training data. T
 without training. Each run has its own process, so that its peak memory can be measured. Finished runs are not
 repeated, so the benchmark can be stopped and started again; it refuses finished runs with another budget.
 
-The budget is ``--steps`` of 32 pairs. LAReQA is evaluated with a sample of ``--lareqa-limit`` questions of each
+The budget is ``--steps`` of 32 pairs. LAReQA is a sample of ``--lareqa-limit`` questions of each
 language. With the defaults, a run takes about four minutes on two cores. Systems without training run only
 with the first of ``--seeds``. ``--dry`` checks every configuration and runs nothing; ``--table`` prints the
 table of the finished runs, or writes it between the marks in a Markdown file.

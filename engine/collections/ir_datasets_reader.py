@@ -335,7 +335,9 @@ def _count_notes(counted: Mapping[str, int]) -> list[str]:
     for dataset, count in counted.items():
         expected = published_documents(dataset)
         if expected not in (None, count):
-            notes.append(f"{dataset}: {count:,} documents where {expected:,} were published; fetch it again")
+            notes.append(
+                f"{dataset}: {counted(count, 'document')} where {expected:,} were published; fetch it again"
+            )
     return notes
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.config.declared import SETTINGS_FILE
+from engine.config.hub import snapshot_with_weights
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.packaged import PACKAGED, packaged_folder
 from engine.encoders.safe_loading import CheckpointFiles, check_pieces
@@ -24,7 +25,7 @@ T5_TYPES = ("t5", "mt5", "umt5")
 
 
 def resolve(checkpoint: str) -> str:
-    """Return the folder with the weights of `checkpoint`, or the hub id as it is.
+    """Return the folder with the weights of `checkpoint`; a hub id whose weights are not cached, as it is.
 
     A folder without weights, such as a run's ``teacher``, names the checkpoint with them in its settings.
 
@@ -54,7 +55,8 @@ def resolve(checkpoint: str) -> str:
         raise InputError(f"{checkpoint!r} is neither a folder, a packaged checkpoint nor a hub id")
     if "/" not in checkpoint and nearest(checkpoint, list(PACKAGED)):
         raise InputError(f"there is no checkpoint {checkpoint!r}{nearest(checkpoint, list(PACKAGED))}")
-    return checkpoint
+    cached = snapshot_with_weights(checkpoint)
+    return checkpoint if cached is None else str(cached)
 
 
 def saved_config(folder: Path) -> dict[str, object]:

@@ -15,6 +15,7 @@ from engine.config.declared import SETTINGS_FILE
 from engine.encoders.checkpoints import FITTED_FILE
 from engine.encoders.encoder import Encoder
 from engine.errors import OpticalError
+from engine.lexicon import glossary
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
@@ -79,5 +80,7 @@ def _write_fitted(encoder: Encoder, folder: Path) -> None:
     if encoder.sentence_head is not None:
         fitted |= encoder.sentence_head.tensors()
     save_file(fitted, str(folder / FITTED_FILE))
+    if encoder.glossary is not None:
+        encoder.glossary.save(folder / glossary.FILE)
     settings = encoder.config.model_dump(mode="json")
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")

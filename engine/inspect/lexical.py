@@ -21,7 +21,7 @@ from engine.languages import language as find_language
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.lexical import SearchIndex, find_lexical
-from engine.retrieval.word_translations import FILE, load
+from engine.lexicon.translations import FILE, load
 
 
 class LexicalSearcher:

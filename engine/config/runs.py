@@ -253,9 +253,7 @@ class EvaluateConfig(EncodersConfig):
     @model_validator(mode="after")
     def _glossed(self) -> Self:
         if self.gloss and not self.bitext:
-            raise ValueError(
-                "gloss learns translations of words from [[bitext]], and there is none; add some"
-            )
+            raise ValueError("gloss learns translations of words from [[bitext]], and there is none; add it")
         if self.gloss and self.translation is not None:
             raise ValueError(
                 "translated queries are in the documents' language, so gloss adds nothing; leave one of the "

@@ -1,8 +1,8 @@
 """A glossary: translations of words that are appended to queries before they are encoded.
 
 A multilingual encoder hardly knows the words of a language that it saw little of. The same bitext that it is
-distilled from also gives translations of single words (`engine.lexicon.translations`). A query with its gloss,
-its words' translations, is a text in two languages, of which the encoder knows one well.
+distilled from also gives translations of single words (`engine.lexicon.translations`). A query with its
+gloss, its words' translations, is a text in two languages, of which the encoder knows one well.
 
 A sentence that the translations were learnt from would be glossed better than a new one: a word that occurs
 in no other pair is translated by that pair's own words. An encoder that is trained on such glosses trusts

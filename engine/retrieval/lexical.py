@@ -15,8 +15,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from engine.retrieval.topk import Found, find
 from engine.lexicon.words import words
+from engine.retrieval.topk import Found, find
 
 
 class SparseTexts(NamedTuple):

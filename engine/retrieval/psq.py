@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from engine.retrieval.lexical import SparseTexts, find_lexical
-from engine.retrieval.topk import Found
 from engine.lexicon.translations import WordTranslations
 from engine.lexicon.words import plain_words
+from engine.retrieval.lexical import SparseTexts, find_lexical
+from engine.retrieval.topk import Found
 
 #: Bytes of the expected counts of the words of the queries that are searched at once.
 _BLOCK_BYTES = 1 << 26

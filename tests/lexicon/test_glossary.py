@@ -135,7 +135,9 @@ def test_a_student_keeps_the_glossary_it_learnt_with(tiny: Any, tmp_path: Path) 
     assert scores.macro("RR") > plain.macro("RR")  # the teacher knows the words of the gloss
 
 
-def test_an_encoder_is_evaluated_with_a_gloss_learnt_without_the_evaluation(tiny: Any, tmp_path: Path) -> None:
+def test_an_encoder_is_evaluated_with_a_gloss_learnt_without_the_evaluation(
+    tiny: Any, tmp_path: Path
+) -> None:
     settings = {
         "kind": "evaluate",
         "encoder": tiny.encoder(),

@@ -34,7 +34,7 @@ FOLDS = 5
 """Parts of the sentence pairs; those of each are glossed by translations that the others give."""
 LEAST_PROBABILITY = 0.1
 """A word whose best translation is less probable has no gloss."""
-COMMON = 0.08
+COMMON = 0.2
 """Words that occur in more than this share of the target sentences are no gloss: they carry no content."""
 LEAST_KNOWN = 0.3
 """A query is glossed if its language's part of the glossary has at least this share of its words."""

@@ -34,6 +34,8 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
         settings = {name: value for name, value in settings.items() if name not in _OF_ROLE[other]}
     settings = {name: value for name, value in settings.items() if _ADDED.get(name, ...) != value}
     digest.update(repr(sorted(settings.items())).encode())
+    if encoder.glossary is not None and role != "passage":
+        digest.update(encoder.glossary.digest)
     for part in tokenization(encoder.tokenizer):
         digest.update(part)
     weights = {f"model.{name}": tensor for name, tensor in encoder.model.state_dict().items()}

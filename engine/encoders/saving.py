@@ -20,6 +20,7 @@ from engine.encoders.encoder import Encoder
 from engine.encoders.packaged import PACKAGED
 from engine.encoders.places import BASE_FILE, Base, base_of, named, resolve, resolve_base
 from engine.errors import InputError, OpticalError
+from engine.lexicon import glossary
 
 #: Above this share of the whole weights the changes are not worth the dependence on another folder.
 _LARGEST_SHARE = 0.7
@@ -147,5 +148,7 @@ def _write_fitted(encoder: Encoder, folder: Path) -> None:
     if encoder.sentence_head is not None:
         fitted |= encoder.sentence_head.tensors()
     save_file(fitted, str(folder / FITTED_FILE))
+    if encoder.glossary is not None:
+        encoder.glossary.save(folder / glossary.FILE)
     settings = encoder.config.model_dump(mode="json")
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")

@@ -16,6 +16,7 @@ from engine.cli.tables import print_facts, print_table, size_text
 from engine.config.declared import SETTINGS_FILE, Declared, read_declared
 from engine.config.hub import snapshot, snapshot_with_weights
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
+from engine.encoders.places import base_of
 from engine.encoders.published import PUBLISHED
 from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
@@ -89,6 +90,7 @@ def show(name: str, results: Path, as_json: bool) -> None:
     if folder is not None:
         model = _read(Path(folder) / "config.json")
         settings = _read(Path(folder) / SETTINGS_FILE)
+    base = None if folder is None else base_of(Path(folder))
     files = Path(folder).rglob("*") if folder is not None else ()
     entry["size"] = sum(file.stat().st_size for file in files if file.is_file())
     named = entry["kind"] in ("packaged", "published", "hub")
@@ -101,7 +103,8 @@ def show(name: str, results: Path, as_json: bool) -> None:
         "refused": declared.refused,
     }
     if as_json:
-        print_json({**entry, "model": model, "settings": settings, "declared": said})
+        changes = None if base is None else base.checkpoint
+        print_json({**entry, "model": model, "settings": settings, "declared": said, "changes_of": changes})
         return
     print_facts(
         [
@@ -115,6 +118,7 @@ def show(name: str, results: Path, as_json: bool) -> None:
             ("from", entry["origin"]),
             *((name, entry[name]) for name in ("sampling", "balance", "source") if entry.get(name)),
             ("folder", folder or ""),
+            ("changes of", base.checkpoint if base is not None else ""),
             ("size", size_text(entry["size"]) if folder else ""),
             *((label, str(model.get(key, ""))) for key, label in _SIZES.items()),
             *((key, json.dumps(value, ensure_ascii=False)) for key, value in settings.items()),

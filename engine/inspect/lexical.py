@@ -19,10 +19,10 @@ from engine.inspect.pools import AskedPool, choose_pool
 from engine.inspect.records import Hit, Match
 from engine.inspect.texts import clean_text
 from engine.languages import language as find_language
+from engine.lexicon.translations import FILE, load
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.lexical import SearchIndex, find_lexical
-from engine.retrieval.word_translations import FILE, load
 
 
 class LexicalSearcher:

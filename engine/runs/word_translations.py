@@ -13,10 +13,10 @@ from engine.errors import InputError
 from engine.evaluation.word_translations import check_language
 from engine.extensions.bitext import SentencePair
 from engine.languages import known_code, language
+from engine.lexicon.translations import FILE, WordTranslations, learn, load, save
+from engine.lexicon.words import plain_words
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
-from engine.retrieval.word_translations import FILE, WordTranslations, learn, load, save
-from engine.retrieval.words import plain_words
 from engine.training.data.bitext import bitext_rows
 from engine.training.data.overlap import Overlap
 from engine.training.data.prepare import read_bitext

@@ -104,7 +104,7 @@ def read_bitext(
     overlap: str,
     seed: int,
     reporter: Reporter,
-    setting: str = "training.overlap",
+    setting: str | None = "training.overlap",
 ) -> Bitext:
     """Read the sources of a run whole and look up which pairs overlap with its evaluation.
 
@@ -120,8 +120,8 @@ def read_bitext(
         The run's seed, by which collections are drawn.
     reporter : Reporter
         Receives progress.
-    setting : str
-        The name of the setting `overlap`, for messages.
+    setting : str or None
+        The name of the setting `overlap`, for messages; None if there is none.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from engine.cli.export_encoder import export_command
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.output import out, warn
 from engine.cli.score_groups import languages_of
@@ -37,7 +38,10 @@ _SIZES = {
 
 @click.group()
 def encoders() -> None:
-    """List and show encoders. A configuration can also name a hub id or a checkpoint folder."""
+    """List, show and export encoders. A configuration can also name a hub id or a checkpoint folder."""
+
+
+encoders.add_command(export_command)
 
 
 @encoders.command("list")

@@ -2,7 +2,8 @@
 
 sentence-transformers describes a folder in ``modules.json``, ``config_sentence_transformers.json`` and
 ``sentence_bert_config.json``, PyLate in the same files with keys of its own, and Stanford ColBERT in
-``artifact.metadata``. An encoder that a run saved has its settings in ``optical.json``. `read_declared`
+``artifact.metadata``. An encoder that a run saved or exported has its settings in ``optical.json``, which
+come before what another library's files say. `read_declared`
 translates these to settings of `EncoderConfig`, to the dense layers that the encoder must load, and to the
 reason why a folder cannot be used. No weights are read here.
 """
@@ -88,6 +89,11 @@ class Declared:
     token_layers: list[DenseLayer] = field(default_factory=list)
     refused: str = ""
 
+    @property
+    def centred(self) -> bool:
+        """Whether the projection subtracts a mean, which is then its bias."""
+        return any(layer.bias for layer in self.token_layers)
+
 
 class _Refused(Exception):
     """A reason why a folder cannot be used."""
@@ -114,15 +120,18 @@ def read_declared(checkpoint: str) -> Declared:
         return declared
     try:
         model = _read(folder / "config.json")
-        if (folder / "modules.json").is_file():
+        own = _read(folder / SETTINGS_FILE)
+        if own:
+            if (folder / "modules.json").is_file():
+                declared.library = "Optical Workbench, exported"
+        elif (folder / "modules.json").is_file():
             _from_modules(declared, folder, checkpoint)
         elif (folder / "artifact.metadata").is_file() or "HF_ColBERT" in (model.get("architectures") or ()):
             _from_stanford(declared, folder)
-        if declared.library:
+        if declared.library and not own:
             tokenizer = _read(folder / "tokenizer_config.json")
             _fit_lengths(declared.settings, positions(model), tokenizer.get("model_max_length"))
             _check_markers(declared.settings, folder)
-        own = _read(folder / SETTINGS_FILE)
         declared.settings |= {key: value for key, value in own.items() if key != "checkpoint"}
     except _Refused as reason:
         declared.refused = str(reason)
@@ -210,6 +219,9 @@ def _from_modules(declared: Declared, folder: Path, checkpoint: str) -> None:
     kinds = [str(module.get("type", "")) for module in modules]
     late = any(kind.startswith("pylate.") for kind in kinds) or any(key in said for key in _PYLATE_KEYS)
     late = late or said.get("model_type") == "ColBERT"
+    if said.get("model_type") == "MultiVectorEncoder":
+        _from_multi_vector(declared, folder, modules, said)
+        return
     declared.library = "PyLate" if late else "sentence-transformers"
     pooled = False
     for module, kind in zip(modules, kinds, strict=True):
@@ -258,12 +270,106 @@ def _from_transformer(declared: Declared, folder: Path, late: bool) -> None:
     for key, value in said.items():
         if key == "max_seq_length":
             if value is not None and not late:
-                declared.settings |= {"query_length": int(value), "passage_length": int(value)}
+                declared.settings = {
+                    "query_length": int(value),
+                    "passage_length": int(value),
+                    **declared.settings,
+                }
+        elif key in _LENGTHS and not late:
+            if value is not None:
+                declared.settings[_LENGTHS[key]] = int(value)
+        elif key == "query_expansion" and not late:
+            _expansion(declared, folder, value)
         elif key == "do_lower_case":
             if value:
                 declared.settings["lowercase"] = True
         elif value not in (None, {}, [], False, "", *_USUAL.get(key, ())):
             raise _Refused(f"sentence_bert_config.json sets {key}, which is not supported here")
+
+
+#: sentence-transformers' lengths of one role.
+_LENGTHS = {"query_length": "query_length", "document_length": "passage_length"}
+
+
+def _expansion(declared: Declared, folder: Path, said: Any) -> None:
+    """Translate the expansion of queries with [MASK] tokens."""
+    if said is None:
+        return
+    if said.get("strategy") != "fixed":
+        raise _Refused(f"its query_expansion has the strategy {said.get('strategy')!r}; 'fixed' is supported")
+    mask = _text(_read(folder / "tokenizer_config.json").get("mask_token"))
+    if said.get("token") not in (None, mask):
+        raise _Refused(f"its query_expansion uses {said['token']!r}; the mask token {mask!r} is supported")
+    declared.settings |= {
+        "query_expansion": True,
+        "attend_expansion": bool(said.get("attend")),
+        "query_length": int(said["length"]),
+    }
+
+
+def _text(token: Any) -> str | None:
+    """Return the text of a token as tokenizers' settings write it."""
+    found = token.get("content") if isinstance(token, dict) else token
+    return None if found is None else str(found)
+
+
+def _from_multi_vector(
+    declared: Declared, folder: Path, modules: list[dict[str, Any]], said: Mapping[str, Any]
+) -> None:
+    """Read a folder of sentence-transformers' MultiVectorEncoder."""
+    declared.library = "sentence-transformers (MultiVectorEncoder)"
+    declared.settings |= {
+        **_colbert(["", ""], (0, 0), expansion=False, attend=False, skipped=[]),
+        "markers": False,
+    }
+    del declared.settings["query_length"], declared.settings["passage_length"]
+    steps: list[str] = []
+    skipped: dict[str, set[str]] = {"query": set(), "document": set()}
+    for module in modules:
+        kind, place = str(module.get("type", "")), str(module.get("path", ""))
+        name = kind.rsplit(".", 1)[-1]
+        if not kind.startswith("sentence_transformers."):
+            raise _Refused(
+                f"modules.json names {kind!r}, which is code of the checkpoint's own and is not run"
+            )
+        if Path(place).is_absolute() or ".." in Path(place).parts:
+            raise _Refused(f"modules.json names a path outside the folder, {place!r}")
+        if name == "Transformer" and not place:
+            _from_transformer(declared, folder, late=False)
+        elif name == "Router":
+            raise _Refused(
+                "it has an encoder for queries and one for documents; name one of its subfolders with weights"
+            )
+        elif name == "Normalize":
+            if _read(folder / place / "config.json").get("module_input_name") == "token_embeddings":
+                steps.append(name)
+        elif name == "Dense":
+            centred = _add_dense(declared, folder, place, late=True, centred=steps == ["Normalize"])
+            declared.settings["centring"] = declared.settings["centring"] or centred
+            steps.append(name)
+        elif name == "MultiVectorMask":
+            mask = _read(folder / place / "config.json")
+            if mask.get("keep_only_token_ids"):
+                raise _Refused(
+                    "its mask keeps only some pieces (keep_only_token_ids), which is not supported"
+                )
+            for task in mask.get("skiplist_tasks") or ["document"]:
+                skipped.setdefault(str(task), set()).update(map(str, mask.get("skiplist_words") or ()))
+        elif name != "Dropout":
+            raise _Refused(f"modules.json names the module {name!r}, which is not supported here")
+    if not steps or steps[-1] != "Normalize":
+        raise _Refused(
+            "modules.json does not normalise its token vectors at the end; here they have unit length"
+        )
+    tokenizer = _read(folder / "tokenizer_config.json")
+    special = {_text(tokenizer.get(name)) for name in ("cls_token", "sep_token")} - {None}
+    if skipped["query"]:
+        if skipped["query"] != special or not special <= skipped["document"]:
+            raise _Refused("its mask skips pieces of queries; only all special tokens can be skipped there")
+        declared.settings["special_tokens"] = False
+        skipped["document"] -= skipped["query"]
+    declared.settings["skiplist"] = sorted(skipped["document"])
+    _prompts(declared, said, "")
 
 
 def _pooling(said: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
@@ -284,7 +390,8 @@ def _pooling(said: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
     return str(modes[0])
 
 
-def _add_dense(declared: Declared, folder: Path, place: str, late: bool) -> None:
+def _add_dense(declared: Declared, folder: Path, place: str, late: bool, *, centred: bool = False) -> bool:
+    """Add a dense layer; return whether it has a bias, which `centred` token vectors may have."""
     said = _read(folder / place / "config.json")
     name = str(said.get("activation_function") or "torch.nn.modules.activation.Tanh")
     activation = name.rsplit(".", 1)[-1]
@@ -303,12 +410,13 @@ def _add_dense(declared: Declared, folder: Path, place: str, late: bool) -> None
         raise _Refused(f"the dense layer {place} reads {source!r}, which is not supported here")
     if not late:
         declared.sentence_layers.append(DenseLayer(place, activation, bias))
-        return
-    if bias or activation != "Identity":
-        what = "a bias" if bias else f"the activation {activation}"
+        return bias
+    if (bias and not centred) or activation != "Identity":
+        what = "a bias" if bias and not centred else f"the activation {activation}"
         raise _Refused(f"the projection {place} has {what}; a projection of token vectors is linear here")
-    declared.token_layers.append(DenseLayer(place, bias=False))
+    declared.token_layers.append(DenseLayer(place, bias=bias))
     declared.settings |= {"projection": "linear", "projection_dim": int(said["out_features"])}
+    return bias
 
 
 def _late_settings(declared: Declared, said: Mapping[str, Any]) -> None:

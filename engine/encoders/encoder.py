@@ -116,7 +116,7 @@ class Encoder(torch.nn.Module):
         if tokenizer.mask_token_id is None and config.query_expansion:
             raise InputError(f"query_expansion needs a [MASK] token; {config.checkpoint!r} has none")
         self._markers = self._find_markers() if config.markers else {}
-        self._skipped = self._known_pieces(config.skiplist)
+        self._skipped = self.known_pieces(config.skiplist)
 
     @classmethod
     def load(cls, config: EncoderConfig, *, dropout: float = 0.0) -> Encoder:
@@ -152,7 +152,7 @@ class Encoder(torch.nn.Module):
         folder = folder_of(self.config.checkpoint)
         assert folder is not None  # the library was read from it
         if self.projection is not None and self.config.projection == "linear" and declared.token_layers:
-            weight = read_projection(folder, declared.token_layers)
+            weight, mean = read_projection(folder, declared.token_layers)
             if weight.shape != self.projection.weight.shape:
                 raise InputError(
                     f"the checkpoint's projection maps {weight.shape[1]} to {weight.shape[0]} dimensions, "
@@ -161,6 +161,8 @@ class Encoder(torch.nn.Module):
                 )
             self.projection.weight.copy_(weight)
             self.fresh_projection = False
+            if mean is not None:
+                self.mean.copy_(mean)
         if any(layer is not None for layer in declared.sentence_layers):
             self.sentence_head = SentenceHead.read(folder, declared.sentence_layers, self.width)
 
@@ -294,7 +296,7 @@ class Encoder(torch.nn.Module):
         for role, marker in prefixes:
             if not marker:
                 continue
-            if not (known := self._known_pieces([marker])):
+            if not (known := self.known_pieces([marker])):
                 raise InputError(
                     f"the marker {marker!r} of the {role} is no piece of the tokenizer, so its embedding "
                     "would be random; set markers = false and prefixes that are text",
@@ -303,7 +305,7 @@ class Encoder(torch.nn.Module):
             found[role] = next(iter(known))
         return found
 
-    def _known_pieces(self, words: Sequence[str]) -> frozenset[int]:
+    def known_pieces(self, words: Sequence[str]) -> frozenset[int]:
         """Return the ids of the words that are pieces of the tokenizer."""
         vocabulary = self.tokenizer.get_vocab() if words else {}
         return frozenset(vocabulary[word] for word in words if word in vocabulary)

@@ -44,7 +44,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     with whole_folder(folder) as building:
         encoder.model.save_pretrained(building, safe_serialization=True)
         encoder.tokenizer.save_pretrained(str(building))
-        _write_fitted(encoder, building)
+        write_fitted(encoder, building)
 
 
 def save_trained(encoder: Encoder, folder: Path) -> None:
@@ -72,7 +72,7 @@ def save_trained(encoder: Encoder, folder: Path) -> None:
         (building / BASE_FILE).write_text(json.dumps(vars(base), indent=2) + "\n", "utf-8")
         if not base.tokenizer:
             encoder.tokenizer.save_pretrained(str(building))
-        _write_fitted(encoder, building)
+        write_fitted(encoder, building)
 
 
 def _changes(encoder: Encoder) -> tuple[Base, dict[str, Tensor]] | None:
@@ -116,7 +116,7 @@ def save_fitted(encoder: Encoder, folder: Path) -> None:
         If the disk is full.
     """
     with whole_folder(folder) as building:
-        _write_fitted(encoder, building)
+        write_fitted(encoder, building)
 
 
 @contextmanager
@@ -137,7 +137,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _write_fitted(encoder: Encoder, folder: Path) -> None:
+def write_fitted(encoder: Encoder, folder: Path, *, checkpoint: bool = True) -> None:
+    """Write the settings, fitted vectors and glossary into a folder; without `checkpoint`, not its name."""
     from safetensors.torch import save_file
 
     fitted = {"mean": encoder.mean.contiguous()}
@@ -150,5 +151,5 @@ def _write_fitted(encoder: Encoder, folder: Path) -> None:
     save_file(fitted, str(folder / FITTED_FILE))
     if encoder.glossary is not None:
         encoder.glossary.save(folder / glossary.FILE)
-    settings = encoder.config.model_dump(mode="json")
+    settings = encoder.config.model_dump(mode="json", exclude=None if checkpoint else {"checkpoint"})
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")

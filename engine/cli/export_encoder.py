@@ -27,7 +27,7 @@ _LIBRARIES = ("sentence-transformers", "pylate", "transformers")
 @click.option(
     "--scoring",
     type=click.Choice(("maxsim", "dense")),
-    help="Whether the folder computes token vectors or sentence vectors. The default is the run's first scoring.",
+    help="Whether it computes token vectors or sentence vectors. The default is the run's first scoring.",
 )
 @results_option
 @json_option
@@ -36,9 +36,9 @@ def export_command(
 ) -> None:
     """Write the encoders of a finished RUN to FOLDER, with a model card, for another library.
 
-    In sentence-transformers 6 and PyLate they give the run's scores. What a library cannot compute is an error.
-    If queries and documents have different encoders, a folder for sentence-transformers routes to both; for
-    other libraries it has the subfolders query and document.
+    In sentence-transformers 6 and PyLate they give the run's scores. What a library cannot compute is an
+    error. If queries and documents have different encoders, a folder for sentence-transformers routes to
+    both; for other libraries it has the subfolders query and document.
     """
     from engine.cli.model_card import model_card
     from engine.cli.score_groups import read_groups
@@ -55,8 +55,8 @@ def export_command(
     queries, documents = encoders_of(opened)
     if queries.glossary is not None:
         notes.append(
-            "Queries of the run are extended by a glossary before they are encoded, which the library does not "
-            "do; engine.lexicon.glossary.Glossary.load of glossary.parquet extends them with Optical Workbench."
+            "Queries of the run are extended by a glossary before they are encoded, which the library does "
+            "not do; extend them with engine.lexicon.glossary.Glossary.load and glossary.parquet."
         )
     for name in ("language_components", "language_shift"):
         if getattr(config, name, None):

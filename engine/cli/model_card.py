@@ -80,7 +80,7 @@ def model_card(
         "## Training",
         "\n".join(f"- {name}: {_text(value)}" for name, value in facts if value),
         "Settings that differ from the defaults:",
-        f"```json\n{visible(json.dumps(_without_paths(recipe), indent=2, ensure_ascii=False), keep=chr(10))}\n```",
+        f"```json\n{_settings(recipe)}\n```",
     ]
     if groups:
         parts += ["## Scores", "Means over queries, with 95 % intervals where the run has them."]
@@ -91,15 +91,15 @@ def model_card(
 def _usage(library: Library, vectors: Vectors, places: Mapping[str, str]) -> str:
     if library == "transformers":
         code = _TRANSFORMERS.format(**places)
-        said = "The mean and the projection of token vectors are in `optical.safetensors`, settings in `optical.json`."
+        said = "`optical.safetensors` has the mean and projection of token vectors, `optical.json` settings."
     elif library == "pylate":
         code = _PYLATE.format(**places)
         said = "PyLate sums over the tokens of a query, where the run's scores are the mean."
     elif vectors == "tokens":
         code = _TOKENS
         said = (
-            "sentence-transformers 6.0 or newer is needed. A score is the mean over the tokens of a query of the "
-            "largest cosine with a token of the document (MaxSim), as in the run."
+            "sentence-transformers 6.0 or newer is needed. A score is the mean over the tokens of a query of "
+            "the largest cosine with a token of the document (MaxSim), as in the run."
         )
     else:
         code = _SENTENCES
@@ -126,7 +126,8 @@ scores = model.similarity(queries, documents)
 _PYLATE = """
 from pylate import models, scores
 
-encoders = {{role: models.ColBERT(place) for role, place in (("query", "{query}"), ("document", "{document}"))}}
+places = {{"query": "{query}", "document": "{document}"}}
+encoders = {{role: models.ColBERT(place) for role, place in places.items()}}
 prompts = {{role: role if encoder.prompts.get(role) else None for role, encoder in encoders.items()}}
 queries = encoders["query"].encode(["a query"], is_query=True, prompt_name=prompts["query"])
 documents = encoders["document"].encode(["a document"], is_query=False, prompt_name=prompts["document"])
@@ -219,6 +220,10 @@ def _place(text: str) -> str:
     """Return the name of an absolute path, which tells nothing about the machine; other text as it is."""
     path = Path(text)
     return path.name if path.is_absolute() or text.startswith("~") else text
+
+
+def _settings(recipe: Mapping[str, Any]) -> str:
+    return visible(json.dumps(_without_paths(recipe), indent=2, ensure_ascii=False), keep="\n")
 
 
 def _without_paths(value: Any) -> Any:

@@ -358,9 +358,7 @@ def _from_multi_vector(
         elif name != "Dropout":
             raise _Refused(f"modules.json names the module {name!r}, which is not supported here")
     if not steps or steps[-1] != "Normalize":
-        raise _Refused(
-            "modules.json does not normalise its token vectors at the end; here they have unit length"
-        )
+        raise _Refused("modules.json does not normalise its token vectors; they have unit length here")
     tokenizer = _read(folder / "tokenizer_config.json")
     special = {_text(tokenizer.get(name)) for name in ("cls_token", "sep_token")} - {None}
     if skipped["query"]:

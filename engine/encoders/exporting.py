@@ -2,9 +2,9 @@
 
 What the folders compute is what `Encoder` computes. A token vector is a state scaled to unit length, centred,
 projected and scaled to unit length again, which is ``Normalize``, a ``Dense`` whose bias is minus the
-projected mean, and ``Normalize``. The tokens that count follow from lists of pieces that do not. A prefix that
-does not count is written as pieces of its own, with the vectors of the prefix's pieces, because the libraries
-tell pieces apart by what they are and not by their place.
+projected mean, and ``Normalize``. The tokens that count follow from lists of pieces that do not. A prefix
+that does not count is written as pieces of its own, with the vectors of the prefix's pieces, because the
+libraries tell pieces apart by what they are and not by their place.
 """
 
 from __future__ import annotations
@@ -71,9 +71,12 @@ class Pair:
         names = {"checkpoint", "query_prefix", "query_length", "passage_prefix", "passage_length", "skiplist"}
         if ours.config.model_dump(exclude=names) != theirs.config.model_dump(exclude=names):
             return False
-        return _same(_tensors(ours), _tensors(theirs)) and (
-            ours.tokenizer.get_vocab() == theirs.tokenizer.get_vocab()
-        )
+        return _same(_tensors(ours), _tensors(theirs)) and self.same_pieces
+
+    @property
+    def same_pieces(self) -> bool:
+        """Whether the tokenizers have the same vocabulary."""
+        return bool(self.queries.tokenizer.get_vocab() == self.documents.tokenizer.get_vocab())
 
 
 @dataclass
@@ -103,7 +106,8 @@ def export(encoders: Pair, folder: Path, library: Library, vectors: Vectors) -> 
     -------
     list of Path
         The folders to open: `folder`, or its subfolders ``query`` and ``document`` if the encoders differ and
-        the library cannot hold two in one folder.
+        the library cannot hold two in one folder. sentence-transformers can, if they have one vocabulary: it
+        looks up the pieces that do not count in the tokenizer of queries.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def export(encoders: Pair, folder: Path, library: Library, vectors: Vectors) -> 
         for role in ROUTED:
             _check_pylate(encoders.of(role), role)
     with whole_folder(folder) as building:
-        if library == "sentence-transformers" or encoders.alike:
+        if encoders.alike or (library == "sentence-transformers" and encoders.same_pieces):
             write(encoders, building)
             return [folder]
         for role, task in TASKS.items():
@@ -208,11 +212,12 @@ def _write_sentence_transformers(
     said: Mapping[str, Any],
 ) -> None:
     transformer, router = names
+    pieces = {name: number for side in sides.values() for name, number in side.pieces.items()}
     if encoders.alike:
-        _write_transformer(encoders.queries, folder, sides, encoders)
+        _write_transformer(encoders.queries, folder, list(TASKS), encoders, pieces)
         listed = [("", transformer)]
-        for place, module in enumerate(modules(list(TASKS), encoders.queries), 1):
-            listed.append((f"{place}_{module.name}", module.kind))
+        for number, module in enumerate(modules(list(TASKS), encoders.queries), 1):
+            listed.append((f"{number}_{module.name}", module.kind))
             module.write(folder / listed[-1][0])
     else:
         listed = [("", router)]
@@ -221,7 +226,7 @@ def _write_sentence_transformers(
         for role, place in ROUTED.items():
             task, encoder = TASKS[role], encoders.of(role)
             (folder / place).mkdir()
-            _write_transformer(encoder, folder / place, {role: sides[role]}, Pair(encoder, encoder))
+            _write_transformer(encoder, folder / place, [role], encoders, pieces)
             structure[task] = [place]
             types[place] = transformer
             for number, module in enumerate(modules([role], encoder), 1):
@@ -236,8 +241,8 @@ def _write_sentence_transformers(
     _write_json(
         folder / "modules.json",
         [
-            {"idx": place, "name": str(place), "path": path, "type": kind}
-            for place, (path, kind) in enumerate(listed)
+            {"idx": number, "name": str(number), "path": path, "type": kind}
+            for number, (path, kind) in enumerate(listed)
         ],
     )
     prompts = {TASKS[role]: side.prompt for role, side in sides.items()}
@@ -303,21 +308,20 @@ _POOLING_KEYS = {
 }
 
 
-def _write_transformer(encoder: Encoder, folder: Path, sides: Mapping[Role, _Side], encoders: Pair) -> None:
-    """Write the model with the pieces that the sides add, the tokenizer and its lengths."""
-    pieces = {name: number for side in sides.values() for name, number in side.pieces.items()}
+def _write_transformer(
+    encoder: Encoder, folder: Path, roles: Sequence[Role], encoders: Pair, pieces: Mapping[str, int]
+) -> None:
+    """Write the model with `pieces` that have the vectors of other pieces, the tokenizer and its lengths."""
     _write_model(encoder, folder, pieces)
     lengths = {
         "query_length": encoders.queries.config.query_length,
         "document_length": encoders.documents.config.passage_length,
     }
-    wanted = {
-        name: lengths[name] for name in lengths if name.startswith(tuple(TASKS[role] for role in sides))
-    }
+    wanted = {name: lengths[name] for name in (f"{TASKS[role]}_length" for role in roles)}
     said: dict[str, Any] = {"max_seq_length": max(wanted.values()), "do_lower_case": encoder.config.lowercase}
     if len(set(wanted.values())) > 1:
         said |= wanted
-    if encoder.config.query_expansion and "query" in sides:
+    if encoder.config.query_expansion and "query" in roles:
         said["query_expansion"] = {
             "strategy": "fixed",
             "attend": encoder.config.attend_expansion,

@@ -14,7 +14,7 @@ import importlib.util
 import json
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -257,7 +257,7 @@ def _from_modules(declared: Declared, folder: Path, checkpoint: str) -> None:
     if "Transformer" not in {kind.rsplit(".", 1)[-1] for kind in kinds}:
         raise _Refused("modules.json names no Transformer")
     if late:
-        _late_settings(declared, said)
+        _late_settings(declared, said, folder)
         return
     if not pooled:
         raise _Refused("modules.json names no Pooling, so the folder says not how sentence vectors are made")
@@ -417,7 +417,7 @@ def _add_dense(declared: Declared, folder: Path, place: str, late: bool, *, cent
     return bias
 
 
-def _late_settings(declared: Declared, said: Mapping[str, Any]) -> None:
+def _late_settings(declared: Declared, said: Mapping[str, Any], folder: Path) -> None:
     """Translate PyLate's settings. Its defaults hold for those that the folder leaves out."""
     markers = [
         str(said[key] if said.get(key) is not None else usual)
@@ -436,7 +436,7 @@ def _late_settings(declared: Declared, said: Mapping[str, Any]) -> None:
         (said.get("query_length") or 32, said.get("document_length") or 180),
         expansion=said.get("do_query_expansion") is not False,
         attend=bool(said.get("attend_to_expansion_tokens")),
-        skipped=list(string.punctuation) if skipped is None else [str(word) for word in skipped],
+        skipped=_skip_list(folder, string.punctuation if skipped is None else map(str, skipped)),
     )
 
 
@@ -455,8 +455,20 @@ def _from_stanford(declared: Declared, folder: Path) -> None:
         (said.get("query_maxlen") or 32, said.get("doc_maxlen") or 220),
         expansion=True,
         attend=bool(said.get("attend_to_mask_tokens")),
-        skipped=list(string.punctuation) if said.get("mask_punctuation", True) else [],
+        skipped=_skip_list(folder, string.punctuation if said.get("mask_punctuation", True) else ()),
     )
+
+
+def _skip_list(folder: Path, words: Iterable[str]) -> list[str]:
+    """Return the pieces that do not count in documents.
+
+    PyLate and Stanford ColBERT look up each word. One that is no piece stands for the unknown one.
+    """
+    listed, pieces = list(words), _pieces(folder)
+    unknown = _text(_read(folder / "tokenizer_config.json").get("unk_token"))
+    if pieces and not pieces.issuperset(listed) and unknown is not None:
+        listed.append(unknown)
+    return listed
 
 
 def _colbert(
@@ -520,14 +532,20 @@ def _fit_lengths(settings: dict[str, Any], longest: int | None, usual: Any) -> N
             settings[name] = max(4, min(length, longest or length, 8192))
 
 
-def _check_markers(settings: Mapping[str, Any], folder: Path) -> None:
-    """Refuse markers that the tokenizer does not have as pieces: PyLate would give them random embeddings."""
-    content = _read(folder / "tokenizer.json") if settings.get("markers") else {}
-    if not content:
-        return
+def _pieces(folder: Path) -> set[str]:
+    """Return the pieces of the tokenizer in a folder; none if it has no ``tokenizer.json``."""
+    content = _read(folder / "tokenizer.json")
     pieces = {str(token.get("content")) for token in content.get("added_tokens") or ()}
     vocabulary = (content.get("model") or {}).get("vocab") or ()
     pieces.update(vocabulary if isinstance(vocabulary, dict) else (str(entry[0]) for entry in vocabulary))
+    return pieces
+
+
+def _check_markers(settings: Mapping[str, Any], folder: Path) -> None:
+    """Refuse markers that the tokenizer does not have as pieces: PyLate would give them random embeddings."""
+    pieces = _pieces(folder) if settings.get("markers") else set()
+    if not pieces:
+        return
     for name in ("query_prefix", "passage_prefix"):
         if settings[name] and settings[name] not in pieces:
             raise _Refused(

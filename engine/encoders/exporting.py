@@ -343,13 +343,13 @@ def _check_pylate(encoder: Encoder, role: Role) -> None:
         If it cannot.
     """
     config = encoder.config
-    prefix = config.query_prefix if role == "query" else config.passage_prefix
+    prefix = config.query_prefix
     lacking = [
         name
         for name, wrong in (
             ("centring", config.centring),
             ("special_tokens = false", role == "query" and not config.special_tokens),
-            ("prefix_tokens = false", bool(prefix) and not config.prefix_tokens),
+            ("prefix_tokens = false", role == "query" and bool(prefix) and not config.prefix_tokens),
             ("punctuation = false", role == "query" and not config.punctuation),
         )
         if wrong
@@ -364,8 +364,17 @@ def _check_pylate(encoder: Encoder, role: Role) -> None:
 def _write_pylate(encoders: Pair, folder: Path) -> None:
     """Write a folder of PyLate's ColBERT."""
     encoder, config = encoders.queries, encoders.queries.config
-    sides = {role: _side(encoders.of(role), role, counted=False) for role in TASKS}
-    _write_model(encoder, folder, {})
+    passage = encoders.documents
+    if config.markers:  # PyLate has them, too
+        own = [config.query_prefix, passage.config.passage_prefix]
+        markers, prompts, pieces = own, {}, dict[str, int]()
+        skipped = passage.pieces(sorted(_skipped(passage, "passage")))
+        skipped += [] if passage.config.prefix_tokens or not own[1] else own[1:]
+    else:
+        sides = {role: _side(encoders.of(role), role, counted=role == "passage") for role in TASKS}
+        markers, prompts = ["", ""], {TASKS[role]: side.prompt for role, side in sides.items()}
+        pieces, skipped = sides["passage"].pieces, sides["passage"].skipped
+    _write_model(encoder, folder, pieces)
     _write_json(folder / "sentence_bert_config.json", {"do_lower_case": config.lowercase})
     weight = torch.eye(encoder.width) if encoder.projection is None else encoder.projection.weight
     _dense("pylate.models.Dense.Dense", weight, None, "Identity").write(folder / "1_Dense")
@@ -376,24 +385,20 @@ def _write_pylate(encoders: Pair, folder: Path) -> None:
             {"idx": 1, "name": "1", "path": "1_Dense", "type": "pylate.models.Dense.Dense"},
         ],
     )
-    markers = [config.query_prefix, encoders.documents.config.passage_prefix] if config.markers else ["", ""]
-    skipped = _skipped(encoders.documents, "passage")
     _write_json(
         folder / "config_sentence_transformers.json",
         {
             "model_type": "ColBERT",
             "similarity_fn_name": "MaxSim",
-            "prompts": {}
-            if config.markers
-            else {TASKS[role]: side.prompt for role, side in sides.items() if side.prompt},
+            "prompts": prompts,
             "default_prompt_name": None,
             "query_prefix": markers[0],
             "document_prefix": markers[1],
             "query_length": config.query_length,
-            "document_length": encoders.documents.config.passage_length,
+            "document_length": passage.config.passage_length,
             "do_query_expansion": config.query_expansion,
             "attend_to_expansion_tokens": config.query_expansion and config.attend_expansion,
-            "skiplist_words": encoder.pieces(sorted(skipped)),
+            "skiplist_words": skipped,
         },
     )
 

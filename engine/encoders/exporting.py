@@ -123,9 +123,18 @@ def export(encoders: Pair, folder: Path, library: Library, vectors: Vectors) -> 
         "pylate": _write_pylate,
         "transformers": _write_transformers,
     }[library]
+    if vectors == "sentence" and library != "sentence-transformers":
+        raise InputError(
+            f"a folder for {library} computes token vectors; export --for sentence-transformers, or with "
+            "--scoring maxsim"
+        )
+    for encoder in (encoders.queries, encoders.documents):
+        if library == "transformers" and (encoder.config.markers or encoder.config.query_expansion):
+            raise InputError(
+                "plain transformers has no code for markers and query_expansion; export --for "
+                "sentence-transformers or pylate"
+            )
     if library == "pylate":
-        if vectors == "sentence":
-            raise InputError("PyLate has token vectors only; export --for sentence-transformers")
         for role in ROUTED:
             _check_pylate(encoders.of(role), role)
     with whole_folder(folder) as building:

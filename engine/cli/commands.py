@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from engine.cli.output import InertStream, warn
+from engine.cli.output import InertStream, be_quiet, warn
 from engine.errors import OpticalError
 
 #: The module and the one-line help of each command. Modules are imported when their command is called, so
@@ -43,7 +43,27 @@ COMMANDS = {
     "encoders": ("engine.cli.encoders", "List and show encoders."),
     "config": ("engine.cli.config", "Show presets, settings and the JSON schema."),
     "doctor": ("engine.cli.doctor", "Check this installation."),
+    "completion": ("engine.cli.completion", "Print the completion of commands for a shell."),
+    "man": ("engine.cli.completion", "Print the manual page."),
 }
+
+
+def add_quiet(command: click.Command) -> None:
+    """Add ``-q`` to a command and to the commands in it."""
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        add_quiet(inner)
+    if isinstance(command, click.Group) or any("-q" in param.opts for param in command.params):
+        return
+    command.params.append(
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda context, parameter, value: be_quiet(context) if value else None,
+            help="Print no progress and no messages on stderr but warnings and errors.",
+        )
+    )
 
 
 class LazyGroup(click.Group):
@@ -59,6 +79,7 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = getattr(module, cmd_name)
+        add_quiet(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

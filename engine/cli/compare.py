@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.options import complete_run, json_option, print_json, refreshed, results_option
 from engine.cli.output import check_raw, raw_option, warn
 from engine.cli.published_tables import print_published, published_records, published_tables
 from engine.cli.score_groups import Group, Key, language_of, read_groups
@@ -41,7 +41,7 @@ class Matched(NamedTuple):
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_run)
 @click.option(
     "--baseline", metavar="RUN", multiple=True, help="Compare with this run instead of the first; repeatable."
 )

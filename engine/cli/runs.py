@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option, with_time_zone
+from engine.cli.options import (
+    complete_run,
+    json_option,
+    print_json,
+    refreshed,
+    results_option,
+    with_time_zone,
+)
 from engine.cli.output import say
 from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
@@ -117,7 +124,7 @@ def _print_sizes(listed: Sequence[dict[str, Any]]) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @results_option
 @json_option
 def show(run: str, results: Path, as_json: bool) -> None:
@@ -179,7 +186,7 @@ def show(run: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @results_option
 @json_option
 def stop(run: str, results: Path, as_json: bool) -> None:

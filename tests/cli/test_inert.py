@@ -145,7 +145,10 @@ def test_every_command_with_hostile_text(
         ("data", "import", str(good)), ("data", "import", str(results.parent / f"{EVIL}.tsv")),
         ("encoders", "list"), ("encoders", "show", EVIL), ("encoders", "show", str(folder)),
         ("config", "show", str(good)), ("config", "check", str(good)), ("config", "check", str(bad)),
-        ("config", "show", EVIL), ("doctor",), ("delete", EVIL), ("delete", first, "--yes"),
+        ("config", "show", EVIL), ("doctor",), ("config", "explain", EVIL),
+        ("config", "explain", "transport.epsilon", EVIL), ("prune", "--filter", EVIL), ("runs", "--sizes"),
+        ("prune", "--dry-run", "--json"), ("completion", EVIL),
+        ("completion", "zsh"), ("man",), ("delete", EVIL), ("delete", first, "--yes"),
         ("runs", "--json"), ("demo", EVIL), ("serve", EVIL), (EVIL,),
         ("runs", f"--{EVIL}"), ("runs", "--limit", EVIL),
     ]  # fmt: skip

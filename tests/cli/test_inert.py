@@ -133,6 +133,9 @@ def test_every_command_with_hostile_text(
         ("tag", first, f"x{EVIL}"), ("note", first, f"y {EVIL}"), ("rename", second, f"z {EVIL}"),
         ("compare", first, second), ("compare", first, second, "--json"), ("compare", first, second, "--csv"),
         ("compare", first, EVIL), ("compare", first, second, "--measure", EVIL), ("study",), ("study", EVIL),
+        ("compare", first, second, "--format", "latex"), ("compare", first, second, "--format", "markdown"),
+        ("show", first, "--format", "latex"), ("show", first, "--format", "markdown"),
+        ("show", first, "--format", "csv"), ("show", first, "--format", EVIL),
         ("query", first, EVIL), ("query", EVIL, EVIL), ("plan", EVIL, EVIL), ("plan", EVIL),
         ("sql", everything), ("sql", everything, "--json"), ("sql", everything, "--csv"),
         ("sql", f"SELECT '{EVIL}' AS \"{EVIL}\""), ("sql", f"SELECT {EVIL}"), ("sql", EVIL, "--csv"),
@@ -160,7 +163,7 @@ def test_every_command_with_hostile_text(
         assert printed or said, arguments
         if "--json" in arguments:
             json.loads(printed)
-        if "--csv" in arguments and code == 0:
+        if {"--csv", "csv"} & {*arguments} and code == 0:
             for row in csv.reader(io.StringIO(printed)):
                 assert not [cell for cell in row if csv_cell(cell) != cell], row
     for written in (results.parent / "a.csv", results.parent / "a.json"):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.config import EncoderConfig
-from engine.config.declared import Declared, check_declared
+from engine.config.declared import Declared, check_declared, folder_of
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
 from engine.encoders.places import weight_folders
@@ -149,7 +149,8 @@ class Encoder(torch.nn.Module):
         """
         if not declared.library:
             return
-        folder = Path(resolve(self.config.checkpoint))
+        folder = folder_of(self.config.checkpoint)
+        assert folder is not None  # the library was read from it
         if self.projection is not None and self.config.projection == "linear" and declared.token_layers:
             weight = read_projection(folder, declared.token_layers)
             if weight.shape != self.projection.weight.shape:

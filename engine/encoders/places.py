@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config.declared import SETTINGS_FILE
+from engine.config.hub import snapshot_with_weights
 from engine.encoders.packaged import PACKAGED, packaged_folder
 from engine.errors import InputError, nearest
 
@@ -105,7 +106,7 @@ def weight_folders(checkpoint: str) -> list[Path]:
 
 
 def resolve(checkpoint: str) -> str:
-    """Return the folder with the weights of `checkpoint`, or the hub id as it is.
+    """Return the folder with the weights of `checkpoint`; a hub id whose weights are not cached, as it is.
 
     A folder without weights, such as a run's ``teacher``, names the checkpoint with them in its settings.
 
@@ -156,7 +157,8 @@ def _place(checkpoint: str) -> str:
         raise InputError(f"{checkpoint!r} is neither a folder, a packaged checkpoint nor a hub id")
     if "/" not in checkpoint and nearest(checkpoint, list(PACKAGED)):
         raise InputError(f"there is no checkpoint {checkpoint!r}{nearest(checkpoint, list(PACKAGED))}")
-    return checkpoint
+    cached = snapshot_with_weights(checkpoint)
+    return checkpoint if cached is None else str(cached)
 
 
 def saved_config(folder: Path) -> dict[str, object]:

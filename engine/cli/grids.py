@@ -152,8 +152,8 @@ def compared_grid(table: Mapping[str, Any], names: Mapping[str, str], *, lower_i
         f"{compared}: differs from it at p < {LEVEL:g} (test over {tested}; Holm-corrected).",
         *table["notes"],
     ]
-    place = [table[name] for name in ("collection", "protocol", "scoring", "direction")]
-    caption = f"{table['measure']} on {', '.join(place)}"
+    key = [table[name] for name in ("collection", "protocol", "scoring", "direction")]
+    caption = f"{table['measure']} on {', '.join(key)}"
     grid = Grid(caption, ["system", *(code or "mean" for code in languages)], cells, notes)
     return grid.turned() if len(languages) > WIDEST + 1 else grid
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("engine.cli.demo", "Distil and evaluate on packaged encoders and data, without a network."),
     "run": ("engine.cli.run", "Start the run that a TOML file or preset describes."),
     "evaluate": ("engine.cli.evaluate", "Evaluate a finished run's encoders on other collections."),
+    "import": ("engine.cli.importing", "Make a run of a TREC run file or of MTEB's results."),
     "runs": ("engine.cli.runs", "List runs."),
     "show": ("engine.cli.runs", "Show one run: its record and its scores."),
     "logs": ("engine.cli.logs", "Show a run's log, and follow it."),
@@ -78,7 +79,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, "import_command" if cmd_name == "import" else cmd_name)
         add_quiet(command)
         return command
 

@@ -24,6 +24,8 @@ PROBES = 100
 _BLOCK = 4096
 #: Sentences that an index is trained on, for each of its lists (FAISS asks for 39 or more).
 _TRAINED_ON = 64
+#: Bits of a code, one for each eight dimensions.
+_BITS = 8
 #: Lists that are searched.
 _SEARCHED = 32
 
@@ -91,7 +93,9 @@ class Neighbours:
         generator = np.random.default_rng(seed)
         lists = math.isqrt(len(self.rows))
         codes = next(count for count in range(max(1, width // 8), 0, -1) if width % count == 0)
-        self._index = faiss.index_factory(width, f"IVF{lists},PQ{codes}x8", faiss.METRIC_INNER_PRODUCT)
+        self._index = faiss.IndexIVFPQ(
+            faiss.IndexFlatIP(width), width, lists, codes, _BITS, faiss.METRIC_INNER_PRODUCT
+        )
         self._index.cp.seed = self._index.pq.cp.seed = seed
         self._index.nprobe = min(_SEARCHED, lists)
         drawn = generator.permutation(len(self.rows))

@@ -99,7 +99,9 @@ def count_cut(encoder: Encoder, texts: Sequence[str], role: Role, *, cache: Path
         return int(known["cut"])
     length = encoder.config.query_length if role == "query" else encoder.config.passage_length
     # a piece has about one character or more, so most texts are known to be short enough
-    long = [text for text in texts if len(text) + len(encoder.prefix(role)) > length // 2]
+    longest = length // 2 - len(encoder.prefix(role))
+    extended = role == "query" and encoder.glossary is not None
+    long = [text for text in texts if extended or len(text) > longest]
     found = 0
     for start in range(0, len(long), _CHUNK):
         found += sum(tokens.cut for tokens in encoder.tokenize(long[start : start + _CHUNK], role))

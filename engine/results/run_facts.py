@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+LIVING = ("queued", "running")
+"""The states of a run that has a process."""
+
 #: Figures that decide which step of a training is best, the one that decides if there are several first.
 FIGURES = {
     "validation": "validation",
@@ -45,7 +48,7 @@ def passages_of(record: Mapping[str, Any]) -> str:
 def is_unchanged(record: Mapping[str, Any]) -> bool:
     """Return whether a run trained, and what it kept is its initial checkpoint: no step was better."""
     best = (record.get("summary") or {}).get("best_step")
-    return best == 0 and not isinstance(best, bool) and record.get("state") != "running"
+    return best == 0 and not isinstance(best, bool) and record.get("state") not in LIVING
 
 
 def state_of_record(record: Mapping[str, Any]) -> str:

@@ -190,9 +190,12 @@ def _begin(run: RunFolder) -> bool:
 
 def _take(runs: Path, *, wait: bool) -> bool:
     """Take the turn; return False if another process has it and `wait` is false."""
-    file = _folder(runs) / "turn"
     while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        file = _folder(runs) / "turn"
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # the folder was deleted meanwhile
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if os.path.samestat(os.fstat(descriptor), file.stat()):
@@ -200,7 +203,7 @@ def _take(runs: Path, *, wait: bool) -> bool:
                 return True
         except BlockingIOError:
             return False
-        except FileNotFoundError:  # it was deleted meanwhile, and the lock is on nothing
+        except FileNotFoundError:  # the file was deleted meanwhile
             pass
         finally:
             if descriptor not in _held:

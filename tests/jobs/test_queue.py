@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -186,7 +185,7 @@ def test_a_run_waits_for_memory(queue: Queue) -> None:
 def test_a_queue_that_was_deleted_holds_up_nobody(queue: Queue) -> None:
     for name in "ab":
         queue.add(name)
-    shutil.rmtree(queue.runs / ".queue")
+    (queue.runs / ".queue").rename(queue.runs / ".gone")
     queue.end("a")
     assert queue.hear("b") == "turn"
 
@@ -237,7 +236,7 @@ def test_a_process_that_ends_before_it_is_queued_is_an_error(tmp_path: Path) -> 
     with pytest.raises(OpticalError, match=r"^the disk is full$"):
         enqueue([sys.executable, "-c", program], log)
     with pytest.raises(OpticalError, match="it ended without a message"):
-        enqueue([sys.executable, "-c", ""], tmp_path / "other.txt")
+        enqueue([sys.executable, "-c", ""], tmp_path / "other" / "log.txt")
     with pytest.raises(InputError, match="there is no such program"):
         enqueue(["/no/such/program"], log)
 

@@ -48,8 +48,14 @@ LOSSES: dict[str, dict[str, Any]] = {
     "mixture+transport": {"pooled_mse": 1.0, "passages": 1.0, "transport": 1.0},
     "mixture+contrast": {"pooled_mse": 1.0, "passages": 1.0, **CONTRAST},
 }
+#: Systems that read each query with a gloss: translations of its words, learnt from the same pairs.
+GLOSSED = "glossed "
+LOSSES |= {GLOSSED + name: LOSSES[name] for name in ("optical", "contrast", "mixture", "mixture+transport")}
 BASELINE = "zero-shot"
+GLOSSED_BASELINE = GLOSSED + BASELINE
 ENGLISH = "english"
+#: Systems that learn nothing from training questions, so the conditions are the same to them.
+ONCE = (BASELINE, ENGLISH, "lir", "shift")
 MEASURE = "nDCG@10"
 
 
@@ -87,6 +93,9 @@ def configuration(system: str, condition: str, seed: int, arguments: argparse.Na
     encoder = {"checkpoint": "multilingual-e5-small"}
     if system == ENGLISH:
         common["collections"] = [{**questions(split), "languages": [*SPLITS[split], "en"]}]
+    if system == GLOSSED_BASELINE:
+        glossed = {"kind": "evaluate", "encoder": encoder, "gloss": True, "bitext": pairs(condition)}
+        return parse_config({**glossed, **common})
     if system in (BASELINE, ENGLISH):
         return parse_config({"kind": "evaluate", "encoder": encoder, **common})
     if system in ("lir", "shift"):
@@ -112,6 +121,7 @@ def configuration(system: str, condition: str, seed: int, arguments: argparse.Na
             "teacher": encoder,
             "bitext": pairs(condition),
             "loss": loss,
+            "gloss": system.startswith(GLOSSED),
             "training": training,
             **common,
         }
@@ -120,14 +130,15 @@ def configuration(system: str, condition: str, seed: int, arguments: argparse.Na
 
 def run_name(system: str, condition: str, seed: int, split: str, changed: dict[str, Any]) -> str:
     """Return the name of a run; systems without training have one run for each split."""
-    parts = [system] if system not in LOSSES else [system, condition, str(seed)]
+    parts = [system] if system in ONCE else [system, condition]
+    parts += [str(seed)] if system in LOSSES else []
     parts += [f"{key}={value}" for key, value in changed.items()]
     return " ".join([*parts, *([split] if split != "test" else [])])
 
 
 def main() -> None:
     """Run the missing systems and print the table."""
-    untrained = (BASELINE, ENGLISH, "lir", "shift")
+    untrained = (*ONCE, GLOSSED_BASELINE)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("questions/results.duckdb"))
     parser.add_argument("--systems", nargs="+", choices=(*untrained, *LOSSES), default=(*untrained, *LOSSES))
@@ -140,12 +151,12 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.set = {key: float(value) for key, _, value in (item.partition("=") for item in arguments.set)}
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    asked = [(system, "bitext", 0) for system in arguments.systems if system in untrained] + [
+    asked = [(system, "bitext", 0) for system in arguments.systems if system in ONCE] + [
         (system, condition, seed)
         for seed, condition, system in itertools.product(
             arguments.seeds, arguments.conditions, arguments.systems
         )
-        if system in LOSSES
+        if system in LOSSES or (system == GLOSSED_BASELINE and seed == arguments.seeds[0])
     ]
     if not arguments.table:
         known = finished(arguments.results)
@@ -183,7 +194,7 @@ def print_table(arguments: argparse.Namespace) -> None:
         systems: dict[str, System] = {}
         for system, condition in itertools.product(arguments.systems, arguments.conditions):
             trained = system in LOSSES
-            if not trained and condition != arguments.conditions[0]:
+            if system in ONCE and condition != arguments.conditions[0]:
                 continue
             names = [
                 run_name(system, condition, seed, arguments.split, arguments.set) for seed in arguments.seeds
@@ -192,7 +203,7 @@ def print_table(arguments: argparse.Namespace) -> None:
             asked = ["en"] if system == ENGLISH else languages
             runs = [scores(arguments.results, run, scoring, asked) for run in ids]
             if runs and all(runs):
-                label = f"{system}, {condition}" if trained else system
+                label = system if system in ONCE else f"{system}, {condition}"
                 systems[label] = System(label, runs, trained)
         print(f"\n{MEASURE}, {scoring}, {arguments.split} questions; differences from {BASELINE}")
         compared = {

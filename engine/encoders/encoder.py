@@ -13,14 +13,17 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.config import EncoderConfig
-from engine.config.declared import Declared, check_declared
+from engine.config.declared import Declared, check_declared, folder_of
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
+from engine.encoders.places import weight_folders
 from engine.encoders.safe_loading import longest_input, padding_id
 from engine.encoders.sentence_head import SentenceHead, pool, read_projection
 from engine.encoders.trimming import Trimming
 from engine.encoders.weights import WeightHashes, files_stamp
 from engine.errors import InputError
+from engine.lexicon import glossary
+from engine.lexicon.glossary import Glossary
 
 Role = Literal["query", "passage"]
 
@@ -97,6 +100,7 @@ class Encoder(torch.nn.Module):
             self.projection = torch.nn.Linear(self.width, config.projection_dim, bias=False)
         self.mass_head: torch.nn.Linear | None = None
         self.sentence_head: SentenceHead | None = None
+        self.glossary: Glossary | None = None
         self.hashes = WeightHashes()
         self._punctuation: set[int] | None = None
         self.positions = longest_input(model) or 1 << 20
@@ -145,7 +149,8 @@ class Encoder(torch.nn.Module):
         """
         if not declared.library:
             return
-        folder = Path(resolve(self.config.checkpoint))
+        folder = folder_of(self.config.checkpoint)
+        assert folder is not None  # the library was read from it
         if self.projection is not None and self.config.projection == "linear" and declared.token_layers:
             weight = read_projection(folder, declared.token_layers)
             if weight.shape != self.projection.weight.shape:
@@ -161,7 +166,7 @@ class Encoder(torch.nn.Module):
 
     @torch.no_grad()
     def load_fitted(self, folder: Path | None = None) -> bool:
-        """Load the mean, projection and mass head that `engine.encoders.saving` wrote.
+        """Load the mean, projection, mass head and glossary that `engine.encoders.saving` wrote.
 
         Parameters
         ----------
@@ -204,6 +209,8 @@ class Encoder(torch.nn.Module):
         # a head of another width belongs to another projection; encoding needs none
         if "mass_head" in fitted and fitted["mass_head"].shape[1] == self.dim:
             self.add_mass_head().weight.copy_(fitted["mass_head"])
+        if (known := folder / glossary.FILE).is_file():
+            self.glossary = Glossary.load(known)
         return True
 
     @property
@@ -230,12 +237,17 @@ class Encoder(torch.nn.Module):
     # -- text to pieces ---------------------------------------------------------------------------
 
     def tokenize(self, texts: Sequence[str], role: Role) -> list[Tokens]:
-        """Tokenise texts with the prefix and maximum length of `role`, and mark the pieces that count."""
+        """Tokenise texts with the prefix and maximum length of `role`, and mark the pieces that count.
+
+        Queries are extended by the glossary, if there is one.
+        """
         query = role == "query"
         prefix = self.config.query_prefix if query else self.config.passage_prefix
         marker = self._markers.get(role)
         if marker is not None:
             prefix = ""
+        if query and self.glossary is not None:
+            texts = [self.glossary.extend(text) for text in texts]
         if self.config.lowercase:
             prefix, texts = prefix.lower(), [text.lower() for text in texts]
         longest = self.config.query_length if query else self.config.passage_length
@@ -475,6 +487,7 @@ def _inner(output: Any, layers: Sequence[int]) -> Tensor:
 
 
 def _folders(checkpoint: str) -> dict[str, Path]:
-    """Return the folders that `checkpoint` is loaded from: with its weights, and with its fitted vectors."""
-    folders = {"weights": Path(resolve(checkpoint)), "fitted": Path(checkpoint).expanduser()}
+    """Return the folders that `checkpoint` is loaded from: those of its weights and of its fitted vectors."""
+    folders = {f"weights{number or ''}": at for number, at in enumerate(weight_folders(checkpoint))}
+    folders["fitted"] = Path(checkpoint).expanduser()
     return {name: folder for name, folder in folders.items() if folder.is_dir()}

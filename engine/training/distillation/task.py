@@ -17,6 +17,7 @@ from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.cut_texts import CutTexts
 from engine.training.data.alignment import Aligner
+from engine.training.data.glossary import glossary_of
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
 from engine.training.distillation.batches import (
     WINDOW,
@@ -73,6 +74,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         reporter=reporter,
     )
     teacher, student = load_encoders(config, *bitext.texts(config.seed), runtime.precision)
+    if config.gloss:
+        student.glossary = glossary_of(bitext, config.seed, reporter)
     layers = compared_layers(config.transport, student, teacher)
     teacher.to(runtime.device)
     student.to(runtime.device)

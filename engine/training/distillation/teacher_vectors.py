@@ -61,7 +61,7 @@ class TeacherVectors:
         The teacher; its weights must not change afterwards.
     texts : sequence of str
         The sentences.
-    role : {"query", "passage"}
+    role : {"query", "passage", "peer"}
         Role in which they are encoded.
     precision : torch.dtype
         Autocast type of the matrix products.

@@ -62,7 +62,8 @@ def export_command(
         if getattr(config, name, None):
             notes.append(f"The run's {name} is applied to vectors behind the encoder and is not exported.")
     named = next(one for one in LIBRARIES if one == library)
-    folders = export(Pair(queries, documents), folder, named, vectors)
+    symmetric = all(collection.reader.symmetric for collection in config.collections)
+    folders = export(Pair(queries, documents), folder, named, vectors, symmetric=symmetric)
     record = run_record(results, opened.id)
     names = [str(place.relative_to(folder)) for place in folders]
     card = model_card(

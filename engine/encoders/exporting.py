@@ -66,8 +66,6 @@ class Pair:
     def alike(self) -> bool:
         """Whether one folder serves both: the weights, fitted vectors and settings of all roles are equal."""
         ours, theirs = self.queries, self.documents
-        if ours is theirs:
-            return True
         names = {"checkpoint", "query_prefix", "query_length", "passage_prefix", "passage_length", "skiplist"}
         if ours.config.model_dump(exclude=names) != theirs.config.model_dump(exclude=names):
             return False
@@ -89,7 +87,9 @@ class _Side:
     pieces: dict[str, int] = field(default_factory=dict)
 
 
-def export(encoders: Pair, folder: Path, library: Library, vectors: Vectors) -> list[Path]:
+def export(
+    encoders: Pair, folder: Path, library: Library, vectors: Vectors, *, symmetric: bool = False
+) -> list[Path]:
     """Write encoders for another library.
 
     Parameters
@@ -101,6 +101,9 @@ def export(encoders: Pair, folder: Path, library: Library, vectors: Vectors) -> 
     vectors : {"tokens", "sentence"}
         What sentence-transformers computes: a vector for each token (``MultiVectorEncoder``) or one for each
         text (``SentenceTransformer``). A folder has one of the two.
+    symmetric : bool
+        Whether documents are texts of the same kind as queries. They then have the prefix of queries, if the
+        settings name none for documents.
 
     Returns
     -------
@@ -118,6 +121,7 @@ def export(encoders: Pair, folder: Path, library: Library, vectors: Vectors) -> 
     """
     if folder.exists():
         raise InputError("the folder exists; name a new one", path=folder)
+    encoders = Pair(*(_explicit(encoders.of(role), symmetric) for role in TASKS))
     write = {
         "sentence-transformers": _write_tokens if vectors == "tokens" else _write_sentences,
         "pylate": _write_pylate,
@@ -375,7 +379,7 @@ def _write_pylate(encoders: Pair, folder: Path) -> None:
     encoder, config = encoders.queries, encoders.queries.config
     passage = encoders.documents
     if config.markers:  # PyLate has them, too
-        own = [config.query_prefix, passage.config.passage_prefix]
+        own = [config.query_prefix, passage.prefix("passage")]
         markers, prompts, pieces = own, {}, dict[str, int]()
         skipped = passage.pieces(sorted(_skipped(passage, "passage")))
         skipped += [] if passage.config.prefix_tokens or not own[1] else own[1:]
@@ -455,6 +459,14 @@ def _extended(tokenizer: Any, pieces: Mapping[str, int]) -> Any:
     return found
 
 
+def _explicit(encoder: Encoder, symmetric: bool) -> Encoder:
+    """Return an encoder whose settings name the prefix of documents."""
+    found = copy.copy(encoder)
+    prefix = encoder.prefix(encoder.document_role(symmetric=symmetric and not encoder.config.markers))
+    found.config = encoder.config.model_copy(update={"passage_prefix": prefix})
+    return found
+
+
 # -- what a role needs ----------------------------------------------------------------------------------
 
 
@@ -467,7 +479,7 @@ def _side(encoder: Encoder, role: Role, *, counted: bool) -> _Side:
         If no prompt gives the pieces that the prefix gives.
     """
     config = encoder.config
-    prefix = config.query_prefix if role == "query" else config.passage_prefix
+    prefix = encoder.prefix(role)
     skipped = _skipped(encoder, role) if counted else set()
     side = _Side(skipped=encoder.pieces(sorted(skipped)))
     if not prefix:
@@ -482,7 +494,9 @@ def _side(encoder: Encoder, role: Role, *, counted: bool) -> _Side:
         side.skipped += list(side.pieces)
     tokenizer = _extended(encoder.tokenizer, side.pieces)
     back = {tokenizer.convert_tokens_to_ids(name): number for name, number in side.pieces.items()}
-    ours = [item.ids for item in encoder.tokenize(_SAMPLES, role)]
+    without = copy.copy(encoder)
+    without.glossary = None  # texts are extended before the library has them
+    ours = [item.ids for item in without.tokenize(_SAMPLES, role)]
     length = config.query_length if role == "query" else config.passage_length
     for end in ("", " "):
         side.prompt = "".join(side.pieces) + end
@@ -499,7 +513,7 @@ def _side(encoder: Encoder, role: Role, *, counted: bool) -> _Side:
 def _prefix_pieces(encoder: Encoder, role: Role) -> list[int]:
     """Return the pieces of the prefix of a role."""
     config = encoder.config
-    prefix = config.query_prefix if role == "query" else config.passage_prefix
+    prefix = encoder.prefix(role)
     if config.markers:
         return [encoder.tokenizer.get_vocab()[prefix]]
     prefix = prefix.lower() if config.lowercase else prefix

@@ -26,6 +26,7 @@ from engine.encoders.encoder import Encoder
 from engine.encoders.exporting import Pair, Vectors, export
 from engine.encoders.fitting import fit
 from engine.errors import InputError
+from engine.lexicon.glossary import Glossary
 from engine.retrieval.maxsim import maxsim_scores
 
 pytestmark = pytest.mark.libraries
@@ -297,6 +298,37 @@ def test_sentence_vectors_in_sentence_transformers(
     documents = changed(load(**tiny.encoder(pooling=pooling))) if both else queries
     export(Pair(queries, documents), tmp_path / "out", "sentence-transformers", "sentence")
     close(our_cosines(queries, documents), their_cosines(tmp_path / "out"))
+
+
+@pytest.mark.slow
+def test_token_vectors_of_multilingual_e5_in_sentence_transformers(tmp_path: Path) -> None:
+    """Its tokenizer is SentencePiece's, where a prefix and the text behind it are joined by a space."""
+    encoder = load(checkpoint="multilingual-e5-small", query_prefix="query: ", passage_prefix="passage: ")
+    export(Pair(encoder, encoder), tmp_path / "out", "sentence-transformers", "tokens")
+    close(our_maxsim(encoder, encoder), their_maxsim(tmp_path / "out"))
+
+
+def test_a_glossary_goes_with_the_folder_and_does_not_change_the_prompts(tiny: Any, tmp_path: Path) -> None:
+    encoder = load(**tiny.encoder())
+    encoder.glossary = Glossary("en", {"sw": {"river": 2}, "en": {"water": 2}}, {"sw": {"river": "water"}})
+    export(Pair(encoder, encoder), tmp_path / "out", "sentence-transformers", "tokens")
+    again = Encoder.load(EncoderConfig(checkpoint=str(tmp_path / "out")))
+    assert again.glossary is not None and again.glossary.extend("river") == "river water"
+    close(our_maxsim(encoder, encoder), our_maxsim(again, again))
+
+
+def test_documents_of_the_kind_of_queries_have_their_prefix(tiny: Any, tmp_path: Path) -> None:
+    encoder = load(**{**tiny.encoder(), "query_prefix": "stone : ", "prefix_tokens": True})
+    for symmetric, expected in ((True, "stone : "), (False, "passage: ")):
+        export(
+            Pair(encoder, encoder),
+            tmp_path / expected,
+            "sentence-transformers",
+            "tokens",
+            symmetric=symmetric,
+        )
+        said = json.loads((tmp_path / expected / "config_sentence_transformers.json").read_text())
+        assert said["prompts"] == {"query": "stone : ", "document": expected}
 
 
 def test_dense_layers_behind_the_pooling_are_exported(tiny: Any, tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import click
 from click.exceptions import Exit
 
-from engine.cli.options import data_option, json_option, print_json, refreshed, results_option, set_option
+from engine.cli.options import (
+    data_option,
+    json_option,
+    print_json,
+    read_in_finished,
+    refreshed,
+    results_option,
+    set_option,
+)
 from engine.cli.output import out, say
 from engine.cli.tables import print_table
 from engine.config import load_config
@@ -107,7 +115,7 @@ def run(
             finished, scores = runs.execute(
                 parsed, runs_folder(results), argv, run_id=run_id, reporter=reporter
             )
-    refreshed(results)
+    read_in_finished(results, finished.path)
     if detached:
         return
     print_finished(finished, scores, as_json)

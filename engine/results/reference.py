@@ -157,6 +157,7 @@ def _runs(records: Sequence[Mapping[str, Any]], study: str) -> pa.Table:
                 "host": None,
                 "pid": None,
                 "process_started": None,
+                "boot": None,
                 "summary": json.dumps(json.loads(record["summary"] or "{}"), sort_keys=True),
             }
         )

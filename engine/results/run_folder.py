@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from engine.atomic import write_file
+from engine.atomic import flush, sweep, write_file
 from engine.errors import InputError, OpticalError, nearest
 from engine.files import read_file
 from engine.results import run_lock
@@ -86,6 +86,7 @@ class RunFolder:
             raise InputError(f"there is already a run {identity!r}; choose another id", path=path)
         try:
             path.mkdir(parents=True, exist_ok=run_id is not None)
+            flush(path.parent)
         except OSError as error:
             raise OpticalError(f"{path}: the run's folder cannot be created: {error.strerror}") from error
         now = _now()
@@ -168,6 +169,8 @@ class RunFolder:
             If another process runs it.
         """
         run_lock.take(self.path)
+        for folder in (self.path, self.path / "checkpoints"):
+            sweep(folder)
         self.update(
             state="running", failure=None, ended=None, started=_now(), argv=list(argv), **this_process()
         )

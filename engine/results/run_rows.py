@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.atomic import is_staging, sweep
 from engine.errors import InputError, OpticalError
 from engine.files import read_file
 from engine.hashes import Hashes, hash_of, stamp_of
@@ -168,6 +169,9 @@ def _files(folder: Path) -> dict[str, list[Path]]:
             names = [entry.name for entry in entries]
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=folder) from error
+    if any(map(is_staging, names)):
+        sweep(folder)
+    sweep(folder / "checkpoints")
     for name in names:
         part = _PART.fullmatch(name)
         table = part[1] if part else _FIXED.get(name)

@@ -614,3 +614,13 @@ def test_an_unwritable_place_is_one_sentence(runs, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OpticalError, match="cannot be created"):
         ingest(tmp_path / "file" / "results.duckdb", runs)
+
+
+def test_parts_of_killed_writers_are_removed_from_run_folders(make_run, results, runs):
+    run = make_run(full=False)
+    for folder in (run.path, run.checkpoints):
+        left = folder / ".optical-1-abcd.part"
+        left.mkdir()
+        (left / "state.safetensors").write_bytes(b"0" * 100)
+    ingest(results, runs)
+    assert not list(run.path.rglob(".optical*"))

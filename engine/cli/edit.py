@@ -9,18 +9,19 @@ from typing import Any
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.options import complete_run, json_option, print_json, refreshed, results_option
 from engine.cli.tables import print_line
 from engine.errors import InputError
 from engine.paths import runs_folder
 from engine.results.queries import run_record
+from engine.results.run_facts import LIVING
 from engine.visible import visible
 
 Fields = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("tags", nargs=-1)
 @click.option("--remove", multiple=True, metavar="TAG", help="Remove a tag. Can be repeated.")
 @results_option
@@ -45,7 +46,7 @@ def tag(run: str, tags: Sequence[str], remove: Sequence[str], results: Path, as_
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("text")
 @results_option
 @json_option
@@ -58,7 +59,7 @@ def note(run: str, text: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("name")
 @results_option
 @json_option
@@ -71,7 +72,7 @@ def rename(run: str, name: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @results_option
 @json_option
@@ -79,14 +80,14 @@ def delete(run: str, yes: bool, results: Path, as_json: bool) -> None:
     """Delete a run's folder, with its checkpoints and scores, after asking.
 
     RUN is an id, the beginning of an id, or a name, which means the newest run of that name. A run that is
-    running is not deleted.
+    running or queued is not deleted.
     """
     from engine.jobs import edit
     from engine.jobs.state import state_of
 
     record = run_record(refreshed(results), run)
     folder = runs_folder(results) / record["id"]
-    if not yes and state_of(folder) != "running":  # a running run is refused without asking
+    if not yes and state_of(folder) not in LIVING:  # a running run is refused without asking
         if not sys.stdin.isatty():
             raise InputError("delete asks first, and the input is not a terminal; add --yes to delete")
         question = f"Delete {record['id']} ({record['name']}) with its checkpoints and scores?"

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from engine.cli.options import (
+    complete_run,
     data_option,
     json_option,
     read_in_finished,
@@ -21,7 +22,7 @@ from engine.paths import runs_folder
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option(
     "--on",
     "names",

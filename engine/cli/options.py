@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from engine.cli.output import warn, write
-from engine.paths import results_path, use_data_home
+from engine.paths import results_path, runs_folder, use_data_home
 from engine.results.metrics_log import to_json
 from engine.results.missing import new_database_note
 from engine.results.refresh import read_in, refresh
@@ -63,6 +63,17 @@ def set_option(command: Command) -> Command:
 def json_option(command: Command) -> Command:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of runs that begin with `incomplete`, newest first, for the shell."""
+    results = context.params.get("results") or results_path()
+    folder = runs_folder(Path(results))
+    try:
+        names = [place.name for place in folder.iterdir() if (place / "run.json").is_file()]
+    except OSError:
+        return []
+    return sorted((name for name in names if name.startswith(incomplete)), reverse=True)
 
 
 def refreshed(results: Path) -> Path:

@@ -10,21 +10,32 @@ from typing import Any
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option, with_time_zone
-from engine.cli.output import say
+from engine.cli.grids import Grid, Value, format_option, latex, markdown
+from engine.cli.options import (
+    complete_run,
+    json_option,
+    print_json,
+    refreshed,
+    results_option,
+    with_time_zone,
+)
+from engine.cli.output import check_raw, raw_option, say, write
 from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
     Column,
     interval_text,
+    print_csv,
     print_facts,
     print_fitted_table,
     print_line,
     print_table,
     score_text,
+    size_text,
     sparkline,
 )
 from engine.durations import age_text, duration_text
 from engine.errors import InputError
+from engine.jobs import disk
 from engine.languages import language
 from engine.paths import runs_folder
 from engine.results.filters import parse_filter
@@ -32,6 +43,7 @@ from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
 from engine.results.run_facts import (
     FIGURES,
+    LIVING,
     UNCHANGED,
     cut_of,
     deciding_figure,
@@ -65,9 +77,10 @@ _COLUMNS = (
     metavar="EXPR",
     help="Only matching runs, such as 'tico training.steps>100 AND NOT state=failed' or 'RR>0.8'.",
 )
+@click.option("--sizes", is_flag=True, help="Show the disk that each run takes, by kind of file.")
 @results_option
 @json_option
-def runs(expression: str, results: Path, as_json: bool) -> None:
+def runs(expression: str, sizes: bool, results: Path, as_json: bool) -> None:
     """List runs, newest first.
 
     The score is the run's headline: the mean over languages of the main measure on its first collection, with
@@ -77,32 +90,70 @@ def runs(expression: str, results: Path, as_json: bool) -> None:
     an id as it is shown. In a pipe or file nothing is cut.
     """
     selected = parse_filter(expression)
+    from engine.jobs.queue import waiting
+
     records = [_with_current_state(results, record) for record in list_runs(refreshed(results))]
+    places = {identity: place for place, identity in enumerate(waiting(runs_folder(results)), 1)}
     selected.check_fields(records)
     records = [record for record in records if selected.matches(record)]
     groups = read_groups(results, [record["id"] for record in records])
     heads = read_headlines(results, records)
-    listed = [_listed(record, groups.get(record["id"], []), heads.get(record["id"])) for record in records]
+    listed = [
+        _listed(record, groups.get(record["id"], []), heads.get(record["id"]), places.get(record["id"]))
+        for record in records
+    ]
+    if sizes:
+        for run in listed:
+            run["bytes"] = disk.sizes(runs_folder(results) / run["id"])
     if as_json:
         print_json(listed)
         return
     if not listed:
         say("no run matches" if expression else "there is no run yet")
         return
-    print_fitted_table(_COLUMNS, [_line(run, record) for run, record in zip(listed, records, strict=True)])
+    if sizes:
+        _print_sizes(listed)
+    else:
+        print_fitted_table(
+            _COLUMNS, [_line(run, record) for run, record in zip(listed, records, strict=True)]
+        )
+
+
+def _print_sizes(listed: Sequence[dict[str, Any]]) -> None:
+    """Print the disk that runs take, the largest first."""
+    largest = sorted(listed, key=lambda run: -sum(run["bytes"].values()))
+    kinds = [kind for kind in disk.KINDS if any(run["bytes"][kind] for run in listed)]
+    cells = [[run["bytes"][kind] for kind in kinds] for run in largest]
+    rows = [
+        (run["id"], run["state"], *(size_text(size) if size else "" for size in sizes), size_text(sum(sizes)))
+        for run, sizes in zip(largest, cells, strict=True)
+    ]
+    sums = [sum(column) for column in zip(*cells, strict=True)]
+    rows.append((f"{len(listed)} runs", "", *map(size_text, sums), size_text(sum(sums))))
+    columns = ("run", "state", *kinds, "all")
+    print_table(columns, rows, right=columns[2:])
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @results_option
 @json_option
-def show(run: str, results: Path, as_json: bool) -> None:
+@format_option
+@raw_option
+def show(run: str, results: Path, as_json: bool, form: str, raw: bool) -> None:
     """Show a run: its record, its bitext and its scores with 95 % intervals.
 
-    RUN is an id, the beginning of an id, or a name, which means the newest run of that name.
+    RUN is an id, the beginning of an id, or a name, which means the newest run of that name. With --format
+    latex, markdown or csv only the scores are printed.
     """
+    check_raw(raw, form == "csv")
+    if as_json and form != "text":
+        raise InputError("--json and --format exclude each other; choose one")
     record = _with_current_state(results, run_record(refreshed(results), run))
     groups = read_groups(results, [record["id"]]).get(record["id"], [])
+    if form != "text":
+        _print_scores(groups, record, form, raw)
+        return
     bitext = ask(
         results, "SELECT * EXCLUDE run FROM bitext WHERE run = ? ORDER BY ALL", [record["id"]]
     ).records()
@@ -118,16 +169,18 @@ def show(run: str, results: Path, as_json: bool) -> None:
     best = record["summary"].get("best_step")
     head = read_headlines(results, [record]).get(record["id"])
     step = _step(results, record)
+    place = _place(results, record)
     if as_json:
         facts = {key: value for key, value in with_time_zone(record).items() if key != "measures"}
         held_out = {"best_step": best, "figure": deciding, "steps": steps, "values": values}
         scores = [_scores(group, record) for group in groups]
         facts["headline"] = None if head is None else vars(head)
         facts["step"] = step
+        facts["place"] = place
         facts["unchanged"] = is_unchanged(record)
         print_json({**facts, "bitext": bitext, "held_out": held_out, "scores": scores})
         return
-    _print_record(record, best, head, step)
+    _print_record(record, best, head, step, place)
     if values:
         print_line()
         print_line(
@@ -155,11 +208,11 @@ def show(run: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @results_option
 @json_option
 def stop(run: str, results: Path, as_json: bool) -> None:
-    """Stop a running run. It keeps its best checkpoint so far.
+    """Stop a running run, which keeps its best checkpoint so far, or take a queued run out of the queue.
 
     RUN is an id, the beginning of an id, or a name, which means the newest run of that name.
     """
@@ -181,14 +234,17 @@ def _with_current_state(results: Path, record: dict[str, Any]) -> dict[str, Any]
 
     folder = runs_folder(results) / record["id"]
     missing = not folder.is_dir()
-    state = record["state"] if missing or record["state"] != "running" else state_of(folder)
+    state = record["state"] if missing or record["state"] not in LIVING else state_of(folder)
     return {**record, "state": state, "folder_missing": missing}
 
 
-def _listed(record: dict[str, Any], groups: Sequence[Group], head: Headline | None) -> dict[str, Any]:
+def _listed(
+    record: dict[str, Any], groups: Sequence[Group], head: Headline | None, place: int | None
+) -> dict[str, Any]:
     kept = ("id", "name", "kind", "state", "failure", "tags", "note", "created", "started", "ended")
     return {
         **{name: value for name, value in with_time_zone(record).items() if name in kept},
+        "place": place,
         "unchanged": is_unchanged(record),
         "folder_missing": record["folder_missing"],
         "encoder": encoder_of(record),
@@ -200,7 +256,7 @@ def _listed(record: dict[str, Any], groups: Sequence[Group], head: Headline | No
 def _line(run: dict[str, Any], record: dict[str, Any]) -> tuple[str, ...]:
     known, head = run["languages"], run["headline"]
     return (
-        state_of_record(record),
+        _state_text(state_of_record(record), run["place"]),
         run["id"],
         run["name"],
         run["kind"],
@@ -210,6 +266,11 @@ def _line(run: dict[str, Any], record: dict[str, Any]) -> tuple[str, ...]:
         "" if head is None else head["collection"],
         age_text(run["created"]),
     )
+
+
+def _state_text(state: str, place: int | None) -> str:
+    """Return the state, with the place in the queue of a queued run."""
+    return f"{state} {place}" if place else state
 
 
 def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
@@ -225,8 +286,22 @@ def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
     return {"done": records[-1].step, "steps": int(total)} if records and total else None
 
 
+def _place(results: Path, record: dict[str, Any]) -> int | None:
+    """Return the place in the queue of a run that waits."""
+    from engine.jobs.queue import waiting
+
+    if record["state"] != "queued":
+        return None
+    order = waiting(runs_folder(results))
+    return order.index(record["id"]) + 1 if record["id"] in order else None
+
+
 def _print_record(
-    record: dict[str, Any], best: Any, head: Headline | None, step: dict[str, int] | None
+    record: dict[str, Any],
+    best: Any,
+    head: Headline | None,
+    step: dict[str, int] | None,
+    place: int | None,
 ) -> None:
     versions = (f"{name} {version}" for name, version in record["versions"].items() if version)
     started, ended = record["started"], record["ended"]
@@ -241,7 +316,7 @@ def _print_record(
             ("name", record["name"]),
             (
                 "state",
-                state_of_record(record)
+                _state_text(state_of_record(record), place)
                 if step is None
                 else "{state}, step {done:,} of {steps:,}".format(state=record["state"], **step),
             ),
@@ -292,6 +367,42 @@ def _print_group(group: Group, reference: str) -> None:
     )
     if reference:
         print_line(reference)
+
+
+def _print_scores(groups: Sequence[Group], record: dict[str, Any], form: str, raw: bool) -> None:
+    """Print the scores of a run in another form than text."""
+    if not groups:
+        raise InputError(f"run {record['id']} has no scores; wait until it is finished")
+    if form == "csv":
+        rows = [
+            {"run": record["id"], **group.key._asdict(), **figure}
+            for group in groups
+            for figure in _scores(group, record)["figures"]
+        ]
+        print_csv(rows, raw=raw)
+        return
+    render = latex if form == "latex" else markdown
+    write("\n".join(render(_grid(group, record)) for group in groups))
+
+
+def _grid(group: Group, record: dict[str, Any]) -> Grid:
+    """Return the scores of a run under one key: a row for each language, a column for each measure."""
+    of = {measure: group.of(measure) for measure in group.measures}
+    rows: list[list[str | Value]] = []
+    for code in group.revisions:
+        known = [rows_of.get(code) for rows_of in of.values()]
+        queries = next(row["queries"] for row in known if row is not None)
+        cells = (Value("" if row is None else _value(row)) for row in known)
+        rows.append([f"{_name(code)} ({code})" if _name(code) else code, Value(f"{queries}"), *cells])
+    rows.append(["mean", "", *(Value(score_text(group.mean(measure))) for measure in of)])
+    reference = _reference(group, record)
+    revisions = ", ".join(sorted(set(group.revisions.values())))
+    return Grid(
+        f"{record['name']}: {group.key}",
+        ["language", "queries", *of],
+        rows,
+        [f"Brackets: 95 % intervals. Revision {revisions}.", *([reference] if reference else [])],
+    )
 
 
 def _scores(group: Group, record: dict[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,9 @@ class DistilConfig(RunConfig):
     """The student query encoder; none starts from the teacher."""
     bitext: list[TrainingBitextConfig] = Field(min_length=1)
     """Sentence pairs to train on."""
+    gloss: bool = False
+    """Whether the student reads every query with translations of its words behind it, which are learnt from
+    the bitext. Sentences to train on are glossed by what the other pairs say."""
     loss: Annotated[LossConfig, CurrentLosses()] = Field(
         default_factory=lambda: LossConfig.model_validate({"transport": 1.0})
     )
@@ -65,8 +68,8 @@ class DistilConfig(RunConfig):
 
     validation: CollectionConfig | None = None
     """A collection that is searched every `training.evaluate_every` steps; its first measure, with the first
-    of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Its questions must not be
-    those of `collections`; `limit` keeps the search short."""
+    of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Questions whose topics
+    are also in `collections` are left out; `limit` keeps the search short."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -243,6 +246,20 @@ class EvaluateConfig(EncodersConfig):
     """The kind of run."""
     preset: str | None = None
     """The preset that this configuration is based on; recorded with the run."""
+    gloss: bool = False
+    """Whether queries are encoded with translations of their words behind them, which are learnt from
+    `bitext`. A student that learnt with a gloss has its own, and needs no setting."""
+
+    @model_validator(mode="after")
+    def _glossed(self) -> Self:
+        if self.gloss and not self.bitext:
+            raise ValueError("gloss learns translations of words from [[bitext]], and there is none; add it")
+        if self.gloss and self.translation is not None:
+            raise ValueError(
+                "translated queries are in the documents' language, so gloss adds nothing; leave one of the "
+                "two out"
+            )
+        return self
 
 
 def _evaluated(config: EvaluateConfig, checkpoints: Path) -> tuple[EncoderConfig, EncoderConfig]:

@@ -13,16 +13,21 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.config import EncoderConfig
-from engine.config.declared import Declared, check_declared
+from engine.config.declared import Declared, check_declared, folder_of
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
+from engine.encoders.places import weight_folders
 from engine.encoders.safe_loading import longest_input, padding_id
 from engine.encoders.sentence_head import SentenceHead, pool, read_projection
 from engine.encoders.trimming import Trimming
 from engine.encoders.weights import WeightHashes, files_stamp
 from engine.errors import InputError
+from engine.lexicon import glossary
+from engine.lexicon.glossary import Glossary
 
-Role = Literal["query", "passage"]
+Role = Literal["query", "passage", "peer"]
+"""What a text is: a query, a passage, or a peer. A peer is a document that is a text of the same kind as the
+queries, such as their translation. It is encoded as a passage, but with the prefix of queries."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class Encoder(torch.nn.Module):
             self.projection = torch.nn.Linear(self.width, config.projection_dim, bias=False)
         self.mass_head: torch.nn.Linear | None = None
         self.sentence_head: SentenceHead | None = None
+        self.glossary: Glossary | None = None
         self.hashes = WeightHashes()
         self._punctuation: set[int] | None = None
         self.positions = longest_input(model) or 1 << 20
@@ -145,7 +151,8 @@ class Encoder(torch.nn.Module):
         """
         if not declared.library:
             return
-        folder = Path(resolve(self.config.checkpoint))
+        folder = folder_of(self.config.checkpoint)
+        assert folder is not None  # the library was read from it
         if self.projection is not None and self.config.projection == "linear" and declared.token_layers:
             weight = read_projection(folder, declared.token_layers)
             if weight.shape != self.projection.weight.shape:
@@ -161,7 +168,7 @@ class Encoder(torch.nn.Module):
 
     @torch.no_grad()
     def load_fitted(self, folder: Path | None = None) -> bool:
-        """Load the mean, projection and mass head that `engine.encoders.saving` wrote.
+        """Load the mean, projection, mass head and glossary that `engine.encoders.saving` wrote.
 
         Parameters
         ----------
@@ -204,6 +211,8 @@ class Encoder(torch.nn.Module):
         # a head of another width belongs to another projection; encoding needs none
         if "mass_head" in fitted and fitted["mass_head"].shape[1] == self.dim:
             self.add_mass_head().weight.copy_(fitted["mass_head"])
+        if (known := folder / glossary.FILE).is_file():
+            self.glossary = Glossary.load(known)
         return True
 
     @property
@@ -229,13 +238,26 @@ class Encoder(torch.nn.Module):
 
     # -- text to pieces ---------------------------------------------------------------------------
 
+    def document_role(self, *, symmetric: bool) -> Role:
+        """Return the role of the documents of a collection, as the function `document_role`."""
+        return document_role(self.config, symmetric=symmetric)
+
+    def prefix(self, role: Role) -> str:
+        """Return the text before texts of `role`."""
+        return self.config.asymmetric_prefix if role == "passage" else self.config.query_prefix
+
     def tokenize(self, texts: Sequence[str], role: Role) -> list[Tokens]:
-        """Tokenise texts with the prefix and maximum length of `role`, and mark the pieces that count."""
+        """Tokenise texts with the prefix and maximum length of `role`, and mark the pieces that count.
+
+        Queries are extended by the glossary, if there is one.
+        """
         query = role == "query"
-        prefix = self.config.query_prefix if query else self.config.passage_prefix
-        marker = self._markers.get(role)
+        prefix = self.prefix(role)
+        marker = self._markers.get("query" if query else "passage")
         if marker is not None:
             prefix = ""
+        if query and self.glossary is not None:
+            texts = [self.glossary.extend(text) for text in texts]
         if self.config.lowercase:
             prefix, texts = prefix.lower(), [text.lower() for text in texts]
         longest = self.config.query_length if query else self.config.passage_length
@@ -277,7 +299,7 @@ class Encoder(torch.nn.Module):
         found: dict[Role, int] = {}
         prefixes: list[tuple[Role, str]] = [
             ("query", self.config.query_prefix),
-            ("passage", self.config.passage_prefix),
+            ("passage", self.config.asymmetric_prefix),
         ]
         for role, marker in prefixes:
             if not marker:
@@ -297,7 +319,7 @@ class Encoder(torch.nn.Module):
         return frozenset(vocabulary[word] for word in words if word in vocabulary)
 
     def _counts(self, piece: int, in_prefix: bool, special: bool, role: Role) -> bool:
-        if role == "passage" and piece in self._skipped:
+        if role != "query" and piece in self._skipped:
             return False
         # special tokens first: their offsets (0, 0) are also inside the prefix
         if special:
@@ -452,6 +474,20 @@ class Encoder(torch.nn.Module):
         self.train(was_training)
 
 
+def document_role(config: EncoderConfig, *, symmetric: bool) -> Role:
+    """Return the role in which an encoder with these settings encodes the documents of a collection.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+        If they name a prefix of passages, the documents are passages.
+    symmetric : bool
+        Whether queries and documents are texts of one kind
+        (`engine.extensions.collections.CollectionReader.symmetric`).
+    """
+    return "peer" if symmetric and config.passage_prefix is None else "passage"
+
+
 def _which_were_cut(encoded: Any) -> list[bool]:
     """Return which texts the tokenizer cut."""
     if "cut" in encoded:
@@ -475,6 +511,7 @@ def _inner(output: Any, layers: Sequence[int]) -> Tensor:
 
 
 def _folders(checkpoint: str) -> dict[str, Path]:
-    """Return the folders that `checkpoint` is loaded from: with its weights, and with its fitted vectors."""
-    folders = {"weights": Path(resolve(checkpoint)), "fitted": Path(checkpoint).expanduser()}
+    """Return the folders that `checkpoint` is loaded from: those of its weights and of its fitted vectors."""
+    folders = {f"weights{number or ''}": at for number, at in enumerate(weight_folders(checkpoint))}
+    folders["fitted"] = Path(checkpoint).expanduser()
     return {name: folder for name, folder in folders.items() if folder.is_dir()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from engine.encoders.changes import tokenization
 from engine.encoders.encoder import Encoder, Role
 
 #: The settings that sentence vectors depend on; the others concern only token vectors.
@@ -14,11 +15,11 @@ _SENTENCE = {
 }
 #: Settings that were added later. They are left out if they have this value, so that older caches stay valid.
 _ADDED: dict[str, Any] = {"markers": False, "lowercase": False, "attend_expansion": False, "skiplist": []}
-#: The settings that only texts of one role depend on.
-_OF_ROLE: dict[Role, set[str]] = {
-    "query": {"query_prefix", "query_length", "query_expansion", "attend_expansion"},
-    "passage": {"passage_prefix", "passage_length", "passage_punctuation", "skiplist"},
-}
+#: The settings that only queries, or only documents, depend on.
+_OF_QUERIES = {"query_prefix", "query_length", "query_expansion", "attend_expansion"}
+_OF_DOCUMENTS = {"passage_prefix", "passage_length", "passage_punctuation", "skiplist"}
+#: The settings that the pieces of a text depend on, besides its prefix and the maximum length of its role.
+_PIECES = {"markers", "lowercase"}
 
 
 def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None = None) -> str:
@@ -29,11 +30,16 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
     """
     digest = hashlib.blake2b(digest_size=12)
     settings = encoder.config.model_dump(include=_SENTENCE if sentences else None, exclude={"checkpoint"})
-    for other in _OF_ROLE.keys() - {role} if role is not None else ():
-        settings = {name: value for name, value in settings.items() if name not in _OF_ROLE[other]}
+    if role is not None:
+        others = _OF_DOCUMENTS if role == "query" else _OF_QUERIES
+        settings = {name: value for name, value in settings.items() if name not in others}
+        if role != "query":  # a peer is a passage with another prefix
+            settings["passage_prefix"] = encoder.prefix(role)
     settings = {name: value for name, value in settings.items() if _ADDED.get(name, ...) != value}
     digest.update(repr(sorted(settings.items())).encode())
-    for part in _tokenization(encoder.tokenizer):
+    if encoder.glossary is not None and role in (None, "query"):
+        digest.update(encoder.glossary.digest)
+    for part in tokenization(encoder.tokenizer):
         digest.update(part)
     weights = {f"model.{name}": tensor for name, tensor in encoder.model.state_dict().items()}
     if not sentences:
@@ -49,15 +55,14 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
     return digest.hexdigest()
 
 
-def _tokenization(tokenizer: Any) -> list[bytes]:
-    """Return what determines the pieces of a text: normaliser, pre-tokenizer, vocabulary, special tokens.
-
-    Truncation and padding are left out: they are those of the last call.
-    """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:  # characters need no vocabulary
-        return [type(tokenizer).__name__.encode()]
-    parts = (backend.normalizer, backend.pre_tokenizer, backend.model, backend.post_processor)
-    states = [b"" if part is None else bytes(part.__getstate__()) for part in parts]
-    added = sorted((number, repr(token)) for number, token in tokenizer.added_tokens_decoder.items())
-    return [*states, repr(added).encode()]
+def pieces_fingerprint(encoder: Encoder, role: Role) -> str:
+    """Return a short hash of what the pieces of texts in `role` depend on; it reads no weights."""
+    config = encoder.config
+    length = config.query_length if role == "query" else config.passage_length
+    settings = {**config.model_dump(include=_PIECES), "prefix": encoder.prefix(role), "length": length}
+    digest = hashlib.blake2b(repr(sorted(settings.items())).encode(), digest_size=12)
+    if encoder.glossary is not None and role == "query":
+        digest.update(encoder.glossary.digest)
+    for part in tokenization(encoder.tokenizer):
+        digest.update(part)
+    return digest.hexdigest()

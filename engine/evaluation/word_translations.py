@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from engine.collections.base import Collection
 from engine.errors import InputError
 from engine.languages import known_code
-from engine.retrieval.word_translations import WordTranslations
+from engine.lexicon.translations import WordTranslations
 
 
 def translations_for(

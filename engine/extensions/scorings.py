@@ -48,7 +48,7 @@ class Scoring:
         single queries cannot be asked.
     translations : bool
         For texts: whether it uses translations of words, which a run learns from its bitext. `search` then
-        also takes ``translations``, one `engine.retrieval.word_translations.WordTranslations` or None for
+        also takes ``translations``, one `engine.lexicon.translations.WordTranslations` or None for
         each query, and `prepare` takes a single one.
     """
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 
 from engine.config import LexicalConfig
+from engine.counted import counted
 from engine.errors import InputError
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.runner import document_texts
@@ -18,10 +19,10 @@ from engine.inspect.pools import AskedPool, choose_pool
 from engine.inspect.records import Hit, Match
 from engine.inspect.texts import clean_text
 from engine.languages import language as find_language
+from engine.lexicon.translations import FILE, load
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.lexical import SearchIndex, find_lexical
-from engine.retrieval.word_translations import FILE, load
 
 
 class LexicalSearcher:
@@ -67,7 +68,7 @@ class LexicalSearcher:
     def load(self, reporter: Reporter = SILENT) -> None:
         """Prepare the documents, if they are not yet."""
         if "index" not in self.__dict__:
-            reporter.say(f"preparing {len(self.texts):,} documents for {self._scoring.name} …")
+            reporter.say(f"preparing {counted(len(self.texts), 'document')} for {self._scoring.name} …")
         assert self.index is not None
 
     @cached_property

@@ -29,7 +29,7 @@ machine; `failure` is one sentence or null; `summary` has further facts about th
 parameters, pairs per second).
 """
 
-State = Literal["running", "finished", "failed", "stopped"]
+State = Literal["queued", "running", "finished", "failed", "stopped"]
 
 LARGEST = 1 << 24
 """The most bytes of a ``run.json``."""

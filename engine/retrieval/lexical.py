@@ -15,8 +15,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from engine.lexicon.words import words
 from engine.retrieval.topk import Found, find
-from engine.retrieval.words import words
 
 
 class SparseTexts(NamedTuple):
@@ -72,7 +72,7 @@ def bm25(queries: Sequence[str], documents: Sequence[str], *, k1: float, b: floa
     """Return texts whose inner product is BM25 (Robertson et al. 1994) in the form of Lucene.
 
     ``sum ln(1 + (M - df + 0.5) / (df + 0.5)) tf / (tf + k1 (1 - b + b |d| / mean |d|))`` over the words
-    of the query; a word that occurs twice counts twice. Words are those of `engine.retrieval.words`, without
+    of the query; a word that occurs twice counts twice. Words are those of `engine.lexicon.words`, without
     stop words and stemming, because neither is available in the same quality for all languages.
     """
     return bm25_index(documents, k1=k1, b=b).of(queries)

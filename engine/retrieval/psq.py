@@ -2,7 +2,7 @@
 
 Probabilistic structured queries (Darwish and Oard 2003): a query word w occurs in a document as often as its
 translations can be expected to, ``tf = sum p(e | w) tf(e)``, and in ``df = sum p(e | w) df(e)`` documents.
-BM25 takes these in place of counts. Words are those of `engine.retrieval.words` without diacritics.
+BM25 takes these in place of counts. Words are those of `engine.lexicon.words` without diacritics.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from engine.lexicon.translations import WordTranslations
+from engine.lexicon.words import plain_words
 from engine.retrieval.lexical import SparseTexts, find_lexical
 from engine.retrieval.topk import Found
-from engine.retrieval.word_translations import WordTranslations
-from engine.retrieval.words import plain_words
 
 #: Bytes of the expected counts of the words of the queries that are searched at once.
 _BLOCK_BYTES = 1 << 26

@@ -33,9 +33,12 @@ from engine.evaluation.language_removal import (
 from engine.evaluation.runner import document_texts, evaluate
 from engine.evaluation.scores import Scores
 from engine.extensions.bitext import SentencePair
+from engine.lexicon.glossary import Glossary
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
-from engine.training.data.bitext import read_sources
+from engine.training.data.bitext import bitext_rows, read_sources
+from engine.training.data.glossary import glossary_of
+from engine.training.data.prepare import read_bitext
 from engine.training.distillation.encoders import check_projection
 from engine.training.runtime import Runtime
 
@@ -54,6 +57,8 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     runtime = Runtime.start(config.seed)  # a linear projection that was never saved is drawn at random
     run.update(device=str(runtime.device))
     queries, documents = open_encoders(config, runtime.precision, reporter)
+    if config.gloss:
+        queries.glossary = _learnt_glossary(config, run, reporter)
     isolation = removal_of(config, run.checkpoints / COMPONENTS_FILE)
     save_fitted(queries, run.checkpoints / "student")
     save_fitted(documents, run.checkpoints / "teacher")
@@ -94,6 +99,25 @@ def open_encoders(
         documents = Encoder.load(config.document_encoder)
     _fit(config, queries, documents, precision, reporter, {} if known is None else known)
     return queries, documents
+
+
+def _learnt_glossary(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> Glossary:
+    """Return a glossary from the bitext without what overlaps with the evaluation; mark the questions.
+
+    Raises
+    ------
+    InputError
+        If the bitext cannot be read, or nothing of it is left.
+    """
+    bitext = read_bitext(
+        config.bitext, config.collections, overlap="drop", seed=config.seed, reporter=reporter, setting=None
+    )
+    used = bitext.overlap.drop(bitext.pairs, bitext.drops)
+    run.write_table("bitext", bitext_rows(config.bitext, used, bitext.drops))
+    glossary = glossary_of(bitext, config.seed, reporter)
+    if marks := bitext.overlap.marks(pair for found in used for pair in found):
+        run.write_table("topics", marks, append=True)
+    return glossary
 
 
 def removal_of(config: EvaluateConfig, fitted_file: Path) -> Removal | None:
@@ -137,14 +161,16 @@ def _fit(
             return
     if not unfitted:
         return
-    # All texts are encoded as passages.
+    # All texts are encoded as the documents of the first collection.
+    symmetric = config.collections[0].reader.symmetric
     keys = [passage_key(encoder.config) for encoder in unfitted]
     texts = [] if known.keys() >= set(keys) else _unlabelled(config)
     for encoder, key in zip(unfitted, keys, strict=True):
         if key in known:
             encoder.load_state_dict(known[key], strict=False)
         elif any(text.strip() for text in texts) or encoder.config.projection == "whitening":
-            fit(encoder, evenly_spaced(texts), "passage", precision=precision)
+            role = encoder.document_role(symmetric=symmetric)
+            fit(encoder, evenly_spaced(texts), role, precision=precision)
             known[key] = {
                 name: value.clone()
                 for name, value in encoder.state_dict().items()
@@ -155,8 +181,12 @@ def _fit(
 
 
 def passage_key(config: EncoderConfig) -> str:
-    """Return the settings on which the vectors of passages depend: all but those of queries."""
-    return config.model_dump_json(exclude={"query_prefix", "query_length"})
+    """Return the settings on which the vectors of documents depend: all but those of queries.
+
+    Without a prefix of passages, documents may have that of queries.
+    """
+    of_queries = {"query_length"} if config.passage_prefix is None else {"query_prefix", "query_length"}
+    return config.model_dump_json(exclude=of_queries)
 
 
 def _is_fitted(config: EncoderConfig) -> bool:

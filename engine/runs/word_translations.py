@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from engine.bitext.source import draw
 from engine.collections.base import Collection
 from engine.config import LexicalConfig
+from engine.counted import counted
 from engine.errors import InputError
 from engine.evaluation.word_translations import check_language
 from engine.extensions.bitext import SentencePair
 from engine.languages import known_code, language
+from engine.lexicon.translations import FILE, WordTranslations, learn, load, save
+from engine.lexicon.words import plain_words
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
-from engine.retrieval.word_translations import FILE, WordTranslations, learn, load, save
-from engine.retrieval.words import plain_words
 from engine.training.data.bitext import bitext_rows
 from engine.training.data.overlap import Overlap
 from engine.training.data.prepare import read_bitext
@@ -67,7 +68,8 @@ def learnt_translations(
         reporter.advance()
         sample = f", a sample of {len(pairs):,}" if len(kept) < len(pairs) else ""
         reporter.say(
-            f"{len(tables[code].rows):,} words in {code} translated, from {len(kept):,} pairs{sample}"
+            f"{counted(len(tables[code].rows), 'word')} in {code} translated, from "
+            f"{counted(len(kept), 'pair')}{sample}"
         )
         run.update(summary={f"translated_words_{code}": len(tables[code].rows), f"pairs_{code}": len(kept)})
     save(path, tables)

@@ -17,9 +17,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from engine.config import LexicalConfig, parse_config
 from engine.errors import InputError
+from engine.lexicon.words import words
 from engine.results.run_folder import RunFolder
 from engine.retrieval.lexical import SparseTexts, bm25, find_lexical, sparse_blocks, tfidf
-from engine.retrieval.words import words
 from engine.runs.execute import execute
 
 DOCUMENTS = ["the cat sat on the mat", "a dog and a cat", "birds sing", "", "the the the end"]

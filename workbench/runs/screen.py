@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.widgets import Input
 
+from engine.counted import counted
 from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
 from engine.paths import DEFAULT_RESULTS
@@ -31,15 +32,22 @@ from workbench.widgets.text import number, plain, score
 from workbench.widgets.text_input import TextInput
 from workbench.widgets.text_view import TextView
 
-STYLES = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
-SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
+STYLES = {
+    "queued": "head",
+    "running": "head",
+    "finished": "good",
+    "failed": "bad",
+    "crashed": "bad",
+    "stopped": "warn",
+}
+SIGNS = {"queued": "…", "running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
 REFUSAL_SECONDS = 4.0
 """How long the reason why something is not possible stays on the status line."""
 
 _TITLES = ("", "", "Run", "State", "Measure", "Age", "Languages", "Kind", "Encoder", "Tags", "Note")
 _SORT_KEYS: dict[str, Callable[[Run], Any]] = {
     "Run": lambda run: str(run["name"]).casefold(),
-    "State": lambda run: run["state"],
+    "State": lambda run: (run["state"], run.get("place") or 0),
     "Measure": lambda run: -figure[1] if (figure := headline(run)) else None,  # the best first
     "Age": lambda run: -run["created"].timestamp() if run["created"] else None,  # the youngest first
     "Languages": lambda run: (len(languages_of(run)), languages_of(run)) if languages_of(run) else None,
@@ -64,7 +72,8 @@ class RunsScreen(ModeScreen):
     """The runs."""
 
     HELP = (
-        "**Runs.** Each row is a run; ▶ marks one that is running. Space marks runs: their curves are drawn "
+        "**Runs.** Each row is a run; ▶ marks one that is running, … one that waits in the queue, with its "
+        "place. Space marks runs: their curves are drawn "
         "in the same plots and their settings can be compared. The filter takes words, `field=value`, "
         "comparisons such as `RR>0.8` or `training.steps<200`, and AND, OR, NOT."
     )
@@ -223,10 +232,13 @@ class RunsScreen(ModeScreen):
         if steps and loss:
             parts.append(f"step {loss[0][-1]} of {steps}")
         if curves and curves.corrupt:
-            parts.append(f"{curves.corrupt} corrupt lines in metrics.jsonl were skipped")
+            parts.append(
+                f"{counted(curves.corrupt, 'corrupt line')} in metrics.jsonl "
+                f"{'was' if curves.corrupt == 1 else 'were'} skipped"
+            )
         hidden = len(self.runs) - len(self.shown)
         if hidden:
-            parts.append(f"{hidden} runs filtered out")
+            parts.append(f"{counted(hidden, 'run')} filtered out")
         self.show_status(" · ".join([*parts, run["id"]]))
 
     @property
@@ -347,6 +359,10 @@ class RunsScreen(ModeScreen):
         """Ask, then stop the run under the cursor."""
         self._edit(self.editor.stop)
 
+    def action_queue_up(self) -> None:
+        """Move the run under the cursor up one place in the queue."""
+        self._edit(self.editor.queue_up)
+
     def action_resume(self) -> None:
         """Ask, then resume the run under the cursor."""
         self._edit(self.editor.resume)
@@ -411,7 +427,10 @@ def _row(run: Run, colour: int | None, palette: tuple[str, ...]) -> tuple[Any, .
         Cell("●", palette[colour % len(palette)]) if colour is not None else "",
         Cell(SIGNS.get(run["state"], "?"), style),
         run["name"],
-        Cell(state_of_record(run), "warn" if is_unchanged(run) else style),
+        Cell(
+            f"queued {run['place']}" if run.get("place") else state_of_record(run),
+            "warn" if is_unchanged(run) else style,
+        ),
         f"{measure[0]} {score(measure[1])}" if measure else "",
         Cell(age_text(run["created"]), "dim"),
         f"{len(languages)}: {' '.join(languages)}" if len(languages) > 6 else " ".join(languages),

@@ -42,8 +42,8 @@ class Overlap:
     asked : sequence of CollectionConfig, optional
         Collections whose questions `marks` marks, if they are not `collections`: their overlap is not
         dropped.
-    setting : str
-        The setting that messages name.
+    setting : str or None
+        The setting that keeps such pairs, for messages; None if there is none.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class Overlap:
         seed: int,
         reporter: Reporter,
         asked: Sequence[CollectionConfig] | None = None,
-        setting: str = "training.overlap",
+        setting: str | None = "training.overlap",
     ) -> None:
         self._setting = setting
         self._configs, self._reporter = configs, reporter
@@ -115,7 +115,8 @@ class Overlap:
             near = sum(counts.near_evaluation for counts in drops)
             self._reporter.say(
                 f"{same + near:,} of {total:,} pairs dropped because of a sentence that the run is evaluated "
-                f"on: {same:,} with the same, {near:,} with nearly the same ({self._setting})"
+                f"on: {same:,} with the same, {near:,} with nearly the same"
+                + (f" ({self._setting})" if self._setting else "")
             )
             if asked:
                 self._reporter.say(
@@ -149,7 +150,8 @@ class Overlap:
         if not some:
             raise InputError(
                 f"every pair in {source.language!r} has a sentence that the run is evaluated on; choose "
-                f"other pairs (start, stop, part), or set {self._setting} = 'keep'",
+                "other pairs (start, stop, part)"
+                + (f", or set {self._setting} = 'keep'" if self._setting else ""),
                 path=source.path,
             )
 

@@ -15,12 +15,13 @@ import torch
 from engine.config import parse_config
 from engine.errors import InputError
 from engine.inspect.opening import open_searcher
+from engine.lexicon import translations as word_translations
+from engine.lexicon.translations import FILE, WordTranslations, learn, load, save
+from engine.lexicon.words import plain_words
 from engine.results.run_folder import RunFolder
-from engine.retrieval import psq, word_translations
+from engine.retrieval import psq
 from engine.retrieval.lexical import bm25, find_lexical, sparse_blocks
 from engine.retrieval.psq import find_psq, psq_index
-from engine.retrieval.word_translations import FILE, WordTranslations, learn, load, save
-from engine.retrieval.words import plain_words
 from engine.runs.execute import execute, resume
 
 PAIRS = [

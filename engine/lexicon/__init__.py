@@ -1,0 +1,1 @@
+"""Words of texts, their translations, and glosses of queries."""

@@ -71,7 +71,8 @@ def run(
         settings, source = over_preset(merge_settings(config, overrides)), "the configuration"
     else:
         settings, source = merge_settings(read_settings(config), overrides), str(config)
-    return _execute(parse_config(settings, source), results, progress, f"optical_workbench.run({source!r})")
+    parsed = parse_config(settings, source, fetch=True)
+    return _execute(parsed, results, progress, f"optical_workbench.run({source!r})")
 
 
 def open_run(name: str | Path, *, results: str | Path | None = None) -> Run:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from engine.counted import counted
+
 Reason = Literal[
     "wrong_language", "empty", "too_long", "ratio", "low_score", "duplicate", "other_language",
     "in_evaluation", "near_evaluation",
@@ -82,7 +84,7 @@ class Drops:
 
     def sentence(self) -> str:
         """Return the counts as one line of text."""
-        line = f"{self.read:,} pairs read, {self.kept:,} kept"
+        line = f"{counted(self.read, 'pair')} read, {self.kept:,} kept"
         why = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in self.reasons().items())
         line = f"{line}, {self.dropped:,} dropped ({why})" if why else line
         removed = self.control_characters

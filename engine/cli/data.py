@@ -11,6 +11,7 @@ import click
 from engine.cli.options import data_option, json_option, print_json
 from engine.cli.output import say
 from engine.cli.tables import print_facts, print_line, print_table, size_text
+from engine.counted import counted
 from engine.datahome.check import Checked, check
 from engine.datahome.datasets import Dataset, datasets
 from engine.errors import InputError, OpticalError, nearest
@@ -183,7 +184,7 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
     codes = [language(code).code for code in languages]
     with DownloadProgress() as display:
         count = fetch_dataset(published, codes, display)
-    say(f"{count} new files of {name} in {published.place}; licence: {published.licence}")
+    say(f"{counted(count, 'new file')} of {name} in {published.place}; licence: {published.licence}")
     if published.remark:
         say(f"note: {published.remark}")
 

@@ -13,6 +13,7 @@ import click
 from engine.cli.options import refreshed, results_option
 from engine.cli.output import out
 from engine.config import EncoderConfig, RunHeader, parse_config, preset_settings
+from engine.counted import counted
 from engine.languages import language
 from engine.paths import runs_folder
 from engine.results.queries import ask
@@ -184,7 +185,8 @@ def _print_table(scores: dict[str, Scores]) -> None:
         columns,
         rows,
         right=columns[1:],
-        title=f"{MEASURE}: localised message → English message, {len(first.collection.documents)} candidates",
+        title=f"{MEASURE}: localised message → English message, "
+        f"{counted(len(first.collection.documents), 'candidate')}",
     )
     out("* not a pre-training language of XLM-R. Gain: the last system minus the first.")
     if len(headings) > 2:

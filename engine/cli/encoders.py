@@ -14,7 +14,9 @@ from engine.cli.output import out, warn
 from engine.cli.score_groups import languages_of
 from engine.cli.tables import print_facts, print_table, size_text
 from engine.config.declared import SETTINGS_FILE, Declared, read_declared
+from engine.config.hub import snapshot, snapshot_with_weights
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
+from engine.encoders.places import base_of
 from engine.encoders.published import PUBLISHED
 from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
@@ -79,8 +81,8 @@ def list_command(results: Path, as_json: bool) -> None:
 def show(name: str, results: Path, as_json: bool) -> None:
     """Show an encoder: its folder, its size, and the settings it was saved with or that its folder declares.
 
-    NAME is a packaged checkpoint, a run (its trained encoder), a checkpoint folder, or the hub id of a
-    published encoder.
+    NAME is a packaged checkpoint, a run (its trained encoder), a checkpoint folder, or the hub id of an
+    encoder that is published or in the local cache of the hub.
     """
     entry = _find(name, results)
     folder = entry["folder"]
@@ -88,9 +90,11 @@ def show(name: str, results: Path, as_json: bool) -> None:
     if folder is not None:
         model = _read(Path(folder) / "config.json")
         settings = _read(Path(folder) / SETTINGS_FILE)
+    base = None if folder is None else base_of(Path(folder))
     files = Path(folder).rglob("*") if folder is not None else ()
     entry["size"] = sum(file.stat().st_size for file in files if file.is_file())
-    declared = read_declared(entry["name"] if entry["kind"] == "packaged" else folder or "")
+    named = entry["kind"] in ("packaged", "published", "hub")
+    declared = read_declared(entry["name"] if named else folder or "")
     said = {
         "library": declared.library,
         "settings": declared.settings,
@@ -99,7 +103,8 @@ def show(name: str, results: Path, as_json: bool) -> None:
         "refused": declared.refused,
     }
     if as_json:
-        print_json({**entry, "model": model, "settings": settings, "declared": said})
+        changes = None if base is None else base.checkpoint
+        print_json({**entry, "model": model, "settings": settings, "declared": said, "changes_of": changes})
         return
     print_facts(
         [
@@ -113,6 +118,7 @@ def show(name: str, results: Path, as_json: bool) -> None:
             ("from", entry["origin"]),
             *((name, entry[name]) for name in ("sampling", "balance", "source") if entry.get(name)),
             ("folder", folder or ""),
+            ("changes of", base.checkpoint if base is not None else ""),
             ("size", size_text(entry["size"]) if folder else ""),
             *((label, str(model.get(key, ""))) for key, label in _SIZES.items()),
             *((key, json.dumps(value, ensure_ascii=False)) for key, value in settings.items()),
@@ -150,9 +156,13 @@ def _find(name: str, results: Path) -> dict[str, Any]:
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
         return _entry(folder.name, "folder", folder, origin=str(folder))
+    if (cached := snapshot(name)) is not None:
+        ready = snapshot_with_weights(name) is not None
+        return {**_entry(name, "hub", cached, origin="hub"), "ready": ready}
     known = [*packaged, *PUBLISHED, *(found[key] for found in trained for key in ("name", "run_name"))]
     raise InputError(
-        f"{name!r} is no packaged or published encoder, no run with an encoder and no checkpoint folder"
+        f"{name!r} is no packaged, published or cached encoder, no run with an encoder and no checkpoint "
+        "folder"
         f"{nearest(name, known)}; `optical-workbench encoders list` lists encoders"
     )
 
@@ -173,8 +183,9 @@ def _packaged() -> list[dict[str, Any]]:
 def _published() -> list[dict[str, Any]]:
     return [
         {
-            **_entry(entry.hub_id, "published", None, origin="hub"),
+            **_entry(entry.hub_id, "published", snapshot(entry.hub_id), origin="hub"),
             "installed": False,
+            "ready": snapshot_with_weights(entry.hub_id) is not None,
             "architecture": entry.architecture,
             "languages": entry.languages,
             "sampling": entry.sampling,
@@ -221,8 +232,12 @@ def _entry(name: str, kind: str, folder: Path | None, *, origin: str) -> dict[st
 
 
 def _installed(entry: Mapping[str, Any]) -> str:
-    if entry["kind"] == "published":
-        return "no; it is downloaded from the hub when a run uses it"
+    if entry["kind"] in ("published", "hub"):
+        return (
+            "in the cache of the hub"
+            if entry["ready"]
+            else "no; it is downloaded from the hub when a run uses it"
+        )
     return "yes" if entry["installed"] else f"no: pip install {entry['origin']}"
 
 

@@ -52,7 +52,7 @@ def run(
     if config is None and overrides:
         raise InputError("--set changes a CONFIG, and a resumed run keeps its own settings; leave --set out")
     # Wrong settings are rejected before anything starts.
-    parsed = load_config(config, overrides) if config is not None else None
+    parsed = load_config(config, overrides, fetch=True) if config is not None else None
     folder = _resumable_folder(resume, results) if resume is not None else None
     if folder is not None and parsed is not None:
         from engine.jobs.resume import check_unchanged

@@ -21,10 +21,12 @@ from engine.cli.tables import (
     print_line,
     print_table,
     score_text,
+    size_text,
     sparkline,
 )
 from engine.durations import age_text, duration_text
 from engine.errors import InputError
+from engine.jobs import disk
 from engine.languages import language
 from engine.paths import runs_folder
 from engine.results.filters import parse_filter
@@ -65,9 +67,10 @@ _COLUMNS = (
     metavar="EXPR",
     help="Only matching runs, such as 'tico training.steps>100 AND NOT state=failed' or 'RR>0.8'.",
 )
+@click.option("--sizes", is_flag=True, help="Show the disk that each run takes, by kind of file.")
 @results_option
 @json_option
-def runs(expression: str, results: Path, as_json: bool) -> None:
+def runs(expression: str, sizes: bool, results: Path, as_json: bool) -> None:
     """List runs, newest first.
 
     The score is the run's headline: the mean over languages of the main measure on its first collection, with
@@ -83,13 +86,34 @@ def runs(expression: str, results: Path, as_json: bool) -> None:
     groups = read_groups(results, [record["id"] for record in records])
     heads = read_headlines(results, records)
     listed = [_listed(record, groups.get(record["id"], []), heads.get(record["id"])) for record in records]
+    if sizes:
+        for run in listed:
+            run["bytes"] = disk.sizes(runs_folder(results) / run["id"])
     if as_json:
         print_json(listed)
         return
     if not listed:
         say("no run matches" if expression else "there is no run yet")
         return
-    print_fitted_table(_COLUMNS, [_line(run) for run in listed])
+    if sizes:
+        _print_sizes(listed)
+    else:
+        print_fitted_table(_COLUMNS, [_line(run) for run in listed])
+
+
+def _print_sizes(listed: Sequence[dict[str, Any]]) -> None:
+    """Print the disk that runs take, the largest first."""
+    largest = sorted(listed, key=lambda run: -sum(run["bytes"].values()))
+    kinds = [kind for kind in disk.KINDS if any(run["bytes"][kind] for run in listed)]
+    cells = [[run["bytes"][kind] for kind in kinds] for run in largest]
+    rows = [
+        (run["id"], run["state"], *(size_text(size) if size else "" for size in sizes), size_text(sum(sizes)))
+        for run, sizes in zip(largest, cells, strict=True)
+    ]
+    sums = [sum(column) for column in zip(*cells, strict=True)]
+    rows.append((f"{len(listed)} runs", "", *map(size_text, sums), size_text(sum(sums))))
+    columns = ("run", "state", *kinds, "all")
+    print_table(columns, rows, right=columns[2:])
 
 
 @click.command()

@@ -15,6 +15,7 @@ import click
 from engine.cli.options import json_option, json_text, refreshed, results_option
 from engine.cli.output import CsvWriter, check_raw, raw_option, say, warn, write
 from engine.cli.tables import GrowingTable
+from engine.counted import counted
 from engine.errors import InputError, OpticalError, nearest
 from engine.results.queries import Result, Stream, ask, ask_arrow, ask_stream
 
@@ -120,7 +121,7 @@ def export(what: str, file: Path, raw: bool, results: Path) -> None:
         text = _csv(answer, raw) if ending == "csv" else json_text(_records(answer))
         count, content = len(answer.rows), text.encode()
     write_file(file, content)
-    say(f"{file}: {count:,} rows")
+    say(f"{file}: {counted(count, 'row')}")
 
 
 def _records(answer: Result) -> list[dict[str, Any]]:

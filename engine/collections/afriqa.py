@@ -29,6 +29,7 @@ from engine.collections.base import Collection, Document, Query, contents_revisi
 from engine.collections.build import CollectionFacts, build_collection
 from engine.collections.checksums import published_file
 from engine.collections.trec import Judgement
+from engine.counted import counted
 from engine.errors import InputError, nearest
 from engine.extensions.collections import CollectionReader, FolderLayout
 from engine.extensions.published import Counts, LanguageFiles, PublishedData, PublishedFile, RecognisedData
@@ -148,11 +149,16 @@ def _load(files: Sequence[AfriqaFile], split: str, original: set[str], translate
     for file in files:
         parts.setdefault(file.language, []).append(file.split)
     sources = "; ".join(f"{code} {', '.join(sorted(splits))}" for code, splits in sorted(parts.items()))
-    notes = [f"afriqa: the pool is {len(passages):,} passages in {language(pivot).name}, those of {sources}"]
+    notes = [
+        f"afriqa: the pool is {counted(len(passages), 'passage')} in {language(pivot).name}, those of "
+        f"{sources}"
+    ]
     if without:
-        notes.append(f"afriqa: {without:,} {split} questions have no passage and are left out")
+        verb = "has no passage and is" if without == 1 else "have no passage and are"
+        notes.append(f"afriqa: {counted(without, f'{split} question')} {verb} left out")
     if unasked:
-        notes.append(f"afriqa: {unasked:,} {split} questions are empty or not translated and are left out")
+        verb = "is empty or not translated and is" if unasked == 1 else "are empty or not translated and are"
+        notes.append(f"afriqa: {counted(unasked, f'{split} question')} {verb} left out")
     collection = build_collection(
         _FACTS,
         [

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from engine.bitext.drawing import draw_evenly
+from engine.counted import counted
 
 Direction = Literal["xx-en", "en-xx", "xx-xx"]
 
@@ -137,8 +138,14 @@ class Collection:
             kept.update(queries[place].id for place in draw_evenly(topics, count))
         total = sum(map(len, by_language.values()))
         groups = {query.group or query.id for query in self.queries if query.id in kept}
-        note = f"{self.name}: a sample of {count:,} queries of each language, {len(kept):,} of {total:,}" + (
-            f", from {len(groups):,} groups" if any(query.group for query in self.queries) else ""
+        note = (
+            f"{self.name}: a sample of {counted(count, 'query', 'queries')} of each language, "
+            f"{len(kept):,} of {total:,}"
+            + (
+                f", from {counted(len(groups), 'group')}"
+                if any(query.group for query in self.queries)
+                else ""
+            )
         )
         return replace(
             self,

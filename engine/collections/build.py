@@ -11,6 +11,7 @@ from typing import Literal
 
 from engine.collections.base import Collection, Direction, Document, Query, contents_revision
 from engine.collections.trec import Judgement
+from engine.counted import counted
 from engine.errors import InputError
 
 IgnoreIdentical = Literal["never", "unless-relevant", "always"]
@@ -176,23 +177,40 @@ def _ignored(
     notes = []
     if ignored:
         notes.append(
-            f"{name}: {len(ignored):,} queries have a document with their own id in the pool, which is taken "
-            "out of their rankings, as BEIR does (ignore_identical_ids)"
+            f"{name}: "
+            + counted(
+                len(ignored),
+                "query has a document with its own id in the pool, which is taken out of its ranking",
+                "queries have a document with their own id in the pool, which is taken out of their rankings",
+            )
+            + ", as BEIR does (ignore_identical_ids)"
         )
     if ignore == "never" and same_text:
         notes.append(
-            f"{name}: {same_text:,} queries are in the pool themselves, with the same id and text, and can "
-            "find themselves; ignore_identical_ids = true takes them out of the rankings"
+            f"{name}: "
+            + counted(
+                same_text,
+                "query is in the pool itself, with the same id and text, and can find itself",
+                "queries are in the pool themselves, with the same id and text, and can find themselves",
+            )
+            + "; ignore_identical_ids = true takes them out of the rankings"
         )
     if ignore == "unless-relevant" and relevant:
         notes.append(
-            f"{name}: {relevant:,} queries have the id of a document that is judged relevant to them, which "
-            "stays in their rankings; ignore_identical_ids = true takes it out, as BEIR does"
+            f"{name}: "
+            + counted(
+                relevant,
+                "query has the id of a document that is judged relevant to it, which stays in its ranking",
+                "queries have the id of a document that is judged relevant to them, which stays in their "
+                "rankings",
+            )
+            + "; ignore_identical_ids = true takes it out, as BEIR does"
         )
     if ignore == "always" and relevant:
         notes.append(
-            f"{name}: of these documents, those of {relevant:,} queries are judged relevant and count as not "
-            "found, as in BEIR"
+            f"{name}: of these documents, those of {counted(relevant, 'query', 'queries')} are judged "
+            "relevant and "
+            "count as not found, as in BEIR"
         )
     return ignored, notes
 
@@ -200,9 +218,11 @@ def _ignored(
 def _blank_notes(name: str, queries: Sequence[Query], pool: Sequence[Document]) -> list[str]:
     notes = []
     if blank := sum(not query.text.strip() for query in queries):
-        notes.append(f"{name}: {blank:,} queries are empty; they find nothing and score 0")
+        what = counted(blank, "query is empty; it finds", "queries are empty; they find")
+        notes.append(f"{name}: {what} nothing and score{'s' * (blank == 1)} 0")
     if blank := sum(not (document.text.strip() or document.context.strip()) for document in pool):
-        notes.append(f"{name}: {blank:,} of {len(pool):,} documents are empty and are never found")
+        verb = "is empty and is" if blank == 1 else "are empty and are"
+        notes.append(f"{name}: {blank:,} of {counted(len(pool), 'document')} {verb} never found")
     return notes
 
 
@@ -235,17 +255,23 @@ def _notes(
     notes = []
     if unjudged := topics - len(grades):
         notes.append(
-            f"{name}: {unjudged:,} of {topics:,} topics have no judgement and are left out, as in trec_eval"
+            f"{name}: {unjudged:,} of {counted(topics, 'topic')} {'has' if unjudged == 1 else 'have'} no "
+            "judgement "
+            f"and {'is' if unjudged == 1 else 'are'} left out, as in trec_eval"
         )
     if empty := sum(all(grade < 1 for grade in of.values()) for of in grades.values()):
-        notes.append(f"{name}: {empty:,} topics have no relevant document and score 0, as in trec_eval")
+        notes.append(
+            f"{name}: {counted(empty, 'topic has', 'topics have')} no relevant document and "
+            f"score{'s' * (empty == 1)} 0, as in trec_eval"
+        )
     if missing:
         notes.append(
-            f"{name}: {missing:,} judged documents are not in the pool; relevant ones count as not found"
+            f"{name}: {counted(missing, 'judged document is', 'judged documents are')} not in the pool; "
+            "relevant ones count as not found"
         )
     if dropped:
         notes.append(
-            f"{name}: the pool is reduced to {pool:,} of {pool + dropped:,} documents; "
+            f"{name}: the pool is reduced to {pool:,} of {counted(pool + dropped, 'document')}; "
             "its scores cannot be compared with those on another pool"
         )
     return notes

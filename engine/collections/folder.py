@@ -35,6 +35,7 @@ from engine.collections.build import (
 from engine.collections.text_files import language_code_at
 from engine.collections.trec import Judgement, read_documents, read_judgements, read_topics
 from engine.config.base import Settings
+from engine.counted import counted
 from engine.errors import InputError
 from engine.extensions.collections import CollectionReader, FolderLayout
 from engine.extensions.published import Counts, LanguageFiles, RecognisedData
@@ -197,15 +198,17 @@ def _judgements(
                 )
     if not found and left_out:
         raise InputError(
-            f"none of its {len(left_out):,} topics is among the topics; check that topics and judgements "
+            f"none of its {counted(len(left_out), 'topic')} is among the topics; check that topics and "
+            "judgements "
             "belong together",
             path=files[0][0],
         )
     notes = []
     if left_out:
         notes.append(
-            f"{READER.name}: {left_out.total():,} judgements of {len(left_out):,} topics that are not among "
-            "the topics are left out"
+            f"{READER.name}: {counted(left_out.total(), 'judgement')} of "
+            f"{counted(len(left_out), 'topic that is', 'topics that are')} not among the topics "
+            f"{'is' if left_out.total() == 1 else 'are'} left out"
         )
     return _Judged(found, missing, notes)
 

@@ -20,6 +20,7 @@ from engine.collections.build import (
 )
 from engine.collections.trec import Judgement
 from engine.config.base import Settings
+from engine.counted import counted
 from engine.errors import InputError, nearest
 from engine.extensions.collections import CollectionReader
 from engine.languages import known_code, language
@@ -234,7 +235,7 @@ def _collection(
             queries.setdefault(topic, Query(f"{query}:{prefix}{topic}", text, query))
         for judgement in _judgements(dataset, target):
             judgements.setdefault(f"{query}:{prefix}{judgement.topic}", []).append(judgement)
-    counted: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     collection = build_collection(
         CollectionFacts(
             name if label in (query, "all", "en") or direction == "en-xx" else f"{name}-{label}",
@@ -245,14 +246,14 @@ def _collection(
         ),
         queries.values(),
         judgements,
-        (document for identifier, target in pools for document in _documents(identifier, target, counted)),
+        (document for identifier, target in pools for document in _documents(identifier, target, numbers)),
         pool_limit=pool_limit,
         strict=False,
         notes=notes,
         ignore_identical=ignore_identical,
         topic_id=lambda identifier: published_id(identifier).removeprefix(prefix),
     )
-    return collection.with_notes(_count_notes(counted))
+    return collection.with_notes(_count_notes(numbers))
 
 
 def _topics(dataset: str, query: str, target: str) -> Iterator[tuple[str, str]]:
@@ -277,11 +278,11 @@ def _judgements(dataset: str, target: str) -> Iterator[Judgement]:
         yield Judgement(key[0], f"{target}:{key[1]}", int(record.relevance), None, None)
 
 
-def _documents(dataset: str, target: str, counted: dict[str, int]) -> Iterator[Document]:
-    """Yield the documents of a data set and count them in `counted`."""
-    counted[dataset] = 0
+def _documents(dataset: str, target: str, numbers: dict[str, int]) -> Iterator[Document]:
+    """Yield the documents of a data set and count them in `numbers`."""
+    numbers[dataset] = 0
     for record in _records(dataset, "docs"):
-        counted[dataset] += 1
+        numbers[dataset] += 1
         yield Document(f"{target}:{record.doc_id}", record.default_text().strip(), known_code(target))
 
 
@@ -329,13 +330,15 @@ def _exists(dataset: str) -> bool:
     return True
 
 
-def _count_notes(counted: Mapping[str, int]) -> list[str]:
+def _count_notes(numbers: Mapping[str, int]) -> list[str]:
     """Return a note for each data set whose number of documents is not the published one."""
     notes = []
-    for dataset, count in counted.items():
+    for dataset, count in numbers.items():
         expected = published_documents(dataset)
         if expected not in (None, count):
-            notes.append(f"{dataset}: {count:,} documents where {expected:,} were published; fetch it again")
+            notes.append(
+                f"{dataset}: {counted(count, 'document')} where {expected:,} were published; fetch it again"
+            )
     return notes
 
 

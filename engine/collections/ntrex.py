@@ -27,6 +27,7 @@ from engine.bitext.split import in_part
 from engine.collections.base import Collection, Document, Query, revision_of
 from engine.collections.checksums import published_file
 from engine.config.base import Fraction
+from engine.counted import counted
 from engine.errors import InputError
 from engine.extensions.collections import CollectionReader, FolderLayout
 from engine.extensions.published import LanguageFiles, PublishedData, PublishedFile, RecognisedData
@@ -98,7 +99,8 @@ def load_ntrex(
     for tag, sentences in texts.items():
         if len(sentences) != len(texts[_ENGLISH]):
             raise InputError(
-                f"it has {len(sentences):,} lines and {files[_ENGLISH].name} has {len(texts[_ENGLISH]):,}; "
+                f"it has {counted(len(sentences), 'line')} and {files[_ENGLISH].name} has "
+                f"{len(texts[_ENGLISH]):,}; "
                 "fetch both files again",
                 path=files[tag],
             )
@@ -174,8 +176,9 @@ def _part_notes(documents: Sequence[str], lines: Sequence[int], part: Part, shar
         return ()
     chosen = {documents[line] for line in lines}
     return (
-        f"ntrex: the {part} part is {len(lines):,} of {len(documents):,} lines, from {len(chosen):,} of "
-        f"{len(set(documents)):,} documents (test_share = {share:g})",
+        f"ntrex: the {part} part is {len(lines):,} of {counted(len(documents), 'line')}, from "
+        f"{len(chosen):,} of "
+        f"{counted(len(set(documents)), 'document')} (test_share = {share:g})",
     )
 
 

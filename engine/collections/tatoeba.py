@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.bitext import files
 from engine.collections.base import Collection, Document, Query, revision_of
 from engine.collections.checksums import published_file
+from engine.counted import counted
 from engine.errors import InputError
 from engine.extensions.collections import CollectionReader, FolderLayout
 from engine.extensions.published import (
@@ -80,7 +81,8 @@ def _load(folder: Path, entry: Language, direction: Literal["en-xx", "xx-en"]) -
     foreign, english = (read_lines(path) for path in paths)
     if len(foreign) != len(english):
         raise InputError(
-            f"it has {len(foreign):,} lines and {paths[1].name} has {len(english):,}; fetch both files again",
+            f"it has {counted(len(foreign), 'line')} and {paths[1].name} has {len(english):,}; fetch "
+            "both files again",
             path=paths[0],
         )
     for path, lines in zip(paths, (foreign, english), strict=True):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.bitext.files import numbered_lines
+from engine.counted import counted
 from engine.errors import InputError
 from engine.languages import language
 
@@ -31,7 +32,7 @@ def read_rows(path: Path, columns: int, names: str) -> Iterator[tuple[int, list[
         cells = line.split("\t")
         if len(cells) != columns:
             raise InputError(
-                f"{len(cells)} columns where {columns} are expected ({names}, separated by tabs)",
+                f"{counted(len(cells), 'column')} where {columns} are expected ({names}, separated by tabs)",
                 path=path,
                 line=number,
             )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from engine.bitext.files import numbered_lines, numbered_objects
 from engine.collections.text_files import read_rows, text_of
+from engine.counted import counted
 from engine.errors import InputError
 
 #: Names of a record's id and text in published JSON Lines files.
@@ -93,7 +94,8 @@ def read_judgements(path: Path) -> list[Judgement]:
         if not cells:
             cells = _SPACES.split(line.strip(_SPACE))
             raise InputError(
-                f"{len(cells)} columns where a judgement has four (topic, 0, document, grade) or three",
+                f"{counted(len(cells), 'column')} where a judgement has four (topic, 0, document, grade) "
+                "or three",
                 path=path,
                 line=number,
             )

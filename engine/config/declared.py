@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.config.hub import snapshot
 from engine.errors import InputError
 
 #: Packaged checkpoints that lie in a package as folders of sentence-transformers: module and subfolder.
@@ -93,14 +94,16 @@ class _Refused(Exception):
 
 
 def folder_of(checkpoint: str) -> Path | None:
-    """Return the local folder of `checkpoint`: a folder, or one inside an installed package."""
+    """Return the local folder of `checkpoint`: a folder, one inside an installed package, or the cached files
+    of a hub id.
+    """
     if checkpoint in IN_PACKAGES:
         module, inside = IN_PACKAGES[checkpoint]
         spec = importlib.util.find_spec(module)
         places = spec.submodule_search_locations if spec is not None else None
         return Path(next(iter(places))) / inside if places else None
     folder = Path(checkpoint).expanduser()
-    return folder if folder.is_dir() else None
+    return folder if folder.is_dir() else snapshot(checkpoint)
 
 
 def read_declared(checkpoint: str) -> Declared:

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Union
 from pydantic import Field, TypeAdapter, ValidationError
 
 from engine.config.base import RunHeader
+from engine.config.hub import fetch_descriptions
 from engine.config.runs import DISTIL, EVALUATE
+from engine.counted import counted
 from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
 from engine.paths import assets_folder
@@ -32,7 +34,7 @@ def preset_settings(name: str) -> dict[str, Any]:
     return {**_read_toml(known[name]), "preset": name}
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunHeader:
+def load_config(path: Path | str, overrides: Sequence[str] = (), *, fetch: bool = False) -> RunHeader:
     """Read a run configuration from TOML.
 
     Parameters
@@ -43,6 +45,8 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunHeader:
         ``key=value`` with a dotted key; the value is TOML, or text if it is not valid TOML. Items of lists
         are counted from 0, as in errors: ``collections.0.name=tatoeba``. The number after the last item
         adds one.
+    fetch : bool
+        As in `parse_config`.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> RunHeader:
         it is unknown, the nearest one.
     """
     source = presets().get(str(path), Path(path))
-    return parse_config(read_settings(source, overrides), source)
+    return parse_config(read_settings(source, overrides), source, fetch=fetch)
 
 
 def read_settings(path: Path | str, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -99,8 +103,13 @@ def merge_settings(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) -> RunHeader:
+def parse_config(
+    settings: Mapping[str, Any], source: Path | str | None = None, *, fetch: bool = False
+) -> RunHeader:
     """Validate `settings`; errors name `source`.
+
+    With `fetch`, the files that describe checkpoints of a hub are fetched first, because settings of an
+    encoder that are left out follow them. Otherwise only the local cache is read.
 
     Raises
     ------
@@ -108,6 +117,8 @@ def parse_config(settings: Mapping[str, Any], source: Path | str | None = None) 
         As `load_config`.
     """
     settings = dict(settings)
+    if fetch:
+        fetch_descriptions(settings)
     kind = str(settings.setdefault("kind", DISTIL.name if "bitext" in settings else EVALUATE.name))
     try:
         model = RUN_KINDS.get_entry(kind).settings
@@ -190,9 +201,9 @@ def _override(settings: dict[str, Any], override: str, base: Mapping[str, Any]) 
 def _item(items: list[Any], number: str, key: str, new: Any) -> Any:
     """Return an item of a list; the number after the last one adds `new`."""
     if not number.isdecimal() or int(number) > len(items):
-        count = f"{len(items)} item" + ("" if len(items) == 1 else "s")
         raise InputError(
-            f"--set {key}: {number!r} is not an item of a list of {count}; items are counted from 0, and "
+            f"--set {key}: {number!r} is not an item of a list of {counted(len(items), 'item')}; items "
+            "are counted from 0, and "
             f"{len(items)} adds one"
         )
     if int(number) == len(items):

@@ -1,92 +1,18 @@
-"""Find and load checkpoints: a packaged name, a folder, a run's best student, or a hub id."""
+"""Load checkpoints: a packaged name, a folder, a run's best student, or a hub id."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from pathlib import Path
 from typing import Any
 
-from engine.config.declared import SETTINGS_FILE
 from engine.encoders.characters import CharacterTokenizer
-from engine.encoders.packaged import PACKAGED, packaged_folder
+from engine.encoders.places import FITTED_FILE, looks_like_path, resolve, saved_config
 from engine.encoders.safe_loading import CheckpointFiles, check_pieces
-from engine.errors import InputError, nearest
+from engine.errors import InputError
 
-#: Our fitted vectors, next to our settings in the folder that plain transformers reads.
-FITTED_FILE = "optical.safetensors"
-#: Maximum number of folders without weights, each naming the next, before the one with weights.
-_LONGEST_CHAIN = 10
+__all__ = ["FITTED_FILE", "T5_TYPES", "load_model", "looks_like_path", "resolve", "saved_config"]
 
 #: Architectures whose decoder is not needed for encoding and is not loaded.
 T5_TYPES = ("t5", "mt5", "umt5")
-
-
-def resolve(checkpoint: str) -> str:
-    """Return the folder with the weights of `checkpoint`, or the hub id as it is.
-
-    A folder without weights, such as a run's ``teacher``, names the checkpoint with them in its settings.
-
-    Raises
-    ------
-    InputError
-        If there is no such checkpoint and the name cannot be a hub id.
-    """
-    asked = checkpoint
-    for _ in range(_LONGEST_CHAIN):
-        folder = Path(checkpoint).expanduser()
-        if checkpoint in PACKAGED or (folder / "config.json").is_file():
-            break
-        if (elsewhere := saved_config(folder).get("checkpoint")) is None:
-            break
-        checkpoint = str(elsewhere)
-    else:
-        raise InputError("the folder's settings name no checkpoint with weights", path=asked)
-    if checkpoint in PACKAGED:
-        return str(packaged_folder(checkpoint))
-    if folder.is_dir():
-        _check_folder(folder)
-        return str(folder)
-    if looks_like_path(checkpoint):
-        raise InputError("there is no such checkpoint folder", path=checkpoint)
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", checkpoint):
-        raise InputError(f"{checkpoint!r} is neither a folder, a packaged checkpoint nor a hub id")
-    if "/" not in checkpoint and nearest(checkpoint, list(PACKAGED)):
-        raise InputError(f"there is no checkpoint {checkpoint!r}{nearest(checkpoint, list(PACKAGED))}")
-    return checkpoint
-
-
-def saved_config(folder: Path) -> dict[str, object]:
-    """Return the settings that an encoder was saved with; an empty dictionary if it was not saved by us.
-
-    Raises
-    ------
-    InputError
-        If they cannot be read.
-    """
-    path = folder / SETTINGS_FILE
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        raise InputError(f"the encoder's settings cannot be read: {error}", path=path) from error
-
-
-def looks_like_path(text: str) -> bool:
-    """Return whether `text` can only be a path."""
-    return text.startswith((".", "/", "~", os.sep)) or text.count("/") > 1 or "\\" in text
-
-
-def _check_folder(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        raise InputError("the checkpoint folder has no config.json", path=folder)
-    weights = [*folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")]
-    if not any(path.name.startswith("model") for path in weights):
-        other = next((p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".h5"}), None)
-        extra = f"; {other} is not read, because such files can run code; convert it" if other else ""
-        raise InputError(f"the checkpoint folder has no weights (model.safetensors){extra}", path=folder)
 
 
 def load_model(checkpoint: str, *, dropout: float = 0.0) -> tuple[Any, Any]:

@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.config import EncoderConfig
-from engine.config.declared import Declared, check_declared
+from engine.config.declared import Declared, check_declared, folder_of
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
+from engine.encoders.places import weight_folders
 from engine.encoders.safe_loading import longest_input, padding_id
 from engine.encoders.sentence_head import SentenceHead, pool, read_projection
 from engine.encoders.trimming import Trimming
@@ -148,7 +149,8 @@ class Encoder(torch.nn.Module):
         """
         if not declared.library:
             return
-        folder = Path(resolve(self.config.checkpoint))
+        folder = folder_of(self.config.checkpoint)
+        assert folder is not None  # the library was read from it
         if self.projection is not None and self.config.projection == "linear" and declared.token_layers:
             weight = read_projection(folder, declared.token_layers)
             if weight.shape != self.projection.weight.shape:
@@ -485,6 +487,7 @@ def _inner(output: Any, layers: Sequence[int]) -> Tensor:
 
 
 def _folders(checkpoint: str) -> dict[str, Path]:
-    """Return the folders that `checkpoint` is loaded from: with its weights, and with its fitted vectors."""
-    folders = {"weights": Path(resolve(checkpoint)), "fitted": Path(checkpoint).expanduser()}
+    """Return the folders that `checkpoint` is loaded from: those of its weights and of its fitted vectors."""
+    folders = {f"weights{number or ''}": at for number, at in enumerate(weight_folders(checkpoint))}
+    folders["fitted"] = Path(checkpoint).expanduser()
     return {name: folder for name, folder in folders.items() if folder.is_dir()}

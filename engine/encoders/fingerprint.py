@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from engine.encoders.changes import tokenization
 from engine.encoders.encoder import Encoder, Role
 
 #: The settings that sentence vectors depend on; the others concern only token vectors.
@@ -35,7 +36,7 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
     digest.update(repr(sorted(settings.items())).encode())
     if encoder.glossary is not None and role != "passage":
         digest.update(encoder.glossary.digest)
-    for part in _tokenization(encoder.tokenizer):
+    for part in tokenization(encoder.tokenizer):
         digest.update(part)
     weights = {f"model.{name}": tensor for name, tensor in encoder.model.state_dict().items()}
     if not sentences:
@@ -49,17 +50,3 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
     for name, found in encoder.hashes.of(weights).items():
         digest.update(f"{name}{tuple(weights[name].shape)}".encode() + found)
     return digest.hexdigest()
-
-
-def _tokenization(tokenizer: Any) -> list[bytes]:
-    """Return what determines the pieces of a text: normaliser, pre-tokenizer, vocabulary, special tokens.
-
-    Truncation and padding are left out: they are those of the last call.
-    """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:  # characters need no vocabulary
-        return [type(tokenizer).__name__.encode()]
-    parts = (backend.normalizer, backend.pre_tokenizer, backend.model, backend.post_processor)
-    states = [b"" if part is None else bytes(part.__getstate__()) for part in parts]
-    added = sorted((number, repr(token)) for number, token in tokenizer.added_tokens_decoder.items())
-    return [*states, repr(added).encode()]

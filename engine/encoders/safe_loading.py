@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.config.declared import positions
+from engine.encoders.changes import apply_changes, check_base, tokenizer_hash
+from engine.encoders.places import Base, base_of, resolve_base
 from engine.encoders.untrusted import CONFIGS, INDEX, check_files
 from engine.errors import InputError
 
@@ -33,6 +35,7 @@ class CheckpointFiles:
     def __init__(self, what: str, source: str) -> None:
         self.what, self.source = what, source
         self._checked = False
+        self._base = base_of(Path(source))
 
     def config(self, dropout: float | None = None) -> Any:
         """Return the configuration; `dropout` is given to every dropout that its architecture has.
@@ -65,9 +68,17 @@ class CheckpointFiles:
         Raises
         ------
         InputError
-            If the weights are missing or broken, or no model can be made of `config`.
+            If the weights are missing or broken, no model can be made of `config`, or the source holds
+            changes of weights that are not found or are not the ones that were trained.
         """
         self._check()
+        if self._base is not None:
+            folder, base = Path(self.source), self._whole(self._base)
+            found = base.weights(loader, config)
+            state = found[0].base_model.state_dict()
+            check_base(state, base.source, self._base.weights, folder)
+            apply_changes(state, folder)
+            return found
         model, loading = self._read(
             lambda: loader.from_pretrained(
                 self.source,
@@ -96,7 +107,21 @@ class CheckpointFiles:
         from transformers import AutoTokenizer
 
         self._check()
+        if self._base is not None and self._base.tokenizer:
+            base = self._whole(self._base)
+            found = base.tokenizer()
+            if tokenizer_hash(found) != self._base.tokenizer:
+                raise InputError(
+                    f"this folder uses the tokenizer of {base.source}, which is no longer the one that the "
+                    "student was trained with; put that one back, or train the student again",
+                    path=self.source,
+                )
+            return found
         return self._read(lambda: AutoTokenizer.from_pretrained(self.source, trust_remote_code=False))
+
+    def _whole(self, base: Base) -> CheckpointFiles:
+        """Return the files of the checkpoint that the source holds the changes of."""
+        return CheckpointFiles(self.what, resolve_base(Path(self.source), base))
 
     def _check(self) -> None:
         """Refuse files that ask for code, before transformers reads them."""

@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
+from torch import Tensor
 
 from engine.config.declared import SETTINGS_FILE
-from engine.encoders.checkpoints import FITTED_FILE
+from engine.encoders.changes import CHANGES_FILE, changes, tokenization, tokenizer_hash, weights_hash
+from engine.encoders.characters import CharacterTokenizer
+from engine.encoders.checkpoints import FITTED_FILE, load_model
 from engine.encoders.encoder import Encoder
-from engine.errors import OpticalError
+from engine.encoders.packaged import PACKAGED
+from engine.encoders.places import BASE_FILE, Base, base_of, named, resolve, resolve_base
+from engine.errors import InputError, OpticalError
 from engine.lexicon import glossary
+
+#: Above this share of the whole weights the changes are not worth the dependence on another folder.
+_LARGEST_SHARE = 0.7
 
 
 def save_encoder(encoder: Encoder, folder: Path) -> None:
@@ -37,6 +45,66 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
         encoder.model.save_pretrained(building, safe_serialization=True)
         encoder.tokenizer.save_pretrained(str(building))
         _write_fitted(encoder, building)
+
+
+def save_trained(encoder: Encoder, folder: Path) -> None:
+    """Write an encoder that was trained: what differs from its checkpoint, or all if that is little more.
+
+    The rest is read from the checkpoint when the folder is loaded (`engine.encoders.changes`), which gives
+    the same weights bit by bit. All is written if the checkpoint is the folder of another run, which can be
+    deleted, or if it has another architecture.
+
+    Raises
+    ------
+    OpticalError
+        As `save_encoder`.
+    """
+    found = _changes(encoder)
+    if found is None:
+        save_encoder(encoder, folder)
+        return
+    from safetensors.torch import save_file
+
+    base, tensors = found
+    with whole_folder(folder) as building:
+        encoder.model.config.save_pretrained(building)
+        save_file(tensors, str(building / CHANGES_FILE))
+        (building / BASE_FILE).write_text(json.dumps(vars(base), indent=2) + "\n", "utf-8")
+        if not base.tokenizer:
+            encoder.tokenizer.save_pretrained(str(building))
+        _write_fitted(encoder, building)
+
+
+def _changes(encoder: Encoder) -> tuple[Base, dict[str, Tensor]] | None:
+    """Return what an encoder changed in which checkpoint; None if its weights are to be saved whole."""
+    if encoder.trimming is not None:
+        return None
+    try:
+        start = Path(resolve(encoder.config.checkpoint))
+        known = base_of(start)
+        name = named(encoder.config.checkpoint) if known is None else known.checkpoint
+        source = str(start) if known is None else resolve_base(start, known)
+        at = Path(source)
+        if name not in PACKAGED and at.is_dir():
+            if any((place / "run.json").is_file() for place in at.absolute().parents):
+                return None
+            name = str(at.absolute())
+        model, tokenizer = load_model(name)
+    except InputError:  # it was deleted or replaced while the encoder was trained
+        return None
+    if type(model) is not type(encoder.model) or model is not model.base_model:
+        return None
+    before, after = model.state_dict(), encoder.model.state_dict()
+    tensors = changes(before, after)
+    if tensors is None or _size(tensors) > _LARGEST_SHARE * _size(after):
+        return None
+    same = tokenization(tokenizer) == tokenization(encoder.tokenizer)
+    inner = tokenizer.inner if isinstance(tokenizer, CharacterTokenizer) else tokenizer
+    return Base(name, weights_hash(before, source), tokenizer_hash(inner) if same else ""), tensors
+
+
+def _size(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors.values())
 
 
 def save_fitted(encoder: Encoder, folder: Path) -> None:

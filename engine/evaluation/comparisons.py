@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from engine.counted import counted
 from engine.errors import InputError
 from engine.evaluation.seed_model import (
     BETTER,
@@ -213,4 +214,5 @@ def _size(pairs: Sequence[Pair]) -> str:
 
 def _units(pair: Pair, clusters: Mapping[str, str] | None) -> str:
     units = pair.difference.mean.units
-    return f"units: {units:,} clusters of topics" if clusters else f"units: {units:,} topics"
+    what = ("cluster of topics", "clusters of topics") if clusters else ("topic", "topics")
+    return f"units: {counted(units, *what)}"

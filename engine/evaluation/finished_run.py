@@ -10,8 +10,8 @@ from pathlib import Path
 
 from engine.config import EncoderConfig, RunConfig, RunHeader, parse_config
 from engine.config.declared import SETTINGS_FILE
-from engine.encoders.checkpoints import FITTED_FILE, resolve
 from engine.encoders.encoder import Encoder
+from engine.encoders.places import FITTED_FILE, weight_folders
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
 from engine.paths import runs_folder
@@ -87,9 +87,10 @@ class SavedEncoder:
 
     def files(self) -> list[Path]:
         """Return the files and folders that determine what the encoder computes."""
-        checkpoint = Path(resolve(self.config.checkpoint))
         own = [self.folder, self.folder / FITTED_FILE, self.folder / SETTINGS_FILE]
-        return [*own, checkpoint, *sorted(checkpoint.glob("*.safetensors"))]
+        for place in weight_folders(self.config.checkpoint):
+            own += [place, *sorted(place.glob("*.safetensors"))]
+        return own
 
     @cached_property
     def key(self) -> str:
@@ -100,9 +101,10 @@ class SavedEncoder:
         """
         digest = hashlib.blake2b(self.config.model_dump_json().encode(), digest_size=16)
         digest.update((self.folder / FITTED_FILE).read_bytes())
-        for path in sorted(Path(resolve(self.config.checkpoint)).glob("*.safetensors")):
-            status = path.stat()
-            digest.update(f"{path}{status.st_size}{status.st_mtime_ns}".encode())
+        for place in weight_folders(self.config.checkpoint):
+            for path in sorted(place.glob("*.safetensors")):
+                status = path.stat()
+                digest.update(f"{path}{status.st_size}{status.st_mtime_ns}".encode())
         return digest.hexdigest()
 
     def load(self) -> Encoder:

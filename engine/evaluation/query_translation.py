@@ -11,6 +11,7 @@ from engine.collections.base import Collection
 from engine.collections.human_translations import human_translations
 from engine.config import CollectionConfig
 from engine.config.translation import GOLD, TranslationConfig
+from engine.counted import counted
 from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.results.tables import TABLES
@@ -70,8 +71,8 @@ class QueryTranslation:
             found |= {query.id: text for query, text in zip(asked, texts, strict=True)}
         if translator.cut > before:
             self.reporter.say(
-                f"{translator.cut - before:,} queries of {collection.name} are longer than "
-                f"translation.max_length = {config.max_length} tokens and were cut"
+                f"{counted(translator.cut - before, 'query', 'queries')} of {collection.name} cut to "
+                f"translation.max_length = {config.max_length} tokens"
             )
         return [found[query.id] for query in collection.queries]
 

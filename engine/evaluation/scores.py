@@ -12,6 +12,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from engine.collections.base import Collection, Document, Query
+from engine.counted import counted
 from engine.errors import InputError
 from engine.evaluation.bias import language_bias
 from engine.evaluation.clusters import topic_clusters
@@ -216,7 +217,9 @@ def evaluate_collection(
     checked_measures(collection, measures, depth)
     if len(queries) != len(collection.queries) or len(documents) != len(collection.documents):
         raise ValueError(
-            f"{len(queries)} queries and {len(documents)} documents were encoded, and the collection has "
+            f"{counted(len(queries), 'query', 'queries')} and {counted(len(documents), 'document')} were "
+            "encoded, "
+            "and the collection has "
             f"{len(collection.queries)} and {len(collection.documents)}"
         )
     found = _find(collection, queries, documents, depth, scoring, {"probes": probes})

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engine.counted import counted
 from engine.evaluation.seed_model import Difference
 from engine.evaluation.study import (
     AFTER,
@@ -175,7 +176,7 @@ def primary_answer(study: Study) -> list[str]:
     if primary.documents:
         most = primary.documents[0]
         sentences.append(
-            f"The document that adds most is {most.document} ({most.topics} topics): "
+            f"The document that adds most is {most.document} ({counted(most.topics, 'topic')}): "
             f"{most.delta:+.3f} in it, {most.without:+.3f} in all others."
         )
     return sentences
@@ -271,7 +272,7 @@ def as_json(study: Study) -> dict[str, Any]:
 
 def markdown(study: Study) -> str:
     """Return the whole report in Markdown."""
-    taken = f"{study.facts.runs} runs, {study.facts.hours:.1f} hours in all"
+    taken = f"{counted(study.facts.runs, 'run')}, {study.facts.hours:.1f} hours in all"
     parts = [f"Run `{study.run}`: {taken}; seeds {', '.join(map(str, study.seeds))}."]
     parts += [" ".join(primary_answer(study))]
     for table in study.tables:

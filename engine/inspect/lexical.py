@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 
 from engine.config import LexicalConfig
+from engine.counted import counted
 from engine.errors import InputError
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.runner import document_texts
@@ -67,7 +68,7 @@ class LexicalSearcher:
     def load(self, reporter: Reporter = SILENT) -> None:
         """Prepare the documents, if they are not yet."""
         if "index" not in self.__dict__:
-            reporter.say(f"preparing {len(self.texts):,} documents for {self._scoring.name} …")
+            reporter.say(f"preparing {counted(len(self.texts), 'document')} for {self._scoring.name} …")
         assert self.index is not None
 
     @cached_property

@@ -21,6 +21,7 @@ from typing import TypeVar
 import duckdb
 import pyarrow as pa
 
+from engine.counted import counted
 from engine.errors import InputError, OpticalError
 from engine.hashes import Hashes, hash_of
 from engine.languages import LANGUAGES, table_version
@@ -133,7 +134,7 @@ def _stored(results: Path, runs: Path, wait: float) -> Stored | None:
         connection.close()
     if stored and not runs.is_dir():
         raise InputError(
-            f"the folder of runs is missing, but {results} has {len(stored)} runs; "
+            f"the folder of runs is missing, but {results} has {counted(len(stored), 'run')}; "
             "restore it, or delete the database to remove the runs",
             path=runs,
         )

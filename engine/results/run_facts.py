@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.counted import counted
+
 #: Figures that decide which step of a training is best, the one that decides if there are several first.
 FIGURES = {
     "validation": "validation",
@@ -38,7 +40,7 @@ def passages_of(record: Mapping[str, Any]) -> str:
     counts = (record.get("summary") or {}).get("passages")
     if not isinstance(counts, dict) or not counts:
         return ""
-    listed = ", ".join(f"{count:,} unlabelled passages of {name}" for name, count in counts.items())
+    listed = ", ".join(f"{counted(count, 'unlabelled passage')} of {name}" for name, count in counts.items())
     return f"learnt from {listed}"
 
 

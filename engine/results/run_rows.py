@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.counted import counted
 from engine.errors import InputError, OpticalError
 from engine.hashes import Hashes, hash_of, stamp_of
 from engine.results.metrics_log import parse_lines
@@ -229,7 +230,9 @@ def _steps(contents: dict[Path, bytes], reading: Reading) -> pa.Table:
     for path, content in contents.items():
         lines = parse_lines(content)
         if lines.corrupt:
-            reading.problems.append(f"{path}: {lines.corrupt} corrupt lines were left out")
+            reading.problems.append(
+                f"{path}: {counted(lines.corrupt, 'corrupt line was', 'corrupt lines were')} left out"
+            )
         for step, elapsed, metrics in lines.records:
             for name, value in metrics.items():
                 columns["step"].append(step)

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
+from engine.counted import counted
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
 from engine.flatten import flatten
@@ -264,7 +265,7 @@ class Systems:
         values = " and ".join(
             json.dumps(found[key], default=str) if key in found else "nothing" for found in (first, second)
         )
-        more = f", and {len(differing) - 1} more settings" if len(differing) > 1 else ""
+        more = f", and {counted(len(differing) - 1, 'more setting')}" if len(differing) > 1 else ""
         return f"they differ in {key} ({values}){more}"
 
     def _settings(self, run: str) -> dict[str, Any]:

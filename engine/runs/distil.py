@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from engine.config import DistilConfig
-from engine.encoders.saving import save_encoder, save_fitted
+from engine.encoders.saving import save_fitted, save_trained
 from engine.evaluation.document_frequencies import save_frequencies
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
@@ -37,7 +37,7 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
     run.update(device=str(runtime.device))
 
     def save() -> None:
-        save_encoder(task.finish(), run.checkpoints / "student")
+        save_trained(task.finish(), run.checkpoints / "student")
         save_fitted(task.teacher, run.checkpoints / "teacher")
         if task.transport.idf is not None:
             save_frequencies(task.transport.idf, run.checkpoints)

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 
 from engine.config import EncoderConfig, RunHeader
-from engine.config.declared import folder_of
+from engine.config.hub import is_described
 from engine.encoders.packaged import PACKAGED
 from engine.errors import OpticalError
 from engine.evaluation.finished_run import config_of
@@ -127,10 +127,15 @@ def say_contradictions(config: RunHeader, reporter: Reporter) -> None:
     """Say which settings of encoders replace what the folders of their checkpoints say."""
     for name in type(config).model_fields:
         if isinstance(encoder := getattr(config, name), EncoderConfig):
-            if encoder.checkpoint not in PACKAGED and folder_of(encoder.checkpoint) is None:
+            checkpoint = encoder.checkpoint
+            local = checkpoint in PACKAGED or Path(checkpoint).expanduser().is_dir()
+            if not local and not is_described(checkpoint):
                 reporter.say(
-                    f"{name}.checkpoint = {encoder.checkpoint!r} is a hub id: pooling, prompts and dense "
-                    "layers that its files name are not read; download the folder and name it to use them"
+                    f"{name}.checkpoint = {checkpoint!r}: the hub's cache has no modules.json of it and "
+                    "cannot "
+                    "tell whether there is one, so pooling, prompts and dense layers that it may name "
+                    "are not "
+                    "used; start the run once with a network, or name a folder with all files"
                 )
             for key, (ours, theirs) in encoder.contradictions().items():
                 reporter.say(

@@ -11,6 +11,7 @@ import torch
 
 from engine.collections.base import Collection
 from engine.config import FuseConfig
+from engine.counted import counted
 from engine.errors import InputError, nearest
 from engine.evaluation.fusing import shares_of
 from engine.evaluation.held_out_queries import held_out_queries, restricted
@@ -217,7 +218,8 @@ def _choose(
     )
     reporter.say(
         f"weights {', '.join(f'{weight:g}' for weight in best)}: held-out {measure} {value(best):.4f}, the "
-        f"best of {len(tried)} tries; the first system alone has {value([1.0] + [0.0] * (count - 1)):.4f}"
+        f"best of {counted(len(tried), 'try', 'tries')}; the first system alone has "
+        f"{value([1.0] + [0.0] * (count - 1)):.4f}"
     )
     return best, [note for collection, *_ in parts for note in collection.notes if "left out" in note]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.collections.training_questions.question import TrainingQuestion
 from engine.config.teacher import TeacherConfig
-from engine.encoders.saving import save_encoder, save_fitted
+from engine.encoders.saving import save_fitted, save_trained
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
@@ -28,7 +28,7 @@ def teacher_run(config: TeacherConfig, run: RunFolder, reporter: Reporter) -> li
     run.update(device=str(runtime.device))
 
     def save() -> None:
-        save_encoder(task.finish(), run.checkpoints / "teacher")
+        save_trained(task.finish(), run.checkpoints / "teacher")
         save_fitted(task.encoder, run.checkpoints / "student")  # it encodes the queries as well
 
     train_and_save(Trainer(config.training, runtime, run, reporter), task, save, _longest)

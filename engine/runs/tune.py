@@ -15,6 +15,7 @@ from engine.collections.base import Collection
 from engine.collections.load import load_collections
 from engine.config import CollectionConfig
 from engine.config.tune import CHOSEN_FILE, Try, TuneConfig, tried
+from engine.counted import counted
 from engine.errors import InputError, nearest
 from engine.evaluation.held_out_queries import held_out_queries, restricted
 from engine.evaluation.language_removal import COMPONENTS_FILE
@@ -61,7 +62,9 @@ def tune_run(config: TuneConfig, run: RunFolder, reporter: Reporter) -> list[Sco
     value = values[best.text]
     told = {"tries": len(tries), "measure": measure, "held_out": value, "chosen": best.settings}
     run.update(summary=told)
-    reporter.say(f"chosen of {len(tries)} tries, held-out {measure} {value:.4f}: {best.text}")
+    reporter.say(
+        f"chosen of {counted(len(tries), 'try', 'tries')}, held-out {measure} {value:.4f}: {best.text}"
+    )
     return evaluate_run(chosen, run, reporter)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from engine.bitext.source import draw
 from engine.collections.base import Collection
 from engine.config import LexicalConfig
+from engine.counted import counted
 from engine.errors import InputError
 from engine.evaluation.word_translations import check_language
 from engine.extensions.bitext import SentencePair
@@ -67,7 +68,8 @@ def learnt_translations(
         reporter.advance()
         sample = f", a sample of {len(pairs):,}" if len(kept) < len(pairs) else ""
         reporter.say(
-            f"{len(tables[code].rows):,} words in {code} translated, from {len(kept):,} pairs{sample}"
+            f"{counted(len(tables[code].rows), 'word')} in {code} translated, from "
+            f"{counted(len(kept), 'pair')}{sample}"
         )
         run.update(summary={f"translated_words_{code}": len(tables[code].rows), f"pairs_{code}": len(kept)})
     save(path, tables)

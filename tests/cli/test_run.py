@@ -285,7 +285,7 @@ def test_a_run_of_another_process_stops_with_its_student(tiny: Any, tmp_path: Pa
             process.kill()
     record = RunFolder.open(folder).record
     assert record["failure"] == "stopped by its user"
-    assert (folder / "checkpoints" / "student" / "model.safetensors").is_file()
+    assert any((folder / "checkpoints" / "student").glob("model*.safetensors"))
     log = (folder / "log.txt").read_text("utf-8")
     assert log.splitlines()[-1].endswith("  stopped by its user") and "Traceback" not in log
 

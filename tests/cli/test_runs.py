@@ -430,3 +430,33 @@ def test_commands_that_need_no_runs_work_without_results(call, results):
     assert code == 0 and "multilingual-e5-small" in out and "there is no such results database" in err
     code, out, err = call("study")
     assert code == 0 and "arms" in out and "this is the reference study" in err
+
+
+def test_the_disk_of_runs(call, make_run):
+    large, small = make_run("large"), make_run("small")
+    (large.checkpoints / "student").mkdir()
+    (large.checkpoints / "student" / "model.safetensors").write_bytes(bytes(2_000_000))
+    listed = json.loads(call("runs", "--sizes", "--json").out)
+    assert [run["bytes"]["encoders"] for run in listed] == [0, 2_000_000]
+    lines = call("runs", "--sizes").out.splitlines()
+    assert lines[0].split()[:3] == ["run", "state", "encoders"]
+    assert lines[1].startswith(large.id) and "2.0 MB" in lines[1]
+    assert lines[2].startswith(small.id) and lines[3].startswith("2 runs")
+
+
+def test_what_can_be_made_again_is_deleted_after_asking(call, make_run, zero, monkeypatch):
+    run = make_run("done", zero)
+    (run.checkpoints / "student").mkdir()
+    (run.checkpoints / "student" / "model.safetensors").write_bytes(bytes(3000))
+    code, out, err = call("prune", "--encoders")
+    assert code == 2 and "3.0 kB" in out and "add --yes" in err
+    code, out, err = call("prune", "--encoders", "--filter", "name=done", "--dry-run", "--json")
+    told = json.loads(out)
+    assert code == 0 and not told["deleted"] and [item["owner"] for item in told["items"]] == [run.id]
+    assert (run.checkpoints / "student").is_dir()
+    scores = call("show", run.id, "--json").out
+    code, out, err = call("prune", "--encoders", "--filter", "name=done", "--yes")
+    assert code == 0 and "3.0 kB deleted" in err
+    assert not (run.checkpoints / "student").exists()
+    assert call("show", run.id, "--json").out == scores
+    assert "nothing to delete" in call("prune", "--filter", "name=done", "--yes").err

@@ -150,7 +150,7 @@ def test_a_question_that_is_nan_is_left_out_as_pandas_writes_it(folder: Path) ->
     write(folder, "twi", "test", record, gold("1", "Ɛhe?", "Where?", "T", "A town."))
     (english,) = load(folder, languages=["tw"])
     assert [query.id for query in english.queries] == ["tw:tw-test-1"]
-    assert any("1 test questions are empty or not translated" in note for note in english.notes)
+    assert any("1 test question is empty or not translated" in note for note in english.notes)
 
 
 @pytest.mark.data

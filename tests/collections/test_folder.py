@@ -57,8 +57,8 @@ def test_beir_format_field_by_field(beir: Path) -> None:
         "sw:q4": {"en:d3": 0},
     }
     assert collection.notes == (
-        "folder: 1 of 4 topics have no judgement and are left out, as in trec_eval",
-        "folder: 1 topics have no relevant document and score 0, as in trec_eval",
+        "folder: 1 of 4 topics has no judgement and is left out, as in trec_eval",
+        "folder: 1 topic has no relevant document and scores 0, as in trec_eval",
     )
     dev = load_folder(beir, "dev", ["sw"], ["en"])
     assert list(dev.judgements) == ["sw:q3"] and dev.revision != collection.revision
@@ -129,7 +129,7 @@ def test_judgements_of_unknown_documents_and_topics_are_counted_or_refused(beir:
     (collection,) = load_collections(CollectionConfig(**settings))
     assert collection.judgements == {"sw:q1": {"en:d1": 2, "en:d9": 1}, "sw:q2": {"en:d8": 1}}
     assert collection.notes == (
-        "folder: 2 judgements of 1 topics that are not among the topics are left out",
+        "folder: 2 judgements of 1 topic that is not among the topics are left out",
         "folder: 2 of 4 topics have no judgement and are left out, as in trec_eval",
         "folder: 2 judged documents are not in the pool; relevant ones count as not found",
     )
@@ -216,11 +216,11 @@ def test_a_document_that_has_the_id_of_a_query_and_is_relevant_to_it_stays(argum
     (arguments / "qrels" / "test.tsv").write_text("a0\ta0\t1\na2\ta3\t1\n")
     collection = load_folder(arguments, None, ["sw"], ["en"])
     assert collection.ignored == {"sw:a2": ("en:a2",)}
-    assert "1 queries have the id of a document that is judged relevant" in collection.notes[-1]
+    assert "1 query has the id of a document that is judged relevant to it" in collection.notes[-1]
     always = FolderSettings(ignore_identical_ids=True)
     collection = load_folder(arguments, None, ["sw"], ["en"], settings=always)
     assert collection.ignored == {"sw:a0": ("en:a0",), "sw:a2": ("en:a2",)}
-    assert "those of 1 queries are judged relevant and count as not found" in collection.notes[-1]
+    assert "those of 1 query are judged relevant and count as not found" in collection.notes[-1]
 
 
 def test_missing_files_and_languages_are_named(beir: Path, tmp_path: Path) -> None:

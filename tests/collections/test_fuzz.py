@@ -148,7 +148,7 @@ def check_consistent(collection: Collection) -> None:
     assert set(collection.judgements) >= set(queries)
     for query in queries:
         judged = collection.judgements[query]
-        said = any("judged documents are not in the pool" in note for note in collection.notes)
+        said = any("not in the pool; relevant" in note for note in collection.notes)
         assert judged and (judged.keys() <= documents or said)
         assert all(type(grade) is int for grade in collection.judgements[query].values())
     for text in (*collection.queries, *collection.documents):

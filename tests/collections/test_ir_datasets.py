@@ -182,7 +182,7 @@ def test_miracl_searches_each_wikipedia_in_its_language(read: dict[str, Any]) ->
     assert collection["judgements"] == {"sw:sw-0": {"sw:1#0": 1, "sw:1#1": 0}}
     assert collection["measures"] == ["nDCG@10", "R@100"]
     assert collection["notes"] == [
-        "miracl: 1 of 2 topics have no judgement and are left out, as in trec_eval",
+        "miracl: 1 of 2 topics has no judgement and is left out, as in trec_eval",
         "miracl/sw: 2 documents where 131,924 were published; fetch it again",
     ]
 
@@ -201,7 +201,7 @@ def test_clirmatrix_by_pairs_and_in_one_pool(read: dict[str, Any]) -> None:
     assert pair["name"] == "bi-139-sw" and pair["direction"] == "xx-xx"
     assert pair["queries"] == [["de:de-sw-77", "frage de"], ["de:de-sw-78", "lost"]]
     assert pair["judgements"]["de:de-sw-77"] == {"sw:10": 6, "sw:11": 1}
-    assert any("1 judged documents are not in the pool" in note for note in pair["notes"])
+    assert any("1 judged document is not in the pool" in note for note in pair["notes"])
     (pool,) = read["multi-8"]  # German documents have no judgements for German queries
     assert [document[2] for document in pool["documents"]] == ["en", "en"]
     assert any("no judgements of documents in de" in note for note in pool["notes"])

@@ -6,8 +6,12 @@ sentence-transformers 6.2 wrote or read gave its vectors to within 2e-6.
 
 from __future__ import annotations
 
+import hashlib
+import http.server
 import json
 import shutil
+import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +24,14 @@ import transformers as hf
 from safetensors.torch import load_file, save_file
 
 from engine.cli.encoders import show
-from engine.config import EncoderConfig
+from engine.config import EncoderConfig, EvaluateConfig
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import save_encoder
 from engine.errors import InputError
+from engine.jobs.child import child_environment, python_command
+from engine.reporting import SILENT
 from engine.runs.checks import check_checkpoint
+from engine.runs.execute import say_contradictions
 
 Array = npt.NDArray[np.float64]
 TEXTS = ["river stone .", "cloud", "garden river , winter stone cloud market letter"]
@@ -343,3 +350,144 @@ def test_encoders_show_says_what_was_found(folder: Path, tmp_path: Path) -> None
     assert '"cls" (from the folder)' in text
     make_sentence_folder(folder, {"pooling_mode": "cls"}, similarity_fn_name="dot")
     assert "without being normalised" in " ".join(CliRunner().invoke(show, arguments).output.split())
+
+
+COMMIT = "0123456789" * 4
+
+
+@pytest.fixture
+def put_in_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
+    """A function that puts a folder into the local cache of the hub as ``someone/model``."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+
+    def put(folder: Path) -> Path:
+        place = tmp_path / "hub" / "models--someone--model"
+        (place / "refs").mkdir(parents=True)
+        (place / "refs" / "main").write_text(COMMIT)
+        return Path(shutil.copytree(folder, place / "snapshots" / COMMIT))
+
+    return put
+
+
+def test_a_hub_id_in_the_cache_is_read_as_the_folder_that_it_is(
+    folder: Path, tmp_path: Path, put_in_hub: Callable[[Path], Path]
+) -> None:
+    from click.testing import CliRunner
+
+    weight = np.random.default_rng(1).normal(size=(6, 32)).astype("float32")
+    write(
+        folder / "2_Dense" / "config.json",
+        {"bias": False, "activation_function": "torch.nn.modules.activation.Tanh"},
+    )
+    save_file({"linear.weight": torch.tensor(weight)}, folder / "2_Dense" / "model.safetensors")
+    dense = {"path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+    make_sentence_folder(folder, {"pooling_mode": "cls"}, dense, prompts={"query": "stone : "})
+    expected = unit(np.stack([np.tanh(weight @ states(folder, "stone : " + text)[0]) for text in TEXTS]))
+    cached = put_in_hub(folder)
+    shutil.rmtree(folder)
+    config = EncoderConfig(checkpoint="someone/model")
+    assert (config.pooling, config.query_prefix, config.passage_prefix) == ("cls", "stone : ", "")
+    vectors = np.zeros((len(TEXTS), 6))
+    for rows, encoded in Encoder.load(config).encode(TEXTS, "query"):
+        vectors[rows] = encoded.sentences.numpy()
+    np.testing.assert_allclose(vectors, expected, atol=2e-6)
+    shown = CliRunner().invoke(show, ["someone/model", "--results", str(tmp_path / "none.duckdb")]).output
+    assert "sentence-transformers" in shown and '"cls" (from the folder)' in shown
+    (cached / "modules.json").write_text("{")
+    with pytest.raises(InputError, match=r"modules\.json cannot be read"):
+        check_checkpoint("someone/model")
+
+
+def test_a_cached_hub_id_without_known_modules_says_so(
+    folder: Path, put_in_hub: Callable[[Path], Path]
+) -> None:
+    said: list[str] = []
+    reporter = type("Says", (type(SILENT),), {"say": lambda _, text: said.append(text)})()
+    place = put_in_hub(folder)
+    config = EvaluateConfig(
+        name="x", encoder=EncoderConfig(checkpoint="someone/model"), collections=[{"name": "tatoeba"}]
+    )
+    say_contradictions(config, reporter)
+    assert len(said) == 1 and "cannot tell whether there is one" in said[0]
+    for name in (
+        "modules.json",
+        "artifact.metadata",
+        "optical.json",
+    ):  # as huggingface_hub notes a missing file
+        missing = place.parent.parent / ".no_exist" / COMMIT / name
+        missing.parent.mkdir(parents=True, exist_ok=True)
+        missing.touch()
+    said.clear()
+    say_contradictions(config, reporter)
+    assert said == []
+
+
+FETCHED = """
+from engine.config import load_config
+from engine.config.hub import is_described, snapshot
+import sys
+settings = load_config(sys.argv[1], fetch=True).encoder
+print(settings.pooling, repr(settings.query_prefix), is_described("someone/model"))
+print(sorted(str(p.relative_to(snapshot("someone/model"))) for p in snapshot("someone/model").rglob("*.*")))
+"""
+
+
+def test_a_run_fetches_the_files_that_describe_a_hub_id_before_it_reads_its_settings(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The hub is a server here that answers as huggingface.co does."""
+    write(folder / "2_Dense" / "config.json", {"bias": False})
+    save_file({"linear.weight": torch.zeros(6, 32)}, folder / "2_Dense" / "model.safetensors")
+    dense = {"path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+    make_sentence_folder(folder, {"pooling_mode": "cls"}, dense, prompts={"query": "stone : "})
+
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.answer(body=True)
+
+        def do_HEAD(self) -> None:
+            self.answer(body=False)
+
+        def answer(self, *, body: bool) -> None:
+            name = self.path.partition("/someone/model/resolve/")[2].partition("/")[2]
+            content = (folder / name).read_bytes() if name and (folder / name).is_file() else None
+            self.send_response(200 if content is not None else 404)
+            self.send_header("X-Repo-Commit", COMMIT)
+            if content is None:
+                self.send_header("X-Error-Code", "EntryNotFound")
+                self.send_header("Content-Length", "0")
+            else:
+                self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
+                self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if body and content is not None:
+                self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    run = tmp_path / "run.toml"
+    run.write_text(
+        'kind = "evaluate"\n[encoder]\ncheckpoint = "someone/model"\n[[collections]]\nname = "tatoeba"\n'
+    )
+    try:
+        done = subprocess.run(
+            [*python_command("engine.cli")[:2], "-c", FETCHED, str(run)],
+            env={
+                **child_environment(),
+                "HF_HOME": str(tmp_path / "home"),
+                "HF_HUB_OFFLINE": "0",
+                "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            },
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "cls 'stone : ' True"
+    assert "2_Dense/model.safetensors" in second
+    assert "'model.safetensors'" not in second  # the weights are left to the run

@@ -14,6 +14,7 @@ import torch
 
 from engine.config import parse_config
 from engine.encoders.encoder import Encoder
+from engine.encoders.saving import save_encoder
 from engine.errors import InputError
 from engine.inspect.cache import Cache, FileStamps, Recent
 from engine.inspect.explain import explain
@@ -113,7 +114,7 @@ def test_pools_and_languages_have_searchers_of_their_own(finished: RunFolder, ca
 
 
 @pytest.mark.parametrize(
-    "place", ["run.json", "checkpoints/student/model.safetensors", "checkpoints/teacher"]
+    "place", ["run.json", "checkpoints/student/model.changes.safetensors", "checkpoints/teacher"]
 )
 def test_changed_files_are_noticed(run: RunFolder, place: str) -> None:
     searchers = Searchers()
@@ -133,7 +134,7 @@ def test_another_checkpoint_is_loaded_and_gives_its_own_results(run: RunFolder) 
     with torch.no_grad():
         for parameter in encoder.model.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
-    encoder.model.save_pretrained(student)
+    save_encoder(encoder, student)
     after = searchers.open(run, "sw").search("revir enots", 3)
     assert [hit.score for hit in after] != [hit.score for hit in before]
     assert after == Searcher(run, "sw").search("revir enots", 3)

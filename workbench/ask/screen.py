@@ -13,6 +13,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widgets import Input
 
+from engine.counted import counted
 from engine.durations import age_text
 from engine.languages import LANGUAGES, language_name
 from engine.serving.records import EXPLAIN, SEARCH, ExplainReply, SearchReply
@@ -123,7 +124,7 @@ class AskScreen(ModeScreen):
             text.append(language_name(language), "bold").append(f" ({language}) → ")
             text.append(plain(pool.name), "bold")
             documents = "all languages" if pool.documents == "all" else language_name(pool.documents)
-            text.append(f", {pool.size:,} documents in {documents}")
+            text.append(f", {counted(pool.size, 'document')} in {documents}")
         self.query_one("#ask-scope", TextView).update(text)
 
     def action_choose_runs(self) -> None:
@@ -200,7 +201,7 @@ class AskScreen(ModeScreen):
         def choose() -> None:
             texts = [query.text for query in self.ask_scope.queries]
             name = self.ask_scope.pool.name if self.ask_scope.pool else ""
-            title = f"{len(texts):,} queries of {plain(name)}"
+            title = f"{counted(len(texts), 'query', 'queries')} of {plain(name)}"
             self._choose(title, ("Query",), [(text,) for text in texts], texts, self.text, self._put)
 
         self._when_ready(partial(self.ask_scope.with_queries, choose))

@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from engine.counted import counted
 from engine.durations import age_text
 from engine.errors import OpticalError
 from workbench.actions import bindings
@@ -137,7 +138,7 @@ class LaunchScreen(ModeScreen):
         self._fill_command()
         errors = len(self.form.errors)
         if errors:
-            settings = "1 setting is" if errors == 1 else f"{errors} settings are"
+            settings = counted(errors, "setting is", "settings are")
             self.show_status(f"{settings} not valid yet (✗)", "warn")
         else:
             self.show_status("ready; Ctrl+S starts it, y copies the command")

@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.widgets import Input
 
+from engine.counted import counted
 from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
 from engine.paths import DEFAULT_RESULTS
@@ -223,10 +224,13 @@ class RunsScreen(ModeScreen):
         if steps and loss:
             parts.append(f"step {loss[0][-1]} of {steps}")
         if curves and curves.corrupt:
-            parts.append(f"{curves.corrupt} corrupt lines in metrics.jsonl were skipped")
+            parts.append(
+                f"{counted(curves.corrupt, 'corrupt line')} in metrics.jsonl "
+                f"{'was' if curves.corrupt == 1 else 'were'} skipped"
+            )
         hidden = len(self.runs) - len(self.shown)
         if hidden:
-            parts.append(f"{hidden} runs filtered out")
+            parts.append(f"{counted(hidden, 'run')} filtered out")
         self.show_status(" · ".join([*parts, run["id"]]))
 
     @property

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.widgets import TextArea, Tree
 from textual.worker import Worker, WorkerState
 
+from engine.counted import counted
 from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
@@ -146,12 +147,16 @@ class SqlScreen(ModeScreen):
         try:
             if path is not None:
                 count = statement.export(path)
-                self.post_message(self.Finished(statement, None, f"{count:,} rows written to {path}", False))
+                self.post_message(
+                    self.Finished(statement, None, f"{counted(count, 'row')} written to {path}", False)
+                )
                 return
             result = statement.fetch()
             add_to_history(statement.sql)
-            rows = f"the first {MAX_ROWS:,} rows" if result.cut else f"{len(result.rows):,} rows"
-            sentence = f"{rows}, {len(result.columns)} columns, {time.perf_counter() - start:.2f} s"
+            rows = f"the first {MAX_ROWS:,} rows" if result.cut else counted(len(result.rows), "row")
+            sentence = (
+                f"{rows}, {counted(len(result.columns), 'column')}, {time.perf_counter() - start:.2f} s"
+            )
             self.post_message(self.Finished(statement, result, sentence, False))
         except OpticalError as error:
             self.post_message(self.Finished(statement, None, str(error), True))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from engine.bitext.files import files_in, numbered_lines, tagged_files
+from engine.counted import counted
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, SentencePair
 from engine.languages import choose_tag
@@ -85,7 +86,8 @@ def read_documents(folder: Path, count: int) -> list[str]:
     documents = [line.split("\t")[-1].strip() for _, line in numbered_lines(place, blank=False)]
     if len(documents) != count:
         raise InputError(
-            f"it names the documents of {len(documents):,} lines and the sentences have {count:,}; fetch "
+            f"it names the documents of {counted(len(documents), 'line')} and the sentences have "
+            f"{count:,}; fetch "
             "both again",
             path=place,
         )
@@ -115,7 +117,8 @@ def read_ntrex(path: Path, source: str, target: str) -> Iterator[SentencePair]:
     first, second = map(read_sentences, chosen)
     if len(first) != len(second):
         raise InputError(
-            f"it has {len(first):,} lines and {chosen[1].name} has {len(second):,}; fetch both files again",
+            f"it has {counted(len(first), 'line')} and {chosen[1].name} has {len(second):,}; fetch both "
+            "files again",
             path=chosen[0],
         )
     documents = read_documents(folder, len(first))

@@ -18,6 +18,7 @@ from engine.bitext.formats.keys import (
     names_target_first,
     score_key,
 )
+from engine.counted import counted
 from engine.errors import InputError
 from engine.extensions.bitext import BitextFormat, Sample, SentencePair
 from engine.languages import looks_like_language
@@ -57,7 +58,9 @@ def read_tsv(path: Path, source: str, target: str) -> Iterator[SentencePair]:
             continue
         if len(cells) != columns.count:
             raise InputError(
-                f"{len(cells)} columns, where the lines before have {columns.count}", path=path, line=number
+                f"{counted(len(cells), 'column')}, where the lines before have {columns.count}",
+                path=path,
+                line=number,
             )
         score = None if columns.score is None else parse_score(cells[columns.score], path, number)
         yield SentencePair(cells[columns.source], cells[columns.target], source, target, str(number), score)
@@ -88,7 +91,7 @@ def _columns(rows: Sequence[tuple[int, list[str]]], path: Path, source: str, tar
         found = _guessed([cells for _, cells in rows], names_target_first(path.name, source, target))
     if found is None:
         raise InputError(
-            f"{len(first)} columns, where source, target and an optional score are expected",
+            f"{counted(len(first), 'column')}, where source, target and an optional score are expected",
             path=path,
             line=number,
         )

@@ -10,6 +10,7 @@ from typing import Any
 from engine.bitext.drops import Drops
 from engine.bitext.source import draw
 from engine.config import BitextConfig, CollectionConfig
+from engine.counted import counted
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
@@ -193,13 +194,14 @@ def prepare(
     sources = [draw(pairs, config.limit, seed) for config, pairs in zip(bitext.configs, sources, strict=True)]
     rows = bitext_rows(bitext.configs, sources, drops)
     repeats = [getattr(config, "repeat", 1) for config in bitext.configs]
-    counted = [pair for n, pairs in zip(repeats, sources, strict=True) for pair in pairs for _ in range(n)]
-    training, aside = set_aside(counted, held_out)
+    repeated = [pair for n, pairs in zip(repeats, sources, strict=True) for pair in pairs for _ in range(n)]
+    training, aside = set_aside(repeated, held_out)
     aside = list({id(pair): pair for pair in aside}.values())
     english = list(dict.fromkeys(pair.target for pair in [*training, *aside]))
     in_training = len({pair.target for pair in training})
     reporter.say(
-        f"{len(training):,} training pairs, {len(aside):,} held out, {len(english):,} English sentences"
+        f"{counted(len(training), 'training pair')}, {len(aside):,} held out, "
+        f"{counted(len(english), 'English sentence')}"
     )
     marks = bitext.overlap.marks(pair for pairs in sources for pair in pairs)
     if marks:
@@ -229,7 +231,7 @@ def _short_enough(
         drops.withdraw("too_long")
     if not kept:
         raise InputError(
-            f"none of its {len(pairs):,} pairs is as short as training.longest_target and "
+            f"none of its {counted(len(pairs), 'pair')} is as short as training.longest_target and "
             "training.longest_source ask; raise them, or leave the source out",
             path=config.path,
         )

@@ -16,6 +16,7 @@ from torch import Tensor
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
 from engine.config import DistilConfig
+from engine.counted import counted
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.evaluation.runner import document_texts, vector_kind
@@ -73,8 +74,8 @@ class Validation:
     def describe(self) -> str:
         """Return what is measured in a line."""
         named = ", ".join(
-            f"{one.name} ({one.revision}, {len(one.queries):,} questions in "
-            f"{' '.join(one.query_languages)}, {len(one.documents):,} documents)"
+            f"{one.name} ({one.revision}, {counted(len(one.queries), 'question')} in "
+            f"{' '.join(one.query_languages)}, {counted(len(one.documents), 'document')})"
             for one in self.collections
         )
         return f"{self.measure} by {self.scoring} on {named}"

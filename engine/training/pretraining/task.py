@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.bitext.sampling import over_all, phases
 from engine.config.pretraining import PretrainConfig
+from engine.counted import counted
 from engine.encoders.safe_loading import longest_input
 from engine.errors import InputError
 from engine.reporting import SILENT, Reporter
@@ -50,7 +51,7 @@ def prepare_pretraining(config: PretrainConfig, runtime: Runtime, reporter: Repo
     texts = read_texts(config.text, settings.held_out, config.seed)
     counts = sizes(texts)
     reporter.say(
-        f"{sum(counts.values()):,} sentences in {len(counts)} languages, "
+        f"{counted(sum(counts.values()), 'sentence')} in {counted(len(counts), 'language')}, "
         f"{sum(len(found.held_out) for found in texts.values()):,} held out"
     )
     model, tokenizer = _model_and_tokenizer(config, texts, reporter)

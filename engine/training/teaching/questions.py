@@ -16,6 +16,7 @@ from engine.collections.training_questions.question import TrainingQuestion
 from engine.collections.training_questions.read import read_questions
 from engine.collections.training_questions.squad import across
 from engine.config.teacher import TeacherConfig
+from engine.counted import counted
 from engine.errors import InputError
 from engine.reporting import Reporter
 from engine.training.data.overlap import evaluation_sentences
@@ -66,7 +67,7 @@ def load_questions(config: TeacherConfig, reporter: Reporter) -> Questions:
     for question in every:
         known.setdefault(question.topic, set()).update(question.passages[: question.answers])
     training, held_out = _set_aside(every, config.training.held_out)
-    reporter.say(f"{len(training):,} training questions with passages, {len(held_out):,} held out")
+    reporter.say(f"{counted(len(training), 'training question')} with passages, {len(held_out):,} held out")
     return Questions(training, held_out, {topic: frozenset(texts) for topic, texts in known.items()}, rows)
 
 

@@ -1,4 +1,4 @@
-"""The pages of the reference that are made from the code: settings, presets, commands.
+"""The pages of the reference that are made from the code: settings, presets, commands, keys.
 
 ``pages()`` returns them as Markdown. ``docs/hooks.py`` adds them to the site.
 """
@@ -21,6 +21,7 @@ from click.testing import CliRunner  # noqa: E402
 from engine.cli.commands import COMMANDS, cli  # noqa: E402
 from engine.config import json_schema  # noqa: E402
 from engine.extensions.runs import RUN_KINDS  # noqa: E402
+from workbench.actions import ACTIONS, SCOPES, key_text  # noqa: E402
 
 Schema = Mapping[str, Any]
 
@@ -33,6 +34,7 @@ def pages() -> dict[str, str]:
         **{f"reference/settings/{kind}.md": kind_page(kind, schema) for kind in RUN_KINDS},
         "reference/presets.md": presets_page(),
         "reference/commands.md": commands_page(),
+        "reference/keys.md": keys_page(),
     }
 
 
@@ -189,7 +191,7 @@ def plain(text: str) -> str:
     return " ".join(text.split()).replace("``", "`").replace("<", "&lt;").replace("|", "\\|")
 
 
-# -- presets and commands ---------------------------------------------------------------------------------
+# -- presets, commands and keys ---------------------------------------------------------------------------
 
 
 def presets_page() -> str:
@@ -224,4 +226,16 @@ def commands_page() -> str:
             f"::: mkdocs-click\n    :module: {module}\n    :command: {name}\n"
             f"    :prog_name: optical-workbench {name}\n    :depth: 1\n    :style: table\n"
         )
+    return "\n".join(text)
+
+
+def keys_page() -> str:
+    """Return the page with the keys of the app."""
+    text = ["# Keys of the app\n"]
+    for scope, title in SCOPES.items():
+        text.append(f"## {title}\n\n| key | does |\n|---|---|")
+        for action in ACTIONS[scope]:
+            keys = " ".join(f"`{key}`" for key in key_text(action.keys).split())
+            text.append(f"| {keys} | {plain(action.help)} |")
+        text.append("")
     return "\n".join(text)

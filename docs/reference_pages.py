@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # the pages describe this checkout, wherever else the package is installed
     sys.path.insert(0, str(ROOT))
 
+import click  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
 
 from engine.cli.commands import COMMANDS, cli  # noqa: E402
@@ -45,7 +47,12 @@ class Table:
     """A table of settings on a page, such as ``[training]``, and the keys under which it is used there."""
 
     def __init__(self, schema: Schema, title: str) -> None:
-        self.schema, self.titles = schema, [title]
+        self.titles = [title]
+        others = [option for option in schema.get("anyOf", ()) if "properties" not in option]
+        self.short = [type_of(option) for option in others if option.get("type") != "null"]
+        """What may be written instead of the table, such as a number."""
+        inside = next((option for option in schema.get("anyOf", ()) if "properties" in option), {})
+        self.schema = {**schema, "properties": schema.get("properties", {}), **inside}
 
     @property
     def id(self) -> str:
@@ -122,7 +129,8 @@ def definitions(schema: Schema, prefix: str, tables: Mapping[str, Table]) -> Ite
         name, many = table_name(setting)
         kind = type_of(setting)
         if name:
-            kind = f"[{'tables' if many else 'table'}](#{tables[name].id})"
+            table = tables[name]
+            kind = " or ".join([*table.short, f"[{'tables' if many else 'table'}](#{table.id})"])
         default = default_of(setting, key in schema.get("required", ()))
         meaning, *choices = split_choices(setting)
         lines = [
@@ -206,27 +214,42 @@ def presets_page() -> str:
     for preset in listed:
         settings = Path(preset["file"]).read_text("utf-8")
         lines = "\n".join(f"    {line}" for line in settings.rstrip().splitlines())
+        whole = "complete preset" if preset["preset"] == "complete" else "recipe"
         text.append(
             f"## `{preset['name']}`\n\n{plain(preset['about'])}\n\n"
-            f"A {preset['preset']} of kind [`{preset['kind']}`](settings/{preset['kind']}.md).\n\n"
+            f"A {whole} of kind [`{preset['kind']}`](settings/{preset['kind']}.md).\n\n"
             f'??? "Its settings"\n\n    ```toml\n{lines}\n    ```\n'
         )
     return "\n".join(text)
 
 
 def commands_page() -> str:
-    """Return the page with all commands; mkdocs-click writes it from their declarations."""
-    text = [
+    """Return the page with all commands: what ``--help`` prints."""
+    head = (
         "# Commands\n\nData goes to stdout and messages go to stderr. The exit status is 0 for success, 1 "
         "for failure, 2 for wrong usage or configuration, 3 for busy, 130 for interrupted. Without a command "
         "`optical-workbench` opens the app.\n"
-    ]
-    for name, (module, _) in COMMANDS.items():
-        text.append(
-            f"::: mkdocs-click\n    :module: {module}\n    :command: {name}\n"
-            f"    :prog_name: optical-workbench {name}\n    :depth: 1\n    :style: table\n"
-        )
-    return "\n".join(text)
+    )
+    top = click.Context(cli, info_name="optical-workbench")
+    return "\n".join([head, *(text for name in COMMANDS for text in command_help(name, top))])
+
+
+def command_help(name: str, parent: click.Context) -> Iterator[str]:
+    """Yield the help of a command, its arguments and options, and that of the commands below it."""
+    assert isinstance(parent.command, click.Group)
+    command = parent.command.get_command(parent, name)
+    assert command is not None
+    context = click.Context(command, info_name=name, parent=parent)
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    yield f"## `{context.command_path}`\n"
+    yield "\n\n".join(map(plain, paragraphs)) + f"\n\n```\n{usage}\n```\n"
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None and record[1] and "--help" not in parameter.opts:
+            yield f"`{record[0]}`\n:   {plain(record[1])}\n"
+    for below in command.list_commands(context) if isinstance(command, click.Group) else ():
+        yield from command_help(below, context)
 
 
 def keys_page() -> str:

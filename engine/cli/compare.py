@@ -22,7 +22,7 @@ from engine.results.headline import Headline, read_headlines
 from engine.results.queries import query_scores_of, run_record
 from engine.results.run_facts import passages_of
 from engine.results.systems import RunSystem, Systems
-from engine.results.topics import topics_of
+from engine.results.topics import clusters_of, topics_of
 
 if TYPE_CHECKING:
     from engine.evaluation.seed_model import System
@@ -436,13 +436,13 @@ def _members(asked: _Asked, matched: Matched) -> dict[str, list[str]]:
     return members
 
 
-def _topics(asked: _Asked, matched: Matched) -> tuple[dict[str, str], set[str] | None]:
+def _topics(asked: _Asked, matched: Matched) -> tuple[Mapping[str, str], set[str] | None]:
     """Return the clusters of topics, and the topics that are wanted if there is a choice."""
     revisions = {matched.groups[0].revisions[code] for code in matched.languages}
     collection = matched.groups[0].key.collection
-    # Runs of an older version have none, and marks such as "clean" only runs that were trained.
+    # Only runs that were trained have marks such as "clean".
     every = [topics_of(asked.results, system.lead, collection, revisions) for system in asked.systems]
-    clusters = next((known["cluster"] for known in every if "cluster" in known), {})
+    clusters = clusters_of(every)
     if asked.mark is None:
         return clusters, None
     kind, value = asked.mark

@@ -14,6 +14,7 @@ from engine.cli.tables import print_line
 from engine.errors import InputError
 from engine.paths import runs_folder
 from engine.results.queries import run_record
+from engine.results.run_facts import LIVING
 from engine.visible import visible
 
 Fields = Callable[[dict[str, Any]], dict[str, Any]]
@@ -79,14 +80,14 @@ def delete(run: str, yes: bool, results: Path, as_json: bool) -> None:
     """Delete a run's folder, with its checkpoints and scores, after asking.
 
     RUN is an id, the beginning of an id, or a name, which means the newest run of that name. A run that is
-    running is not deleted.
+    running or queued is not deleted.
     """
     from engine.jobs import edit
     from engine.jobs.state import state_of
 
     record = run_record(refreshed(results), run)
     folder = runs_folder(results) / record["id"]
-    if not yes and state_of(folder) != "running":  # a running run is refused without asking
+    if not yes and state_of(folder) not in LIVING:  # a running run is refused without asking
         if not sys.stdin.isatty():
             raise InputError("delete asks first, and the input is not a terminal; add --yes to delete")
         question = f"Delete {record['id']} ({record['name']}) with its checkpoints and scores?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from engine.cli.tables import print_table
 from engine.config import load_config
 from engine.errors import InputError, OpticalError
 from engine.paths import run_log, runs_folder
+from engine.reporting import SILENT
 
 if TYPE_CHECKING:
     from engine.evaluation.scores import Scores
@@ -27,9 +29,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("config", required=False)
 @set_option
-@click.option("--detach", is_flag=True, help="Start the run in its own process and return at once.")
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Run in a process of its own and return at once. Detached runs wait for one another in a queue.",
+)
+@click.option("--now", is_flag=True, help="With --detach: start at once, without waiting in the queue.")
 @click.option("--resume", metavar="RUN", help="Resume a run that was stopped, failed or crashed.")
 @click.option("--run-id", hidden=True, help="The id of the new run; --detach chooses it.")
+@click.option(
+    "--queued", type=int, hidden=True, help="Wait in the queue; write the place to this descriptor."
+)
 @data_option
 @results_option
 @json_option
@@ -37,8 +47,10 @@ def run(
     config: str | None,
     overrides: Sequence[str],
     detach: bool,
+    now: bool,
     resume: str | None,
     run_id: str | None,
+    queued: int | None,
     results: Path,
     as_json: bool,
 ) -> None:
@@ -46,7 +58,13 @@ def run(
 
     --resume continues a run from its last saved state, with its own settings; CONFIG is not needed. RUN is an
     id, the beginning of an id, or a name, which means the newest run of that name.
+
+    Of the runs started with --detach one runs at a time; the others are queued, also if the terminal is
+    closed. `queue` shows them and changes their order, and `stop` takes a run out. A queued run starts when
+    2 GiB of memory are available, or what the last run of the same kind and encoder used.
     """
+    if now and not detach:
+        raise InputError("--now is for --detach; a run in the foreground never waits in the queue")
     if config is None and resume is None:
         raise InputError("run needs a CONFIG (a TOML file or the name of a preset) or --resume RUN")
     if config is None and overrides:
@@ -61,7 +79,7 @@ def run(
         check_unchanged(RunFolder.open(folder), parsed, str(config))
     if detach:
         from engine.jobs.child import python_command
-        from engine.jobs.launch import launch
+        from engine.jobs.launch import enqueue, launch
         from engine.results.run_folder import new_run_id
 
         argv = python_command("engine.cli", "run", "--results", str(results))
@@ -78,17 +96,22 @@ def run(
             argv += [config, "--run-id", identity]
             for override in overrides:
                 argv += ["--set", override]
-        pid = launch(argv, run_log(runs_folder(results) / identity))
+        log = run_log(runs_folder(results) / identity)
+        pid, place = (launch(argv, log), 0) if now else enqueue(argv, log)
         if as_json:
-            print_json({"run": identity, "pid": pid})
-        else:
-            out(identity)
+            print_json({"run": identity, "pid": pid, "place": place})
+            return
+        out(identity)
+        if place:
+            say(f"queued, place {place}; `optical-workbench queue list` shows the queue, --now does not wait")
         return
 
     from engine.cli.console import ConsoleReporter
     from engine.jobs.resume import reopen
-    from engine.reporting import SILENT
-    from engine.runs import execute as runs
+    from engine.results.run_folder import RunFolder
+
+    if queued is None:  # a queued run loads torch when its turn has come
+        importlib.import_module("engine.runs.execute")
 
     argv = ["optical-workbench", *sys.argv[1:]]
     own = folder or (None if run_id is None else runs_folder(results) / run_id)
@@ -100,17 +123,44 @@ def run(
             assert own is not None
             stack.enter_context(_told(own))
         if folder is not None:
-            finished = reopen(folder, argv)
-            scores = runs.resume(finished, reporter)
+            started = reopen(folder, argv, queued=queued is not None)
         else:
             assert parsed is not None
-            finished, scores = runs.execute(
-                parsed, runs_folder(results), argv, run_id=run_id, reporter=reporter
-            )
+            started = RunFolder.create(runs_folder(results), parsed, argv, run_id, queued=queued is not None)
+        if queued is not None:
+            stack.enter_context(_turn(started, queued))
+        from engine.runs.execute import execute_in
+        from engine.runs.execute import resume as carry_on
+
+        if folder is not None:
+            scores = carry_on(started, reporter)
+        else:
+            assert parsed is not None
+            scores = execute_in(parsed, started, reporter)
     refreshed(results)
     if detached:
         return
-    print_finished(finished, scores, as_json)
+    print_finished(started, scores, as_json)
+
+
+@contextlib.contextmanager
+def _turn(run: RunFolder, teller: int) -> Iterator[None]:
+    """Wait in the queue and hold the turn during the block; write the place to the descriptor `teller`."""
+    from engine.jobs.queue import turn
+    from engine.runs.log import LoggedReporter
+    from engine.training.interrupts import terminable
+
+    log = LoggedReporter(run_log(run.path), SILENT)
+
+    def told(place: int) -> None:
+        with contextlib.suppress(OSError):  # who started it has ended
+            os.write(teller, str(place).encode())
+            os.close(teller)
+        if place:
+            log.say(f"queued, place {place}")
+
+    with terminable(), turn(run, log.say, told):
+        yield
 
 
 def _is_output(log: Path) -> bool:

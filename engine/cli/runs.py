@@ -34,6 +34,7 @@ from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
 from engine.results.run_facts import (
     FIGURES,
+    LIVING,
     UNCHANGED,
     cut_of,
     deciding_figure,
@@ -80,12 +81,18 @@ def runs(expression: str, sizes: bool, results: Path, as_json: bool) -> None:
     an id as it is shown. In a pipe or file nothing is cut.
     """
     selected = parse_filter(expression)
+    from engine.jobs.queue import waiting
+
     records = [_with_current_state(results, record) for record in list_runs(refreshed(results))]
+    places = {identity: place for place, identity in enumerate(waiting(runs_folder(results)), 1)}
     selected.check_fields(records)
     records = [record for record in records if selected.matches(record)]
     groups = read_groups(results, [record["id"] for record in records])
     heads = read_headlines(results, records)
-    listed = [_listed(record, groups.get(record["id"], []), heads.get(record["id"])) for record in records]
+    listed = [
+        _listed(record, groups.get(record["id"], []), heads.get(record["id"]), places.get(record["id"]))
+        for record in records
+    ]
     if sizes:
         for run in listed:
             run["bytes"] = disk.sizes(runs_folder(results) / run["id"])
@@ -142,16 +149,18 @@ def show(run: str, results: Path, as_json: bool) -> None:
     best = record["summary"].get("best_step")
     head = read_headlines(results, [record]).get(record["id"])
     step = _step(results, record)
+    place = _place(results, record)
     if as_json:
         facts = {key: value for key, value in with_time_zone(record).items() if key != "measures"}
         held_out = {"best_step": best, "figure": deciding, "steps": steps, "values": values}
         scores = [_scores(group, record) for group in groups]
         facts["headline"] = None if head is None else vars(head)
         facts["step"] = step
+        facts["place"] = place
         facts["unchanged"] = is_unchanged(record)
         print_json({**facts, "bitext": bitext, "held_out": held_out, "scores": scores})
         return
-    _print_record(record, best, head, step)
+    _print_record(record, best, head, step, place)
     if values:
         print_line()
         print_line(
@@ -183,7 +192,7 @@ def show(run: str, results: Path, as_json: bool) -> None:
 @results_option
 @json_option
 def stop(run: str, results: Path, as_json: bool) -> None:
-    """Stop a running run. It keeps its best checkpoint so far.
+    """Stop a running run, which keeps its best checkpoint so far, or take a queued run out of the queue.
 
     RUN is an id, the beginning of an id, or a name, which means the newest run of that name.
     """
@@ -204,15 +213,18 @@ def _with_current_state(results: Path, record: dict[str, Any]) -> dict[str, Any]
     from engine.jobs.state import state_of
 
     folder = runs_folder(results) / record["id"]
-    if record["state"] != "running" or not folder.is_dir():
+    if record["state"] not in LIVING or not folder.is_dir():
         return record
     return {**record, "state": state_of(folder)}
 
 
-def _listed(record: dict[str, Any], groups: Sequence[Group], head: Headline | None) -> dict[str, Any]:
+def _listed(
+    record: dict[str, Any], groups: Sequence[Group], head: Headline | None, place: int | None
+) -> dict[str, Any]:
     kept = ("id", "name", "kind", "state", "failure", "tags", "note", "created", "started", "ended")
     return {
         **{name: value for name, value in with_time_zone(record).items() if name in kept},
+        "place": place,
         "unchanged": is_unchanged(record),
         "encoder": encoder_of(record),
         "languages": languages_of(record, groups),
@@ -223,7 +235,7 @@ def _listed(record: dict[str, Any], groups: Sequence[Group], head: Headline | No
 def _line(run: dict[str, Any]) -> tuple[str, ...]:
     known, head = run["languages"], run["headline"]
     return (
-        f"{run['state']}, unchanged" if run["unchanged"] else run["state"],
+        f"{run['state']}, unchanged" if run["unchanged"] else _state_text(run["state"], run["place"]),
         run["id"],
         run["name"],
         run["kind"],
@@ -233,6 +245,11 @@ def _line(run: dict[str, Any]) -> tuple[str, ...]:
         "" if head is None else head["collection"],
         age_text(run["created"]),
     )
+
+
+def _state_text(state: str, place: int | None) -> str:
+    """Return the state, with the place in the queue of a queued run."""
+    return f"{state} {place}" if place else state
 
 
 def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
@@ -248,8 +265,22 @@ def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
     return {"done": records[-1].step, "steps": int(total)} if records and total else None
 
 
+def _place(results: Path, record: dict[str, Any]) -> int | None:
+    """Return the place in the queue of a run that waits."""
+    from engine.jobs.queue import waiting
+
+    if record["state"] != "queued":
+        return None
+    order = waiting(runs_folder(results))
+    return order.index(record["id"]) + 1 if record["id"] in order else None
+
+
 def _print_record(
-    record: dict[str, Any], best: Any, head: Headline | None, step: dict[str, int] | None
+    record: dict[str, Any],
+    best: Any,
+    head: Headline | None,
+    step: dict[str, int] | None,
+    place: int | None,
 ) -> None:
     versions = (f"{name} {version}" for name, version in record["versions"].items() if version)
     started, ended = record["started"], record["ended"]
@@ -264,7 +295,7 @@ def _print_record(
             ("name", record["name"]),
             (
                 "state",
-                state_of_record(record)
+                _state_text(state_of_record(record), place)
                 if step is None
                 else "{state}, step {done:,} of {steps:,}".format(state=record["state"], **step),
             ),

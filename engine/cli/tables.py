@@ -24,6 +24,7 @@ _UNBOUNDED = 1_000_000
 _MARKS = "▁▂▃▄▅▆▇█"
 _STYLES = {
     "running": "cyan",
+    "queued": "cyan",
     "finished": "green",
     "ok": "green",
     "yes": "green",

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.errors import InputError, OpticalError
 from engine.jobs.state import state_of
+from engine.results.run_facts import LIVING
 from engine.results.run_folder import RunFolder
 
 #: The most characters of a run's name.
@@ -33,15 +34,16 @@ def update(folder: Path, **fields: Any) -> str:
     Raises
     ------
     InputError
-        If the run is running, because its process writes the record itself; if the name is empty or too long.
+        If the run is running or queued, because its process writes the record itself; if the name is empty
+        or too long.
     OpticalError
         If the record cannot be written.
     """
     if "name" in fields and (problem := check_name(fields["name"])):
         raise InputError(problem)
-    if state_of(folder) == "running":
+    if (state := state_of(folder)) in LIVING:
         raise InputError(
-            "the run is running and would overwrite the change; stop it or wait for its end", path=folder
+            f"the run is {state} and would overwrite the change; stop it or wait for its end", path=folder
         )
     RunFolder.open(folder).update(**fields)
     return f"{folder.name}: {', '.join(fields)} changed"
@@ -60,14 +62,14 @@ def delete(folder: Path, runs: Path) -> str:
     Raises
     ------
     InputError
-        If `folder` is not a run folder in `runs`, or the run is running.
+        If `folder` is not a run folder in `runs`, or the run is running or queued.
     OpticalError
         If it cannot be deleted.
     """
     if folder.parent != runs or folder.is_symlink() or not (folder / "run.json").is_file():
         raise InputError(f"it is not a run folder in {runs}, so it is not deleted", path=folder)
-    if state_of(folder) == "running":
-        raise InputError("the run is running; stop it first", path=folder)
+    if (state := state_of(folder)) in LIVING:
+        raise InputError(f"the run is {state}; stop it first", path=folder)
     # A hidden folder is no run: ingest ignores it at once, even if the deletion takes long.
     hidden = folder.with_name(f".deleted-{folder.name}")
     try:

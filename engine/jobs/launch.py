@@ -17,12 +17,15 @@ import psutil
 
 from engine.errors import InputError, OpticalError
 from engine.jobs.child import child_environment
+from engine.jobs.logs import read_log
+from engine.jobs.queue import TAKEN_OUT
 from engine.jobs.state import RunState, state_of
 from engine.results import run_lock
+from engine.results.run_facts import LIVING
 from engine.results.run_folder import RunFolder
 
 
-def launch(argv: Sequence[str], log: Path) -> int:
+def launch(argv: Sequence[str], log: Path, *, keep: Sequence[int] = ()) -> int:
     """Start a detached process and return its process id.
 
     The process has its own session, so it does not end when the terminal is closed. Its standard input is
@@ -34,6 +37,8 @@ def launch(argv: Sequence[str], log: Path) -> int:
         The program and its arguments.
     log : Path
         The log file; its folder is made if it is missing.
+    keep : sequence of int
+        File descriptors of this process that the new one has, too.
 
     Raises
     ------
@@ -51,6 +56,7 @@ def launch(argv: Sequence[str], log: Path) -> int:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=keep,
                 env={**child_environment(), "PYTHONUNBUFFERED": "1"},
             )
     except FileNotFoundError as error:
@@ -62,12 +68,46 @@ def launch(argv: Sequence[str], log: Path) -> int:
     return process.pid
 
 
+def enqueue(argv: Sequence[str], log: Path) -> tuple[int, int]:
+    """Start a detached process that waits for its turn (`engine.jobs.queue`), and wait until it is queued.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        An ``optical-workbench run`` command; it is given the option ``--queued``.
+    log : Path
+        The log of the run, in its folder.
+
+    Returns
+    -------
+    pid, place : int
+        The process id, and the place in the queue; 0 if the run started at once.
+
+    Raises
+    ------
+    InputError, OpticalError
+        As `launch`, or if the process ended before it was queued.
+    """
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as told:
+        try:
+            pid = launch([*argv, "--queued", str(writing)], log, keep=[writing])
+        finally:
+            os.close(writing)
+        place = told.read()  # until the process closes its end, or ends
+    if not place:
+        reason = next(reversed(list(read_log(log.parent))), "it ended without a message")
+        raise OpticalError(reason.removeprefix("optical-workbench: "))
+    return pid, int(place)
+
+
 def stop(folder: Path, kill_after: float = 60.0) -> RunState:
     """Ask the run in `folder` to stop, wait until it has stopped, and return its state.
 
-    The run receives SIGTERM, saves a checkpoint and ends. After `kill_after` seconds the run and the
-    processes that it started are killed. A run that did not record its end is recorded as ``stopped``.
-    Only a process that has the run's lock is signalled, so never another one that has its process id by now.
+    The run receives SIGTERM, saves a checkpoint and ends; a queued run leaves the queue. After `kill_after`
+    seconds the run and the processes that it started are killed. A run that did not record its end is
+    recorded as ``stopped``. Only a process that has the run's lock is signalled, so never another one that
+    has its process id by now.
 
     Parameters
     ----------
@@ -79,17 +119,18 @@ def stop(folder: Path, kill_after: float = 60.0) -> RunState:
     Raises
     ------
     InputError
-        If the run is not running, if it runs on another machine, or if no process is known to be its own.
+        If the run is neither running nor queued, if it runs on another machine, or if no process is known to
+        be its own.
     OpticalError
         If its process belongs to another user.
     """
     run = RunFolder.open(folder)
-    if run.record["state"] == "running" and run.record["host"] != platform.node():
+    if run.record["state"] in LIVING and run.record["host"] != platform.node():
         raise InputError(f"the run runs on {run.record['host']!r}; stop it there", path=folder)
     state = state_of(folder)
-    if state != "running":
+    if state not in LIVING:
         raise InputError(f"the run is {state}; there is nothing to stop", path=folder)
-    failure = "it was stopped before it could save"
+    failure = "it was stopped before it could save" if state == "running" else TAKEN_OUT
     with _its_process(folder, run.record["pid"]) as process:
         children = _children(process.pid)
         process.signal(signal.SIGTERM)
@@ -100,7 +141,7 @@ def stop(folder: Path, kill_after: float = 60.0) -> RunState:
             process.wait(5)
             _kill(children)
     run = RunFolder.open(folder)
-    if run.record["state"] == "running":
+    if run.record["state"] in LIVING:
         run.finish("stopped", failure)
     return state_of(folder)
 

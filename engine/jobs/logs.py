@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.errors import InputError
 from engine.jobs.state import state_of
 from engine.paths import run_log
+from engine.results.run_facts import LIVING
 from engine.visible import visible
 
 #: A run that was started and has no record yet is waited for this many seconds.
@@ -36,7 +37,7 @@ def read_log(folder: Path, *, follow: bool = False, every: float = 0.3) -> Itera
         If there is no log, and none is waited for.
     """
     log = run_log(folder)
-    if not log.is_file() and not (follow and state_of(folder) == "running"):
+    if not log.is_file() and not (follow and state_of(folder) in LIVING):
         raise InputError("the run has no log.txt", path=folder)
     offset, rest = 0, b""
     while True:
@@ -63,7 +64,7 @@ def _plain(line: bytes) -> str:
 def _runs(folder: Path) -> bool:
     """Return whether the run in `folder` runs or is about to start."""
     if (folder / "run.json").is_file():
-        return state_of(folder) == "running"
+        return state_of(folder) in LIVING
     try:
         return time.time() - run_log(folder).stat().st_mtime < START_SECONDS
     except OSError:

@@ -11,6 +11,7 @@ from engine.config import RunHeader, parse_config
 from engine.errors import InputError
 from engine.flatten import flatten
 from engine.jobs.state import state_of
+from engine.results.run_facts import LIVING
 from engine.results.run_folder import RunFolder
 
 
@@ -25,8 +26,8 @@ def resumable(folder: Path) -> RunFolder:
     run, state = RunFolder.open(folder), state_of(folder)
     if state == "finished":
         raise InputError(f"run {run.id!r} is finished, so there is nothing to resume; start a new run")
-    if state == "running":
-        raise InputError(f"run {run.id!r} is running already; `optical-workbench stop {run.id}` stops it")
+    if state in LIVING:
+        raise InputError(f"run {run.id!r} is {state} already; `optical-workbench stop {run.id}` stops it")
     if state == "unknown":
         raise InputError("run.json does not determine the state of the run; start a new run", path=folder)
     return run
@@ -51,10 +52,11 @@ def check_unchanged(run: RunFolder, config: RunHeader, source: str) -> None:
             )
 
 
-def reopen(folder: Path, argv: Sequence[str]) -> RunFolder:
+def reopen(folder: Path, argv: Sequence[str], *, queued: bool = False) -> RunFolder:
     """Make the calling process, which was started with `argv`, the process of the run in `folder`.
 
-    If two processes try this at the same time, one of them succeeds.
+    If two processes try this at the same time, one of them succeeds. A `queued` run waits for its turn
+    (`engine.jobs.queue`).
 
     Raises
     ------
@@ -68,7 +70,7 @@ def reopen(folder: Path, argv: Sequence[str]) -> RunFolder:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         run = resumable(folder)
-        run.resume(argv)
+        run.resume(argv, queued=queued)
     finally:
         os.close(descriptor)
     return run

@@ -5,15 +5,16 @@ from __future__ import annotations
 import platform
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import psutil
 
 from engine.errors import InputError
 from engine.results import run_lock
-from engine.results.run_folder import read_record
+from engine.results.run_facts import LIVING
+from engine.results.run_folder import State, read_record
 
-RunState = Literal["running", "finished", "failed", "stopped", "crashed", "unknown"]
+RunState = Literal["queued", "running", "finished", "failed", "stopped", "crashed", "unknown"]
 
 SILENCE_SECONDS = 600.0
 """A run on another machine has crashed when its heartbeat is older than this."""
@@ -24,18 +25,18 @@ _SAME_START = 2.0  # s; the clock by which start times are measured may be corre
 def state_of(folder: Path) -> RunState:
     """Return the state of the run in `folder`.
 
-    A run that is recorded as running has ``crashed`` if no process holds its lock, or, for a run on another
-    machine, if its heartbeat is older than `SILENCE_SECONDS`. A run without a lock (an older version started
-    it, or the file system has no locks) has crashed if its process does not exist any more. The state is
-    ``unknown`` if the folder does not determine it.
+    A run that is recorded as queued or running has ``crashed`` if no process holds its lock, or, for a run on
+    another machine, if its heartbeat is older than `SILENCE_SECONDS`. A run without a lock (an older version
+    started it, or the file system has no locks) has crashed if its process does not exist any more. The
+    state is ``unknown`` if the folder does not determine it.
     """
-    if (state := _recorded(folder)) != "running":
+    if (state := _recorded(folder)) not in LIVING:
         return state
     held = run_lock.is_held(folder)
     if held:
-        return "running"
+        return state
     # If it ended between the two looks, its record says so by now.
-    if (state := _recorded(folder)) != "running":
+    if (state := _recorded(folder)) not in LIVING:
         return state
     record = read_record(folder)
     if record["host"] == platform.node():
@@ -43,12 +44,12 @@ def state_of(folder: Path) -> RunState:
             return "crashed"
         if record["pid"] is None:
             return "unknown"
-        return "crashed" if process_of(record) is None else "running"
+        return "crashed" if process_of(record) is None else state
     try:
         silence = time.time() - (folder / "heartbeat").stat().st_mtime
     except OSError:
         return "unknown"
-    return "crashed" if silence > SILENCE_SECONDS else "running"
+    return "crashed" if silence > SILENCE_SECONDS else state
 
 
 def _recorded(folder: Path) -> RunState:
@@ -57,7 +58,7 @@ def _recorded(folder: Path) -> RunState:
         state = read_record(folder)["state"]
     except InputError:
         return "unknown"
-    return state if state in ("running", "finished", "failed", "stopped") else "unknown"
+    return state if state in get_args(State) else "unknown"
 
 
 def process_of(record: dict[str, Any]) -> psutil.Process | None:

@@ -7,6 +7,9 @@ from typing import Any
 
 from engine.counted import counted
 
+LIVING = ("queued", "running")
+"""The states of a run that has a process."""
+
 #: Figures that decide which step of a training is best, the one that decides if there are several first.
 FIGURES = {
     "validation": "validation",
@@ -47,7 +50,7 @@ def passages_of(record: Mapping[str, Any]) -> str:
 def is_unchanged(record: Mapping[str, Any]) -> bool:
     """Return whether a run trained, and what it kept is its initial checkpoint: no step was better."""
     best = (record.get("summary") or {}).get("best_step")
-    return best == 0 and not isinstance(best, bool) and record.get("state") != "running"
+    return best == 0 and not isinstance(best, bool) and record.get("state") not in LIVING
 
 
 def state_of_record(record: Mapping[str, Any]) -> str:

@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
     from engine.config import RunHeader
 
-__all__ = ["FIELDS", "HEARTBEAT_SECONDS", "Record", "RunFolder", "State", "new_run_id", "parse_record"]
+__all__ = [
+    "FIELDS",
+    "HEARTBEAT_SECONDS",
+    "Record",
+    "RunFolder",
+    "State",
+    "is_run_id",
+    "new_run_id",
+    "parse_record",
+]
 __all__ += ["read_part", "read_record", "table_files", "tail"]
 
 HEARTBEAT_SECONDS = 5.0
@@ -47,7 +56,7 @@ Times are ISO 8601 in UTC; `process_started` is in seconds since 1970; `failure`
 `summary` has further facts about the run (best step, number of parameters, pairs per second).
 """
 
-State = Literal["running", "finished", "failed", "stopped"]
+State = Literal["queued", "running", "finished", "failed", "stopped"]
 
 
 class RunFolder:
@@ -62,8 +71,16 @@ class RunFolder:
         self._beat = -math.inf
 
     @classmethod
-    def create(cls, runs: Path, config: RunHeader, argv: Sequence[str], run_id: str | None = None) -> Self:
-        """Create the folder of a new run in `runs` and write its ``run.json``, with the state ``running``.
+    def create(
+        cls,
+        runs: Path,
+        config: RunHeader,
+        argv: Sequence[str],
+        run_id: str | None = None,
+        *,
+        queued: bool = False,
+    ) -> Self:
+        """Create the folder of a new run in `runs` and write its ``run.json``.
 
         Parameters
         ----------
@@ -75,6 +92,8 @@ class RunFolder:
             The command that started it.
         run_id : str, optional
             An id from `new_run_id`, chosen by the launcher. Its folder may exist already, with a log.
+        queued : bool
+            Whether its state is ``queued`` until `begin`, instead of ``running``.
 
         Raises
         ------
@@ -84,7 +103,7 @@ class RunFolder:
             If the folder cannot be written.
         """
         identity = run_id or new_run_id(config.name)
-        if not re.fullmatch(r"[\w][\w.-]*", identity):
+        if not is_run_id(identity):
             raise InputError(f"{identity!r} cannot be the id of a run; use letters, digits, '-', '_' and '.'")
         path = Path(runs) / identity
         if (path / "run.json").exists():
@@ -100,7 +119,7 @@ class RunFolder:
             id=identity,
             name=config.name,
             kind=settings.get("kind", "run"),
-            state="running",
+            state="queued" if queued else "running",
             argv=list(argv),
             config=settings,
             seed=config.seed,
@@ -110,7 +129,7 @@ class RunFolder:
             versions=versions(),
             commit=git_commit(),
             created=now,
-            started=now,
+            started=None if queued else now,
             **this_process(),
         )
         run = cls(path, record)
@@ -164,8 +183,10 @@ class RunFolder:
         self.record = {**self.record, **fields, "summary": summary}
         self._save()
 
-    def resume(self, argv: Sequence[str]) -> None:
+    def resume(self, argv: Sequence[str], *, queued: bool = False) -> None:
         """Make the calling process the process of this run, with the state ``running`` again.
+
+        If it is `queued`, that is its state until `begin`.
 
         Raises
         ------
@@ -174,8 +195,18 @@ class RunFolder:
         """
         run_lock.take(self.path)
         self.update(
-            state="running", failure=None, ended=None, started=_now(), argv=list(argv), **this_process()
+            state="queued" if queued else "running",
+            failure=None,
+            ended=None,
+            started=None if queued else _now(),
+            argv=list(argv),
+            **this_process(),
         )
+        self.heartbeat()
+
+    def begin(self) -> None:
+        """Record that a queued run is running."""
+        self.update(state="running", started=_now())
         self.heartbeat()
 
     def log(self, step: int, metrics: Mapping[str, float], elapsed: float) -> None:
@@ -247,6 +278,11 @@ class RunFolder:
     def _save(self) -> None:
         text = json.dumps(to_json(self.record), ensure_ascii=False, indent=1, allow_nan=False)
         write_file(self.path / "run.json", text.encode() + b"\n")
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether `text` can be the id of a run, which is the name of its folder."""
+    return re.fullmatch(r"[\w][\w.-]*", text) is not None
 
 
 def new_run_id(name: str) -> str:

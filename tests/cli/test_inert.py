@@ -130,6 +130,7 @@ def test_every_command_with_hostile_text(
         ("runs",), ("runs", "--json"), ("runs", EVIL), ("runs", f"name = '{EVIL}'"),
         *(("show", one) for one in hostile), ("show", first, "--json"), ("show", EVIL),
         ("logs", first), ("logs", EVIL), ("stop", first), ("stop", EVIL),
+        ("queue", "list"), ("queue", "list", "--json"), ("queue", "up", EVIL), ("queue", "first", first),
         ("tag", first, f"x{EVIL}"), ("note", first, f"y {EVIL}"), ("rename", second, f"z {EVIL}"),
         ("compare", first, second), ("compare", first, second, "--json"), ("compare", first, second, "--csv"),
         ("compare", first, EVIL), ("compare", first, second, "--measure", EVIL), ("study",), ("study", EVIL),

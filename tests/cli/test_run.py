@@ -203,7 +203,7 @@ def test_a_detached_run_goes_on_by_itself(call: Call, tiny: Any, tmp_path: Path)
     config = write(tmp_path, tiny.settings(training=QUICK))
     code, out, _ = call("run", str(config), "--detach", "--json", "--set", "training.steps=3")
     started = json.loads(out)
-    assert code == 0 and started.keys() == {"run", "pid"}
+    assert code == 0 and started.keys() == {"run", "pid", "place"}
     folder = tmp_path / "runs" / started["run"]
     assert wait_for(folder, psutil.Process(started["pid"]), {"finished", "failed"}) == "finished"
     record = RunFolder.open(folder).record

@@ -34,7 +34,7 @@ def test_a_list_of_runs_as_json(call, make_run, zero, better):
     assert [run["id"] for run in listed] == [second.id, first.id]
     assert listed[0].keys() == {
         *("id", "name", "kind", "state", "failure", "tags", "note", "created", "started", "ended"),
-        *("unchanged", "encoder", "languages", "headline"),
+        *("place", "unchanged", "encoder", "languages", "headline"),
     }
     assert listed[0]["created"] == "2026-01-02T10:00:00+00:00"
     assert [run["kind"] for run in listed] == ["distil", "evaluate"]

@@ -24,6 +24,7 @@ from workbench.runs.curves import TickFormatter
 from workbench.shell.help import function_keys
 from workbench.widgets.dialogs import ConfirmDialog
 from workbench.widgets.table import Table
+from workbench.widgets.text_view import TextView
 
 
 @pytest.mark.parametrize(
@@ -184,3 +185,39 @@ def test_a_terminal_without_colours_gets_none() -> None:
         environment = {"TERM": term}
         leave_out_colours(environment)
         assert ("NO_COLOR" not in environment) == colours
+
+
+async def test_the_queue_is_shown_and_changed(tmp_path: Path, tools: Any) -> None:
+    """The runs wait in the test's own process, which holds their locks."""
+    from engine.jobs import queue
+
+    for number, name in enumerate(("busy", "first", "second")):
+        run = tools.make_run(tmp_path / "runs", number, name, scored=False)
+        run.resume([], queued=name != "busy")
+        if name != "busy":
+            queue._enter(run)
+    app = Workbench(tmp_path / "results.duckdb")
+    async with app.run_test(size=(120, 30)) as pilot:
+        await tools.until(pilot, lambda: app.context.snapshot is not None)
+        screen = app.screen
+
+        def states() -> dict[str, str]:
+            table = screen.query_one("#runs-table", Table)
+            rows = [[getattr(cell, "text", cell) for cell in row] for row in table.rows]
+            return {row[2]: row[3] for row in rows}
+
+        assert states() == {"busy": "running", "first": "queued 1", "second": "queued 2"}
+        await pilot.press("plus")
+        await tools.until(pilot, lambda: states()["second"] == "queued 1")
+        assert states()["first"] == "queued 2"
+        await pilot.press("r")
+        assert "second is queued; there is nothing to resume" in tools.status(pilot)
+        await pilot.press("s")
+        await tools.until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        texts = [str(view.render()) for view in app.screen.query(TextView)]
+        assert any("leaves the queue" in text for text in texts)
+        await pilot.press("escape")
+        await pilot.press("end")
+        await tools.until(pilot, lambda: screen.run_here["name"] == "busy")
+        await pilot.press("plus")
+        assert "busy is running; it does not wait in the queue" in tools.status(pilot)

@@ -73,11 +73,13 @@ class RunStore:
         The first time, `early` is called with the runs before the database is read, which takes long if it is
         large.
         """
+        from engine.jobs.queue import waiting
         from engine.jobs.state import state_of
         from engine.results.run_folder import read_record
 
         records: list[Run] = []
         problems: list[str] = []
+        places = {identity: place for place, identity in enumerate(waiting(self.folder), 1)}
         for path in self._folders():
             try:
                 record = read_record(path)
@@ -87,6 +89,7 @@ class RunStore:
             record["id"] = path.name
             record["folder"] = path
             record["state"] = state_of(path)
+            record["place"] = places.get(path.name)  # in the queue
             for name in ("created", "started", "ended"):
                 record[name] = _time(record[name])
             records.append(record)

@@ -44,6 +44,14 @@ def start(command: Sequence[str]) -> str:
     return printed[-1]
 
 
+def place_in_queue(folder: Path) -> int | None:
+    """Return the place in the queue of the run in `folder`, counted from 1; None if it does not wait."""
+    from engine.jobs.queue import waiting
+
+    order = waiting(folder.parent)
+    return order.index(folder.name) + 1 if folder.name in order else None
+
+
 def start_time(folder: Path) -> str | None:
     """Return when the run in `folder` was last started, or None if it was not."""
     from engine.results.run_folder import read_record

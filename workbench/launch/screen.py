@@ -19,7 +19,7 @@ from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
 from workbench.data.runs import Snapshot
-from workbench.data.start import start, start_failure
+from workbench.data.start import place_in_queue, start, start_failure
 from workbench.launch.editors import SettingEditor
 from workbench.shell.screen import ModeScreen
 from workbench.widgets.dialogs import ChoiceDialog, ConfirmDialog
@@ -54,7 +54,8 @@ class LaunchScreen(ModeScreen):
     HELP = (
         "**Launch.** The settings are those of the TOML files and of `optical-workbench run`; the meaning of "
         "the one under the cursor is shown below. Ctrl+S writes the file and starts exactly the command that "
-        "is shown. The run appears in the table of runs; it continues when the app or the terminal is closed."
+        "is shown. The run appears in the table of runs. It waits until the runs that were started before "
+        "it have ended, and continues when the app or the terminal is closed."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("launch"),
@@ -330,8 +331,11 @@ class LaunchScreen(ModeScreen):
         except OpticalError as error:
             self.post_message(self.Started(str(error), True))
             return
-        self.post_message(self.Started(f"started as {identity}; key 1 shows it among the runs", False))
-        failure = start_failure(self.context.store.folder / identity, None, lambda: self.app.is_running)
+        folder = self.context.store.folder / identity
+        place = place_in_queue(folder)
+        how = f"queued as {identity}, place {place}" if place else f"started as {identity}"
+        self.post_message(self.Started(f"{how}; key 1 shows it among the runs", False))
+        failure = start_failure(folder, None, lambda: self.app.is_running)
         if failure is not None:
             self.post_message(self.Started(f"{identity} ended: {failure}", True))
 

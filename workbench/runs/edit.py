@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import OpticalError
+from engine.results.run_facts import LIVING
 from workbench.context import Context
 from workbench.data.runs import Run, saves_state
-from workbench.data.start import start, start_failure, start_time
+from workbench.data.start import place_in_queue, start, start_failure, start_time
 from workbench.shell.screen import ModeScreen
 from workbench.widgets.dialogs import ConfirmDialog, TextDialog
 
@@ -36,7 +37,7 @@ class RunEditor:
 
     def stop(self, run: Run) -> None:
         """Ask, then stop the run."""
-        if run["state"] != "running":
+        if run["state"] not in LIVING:
             self._refuse(f"{run['name']} is {run['state']}; there is nothing to stop")
             return
 
@@ -46,13 +47,22 @@ class RunEditor:
                 self._change(partial(_stop, run["folder"]))
 
         consequence = "It saves a checkpoint and ends. If it has not ended after a minute, it is killed."
+        if run["state"] == "queued":
+            consequence = "It leaves the queue. It can be resumed, which queues it again."
         self._screen.app.push_screen(
             ConfirmDialog(f"Stop {run['name']}?", consequence, careful=True), answered
         )
 
+    def queue_up(self, run: Run) -> None:
+        """Move the run up one place in the queue."""
+        if run["state"] == "queued":
+            self._change(partial(_queue_up, run["folder"]))
+        else:
+            self._refuse(f"{run['name']} is {run['state']}; it does not wait in the queue")
+
     def resume(self, run: Run) -> None:
         """Ask, then start a process that resumes the run."""
-        if run["state"] in ("running", "finished"):
+        if run["state"] in (*LIVING, "finished"):
             self._refuse(f"{run['name']} is {run['state']}; there is nothing to resume")
             return
         command = ["optical-workbench", "run", "--resume", run["id"], "--detach"]
@@ -97,10 +107,10 @@ class RunEditor:
         )
 
     def _has_ended(self, run: Run) -> bool:
-        """Return whether the run has ended; a run that is running writes its record itself."""
-        if run["state"] == "running":
+        """Return whether the run has ended; one that is running or queued writes its record itself."""
+        if run["state"] in LIVING:
             self._refuse(
-                f"{run['name']} is running and would overwrite the change; stop it or wait for its end"
+                f"{run['name']} is {run['state']} and would overwrite the change; stop it or wait for its end"
             )
             return False
         return True
@@ -143,7 +153,8 @@ class RunEditor:
         except OpticalError as error:
             self._report(str(error), failed=True)
             return
-        self._report(f"{folder.name} is resumed")
+        place = place_in_queue(folder)
+        self._report(f"{folder.name} is queued, place {place}" if place else f"{folder.name} is resumed")
         failure = start_failure(folder, before, lambda: self._screen.app.is_running)
         if failure is not None:
             self._report(f"{folder.name} ended: {failure}", failed=True)
@@ -171,6 +182,12 @@ def _stop(folder: Path) -> str:
     from engine.jobs.launch import stop
 
     return f"{folder.name} is {stop(folder)}"
+
+
+def _queue_up(folder: Path) -> str:
+    from engine.jobs.queue import move
+
+    return f"{folder.name} has place {move(folder.parent, folder.name)} in the queue"
 
 
 def _update(folder: Path, fields: dict[str, Any]) -> str:

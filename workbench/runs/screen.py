@@ -32,15 +32,22 @@ from workbench.widgets.text import number, plain, score
 from workbench.widgets.text_input import TextInput
 from workbench.widgets.text_view import TextView
 
-STYLES = {"running": "head", "finished": "good", "failed": "bad", "crashed": "bad", "stopped": "warn"}
-SIGNS = {"running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
+STYLES = {
+    "queued": "head",
+    "running": "head",
+    "finished": "good",
+    "failed": "bad",
+    "crashed": "bad",
+    "stopped": "warn",
+}
+SIGNS = {"queued": "…", "running": "▶", "finished": "✓", "failed": "✗", "crashed": "✗", "stopped": "■"}
 REFUSAL_SECONDS = 4.0
 """How long the reason why something is not possible stays on the status line."""
 
 _TITLES = ("", "", "Run", "State", "Measure", "Age", "Languages", "Kind", "Encoder", "Tags", "Note")
 _SORT_KEYS: dict[str, Callable[[Run], Any]] = {
     "Run": lambda run: str(run["name"]).casefold(),
-    "State": lambda run: run["state"],
+    "State": lambda run: (run["state"], run.get("place") or 0),
     "Measure": lambda run: -figure[1] if (figure := headline(run)) else None,  # the best first
     "Age": lambda run: -run["created"].timestamp() if run["created"] else None,  # the youngest first
     "Languages": lambda run: (len(languages_of(run)), languages_of(run)) if languages_of(run) else None,
@@ -65,7 +72,8 @@ class RunsScreen(ModeScreen):
     """The runs."""
 
     HELP = (
-        "**Runs.** Each row is a run; ▶ marks one that is running. Space marks runs: their curves are drawn "
+        "**Runs.** Each row is a run; ▶ marks one that is running, … one that waits in the queue, with its "
+        "place. Space marks runs: their curves are drawn "
         "in the same plots and their settings can be compared. The filter takes words, `field=value`, "
         "comparisons such as `RR>0.8` or `training.steps<200`, and AND, OR, NOT."
     )
@@ -351,6 +359,10 @@ class RunsScreen(ModeScreen):
         """Ask, then stop the run under the cursor."""
         self._edit(self.editor.stop)
 
+    def action_queue_up(self) -> None:
+        """Move the run under the cursor up one place in the queue."""
+        self._edit(self.editor.queue_up)
+
     def action_resume(self) -> None:
         """Ask, then resume the run under the cursor."""
         self._edit(self.editor.resume)
@@ -415,7 +427,10 @@ def _row(run: Run, colour: int | None, palette: tuple[str, ...]) -> tuple[Any, .
         Cell("●", palette[colour % len(palette)]) if colour is not None else "",
         Cell(SIGNS.get(run["state"], "?"), style),
         run["name"],
-        Cell(state_of_record(run), "warn" if is_unchanged(run) else style),
+        Cell(
+            f"queued {run['place']}" if run.get("place") else state_of_record(run),
+            "warn" if is_unchanged(run) else style,
+        ),
         f"{measure[0]} {score(measure[1])}" if measure else "",
         Cell(age_text(run["created"]), "dim"),
         f"{len(languages)}: {' '.join(languages)}" if len(languages) > 6 else " ".join(languages),

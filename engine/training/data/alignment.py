@@ -234,12 +234,12 @@ class Aligner:
     def _vectors(self, pairs: list[SentencePair], reporter: Reporter) -> tuple[Tensor, Tensor]:
         """Return the sentence vectors (N, H) of both sides."""
         vectors = []
-        sides: list[tuple[Role, list[str]]] = [
-            ("query", [pair.source for pair in pairs]),
-            ("passage", [pair.target for pair in pairs]),
+        sides: list[tuple[str, Role, list[str]]] = [
+            ("source", "query", [pair.source for pair in pairs]),
+            ("target", self.encoder.document_role(symmetric=True), [pair.target for pair in pairs]),
         ]
-        for role, texts in sides:
-            reporter.stage(f"alignment of {pairs[0].source_language}, {role} side", len(texts))
+        for side, role, texts in sides:
+            reporter.stage(f"alignment of {pairs[0].source_language}, {side} side", len(texts))
             vectors.append(
                 sentence_vectors(
                     self.encoder,

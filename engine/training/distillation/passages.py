@@ -182,12 +182,12 @@ def read_passages(
         kinds.append("tokens")
     sources, counts = _texts(config, max(own.limit for own in settings))
     sentences, tokens = [], []
-    reporter.stage("passages", sum(map(len, sources)))
-    for texts in sources:
+    reporter.stage("passages", sum(len(texts) for texts, _ in sources))
+    for texts, symmetric in sources:
         found = vectors(
             teacher,
             texts,
-            "passage",
+            teacher.document_role(symmetric=symmetric),
             kinds,
             precision=precision,
             cache=cache_home() / "vectors",
@@ -217,26 +217,29 @@ def read_passages(
     return pool
 
 
-def _texts(config: DistilConfig, limit: int) -> tuple[list[list[str]], dict[str, int]]:
+def _texts(config: DistilConfig, limit: int) -> tuple[list[tuple[list[str], bool]], dict[str, int]]:
     """Return the passages of each pool, at most `limit` of all, and their number by collection.
+
+    With the passages of a pool comes whether they are texts of the same kind as its queries.
 
     Pools with the same documents, such as those of several directions, count once. The texts of a pool from
     which none is taken away are those that an evaluation encodes, so that its vectors are found again.
     """
-    pools: dict[tuple[str, ...], str] = {}
+    pools: dict[tuple[tuple[str, ...], bool], str] = {}
     for entry in config.passages or config.collections:
         for collection in load_collections(entry, config.seed):
             name = f"{collection.name} ({collection.revision})"
-            pools.setdefault(tuple(document_texts(collection, context=entry.context)), name)
-    total = sum(map(len, pools))
+            texts = tuple(document_texts(collection, context=entry.context))
+            pools.setdefault((texts, entry.reader.symmetric), name)
+    total = sum(len(texts) for texts, _ in pools)
     share = min(1.0, limit / max(total, 1))
     generator = np.random.default_rng(config.seed)
     sources, counts = [], dict[str, int]()
-    for texts, name in pools.items():
+    for (texts, symmetric), name in pools.items():
         chosen = list(texts)
         if share < 1:
             rows = generator.choice(len(texts), int(share * len(texts)), replace=False)
             chosen = [texts[row] for row in np.sort(rows)]
-        sources.append(chosen)
+        sources.append((chosen, symmetric))
         counts[name] = counts.get(name, 0) + len(chosen)
     return sources, counts

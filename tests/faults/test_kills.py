@@ -1,0 +1,60 @@
+"""A run that is killed at random moments, and resumed, ends as one that nothing interrupted."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.jobs.state import state_of
+from engine.results.ingest import ingest
+from engine.results.queries import ask
+from tests.faults.conftest import KILLS, Runner
+from tests.faults.kinds import KINDS, assert_equal, first_stage, settings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kills_at_random_moments(
+    kind: str, runner: Runner, tiny: Any, tmp_path: Path, tell: Callable[[str, int, str], None]
+) -> None:
+    seed = int(os.environ.get("OPTICAL_FAULT_SEED") or time.time_ns() % 1_000_000)
+    print(f"seed {seed}")  # OPTICAL_FAULT_SEED=... repeats it
+    generator = random.Random(seed)
+    empty, whole = tmp_path / "empty", tmp_path / "whole"
+    empty.mkdir()
+    if kind == "cross-encoder":
+        assert runner.run(first_stage(tiny), empty, "first")[0] == 0
+    config = settings(kind, tiny, tmp_path)
+    shutil.copytree(empty, whole)
+    code, seconds, error = runner.run(config, whole, "run")
+    assert (code, error) == (0, "")
+    ingest(tmp_path / "whole.duckdb", whole)
+    killed = finished = 0
+    while killed < KILLS:
+        runs = tmp_path / f"runs-{finished}"
+        shutil.copytree(empty, runs)
+        planned, code = generator.randint(1, 4), -9
+        while code == -9:
+            wait = generator.random() * seconds if planned and killed < KILLS else None
+            code, _, error = runner.run(config, runs, "run", kill_after=wait)
+            assert error == "" and code in (0, -9)
+            planned -= 1
+            killed += code == -9
+            if code == -9 and (runs / "run" / "run.json").exists():
+                assert state_of(runs / "run") in ("crashed", "finished")
+        assert_equal(runs, whole)
+        database = tmp_path / f"{finished}.duckdb"
+        assert ingest(database, runs).problems == []
+        scores = "SELECT * EXCLUDE revision FROM scores ORDER BY ALL"
+        assert ask(database, scores).rows == ask(tmp_path / "whole.duckdb", scores).rows
+        shutil.rmtree(runs)
+        finished += 1
+    tell(f"SIGKILL of `{kind}`, seed {seed}", killed, f"resumed, {finished} runs ended equal")

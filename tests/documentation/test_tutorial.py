@@ -22,17 +22,17 @@ ELSEWHERE = (["data", "fetch"], ["doctor"])
 
 
 def pairs(path: Path) -> list[list[str]]:
-    """Return the sentence pairs of a TSV file, English first."""
+    """Return the sentence pairs of a TSV file, Swahili first."""
     return [line.split("\t") for line in path.read_text("utf-8").splitlines()]
 
 
 def write_data(home: Path, tiny: Any) -> None:
     """Write TICO-19's Swahili file, whose part from segment 971 is trained on, and AfriQA's questions."""
-    evaluation = [[f"segment {number}", f"sehemu {number}"] for number in range(971)]
+    evaluation = [[f"sehemu {number}", f"segment {number}"] for number in range(971)]
     units = "".join(
         f'<tu><tuv xml:lang="en"><seg>{escape(english)}</seg></tuv>'
         f'<tuv xml:lang="sw"><seg>{escape(swahili)}</seg></tuv></tu>'
-        for english, swahili in evaluation + pairs(tiny.training["sw"])
+        for swahili, english in evaluation + pairs(tiny.training["sw"])
     )
     (home / "tico-19").mkdir(parents=True)
     with zipfile.ZipFile(home / "tico-19" / "all.en-sw.tmx.zip", "w") as archive:
@@ -41,7 +41,7 @@ def write_data(home: Path, tiny: Any) -> None:
     folder = home / "afriqa" / "gold_passages" / "swa"
     folder.mkdir(parents=True)
     with (folder / "gold_span_passages.afriqa.swa.en.test.json").open("w", encoding="utf-8") as file:
-        for number, (english, swahili) in enumerate(pairs(tiny.test["sw"])):
+        for number, (swahili, english) in enumerate(pairs(tiny.test["sw"])):
             answer = {"answer_start": [0], "text": [english.split()[0]]}
             record = {"id": str(number), "question_lang": swahili, "question_translated": english}
             record |= {"context": english, "title": f"title {number}", "answer_pivot": answer}

@@ -23,6 +23,7 @@ from engine.results.run_folder import RunFolder
 from engine.runs.log import LoggedReporter
 from engine.training.interrupts import terminable
 from engine.training.pretraining.speed import peak_memory
+from engine.training.pretraining.tokenizer import TOKENIZER_FILE
 from engine.training.state import STATE_FILE
 
 
@@ -113,7 +114,8 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
         log.note(f"{found.collection.name} ({found.collection.direction}, {found.scoring}): {means}")
     log.note("finished")
     run.finish("finished")
-    (run.path / "checkpoints" / STATE_FILE).unlink(missing_ok=True)
+    for needless in (STATE_FILE, TOKENIZER_FILE):
+        (run.path / "checkpoints" / needless).unlink(missing_ok=True)
     return scores
 
 

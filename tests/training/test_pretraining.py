@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -204,6 +205,25 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     assert curves(run)["loss"] == curves(whole)["loss"]
     assert not (run.checkpoints / "state.safetensors").exists()
+
+
+def test_a_run_that_is_killed_after_its_last_step_says_what_it_has_seen(
+    text: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    changes = settings(text, tokenizer={"algorithm": "bpe"}, pretraining={"steps": 4, "evaluate_every": 2})
+    config = parse_config(changes)
+    whole, _ = execute(config, tmp_path / "whole", ["test"])
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            execute(config, tmp_path, ["test"], run_id="one")
+    run = RunFolder.open(tmp_path / "one")
+    resume(run)
+    rows, expected = (pq.read_table(found.path / "pretraining.parquet").to_pylist() for found in (run, whole))
+    assert rows == expected and sum(row["tokens_seen"] for row in rows) == 4 * 16 * 23
 
 
 @pytest.mark.parametrize("step", [2, 8])

@@ -57,8 +57,8 @@ def test_files_of_runs(home: Path, capsys: pytest.CaptureFixture[str], tmp_path:
     generator = random.Random(seed)
     runs = home / "runs"
     files = sorted(path for path in (runs / "odd").rglob("*") if path.is_file() and path.stat().st_size)
-    commands = [
-        ("runs",), ("show", "odd"), ("show", "good"), ("compare", "odd", "good"), ("logs", "odd"),
+    others = [
+        ("show", "odd"), ("show", "good"), ("compare", "odd", "good"), ("logs", "odd"),
         ("sql", "SELECT * FROM per_language"), ("query", "odd", "revir enots", "--language", "sw"),
         ("run", "--resume", "odd"),
     ]  # fmt: skip
@@ -74,7 +74,7 @@ def test_files_of_runs(home: Path, capsys: pytest.CaptureFixture[str], tmp_path:
             results = tmp_path / f"{tried}.duckdb"
             (tmp_path / "runs").unlink(missing_ok=True)
             (tmp_path / "runs").symlink_to(runs)
-            for command in commands:
+            for command in [("runs",), *generator.sample(others, 2)]:
                 code = run_command([*command, "--results", str(results)])
                 out, err = capsys.readouterr()
                 place = (file.name, how, command, code, err)
@@ -84,7 +84,6 @@ def test_files_of_runs(home: Path, capsys: pytest.CaptureFixture[str], tmp_path:
                     assert code == 0, place
                 if command == ("runs",):
                     assert " good " in out, place
-            results.unlink()
             file.write_bytes(content)
     tell(
         f"a file of a run cut, emptied or overwritten, seed {seed}",

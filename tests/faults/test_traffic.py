@@ -47,7 +47,8 @@ while time.monotonic() < end:
                 run.update(note="changed")
         elif role.startswith("ingest"):
             problems = ingest(results, runs).problems
-            assert not problems, problems
+            # a run whose record is about to be written is left out, and said
+            assert all("it has no run.json" in problem for problem in problems), problems
         elif results.exists():
             # what is finished is there with all its rows, and stays there
             sql = ("SELECT count(*), count(*) FILTER (n <> 3) FROM runs LEFT JOIN (SELECT run, count(*) "
@@ -85,7 +86,7 @@ def test_readers_and_writers_together(tmp_path: Path, tell: Callable[[str, int, 
         out, err = process.communicate()
         assert process.returncode == 0, (role, err)
         counts[role] = json.loads(out)
-        assert counts[role]["done"], role
+        assert counts[role]["done"] or counts[role]["busy"], role
     ingest(results, tmp_path / "runs")
     again = tmp_path / "again" / "results.duckdb"
     again.parent.mkdir()

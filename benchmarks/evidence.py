@@ -36,7 +36,7 @@ from engine.evaluation.significance import Comparison, topic_of
 from engine.results.alignment import scoring_condition
 from engine.results.queries import ask
 from engine.results.systems import RunSystem, Systems
-from engine.results.topics import topics_of
+from engine.results.topics import clusters_of, topics_of
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "evidence"
@@ -258,7 +258,7 @@ def add(arguments: argparse.Namespace) -> None:
         raise InputError(f"--labels has {len(labels)} labels for {len(systems)} systems")
     baselines = arguments.baseline or labels[:1]
     marks = [all_topics(results, system.lead, arguments.collection) for system in systems]
-    clusters = next((known["cluster"] for known in marks if "cluster" in known), {})
+    clusters = clusters_of(marks)
     wanted = wanted_topics(arguments.topics, marks)
     rows = [
         row

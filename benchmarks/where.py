@@ -27,7 +27,7 @@ from engine.cli.options import refreshed
 from engine.collections.load import load_collections
 from engine.config import DistilConfig, EvaluateConfig
 from engine.errors import InputError, OpticalError
-from engine.evaluation.finished_run import encoders_config_of, encoders_of, find_run
+from engine.evaluation.finished_run import encoders_config_of, encoders_of, find_run, saved_encoders
 from engine.evaluation.significance import holm
 from engine.results.queries import query_scores_of
 from engine.results.run_folder import RunFolder
@@ -78,7 +78,7 @@ def report(arguments: argparse.Namespace) -> None:
     config = encoders_config_of(system)
     pairs = query_texts(config, arguments.collection)
     chosen = draw_queries(differences, arguments.least, arguments.most)
-    settings, role = transport_settings(config, {}), target_role(config)
+    settings, role = transport_settings(config, {}), target_role(config, saved_encoders(system)[1].config)
     idf = load_frequencies(system.path / "checkpoints")
     solved = sharpness(*encoders_of(system), [pairs[q] for q in chosen], settings, target_role=role, idf=idf)
     rows = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from engine.errors import InputError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from engine.encoders.encoder import Encoder as TorchEncoder
 
-Role = Literal["query", "passage"]
+Role = Literal["query", "passage", "peer"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,10 @@ class Encoder:
     ----------
     encoder : engine.encoders.encoder.Encoder
         The loaded encoder, a ``torch.nn.Module``.
-    role : {"query", "passage"}
-        The role in which the run uses the encoder, which decides on the prefix and the length limit.
+    role : {"query", "passage", "peer"}
+        The role in which the run uses the encoder, which decides on the prefix and the length limit. A peer
+        is a document that is a text of the same kind as the queries, such as their translation; it has the
+        prefix of queries.
     precision : torch.dtype
         The number format of the matrix products, as in the run's evaluation.
     """
@@ -74,7 +76,7 @@ class Encoder:
         ----------
         texts : sequence of N str
             The texts. What is longer than the run's limit for the role is cut off.
-        role : {"query", "passage"}, optional
+        role : {"query", "passage", "peer"}, optional
             The role of the texts. The default is the encoder's own role.
         batch_size : int
             Texts that are encoded at once.
@@ -97,11 +99,11 @@ class Encoder:
         if isinstance(texts, str):
             raise InputError("encode takes a list of texts, not one text; put it into brackets")
         role = self.role if role is None else role
-        if role not in ("query", "passage"):
-            raise InputError(f"a text's role is 'query' or 'passage', not {role!r}")
+        if role not in get_args(Role):
+            raise InputError(f"a text's role is 'query', 'passage' or 'peer', not {role!r}")
         tokens: list[npt.NDArray[np.float32]] = [np.empty((0, self.dim), np.float32)] * len(texts)
         pieces: list[list[str]] = [[]] * len(texts)
-        sentences = np.empty((len(texts), self.module.width), np.float32)
+        sentences = np.empty((len(texts), self.module.sentence_width), np.float32)
         batches = self.module.encode(texts, role, batch_size=batch_size, precision=self._precision)
         for indices, batch in batches:
             sentences[indices] = batch.sentences.float().cpu().numpy()

@@ -399,7 +399,9 @@ class Run:
 
         loaded = _session().cache.encoder(saved_encoders(self.folder)[index])
         precision = precision_of(self.config, torch.device("cpu"))
-        return Encoder(loaded, "passage" if index else "query", precision)
+        entries = getattr(self.config, "collections", [])
+        symmetric = bool(entries) and all(entry.reader.symmetric for entry in entries)
+        return Encoder(loaded, loaded.document_role(symmetric=symmetric) if index else "query", precision)
 
     def _searcher(self, language: str, collection: str | None, pool: int | None) -> RunSearcher:
         return _session().searchers.open(self.folder, language, collection=collection, pool=pool)

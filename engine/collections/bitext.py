@@ -198,5 +198,6 @@ READER = CollectionReader(
     measures={_PROTOCOL: _MEASURES},
     optional_settings=("mining",),
     check=_check,
+    symmetric=True,
     translations="documents",
 )

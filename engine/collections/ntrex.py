@@ -287,6 +287,7 @@ READER = CollectionReader(
     optional_settings=("mining",),
     settings=NtrexSettings,
     folder="ntrex-128",
+    symmetric=True,
     translations="documents",
     published=PUBLISHED,
     layout=FolderLayout(recognise=_recognise, count_language=_count_language, load_language=_load_language),

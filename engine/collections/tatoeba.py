@@ -247,6 +247,7 @@ READER = CollectionReader(
     load=_load_configured,
     measures={_PROTOCOL: _MEASURES},
     optional_settings=("mining",),
+    symmetric=True,
     translations="documents",
     published=PUBLISHED,
     layout=FolderLayout(

@@ -9,6 +9,12 @@ from pydantic import Field, model_validator
 from engine.config.base import Settings
 from engine.config.declared import read_declared
 
+PASSAGE_PREFIX = "passage: "
+"""The text before a passage by E5's convention."""
+
+EXPANDED_LENGTH = 32
+"""Length in tokens to which ColBERT pads queries."""
+
 
 class EncoderConfig(Settings):
     """How a checkpoint turns text into token vectors.
@@ -21,14 +27,17 @@ class EncoderConfig(Settings):
     """A packaged checkpoint's name, a folder (such as a run's ``checkpoints/student``), or a hub id."""
     query_prefix: str = "query: "
     """Text before every query (E5's convention; empty for encoders without prefixes)."""
-    passage_prefix: str = "passage: "
-    """Text before every document."""
+    passage_prefix: str | None = None
+    """Text before every document. If it is left out, it is "passage: " (E5's convention), and `query_prefix`
+    in collections whose queries and documents are texts of one kind, such as a sentence and its translation
+    (symmetric tasks)."""
     markers: bool = False
     """Whether a prefix is one piece, inserted after the first token (ColBERT), and not text."""
     lowercase: bool = False
     """Whether texts are lower-cased before they are tokenised."""
-    query_length: int = Field(64, ge=4, le=8192)
-    """Maximum length of a query in tokens, with prefix and special tokens; the rest is cut off."""
+    query_length: int = Field(192, ge=4, le=8192)
+    """Maximum length of a query in tokens, with prefix and special tokens; the rest is cut off. If it is left
+    out with `query_expansion`, it is 32, as in ColBERT."""
     passage_length: int = Field(192, ge=4, le=8192)
     """Maximum length of a document in tokens, with prefix and special tokens."""
     query_expansion: bool = False
@@ -54,12 +63,20 @@ class EncoderConfig(Settings):
     pooling: Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] = "mean"
     """How the sentence vector is computed from the last layer's states (sentence-transformers' names)."""
 
+    @property
+    def asymmetric_prefix(self) -> str:
+        """The text before a document that is a text of another kind than the queries."""
+        return PASSAGE_PREFIX if self.passage_prefix is None else self.passage_prefix
+
     @model_validator(mode="after")
     def _follow_folder(self) -> Self:
         """Take what the checkpoint's folder says for settings that are left out."""
         left = set(type(self).model_fields) - self.model_fields_set
         if left:
-            self.__dict__ |= {k: v for k, v in read_declared(self.checkpoint).settings.items() if k in left}
+            said = read_declared(self.checkpoint).settings
+            self.__dict__ |= {name: value for name, value in said.items() if name in left}
+            if self.query_expansion and "query_length" in left - said.keys():
+                self.__dict__["query_length"] = EXPANDED_LENGTH
         return self
 
     def contradictions(self) -> dict[str, tuple[Any, Any]]:

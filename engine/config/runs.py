@@ -68,8 +68,8 @@ class DistilConfig(RunConfig):
 
     validation: CollectionConfig | None = None
     """A collection that is searched every `training.evaluate_every` steps; its first measure, with the first
-    of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Its questions must not be
-    those of `collections`; `limit` keeps the search short."""
+    of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Questions whose topics
+    are also in `collections` are left out; `limit` keeps the search short."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -40,7 +40,7 @@ class TuneConfig(EncodersConfig):
     """Collections on which settings are chosen. Their queries whose topics are also in `collections` are left
     out, and a run without any others is refused."""
     choices: dict[str, list[Any]] = Field(min_length=1)
-    """The values that are tried for each setting, such as ``"encoder.query_length" = [64, 128]``. Where
+    """The values that are tried for each setting, such as ``"encoder.query_length" = [64, 192]``. Where
     several settings change together, the values are tables, such as
     ``encoder = [{query_prefix = "", passage_prefix = ""}]``."""
     tries: int = Field(24, ge=1, le=1000)

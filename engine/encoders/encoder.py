@@ -25,7 +25,9 @@ from engine.errors import InputError
 from engine.lexicon import glossary
 from engine.lexicon.glossary import Glossary
 
-Role = Literal["query", "passage"]
+Role = Literal["query", "passage", "peer"]
+"""What a text is: a query, a passage, or a peer. A peer is a document that is a text of the same kind as the
+queries, such as their translation. It is encoded as a passage, but with the prefix of queries."""
 
 
 @dataclass(frozen=True)
@@ -236,14 +238,22 @@ class Encoder(torch.nn.Module):
 
     # -- text to pieces ---------------------------------------------------------------------------
 
+    def document_role(self, *, symmetric: bool) -> Role:
+        """Return the role of the documents of a collection, as the function `document_role`."""
+        return document_role(self.config, symmetric=symmetric)
+
+    def prefix(self, role: Role) -> str:
+        """Return the text before texts of `role`."""
+        return self.config.asymmetric_prefix if role == "passage" else self.config.query_prefix
+
     def tokenize(self, texts: Sequence[str], role: Role) -> list[Tokens]:
         """Tokenise texts with the prefix and maximum length of `role`, and mark the pieces that count.
 
         Queries are extended by the glossary, if there is one.
         """
         query = role == "query"
-        prefix = self.config.query_prefix if query else self.config.passage_prefix
-        marker = self._markers.get(role)
+        prefix = self.prefix(role)
+        marker = self._markers.get("query" if query else "passage")
         if marker is not None:
             prefix = ""
         if query and self.glossary is not None:
@@ -289,7 +299,7 @@ class Encoder(torch.nn.Module):
         found: dict[Role, int] = {}
         prefixes: list[tuple[Role, str]] = [
             ("query", self.config.query_prefix),
-            ("passage", self.config.passage_prefix),
+            ("passage", self.config.asymmetric_prefix),
         ]
         for role, marker in prefixes:
             if not marker:
@@ -309,7 +319,7 @@ class Encoder(torch.nn.Module):
         return frozenset(vocabulary[word] for word in words if word in vocabulary)
 
     def _counts(self, piece: int, in_prefix: bool, special: bool, role: Role) -> bool:
-        if role == "passage" and piece in self._skipped:
+        if role != "query" and piece in self._skipped:
             return False
         # special tokens first: their offsets (0, 0) are also inside the prefix
         if special:
@@ -462,6 +472,20 @@ class Encoder(torch.nn.Module):
             if progress is not None:
                 progress(len(rows))
         self.train(was_training)
+
+
+def document_role(config: EncoderConfig, *, symmetric: bool) -> Role:
+    """Return the role in which an encoder with these settings encodes the documents of a collection.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+        If they name a prefix of passages, the documents are passages.
+    symmetric : bool
+        Whether queries and documents are texts of one kind
+        (`engine.extensions.collections.CollectionReader.symmetric`).
+    """
+    return "peer" if symmetric and config.passage_prefix is None else "passage"
 
 
 def _which_were_cut(encoded: Any) -> list[bool]:

@@ -15,11 +15,11 @@ _SENTENCE = {
 }
 #: Settings that were added later. They are left out if they have this value, so that older caches stay valid.
 _ADDED: dict[str, Any] = {"markers": False, "lowercase": False, "attend_expansion": False, "skiplist": []}
-#: The settings that only texts of one role depend on.
-_OF_ROLE: dict[Role, set[str]] = {
-    "query": {"query_prefix", "query_length", "query_expansion", "attend_expansion"},
-    "passage": {"passage_prefix", "passage_length", "passage_punctuation", "skiplist"},
-}
+#: The settings that only queries, or only documents, depend on.
+_OF_QUERIES = {"query_prefix", "query_length", "query_expansion", "attend_expansion"}
+_OF_DOCUMENTS = {"passage_prefix", "passage_length", "passage_punctuation", "skiplist"}
+#: The settings that the pieces of a text depend on, besides its prefix and the maximum length of its role.
+_PIECES = {"markers", "lowercase"}
 
 
 def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None = None) -> str:
@@ -30,11 +30,14 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
     """
     digest = hashlib.blake2b(digest_size=12)
     settings = encoder.config.model_dump(include=_SENTENCE if sentences else None, exclude={"checkpoint"})
-    for other in _OF_ROLE.keys() - {role} if role is not None else ():
-        settings = {name: value for name, value in settings.items() if name not in _OF_ROLE[other]}
+    if role is not None:
+        others = _OF_DOCUMENTS if role == "query" else _OF_QUERIES
+        settings = {name: value for name, value in settings.items() if name not in others}
+        if role != "query":  # a peer is a passage with another prefix
+            settings["passage_prefix"] = encoder.prefix(role)
     settings = {name: value for name, value in settings.items() if _ADDED.get(name, ...) != value}
     digest.update(repr(sorted(settings.items())).encode())
-    if encoder.glossary is not None and role != "passage":
+    if encoder.glossary is not None and role in (None, "query"):
         digest.update(encoder.glossary.digest)
     for part in tokenization(encoder.tokenizer):
         digest.update(part)
@@ -49,4 +52,17 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
     weights = {name: tensor for name, tensor in weights.items() if "pooler." not in name}
     for name, found in encoder.hashes.of(weights).items():
         digest.update(f"{name}{tuple(weights[name].shape)}".encode() + found)
+    return digest.hexdigest()
+
+
+def pieces_fingerprint(encoder: Encoder, role: Role) -> str:
+    """Return a short hash of what the pieces of texts in `role` depend on; it reads no weights."""
+    config = encoder.config
+    length = config.query_length if role == "query" else config.passage_length
+    settings = {**config.model_dump(include=_PIECES), "prefix": encoder.prefix(role), "length": length}
+    digest = hashlib.blake2b(repr(sorted(settings.items())).encode(), digest_size=12)
+    if encoder.glossary is not None and role == "query":
+        digest.update(encoder.glossary.digest)
+    for part in tokenization(encoder.tokenizer):
+        digest.update(part)
     return digest.hexdigest()

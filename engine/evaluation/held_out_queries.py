@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from engine.collections.base import Collection
 from engine.errors import InputError
+from engine.evaluation.significance import topic_of
 
 Mark = tuple[str, ...]
 
@@ -14,8 +15,9 @@ Mark = tuple[str, ...]
 def held_out_queries(held_out: Collection, reported: Iterable[Collection]) -> list[int]:
     """Return the places of the queries of `held_out` whose topics are not among those reported.
 
-    Two queries have one topic if they are the same text in one language, or if the same documents, by their
-    text, answer both, as those of a translated question do.
+    Two queries have one topic if they are the same text in one language, if the same documents, by their
+    text, answer both, as those of a translated question do, or if they have one number and a document that
+    answers both. A number alone is no topic: the questions of two parts may be numbered alike.
 
     Raises
     ------
@@ -62,6 +64,7 @@ def _marks(collection: Collection) -> Iterator[list[Mark]]:
         answers = sorted(texts.get(document, "") for document, grade in grades.items() if grade > 0)
         if answers and all(answers):
             marks.append(("answers", *answers))
+        marks += [("number", topic_of(query.id), answer) for answer in answers if answer]
         yield marks
 
 

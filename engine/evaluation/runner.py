@@ -121,7 +121,8 @@ def evaluate_loaded(
     InputError
         As `evaluate`.
     """
-    announce([collection for collection, _ in loaded], settings.depth, run, reporter)
+    noted = [collection.with_notes(_prefix_note(config, documents)) for collection, config in loaded]
+    announce([one for one, _ in loaded] if run is None else noted, settings.depth, run, reporter)
     translated: list[list[str]] = []
     if translation is not None:
         translate = QueryTranslation(translation, seed, queries.device, reporter)
@@ -138,8 +139,9 @@ def evaluate_loaded(
     results = []
     for place, (collection, config) in enumerate(loaded):
         passages = document_texts(collection, context=config.context)
+        role = documents.document_role(symmetric=config.reader.symmetric)
         if cut is not None:
-            cut.count(documents, passages, "passage", f"documents of {collection.name}")
+            cut.count(documents, passages, role, f"documents of {collection.name}")
             cut.count(queries, query_texts[place], "query", f"queries of {collection.name}")
         scorings = settings.scoring[done:]
         done = max(0, done - len(settings.scoring))
@@ -148,7 +150,7 @@ def evaluate_loaded(
         kinds = list(dict.fromkeys(vector_kind(scoring) for scoring in scorings))
         name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}"
         reporter.stage(f"{name}: documents", len(passages))
-        document_vectors = encode.cached(documents, passages, "passage", kinds, report=True)
+        document_vectors = encode.cached(documents, passages, role, kinds, report=True)
         texts = tuple(query_texts[place])
         query_vectors = encoded.setdefault(texts, {})
         if missing := [kind for kind in kinds if kind not in query_vectors]:
@@ -167,7 +169,7 @@ def evaluate_loaded(
                 )
                 reporter.advance()
                 searched = isolation.isolated(
-                    collection, scoring, "passage", searched, partial(again, documents, "passage")
+                    collection, scoring, "passage", searched, partial(again, documents, role)
                 )
                 reporter.advance()
             reporter.stage(f"{name}, {scoring}: search", 1)
@@ -190,6 +192,17 @@ def evaluate_loaded(
     if cut is not None and run is not None:
         cut.record(run, "cut")
     return results
+
+
+def _prefix_note(config: CollectionConfig, documents: Encoder) -> list[str]:
+    """Return a note about documents that are encoded with the prefix of queries; none about others."""
+    role = documents.document_role(symmetric=config.reader.symmetric)
+    if documents.prefix(role) == documents.prefix("passage"):
+        return []
+    return [
+        f"{config.label or config.name}: queries and documents are texts of one kind, so both are encoded "
+        f"with the prefix {documents.prefix(role)!r}; passage_prefix sets another one for documents"
+    ]
 
 
 def vector_kind(scoring: str) -> Kind:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,23 +34,27 @@ class PoolKey(NamedTuple):
     direction: str
 
 
+#: The columns that say which rankings a row is of.
+_PLACE = ["scoring", *PoolKey._fields]
+
+
 @dataclass(frozen=True)
 class StoredRankings:
-    """The rankings that a run stored under one scoring.
+    """The rankings that a run stored under one scoring. Their documents and scores are read when needed.
 
     Attributes
     ----------
     run : RunFolder
     scoring : str
-    pools : dict of PoolKey to pyarrow.Table
-        Columns ``query_id``, ``document_id``, ``rank`` and ``score``; no row where no query found a document.
+    pools : dict of PoolKey to int
+        The lowest rank stored for any query of each pool; 0 where no query found a document.
     limit : int, optional
         Number of ranks that the run kept for each query, if its configuration says so.
     """
 
     run: RunFolder
     scoring: str
-    pools: dict[PoolKey, pa.Table]
+    pools: dict[PoolKey, int]
     limit: int | None = None
 
     @property
@@ -58,7 +64,7 @@ class StoredRankings:
 
     def depth(self, pool: PoolKey) -> int:
         """Return the lowest rank stored for any query of `pool`; 0 if no query found a document."""
-        return int(pc.max(self.pools[pool]["rank"]).as_py() or 0)
+        return self.pools[pool]
 
     def kept(self, pool: PoolKey) -> int:
         """Return how many ranks the run kept for each query of `pool`, if there were so many."""
@@ -72,7 +78,7 @@ class StoredRankings:
         InputError
             If a query or document is not in the collection.
         """
-        table = self.pools[pool]
+        table = self._tables[pool]
         columns: list[Any] = []
         for column, items in (("query_id", collection.queries), ("document_id", collection.documents)):
             places = pc.index_in(table[column], pa.array([item.id for item in items]))
@@ -87,7 +93,22 @@ class StoredRankings:
 
     def scored(self, pool: PoolKey, collection: Collection) -> Scored:
         """Return the rankings for `pool` with their scores; errors as `ranks`."""
-        return Scored(*self.ranks(pool, collection), self.pools[pool]["score"].to_numpy().astype(np.float64))
+        return Scored(
+            *self.ranks(pool, collection), self._tables[pool]["score"].to_numpy().astype(np.float64)
+        )
+
+    @cached_property
+    def _tables(self) -> dict[PoolKey, pa.Table]:
+        """Rankings by pool: the columns ``query_id``, ``document_id``, ``rank`` and ``score``."""
+        table = _rows(self.run, "rankings", [*_PLACE, "query_id", "document_id", "rank", "score"])
+        table = table.filter(pc.equal(table["scoring"], self.scoring))
+        found = {}
+        for pool in self.pools:
+            mask = pa.scalar(True)
+            for field in PoolKey._fields:
+                mask = pc.and_(mask, pc.equal(table[field], getattr(pool, field)))
+            found[pool] = table.filter(mask).drop_columns(_PLACE)
+        return found
 
     def complete_below(self, pool: PoolKey, depth: int | None = None) -> int | None:
         """Return the number of the first `depth` ranks below which a ranking has every document above 0."""
@@ -136,7 +157,7 @@ def finished_run_in(folder: Path, name: str, *, besides: str = "") -> RunFolder:
 
 
 def read_rankings(run: RunFolder, scoring: str | None = None) -> StoredRankings:
-    """Read the rankings that a run stored.
+    """Open the rankings that a run stored.
 
     Parameters
     ----------
@@ -149,15 +170,11 @@ def read_rankings(run: RunFolder, scoring: str | None = None) -> StoredRankings:
     InputError
         If the run has no such rankings, has several scorings to choose from, or stored no revisions.
     """
-    files = table_files(run.path, "rankings")
-    if not files:
+    if not table_files(run.path, "rankings"):
         raise InputError(
             f"run {run.id!r} has stored no rankings; choose one that was evaluated", path=run.path
         )
-    table, scored = (
-        pa.concat_tables(read_part(file) for file in table_files(run.path, name))
-        for name in ("rankings", "scores")
-    )
+    table, scored = _rows(run, "rankings", [*_PLACE, "rank"]), _rows(run, "scores", _PLACE)
     # Where no query found a document, there are scores and no rankings.
     has = sorted({*pc.unique(table["scoring"]).to_pylist(), *pc.unique(scored["scoring"]).to_pylist()})
     if scoring is None and len(has) > 1:
@@ -171,19 +188,20 @@ def read_rankings(run: RunFolder, scoring: str | None = None) -> StoredRankings:
     if table["revision"].null_count or table["protocol"].null_count:
         raise InputError(f"run {run.id!r} stored its rankings without their revision; execute that run again")
     scored = scored.filter(pc.equal(scored["scoring"], chosen))
-    keys = [
-        PoolKey(**values)
-        for part in (scored, table)
-        for values in part.select(PoolKey._fields).group_by(list(PoolKey._fields)).aggregate([]).to_pylist()
-    ]
-    pools = {}
-    # A protocol with a slash is that of further scores of the same rankings.
-    for key in dict.fromkeys(key for key in keys if "/" not in key.protocol):
-        mask = pa.scalar(True)
-        for field in PoolKey._fields:
-            mask = pc.and_(mask, pc.equal(table[field], getattr(key, field)))
-        pools[key] = table.filter(mask).select(["query_id", "document_id", "rank", "score"])
-    return StoredRankings(run, chosen, pools, kept_ranks(config_of(run)))
+    lowest: dict[PoolKey, int] = {}
+    for part in (scored.append_column("rank", pa.nulls(len(scored), pa.int64())), table):
+        grouped = part.group_by(list(PoolKey._fields), use_threads=False).aggregate([("rank", "max")])
+        for values in grouped.to_pylist():
+            key = PoolKey(*(values[field] for field in PoolKey._fields))
+            # A protocol with a slash is that of further scores of the same rankings.
+            if "/" not in key.protocol:
+                lowest[key] = max(lowest.get(key, 0), values["rank_max"] or 0)
+    return StoredRankings(run, chosen, lowest, kept_ranks(config_of(run)))
+
+
+def _rows(run: RunFolder, name: str, columns: Sequence[str]) -> pa.Table:
+    """Return some columns of a table of a run."""
+    return pa.concat_tables(read_part(file, columns) for file in table_files(run.path, name))
 
 
 def shared_pools(systems: list[StoredRankings]) -> tuple[list[PoolKey], list[str]]:

@@ -86,6 +86,9 @@ class CollectionReader:
     pool : {"all", "own"}
         Whether its protocol searches the documents of all languages in one pool, or gives each language a
         pool of its own.
+    symmetric : bool
+        Whether queries and documents are texts of one kind, such as a sentence and its translation. Documents
+        are then encoded with the prefix of queries, unless the encoder's settings name one for passages.
     translations : {"topics", "documents", "queries"}, optional
         Where human translations of its queries are: in the queries with the same topic in other languages, in
         the relevant documents, or in `Query.translation`. None if it has none.
@@ -104,6 +107,7 @@ class CollectionReader:
     check: Callable[[Any], None] | None = None
     folder: str = ""
     pool: Literal["all", "own"] = "own"
+    symmetric: bool = False
     translations: Literal["topics", "documents", "queries"] | None = None
     published: PublishedData | None = None
     layout: FolderLayout = field(default_factory=FolderLayout)

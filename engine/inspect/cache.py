@@ -13,7 +13,7 @@ import torch
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
 from engine.config import CollectionConfig, TranslationConfig
-from engine.encoders.encoder import Encoder
+from engine.encoders.encoder import Encoder, Role
 from engine.evaluation.finished_run import SavedEncoder
 from engine.evaluation.query_translation import open_translator
 from engine.paths import cache_home
@@ -124,9 +124,9 @@ def vectors_folder() -> Path:
     return cache_home() / "vectors"
 
 
-def documents_key(encoder: Encoder, texts: Sequence[str], precision: torch.dtype) -> str:
+def documents_key(encoder: Encoder, texts: Sequence[str], role: Role, precision: torch.dtype) -> str:
     """Return a name for the token vectors of `texts`; it hashes the texts and what the encoder computes."""
-    return str(cache_file(vectors_folder(), "tokens", encoder, texts, "passage", precision))
+    return str(cache_file(vectors_folder(), "tokens", encoder, texts, role, precision))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.config import DistilConfig, RunHeader, TransportConfig
-from engine.encoders.encoder import Encoded, Encoder, Role
+from engine.config import DistilConfig, EncoderConfig, RunHeader, TransportConfig
+from engine.encoders.encoder import Encoded, Encoder, Role, document_role
 from engine.errors import InputError
 from engine.evaluation.document_frequencies import load_frequencies
 from engine.evaluation.finished_run import config_of, saved_encoders
@@ -70,8 +70,8 @@ class Planner:
             If the run has no encoders, a sentence has no counted token, is too long or contains control
             characters, or the run did not keep what the marginals are made from.
         """
-        role = target_role(config_of(run))
         encoders = saved_encoders(run)
+        role = target_role(config_of(run), encoders[1].config)
 
         def encode() -> EncodedPair:
             student, teacher = (self.cache.encoder(encoder, reporter) for encoder in encoders)
@@ -183,6 +183,12 @@ def transport_settings(run: RunHeader, changes: Mapping[str, Any]) -> TransportC
     return validate_settings(TransportConfig, settings, "transport")
 
 
-def target_role(run: RunHeader) -> Role:
-    """Return the role in which the teacher of a run encodes its sentences."""
-    return run.training.target_role if isinstance(run, DistilConfig) else "passage"
+def target_role(run: RunHeader, teacher: EncoderConfig) -> Role:
+    """Return the role in which the teacher of a run encodes its sentences.
+
+    A sentence and its translation are of one kind, so the teacher of a run that distils nothing encodes the
+    second as a peer of the first.
+    """
+    return (
+        run.training.target_role if isinstance(run, DistilConfig) else document_role(teacher, symmetric=True)
+    )

@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.collections.human_translations import human_translations
 from engine.config import EvaluateConfig
 from engine.config.translation import GOLD
-from engine.encoders.encoder import Encoder
+from engine.encoders.encoder import Encoder, Role
 from engine.errors import InputError
 from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.evaluation.language_removal import COMPONENTS_FILE, place_of, saved_removal
@@ -106,6 +106,7 @@ class Searcher:
         self._pool = AskedPool(self.collection, self.language)
         self.precision = precision or precision_of(config, torch.device("cpu"))
         self.texts = document_texts(self.collection, context=self._entry.context)
+        self._role: Role = "passage"
         self._seed = config.seed
         self._translation = config.translation if isinstance(config, EvaluateConfig) else None
         self._from_query: Callable[[Tensor], Tensor] | None = None
@@ -144,7 +145,8 @@ class Searcher:
         self._cache.encoder(self._saved_queries, reporter)
         encoder = self._cache.encoder(self._saved_documents, reporter)
         if not self._documents_key:
-            self._documents_key = documents_key(encoder, self.texts, self.precision)
+            self._role = encoder.document_role(symmetric=self._entry.reader.symmetric)
+            self._documents_key = documents_key(encoder, self.texts, self._role, self.precision)
             if self._from_documents is not None:
                 self._documents_key += f" {self._components_name}"
         self._cache.documents(self._documents_key, partial(self._encode_documents, reporter))
@@ -207,7 +209,7 @@ class Searcher:
         query = self.encode_query(text)
         index = self.document_index(document)
         encoder = self.document_encoder
-        (tokens,) = encoder.tokenize([self.texts[index]], "passage")
+        (tokens,) = encoder.tokenize([self.texts[index]], self._role)
         pieces = encoder.pieces([i for i, counts in zip(tokens.ids, tokens.counted, strict=True) if counts])
         if not pieces:
             raise InputError(f"the document {document!r} has no token that counts, so it matches nothing")
@@ -286,7 +288,7 @@ class Searcher:
         store = token_vectors(
             self.document_encoder,
             self.texts,
-            "passage",
+            self._role,
             precision=self.precision,
             cache=vectors_folder(),
             progress=reporter.advance,

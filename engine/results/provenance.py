@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib import metadata
 
 import psutil
@@ -28,8 +29,14 @@ def made_by(schema: int) -> dict[str, str | int | None]:
 
     What another maker computed is not used: the same weights may give other values there.
     """
+    return {"schema": schema, **dict(_computing())}
+
+
+@cache
+def _computing() -> tuple[tuple[str, str | None], ...]:
+    """Return the versions of the packages that compute, read once: every cached file asks."""
     installed = versions()
-    return {"schema": schema, **{name: installed[name] for name in _COMPUTING}}
+    return tuple((name, installed[name]) for name in _COMPUTING)
 
 
 def this_process() -> dict[str, str | int | float]:

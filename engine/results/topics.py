@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from engine.results.queries import ask
@@ -22,3 +22,11 @@ def topics_of(
     for kind, topic, value in rows:
         found.setdefault(str(kind), {})[str(topic)] = str(value)
     return found
+
+
+def clusters_of(known: Iterable[Mapping[str, Mapping[str, str]]]) -> Mapping[str, str]:
+    """Return the cluster of each topic from what `topics_of` found for several runs of one collection.
+
+    The first run that stored clusters decides, because runs of an older version stored none.
+    """
+    return next((values["cluster"] for values in known if "cluster" in values), {})

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from engine.atomic import replacing
 from engine.encoders.encoder import Encoder, Role
-from engine.encoders.fingerprint import fingerprint
+from engine.encoders.fingerprint import fingerprint, pieces_fingerprint
 from engine.encoders.weights import checksum
 from engine.hashes import hash_of
 from engine.results.provenance import made_by
@@ -90,17 +90,18 @@ def count_cut(encoder: Encoder, texts: Sequence[str], role: Role, *, cache: Path
     ----------
     encoder : Encoder
     texts : sequence of str
-    role : {"query", "passage"}
+    role : {"query", "passage", "peer"}
     cache : path, optional
         A folder in which the number is looked up and stored.
     """
-    path = cache_file(cache, "cut", encoder, texts, role, torch.float32)
+    path = None if cache is None else _file_of(cache, "cut", pieces_fingerprint(encoder, role), texts)
     if (known := load_cached(path)) is not None:
         return int(known["cut"])
     length = encoder.config.query_length if role == "query" else encoder.config.passage_length
     # a piece has about one character or more, so most texts are known to be short enough
-    prefix = encoder.config.query_prefix if role == "query" else encoder.config.passage_prefix
-    long = [text for text in texts if len(text) + len(prefix) > length // 2]
+    longest = length // 2 - len(encoder.prefix(role))
+    extended = role == "query" and encoder.glossary is not None
+    long = [text for text in texts if extended or len(text) > longest]
     found = 0
     for start in range(0, len(long), _CHUNK):
         found += sum(tokens.cut for tokens in encoder.tokenize(long[start : start + _CHUNK], role))
@@ -129,7 +130,13 @@ def cache_file(
     if cache is None:
         return None
     encoder_key = fingerprint(encoder, sentences=kind == "sentences", role=role)
-    digest = hashlib.blake2b(f"{encoder_key}{role}{precision}".encode(), digest_size=16)
+    kept = "query" if role == "query" else "passage"  # the prefix of a peer is in the encoder's key
+    return _file_of(cache, kind, f"{encoder_key}{kept}{precision}", texts)
+
+
+def _file_of(cache: Path, kind: str, key: str, texts: Sequence[str]) -> Path:
+    """Return the file in the folder `cache` for what was computed of `texts` by what has the key `key`."""
+    digest = hashlib.blake2b(key.encode(), digest_size=16)
     for text in texts:
         digest.update(text.encode() + b"\0")
     return cache / f"{kind}-{digest.hexdigest()}.safetensors"

@@ -161,14 +161,16 @@ def _fit(
             return
     if not unfitted:
         return
-    # All texts are encoded as passages.
+    # All texts are encoded as the documents of the first collection.
+    symmetric = config.collections[0].reader.symmetric
     keys = [passage_key(encoder.config) for encoder in unfitted]
     texts = [] if known.keys() >= set(keys) else _unlabelled(config)
     for encoder, key in zip(unfitted, keys, strict=True):
         if key in known:
             encoder.load_state_dict(known[key], strict=False)
         elif any(text.strip() for text in texts) or encoder.config.projection == "whitening":
-            fit(encoder, evenly_spaced(texts), "passage", precision=precision)
+            role = encoder.document_role(symmetric=symmetric)
+            fit(encoder, evenly_spaced(texts), role, precision=precision)
             known[key] = {
                 name: value.clone()
                 for name, value in encoder.state_dict().items()
@@ -179,8 +181,12 @@ def _fit(
 
 
 def passage_key(config: EncoderConfig) -> str:
-    """Return the settings on which the vectors of passages depend: all but those of queries."""
-    return config.model_dump_json(exclude={"query_prefix", "query_length"})
+    """Return the settings on which the vectors of documents depend: all but those of queries.
+
+    Without a prefix of passages, documents may have that of queries.
+    """
+    of_queries = {"query_length"} if config.passage_prefix is None else {"query_prefix", "query_length"}
+    return config.model_dump_json(exclude=of_queries)
 
 
 def _is_fitted(config: EncoderConfig) -> bool:

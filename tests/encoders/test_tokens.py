@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -222,3 +223,30 @@ def test_minilm_sentence_vectors_equal_sentence_transformers() -> None:
         str(packaged_folder("all-MiniLM-L6-v2")), device="cpu"
     ).encode(texts, normalize_embeddings=True)
     assert np.allclose(ours.numpy(), theirs, atol=1e-5)
+
+
+def test_a_peer_is_a_passage_with_the_prefix_of_queries(open_encoder: Open) -> None:
+    encoder = open_encoder(query_length=8, passage_length=12, passage_prefix=None, skiplist=["stone"])
+    (peer,) = encoder.tokenize(["stone " + " ".join(["river"] * 30)], "peer")
+    assert encoder.pieces(peer.ids) == ["[CLS]", "query", ":", "stone", *["river"] * 7, "[SEP]"]
+    assert not peer.counted[3]
+    assert encoder.document_role(symmetric=True) == "peer"
+    assert encoder.document_role(symmetric=False) == "passage"
+    assert open_encoder(passage_prefix="passage: ").document_role(symmetric=True) == "passage"
+
+
+def test_vectors_of_peers_and_passages_are_cached_apart(open_encoder: Open, tmp_path: Path) -> None:
+    encoder = open_encoder(passage_prefix=None)
+    found = {
+        role: sentence_vectors(encoder, TEXTS, role, precision=torch.float32, cache=tmp_path)
+        for role in ("passage", "peer")
+    }
+    for prefix, role in (("passage: ", "passage"), ("query: ", "peer")):
+        named = open_encoder(passage_prefix=prefix)
+        fresh = sentence_vectors(named, TEXTS, "passage", precision=torch.float32)
+        assert torch.equal(found[role], fresh)
+        # they are the cached vectors of an encoder whose settings name the prefix
+        files = set(tmp_path.iterdir())
+        sentence_vectors(named, TEXTS, "passage", precision=torch.float32, cache=tmp_path)
+        assert set(tmp_path.iterdir()) == files
+    assert not torch.allclose(found["passage"], found["peer"], atol=1e-3)

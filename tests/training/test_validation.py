@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from engine.cli.commands import run as run_command
+from engine.collections.load import load_collections
 from engine.config import DistilConfig, parse_config
 from engine.errors import InputError
 from engine.evaluation.finished_run import encoders_of
@@ -92,12 +93,22 @@ def test_pairs_of_the_validation_are_not_trained_on(prepare: Prepare, tiny: Any)
     assert sum(row["pairs"] for row in found.bitext.rows) == 120 + 15
 
 
-@pytest.mark.parametrize("part", [{"stop": 10}, {"start": 9}, {}])
-def test_questions_that_are_reported_on_are_refused(tiny: Any, part: dict[str, int]) -> None:
+def test_questions_that_are_reported_are_left_out(tiny: Any) -> None:
+    made = settings(tiny)
+    made["collections"] = [{"name": "bitext", "bitext": [source(tiny.test["sw"], "sw", start=8)]}]
+    config = configured(made)
+    assert config.validation is not None
+    (left,), (whole,) = check_validation(config), load_collections(config.validation)
+    assert [query.id for query in left.queries] == [query.id for query in whole.queries[:8]]
+    assert any("2 of 10 held-out queries were left out" in note for note in left.notes)
+
+
+@pytest.mark.parametrize("part", [{"stop": 10}, {}])
+def test_a_validation_that_is_reported_is_refused(tiny: Any, part: dict[str, int]) -> None:
     made = settings(tiny)
     made["collections"] = [{"name": "bitext", "bitext": [source(tiny.test["sw"], "sw", **part)]}]
     config = configured(made)
-    with pytest.raises(InputError, match=r"questions of \[validation\] are those of collections.0"):
+    with pytest.raises(InputError, match=r"all 10 queries of .* are also reported"):
         check_validation(config)
     problems = check_config(config, Path("runs"))[1]
     assert [key for key, _ in problems] == ["validation"]
@@ -106,7 +117,7 @@ def test_questions_that_are_reported_on_are_refused(tiny: Any, part: dict[str, i
 def test_the_same_questions_in_another_language_are_refused(tiny: Any) -> None:
     made = settings(tiny)
     made["collections"] = [{"name": "bitext", "bitext": [source(tiny.test["mr"], "mr")]}]
-    with pytest.raises(InputError, match="10 of the 10 questions"):
+    with pytest.raises(InputError, match="all 10 queries"):
         check_validation(configured(made))
 
 

@@ -155,14 +155,16 @@ def is_list(info: FieldInfo) -> bool:
 def parse_value(text: str, path: SettingPath, model: type[BaseModel]) -> Any:
     """Return typed text as a value of the setting at `path` under `model`.
 
-    No text is None where the setting may be None. Numbers are written as in TOML; the items of a list are
-    separated by spaces or commas.
+    No text is None where the setting may be None; ``""`` is the empty text. Numbers are written as in TOML;
+    the items of a list are separated by spaces or commas.
     """
     info = field_at(model, path)
     kinds = _types(info.annotation) if info is not None else {str}
     text = text.strip() if kinds != {str} else text
     if type(None) in kinds and not text:
         return None
+    if text == '""' and str in kinds:
+        return ""
     if list in kinds:
         return [part for part in text.replace(",", " ").split() if part]
     for kind in (int, float):
@@ -193,6 +195,6 @@ def value_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return " ".join(map(str, value)) or "(empty)"
-    if isinstance(value, str) and value.strip() != value:
+    if isinstance(value, str) and (value.strip() != value or not value):
         return json.dumps(value, ensure_ascii=False)
     return str(value)

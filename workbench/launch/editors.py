@@ -58,7 +58,8 @@ class SettingEditor:
                 self._set(form, row.path, parse_value(text, row.path, form.model))
 
         value = "" if row.value is None or row.value == [] else value_text(row.value)
-        value = row.value if isinstance(row.value, str) else value
+        if isinstance(row.value, str) and (row.value or parse_value("", row.path, form.model) is not None):
+            value = row.value
         hint = row.meaning
         if row.allowed:
             hint += f" ({', '.join(map(value_text, row.allowed))})"

@@ -183,7 +183,7 @@ def compare_runs(
     """
     from engine.evaluation.comparisons import LOWER_IS_BETTER, compare_family
     from engine.evaluation.seed_model import System
-    from engine.results.topics import topics_of
+    from engine.results.topics import clusters_of, topics_of
 
     leads = [baseline, *others]
     systems: dict[str, System] = {}
@@ -198,7 +198,10 @@ def compare_runs(
     for lead, runs in scores.items():
         whole = [{code: run[code] for code in shared} for run in runs if set(shared) <= set(run)]
         systems[lead] = System(figures.names[lead], whole, figures.systems[lead].trained)
-    clusters = topics_of(results, baseline, setting.collection, [setting.revision]).get("cluster")
+    runs_of_all = [run for lead in leads for run in figures.systems[lead].runs]
+    clusters = clusters_of(
+        topics_of(results, run, setting.collection, [setting.revision]) for run in runs_of_all
+    )
     try:
         lower = measure in LOWER_IS_BETTER
         family = compare_family(systems, [baseline], clusters=clusters, lower_is_better=lower)

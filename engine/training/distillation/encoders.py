@@ -44,7 +44,9 @@ def load_encoders(
         if beside is not None and resolve(str(beside)) == resolve(config.teacher.checkpoint):
             teacher.load_fitted(beside)
         else:
-            fit(teacher, evenly_spaced(english), "passage", precision=precision)
+            symmetric = bool(config.collections) and config.collections[0].reader.symmetric
+            role = teacher.document_role(symmetric=symmetric)
+            fit(teacher, evenly_spaced(english), role, precision=precision)
     student = Encoder.load(wanted, dropout=config.training.dropout)
     if config.student is not None:
         check_projection(config.student, "student")

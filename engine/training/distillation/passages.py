@@ -106,12 +106,13 @@ class FirstPassages:
     """
 
     def __init__(self, pool: PassagePool, vectors: TeacherVectors, rows: Sequence[int]) -> None:
-        distinct = torch.tensor(sorted(set(rows)))
-        queries = vectors.sentences[distinct]
+        distinct = sorted(set(rows))
+        found = vectors.of(distinct)
+        queries = found.sentences
         near = (queries @ pool.sentences.T).topk(min(_NEAREST, len(pool)), dim=1).indices.flatten()
         others = np.linspace(0, len(pool) - 1, min(_OTHERS, len(pool))).astype(np.int64)
         candidates = torch.from_numpy(np.union1d(near.numpy(), others))
-        self.place = {row: place for place, row in enumerate(distinct.tolist())}
+        self.place = {row: place for place, row in enumerate(distinct)}
         self.searches: list[tuple[str, Callable[..., Found], TokenStore | Tensor, Tensor]] = []
         none = torch.full((len(distinct), 1), -1)
         for scoring in pool.scorings:
@@ -120,7 +121,7 @@ class FirstPassages:
             documents: TokenStore | Tensor = pool.sentences[candidates]
             if SCORINGS[scoring].compares == "tokens":
                 assert pool.tokens is not None
-                asked, documents = vectors.store.select(distinct), pool.tokens.select(candidates)
+                asked, documents = found.store, pool.tokens.select(candidates)
             first = search(asked, documents, 1, none).indices
             self.searches.append((SCORINGS[scoring].compares, search, documents, first))
 
@@ -182,12 +183,12 @@ def read_passages(
         kinds.append("tokens")
     sources, counts = _texts(config, max(own.limit for own in settings))
     sentences, tokens = [], []
-    reporter.stage("passages", sum(map(len, sources)))
-    for texts in sources:
+    reporter.stage("passages", sum(len(texts) for texts, _ in sources))
+    for texts, symmetric in sources:
         found = vectors(
             teacher,
             texts,
-            "passage",
+            teacher.document_role(symmetric=symmetric),
             kinds,
             precision=precision,
             cache=cache_home() / "vectors",
@@ -217,26 +218,29 @@ def read_passages(
     return pool
 
 
-def _texts(config: DistilConfig, limit: int) -> tuple[list[list[str]], dict[str, int]]:
+def _texts(config: DistilConfig, limit: int) -> tuple[list[tuple[list[str], bool]], dict[str, int]]:
     """Return the passages of each pool, at most `limit` of all, and their number by collection.
+
+    With the passages of a pool comes whether they are texts of the same kind as its queries.
 
     Pools with the same documents, such as those of several directions, count once. The texts of a pool from
     which none is taken away are those that an evaluation encodes, so that its vectors are found again.
     """
-    pools: dict[tuple[str, ...], str] = {}
+    pools: dict[tuple[tuple[str, ...], bool], str] = {}
     for entry in config.passages or config.collections:
         for collection in load_collections(entry, config.seed):
             name = f"{collection.name} ({collection.revision})"
-            pools.setdefault(tuple(document_texts(collection, context=entry.context)), name)
-    total = sum(map(len, pools))
+            texts = tuple(document_texts(collection, context=entry.context))
+            pools.setdefault((texts, entry.reader.symmetric), name)
+    total = sum(len(texts) for texts, _ in pools)
     share = min(1.0, limit / max(total, 1))
     generator = np.random.default_rng(config.seed)
     sources, counts = [], dict[str, int]()
-    for texts, name in pools.items():
+    for (texts, symmetric), name in pools.items():
         chosen = list(texts)
         if share < 1:
             rows = generator.choice(len(texts), int(share * len(texts)), replace=False)
             chosen = [texts[row] for row in np.sort(rows)]
-        sources.append(chosen)
+        sources.append((chosen, symmetric))
         counts[name] = counts.get(name, 0) + len(chosen)
     return sources, counts

@@ -7,7 +7,7 @@ measurements is too good for the questions that it was chosen on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,9 +19,9 @@ from engine.config import DistilConfig
 from engine.counted import counted
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
+from engine.evaluation.held_out_queries import held_out_queries, restricted
 from engine.evaluation.runner import document_texts, vector_kind
 from engine.evaluation.scores import checked_measures, evaluate_collection
-from engine.evaluation.significance import topic_of
 from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore
@@ -104,19 +104,22 @@ def read_validation(
     Raises
     ------
     InputError
-        If the collection is missing or broken, or its questions are also asked by the evaluation.
+        If the collection is missing or broken, or all of its questions are also asked by the evaluation.
     """
     if config.validation is None:
         return None
     chosen = check_validation(config)
+    for note in dict.fromkeys(note for one in chosen for note in one.notes if "left out" in note):
+        reporter.say(note)
     scoring = config.evaluation.scoring[0]
     kind = vector_kind(scoring)
     reporter.stage("validation: documents", sum(len(one.documents) for one in chosen))
+    role = teacher.document_role(symmetric=config.validation.reader.symmetric)
     documents = [
         vectors(
             teacher,
             document_texts(one, context=config.validation.context),
-            "passage",
+            role,
             [kind],
             precision=precision,
             cache=cache_home() / "vectors",
@@ -130,12 +133,12 @@ def read_validation(
 
 
 def check_validation(config: DistilConfig) -> list[Collection]:
-    """Return the collections of `config.validation` if none of their topics is evaluated, too.
+    """Return the collections of `config.validation` without the questions whose topics are evaluated, too.
 
     Raises
     ------
     InputError
-        If one is, or a collection is missing or broken.
+        If no question is left, or a collection is missing or broken.
     """
     assert config.validation is not None
     chosen = load_collections(config.validation, config.seed)
@@ -146,27 +149,9 @@ def check_validation(config: DistilConfig) -> list[Collection]:
                 f"the collections of [validation] have different measures ({chosen[0].measures[0]} and "
                 f"{one.measures[0]}); choose one of them"
             )
-    topics = {topic for one in chosen for topic in _topics(one)}
-    for place, entry in enumerate(config.collections):
-        for reported in load_collections(without_distractors(entry), config.seed):
-            if shared := topics.intersection(_topics(reported)):
-                raise InputError(
-                    f"{len(shared):,} of the {len(topics):,} questions of [validation] are those of "
-                    f"collections.{place} ({reported.name}), too; a step must be chosen on other questions "
-                    "than those that are reported, so give one of the two another split, such as "
-                    "split = 'dev', or another part of the data"
-                )
-    return chosen
-
-
-def _topics(collection: Collection) -> Iterator[tuple[str, str]]:
-    """Yield the topics of a collection, each with the text of every document that is relevant to it.
-
-    A number alone is no topic: the questions of two parts may be numbered alike.
-    """
-    texts = {document.id: document.text for document in collection.documents}
-    for query in collection.queries:
-        topic = topic_of(query.id)
-        for document, grade in collection.judgements[query.id].items():
-            if grade > 0:
-                yield topic, texts.get(document, document)
+    reported = [
+        one
+        for entry in config.collections
+        for one in load_collections(without_distractors(entry), config.seed)
+    ]
+    return [restricted(one, held_out_queries(one, reported)) for one in chosen]

@@ -148,10 +148,12 @@ def assert_equal(runs: Path, whole: Path) -> int:
         )
         for needless in NEEDLESS:  # it was killed after it was recorded as finished
             found["files"].pop(f"checkpoints/{needless}", None)
-        for file in [file for file in found["files"] if file.rpartition("/")[2].startswith(".")]:
-            left += 1
+        hidden = [file for file in found["files"] if any(part[0] == "." for part in file.split("/"))]
+        left += len({file.rpartition("/")[0] for file in hidden})
+        for file in hidden:
             del found["files"][file]
-        assert sorted(found["files"]) == sorted(expected["files"]), name
+        added = found["files"].keys() ^ expected["files"].keys()
+        assert not added, f"{name}: {sorted(added)}"
         for part in expected:
             assert found[part] == expected[part], f"{name}: {part}"
     return left

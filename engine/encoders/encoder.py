@@ -16,10 +16,10 @@ from engine.config.declared import Declared, check_declared, folder_of
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
 from engine.encoders.places import weight_folders
-from engine.encoders.safe_loading import longest_input, padding_id
+from engine.encoders.safe_loading import longest_input, padding_id, read_tensors
 from engine.encoders.sentence_head import SentenceHead, pool, read_projection
 from engine.encoders.trimming import Trimming
-from engine.encoders.weights import WeightHashes, files_stamp, read_tensors
+from engine.encoders.weights import WeightHashes, files_stamp
 from engine.errors import InputError
 from engine.lexicon import glossary
 from engine.lexicon.glossary import Glossary

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
 from engine.config.declared import positions
 from engine.encoders.changes import apply_changes, check_base, tokenizer_hash
 from engine.encoders.places import Base, base_of, resolve_base
@@ -237,3 +241,20 @@ def _reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     return f"{type(error).__name__} {text}" if isinstance(error, LookupError) else text
+
+
+def read_tensors(path: Path, *names: str) -> dict[str, Tensor]:
+    """Return the tensors in the safetensors file `path`, by name.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or a tensor of `names` is missing.
+    """
+    try:
+        found = dict(load_file(str(path)))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"this file is damaged or incomplete: {error}", path=path) from error
+    if missing := [name for name in names if name not in found]:
+        raise InputError(f"there is no tensor {missing[0]!r} in this file", path=path)
+    return found

@@ -123,20 +123,3 @@ def _bytes(tensor: Tensor) -> Tensor:
     if flat.storage_offset():
         flat = flat.clone()
     return flat.view(torch.uint8)
-
-
-def read_tensors(path: Path, *names: str) -> dict[str, Tensor]:
-    """Return the tensors in the safetensors file `path`, by name.
-
-    Raises
-    ------
-    InputError
-        If it is damaged, or a tensor of `names` is missing.
-    """
-    try:
-        found = dict(load_file(str(path)))
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"this file is damaged or incomplete: {error}", path=path) from error
-    if missing := [name for name in names if name not in found]:
-        raise InputError(f"there is no tensor {missing[0]!r} in this file", path=path)
-    return found

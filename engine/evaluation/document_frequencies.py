@@ -7,6 +7,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.encoders.safe_loading import read_tensors
+
 FREQUENCIES_FILE = "idf.safetensors"
 
 

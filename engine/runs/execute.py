@@ -21,6 +21,7 @@ from engine.registry import resolve_reference
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
 from engine.runs.log import LoggedReporter
+from engine.runs.tracking import tracked
 from engine.training.interrupts import terminable
 from engine.training.pretraining.speed import peak_memory
 from engine.training.pretraining.tokenizer import TOKENIZER_FILE
@@ -82,8 +83,9 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
 
     say_contradictions(config, log)
     try:
-        with terminable():
+        with terminable(), tracked(config, run, log) as sent:
             scores: list[Scores] = resolve_reference(RUN_KINDS[config.kind].execute)(config, run, log)
+            sent += scores
     except KeyboardInterrupt:
         sentence = "stopped by its user"
         log.note(sentence)

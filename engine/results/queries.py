@@ -233,7 +233,7 @@ def _records(results: Path, run: str | None = None) -> list[dict[str, Any]]:
         ) AS means ON means.run = runs.id
         {where.replace("run", "runs.id")}
         ORDER BY created DESC, id DESC
-        """,
+        """,  # nosec B608
         [*parameters, *parameters],
     )
     return [_record(row) for row in answer.records()]
@@ -297,7 +297,8 @@ def _of(
         if value is not None:
             where.append(f"{column} = ?")
             parameters.append(value)
-    return ask(results, f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY ALL", parameters)
+    statement = f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY ALL"  # nosec B608
+    return ask(results, statement, parameters)
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:

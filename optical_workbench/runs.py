@@ -123,7 +123,7 @@ def evaluate(
         A finished run with encoders.
     collections : str, mapping, or a list of them
         The name of a collection, such as ``"tatoeba"``, a TOML file with ``[[collections]]``, or settings, as
-        ``{"name": "tatoeba", "languages": ["so"]}``. ``optical-workbench data list`` lists the collections.
+        ``{"name": "tatoeba", "languages": ["sw"]}``. ``optical-workbench data list`` lists the collections.
     results : path, optional
         The results database. The default is the database of `run`.
     progress : bool or engine.reporting.Reporter
@@ -139,7 +139,7 @@ def evaluate(
 
     Examples
     --------
-    >>> ow.evaluate(ow.open_run("somali"), {"name": "tatoeba", "languages": ["so"]}).scores()
+    >>> ow.evaluate(ow.open_run("somali"), {"name": "tatoeba", "languages": ["sw"]}).scores()
     """
     from engine.runs.elsewhere import elsewhere
 

@@ -249,7 +249,8 @@ def _files_of(connection: duckdb.DuckDBPyConnection) -> Stored:
     stored: Stored = {}
     described = connection.execute("DESCRIBE ingested").fetchall()
     problem = "problem" if any(column[0] == "problem" for column in described) else "NULL"
-    rows = connection.execute(f"SELECT run, file, hash, {problem} FROM ingested").fetchall()
+    statement = f"SELECT run, file, hash, {problem} FROM ingested"  # nosec B608
+    rows = connection.execute(statement).fetchall()
     for run, file, *known in rows:
         stored.setdefault(run, {})[file] = Known(*known)
     return stored
@@ -272,7 +273,8 @@ class _KeptRows:
         connection = database.connect(self.results, alone=True)
         try:
             owner = "id" if self.table == "runs" else "run"
-            rows = connection.sql(f"SELECT * FROM {self.table} WHERE {owner} = ?", params=[self.run])
+            statement = f"SELECT * FROM {self.table} WHERE {owner} = ?"  # nosec B608
+            rows = connection.sql(statement, params=[self.run])
             for batch in rows.to_arrow_reader(LARGE_BATCH):
                 yield pa.Table.from_batches([batch])
         finally:
@@ -384,12 +386,11 @@ def _replace(connection: duckdb.DuckDBPyConnection, batch: list[Reading], contai
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[pa.Table]) -> None:
     for batch in _batches(rows, lambda part: int(part.nbytes)):
-        for _, alike in groupby(
-            batch, lambda part: part.schema
-        ):  # those that are taken over have other types
+        # Rows that are taken over have other types.
+        for _, alike in groupby(batch, lambda part: part.schema):
             connection.register("new_rows", pa.concat_tables(alike))
             try:
-                connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
+                connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")  # nosec B608
             finally:
                 connection.unregister("new_rows")
 
@@ -404,13 +405,14 @@ def _insert_files(connection: duckdb.DuckDBPyConnection, batch: list[Reading]) -
     if files:
         columns = list(map(list, zip(*files, strict=True)))
         values = ", ".join(["unnest(?::VARCHAR[])"] * len(columns))
-        connection.execute(f"INSERT INTO ingested SELECT {values}", columns)
+        connection.execute(f"INSERT INTO ingested SELECT {values}", columns)  # nosec B608
 
 
 def _delete(connection: duckdb.DuckDBPyConnection, tables: Iterable[str], runs: list[str]) -> None:
     for table in tables:
         owner = "id" if table == "runs" else "run"
-        connection.execute(f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?::VARCHAR[]))", [runs])
+        statement = f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?::VARCHAR[]))"  # nosec B608
+        connection.execute(statement, [runs])
 
 
 def _held(reading: Reading) -> int:

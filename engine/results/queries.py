@@ -243,7 +243,7 @@ def _records(
         ) AS means ON means.run = runs.id
         {where.replace("run", "runs.id", 1)}
         ORDER BY created DESC, id DESC
-        """,
+        """,  # nosec B608
         [*parameters, *parameters],
         wait=wait,
     )
@@ -308,7 +308,8 @@ def _of(
         if value is not None:
             where.append(f"{column} = ?")
             parameters.append(value)
-    return ask(results, f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY ALL", parameters)
+    statement = f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY ALL"  # nosec B608
+    return ask(results, statement, parameters)
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def reference_results(folder: Path | None = None) -> Path:
             with closing(duckdb.connect(building)) as connection:
                 for name, path in parts.items():
                     connection.register("rows", pq.read_table(path))
-                    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")
+                    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")  # nosec B608
                     connection.unregister("rows")
             place.parent.mkdir(exist_ok=True)
             move(building, place, sync=False)
@@ -137,7 +137,7 @@ def _quoted(text: str) -> str:
 
 
 def _of(results: Path, table: str, where: str) -> pa.Table:
-    return ask_arrow(results, f"SELECT * FROM {table} WHERE {where} ORDER BY ALL")
+    return ask_arrow(results, f"SELECT * FROM {table} WHERE {where} ORDER BY ALL")  # nosec B608
 
 
 def _runs(records: Sequence[Mapping[str, Any]], study: str) -> pa.Table:

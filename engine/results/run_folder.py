@@ -14,7 +14,7 @@ import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -64,6 +64,8 @@ class RunFolder:
         self.path = path
         self.record = record
         self._beat = -math.inf
+        self.observer: Callable[[int, Mapping[str, float]], None] | None = None
+        """Receives every record of `log`, too."""
 
     @classmethod
     def create(
@@ -218,6 +220,8 @@ class RunFolder:
             If the line cannot be written (a full disk).
         """
         append(self.metrics_path, Record(int(step), float(elapsed), dict(metrics)))
+        if self.observer is not None:
+            self.observer(int(step), metrics)
         self.heartbeat()
 
     def heartbeat(self) -> None:

@@ -24,6 +24,7 @@ from engine.runs.log import LoggedReporter
 from engine.runs.tracking import tracked
 from engine.training.interrupts import terminable
 from engine.training.pretraining.speed import peak_memory
+from engine.training.pretraining.tokenizer import TOKENIZER_FILE
 from engine.training.state import STATE_FILE
 
 
@@ -115,7 +116,8 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
         log.note(f"{found.collection.name} ({found.collection.direction}, {found.scoring}): {means}")
     log.note("finished")
     run.finish("finished")
-    (run.path / "checkpoints" / STATE_FILE).unlink(missing_ok=True)
+    for needless in (STATE_FILE, TOKENIZER_FILE):
+        (run.path / "checkpoints" / needless).unlink(missing_ok=True)
     return scores
 
 

@@ -274,7 +274,7 @@ class Run:
         with _reporter(progress) as reporter:
             folder = reopen(self.path, [f"optical_workbench.open_run({self.id!r}).resume()"])
             resume(folder, reporter)
-        refreshed(self.results)
+        refreshed(self.results, folder.path)
         return Run(folder, self.results)
 
     @property
@@ -447,5 +447,5 @@ def _execute(config: RunHeader, results: str | Path | None, progress: bool | Rep
     database = results_path() if results is None else Path(results)
     with _reporter(progress) as reporter:
         folder, _ = execute(config, runs_folder(database), [command], reporter=reporter)
-    refreshed(database)
+    refreshed(database, folder.path)
     return Run(folder, database)

@@ -73,7 +73,7 @@ class DistilConfig(RunConfig):
     of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Questions whose topics
     are also in `collections` are left out; `limit` keeps the search short."""
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
-    """Other programs that receive the run's curves and scores."""
+    """TensorBoard and other programs that follow the run."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

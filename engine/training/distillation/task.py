@@ -23,6 +23,7 @@ from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
 from engine.training.distillation.batches import Example, draw_batches, nearest_neighbours, with_negatives
 from engine.training.distillation.encoders import load_encoders
 from engine.training.distillation.held_out import HeldOut
+from engine.training.distillation.languages import LanguageSpaces, fit_spaces
 from engine.training.distillation.passages import (
     FirstPassages,
     PassagePool,
@@ -30,7 +31,7 @@ from engine.training.distillation.passages import (
     read_passages,
 )
 from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
-from engine.training.distillation.validation import FIGURE, Validation, read_validation
+from engine.training.distillation.validation import FIGURE, Validation, check_validation, read_validation
 from engine.training.losses import Batch, Layers, WeightedLoss, build_loss, compared_layers
 from engine.training.optimiser import check_batch_size, freeze, make_optimiser
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
@@ -68,6 +69,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
     layers = compared_layers(config.transport, student, teacher)
     teacher.to(runtime.device)
     student.to(runtime.device)
+    validated = [] if config.validation is None else check_validation(config)
+    spaces = fit_spaces(config, bitext, student, teacher, runtime.precision, reporter, validated)
     repair = config.training.alignment == "repair"
     prepared = prepare(
         bitext,
@@ -89,9 +92,16 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         cache=cache_home() / "vectors",
         progress=reporter.advance,
     )
-    passages = read_passages(config, teacher, runtime.precision, reporter)
-    validation = read_validation(config, teacher, runtime.precision, reporter)
-    return Distillation(config, prepared, teacher, student, layers, vectors, runtime, passages, validation)
+    if spaces is not None:
+        pairs = [*prepared.training, *prepared.held_out]
+        language = {pair.target: pair.target_language for pair in pairs}
+        languages = [language[text] for text in prepared.english]
+        vectors = spaces.of_targets(vectors, config.training.target_role, languages)
+    passages = read_passages(config, teacher, runtime.precision, reporter, spaces)
+    validation = read_validation(config, validated, teacher, runtime.precision, reporter, spaces)
+    return Distillation(
+        config, prepared, teacher, student, layers, vectors, runtime, passages, validation, spaces
+    )
 
 
 class Distillation:
@@ -115,6 +125,8 @@ class Distillation:
         Passages, if a loss needs some.
     validation : Validation, optional
         What decides which step is best; without it, held-out pairs do.
+    spaces : LanguageSpaces, optional
+        What is removed from the student's vectors of each language; it is removed from the others already.
 
     Raises
     ------
@@ -134,9 +146,10 @@ class Distillation:
         runtime: Runtime,
         passages: PassagePool | None = None,
         validation: Validation | None = None,
+        spaces: LanguageSpaces | None = None,
     ) -> None:
         self.config, self.bitext, self.runtime, self.passages = config, bitext, runtime, passages
-        self.validation = validation
+        self.validation, self.spaces = validation, spaces
         self.teacher, self.student, self.layers, self.vectors = teacher, student, layers, vectors
         deciding = ["held_out_rr"]
         deciding += ["held_out_passages"] if passages is not None else []
@@ -170,7 +183,7 @@ class Distillation:
         rows = [example.target for examples in held.values() for example in examples]
         first = FirstPassages(passages, vectors, rows) if passages is not None and rows else None
         self.held_out = HeldOut(
-            held, vectors, self.transport, runtime.precision, self.roles[0], passages=first
+            held, vectors, self.transport, runtime.precision, self.roles[0], passages=first, spaces=spaces
         )
         if config.training.trim_vocabulary:
             asked = student.tokenize(validation.texts, "query") if validation is not None else []
@@ -265,6 +278,8 @@ class Distillation:
         with self.runtime.autocast():
             tokens = [self.tokens[role][example.text] for example in batch]
             encoded = self.student(tokens, role, attention=attention, layers=self.layers.student)
+        if self.spaces is not None:
+            encoded = self.spaces.of_batch(encoded, [example.language for example in batch])
         return self.weighted_loss(
             Batch(
                 encoded.tokens,

@@ -6,10 +6,10 @@ r"""The tables of docs/recipe.md on people's questions: every system on AfriQA, 
 Each trained system learns Hausa, Igbo and Swahili from the same pairs with the same loop: TICO-19's training
 part, NTREX-128's training documents and MAFAND-MT (research use only), and in the condition ``questions``
 also AfriQA's training questions with their human translations, three times each. Training questions that
-share a passage or are nearly the same as an evaluated question are dropped. The test questions search all
-gold passages. Losses over passages see these passages unlabelled. ``--split dev`` evaluates on the
-development questions instead, to choose settings (``--set`` changes them, and the run's name). Finished runs
-are not repeated; ``--table`` only prints the table.
+share a passage or are nearly the same as an evaluated question are dropped. The test questions, and the
+development questions on which weights of fusion are chosen, search all gold passages. Losses over passages
+see these passages unlabelled. ``--split dev`` prints the development questions' table, to choose settings
+(``--set`` changes them, and the run's name). Finished runs are not repeated; ``--table`` only prints.
 """
 
 from __future__ import annotations
@@ -51,6 +51,11 @@ LOSSES: dict[str, dict[str, Any]] = {
 #: Systems that read each query with a gloss: translations of its words, learnt from the same pairs.
 GLOSSED = "glossed "
 LOSSES |= {GLOSSED + name: LOSSES[name] for name in ("optical", "contrast", "mixture", "mixture+transport")}
+#: Search with the same translations of words without an encoder, and systems that are fused with it.
+LEXICAL = "psq"
+FUSED = " & psq"
+#: Ranks that are stored: a weighted sum of scores needs deep ones.
+DEPTH = 1000
 BASELINE = "zero-shot"
 GLOSSED_BASELINE = GLOSSED + BASELINE
 ENGLISH = "english"
@@ -75,27 +80,44 @@ def pairs(condition: str) -> list[dict[str, Any]]:
     return sources
 
 
-def questions(split: str) -> dict[str, Any]:
-    """Return the settings of AfriQA's questions."""
-    return {"name": "afriqa", "split": split, "languages": SPLITS[split]}
+def questions(system: str) -> list[dict[str, Any]]:
+    """Return the settings of AfriQA's test questions, and of the development questions, labelled ``dev``."""
+    english = ["en"] if system == ENGLISH else []
+    return [
+        {"name": "afriqa", "split": split, "label": label, "languages": [*SPLITS[split], *english]}
+        for split, label in (("test", "test"), ("dev", "dev"))
+    ]
 
 
-def configuration(system: str, condition: str, seed: int, arguments: argparse.Namespace) -> RunHeader:
-    """Return the configuration of a run."""
-    split = arguments.split
+def configuration(
+    system: str, condition: str, seed: int, arguments: argparse.Namespace, known: dict[str, str]
+) -> RunHeader:
+    """Return the configuration of a run; `known` has the ids of finished runs by name."""
     common = {
-        "name": run_name(system, condition, seed, split, arguments.set),
+        "name": run_name(system, condition, seed, arguments.set),
         "seed": seed,
         "tags": ["questions", system, condition],
-        "collections": [questions(split)],
-        "evaluation": {"scoring": ["maxsim", "dense"]},
     }
+    if system.endswith(FUSED):
+        encoder_run = run_name(system.removesuffix(FUSED), condition, seed, arguments.set)
+        fused = [
+            {"run": known[encoder_run], "scoring": "maxsim"},
+            {"run": known[run_name(LEXICAL, condition, seed, arguments.set)]},
+        ]
+        return parse_config(
+            {"kind": "fuse", "method": "zscore", "choose_on": "dev", "systems": fused, **common}
+        )
+    common["collections"] = questions(system)
+    if system == LEXICAL:
+        bitext = [without_repeat(source) for source in pairs(condition)]
+        return parse_config({"kind": "lexical", "method": "psq", "depth": DEPTH, "bitext": bitext, **common})
+    common["evaluation"] = {"scoring": ["maxsim", "dense"], "depth": DEPTH}
     encoder = {"checkpoint": "multilingual-e5-small"}
-    if system == ENGLISH:
-        common["collections"] = [{**questions(split), "languages": [*SPLITS[split], "en"]}]
     if system == GLOSSED_BASELINE:
-        glossed = {"kind": "evaluate", "encoder": encoder, "gloss": True, "bitext": pairs(condition)}
-        return parse_config({**glossed, **common})
+        bitext = [without_repeat(source) for source in pairs(condition)]
+        return parse_config(
+            {"kind": "evaluate", "encoder": encoder, "gloss": True, "bitext": bitext, **common}
+        )
     if system in (BASELINE, ENGLISH):
         return parse_config({"kind": "evaluate", "encoder": encoder, **common})
     if system in ("lir", "shift"):
@@ -128,20 +150,31 @@ def configuration(system: str, condition: str, seed: int, arguments: argparse.Na
     )
 
 
-def run_name(system: str, condition: str, seed: int, split: str, changed: dict[str, Any]) -> str:
-    """Return the name of a run; systems without training have one run for each split."""
-    parts = [system] if system in ONCE else [system, condition]
-    parts += [str(seed)] if system in LOSSES else []
-    parts += [f"{key}={value}" for key, value in changed.items()]
-    return " ".join([*parts, *([split] if split != "test" else [])])
+def without_repeat(source: dict[str, Any]) -> dict[str, Any]:
+    """Return a source of pairs for a run that does not train, and so repeats none."""
+    return {key: value for key, value in source.items() if key != "repeat"}
+
+
+def run_name(system: str, condition: str, seed: int, changed: dict[str, Any]) -> str:
+    """Return the name of a run."""
+    if system in ONCE:
+        return system
+    parts = [system, condition, *([str(seed)] if has_seeds(system) else [])]
+    return " ".join([*parts, *(f"{key}={value}" for key, value in changed.items())])
+
+
+def has_seeds(system: str) -> bool:
+    """Return whether a system is trained, or fused with one that is."""
+    return system.removesuffix(FUSED) in LOSSES
 
 
 def main() -> None:
     """Run the missing systems and print the table."""
-    untrained = (*ONCE, GLOSSED_BASELINE)
+    systems = (*ONCE, GLOSSED_BASELINE, *LOSSES, LEXICAL)
+    systems += tuple(f"{name}{FUSED}" for name in (BASELINE, GLOSSED_BASELINE, *LOSSES))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("questions/results.duckdb"))
-    parser.add_argument("--systems", nargs="+", choices=(*untrained, *LOSSES), default=(*untrained, *LOSSES))
+    parser.add_argument("--systems", nargs="+", choices=systems, default=systems)
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=600)
@@ -151,18 +184,19 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.set = {key: float(value) for key, _, value in (item.partition("=") for item in arguments.set)}
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    asked = [(system, "bitext", 0) for system in arguments.systems if system in ONCE] + [
+    asked = [(system, "bitext", 0) for system in arguments.systems if system in ONCE]
+    asked += [
         (system, condition, seed)
         for seed, condition, system in itertools.product(
             arguments.seeds, arguments.conditions, arguments.systems
         )
-        if system in LOSSES or (system == GLOSSED_BASELINE and seed == arguments.seeds[0])
+        if system not in ONCE and (has_seeds(system) or seed == arguments.seeds[0])
     ]
     if not arguments.table:
-        known = finished(arguments.results)
         for system, condition, seed in asked:
-            config = configuration(system, condition, seed, arguments)
-            if config.name not in known:
+            known = finished(arguments.results)
+            if run_name(system, condition, seed, arguments.set) not in known:
+                config = configuration(system, condition, seed, arguments, known)
                 with ConsoleReporter() as reporter:
                     reporter.say(f"── {config.name} ──")
                     execute(config, runs_folder(arguments.results), sys.argv, reporter=reporter)
@@ -177,10 +211,13 @@ def finished(results: Path) -> dict[str, str]:
     return {str(run["name"]): str(run["id"]) for run in runs if run["state"] == "finished"}
 
 
-def scores(results: Path, run: str, scoring: str, languages: Sequence[str]) -> dict[str, dict[str, float]]:
+def scores(
+    results: Path, run: str, scoring: str, split: str, languages: Sequence[str]
+) -> dict[str, dict[str, float]]:
     """Return the nDCG@10 of each query by language."""
     values: dict[str, dict[str, float]] = {}
-    for row in query_scores_of(results, [run], scoring=scoring, measure=MEASURE).records():
+    found = query_scores_of(results, [run], scoring=scoring, measure=MEASURE, collection=split)
+    for row in found.records():
         if row["query_language"] in languages:
             values.setdefault(row["query_language"], {})[row["query_id"]] = row["value"]
     return values
@@ -193,18 +230,17 @@ def print_table(arguments: argparse.Namespace) -> None:
     for scoring in ("maxsim", "dense"):
         systems: dict[str, System] = {}
         for system, condition in itertools.product(arguments.systems, arguments.conditions):
-            trained = system in LOSSES
             if system in ONCE and condition != arguments.conditions[0]:
                 continue
-            names = [
-                run_name(system, condition, seed, arguments.split, arguments.set) for seed in arguments.seeds
-            ]
+            if scoring == "dense" and (system == LEXICAL or system.endswith(FUSED)):
+                continue
+            names = [run_name(system, condition, seed, arguments.set) for seed in arguments.seeds]
             ids = [known[name] for name in dict.fromkeys(names) if name in known]
             asked = ["en"] if system == ENGLISH else languages
-            runs = [scores(arguments.results, run, scoring, asked) for run in ids]
+            runs = [scores(arguments.results, run, scoring, arguments.split, asked) for run in ids]
             if runs and all(runs):
                 label = system if system in ONCE else f"{system}, {condition}"
-                systems[label] = System(label, runs, trained)
+                systems[label] = System(label, runs, has_seeds(system))
         print(f"\n{MEASURE}, {scoring}, {arguments.split} questions; differences from {BASELINE}")
         compared = {
             name: compare_systems(systems[BASELINE], system)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.options import complete_run, json_option, print_json, refreshed, results_option
 from engine.cli.tables import print_line
 from engine.errors import InputError
 from engine.paths import runs_folder
@@ -21,7 +21,7 @@ Fields = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("tags", nargs=-1)
 @click.option("--remove", multiple=True, metavar="TAG", help="Remove a tag. Can be repeated.")
 @results_option
@@ -46,7 +46,7 @@ def tag(run: str, tags: Sequence[str], remove: Sequence[str], results: Path, as_
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("text")
 @results_option
 @json_option
@@ -59,7 +59,7 @@ def note(run: str, text: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("name")
 @results_option
 @json_option
@@ -72,7 +72,7 @@ def rename(run: str, name: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @results_option
 @json_option

@@ -20,6 +20,8 @@ from engine.encoders.places import base_of
 from engine.encoders.published import PUBLISHED
 from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
+from engine.lexicon import glossary
+from engine.lexicon.glossary import Glossary
 from engine.paths import DEFAULT_RESULTS, runs_folder
 from engine.results.missing import missing_results
 from engine.results.queries import list_runs
@@ -119,12 +121,23 @@ def show(name: str, results: Path, as_json: bool) -> None:
             *((name, entry[name]) for name in ("sampling", "balance", "source") if entry.get(name)),
             ("folder", folder or ""),
             ("changes of", base.checkpoint if base is not None else ""),
+            ("gloss", _glossed(Path(folder)) if folder is not None else ""),
             ("size", size_text(entry["size"]) if folder else ""),
             *((label, str(model.get(key, ""))) for key, label in _SIZES.items()),
             *((key, json.dumps(value, ensure_ascii=False)) for key, value in settings.items()),
             *_found(declared),
         ]
     )
+
+
+def _glossed(folder: Path) -> str:
+    """Return the languages whose words a folder's glossary translates; nothing if it has none."""
+    path = folder / glossary.FILE
+    if not path.is_file():
+        return ""
+    known = Glossary.load(path)
+    words = ", ".join(f"{code} ({len(found):,} words)" for code, found in known.glosses.items())
+    return f"queries in {words} are read with translations into {known.target}"
 
 
 def _found(declared: Declared) -> Iterator[tuple[str, str]]:

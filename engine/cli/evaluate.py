@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import data_option, json_option, refreshed, results_option, set_option
+from engine.cli.options import complete_run, data_option, json_option, refreshed, results_option, set_option
 from engine.cli.run import print_finished
 from engine.paths import runs_folder
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option(
     "--on",
     "names",

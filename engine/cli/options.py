@@ -65,6 +65,17 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of runs that begin with `incomplete`, newest first, for the shell."""
+    results = context.params.get("results") or results_path()
+    folder = runs_folder(Path(results))
+    try:
+        names = [place.name for place in folder.iterdir() if (place / "run.json").is_file()]
+    except OSError:
+        return []
+    return sorted((name for name in names if name.startswith(incomplete)), reverse=True)
+
+
 def refreshed(results: Path) -> Path:
     """Bring the database up to date with its run folders, and return its path.
 

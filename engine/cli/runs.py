@@ -10,12 +10,21 @@ from typing import Any
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option, with_time_zone
-from engine.cli.output import say
+from engine.cli.grids import Grid, Value, format_option, latex, markdown
+from engine.cli.options import (
+    complete_run,
+    json_option,
+    print_json,
+    refreshed,
+    results_option,
+    with_time_zone,
+)
+from engine.cli.output import check_raw, raw_option, say, write
 from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
     Column,
     interval_text,
+    print_csv,
     print_facts,
     print_fitted_table,
     print_line,
@@ -124,16 +133,25 @@ def _print_sizes(listed: Sequence[dict[str, Any]]) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @results_option
 @json_option
-def show(run: str, results: Path, as_json: bool) -> None:
+@format_option
+@raw_option
+def show(run: str, results: Path, as_json: bool, form: str, raw: bool) -> None:
     """Show a run: its record, its bitext and its scores with 95 % intervals.
 
-    RUN is an id, the beginning of an id, or a name, which means the newest run of that name.
+    RUN is an id, the beginning of an id, or a name, which means the newest run of that name. With --format
+    latex, markdown or csv only the scores are printed.
     """
+    check_raw(raw, form == "csv")
+    if as_json and form != "text":
+        raise InputError("--json and --format exclude each other; choose one")
     record = _with_current_state(results, run_record(refreshed(results), run))
     groups = read_groups(results, [record["id"]]).get(record["id"], [])
+    if form != "text":
+        _print_scores(groups, record, form, raw)
+        return
     bitext = ask(
         results, "SELECT * EXCLUDE run FROM bitext WHERE run = ? ORDER BY ALL", [record["id"]]
     ).records()
@@ -188,7 +206,7 @@ def show(run: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @results_option
 @json_option
 def stop(run: str, results: Path, as_json: bool) -> None:
@@ -339,6 +357,42 @@ def _print_group(group: Group, reference: str) -> None:
     )
     if reference:
         print_line(reference)
+
+
+def _print_scores(groups: Sequence[Group], record: dict[str, Any], form: str, raw: bool) -> None:
+    """Print the scores of a run in another form than text."""
+    if not groups:
+        raise InputError(f"run {record['id']} has no scores; wait until it is finished")
+    if form == "csv":
+        rows = [
+            {"run": record["id"], **group.key._asdict(), **figure}
+            for group in groups
+            for figure in _scores(group, record)["figures"]
+        ]
+        print_csv(rows, raw=raw)
+        return
+    render = latex if form == "latex" else markdown
+    write("\n".join(render(_grid(group, record)) for group in groups))
+
+
+def _grid(group: Group, record: dict[str, Any]) -> Grid:
+    """Return the scores of a run under one key: a row for each language, a column for each measure."""
+    of = {measure: group.of(measure) for measure in group.measures}
+    rows: list[list[str | Value]] = []
+    for code in group.revisions:
+        known = [rows_of.get(code) for rows_of in of.values()]
+        queries = next(row["queries"] for row in known if row is not None)
+        cells = (Value("" if row is None else _value(row)) for row in known)
+        rows.append([f"{_name(code)} ({code})" if _name(code) else code, Value(f"{queries}"), *cells])
+    rows.append(["mean", "", *(Value(score_text(group.mean(measure))) for measure in of)])
+    reference = _reference(group, record)
+    revisions = ", ".join(sorted(set(group.revisions.values())))
+    return Grid(
+        f"{record['name']}: {group.key}",
+        ["language", "queries", *of],
+        rows,
+        [f"Brackets: 95 % intervals. Revision {revisions}.", *([reference] if reference else [])],
+    )
 
 
 def _scores(group: Group, record: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.cli.commands import run as run_command
 from engine.config import EncoderConfig, parse_config
 from engine.encoders.encoder import Encoder
 from engine.encoders.fingerprint import fingerprint
@@ -123,10 +125,14 @@ def test_queries_are_encoded_with_their_gloss_and_passages_are_not(
     assert opened.tokenize([text], "query") == both
 
 
-def test_a_student_keeps_the_glossary_it_learnt_with(tiny: Any, tmp_path: Path) -> None:
+def test_a_student_keeps_the_glossary_it_learnt_with(
+    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = parse_config(tiny.settings("sw", gloss=True))
     run, (scores,) = execute(config, tmp_path / "runs", ["test"])
     assert (run.checkpoints / "student" / FILE).exists() and not (run.checkpoints / "teacher" / FILE).exists()
+    assert run_command(["encoders", "show", str(run.checkpoints / "student")]) == 0
+    assert re.search(r"queries in sw \(\d+ words\)", capsys.readouterr().out)
     other = elsewhere(run, tiny.settings("sw")["collections"])
     _, (again,) = execute(other, tmp_path / "runs", ["test"])
     assert again.macro("RR") == scores.macro("RR")

@@ -78,18 +78,20 @@ def test_the_losses_see_vectors_without_components(tiny: Any) -> None:
     task = prepare_distillation(config, Runtime.start(0, config.training), Reporter())
     assert task.spaces is not None
     of_english = task.teacher.components[component_key("tokens", "query", "en")]
-    assert (task.vectors.store.vectors.float() @ of_english.T).abs().max() < 1e-3
-    examples = [task.examples["sw"][0], task.examples["mr"][0]]
-    texts = [task.tokens["query"][example.text] for example in examples]
-    encoded = task.student(texts, "query")
-    found = task.spaces.of_batch(encoded, ["sw", "mr"])
-    for row, code in enumerate(("sw", "mr")):
+    rows = range(len(task.bitext.english))
+    assert (task.vectors.of(rows).store.vectors.float() @ of_english.T).abs().max() < 1e-3
+    batch = next(task.batches())
+    languages = [example.language for example in batch]
+    assert {"sw", "mr"} == set(languages)
+    encoded = task.student(task.tokens.of([example.text for example in batch], "query"), "query")
+    found = task.spaces.of_batch(encoded, languages)
+    for row, code in enumerate(languages):
         components = task.student.components[component_key("tokens", "query", code)]
         assert (found.tokens[row] @ components.T).abs().max() < 1e-4
         assert torch.allclose(
             found.tokens[row], remove_components(encoded.tokens[row], components), atol=1e-5
         )
-    loss, _ = task.loss(0, examples * 8, np.random.default_rng(0))
+    loss, _ = task.loss(0, batch, np.random.default_rng(0))
     loss.backward()
     gradients = [one.grad for one in task.student.parameters() if one.grad is not None]
     assert gradients and all(torch.isfinite(one).all() for one in gradients)

@@ -181,7 +181,7 @@ def prepare(
         for config, pairs in zip(bitext.configs, bitext.pairs, strict=True):
             moved = 0
             if not config.one_language:
-                pairs, moved = aligner.repair(pairs, reporter, config.limit)
+                pairs, moved = aligner.repair(pairs, reporter)
             if moved:
                 realigned[pairs[0].source_language] = moved
             sources.append(pairs)

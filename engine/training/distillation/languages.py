@@ -25,8 +25,8 @@ from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import Kind, vectors
 from engine.training.data.bitext import texts_by_language
-from engine.training.data.prepare import Bitext
-from engine.training.distillation.teacher_vectors import TeacherVectors
+from engine.training.data.prepare import Bitext, PreparedBitext
+from engine.training.distillation.teacher_vectors import Without
 
 KINDS: tuple[Kind, ...] = ("tokens", "sentences")
 
@@ -87,12 +87,16 @@ class LanguageSpaces:
 
         return without_components(found, languages, fitted)
 
-    def of_targets(self, found: TeacherVectors, role: Role, languages: Sequence[str]) -> TeacherVectors:
-        """Return the teacher's vectors of sentences without the components of their languages."""
-        store = self.of_documents("tokens", role, found.store, languages)
-        sentences = self.of_documents("sentences", role, found.sentences, languages)
-        assert isinstance(store, TokenStore) and isinstance(sentences, Tensor)
-        return replace(found, store=store, sentences=sentences)
+    def of_targets(self, bitext: PreparedBitext, role: Role) -> Without:
+        """Return a function that removes the components from the teacher's vectors of English sentences."""
+        pairs = [*bitext.training, *bitext.held_out]
+        language = {pair.target: pair.target_language for pair in pairs}
+        languages = [language[text] for text in bitext.english]
+
+        def without(kind: Kind, found: TokenStore | Tensor, rows: Sequence[int]) -> TokenStore | Tensor:
+            return self.of_documents(kind, role, found, [languages[row] for row in rows])
+
+        return without
 
 
 def fit_spaces(

@@ -108,12 +108,13 @@ class FirstPassages:
     """
 
     def __init__(self, pool: PassagePool, vectors: TeacherVectors, rows: Sequence[int]) -> None:
-        distinct = torch.tensor(sorted(set(rows)))
-        queries = vectors.sentences[distinct]
+        distinct = sorted(set(rows))
+        found = vectors.of(distinct)
+        queries = found.sentences
         near = (queries @ pool.sentences.T).topk(min(_NEAREST, len(pool)), dim=1).indices.flatten()
         others = np.linspace(0, len(pool) - 1, min(_OTHERS, len(pool))).astype(np.int64)
         candidates = torch.from_numpy(np.union1d(near.numpy(), others))
-        self.place = {row: place for place, row in enumerate(distinct.tolist())}
+        self.place = {row: place for place, row in enumerate(distinct)}
         self.searches: list[tuple[str, Callable[..., Found], TokenStore | Tensor, Tensor]] = []
         none = torch.full((len(distinct), 1), -1)
         for scoring in pool.scorings:
@@ -122,7 +123,7 @@ class FirstPassages:
             documents: TokenStore | Tensor = pool.sentences[candidates]
             if SCORINGS[scoring].compares == "tokens":
                 assert pool.tokens is not None
-                asked, documents = vectors.store.select(distinct), pool.tokens.select(candidates)
+                asked, documents = found.store, pool.tokens.select(candidates)
             first = search(asked, documents, 1, none).indices
             self.searches.append((SCORINGS[scoring].compares, search, documents, first))
 

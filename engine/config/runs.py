@@ -22,7 +22,9 @@ from engine.config.inputs import (
     checkpoint_input,
     encoder_inputs,
     frozen_input,
+    tracking_input,
 )
+from engine.config.tracking import TrackingConfig
 from engine.config.translation import GOLD, TranslationConfig
 from engine.extensions.losses import LOSSES
 from engine.extensions.runs import Input, RunKind, TrainedEncoder
@@ -74,6 +76,8 @@ class DistilConfig(RunConfig):
     """A collection that is searched every `training.evaluate_every` steps; its first measure, with the first
     of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Questions whose topics
     are also in `collections` are left out; `limit` keeps the search short."""
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    """TensorBoard and other programs that follow the run."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -191,6 +195,7 @@ def _distilled(config: DistilConfig, checkpoints: Path) -> tuple[EncoderConfig, 
 
 
 def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
+    yield tracking_input(config.tracking)
     yield from encoder_inputs(config, "teacher", "student")
     yield frozen_input(config.student or config.teacher, config.training.frozen_layers)
     yield from bitext_inputs(config.bitext)

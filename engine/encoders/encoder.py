@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.config import EncoderConfig
@@ -17,7 +16,7 @@ from engine.config.declared import Declared, check_declared, folder_of
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
 from engine.encoders.places import weight_folders
-from engine.encoders.safe_loading import longest_input, padding_id
+from engine.encoders.safe_loading import longest_input, padding_id, read_tensors
 from engine.encoders.sentence_head import SentenceHead, pool, read_projection
 from engine.encoders.trimming import Trimming
 from engine.encoders.weights import WeightHashes, files_stamp
@@ -188,7 +187,7 @@ class Encoder(torch.nn.Module):
         Raises
         ------
         InputError
-            If their width is not that of the checkpoint or the configuration.
+            If their file is damaged, or their width is not that of the checkpoint or the configuration.
         """
         if folder is None:
             named = Path(self.config.checkpoint).expanduser()
@@ -196,7 +195,7 @@ class Encoder(torch.nn.Module):
         path = folder / FITTED_FILE
         if not path.is_file():
             return False
-        fitted = load_file(str(path))
+        fitted = read_tensors(path, "mean")
         if fitted["mean"].shape != self.mean.shape:
             raise InputError(
                 f"the mean has width {fitted['mean'].shape[0]}, the checkpoint {self.width}", path=path

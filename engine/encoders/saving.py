@@ -15,7 +15,7 @@ from engine.config.declared import SETTINGS_FILE
 from engine.encoders.changes import CHANGES_FILE, changes, tokenization, tokenizer_hash, weights_hash
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model
-from engine.encoders.encoder import Encoder
+from engine.encoders.encoder import COMPONENTS_PREFIX, Encoder
 from engine.encoders.packaged import PACKAGED
 from engine.encoders.places import BASE_FILE, Base, base_of, named, resolve, resolve_base
 from engine.errors import InputError, OpticalError
@@ -140,6 +140,7 @@ def write_fitted(encoder: Encoder, folder: Path, *, checkpoint: bool = True) -> 
         fitted["mass_head"] = encoder.mass_head.weight.detach().contiguous()
     if encoder.sentence_head is not None:
         fitted |= encoder.sentence_head.tensors()
+    fitted |= {COMPONENTS_PREFIX + name: found.contiguous() for name, found in encoder.components.items()}
     save_file(fitted, str(folder / FITTED_FILE))
     if encoder.glossary is not None:
         encoder.glossary.save(folder / glossary.FILE)

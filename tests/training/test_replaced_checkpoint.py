@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,15 @@ from engine.jobs.state import state_of
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.runs.execute import execute, resume
+from engine.training.state import STATE_FILE
 
 
 class Interrupted(Reporter):
-    """Interrupts the run in the middle of its training."""
+    """Closes the terminal of the run in the middle of its training."""
 
     def figures(self, values: Any) -> None:
         if "held_out_rr" in values:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGHUP)
 
 
 def change_one_weight(file: Path) -> None:
@@ -44,6 +47,8 @@ def test_a_replaced_checkpoint_is_noticed(tiny: Any, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         execute(parse_config(settings), tmp_path / "runs", ["x"], reporter=Interrupted())
     (folder,) = (tmp_path / "runs").iterdir()
+    # SIGHUP ends the run as SIGTERM does: its state is saved.
+    assert state_of(folder) == "stopped" and (folder / "checkpoints" / STATE_FILE).is_file()
     recorded = RunFolder.open(folder).record["summary"]["weights"]["teacher.checkpoint"]
     assert recorded["model.safetensors"] == hash_of(original)
 

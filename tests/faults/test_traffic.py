@@ -88,7 +88,7 @@ def test_readers_and_writers_together(tmp_path: Path, tell: Callable[[str, int, 
         out, err = process.communicate()
         assert process.returncode == 0, (role, err)
         counts[role] = json.loads(out)
-        assert counts[role]["done"], role
+        assert counts[role]["done"] or counts[role]["busy"], role
     ingest(results, tmp_path / "runs")
     again = tmp_path / "again" / "results.duckdb"
     again.parent.mkdir()

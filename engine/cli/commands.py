@@ -33,6 +33,7 @@ COMMANDS = {
     "note": ("engine.cli.edit", "Replace a run's note."),
     "rename": ("engine.cli.edit", "Give a run another name."),
     "delete": ("engine.cli.edit", "Delete a run with its checkpoints and scores."),
+    "forget": ("engine.cli.edit", "Remove a run whose folder is missing from the database."),
     "prune": ("engine.cli.prune", "Delete caches and encoders that can be made again; keep scores."),
     "compare": ("engine.cli.compare", "Compare runs per language, with intervals and tests."),
     "study": ("engine.cli.study", "Report a study: balance before and after distillation."),

@@ -114,7 +114,9 @@ def runs(expression: str, sizes: bool, results: Path, as_json: bool) -> None:
     if sizes:
         _print_sizes(listed)
     else:
-        print_fitted_table(_COLUMNS, [_line(run) for run in listed])
+        print_fitted_table(
+            _COLUMNS, [_line(run, record) for run, record in zip(listed, records, strict=True)]
+        )
 
 
 def _print_sizes(listed: Sequence[dict[str, Any]]) -> None:
@@ -227,13 +229,13 @@ def stop(run: str, results: Path, as_json: bool) -> None:
 
 
 def _with_current_state(results: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with the current state of the run's process instead of the recorded state."""
+    """Return a record with the state of the run's process, and whether its folder is missing."""
     from engine.jobs.state import state_of
 
     folder = runs_folder(results) / record["id"]
-    if record["state"] not in LIVING or not folder.is_dir():
-        return record
-    return {**record, "state": state_of(folder)}
+    missing = not folder.is_dir()
+    state = record["state"] if missing or record["state"] not in LIVING else state_of(folder)
+    return {**record, "state": state, "folder_missing": missing}
 
 
 def _listed(
@@ -244,16 +246,17 @@ def _listed(
         **{name: value for name, value in with_time_zone(record).items() if name in kept},
         "place": place,
         "unchanged": is_unchanged(record),
+        "folder_missing": record["folder_missing"],
         "encoder": encoder_of(record),
         "languages": languages_of(record, groups),
         "headline": None if head is None else vars(head),
     }
 
 
-def _line(run: dict[str, Any]) -> tuple[str, ...]:
+def _line(run: dict[str, Any], record: dict[str, Any]) -> tuple[str, ...]:
     known, head = run["languages"], run["headline"]
     return (
-        f"{run['state']}, unchanged" if run["unchanged"] else _state_text(run["state"], run["place"]),
+        _state_text(state_of_record(record), run["place"]),
         run["id"],
         run["name"],
         run["kind"],
@@ -279,7 +282,7 @@ def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
     if record["state"] != "running" or kind is None or kind.loop is None:
         return None
     records = tail(RunFolder(runs_folder(results) / record["id"], record).metrics_path).records
-    total = record["config"].get(kind.loop, {}).get("steps")
+    total = (record["config"].get(kind.loop) or {}).get("steps")
     return {"done": records[-1].step, "steps": int(total)} if records and total else None
 
 
@@ -329,6 +332,7 @@ def _print_record(
             ("created", f"{record['created']:%Y-%m-%d %H:%M:%S} UTC, {age_text(record['created'])} ago"),
             ("took", duration_text((ended - started).total_seconds()) if started and ended else ""),
             ("host", ", ".join(filter(None, (record["host"], record["platform"], record["device"])))),
+            ("process", _process(record)),
             ("versions", ", ".join(versions)),
             ("commit", record["commit"] or ""),
             ("best step", "" if best is None else f"{best}{UNCHANGED if is_unchanged(record) else ''}"),
@@ -338,6 +342,12 @@ def _print_record(
             ("summary", json.dumps(summary, ensure_ascii=False) if summary else ""),
         ]
     )
+
+
+def _process(record: dict[str, Any]) -> str:
+    """Return the process id of a run, and which start of the machine it belongs to."""
+    boot = f" since boot {record['boot']}" if record["boot"] else ""
+    return "" if record["pid"] is None else f"{record['pid']}{boot}"
 
 
 def _print_group(group: Group, reference: str) -> None:

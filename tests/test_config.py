@@ -327,5 +327,5 @@ def test_an_assignment_is_checked() -> None:
 
 
 def test_a_key_of_control_characters_is_one_sentence() -> None:
-    with pytest.raises(InputError, match=r"^run\.toml: \\x0a is not a setting$"):
+    with pytest.raises(InputError, match=r"^run\.toml: \\n is not a setting$"):
         parse_config({**with_data("optical"), "\n": 1}, "run.toml")

@@ -99,6 +99,7 @@ def hostile(make_run: Any, zero: Any, better: Any) -> list[str]:
     return [*ids, failed.path.name]
 
 
+@pytest.mark.slow
 def test_every_command_with_hostile_text(
     call: Callable[..., Any],
     hostile: list[str],

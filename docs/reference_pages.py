@@ -130,6 +130,8 @@ def definitions(schema: Schema, prefix: str, tables: Mapping[str, Table]) -> Ite
         kind = type_of(setting)
         if name:
             table = tables[name]
+            # The schema leaves out a description that is equal to the table's.
+            setting = {"description": table.schema.get("description", ""), **setting}
             kind = " or ".join([*table.short, f"[{'tables' if many else 'table'}](#{table.id})"])
         default = default_of(setting, key in schema.get("required", ()))
         meaning, *choices = split_choices(setting)

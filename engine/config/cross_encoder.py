@@ -76,7 +76,7 @@ class CrossEncoderConfig(RunHeader):
     training: CrossTrainingConfig = Field(default_factory=CrossTrainingConfig)
     """How it is trained on `bitext`."""
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
-    """Other programs that receive the run's curves and scores."""
+    """TensorBoard and other programs that follow the run."""
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:

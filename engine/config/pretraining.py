@@ -172,7 +172,7 @@ class PretrainConfig(RunConfig):
     pretraining: PretrainingConfig = Field(default_factory=PretrainingConfig)
     """Settings of the training loop."""
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
-    """Other programs that receive the run's curves and scores."""
+    """TensorBoard and other programs that follow the run."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

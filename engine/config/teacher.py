@@ -150,7 +150,7 @@ class TeacherConfig(RunConfig):
     training: TeachingConfig = Field(default_factory=TeachingConfig)
     """Settings of the training loop."""
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
-    """Other programs that receive the run's curves and scores."""
+    """TensorBoard and other programs that follow the run."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

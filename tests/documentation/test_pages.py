@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 import pytest
+from packaging.version import Version
 from pydantic import ValidationError
 
 from engine.cli.commands import cli
@@ -204,3 +205,10 @@ def test_links_lead_to_files() -> None:
             if "://" in target or target.startswith(("#", "mailto:")) or made.match(target):
                 continue
             assert (page.parent / target.partition("#")[0]).exists(), f"{page.name} links to {target}"
+
+
+def test_the_changes_are_headed_by_the_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    version = Version(project["tool"]["setuptools_scm"]["fallback_version"])
+    first = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert first and Version(first[1]) == Version(version.base_version)

@@ -59,8 +59,9 @@ class ResultsScreen(ModeScreen):
         "for equivalent), the smallest difference that could be seen (least), and the number of queries "
         "won, tied and lost. ▲ and ▼ mark differences with p < .05. A system with one seed has no such "
         "test: dim figures are for these checkpoints only. The grey bar is the baseline's. A colour after "
-        "its end is what a system gains; a colour in its lower half is what it loses. Enter shows the "
-        "queries of a language."
+        "its end is what a system gains; a colour in its lower half is what it loses. Columns with † are "
+        "published scores of other models on the same task, from MTEB's results repository; a model has a "
+        "mean if it has all languages. Enter shows the queries of a language."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("results")
     scope = "results"
@@ -203,6 +204,8 @@ class ResultsScreen(ModeScreen):
             text.append(f"\n{names[self.figures.runs[0]]}", "bold")
         if self.group != "none":
             text.append(f"; grouped by {self.group}")
+        if self.figures.published.get(setting, {}).get(self.measure):
+            text.append("; † published, MTEB's results repository")
         shown = {run for lead in self.figures.runs for run in self.figures.systems[lead].runs}
         if missing := [name for run, name in self._without_folder.items() if run in shown]:
             text.append(f"; folder missing: {', '.join(dict.fromkeys(missing))}", "yellow")

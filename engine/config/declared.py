@@ -114,9 +114,9 @@ def folder_of(checkpoint: str) -> Path | None:
         places = spec.submodule_search_locations if spec is not None else None
         return Path(next(iter(places))) / inside if places else None
     try:
-        folder = Path(checkpoint).expanduser()
+        folder = expanded(checkpoint)
         local = folder.is_dir()
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{checkpoint!r} cannot be a checkpoint: {reason}") from error
     return folder if local else snapshot(checkpoint)

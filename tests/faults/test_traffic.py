@@ -49,7 +49,7 @@ while time.monotonic() < end:
             problems = ingest(results, runs).problems
             # a run whose record is about to be written is left out, and said
             assert all("it has no run.json" in problem for problem in problems), problems
-        elif results.exists():
+        else:
             # what is finished is there with all its rows, and stays there
             sql = ("SELECT count(*), count(*) FILTER (n <> 3) FROM runs LEFT JOIN (SELECT run, count(*) "
                    "AS n FROM scores GROUP BY run) ON run = id WHERE state = 'finished'")
@@ -66,6 +66,8 @@ print(json.dumps({{"done": done, "busy": busy}}), flush=True)
 
 def test_readers_and_writers_together(tmp_path: Path, tell: Callable[[str, int, str], None]) -> None:
     results = tmp_path / "results.duckdb"
+    (tmp_path / "runs").mkdir()
+    ingest(results, tmp_path / "runs")
     roles = ["write-a", "write-b", "ingest-a", "ingest-b", "read-a", "read-b", "read-c"]
     processes = {
         role: subprocess.Popen(

@@ -165,7 +165,36 @@ def test_runs_that_are_fused_or_re_ranked_are_looked_for(file, tmp_path, make_ru
     first = make_run("first", zero, zero_shot=True)
     make_run("second", zero, state="failed")
     fused = 'kind = "fuse"\n[[systems]]\nrun = "first"\n[[systems]]\nrun = "%s"\n'
-    ranked = 'kind = "cross-encoder"\nfirst_stage.run = "x"\ntraining.frozen_layers = 13\n'
+    ranked = 'kind = "cross-encoder"\n[first_stage]\nrun = "frist"\n'
+    for text, words in (
+        (fused % "absent", "systems.1: there is no run 'absent'"),
+        (fused % "second", "is failed, not finished"),
+        (ranked, "first_stage: there is no run 'frist' (did you mean 'first'?)"),
+    ):
+        file.write_text(text)
+        assert run_command(["config", "check", str(file), "--results", str(tmp_path / "results.duckdb")]) == 2
+        assert words in capsys.readouterr().err
+        assert run_command(["run", str(file), "--detach", "--results", str(tmp_path / "results.duckdb")]) == 2
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {first.id, *_others(tmp_path, first.id)}
+
+
+def _others(folder, identity):
+    """Return the ids of the runs that the test made, besides `identity`; none was started."""
+    found = [path.name for path in (folder / "runs").iterdir() if path.name != identity]
+    assert len(found) == 1
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            'kind = "pretrain"\nmodel.checkpoint = "{tiny}"\npretraining.length = 600\n'
+            '[[text]]\npath = "pairs.tsv"\nlanguage = "en"\n',
+            "model.checkpoint: pretraining.length = 600 is more than the checkpoint's 64 positions",
+        ),
+        (
+            'kind = "cross-encoder"\nfirst_stage.run = "x"\ntraining.frozen_layers = 13\n'
             'training.batch_size = 2\n[[bitext]]\npath = "pairs.tsv"\nlanguage = "so"\n',
             "training.frozen_layers: training.frozen_layers = 13, but the encoder has 12 layers",
         ),

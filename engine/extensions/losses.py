@@ -198,6 +198,9 @@ class SharedLossSettings(BaseModel):
     negatives_from: Literal["nearest", "random"] = "nearest"
     """Draw the added negatives among the teacher's nearest neighbours of the batch's own sentences, or from
     all sentences."""
+    negatives_among: int = Field(50_000, ge=2)
+    """Number of English sentences among which nearest neighbours are searched; of more, this many are drawn.
+    The teacher encodes all of them before the first step. More than 50,000 are searched approximately."""
 
     def weight(self, name: str) -> float:
         """Return the weight of the loss `name`."""

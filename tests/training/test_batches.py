@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from numpy.typing import NDArray
 from scipy import stats
-from sklearn.neighbors import NearestNeighbors
 
+from engine.errors import InputError
 from engine.training.distillation.batches import (
-    NEIGHBOURS,
     WINDOW,
     Example,
     draw_batches,
-    nearest_neighbours,
+    draw_windows,
+    excluded,
     with_negatives,
 )
 
@@ -87,57 +89,55 @@ def batch_of(*targets: int) -> list[Example]:
     return [Example(f"text {place}", "sw", target, 5) for place, target in enumerate(targets)]
 
 
-EVERY = torch.arange(100)
-
-
 def test_a_translation_in_another_row_is_no_negative() -> None:
-    rows, excluded = with_negatives(batch_of(7, 4, 7), np.arange(100), EVERY, 0, np.random.default_rng(1))
+    rows = with_negatives(batch_of(7, 4, 7), 100, 0, np.random.default_rng(1))
     assert rows == [7, 4, 7]
-    assert excluded.nonzero().tolist() == [[0, 2], [2, 0]]
+    assert excluded([b"seven", b"four", b"seven"], 3).nonzero().tolist() == [[0, 2], [2, 0]]
 
 
 def test_another_spelling_of_the_translation_is_no_negative() -> None:
-    sentence = EVERY.clone()
-    sentence[4] = sentence[9] = 7
-    pool = np.array([9])
-    rows, excluded = with_negatives(batch_of(7, 4, 5), pool, sentence, 1, np.random.default_rng(1))
-    assert rows == [7, 4, 5, 9]
-    assert excluded.nonzero().tolist() == [[0, 1], [0, 3], [1, 0], [1, 3]]
+    found = excluded([b"seven", b"seven", b"five", b"seven"], 3)
+    assert found.shape == (3, 4)
+    assert found.nonzero().tolist() == [[0, 1], [0, 3], [1, 0], [1, 3]]
 
 
 @pytest.mark.parametrize("nearest", [False, True])
 def test_negatives_are_further_sentences_of_the_pool(nearest: bool) -> None:
     generator = np.random.default_rng(2)
-    pool = np.delete(np.arange(100), [3, 50])
-    neighbours = np.array([np.delete(np.roll(np.arange(100), -row), 0)[:20] for row in range(100)])
-    batch = batch_of(1, 2, 40)
+
+    def near(rows: Sequence[int]) -> NDArray[np.int64]:
+        found = np.array([np.delete(np.roll(np.arange(100), -row), 0)[:20] for row in rows])
+        return np.where(np.isin(found, [3, 21]), -1, found)  # -1 stands where there are fewer
+
     seen: set[int] = set()
-    for _ in range(50):
-        given = neighbours if nearest else None
-        rows, excluded = with_negatives(batch, pool, EVERY, 8, generator, given)
+    for _ in range(200):
+        rows = with_negatives(batch_of(1, 2, 40), 100, 8, generator, near if nearest else None)
         assert rows[:3] == [1, 2, 40]
         assert len(set(rows)) == len(rows) == 11
-        assert excluded.shape == (3, 11) and not excluded.any()
         seen |= set(rows[3:])
-    possible = set(range(2, 23)) | set(range(41, 61)) if nearest else set(range(100))
-    assert seen == possible & set(pool.tolist()) - {1, 2, 40}
+    of_both = {*range(2, 22), *range(3, 23), *range(41, 61)}
+    possible = of_both - {2, 3, 21} if nearest else set(range(100)) - {1, 2, 40}
+    assert seen == possible
 
 
 def test_few_sentences_give_few_negatives() -> None:
-    rows, _ = with_negatives(batch_of(0, 1), np.arange(4), EVERY, 50, np.random.default_rng(1))
+    rows = with_negatives(batch_of(0, 1), 4, 50, np.random.default_rng(1))
     assert sorted(rows) == [0, 1, 2, 3]
 
 
-def test_neighbours_are_scikit_learns_and_never_the_sentence_itself() -> None:
-    """1,100 sentences, more than one block of similarities."""
-    generator = torch.Generator().manual_seed(1)
-    vectors = torch.nn.functional.normalize(torch.randn(1100, 12, generator=generator), dim=1)
-    found = nearest_neighbours(vectors)
-    assert found.shape == (1100, NEIGHBOURS)
-    assert not (found == np.arange(1100)[:, None]).any()
-    theirs = NearestNeighbors(n_neighbors=NEIGHBOURS + 1, metric="cosine").fit(vectors.numpy())
-    chosen = [0, 500, 1023, 1024, 1099]
-    expected = theirs.kneighbors(vectors.numpy()[chosen], return_distance=False)[:, 1:]
-    for row, neighbours in zip(chosen, expected, strict=True):
-        assert len(set(found[row]) & set(neighbours)) >= NEIGHBOURS - 1  # but for a tie at the edge
-    assert nearest_neighbours(vectors[:3]).shape == (3, 2)
+def test_an_example_that_cannot_be_used_is_replaced_by_another_of_its_language() -> None:
+    def examples(places: Sequence[tuple[str, int]]) -> list[Example | None]:
+        return [
+            None if language == "sw" and place % 2 else Example(f"{language} {place}", language, place, 4)
+            for language, place in places
+        ]
+
+    settings: dict[str, Any] = {"batch_size": 10, "alpha": 1.0, "anchor": 0.0, "seed": 3}
+    windows = draw_windows({"sw": 40, "mr": 40}, examples, **settings)
+    drawn = [example for window in islice(windows, 6) for batch in window for example in batch]
+    assert len(drawn) == 6 * WINDOW * 10
+    counts = Counter(example.language for example in drawn)
+    assert abs(counts["sw"] - counts["mr"]) < 150
+    assert {e.target for e in drawn if e.language == "sw"} == set(range(0, 40, 2))
+    with pytest.raises(InputError, match="no pair has countable tokens on both sides"):
+        next(draw_windows({"sw": 40}, lambda places: [None] * len(places), **settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_a_limit_bounds_what_is_encoded_before_training(
     source = {"path": str(tiny.training["sw"]), "language": "sw", "limit": 30}
     distillation = prepare(training={**QUICK, "held_out": 5}, bitext=[source])
     assert fitted == [30]
-    assert len(distillation.vectors.store) == 30
+    assert len(distillation.vectors) == 30
 
 
 def test_the_seed_decides(prepare: Prepare) -> None:
@@ -262,8 +263,9 @@ def test_languages_share_their_held_out_sentences(prepare: Prepare) -> None:
     training = {pair.target for pair in distillation.bitext.training}
     held = {pair.target for pair in distillation.bitext.held_out}
     assert len(held) == 20 and not training & held
-    for examples, count in ((distillation.examples, 100), (distillation.held_out.examples, 20)):
-        assert {language: len(found) for language, found in examples.items()} == {"sw": count, "mr": count}
+    assert distillation.sizes == {"sw": 100, "mr": 100}
+    held_out = distillation.held_out.examples
+    assert {language: len(found) for language, found in held_out.items()} == {"sw": 20, "mr": 20}
     distillation.config.training.steps = 2
     distillation.train()
     records = tail(distillation.run.metrics_path).records[0].metrics
@@ -273,8 +275,9 @@ def test_languages_share_their_held_out_sentences(prepare: Prepare) -> None:
 
 def test_english_anchors_are_the_training_sentences(prepare: Prepare) -> None:
     distillation = prepare("sw", training={"anchor": 0.3})
-    anchors = distillation.examples["en"]
-    assert len(anchors) == 100
+    assert distillation.sizes == {"sw": 100, "en": 100}
+    drawn = (example for batch in islice(distillation.batches(), 64) for example in batch)
+    anchors = [example for example in drawn if example.language == "en"]
     assert all(distillation.bitext.english[example.target] == example.text for example in anchors)
     assert {example.text for example in anchors} == {pair.target for pair in distillation.bitext.training}
 
@@ -310,7 +313,8 @@ def test_sentences_without_a_token_that_counts_are_neither_learnt_nor_negatives(
         training=QUICK,
     )
     assert sum(text.startswith("...") for text in distillation.bitext.english) == 9
-    examples = [*distillation.examples["sw"], *distillation.held_out.examples["sw"]]
+    drawn = [example for batch in islice(distillation.batches(), 64) for example in batch]
+    examples = [*drawn, *distillation.held_out.examples["sw"]]
     assert not any(example.text.startswith("?") for example in examples)
     distillation.train()
 

@@ -17,7 +17,7 @@ from engine.config import TransportConfig, parse_config
 from engine.encoders.encoder import Encoder
 from engine.errors import InputError
 from engine.results.run_folder import tail
-from engine.training.distillation.teacher_vectors import encode_targets
+from engine.training.distillation.teacher_vectors import TeacherVectors
 from engine.training.losses import Batch, Layers, Targets, compared_layers
 from engine.training.losses.transport import TransportLoss
 from engine.transport import TokenTransport
@@ -144,9 +144,11 @@ def test_states_are_those_of_transformers_centred_by_the_teachers_mean(tiny: Any
     texts = ["river stone cloud", "horse bread", "winter garden letter window"]
 
     def encoded(layers: Sequence[int] = (1,)) -> Any:
-        return encode_targets(
+        made = TeacherVectors(
             encoder, texts, "passage", precision=torch.float32, layers=layers, cache=tmp_path
         )
+        made.centre_layers(range(3))
+        return made
 
     raw = []
     for item in encoder.tokenize(texts, "passage"):
@@ -156,10 +158,13 @@ def test_states_are_those_of_transformers_centred_by_the_teachers_mean(tiny: Any
     states = torch.nn.functional.normalize(torch.cat(raw), dim=-1)
     expected = torch.nn.functional.normalize(states - states.mean(0), dim=-1)
     found = encoded()
-    torch.testing.assert_close(found.layers[0].float(), expected, atol=5e-3, rtol=0)
+    kept = found.of([0, 1, 2])
+    torch.testing.assert_close(kept.layers[0].float(), states, atol=5e-3, rtol=0)
     again = encoded()  # from the cache
-    assert torch.equal(again.layers, found.layers) and torch.equal(again.layer_means, found.layer_means)
-    assert encoded(()).layers is None
+    assert again.missing([0, 1, 2]) == []
+    assert torch.equal(again.of([0, 1, 2]).layers, kept.layers)
+    assert torch.equal(again.layer_means, found.layer_means)
+    assert encoded(()).of([0]).layers is None
     own = found.targets([2, 0], torch.zeros(1, 2, dtype=torch.bool)).layers
     assert own.shape[:2] == (1, 1)
     torch.testing.assert_close(own[0, 0, : len(raw[2])], expected[-len(raw[2]) :], atol=5e-3, rtol=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ def test_every_preset_trains_two_steps(prepare: Prepare, name: str) -> None:
     wanted = {key for key, weight in loss.items() if key not in ("negatives", "hardest") and weight}
     assert len(distillation.weighted_loss.parts) == len(wanted)
     before = {key: value.clone() for key, value in distillation.trained_weights().items()}
-    for step in (1, 2):
-        figures = distillation.step(step, distillation.examples["sw"][6 * step : 6 * step + 6])
+    for step, batch in enumerate(islice(distillation.batches(), 2), 1):
+        figures = distillation.step(step, batch)
         assert all(math.isfinite(value) for value in figures.values())
         assert figures["gradient_norm"] > 0 and figures["loss"] > 0
     assert any(not torch.equal(before[key], value) for key, value in distillation.trained_weights().items())
@@ -121,7 +122,7 @@ def test_masses_are_trained_with_their_own_learning_rate(prepare: Prepare) -> No
     head = distillation.student.mass_head
     assert head is not None and not head.weight.any()
     assert distillation.transport.head is head
-    distillation.step(1, next(iter(distillation.examples.values()))[:6])
+    distillation.step(1, next(distillation.batches()))
     rates = {group["rate"]: group["lr"] for group in distillation.optimiser.param_groups}
     assert rates[100.0] == pytest.approx(100 * rates[1.0])
     # the first step of AdamW changes every weight by its learning rate
@@ -139,11 +140,12 @@ def test_a_student_of_both_roles_alternates_and_encodes_the_documents(prepare: P
         return forward(batch, role, **more)
 
     distillation.student.forward = listening  # type: ignore[method-assign]
-    examples = distillation.examples["sw"][:6]
+    examples = next(distillation.batches())
     for step in range(1, 5):
         distillation.step(step, examples)
     assert asked == ["passage", "query", "passage", "query"]
-    prefixes = {role: known[examples[0].text].ids for role, known in distillation.tokens.items()}
+    text = examples[0].text
+    prefixes = {role: distillation.tokens.of([text], role)[0].ids for role in distillation.roles}
     assert prefixes["query"][1] != prefixes["passage"][1] and prefixes["query"][2:] == prefixes["passage"][2:]
     alone = prepare("sw", **{**settings, "training": {**settings["training"], "student_role": "passage"}})
     assert alone.roles == ("passage",) and alone.held_out.role == "passage"
@@ -152,9 +154,9 @@ def test_a_student_of_both_roles_alternates_and_encodes_the_documents(prepare: P
 def test_the_attention_of_the_teacher_has_its_own_cache(prepare: Prepare) -> None:
     settings = changes("optical-attention")
     plain, first, again = prepare("sw"), prepare("sw", **settings), prepare("sw", **settings)
-    assert plain.vectors.attention is None
-    assert first.vectors.attention is not None and again.vectors.attention is not None
-    assert torch.equal(first.vectors.attention, again.vectors.attention)
+    assert plain.vectors.of([3]).attention is None
+    known, kept = first.vectors.of([3]).attention, again.vectors.of([3]).attention
+    assert known is not None and kept is not None and torch.equal(known, kept)
     index = torch.zeros(1, 1, dtype=torch.bool)
     targets = first.vectors.targets([3], index)
     (tokens,) = first.teacher.tokenize([first.bitext.english[3]], "query")

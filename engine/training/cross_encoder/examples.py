@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.bitext.split import sentence_key
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
-from engine.training.distillation.batches import nearest_neighbours
+from engine.training.distillation.neighbours import NEIGHBOURS
 
 #: Number of sentences that a held-out query ranks: its translation and the nearest others.
 HELD_OUT_CANDIDATES = 20
@@ -57,7 +57,6 @@ class Sentences:
             raise InputError(
                 "the bitext has one English sentence to train on, so there are no negatives; add pairs"
             )
-        self._neighbours = nearest_neighbours(vectors[:in_training])
         self._right: dict[tuple[str, str], set[int]] = {}
         self._translations: dict[tuple[str, int], list[str]] = {}
         for pair in pairs:
@@ -82,7 +81,7 @@ class Sentences:
         translation in the query's language contains the query's words are left out.
         """
         if nearest:
-            rows = generator.permutation(self._neighbours[target])
+            rows = generator.permutation(self._nearest(target))
         else:
             # a few more, because some are left out
             rows = generator.choice(
@@ -99,6 +98,14 @@ class Sentences:
             found.append(row)
             if len(found) == count:
                 break
+        return found
+
+    def _nearest(self, target: int) -> npt.NDArray[np.int64]:
+        """Return the training sentences that are nearest to the row `target`."""
+        similarity = self._vectors[: self.in_training] @ self._vectors[target]
+        similarity[target] = -2.0
+        nearest = similarity.topk(min(NEIGHBOURS, self.in_training - 1)).indices
+        found: npt.NDArray[np.int64] = nearest.numpy()
         return found
 
     def _holds(self, language: str, number: int, query: str) -> bool:

@@ -41,16 +41,17 @@ class Bitext:
     drops: list[Drops]
     overlap: Overlap
 
-    def texts(self, seed: int) -> tuple[list[str], list[str]]:
-        """Return the distinct English sentences and the distinct other ones of the pairs without overlap.
-
-        Of each source no more pairs are taken than its `limit`, drawn with `seed`.
-        """
-        clean = [
+    def clean(self, seed: int) -> list[SentencePair]:
+        """Return the pairs without overlap, of each source at most its `limit`, drawn with `seed`."""
+        return [
             pair
             for config, pairs in zip(self.configs, self.pairs, strict=True)
             for pair in draw(self.overlap.without(pairs), config.limit, seed)
         ]
+
+    def texts(self, seed: int) -> tuple[list[str], list[str]]:
+        """Return the distinct English sentences and the distinct other ones of the pairs of `clean`."""
+        clean = self.clean(seed)
         english = dict.fromkeys(pair.target for pair in clean)
         return list(english), list(dict.fromkeys(pair.source for pair in clean))
 
@@ -180,7 +181,7 @@ def prepare(
         for config, pairs in zip(bitext.configs, bitext.pairs, strict=True):
             moved = 0
             if not config.one_language:
-                pairs, moved = aligner.repair(pairs, reporter, config.limit)
+                pairs, moved = aligner.repair(pairs, reporter)
             if moved:
                 realigned[pairs[0].source_language] = moved
             sources.append(pairs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.bitext.split import sample
+from engine.errors import InputError
 
 #: Number of batches that are drawn together, sorted by length and cut.
 WINDOW = 16
@@ -26,6 +27,73 @@ class Example:
     length: int
 
 
+#: The language of an example, and its place among those of its language.
+Place = tuple[str, int]
+
+
+def draw_windows(
+    sizes: Mapping[str, int],
+    examples: Callable[[Sequence[Place]], Sequence[Example | None]],
+    *,
+    batch_size: int,
+    alpha: float,
+    anchor: float,
+    seed: int,
+) -> Iterator[list[list[Example]]]:
+    """Yield windows of `WINDOW` batches without end.
+
+    Languages are drawn with p ∝ n^alpha; if `anchor` is above 0, ``en`` is drawn with that probability.
+    Within a language, examples come in shuffled order, and each is used once before any is used again. A
+    window is sorted by length, cut into batches, and these are shuffled.
+
+    Parameters
+    ----------
+    sizes : mapping
+        Number of examples n of each language.
+    examples : callable
+        Returns the examples at the given places; None stands for one that cannot be used, instead of which
+        another one of its language is drawn.
+    batch_size : int
+        Examples of a batch.
+    alpha, anchor : float
+        As above.
+    seed : int
+        Seed of the draws.
+
+    Raises
+    ------
+    InputError
+        If no example can be used.
+    """
+    generator = np.random.default_rng(seed)
+    languages = [language for language in sizes if language != "en" or not anchor]
+    shares = sample({language: sizes[language] for language in languages}, alpha)
+    weights = {language: shares[language] * (1 - anchor) for language in languages}
+    if anchor > 0:
+        weights["en"] = anchor
+    names = list(weights)
+    probabilities = np.array([weights[name] for name in names])
+    orders = {name: endless(sizes[name], generator) for name in names}
+    useless = 0
+    while True:
+        drawn = generator.choice(len(names), size=WINDOW * batch_size, p=probabilities / probabilities.sum())
+        wanted = [names[i] for i in drawn]
+        window: list[Example] = []
+        while wanted:
+            found = examples([(name, next(orders[name])) for name in wanted])
+            window += [example for example in found if example is not None]
+            wanted = [name for name, example in zip(wanted, found, strict=True) if example is None]
+            useless = useless + len(wanted) if len(wanted) == len(found) else 0
+            if useless > sum(sizes.values()):
+                raise InputError(
+                    "no pair has countable tokens on both sides; see punctuation and special_tokens"
+                )
+        window.sort(key=lambda example: example.length)
+        starts = np.arange(0, len(window), batch_size)
+        generator.shuffle(starts)
+        yield [window[start : start + batch_size] for start in starts]
+
+
 def draw_batches(
     examples: Mapping[str, Sequence[Example]],
     *,
@@ -34,83 +102,79 @@ def draw_batches(
     anchor: float,
     seed: int,
 ) -> Iterator[list[Example]]:
-    """Yield batches without end.
-
-    Languages are drawn with p ∝ n^alpha; if `anchor` is above 0, ``en`` is drawn with that probability.
-    Within a language, examples come in shuffled order, and each is used once before any is used again.
-    `WINDOW` batches are drawn together, sorted by length, cut, and shuffled.
-    """
-    generator = np.random.default_rng(seed)
-    languages = [language for language in examples if language != "en" or not anchor]
-    shares = sample({language: len(examples[language]) for language in languages}, alpha)
-    weights = {language: shares[language] * (1 - anchor) for language in languages}
-    if anchor > 0:
-        weights["en"] = anchor
-    names = list(weights)
-    probabilities = np.array([weights[name] for name in names])
-    orders = {name: endless(len(examples[name]), generator) for name in names}
-    while True:
-        drawn = generator.choice(len(names), size=WINDOW * batch_size, p=probabilities / probabilities.sum())
-        window = [examples[names[i]][next(orders[names[i]])] for i in drawn]
-        window.sort(key=lambda example: example.length)
-        starts = np.arange(0, len(window), batch_size)
-        generator.shuffle(starts)
-        for start in starts:
-            yield window[start : start + batch_size]
+    """Yield the batches of `draw_windows`, of examples in memory, without end."""
+    windows = draw_windows(
+        {language: len(found) for language, found in examples.items()},
+        lambda places: [examples[language][place] for language, place in places],
+        batch_size=batch_size,
+        alpha=alpha,
+        anchor=anchor,
+        seed=seed,
+    )
+    for window in windows:
+        yield from window
 
 
 def endless(size: int, generator: np.random.Generator) -> Iterator[int]:
     """Yield the numbers below `size` in shuffled order, in a new order every time."""
     while True:
-        yield from generator.permutation(size).tolist()
-
-
-#: Number of neighbours of a sentence that hard negatives are drawn from.
-NEIGHBOURS = 50
-
-
-def nearest_neighbours(sentences: Tensor) -> npt.NDArray[np.int64]:
-    """Return the rows (M, n) of the `NEIGHBOURS` nearest sentences of each of the unit vectors (M, H')."""
-    found = []
-    for start in range(0, len(sentences), 1024):  # all similarities at once would take 4 M² bytes
-        similarity = sentences[start : start + 1024] @ sentences.T
-        similarity.diagonal(start).fill_(-2.0)
-        found.append(similarity.topk(min(NEIGHBOURS, len(sentences) - 1)).indices)
-    neighbours: npt.NDArray[np.int64] = torch.cat(found).numpy()
-    return neighbours
+        for number in generator.permutation(size):
+            yield int(number)
 
 
 def with_negatives(
     batch: Sequence[Example],
-    pool: npt.NDArray[np.int64],
-    sentence: Tensor,
+    pool: int,
     negatives: int,
     generator: np.random.Generator,
-    neighbours: npt.NDArray[np.int64] | None = None,
-) -> tuple[list[int], Tensor]:
-    """Return the rows of a batch's targets and of `negatives` further sentences, and which are no negatives.
+    nearest: Callable[[Sequence[int]], npt.NDArray[np.int64]] | None = None,
+) -> list[int]:
+    """Return the rows of a batch's targets and of at most `negatives` further sentences.
 
-    The further ones are drawn from `pool`, the rows that may be negatives, or from those `neighbours` (M, n)
-    of the batch's targets that are in the pool. Rows with the same number in `sentence` (M,) spell the same
-    sentence.
+    Parameters
+    ----------
+    batch : sequence of Example
+        B examples.
+    pool : int
+        Number of rows, from 0 on, that further sentences are drawn from.
+    negatives : int
+        Number of further sentences.
+    generator : numpy.random.Generator
+        Draws them.
+    nearest : callable, optional
+        Returns the rows (R, n) nearest to each of R rows, -1 for none; further sentences are drawn from those
+        nearest to the batch's targets.
 
     Returns
     -------
-    rows : list of int, N
+    list of int, N
         The batch's own targets in order, then sentences of the pool.
-    excluded : Tensor (B, N), bool
-        True if the sentence is the query's own translation in another row: one English sentence, perhaps in
-        several spellings, may be paired with several languages, and must not be a negative of its own.
     """
     rows = [example.target for example in batch]
     if negatives:
         own = set(rows)
-        if neighbours is None:
-            drawn = generator.choice(pool, size=min(len(pool), negatives + len(own)), replace=False)
+        if nearest is None:
+            drawn = generator.choice(pool, size=min(pool, negatives + len(own)), replace=False)
         else:
-            drawn = generator.permutation(np.intersect1d(neighbours[list(own)], pool))
+            near = np.unique(nearest(list(own)))
+            drawn = generator.permutation(near[near >= 0])
         rows += [row for row in drawn.tolist() if row not in own][:negatives]
-    spelled = sentence[rows]
-    excluded = spelled[None, :] == spelled[: len(batch), None]
-    excluded[torch.arange(len(batch)), torch.arange(len(batch))] = False
-    return rows, excluded
+    return rows
+
+
+def excluded(sentences: Sequence[bytes], batch: int) -> Tensor:
+    """Return which of N sentences are no negatives of the first B, by what identifies each sentence.
+
+    One English sentence, perhaps in several spellings, may be paired with several languages, and must not be
+    a negative of its own.
+
+    Returns
+    -------
+    Tensor (B, N), bool
+        True if a sentence is the query's own translation in another row.
+    """
+    numbers: dict[bytes, int] = {}
+    spelled = torch.tensor([numbers.setdefault(sentence, len(numbers)) for sentence in sentences])
+    same = spelled[None, :] == spelled[:batch, None]
+    same[torch.arange(batch), torch.arange(batch)] = False
+    return same

@@ -17,11 +17,9 @@ def held_out_plans(distillation: Distillation) -> list[PlanRow]:
         chosen = examples[:PLANS]
         plan = distillation.held_out.plan(student, chosen)
         for index, example in enumerate(chosen):
-            source = distillation.tokens[distillation.held_out.role][example.text].ids
+            source = distillation.tokens.of([example.text], distillation.held_out.role)[0].ids
             if student.config.query_expansion:
                 source = source + [student.tokenizer.mask_token_id] * (plan.plan.shape[1] - len(source))
-            store = distillation.vectors
-            start, stop = (int(store.store.offsets[example.target + k]) for k in (0, 1))
             rows.append(
                 plan_row(
                     plan,
@@ -31,7 +29,9 @@ def held_out_plans(distillation: Distillation) -> list[PlanRow]:
                     source_text=example.text,
                     target_text=distillation.bitext.english[example.target],
                     source_tokens=student.pieces(source),
-                    target_tokens=distillation.teacher.pieces(store.ids[start:stop].tolist()),
+                    target_tokens=distillation.teacher.pieces(
+                        distillation.vectors.of([example.target]).ids.tolist()
+                    ),
                 )
             )
     return rows

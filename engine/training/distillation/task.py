@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from engine.bitext.split import sentence_key
 from engine.config import DistilConfig
-from engine.encoders.encoder import Encoder, Role, Tokens
+from engine.encoders.encoder import Encoder, Role
 from engine.encoders.trimming import trim, untrim
-from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
@@ -20,22 +19,35 @@ from engine.retrieval.cut_texts import CutTexts
 from engine.training.data.alignment import Aligner
 from engine.training.data.glossary import glossary_of
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
-from engine.training.distillation.batches import Example, draw_batches, nearest_neighbours, with_negatives
+from engine.training.distillation.batches import (
+    WINDOW,
+    Example,
+    Place,
+    draw_windows,
+    excluded,
+    with_negatives,
+)
 from engine.training.distillation.encoders import load_encoders
-from engine.training.distillation.held_out import HeldOut
+from engine.training.distillation.held_out import HeldOut, searched_rows
+from engine.training.distillation.known_tokens import KnownTokens
+from engine.training.distillation.languages import LanguageSpaces, fit_spaces
+from engine.training.distillation.neighbours import Neighbours
 from engine.training.distillation.passages import (
     FirstPassages,
     PassagePool,
     check_passages,
     read_passages,
 )
-from engine.training.distillation.teacher_vectors import TeacherVectors, encode_targets
-from engine.training.distillation.validation import FIGURE, Validation, read_validation
+from engine.training.distillation.teacher_vectors import TeacherVectors
+from engine.training.distillation.validation import FIGURE, Validation, check_validation, read_validation
 from engine.training.losses import Batch, Layers, WeightedLoss, build_loss, compared_layers
 from engine.training.optimiser import check_batch_size, freeze, make_optimiser
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
 from engine.training.trainer import TaskInfo, describe_retrieval
 from engine.transport import TokenTransport, inverse_document_frequencies
+
+#: Most texts that are counted where a share or a frequency is estimated; of more, evenly spaced ones are.
+COUNTED = 20_000
 
 #: The roles in which the student encodes, one after the other.
 ROLES: dict[str, tuple[Role, ...]] = {
@@ -68,6 +80,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
     layers = compared_layers(config.transport, student, teacher)
     teacher.to(runtime.device)
     student.to(runtime.device)
+    validated = [] if config.validation is None else check_validation(config)
+    spaces = fit_spaces(config, bitext, student, teacher, runtime.precision, reporter, validated)
     repair = config.training.alignment == "repair"
     prepared = prepare(
         bitext,
@@ -78,8 +92,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         longest_target=config.training.longest_target,
         longest_source=config.training.longest_source,
     )
-    reporter.stage("teacher vectors", len(prepared.english))
-    vectors = encode_targets(
+    vectors = TeacherVectors(
         teacher,
         prepared.english,
         config.training.target_role,
@@ -87,11 +100,13 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         attention=config.transport.needs("attention"),
         layers=layers.teacher,
         cache=cache_home() / "vectors",
-        progress=reporter.advance,
+        without=None if spaces is None else spaces.of_targets(prepared, config.training.target_role),
     )
-    passages = read_passages(config, teacher, runtime.precision, reporter)
-    validation = read_validation(config, teacher, runtime.precision, reporter)
-    return Distillation(config, prepared, teacher, student, layers, vectors, runtime, passages, validation)
+    passages = read_passages(config, teacher, runtime.precision, reporter, spaces)
+    validation = read_validation(config, validated, teacher, runtime.precision, reporter, spaces)
+    return Distillation(
+        config, prepared, teacher, student, layers, vectors, runtime, passages, validation, reporter, spaces
+    )
 
 
 class Distillation:
@@ -115,6 +130,10 @@ class Distillation:
         Passages, if a loss needs some.
     validation : Validation, optional
         What decides which step is best; without it, held-out pairs do.
+    reporter : Reporter
+        Receives the progress of what is computed before the first step.
+    spaces : LanguageSpaces, optional
+        What is removed from the student's vectors of each language; it is removed from the others already.
 
     Raises
     ------
@@ -134,9 +153,11 @@ class Distillation:
         runtime: Runtime,
         passages: PassagePool | None = None,
         validation: Validation | None = None,
+        reporter: Reporter = SILENT,
+        spaces: LanguageSpaces | None = None,
     ) -> None:
         self.config, self.bitext, self.runtime, self.passages = config, bitext, runtime, passages
-        self.validation = validation
+        self.validation, self.spaces = validation, spaces
         self.teacher, self.student, self.layers, self.vectors = teacher, student, layers, vectors
         deciding = ["held_out_rr"]
         deciding += ["held_out_passages"] if passages is not None else []
@@ -153,95 +174,152 @@ class Distillation:
         self.hashes = list(bitext.hashes)
         for used in (passages, validation):
             self.hashes += used.hashes if used is not None else ()
-        self.spellings = _spellings(bitext.english)
-        trained = vectors.store.lengths[: bitext.in_training]
-        # a sentence without a counted token has no score, so it cannot be a negative
-        self.negatives = trained.nonzero()[:, 0].numpy()
-        self.neighbours = None
-        if config.loss.negatives and config.loss.negatives_from == "nearest":
-            self.neighbours = nearest_neighbours(vectors.sentences[: bitext.in_training])
         self.roles = ROLES[config.training.student_role]
-        self.tokens = self._tokenize()
-        self.examples, held = self._examples()
-        pairs = sum(map(len, self.examples.values()))
-        check_batch_size(config.training.batch_size, pairs)
+        self.tokens, self.english_tokens = KnownTokens(student), KnownTokens(teacher)
+        self._rows = {text: row for row, text in enumerate(bitext.english)}
+        self.pairs: dict[str, list[SentencePair]] = {}
+        for pair in bitext.training:
+            self.pairs.setdefault(pair.source_language, []).append(pair)
+        self.sizes = {language: len(pairs) for language, pairs in self.pairs.items()}
+        if config.training.anchor > 0:
+            self.sizes["en"] = bitext.in_training
+        check_batch_size(config.training.batch_size, sum(self.sizes.values()))
+        searched = searched_rows(bitext.in_training, len(bitext.english))
+        if bitext.held_out or layers.teacher:
+            missing = vectors.missing(searched)
+            reporter.stage("teacher vectors", len(missing))
+            vectors.make(missing, reporter.advance)
+        vectors.centre_layers(searched)
+        self.neighbours = self._neighbours(reporter)
         self.transport = TokenTransport(config.transport, self._frequencies(), student.mass_head)
         self.weighted_loss: WeightedLoss = build_loss(config.loss, self.transport, layers)
+        held = self._held_out_examples()
         rows = [example.target for examples in held.values() for example in examples]
         first = FirstPassages(passages, vectors, rows) if passages is not None and rows else None
         self.held_out = HeldOut(
-            held, vectors, self.transport, runtime.precision, self.roles[0], passages=first
+            held,
+            vectors,
+            searched,
+            self.transport,
+            runtime.precision,
+            self.roles[0],
+            passages=first,
+            spaces=spaces,
         )
+        self._ahead: list[int] = []
         if config.training.trim_vocabulary:
-            asked = student.tokenize(validation.texts, "query") if validation is not None else []
-            known = [tokens for role in self.tokens.values() for tokens in role.values()]
-            trim(student, {piece for tokens in [*known, *asked] for piece in tokens.ids})
+            trim(student, self._pieces())
         freeze(student, config.training)
         use_training_attention(student.model, runtime)
         self.learner = student
         self.optimiser = make_optimiser(student, config.training)
 
-    def _tokenize(self) -> dict[Role, dict[str, Tokens]]:
-        """Return the student's tokens of every text, in each role."""
-        texts = [pair.source for pair in [*self.bitext.training, *self.bitext.held_out]]
-        texts += self.bitext.english[: self.bitext.in_training]
-        distinct = list(dict.fromkeys(texts))
-        return {
-            role: dict(zip(distinct, self.student.tokenize(distinct, role), strict=True))
-            for role in self.roles
-        }
+    def _neighbours(self, reporter: Reporter) -> Neighbours | None:
+        """Return what finds hard negatives, if the losses need some."""
+        settings = self.config.loss
+        if not settings.negatives or settings.negatives_from != "nearest":
+            return None
+        rows = np.arange(self.bitext.in_training)
+        if len(rows) > settings.negatives_among:
+            generator = np.random.default_rng(self.config.seed)
+            rows = np.sort(generator.choice(len(rows), settings.negatives_among, replace=False))
+        return Neighbours(self.vectors, rows, seed=self.config.seed, reporter=reporter)
 
-    def _examples(self) -> tuple[dict[str, list[Example]], dict[str, list[Example]]]:
-        """Return the examples to train on and those that are held out, by language."""
+    def _examples(self, places: Sequence[Place]) -> list[Example | None]:
+        """Return the examples at some places; None for a pair with a side that has no counted token."""
         english = self.bitext.english
-        rows = {text: row for row, text in enumerate(english)}
+        pairs: list[tuple[str, str]] = []
+        for language, place in places:
+            if language == "en" and self.config.training.anchor > 0:
+                pairs.append((english[place], english[place]))
+            else:
+                pair = self.pairs[language][place]
+                pairs.append((pair.source, pair.target))
+        texts = [text for text, _ in pairs]
+        lengths = [len(tokens.ids) for tokens in self.tokens.of(texts, self.roles[0])]
+        counted = self._counted(texts, [target for _, target in pairs])
+        return [
+            Example(text, language, self._rows[target], length) if useful else None
+            for (language, _), (text, target), length, useful in zip(
+                places, pairs, lengths, counted, strict=True
+            )
+        ]
 
-        def example(text: str, language: str, target: str) -> Example:
-            return Example(text, language, rows[target], len(self.tokens[self.roles[0]][text].ids))
+    def _counted(self, texts: Sequence[str], english: Sequence[str]) -> list[bool]:
+        """Return for each pair whether both of its sides have a counted token."""
+        known = [self.tokens.counted(texts, role) for role in self.roles]
+        known.append(self.english_tokens.counted(english, self.config.training.target_role))
+        return [all(sides) for sides in zip(*known, strict=True)]
 
-        def counts(text: str) -> bool:
-            return all(any(known[text].counted) for known in self.tokens.values())
-
-        def by_language(pairs: Sequence[SentencePair]) -> dict[str, list[Example]]:
-            found: dict[str, list[Example]] = {}
-            for pair in pairs:
-                if counts(pair.source) and self.vectors.store.lengths[rows[pair.target]] > 0:
-                    found.setdefault(pair.source_language, []).append(
-                        example(pair.source, pair.source_language, pair.target)
-                    )
+    def _held_out_examples(self) -> dict[str, list[Example]]:
+        """Return the held-out examples by language, without those that have no counted token on a side."""
+        found: dict[str, list[Example]] = {}
+        if not self.bitext.held_out:
             return found
+        pairs = self.bitext.held_out
+        texts = [pair.source for pair in pairs]
+        tokens = self.tokens.of(texts, self.roles[0])
+        counted = self._counted(texts, [pair.target for pair in pairs])
+        for pair, known, useful in zip(pairs, tokens, counted, strict=True):
+            if useful:
+                language = pair.source_language
+                example = Example(pair.source, language, self._rows[pair.target], len(known.ids))
+                found.setdefault(language, []).append(example)
+        return found
 
-        training, held = by_language(self.bitext.training), by_language(self.bitext.held_out)
-        if not training:
-            raise InputError("no pair has countable tokens on both sides; see punctuation and special_tokens")
-        if self.config.training.anchor > 0:
-            anchors = english[: self.bitext.in_training]
-            training["en"] = [example(text, "en", text) for text in anchors if counts(text)]
-        return training, held
+    def _pieces(self) -> set[int]:
+        """Return the student's word pieces of all texts that the run draws or measures."""
+        training = self.config.training
+        texts = [pair.source for pair in self.bitext.held_out]
+        if training.steps * training.batch_size < sum(self.sizes.values()):
+            drawn = islice(self._windows(), -(-training.steps // WINDOW))
+            texts += [example.text for window in drawn for batch in window for example in batch]
+        else:
+            texts += [pair.source for pair in self.bitext.training]
+            texts += self.bitext.english[: self.bitext.in_training] if training.anchor > 0 else []
+        pieces: set[int] = set()
+        for role in self.roles:
+            for tokens in self.tokens.each(list(dict.fromkeys(texts)), role):
+                pieces.update(tokens.ids)
+        if self.validation is not None:
+            for tokens in self.tokens.each(self.validation.texts, "query"):
+                pieces.update(tokens.ids)
+        return pieces
 
     def _frequencies(self) -> Tensor | None:
         if not self.config.transport.needs("document_frequencies"):
             return None
-        known = self.tokens[self.roles[0]].values()
-        return inverse_document_frequencies([item.ids for item in known], len(self.student.tokenizer))
+        texts = [pair.source for pair in [*self.bitext.training, *self.bitext.held_out]]
+        texts += self.bitext.english[: self.bitext.in_training]
+        counted = _some(list(dict.fromkeys(texts)))
+        ids = [tokens.ids for tokens in self.tokens.each(counted, self.roles[0])]
+        return inverse_document_frequencies(ids, len(self.student.tokenizer))
 
     def count_cut(self, cut: CutTexts) -> CutTexts:
-        """Count the training texts that are cut, those of the student and of the teacher."""
-        texts = {pair.source for pair in self.bitext.training}
-        for role, known in self.tokens.items():
-            found = sum(known[text].cut for text in texts)
-            cut.add(self.student, found, len(texts), role, "sentences to train on")
+        """Count the training texts that are cut, those of the student and of the teacher.
+
+        Of more than `COUNTED` texts, evenly spaced ones are counted.
+        """
+        texts = _some(list(dict.fromkeys(pair.source for pair in self.bitext.training)))
+        for role in self.roles:
+            cut.count(self.student, texts, role, "sentences to train on")
         role = self.config.training.target_role
-        cut.count(self.teacher, self.bitext.english, role, "English sentences to train on")
+        cut.count(self.teacher, _some(self.bitext.english), role, "English sentences to train on")
         return cut
 
     # -- the task ---------------------------------------------------------------------------------------
 
     def batches(self) -> Iterator[list[Example]]:
         """Yield batches without end."""
+        for window in self._windows():
+            self._ahead = [example.target for batch in window for example in batch]
+            yield from window
+
+    def _windows(self) -> Iterator[list[list[Example]]]:
         config = self.config.training
-        return draw_batches(
-            self.examples,
+        return draw_windows(
+            self.sizes,
+            self._examples,
             batch_size=config.batch_size,
             alpha=config.sampling,
             anchor=config.anchor,
@@ -255,16 +333,27 @@ class Distillation:
         self.student.train()
         role = self.roles[step % len(self.roles)]
         attention = self.config.transport.needs("attention")
-        rows, excluded = with_negatives(
-            batch, self.negatives, self.spellings, self.config.loss.negatives, generator, self.neighbours
-        )
+        if self._ahead:  # together, because single batches would be encoded more slowly
+            self.vectors.make(self.vectors.missing(self._ahead))
+            self._ahead = []
+        nearest = None if self.neighbours is None else self.neighbours.of
+        rows = with_negatives(batch, self.bitext.in_training, self.config.loss.negatives, generator, nearest)
+        english = [self.bitext.english[row] for row in rows]
+        if len(rows) > len(batch):  # a sentence without a counted token has no score
+            counted = self.english_tokens.counted(english, self.config.training.target_role)
+            counted[: len(batch)] = [True] * len(batch)
+            rows = [row for row, useful in zip(rows, counted, strict=True) if useful]
+            english = [text for text, useful in zip(english, counted, strict=True) if useful]
+        targets = self.vectors.targets(rows, excluded([sentence_key(text) for text in english], len(batch)))
         passages = None
         if self.passages is not None:
-            own = torch.tensor(rows[: len(batch)])
-            passages = self.passages.draw(self.vectors.sentences[own], generator).to(self.runtime.device)
+            own = targets.sentences[: len(batch)]
+            passages = self.passages.draw(own, generator).to(self.runtime.device)
         with self.runtime.autocast():
-            tokens = [self.tokens[role][example.text] for example in batch]
+            tokens = self.tokens.of([example.text for example in batch], role)
             encoded = self.student(tokens, role, attention=attention, layers=self.layers.student)
+        if self.spaces is not None:
+            encoded = self.spaces.of_batch(encoded, [example.language for example in batch])
         return self.weighted_loss(
             Batch(
                 encoded.tokens,
@@ -272,7 +361,7 @@ class Distillation:
                 encoded.sentences,
                 encoded.norms,
                 encoded.ids,
-                self.vectors.targets(rows, excluded).to(self.runtime.device),
+                targets.to(self.runtime.device),
                 encoded.attention,
                 self.vectors.centred(encoded.layers),
                 passages,
@@ -306,7 +395,6 @@ class Distillation:
         return self.student.eval()
 
 
-def _spellings(texts: Sequence[str]) -> Tensor:
-    """Return a number (M,) for each text; texts that spell the same sentence share one."""
-    numbers: dict[bytes, int] = {}
-    return torch.tensor([numbers.setdefault(sentence_key(text), len(numbers)) for text in texts])
+def _some(texts: Sequence[str]) -> Sequence[str]:
+    """Return at most about `COUNTED` evenly spaced texts."""
+    return texts[:: max(1, len(texts) // COUNTED)]

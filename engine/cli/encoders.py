@@ -23,7 +23,7 @@ from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
 from engine.lexicon import glossary
 from engine.lexicon.glossary import Glossary
-from engine.paths import DEFAULT_RESULTS, runs_folder
+from engine.paths import DEFAULT_RESULTS, expanded, runs_folder
 from engine.results.missing import missing_results
 from engine.results.queries import list_runs
 from engine.results.run_facts import encoder_of
@@ -90,7 +90,7 @@ def show(name: str, results: Path, as_json: bool) -> None:
     NAME is a packaged checkpoint, a run (its trained encoder), a checkpoint folder, or the hub id of an
     encoder that is published or in the local cache of the hub.
     """
-    if (routed := Path(name).expanduser() / "router_config.json").is_file():
+    if (routed := expanded(name) / "router_config.json").is_file():
         _show_routes(routed, as_json)
         return
     entry = _find(name, results)
@@ -191,7 +191,7 @@ def _find(name: str, results: Path) -> dict[str, Any]:
     for found in trained:
         if name in (found["name"], found["run_name"]):
             return found
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if (folder / "config.json").is_file():
         return _entry(folder.name, "folder", folder, origin=str(folder))
     if (cached := snapshot(name)) is not None:

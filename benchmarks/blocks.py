@@ -42,7 +42,7 @@ from engine.retrieval.maxsim import find_maxsim, maxsim_scores
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import token_vectors
 from engine.training.data import prepare as preparation
-from engine.training.distillation.batches import draw_batches
+from engine.training.distillation.batches import draw_windows
 from engine.training.distillation.task import Distillation, prepare_distillation
 from engine.training.losses import Batch, build_loss
 from engine.training.losses.contrast import info_nce
@@ -106,7 +106,8 @@ def hold_out_blocks(pairs: list[SentencePair], _: int) -> tuple[list[SentencePai
 def settings(steps: int, seed: int, variant: Variant) -> DistilConfig:
     """Return the contrast preset on TICO-19's training part, with the changes of `variant`."""
     given = preset_settings("contrast")
-    given["training"] |= {"steps": steps, "evaluate_every": steps}
+    # the texts of all variants are encoded, not only those that the first one draws
+    given["training"] |= {"steps": steps, "evaluate_every": steps, "trim_vocabulary": False}
     given["loss"] |= variant.loss
     given["transport"] = {"epsilon": 0.1, "iterations": 100, **variant.transport}
     config = parse_config({**given, "name": "blocks", "seed": seed, "bitext": recipe.sources(971, 3071)})
@@ -267,7 +268,8 @@ def main() -> None:
     learnt = {
         name: weight.detach() for name, weight in run.student.named_parameters() if weight.requires_grad
     }
-    texts = [text for known in run.tokens.values() for text in known.values()]
+    sources = [pair.source for pair in [*run.bitext.training, *run.bitext.held_out]]
+    texts = list(run.tokens.each(list(dict.fromkeys(sources)), "query"))
     depth = len(run.student.model.encoder.layer)
     keep_frozen_states(run.student, texts, frozen_layers(base.training.frozen_layers, depth))
     origin = {name: weight.clone() for name, weight in learnt.items()}
@@ -286,9 +288,15 @@ def main() -> None:
         problem = TokenTransport(run.config.transport, run._frequencies(), run.student.mass_head)
         summed = build_loss(run.config.loss, problem)
         run.weighted_loss = summed if way == "sum" else GuidedContrast(run.config, problem, way)  # type: ignore[assignment]
-        examples = draw_batches(
-            run.examples, batch_size=run.config.training.batch_size, alpha=1.0, anchor=0.0, seed=seed
+        windows = draw_windows(
+            run.sizes,
+            run._examples,
+            batch_size=run.config.training.batch_size,
+            alpha=1.0,
+            anchor=0.0,
+            seed=seed,
         )
+        examples = (batch for window in windows for batch in window)
         for step in range(1, steps + 1):
             trainer.train_step(run, step, next(examples))
 

@@ -41,6 +41,7 @@ from engine.paths import runs_folder
 from engine.results.filters import parse_filter
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
+from engine.results.record import known_settings
 from engine.results.run_facts import (
     FIGURES,
     LIVING,
@@ -282,7 +283,7 @@ def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
     if record["state"] != "running" or kind is None or kind.loop is None:
         return None
     records = tail(RunFolder(runs_folder(results) / record["id"], record).metrics_path).records
-    total = (record["config"].get(kind.loop) or {}).get("steps")
+    total = known_settings(record).get(kind.loop, {}).get("steps")
     return {"done": records[-1].step, "steps": int(total)} if records and total else None
 
 
@@ -324,7 +325,7 @@ def _print_record(
             ("kind", record["kind"]),
             ("headline", "" if head is None else f"{head} on {head.place}"),
             ("encoder", encoder_of(record)),
-            ("preset", str(record["config"].get("preset") or "")),
+            ("preset", known_settings(record).get("preset", "")),
             ("command", shlex.join(record["argv"] or ())),
             ("seed", "" if record["seed"] is None else str(record["seed"])),
             ("tags", " ".join(record["tags"] or ())),

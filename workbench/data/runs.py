@@ -16,6 +16,7 @@ from typing import Any
 from engine.errors import BusyError, OpticalError
 from engine.flatten import flatten
 from engine.paths import runs_folder
+from engine.results.record import known_settings
 
 Run = dict[str, Any]
 
@@ -211,9 +212,9 @@ def headline(run: Run) -> tuple[str, float] | None:
 
 def languages_of(run: Run) -> list[str]:
     """Return the languages of a run's bitext; without bitext, the query languages of its collections."""
-    config = run.get("config") or {}
-    sources = list(config.get("bitext") or ())
-    for collection in config.get("collections") or ():
+    config = known_settings(run)
+    sources = list(config.get("bitext", ()))
+    for collection in config.get("collections", ()):
         if not config.get("bitext"):
             sources += [{"language": code} for code in collection.get("languages") or ()]
             sources += collection.get("bitext") or ()

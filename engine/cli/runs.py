@@ -33,6 +33,7 @@ from engine.cli.tables import (
     size_text,
     sparkline,
 )
+from engine.counted import counted
 from engine.durations import age_text, duration_text
 from engine.errors import InputError
 from engine.jobs import disk
@@ -130,7 +131,7 @@ def _print_sizes(listed: Sequence[dict[str, Any]]) -> None:
         for run, sizes in zip(largest, cells, strict=True)
     ]
     sums = [sum(column) for column in zip(*cells, strict=True)]
-    rows.append((f"{len(listed)} runs", "", *map(size_text, sums), size_text(sum(sums))))
+    rows.append((counted(len(listed), "run"), "", *map(size_text, sums), size_text(sum(sums))))
     columns = ("run", "state", *kinds, "all")
     print_table(columns, rows, right=columns[2:])
 

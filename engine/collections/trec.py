@@ -246,7 +246,8 @@ def read_ranking(path: Path) -> list[Retrieved]:
         cells = _SPACES.split(line.strip(_SPACE))
         if len(cells) != 6:
             raise InputError(
-                f"{len(cells)} columns where a TREC run has six (topic, Q0, document, rank, score, tag)",
+                f"{counted(len(cells), 'column')} where a TREC run has six "
+                "(topic, Q0, document, rank, score, tag)",
                 path=path,
                 line=number,
             )

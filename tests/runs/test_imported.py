@@ -127,7 +127,7 @@ def test_ids_without_language_are_those_of_a_collection(tmp_path: Path) -> None:
     run, (scores,) = execute(parse_config(config), tmp_path / "runs", ["test"])
     assert scores.values["RR"]["sw"] == {"sw:1": 1.0, "sw:2": 0.5, "sw:3": 0.0}
     notes = " ".join(run.record["summary"]["notes"])
-    assert "1 topics of the ranking are not judged" in notes and "'9'" in notes
+    assert "1 topic of the ranking is not judged" in notes and "'9'" in notes
     assert "1 judged queries are not in the ranking" in notes
     (tmp_path / "r.trec").write_text("1 Q0 d1 1 3.0 x\n1 Q0 d99 2 2.0 x\n", "utf-8")
     with pytest.raises(InputError, match=r"r\.trec.*line 2.*'d99' is not in the collection"):

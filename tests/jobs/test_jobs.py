@@ -204,7 +204,7 @@ from engine.results.run_folder import RunFolder
 RunFolder.open(pathlib.Path(sys.argv[1])).resume([])
 child = os.fork()
 if child == 0:
-    os.close(1); time.sleep(30); os._exit(0)
+    os.close(1); os.close(2); time.sleep(30); os._exit(0)
 print(child, flush=True)
 os.kill(os.getpid(), 9)
 """

@@ -69,7 +69,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
     check_passages(config)
     bitext = read_bitext(
         config.bitext,
-        [*config.collections, *([config.validation] if config.validation is not None else [])],
+        config.searched,
         overlap=config.training.overlap,
         seed=config.seed,
         reporter=reporter,

@@ -497,11 +497,10 @@ def _side(encoder: Encoder, role: Role, *, counted: bool) -> _Side:
     without = copy.copy(encoder)
     without.glossary = None  # texts are extended before the library has them
     ours = [item.ids for item in without.tokenize(_SAMPLES, role)]
-    length = config.query_length if role == "query" else config.passage_length
     for end in ("", " "):
         side.prompt = "".join(side.pieces) + end
         texts = [side.prompt + (text.lower() if config.lowercase else text) for text in _SAMPLES]
-        theirs = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
+        theirs = tokenizer(texts, truncation=True, max_length=encoder.longest(role))["input_ids"]
         if [[back.get(number, number) for number in ids] for ids in theirs] == ours:
             return side
     raise InputError(

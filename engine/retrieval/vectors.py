@@ -97,9 +97,8 @@ def count_cut(encoder: Encoder, texts: Sequence[str], role: Role, *, cache: Path
     path = None if cache is None else _file_of(cache, "cut", pieces_fingerprint(encoder, role), texts)
     if (known := load_cached(path)) is not None:
         return int(known["cut"])
-    length = encoder.config.query_length if role == "query" else encoder.config.passage_length
     # a piece has about one character or more, so most texts are known to be short enough
-    longest = length // 2 - len(encoder.prefix(role))
+    longest = encoder.longest(role) // 2 - len(encoder.prefix(role))
     extended = role == "query" and encoder.glossary is not None
     long = [text for text in texts if extended or len(text) > longest]
     found = 0

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.encoders.encoder import Encoder, Role
-from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.results.run_facts import CUT_SHARE, cut_sentence
 from engine.results.run_folder import RunFolder
-from engine.retrieval.vectors import count_cut
+from engine.retrieval.vectors import count_cut, vectors_folder
 
 
 class CutTexts:
@@ -29,7 +28,7 @@ class CutTexts:
     def count(self, encoder: Encoder, texts: Sequence[str], role: Role, name: str) -> None:
         """Count those of `texts` that are cut, under `name`, such as ``queries of tatoeba``."""
         self.add(
-            encoder, count_cut(encoder, texts, role, cache=cache_home() / "vectors"), len(texts), role, name
+            encoder, count_cut(encoder, texts, role, cache=vectors_folder()), len(texts), role, name
         )
 
     def add(self, encoder: Encoder, cut: int, of: int, role: Role, name: str) -> None:

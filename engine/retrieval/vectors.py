@@ -23,6 +23,7 @@ from engine.encoders.encoder import Encoder, Role
 from engine.encoders.fingerprint import fingerprint, pieces_fingerprint
 from engine.encoders.weights import checksum
 from engine.hashes import hash_of
+from engine.paths import cache_home
 from engine.results.provenance import made_by
 from engine.retrieval.tokens import TokenStore
 
@@ -33,6 +34,11 @@ SCHEMA = 1
 Kind = Literal["tokens", "sentences"]
 #: Texts that are tokenised at once where they are only counted.
 _CHUNK = 4096
+
+
+def vectors_folder() -> Path:
+    """Return the user's folder of cached vectors."""
+    return cache_home() / "vectors"
 
 
 def vectors(

@@ -143,7 +143,9 @@ def test_changed_weights_that_are_saved_as_changes_are_noticed(tiny: Any, tmp_pa
     tensors = load_file(place)
     for name, tensor in tensors.items():
         if tensor.is_floating_point():
-            tensors[name] = tensor + 0.3 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1))
+            tensors[name] = tensor + 0.3 * torch.randn(
+                tensor.shape, generator=torch.Generator().manual_seed(1)
+            )
     place.write_bytes(save(tensors))
     assert not first.up_to_date
     after = searchers.open(run, "sw").search("revir enots", 3)

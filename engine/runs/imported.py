@@ -70,7 +70,7 @@ def import_run(config: ImportConfig, run: RunFolder, reporter: Reporter) -> list
     if rows:
         run.write_table("scores", rows, append=bool(ranked))
         tasks = sorted({str(row["collection"]) for row in rows})
-        reporter.say(f"{len(rows)} scores of {', '.join(tasks)}, without scores of single queries")
+        reporter.say(f"{counted(len(rows), 'score')} of {', '.join(tasks)}, without scores of single queries")
     return results
 
 

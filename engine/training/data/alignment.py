@@ -17,9 +17,8 @@ from torch import Tensor
 
 from engine.encoders.encoder import Encoder, Role
 from engine.extensions.bitext import SentencePair
-from engine.paths import cache_home
 from engine.reporting import Reporter
-from engine.retrieval.vectors import sentence_vectors
+from engine.retrieval.vectors import sentence_vectors, vectors_folder
 
 #: Largest shift that is searched for, in pairs in either direction.
 REACH = 3
@@ -316,7 +315,7 @@ class Aligner:
                     texts,
                     role,
                     precision=self.precision,
-                    cache=cache_home() / "vectors",
+                    cache=vectors_folder(),
                     progress=reporter.advance,
                 )
             )

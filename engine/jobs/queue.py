@@ -158,7 +158,7 @@ def memory_lacks(needed: int) -> str:
         return ""
     return (
         f"waiting for memory: {available / 2**30:.1f} GiB are available, and it starts with "
-        f"{needed / 2**30:.1f} GiB; `run --now` does not wait"
+        f"{needed / 2**30:.1f} GiB; `run --detach --now` does not wait"
     )
 
 

@@ -43,6 +43,11 @@ def waiting(runs: Path) -> list[str]:
     return [identity for identity in _order(runs) if state_of(runs / identity) == "queued"]
 
 
+def places(runs: Path) -> dict[str, int]:
+    """Return the place, counted from 1, of each run in the folder `runs` that waits for its turn, by id."""
+    return {identity: place for place, identity in enumerate(waiting(runs), 1)}
+
+
 def move(runs: Path, identity: str, *, first: bool = False) -> int:
     """Move a run up one place in the queue and return its place, counted from 1.
 

@@ -23,7 +23,7 @@ from engine.atomic import write_file
 from engine.errors import InputError, OpticalError
 from engine.jobs.state import state_of
 from engine.results.run_facts import encoder_of
-from engine.results.run_folder import RunFolder, is_run_id, read_record
+from engine.results.run_folder import RunFolder, is_run_id, read_record, run_folders
 
 TAKEN_OUT = "it was taken out of the queue"
 """Why a queued run was stopped."""
@@ -147,9 +147,9 @@ def memory_needed(record: dict[str, Any], runs: Path) -> int:
     """
     kind = (platform.node(), record["kind"], encoder_of(record))
     peak = _peak(record)
-    for file in () if peak else sorted(runs.glob("*/run.json"), reverse=True):
+    for folder in () if peak else reversed(run_folders(runs)):
         with suppress(InputError):
-            found = read_record(file.parent)
+            found = read_record(folder)
             if found["state"] == "finished" and (found["host"], found["kind"], encoder_of(found)) == kind:
                 peak = _peak(found)
                 break

@@ -101,17 +101,17 @@ def removable(runs: Path, chosen: Sequence[str], parts: Iterable[Part]) -> list[
     known = {folder.name: _record(folder) for folder in run_folders(runs)}
     for identity in chosen:
         folder = runs / identity
-        checkpoints = folder / "checkpoints"
-        if identity not in known or state_of(folder) != "finished" or checkpoints.is_symlink():
+        checkpoints, record = folder / "checkpoints", known.get(identity)
+        if not record or state_of(folder, record) != "finished" or checkpoints.is_symlink():
             continue
         if "states" in wanted:
             rests = [place for place in checkpoints.glob(".*.part") if place.is_dir()]
             states = [*checkpoints.glob("state.safetensors"), *checkpoints.glob(".state.*"), *rests]
             if states:
                 found.append(_found("states", identity, sorted(states)))
-        trained = _trained(checkpoints, known[identity])
+        trained = _trained(checkpoints, record)
         if "encoders" in wanted and trained:
-            users = [other for other, record in known.items() if other != identity and _names(record, folder)]
+            users = [other for other, used in known.items() if other != identity and _names(used, folder)]
             kept = f"{users[0]} uses them" if users else ""
             found.append(_found("encoders", identity, trained, kept))
     return [item for item in found if item.size]

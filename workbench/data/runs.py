@@ -92,7 +92,7 @@ class RunStore:
                 continue
             record["id"] = path.name
             record["folder"] = path
-            record["state"] = state_of(path)
+            record["state"] = state_of(path, record)
             record["place"] = queue.get(path.name)
             for name in ("created", "started", "ended"):
                 record[name] = utc(record[name])

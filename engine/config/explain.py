@@ -76,7 +76,7 @@ def explain(key: str) -> list[Explanation]:
             )
     if not found:
         known = sorted({known for kind in RUN_KINDS.values() for known in keys_of(kind.settings)})
-        last = [name for name in known if name.rpartition(".")[2] == parts[-1]]
+        last = [name for name in known if name.split(".")[-1:] == parts[-1:]]
         advice = f"; did you mean {min(last, key=len)!r}?" if last else nearest(".".join(parts), known)
         raise InputError(f"there is no setting {key!r}{advice}")
     return list(found.values())

@@ -13,8 +13,7 @@ from engine.errors import OpticalError
 from engine.extensions.runs import RUN_KINDS
 from engine.jobs.state import state_of
 from engine.paths import cache_home
-from engine.results.ingest import deleted_folders
-from engine.results.run_folder import read_record, run_folders
+from engine.results.run_folder import deleted_folders, read_record, run_folders
 
 #: Kinds of file in a run's folder, in the order in which they are shown.
 KINDS = ("encoders", "state", "rankings", "scores", "texts", "other")

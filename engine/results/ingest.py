@@ -29,7 +29,7 @@ from engine.hashes import Hashes, hash_of
 from engine.languages import LANGUAGES, table_version
 from engine.results import database
 from engine.results.draft import drafted, remove_draft
-from engine.results.run_folder import DELETED, run_folders
+from engine.results.run_folder import deleted_folders, run_folders
 from engine.results.run_rows import Known, Reading, read_run, table_of
 from engine.results.tables import KEYS
 
@@ -254,11 +254,6 @@ def _files_of(connection: duckdb.DuckDBPyConnection) -> Stored:
     for run, file, *known in rows:
         stored.setdefault(run, {})[file] = Known(*known)
     return stored
-
-
-def deleted_folders(runs: Path) -> dict[str, Path]:
-    """Return what is left in `runs` of the folders of deleted runs (`engine.jobs.edit`), by run."""
-    return {path.name.removeprefix(DELETED): path for path in runs.glob(f"{DELETED}*")}
 
 
 @dataclass(frozen=True)

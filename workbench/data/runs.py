@@ -125,8 +125,8 @@ class RunStore:
 
     def _missing(self, folders: list[Path]) -> list[Run]:
         """Return the runs of the database whose folder is missing."""
-        from engine.results.ingest import deleted_folders
         from engine.results.queries import records_of
+        from engine.results.run_folder import deleted_folders
 
         there = {path.name for path in folders}
         missing = self._stored - there - deleted_folders(self.folder).keys()

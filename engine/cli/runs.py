@@ -92,16 +92,16 @@ def runs(expression: str, sizes: bool, results: Path, as_json: bool) -> None:
     an id as it is shown. In a pipe or file nothing is cut.
     """
     selected = parse_filter(expression)
-    from engine.jobs.queue import waiting
+    from engine.jobs.queue import places
 
     records = [_with_current_state(results, record) for record in list_runs(refreshed(results))]
-    places = {identity: place for place, identity in enumerate(waiting(runs_folder(results)), 1)}
+    queue = places(runs_folder(results))
     selected.check_fields(records)
     records = [record for record in records if selected.matches(record)]
     groups = read_groups(results, [record["id"] for record in records])
     heads = read_headlines(results, records)
     listed = [
-        _listed(record, groups.get(record["id"], []), heads.get(record["id"]), places.get(record["id"]))
+        _listed(record, groups.get(record["id"], []), heads.get(record["id"]), queue.get(record["id"]))
         for record in records
     ]
     if sizes:
@@ -290,12 +290,9 @@ def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
 
 def _place(results: Path, record: dict[str, Any]) -> int | None:
     """Return the place in the queue of a run that waits."""
-    from engine.jobs.queue import waiting
+    from engine.jobs.queue import places
 
-    if record["state"] != "queued":
-        return None
-    order = waiting(runs_folder(results))
-    return order.index(record["id"]) + 1 if record["id"] in order else None
+    return places(runs_folder(results)).get(record["id"]) if record["state"] == "queued" else None
 
 
 def _print_record(

@@ -75,7 +75,7 @@ class RunStore:
         The first time, `early` is called with the runs before the database is read, which takes long if it is
         large.
         """
-        from engine.jobs.queue import waiting
+        from engine.jobs.queue import places
         from engine.jobs.state import state_of
         from engine.results.record import utc
         from engine.results.run_folder import read_record
@@ -83,7 +83,7 @@ class RunStore:
         records: list[Run] = []
         problems: list[str] = []
         folders = self._folders(problems)
-        places = {identity: place for place, identity in enumerate(waiting(self.folder), 1)}
+        queue = places(self.folder)
         for path in folders:
             try:
                 record = read_record(path)
@@ -92,8 +92,8 @@ class RunStore:
                 continue
             record["id"] = path.name
             record["folder"] = path
-            record["state"] = state_of(path)
-            record["place"] = places.get(path.name)  # in the queue
+            record["state"] = state_of(path, record)
+            record["place"] = queue.get(path.name)
             for name in ("created", "started", "ended"):
                 record[name] = utc(record[name])
             records.append(record)
@@ -125,8 +125,8 @@ class RunStore:
 
     def _missing(self, folders: list[Path]) -> list[Run]:
         """Return the runs of the database whose folder is missing."""
-        from engine.results.ingest import deleted_folders
         from engine.results.queries import records_of
+        from engine.results.run_folder import deleted_folders
 
         there = {path.name for path in folders}
         missing = self._stored - there - deleted_folders(self.folder).keys()

@@ -28,7 +28,7 @@ class Preview:
         What the data is.
     language, target_language : str
         Languages of the queries or sources, and of the documents or targets.
-    settings : dict of str to str
+    settings : dict of str to str or list of str
         The settings of ``[[bitext]]`` or ``[[collections]]`` by which a run reads it.
     counts : dict of str to int
         Numbers of pairs, or of queries, documents and judgements.
@@ -45,7 +45,7 @@ class Preview:
     format: str
     language: str
     target_language: str
-    settings: dict[str, str]
+    settings: dict[str, str | list[str]]
     counts: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     first: list[tuple[str, str]] = field(default_factory=list)
@@ -82,7 +82,11 @@ def _pairs(path: Path, found: RecognisedData, code: str, entries: int) -> Previe
     source = BitextConfig(
         path=str(place), format=found.reader, language=code, target_language=part.target_language
     )
-    settings = {"path": source.path, "format": source.format, "language": code}
+    settings: dict[str, str | list[str]] = {
+        "path": source.path,
+        "format": source.format,
+        "language": code,
+    }
     if source.target_language != "en":
         settings["target_language"] = source.target_language
     drops, problem = Drops(), ""
@@ -107,7 +111,6 @@ def _collection(found: RecognisedData, language: str | None, entries: int) -> li
     elif language is not None:
         settings["languages"] = [language]
     config = CollectionConfig.model_validate(settings)
-    shown = {name: value if isinstance(value, str) else " ".join(value) for name, value in settings.items()}
     previews = []
     for collection in load_collections(config):
         judged = sum(map(len, collection.judgements.values()))
@@ -120,7 +123,7 @@ def _collection(found: RecognisedData, language: str | None, entries: int) -> li
                     found.format,
                     code,
                     collection.document_language,
-                    shown,
+                    settings,
                     counts,
                     {},
                     first,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from engine.bitext.drops import Drops
@@ -113,11 +114,12 @@ def _collection(found: RecognisedData, language: str | None, entries: int) -> li
     config = CollectionConfig.model_validate(settings)
     previews = []
     for collection in load_collections(config):
+        texts = {document.id: document.text for document in collection.documents}
         judged = sum(map(len, collection.judgements.values()))
         by_language = Counter(query.language for query in collection.queries)
         for code, queries in by_language.items():
             counts = {"queries": queries, "documents": len(collection.documents), "judgements": judged}
-            first = _queries(collection, code, entries)
+            first = _queries(collection, texts, code, entries)
             previews.append(
                 Preview(
                     found.format,
@@ -133,11 +135,14 @@ def _collection(found: RecognisedData, language: str | None, entries: int) -> li
     return previews
 
 
-def _queries(collection: Collection, code: str, entries: int) -> list[tuple[str, str]]:
-    texts = {document.id: document.text for document in collection.documents}
-    asked: Sequence[tuple[str, str]] = [
-        (query.text, next((texts[one] for one, g in grades.items() if g > 0 and one in texts), ""))
-        for query in collection.queries
-        if query.language == code and (grades := collection.judgements[query.id]) is not None
-    ][:entries]
-    return list(asked)
+def _queries(
+    collection: Collection, texts: Mapping[str, str], code: str, entries: int
+) -> list[tuple[str, str]]:
+    """Return the first queries in a language, each with the text of a relevant document."""
+    asked = (query for query in collection.queries if query.language == code)
+    found = []
+    for query in islice(asked, entries):
+        grades = collection.judgements[query.id]
+        answer = next((texts[one] for one, grade in grades.items() if grade > 0 and one in texts), "")
+        found.append((query.text, answer))
+    return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.bitext.files import exists
 from engine.cli.options import data_option, json_option, print_json
 from engine.cli.output import say
 from engine.cli.tables import cut_middle, print_facts, print_line, print_table, size_text
@@ -138,10 +139,7 @@ def show(name: str, code: str | None, as_json: bool) -> None:
 def _is_file(name: str) -> bool:
     """Return whether `name` is a file or folder and not the name of a dataset."""
     path = expanded(name)
-    try:
-        if not path.exists():
-            return False
-    except (OSError, ValueError):
+    if not exists(path):
         return False
     return path.is_file() or path.name != name or name not in {one.name for one in datasets(catalogues=False)}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli.score_groups import Group, languages_of
+from engine.cli.tables import figure_text, score_text
 from engine.encoders.exporting import Library, Vectors
 from engine.languages import language
 from engine.visible import markdown_literal, visible
@@ -193,20 +194,11 @@ def _scores(group: Group) -> str:
         f"| language | queries | {' | '.join(map(markdown_literal, measures))} |",
         f"|---|---|{'---|' * len(measures)}",
     ]
-    by_measure = {measure: group.of(measure) for measure in measures}
-    for code in group.revisions:
-        rows = [by_measure[measure].get(code) for measure in measures]
-        queries = next((row["queries"] for row in rows if row is not None), 0)
-        lines.append(f"| {markdown_literal(code)} | {queries:,} | {' | '.join(map(_value, rows))} |")
-    means = " | ".join(f"{group.mean(measure):.3f}" for measure in measures)
+    for code, queries, rows in group.lines():
+        cells = " | ".join(map(figure_text, rows[:_MEASURES]))
+        lines.append(f"| {markdown_literal(code)} | {queries:,} | {cells} |")
+    means = " | ".join(score_text(group.mean(measure)) for measure in measures)
     return "\n".join([*lines, f"| mean | | {means} |"])
-
-
-def _value(row: Mapping[str, Any] | None) -> str:
-    if row is None:
-        return ""
-    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"{row['value']:.3f}{interval}"
 
 
 def _place(text: str) -> str:

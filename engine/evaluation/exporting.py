@@ -53,7 +53,6 @@ def export_trec(run: RunFolder, folder: Path, tag: str) -> tuple[list[Path], lis
     word = _UNSAFE.sub("-", tag).strip("-") or run.id
     written: list[Path] = []
     pools: dict[PoolKey, None] = {}
-    _make(folder)
     for scoring in scorings:
         stored = read_rankings(run, scoring)
         for pool, depth in stored.pools.items():
@@ -97,13 +96,11 @@ def export_mteb(run: RunFolder, folder: Path) -> list[Path]:
     """
     rows = [row for file in table_files(run.path, "scores") for row in read_part(file).to_pylist()]
     scorings = list(dict.fromkeys(row["scoring"] for row in rows))
-    _make(folder)
     written = []
     for scoring in scorings:
         files = results_of([row for row in rows if row["scoring"] == scoring], _seconds(run))
         for name, content in files.items():
             place = folder if len(scorings) == 1 else folder / _UNSAFE.sub("-", scoring)
-            _make(place)
             text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
             written.append(_write(place, [Path(name).stem], ".json", text))
     if not written:
@@ -152,13 +149,10 @@ def _seconds(run: RunFolder) -> float:
 
 
 def _write(folder: Path, names: Sequence[str], ending: str, text: str) -> Path:
-    path = folder / (".".join(_UNSAFE.sub("-", name).strip("-.") or "x" for name in names) + ending)
-    write_file(path, text.encode())
-    return path
-
-
-def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OpticalError(f"{folder}: the folder cannot be made: {error.strerror}") from error
+    path = folder / (".".join(_UNSAFE.sub("-", name).strip("-.") or "x" for name in names) + ending)
+    write_file(path, text.encode())
+    return path

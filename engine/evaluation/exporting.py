@@ -58,7 +58,8 @@ def export_trec(run: RunFolder, folder: Path, tag: str) -> tuple[list[Path], lis
     if not names:
         raise InputError(f"run {run.id!r} has stored no rankings", path=run.path)
     written: list[Path] = []
-    for each in stored:
+    while stored:  # so that rankings that are written do not stay in memory
+        each = stored.pop(0)
         for pool, depth in each.pools.items():
             if depth:
                 lines = "\n".join(_lines(each.rows(pool), word, pool.collection))

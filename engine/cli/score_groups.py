@@ -53,7 +53,7 @@ class Group:
         return {language_of(row): row for row in self.rows if row["measure"] == measure}
 
     def lines(self) -> Iterator[tuple[str, int, list[Row | None]]]:
-        """Yield each language, the number of its queries, and its row of each of `measures`, if it has one."""
+        """Yield each language, the number of its queries, and its row (or None) of each of `measures`."""
         by_measure = [self.of(measure) for measure in self.measures]
         for code in self.revisions:
             found = [rows.get(code) for rows in by_measure]

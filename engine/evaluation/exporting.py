@@ -158,9 +158,7 @@ def _names(pools: Iterable[PoolKey]) -> dict[PoolKey, str]:
     """
     short = {pool: f"{_safe(pool.collection)}.{_safe(pool.direction)}" for pool in pools}
     count = Counter(short.values())
-    named = [
-        name if count[name] == 1 else f"{name}.{_safe(pool.revision)}" for pool, name in short.items()
-    ]
+    named = [name if count[name] == 1 else f"{name}.{_safe(pool.revision)}" for pool, name in short.items()]
     return dict(zip(short, _distinct(named), strict=True))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.languages import language, lookup, looks_like_language
+from engine.languages import language, looks_like_language, lookup
 from engine.results.published import mteb_tasks, published_keys
 
 #: Names of MTEB's scores at a cutoff, and what ir-measures calls them.

@@ -70,7 +70,15 @@ def test_names_in_a_markdown_document_stay_names():
 
 @pytest.mark.parametrize(
     "name",
-    ["a*b*_c_", "~~a~~", "a&lt;b&#38;c", "![x](y) [x][y] <b>", "`a` \\* a|b", "{a} # b!", "nDCG@10 - 0.5 & 1"],
+    [
+        "a*b*_c_",
+        "~~a~~",
+        "a&lt;b&#38;c",
+        "![x](y) [x][y] <b>",
+        "`a` \\* a|b",
+        "{a} # b!",
+        "nDCG@10 - 0.5 & 1",
+    ],
 )
 def test_every_character_of_a_name_is_shown_in_a_markdown_document(name):
     reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -60,7 +60,6 @@ def test_a_collection_is_read_as_a_run_reads_it(tmp_path: Path) -> None:
         "name": "folder",
         "path": str(tmp_path),
         "languages": ["sw"],
-        "document_languages": ["en"],
     }
     assert found.counts == {"queries": 2, "documents": 2, "judgements": 2}
     assert found.first == [("moja", "one"), ("mbili", "two")]

@@ -23,7 +23,7 @@ from engine.cli.output import check_raw, raw_option, say, write
 from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
     Column,
-    interval_text,
+    figure_text,
     print_csv,
     print_facts,
     print_fitted_table,
@@ -351,13 +351,9 @@ def _process(record: dict[str, Any]) -> str:
 
 def _print_group(group: Group, reference: str) -> None:
     measures = group.measures
-    by_measure = {measure: group.of(measure) for measure in measures}
-    lines = []
-    for code in group.revisions:
-        found = {measure: by_measure[measure].get(code) for measure in measures}
-        queries = next(row["queries"] for row in found.values() if row is not None)
-        cells = ("" if row is None else _value(row) for row in found.values())
-        lines.append((code, _name(code), f"{queries:,}", *cells))
+    lines = [
+        (code, _name(code), f"{queries:,}", *map(figure_text, rows)) for code, queries, rows in group.lines()
+    ]
     lines.append(("mean", "", "", *(score_text(group.mean(measure)) for measure in measures)))
     revisions = sorted(set(group.revisions.values()))
     revision = f"revision {revisions[0]}" if len(revisions) == 1 else f"{len(revisions)} revisions"
@@ -386,19 +382,17 @@ def _print_scores(groups: Sequence[Group], record: dict[str, Any], form: str, ra
 
 def _grid(group: Group, record: dict[str, Any]) -> Grid:
     """Return the scores of a run under one key: a row for each language, a column for each measure."""
-    of = {measure: group.of(measure) for measure in group.measures}
+    measures = group.measures
     rows: list[list[str | Value]] = []
-    for code in group.revisions:
-        known = [rows_of.get(code) for rows_of in of.values()]
-        queries = next(row["queries"] for row in known if row is not None)
-        cells = (Value("" if row is None else _value(row)) for row in known)
+    for code, queries, found in group.lines():
+        cells = (Value(figure_text(row)) for row in found)
         rows.append([f"{_name(code)} ({code})" if _name(code) else code, Value(f"{queries}"), *cells])
-    rows.append(["mean", "", *(Value(score_text(group.mean(measure))) for measure in of)])
+    rows.append(["mean", "", *(Value(score_text(group.mean(measure))) for measure in measures)])
     reference = _reference(group, record)
     revisions = ", ".join(sorted(set(group.revisions.values())))
     return Grid(
         f"{record['name']}: {group.key}",
-        ["language", "queries", *of],
+        ["language", "queries", *measures],
         rows,
         [f"Brackets: 95 % intervals. Revision {revisions}.", *([reference] if reference else [])],
     )
@@ -424,10 +418,6 @@ def _reference(group: Group, record: dict[str, Any]) -> str:
     if "/" in group.key.protocol:  # the line is about the collection's own measures, not bias or mining
         return ""
     return str(references.get(group.key.collection, "")) if isinstance(references, dict) else ""
-
-
-def _value(row: Any) -> str:
-    return f"{score_text(row['value'])} {interval_text(row['low'], row['high'])}".rstrip()
 
 
 def _name(code: str) -> str:

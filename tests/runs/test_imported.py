@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ir_measures
 import pytest
 
@@ -185,6 +186,18 @@ def test_what_is_missing_is_said(
     assert command(["import", "bm25.trec", *arguments, *place]) == 2
     err = capsys.readouterr().err
     assert said in err and "Traceback" not in err
+
+
+def test_a_finished_import_succeeds_whatever_the_database_is(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.duckdb"
+    duckdb.connect(str(results)).close()
+    assert command(["import", str(files[1]), "--judgements", str(files[0]), "--results", str(results)]) == 0
+    out, err = capsys.readouterr()
+    (run,) = (tmp_path / "runs").iterdir()
+    assert out.splitlines()[-1] == run.name and "this is not a results database" in err
+    assert RunFolder.open(run).record["state"] == "finished"
 
 
 RESULT = {

@@ -110,7 +110,8 @@ def test_what_a_run_trained_is_listed(call, results, settings, folder, listed_as
 def test_the_settings_of_an_own_folder_are_shown_once(call, student):
     folder = student.checkpoints / "student"
     (folder / "optical.json").write_text(json.dumps({"centring": True, "query_length": 96}))
-    rows = [line.split()[0] for line in call("encoders", "show", str(folder)).out.splitlines() if line.strip()]
+    shown = call("encoders", "show", str(folder)).out.splitlines()
+    rows = [line.split()[0] for line in shown if line.strip()]
     assert rows.count("query_length") == 1
     assert len(set(rows)) == len(rows)
 

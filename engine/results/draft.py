@@ -94,7 +94,7 @@ def drafted(path: Path, *, empty: bool, wait: float) -> Iterator[Draft]:
                 for suffix in _FILES:
                     if (source := _with_suffix(path, suffix)).exists():
                         _copy(source, _with_suffix(draft, suffix))
-            connection = duckdb.connect(draft)
+            connection = _open(draft)
         opened = Draft(connection, behind)
         try:
             yield opened
@@ -135,6 +135,13 @@ def twin_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.twin")
 
 
+def _open(draft: Path) -> duckdb.DuckDBPyConnection:
+    """Open a draft for writing, without the progress bars that DuckDB draws in interactive sessions."""
+    connection = duckdb.connect(draft)
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
 def _open_twin(path: Path) -> duckdb.DuckDBPyConnection | None:
     """Open the twin as the draft; return None if there is none that may be used.
 
@@ -151,7 +158,7 @@ def _open_twin(path: Path) -> duckdb.DuckDBPyConnection | None:
     time.sleep(max(0.0, min(RETIRED_SECONDS, found.st_ctime + RETIRED_SECONDS - time.time())))
     twin.replace(draft)
     try:
-        return duckdb.connect(draft)
+        return _open(draft)
     except duckdb.Error:  # a reader still has it open, or it is damaged
         remove_draft(path)
         return None

@@ -68,10 +68,13 @@ def test_readers_and_writers_together(tmp_path: Path, tell: Callable[[str, int, 
     results = tmp_path / "results.duckdb"
     (tmp_path / "runs").mkdir()
     ingest(results, tmp_path / "runs")
+    # A program in a file: DuckDB takes `python -c` for an interactive session, in which it draws progress bars.
+    program = tmp_path / "traffic.py"
+    program.write_text(PROGRAM, "utf-8")
     roles = ["write-a", "write-b", "ingest-a", "ingest-b", "read-a", "read-b", "read-c"]
     processes = {
         role: subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, role, str(results), str(TRAFFIC_SECONDS)],
+            [sys.executable, str(program), role, str(results), str(TRAFFIC_SECONDS)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for role in roles

@@ -266,3 +266,14 @@ def test_kills_at_random_moments(make_run, results, runs):
             assert plain.execute("SELECT count(*) FROM scores").fetchone() == (6,)
     ingest(results, runs)
     assert dump(results) == rebuilt(results, runs)
+
+
+def test_no_progress_bar_in_an_interactive_session(tmp_path):
+    """A session has no file of its own, by which DuckDB knows it."""
+    program = (
+        "import sys; from pathlib import Path; from engine.results.draft import drafted\n"
+        "with drafted(Path(sys.argv[1]), empty=True, wait=1) as draft:\n"
+        "    print(*draft.connection.execute(\"SELECT current_setting('enable_progress_bar')\").fetchone())"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "results.duckdb")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"

@@ -23,8 +23,9 @@ from engine.extensions.scorings import SCORINGS
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder, table_files
 from engine.retrieval.cut_texts import CutTexts
+from engine.retrieval.stored import StoredTokens, Tokens
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import Kind, vectors_folder
+from engine.retrieval.vectors import Kind, pool_vectors, vectors_folder
 from engine.retrieval.vectors import vectors as vectors_of
 
 Vectors = TokenStore | Tensor
@@ -149,7 +150,13 @@ def evaluate_loaded(
         kinds = list(dict.fromkeys(vector_kind(scoring) for scoring in scorings))
         name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}"
         reporter.stage(f"{name}: documents", len(passages))
-        document_vectors = encode.cached(documents, passages, role, kinds, report=True)
+        document_vectors = encode.pool(documents, passages, role, kinds)
+        stored = document_vectors.get("tokens")
+        if isinstance(stored, StoredTokens) and stored.codec is not None:
+            reporter.say(
+                f"{collection.name}: token vectors of documents are stored in {stored.codec.bits} bits; "
+                f"their mean cosine with the exact ones is {stored.codec.cosine:.4f}"
+            )
         texts = tuple(query_texts[place])
         query_vectors = encoded.setdefault(texts, {})
         if missing := [kind for kind in kinds if kind not in query_vectors]:
@@ -167,6 +174,8 @@ def evaluate_loaded(
                     collection, scoring, "query", asked, partial(again, queries, "query")
                 )
                 reporter.advance()
+                if isinstance(searched, StoredTokens):
+                    searched = searched.load()  # what is removed is removed from all of them at once
                 searched = isolation.isolated(
                     collection, scoring, role, searched, partial(again, documents, role)
                 )
@@ -180,6 +189,7 @@ def evaluate_loaded(
                 depth=settings.depth,
                 mining=config.mining,
                 probes=settings.probes,
+                candidates=settings.candidates,
             )
             reporter.advance()
             results.append(scores)
@@ -227,22 +237,25 @@ class _Encode:
         """Return vectors of `texts` of each kind."""
         return self._vectors(encoder, texts, role, kinds, None, self.reporter)
 
-    def cached(
-        self,
-        encoder: Encoder,
-        texts: Sequence[str],
-        role: Role,
-        kinds: Sequence[Kind],
-        *,
-        report: bool = False,
-    ) -> dict[Kind, Vectors]:
-        """Return vectors of `texts` of each kind, from the cache if they were computed before."""
-        reporter = self.reporter if report else SILENT
-        return self._vectors(encoder, texts, role, kinds, self.cache, reporter)
+    def pool(
+        self, encoder: Encoder, texts: Sequence[str], role: Role, kinds: Sequence[Kind]
+    ) -> dict[Kind, Tokens | Tensor]:
+        """Return vectors of the documents `texts` of each kind, from the cache if they are there."""
+        return pool_vectors(
+            encoder,
+            texts,
+            role,
+            kinds,
+            bits=self.settings.token_bits,
+            batch_size=self.settings.batch_size,
+            precision=self.precision,
+            cache=self.cache,
+            progress=self.reporter.advance,
+        )
 
     def again(self, kind: Kind, encoder: Encoder, role: Role, texts: Sequence[str]) -> Vectors:
         """Return vectors of other texts that are comparable with a collection's."""
-        return self.cached(encoder, texts, role, [kind])[kind]
+        return self._vectors(encoder, texts, role, [kind], self.cache, SILENT)[kind]
 
     def _vectors(
         self,

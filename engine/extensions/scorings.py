@@ -119,7 +119,18 @@ SCORINGS: Registry[Scoring] = Registry(
     Scoring,
     "engine.retrieval.scorings",
     "optical_workbench.scorings",
-    first=("maxsim", "dense", "dense-ivf", "bm25", "tfidf", "psq", "rrf", "zscore", "minmax"),
+    first=(
+        "maxsim",
+        "maxsim-muvera",
+        "dense",
+        "dense-ivf",
+        "bm25",
+        "tfidf",
+        "psq",
+        "rrf",
+        "zscore",
+        "minmax",
+    ),
 )
 """All scorings, by name."""
 

@@ -10,6 +10,15 @@ MAXSIM = Scoring(
     batch_scores="engine.retrieval.maxsim:encoded_maxsim",
 )
 
+MAXSIM_MUVERA = Scoring(
+    name="maxsim-muvera",
+    meaning="late interaction with the `candidates` that MUVERA's fixed-dimensional encodings find: faster "
+    "for large pools, but documents that are no candidates are not found",
+    compares="tokens",
+    search="engine.retrieval.muvera:find_muvera",
+    settings=("probes", "candidates"),
+)
+
 DENSE = Scoring(
     name="dense",
     meaning="cosine of sentence vectors",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from engine.collections.load import load_collections
 from engine.config import CollectionConfig, EvaluationConfig
 from engine.config.translation import TranslationConfig
 from engine.encoders.encoder import Encoder, Role
+from engine.errors import InputError
 from engine.evaluation.language_removal import Removal
 from engine.evaluation.query_translation import QueryTranslation, translation_table
 from engine.evaluation.scores import Scores, checked_measures, evaluate_collection
@@ -121,6 +122,12 @@ def evaluate_loaded(
     InputError
         As `evaluate`.
     """
+    staged = [name for name in settings.scoring if SCORINGS[name].first_stage is not None]
+    if isolation is not None and staged:
+        raise InputError(
+            f"the scoring {staged[0]!r} finds candidates with sentence vectors, from which nothing is "
+            f"removed; use {SCORINGS[staged[0]].exact!r} with language components or shifts"
+        )
     noted = [collection.with_notes(_prefix_note(config, documents)) for collection, config in loaded]
     announce([one for one, _ in loaded] if run is None else noted, settings.depth, run, reporter)
     translated: list[list[str]] = []
@@ -147,7 +154,7 @@ def evaluate_loaded(
         done = max(0, done - len(settings.scoring))
         if not scorings:
             continue
-        kinds = list(dict.fromkeys(vector_kind(scoring) for scoring in scorings))
+        kinds = list(dict.fromkeys(kind for scoring in scorings for kind in SCORINGS[scoring].kinds))
         name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}"
         reporter.stage(f"{name}: documents", len(passages))
         document_vectors = encode.pool(documents, passages, role, kinds)
@@ -190,6 +197,7 @@ def evaluate_loaded(
                 mining=config.mining,
                 probes=settings.probes,
                 candidates=settings.candidates,
+                first=_first_stage(scoring, query_vectors, document_vectors),
             )
             reporter.advance()
             results.append(scores)
@@ -212,6 +220,18 @@ def _prefix_note(config: CollectionConfig, documents: Encoder) -> list[str]:
         f"{config.label or config.name}: queries and documents are texts of one kind, so both are encoded "
         f"with the prefix {documents.prefix(role)!r}; passage_prefix sets another one for documents"
     ]
+
+
+def _first_stage(
+    scoring: str, queries: Mapping[Kind, Vectors], documents: Mapping[Kind, Tokens | Tensor]
+) -> tuple[Tensor, Tensor] | None:
+    """Return the sentence vectors that a scoring finds candidates with, if it does."""
+    kind = SCORINGS[scoring].first_stage
+    if kind is None:
+        return None
+    asked, searched = queries[kind], documents[kind]
+    assert isinstance(asked, Tensor) and isinstance(searched, Tensor)
+    return asked, searched
 
 
 def vector_kind(scoring: str) -> Kind:

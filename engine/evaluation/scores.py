@@ -184,6 +184,7 @@ def evaluate_collection(
     mining: bool = False,
     probes: int = 64,
     candidates: int = 1000,
+    first: tuple[Tensor, Tensor] | None = None,
 ) -> Scores:
     """Search a collection and score the rankings.
 
@@ -203,6 +204,8 @@ def evaluate_collection(
         Number of inverted lists that are searched for each query, by the scorings that use them.
     candidates : int
         Number of documents of each query that are scored, by the scorings that have a first stage.
+    first : tuple of Tensor, optional
+        Sentence vectors of queries and documents, for the scorings that find candidates with them.
     measures : sequence of str
         Measures in addition to those of the protocol.
     mining : bool
@@ -226,9 +229,8 @@ def evaluate_collection(
             "and the collection has "
             f"{len(collection.queries)} and {len(collection.documents)}"
         )
-    found = _find(
-        collection, queries, documents, depth, scoring, {"probes": probes, "candidates": candidates}
-    )
+    settings = {"probes": probes, "candidates": candidates}
+    found = _find(collection, queries, documents, depth, scoring, settings, first)
     scores = score_found(collection, found, scoring=scoring, measures=measures)
     return replace(scores, extra=[*scores.extra, *mine(collection, queries, documents)]) if mining else scores
 
@@ -315,6 +317,7 @@ def _find(
     depth: int,
     name: str,
     settings: Mapping[str, Any],
+    first: tuple[Tensor, Tensor] | None,
 ) -> Found:
     scoring = SCORINGS[name]
     late = scoring.compares == "tokens"
@@ -323,6 +326,10 @@ def _find(
         form = "token stores" if late else "matrices"
         raise ValueError(f"the scoring {name!r} takes {form}")
     chosen = {key: settings[key] for key in scoring.settings}
+    if scoring.first_stage is not None:
+        if first is None:
+            raise ValueError(f"the scoring {name!r} needs other vectors to find candidates with")
+        chosen["first"] = first
     search = partial(scoring.resolve_search(), **chosen)
     if isinstance(documents, Tensor):
         by_vectors = search_filled(collection, documents, partial(search, queries))

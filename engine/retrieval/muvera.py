@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from engine.errors import DivergedError
-from engine.retrieval.inverted import found_ranks
-from engine.retrieval.screening import exact_scores
+from engine.retrieval.candidates import best_among
 from engine.retrieval.stored import Tokens
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.topk import Found, top_k
+from engine.retrieval.topk import Found
 
 #: Random partitions that are concatenated, bits of each, and width of each projected vector: 5,120 numbers.
 _REPETITIONS, _BITS, _PROJECTED = 20, 4, 16
@@ -27,8 +26,6 @@ _REPETITIONS, _BITS, _PROJECTED = 20, 4, 16
 _TRAINED_ON = 64
 #: Texts that are encoded at once.
 _TEXTS = 1024
-#: Queries that are searched at once.
-_ASKED = 64
 
 
 class FixedEncodings:
@@ -128,7 +125,7 @@ class MuveraIndex:
     Parameters
     ----------
     documents : TokenStore or StoredTokens
-        M documents. Their token vectors are read once here, and those of the candidates again for each query.
+        M documents, whose token vectors are read once.
     seed : int
         Seed of the encodings and of k-means.
 
@@ -167,56 +164,55 @@ class MuveraIndex:
         encoded: np.ndarray = found.numpy()
         return encoded
 
-    @torch.no_grad()
-    def find(self, queries: TokenStore, k: int, wanted: Tensor, *, probes: int, candidates: int) -> Found:
-        """Return the `k` documents with the highest MaxSim scores among the candidates of each query.
+    def candidates(self, queries: TokenStore, count: int, *, probes: int) -> Tensor:
+        """Return the documents (N, C) whose encodings have the highest products with each query's.
 
         Parameters
         ----------
         queries : TokenStore
             N queries.
-        k : int
-            At most M documents are returned.
-        wanted : Tensor of shape (N, R), int64
-            Documents whose ranks are returned too, -1 for none. A document that is not among the `k` has rank
-            0, because its rank is not known.
+        count : int
+            C; at most M documents are returned. Missing ones are -1.
         probes : int
-            Number of lists that are searched for candidates.
-        candidates : int
-            Number of documents of each query that are scored; at least `k` are. With all lists and documents
-            the search is exact.
+            Number of lists that are searched.
 
         Raises
         ------
         DivergedError
             When a query's vector is not a number.
         """
-        k, wanted = min(k, len(self.documents)), wanted.cpu()
         if not queries.vectors.isfinite().all():
             raise DivergedError("some vectors are not numbers; use another encoder")
-        scores = torch.full((len(queries), k), -torch.inf)
-        indices = torch.zeros(len(queries), k, dtype=torch.int64)
-        if not k or not len(queries):
-            return Found(scores, indices, torch.zeros_like(wanted))
-        self._index.nprobe = min(probes, self.lists)
-        count = min(max(candidates, k), len(self.documents))
-        for start in range(0, len(queries), _ASKED):
-            rows = torch.arange(start, min(start + _ASKED, len(queries)))
-            encoded = self.encodings.queries(queries.select(rows)).numpy()
-            _, labels = self._index.search(encoded, count)
-            for row, found in zip(rows.tolist(), torch.from_numpy(labels), strict=True):
-                if not len(queries[row]):
-                    continue
-                some = found[found >= 0].sort().values  # so that ties keep the lower document first
-                own = exact_scores(queries[row], self.documents, some)
-                values, places = top_k(own[None], k)
-                scores[row, : values.shape[1]] = values[0]
-                indices[row, : values.shape[1]] = some[places[0]]
-        return Found(scores, indices, found_ranks(scores, indices, wanted))
+        count = min(count, len(self.documents))
+        found = torch.full((len(queries), count), -1)
+        if count:
+            self._index.nprobe = min(probes, self.lists)
+            for start in range(0, len(queries), _TEXTS):
+                rows = torch.arange(start, min(start + _TEXTS, len(queries)))
+                encoded = self.encodings.queries(queries.select(rows)).numpy()
+                found[rows] = torch.from_numpy(self._index.search(encoded, count)[1])
+        return found
 
 
 def find_muvera(
     queries: TokenStore, documents: Tokens, k: int, wanted: Tensor, *, probes: int, candidates: int
 ) -> Found:
-    """Build a `MuveraIndex` of `documents` and search it once; see `MuveraIndex.find`."""
-    return MuveraIndex(documents).find(queries, k, wanted, probes=probes, candidates=candidates)
+    """Return what MaxSim finds among the candidates of a `MuveraIndex`; see `engine.retrieval.candidates`.
+
+    Parameters
+    ----------
+    queries, documents, k, wanted
+        As in `engine.retrieval.candidates.best_among`.
+    probes : int
+        Number of lists that are searched for candidates.
+    candidates : int
+        Number of documents of each query that are scored; at least `k` are. With all lists and documents the
+        search is exact.
+
+    Raises
+    ------
+    DivergedError
+        When a vector is not a number.
+    """
+    among = MuveraIndex(documents).candidates(queries, max(candidates, k), probes=probes)
+    return best_among(queries, documents, among, k, wanted)

@@ -123,11 +123,10 @@ def test_no_documents_no_queries_and_no_numbers() -> None:
     none = TokenStore(torch.zeros(0, 4), torch.zeros(1, dtype=torch.int64))
     some = store([2, 1], 4, 1)
     wanted = torch.full((2, 1), -1)
-    assert MuveraIndex(none).find(some, 5, wanted, probes=1, candidates=1).scores.shape == (2, 0)
-    index = MuveraIndex(some)
-    assert index.find(none, 5, wanted[:0], probes=1, candidates=1).indices.shape == (0, 2)
+    assert find_muvera(some, none, 5, wanted, probes=1, candidates=1).scores.shape == (2, 0)
+    assert find_muvera(none, some, 5, wanted[:0], probes=1, candidates=1).indices.shape == (0, 2)
     broken = TokenStore(torch.full((1, 4), torch.nan), torch.tensor([0, 1]))
     with pytest.raises(DivergedError, match="not numbers"):
-        index.find(broken, 1, wanted[:1], probes=1, candidates=1)
+        find_muvera(broken, some, 1, wanted[:1], probes=1, candidates=1)
     with pytest.raises(DivergedError, match="not numbers"):
         MuveraIndex(broken)

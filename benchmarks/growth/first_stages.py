@@ -3,8 +3,8 @@
     OPTICAL_DATA=../shared/data python benchmarks/growth/first_stages.py
 
 The pool is AfriQA's English passages and, as distractors, the English sentences of TICO-19 and NTREX-128. The
-encoder is multilingual-e5-small as it is published. The questions are asked in Hausa, Igbo and Swahili, and
-in their English translations, for which the encoder is good. Prints a row for each search: nDCG@10, its ratio to
+encoder is the published multilingual-e5-small. The questions are asked in Hausa, Igbo and Swahili, and in
+their English translations, for which the encoder is good. Prints a row for each search: nDCG@10, its ratio to
 that of exact MaxSim, the share of the exact first hundred that was found, and seconds of CPU. Building an
 index is part of the time.
 """

@@ -111,6 +111,8 @@ def find_in_lists(queries: Tensor, documents: Tensor, k: int, wanted: Tensor, *,
 
 def found_ranks(values: Tensor, indices: Tensor, wanted: Tensor) -> Tensor:
     """Return the ranks of `wanted` among the found documents, 0 for others."""
+    if not indices.shape[1]:
+        return torch.zeros_like(wanted)
     there = (indices[:, None] == wanted[:, :, None]) & (values[:, None] > -torch.inf)
     columns = torch.where(there.any(2), there.int().argmax(2), -1)
     return ranks_of(values, columns)

@@ -94,6 +94,7 @@ class ResidualCodec:
         )
         if len(learnt):
             means.train(learnt.numpy())
+            assert means.centroids is not None
             centroids = torch.from_numpy(means.centroids.copy())
         else:
             centroids = torch.zeros(1, rows.shape[1])

@@ -139,7 +139,7 @@ class StoredTokens:
         torch.cumsum(self.lengths[indices], 0, out=offsets[1:])
         found = torch.empty(int(offsets[-1]), self.width, dtype=self.dtype)
         owner = torch.bucketize(indices, self._starts[1:], right=True)
-        for number in owner.unique().tolist():
+        for number in sorted(set(owner.tolist())):
             places = (owner == number).nonzero()[:, 0]
             tensors = self._read(number)
             rows = token_rows(tensors["offsets"], indices[places] - self._starts[number])

@@ -205,8 +205,8 @@ def member(config: SweepConfig, settings: Mapping[str, Any], seed: int) -> RunHe
     ValueError
         If it is no valid configuration, or one that has no seed of its own.
     """
-    values = copy.deepcopy(over_preset(config.base))
     try:
+        values = copy.deepcopy(over_preset(config.base))
         for key, value in settings.items():
             set_value(values, key, value)
         values = {**values, "seed": seed, "name": _name(config.name, settings, seed)}

@@ -220,7 +220,7 @@ class _Sweep:
             {
                 "number": one.number,
                 "seed": one.seed,
-                "settings": json.dumps(one.settings, ensure_ascii=False, sort_keys=True),
+                "settings": json.dumps(one.settings, ensure_ascii=False),
                 "member": one.folder.name,
             }
             for one in self.members

@@ -136,6 +136,7 @@ def test_a_run_that_fails_does_not_end_the_sweep(
             "query_length.high is missing",
         ),
         ({"base": "no-such-file.toml"}, "base: no-such-file.toml: there is no such file or preset"),
+        ({"base": {"preset": "lirr"}}, "there is no preset 'lirr' (did you mean 'lir'?)"),
         ({"base": {"kind": "sweep", "base": {}, "choices": {"name": ["x"]}}}, "base with"),
     ],
 )
@@ -150,7 +151,7 @@ def test_a_base_is_a_table_a_file_or_a_preset(tiny: Any, tmp_path: Path) -> None
     file.write_text(dump(base(tiny)), "utf-8")
     config = parse_config(settings(tiny, base=str(file)))
     assert isinstance(config, SweepConfig) and config.base == tomllib.loads(file.read_text("utf-8"))
-    over = {**base(tiny), "preset": "zero-shot"}
+    over = {**base(tiny), "preset": "lir"}
     del over["kind"]
     one = member(parse_config(settings(tiny, base=over)), {"encoder.query_length": 8}, 7)
     assert one.kind == "evaluate" and one.seed == 7 and one.name == "lengths-query_length8-s7"

@@ -59,7 +59,8 @@ class ResultsScreen(ModeScreen):
         "verdict (better, worse, = for equivalent), the smallest difference that could be seen (least), and "
         "the number of queries won, tied and lost. ▲ and ▼ mark differences with p < .05. A system with one "
         "seed has no such test: dim figures are for these checkpoints only. The grey bar is the baseline's. "
-        "A colour after its end is what a system gains; a colour in its lower half is what it loses. Columns with † are "
+        "A colour after its end is what a system gains; a colour in its lower half is what it loses. Columns "
+        "with † are "
         "published scores of other models on the same task, from MTEB's results repository; a model has a "
         "mean if it has all languages. Enter shows the queries of a language."
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.fields import FieldInfo
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -50,8 +51,16 @@ class ClusterConfig(Settings):
     """The account that pays; none takes the user's own."""
     requeues: int = Field(20, ge=0)
     """How often a job that reached its longest time is queued again. Pre-empted jobs always are."""
-    options: dict[Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")], _Word | int] = Field(default_factory=dict)
+    options: dict[str, _Word | int] = Field(default_factory=dict)
     """Further options of sbatch, such as ``qos = "low"``."""
+
+    @field_validator("options")
+    @classmethod
+    def _names(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name in options:
+            if not re.fullmatch(r"[a-z][a-z-]*", name):
+                raise ValueError(f"{name!r} is not the name of an option of sbatch, such as qos")
+        return options
 
 
 class RunHeader(Settings):

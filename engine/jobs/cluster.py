@@ -103,7 +103,7 @@ class RunJob:
                     preexec_fn=_ignore_notice,
                     env={**child_environment(), "PYTHONUNBUFFERED": "1"},
                 )
-            self._process.wait()
+            _wait(self._process)
             run = RunFolder.open(self.folder)
         state = state_of(self.folder, run.record)
         if state != "finished":
@@ -117,11 +117,20 @@ class RunJob:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)
-            self._process.wait()
+            _wait(self._process)
         run = RunFolder.open(self.folder)
         if run.record["state"] != "finished":
             run.update(state="queued", failure=None, ended=None)
         return submitit.helpers.DelayedSubmission(self)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a child has ended. A handler may do so, too, while the code that it interrupted waits.
+
+    `Popen.wait` holds a lock, for which the handler would wait for ever.
+    """
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
 
 def _ignore_notice() -> None:

@@ -244,7 +244,7 @@ def run_here(
     if queued is None:  # a queued run loads torch when its turn has come
         importlib.import_module("engine.runs.execute")
 
-    argv = ["optical-workbench", *sys.argv[1:]]
+    argv = ["optical-workbench", *_asked(sys.argv[1:])]
     folder, run_id, results = what.folder, what.run_id, what.results
     own = folder or (None if run_id is None else runs_folder(results) / run_id)
     detached = own is not None and _is_output(run_log(own))
@@ -273,6 +273,16 @@ def run_here(
             scores = execute_in(what.config, started, reporter, how)
     read_in_finished(results, started.path)
     return None if detached else (started, scores)
+
+
+def _asked(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command without those that `--detach` adds for its own process."""
+    added = {"--run-id", "--queued"}
+    return [
+        argument
+        for before, argument in zip(("", *arguments), arguments, strict=False)
+        if argument not in added and before not in added
+    ]
 
 
 @contextlib.contextmanager

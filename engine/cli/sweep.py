@@ -125,7 +125,8 @@ def _execute(what: Started, detach: bool, now: bool, place: Place | None, as_jso
         return None
     how = None
     if place is not None:
-        from engine.jobs.cluster import OnCluster, check_place
+        from engine.jobs.cluster import check_place
+        from engine.jobs.cluster_sweep import OnCluster
         from engine.runs.sweep import sweep_run
 
         check_place(place)

@@ -18,7 +18,7 @@ from engine.cli.commands import run as command
 from engine.cli.toml import dump
 from engine.config import parse_config
 from engine.errors import InputError, OpticalError
-from engine.jobs import cluster
+from engine.jobs import cluster, cluster_sweep
 from engine.jobs.cluster import RunJob, check_place, job_of, submit
 from engine.jobs.state import JOB_FILE, state_of
 from engine.results.run_folder import RunFolder, tail
@@ -72,7 +72,7 @@ def test_a_sweep_of_jobs_is_that_of_one_process(
     tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("submitit")
-    monkeypatch.setattr(cluster, "_SECONDS", 0.1)
+    monkeypatch.setattr(cluster_sweep, "_SECONDS", 0.1)
     sources = [{"path": str(tiny.test["sw"]), "language": "sw"}]
     base = {
         "kind": "evaluate",

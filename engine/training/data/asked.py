@@ -51,6 +51,10 @@ class AskedQuestions:
                 if found:
                     self._near[text] = frozenset(found)
 
+    def __bool__(self) -> bool:
+        """Return whether there are such questions."""
+        return bool(self._collections)
+
     def match(self, pair: SentencePair) -> Match | None:
         """Return ``exact`` if a question has the passage of `pair`, ``near`` if one asks nearly the same."""
         if pair.passage and sentence_text(pair.passage) in self._passages:

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.bitext.drops import Drops
+from engine.bitext.pairs import Pairs, held_out
 from engine.bitext.source import read_source
-from engine.bitext.split import held_out
 from engine.config import BitextConfig
 from engine.errors import InputError
-from engine.extensions.bitext import SentencePair
+from engine.reporting import SILENT, Reporter
 
 
-def read_sources(sources: Sequence[BitextConfig]) -> tuple[list[list[SentencePair]], list[Drops]]:
+def read_sources(
+    sources: Sequence[BitextConfig], reporter: Reporter = SILENT
+) -> tuple[list[Pairs], list[Drops]]:
     """Read all `sources` whole; return the pairs of each, and what was dropped of each.
 
     The limits of the sources are not applied.
@@ -28,26 +30,27 @@ def read_sources(sources: Sequence[BitextConfig]) -> tuple[list[list[SentencePai
     read, dropped = [], []
     for source in sources:
         drops = Drops()
-        read.append(read_source(source.model_copy(update={"limit": None}), drops=drops))
+        read.append(read_source(source.model_copy(update={"limit": None}), drops=drops, reporter=reporter))
         dropped.append(drops)
     return read, dropped
 
 
 def bitext_rows(
-    sources: Sequence[BitextConfig], used: Sequence[Sequence[SentencePair]], dropped: Sequence[Drops]
+    sources: Sequence[BitextConfig], used: Sequence[Pairs], dropped: Sequence[Drops]
 ) -> list[dict[str, Any]]:
     """Return rows of table ``bitext``: the pairs that are `used` of each source, and what was dropped of it.
 
     The hash is that of the pairs: two runs with the same hash used the same pairs.
     """
     rows = []
-    for source, found, drops in zip(sources, used, dropped, strict=True):
+    for config, found, drops in zip(sources, used, dropped, strict=True):
         digest = hashlib.blake2b(digest_size=12)
-        for pair in found:
-            digest.update(f"{pair.source}\t{pair.target}\n".encode())
+        for one, other in found.blocks():
+            lines = zip(one.to_pylist(), other.to_pylist(), strict=True)
+            digest.update("".join(f"{source}\t{target}\n" for source, target in lines).encode())
         rows.append(
             {
-                "name": source.path,
+                "name": config.path,
                 "source_language": found[0].source_language,
                 "target_language": found[0].target_language,
                 "pairs": len(found),
@@ -58,12 +61,12 @@ def bitext_rows(
     return rows
 
 
-def set_aside(pairs: Sequence[SentencePair], count: int) -> tuple[list[SentencePair], list[SentencePair]]:
+def set_aside(pairs: Pairs, count: int) -> tuple[Pairs, Pairs]:
     """Hold out `count` English sentences with their pairs in every language.
 
     Returns
     -------
-    training, held_out : list of SentencePair
+    training, held_out : Pairs
         Disjoint in their English sentences.
 
     Raises
@@ -72,7 +75,7 @@ def set_aside(pairs: Sequence[SentencePair], count: int) -> tuple[list[SentenceP
         If some language would have nothing left to train on.
     """
     training, aside = held_out(pairs, count)
-    missing = {p.source_language for p in pairs} - {p.source_language for p in training}
+    missing = pairs.languages().keys() - training.languages().keys()
     if missing:
         raise InputError(
             f"no pair in {', '.join(sorted(missing))} is left to train on; lower training.held_out"

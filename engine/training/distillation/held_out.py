@@ -28,7 +28,7 @@ from engine.training.distillation.teacher_vectors import TeacherVectors
 from engine.transport import Plan, TokenTransport
 
 #: Most English sentences that are searched: a search of millions would take longer than the training.
-SEARCHED = 2500
+SEARCHED = 1500
 
 
 def searched_rows(in_training: int, total: int) -> list[int]:

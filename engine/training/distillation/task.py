@@ -12,7 +12,6 @@ from engine.bitext.split import sentence_key
 from engine.config import DistilConfig
 from engine.encoders.encoder import Encoder, Role
 from engine.encoders.trimming import trim, untrim
-from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.cut_texts import CutTexts
@@ -169,11 +168,8 @@ class Distillation:
             self.hashes += used.hashes if used is not None else ()
         self.roles = ROLES[config.training.student_role]
         self.tokens, self.english_tokens = KnownTokens(student), KnownTokens(teacher)
-        self._rows = {text: row for row, text in enumerate(bitext.english)}
-        self.pairs: dict[str, list[SentencePair]] = {}
-        for pair in bitext.training:
-            self.pairs.setdefault(pair.source_language, []).append(pair)
-        self.sizes = {language: len(pairs) for language, pairs in self.pairs.items()}
+        self.places = bitext.training.languages()
+        self.sizes = {language: len(places) for language, places in self.places.items()}
         if config.training.anchor > 0:
             self.sizes["en"] = bitext.in_training
         check_batch_size(config.training.batch_size, sum(self.sizes.values()))
@@ -213,21 +209,22 @@ class Distillation:
 
     def _examples(self, places: Sequence[Place]) -> list[Example | None]:
         """Return the examples at some places; None for a pair with a side that has no counted token."""
-        english = self.bitext.english
-        pairs: list[tuple[str, str]] = []
+        rows: list[int] = []
+        texts: list[str] = []
         for language, place in places:
             if language == "en" and self.config.training.anchor > 0:
-                pairs.append((english[place], english[place]))
+                rows.append(place)
+                texts.append(self.bitext.english[place])
             else:
-                pair = self.pairs[language][place]
-                pairs.append((pair.source, pair.target))
-        texts = [text for text, _ in pairs]
+                pair = int(self.places[language][place])
+                rows.append(int(self.bitext.english.rows[pair]))
+                texts += self.bitext.training.texts("source", [pair])
         lengths = [len(tokens.ids) for tokens in self.tokens.of(texts, self.roles[0])]
-        counted = self._counted(texts, [target for _, target in pairs])
+        counted = self._counted(texts, [self.bitext.english[row] for row in rows])
         return [
-            Example(text, language, self._rows[target], length) if useful else None
-            for (language, _), (text, target), length, useful in zip(
-                places, pairs, lengths, counted, strict=True
+            Example(text, language, row, length) if useful else None
+            for (language, _), text, row, length, useful in zip(
+                places, texts, rows, lengths, counted, strict=True
             )
         ]
 
@@ -240,17 +237,15 @@ class Distillation:
     def _held_out_examples(self) -> dict[str, list[Example]]:
         """Return the held-out examples by language, without those that have no counted token on a side."""
         found: dict[str, list[Example]] = {}
-        if not self.bitext.held_out:
-            return found
         pairs = self.bitext.held_out
         texts = [pair.source for pair in pairs]
         tokens = self.tokens.of(texts, self.roles[0])
         counted = self._counted(texts, [pair.target for pair in pairs])
-        for pair, known, useful in zip(pairs, tokens, counted, strict=True):
+        rows = self.bitext.english.rows[len(self.bitext.training) :].tolist()
+        for pair, row, known, useful in zip(pairs, rows, tokens, counted, strict=True):
             if useful:
-                language = pair.source_language
-                example = Example(pair.source, language, self._rows[pair.target], len(known.ids))
-                found.setdefault(language, []).append(example)
+                example = Example(pair.source, pair.source_language, row, len(known.ids))
+                found.setdefault(pair.source_language, []).append(example)
         return found
 
     def _pieces(self) -> set[int]:
@@ -261,7 +256,7 @@ class Distillation:
             drawn = islice(self._windows(), -(-training.steps // WINDOW))
             texts += [example.text for window in drawn for batch in window for example in batch]
         else:
-            texts += [pair.source for pair in self.bitext.training]
+            texts += self.bitext.training.texts("source")
             texts += self.bitext.english[: self.bitext.in_training] if training.anchor > 0 else []
         pieces: set[int] = set()
         for role in self.roles:
@@ -275,18 +270,23 @@ class Distillation:
     def _frequencies(self) -> Tensor | None:
         if not self.config.transport.needs("document_frequencies"):
             return None
-        texts = [pair.source for pair in [*self.bitext.training, *self.bitext.held_out]]
-        texts += self.bitext.english[: self.bitext.in_training]
-        counted = _some(list(dict.fromkeys(texts)))
-        ids = [tokens.ids for tokens in self.tokens.each(counted, self.roles[0])]
+        texts = [*self._some_sources(), *self.bitext.held_out.texts("source")]
+        texts += _some(self.bitext.english)
+        ids = [tokens.ids for tokens in self.tokens.each(list(dict.fromkeys(texts)), self.roles[0])]
         return inverse_document_frequencies(ids, len(self.student.tokenizer))
+
+    def _some_sources(self) -> list[str]:
+        """Return distinct source sentences of training pairs."""
+        pairs = self.bitext.training
+        spaced = np.arange(0, len(pairs), max(1, len(pairs) // COUNTED))
+        return list(dict.fromkeys(pairs.texts("source", spaced)))
 
     def count_cut(self, cut: CutTexts) -> CutTexts:
         """Count the training texts that are cut, those of the student and of the teacher.
 
         Of more than `COUNTED` texts, evenly spaced ones are counted.
         """
-        texts = _some(list(dict.fromkeys(pair.source for pair in self.bitext.training)))
+        texts = self._some_sources()
         for role in self.roles:
             cut.count(self.student, texts, role, "sentences to train on")
         role = self.config.training.target_role

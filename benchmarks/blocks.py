@@ -26,23 +26,24 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import recipe
 import torch
 from torch import Tensor
 
 from engine import transport
+from engine.bitext.pairs import Pairs
 from engine.bitext.split import sentence_key
 from engine.collections.load import load_collections
 from engine.config import CollectionConfig, DistilConfig, parse_config, preset_settings
 from engine.encoders.encoder import Encoded, Encoder, Role, Tokens
-from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.results.run_folder import RunFolder
 from engine.retrieval.maxsim import find_maxsim, maxsim_scores
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import token_vectors
 from engine.training.data import prepare as preparation
-from engine.training.distillation.batches import draw_batches
+from engine.training.distillation.batches import draw_windows
 from engine.training.distillation.task import Distillation, prepare_distillation
 from engine.training.losses import Batch, build_loss
 from engine.training.losses.contrast import info_nce
@@ -92,14 +93,15 @@ VARIANTS = {
 }
 
 
-def hold_out_blocks(pairs: list[SentencePair], _: int) -> tuple[list[SentencePair], list[SentencePair]]:
+def hold_out_blocks(pairs: Pairs, _: int) -> tuple[Pairs, Pairs]:
     """Return the training pairs and the pairs of the held-out blocks, in every language."""
     order = [pair.target for pair in pairs if pair.source_language == "sw"]
     asked = {sentence_key(text) for low, high in BLOCKS for text in order[low:high]}
     near = {sentence_key(text) for low, high in BLOCKS for text in order[low - MARGIN : high + MARGIN]}
+    keys = [sentence_key(text) for text in pairs.texts("target")]
     return (
-        [pair for pair in pairs if sentence_key(pair.target) not in near],
-        [pair for pair in pairs if sentence_key(pair.target) in asked],
+        pairs.select(np.array([key not in near for key in keys])),
+        pairs.select(np.array([key in asked for key in keys])),
     )
 
 
@@ -267,7 +269,8 @@ def main() -> None:
     learnt = {
         name: weight.detach() for name, weight in run.student.named_parameters() if weight.requires_grad
     }
-    texts = [text for known in run.tokens.values() for text in known.values()]
+    sources = [*run.bitext.training.texts("source"), *run.bitext.held_out.texts("source")]
+    texts = list(run.tokens.each(list(dict.fromkeys(sources)), "query"))
     depth = len(run.student.model.encoder.layer)
     keep_frozen_states(run.student, texts, frozen_layers(base.training.frozen_layers, depth))
     origin = {name: weight.clone() for name, weight in learnt.items()}
@@ -286,9 +289,15 @@ def main() -> None:
         problem = TokenTransport(run.config.transport, run._frequencies(), run.student.mass_head)
         summed = build_loss(run.config.loss, problem)
         run.weighted_loss = summed if way == "sum" else GuidedContrast(run.config, problem, way)  # type: ignore[assignment]
-        examples = draw_batches(
-            run.examples, batch_size=run.config.training.batch_size, alpha=1.0, anchor=0.0, seed=seed
+        windows = draw_windows(
+            run.sizes,
+            run._examples,
+            batch_size=run.config.training.batch_size,
+            alpha=1.0,
+            anchor=0.0,
+            seed=seed,
         )
+        examples = (batch for window in windows for batch in window)
         for step in range(1, steps + 1):
             trainer.train_step(run, step, next(examples))
 

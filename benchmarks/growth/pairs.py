@@ -6,21 +6,28 @@
 An English sentence has 6 to 24 words of a vocabulary of 20,000 that are drawn with Zipf's frequencies; its
 translation has as many words of another vocabulary, each the translation of one of them. Every tenth English
 sentence occurred before with another translation. ``--real`` mixes in the pairs of a file in Swahili, one
-after every hundred.
+after every hundred. ``--read`` then reads the file twice, as a run does, the second time from the cache, and
+prints the CPU seconds and the resident memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.bitext import open_bitext
+from engine.bitext.source import read_source
+from engine.config import BitextConfig
 
 VOCABULARY = 20_000
 BLOCK = 50_000
@@ -77,17 +84,36 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("file", type=Path)
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--read", action="store_true")
     arguments = parser.parse_args()
-    found = mixed(arguments.count, arguments.real)
-    if arguments.file.suffix == ".parquet":
+    write(arguments.file, mixed(arguments.count, arguments.real))
+    if arguments.read:
+        measure(arguments.file.resolve())
+
+
+def write(file: Path, found: Iterator[tuple[str, str]]) -> None:
+    """Write pairs as Parquet or TSV."""
+    if file.suffix == ".parquet":
         schema = pa.schema([("sw", pa.string()), ("en", pa.string())])
-        with pq.ParquetWriter(arguments.file, schema) as writer:
+        with pq.ParquetWriter(file, schema) as writer:
             while block := list(islice(found, BLOCK)):
                 source, target = zip(*block, strict=True)
                 writer.write_table(pa.table({"sw": source, "en": target}, schema))
         return
-    with arguments.file.open("w", encoding="utf-8") as file:
-        file.writelines(f"{source}\t{target}\n" for source, target in found)
+    with file.open("w", encoding="utf-8") as stream:
+        stream.writelines(f"{source}\t{target}\n" for source, target in found)
+
+
+def measure(file: Path) -> None:
+    """Print what it costs to read the pairs of a file for the first and for the second time."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["OPTICAL_CACHE"] = folder
+        for name in ("read", "from the cache"):
+            started = time.process_time()
+            found = read_source(BitextConfig(path=str(file), language="sw"))
+            seconds = time.process_time() - started
+            memory = psutil.Process().memory_info().rss
+            print(f"{len(found):,} pairs {name}: {seconds:.2f} s of CPU, {memory / 2**20:,.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -150,6 +150,7 @@ def pair(index: int) -> SentencePair:
     return SentencePair(f"source {index}", f"target {index}", "sw", "en", str(index))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-REACH, REACH), max_size=60))
 def test_realign_gives_no_target_twice(shift: list[int]) -> None:
     pairs = Pairs.of([pair(index) for index in range(len(shift))])

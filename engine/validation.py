@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from engine.errors import InputError, nearest
+from engine.visible import visible
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -55,7 +56,7 @@ def describe_error(
     """
     first, more = error.errors()[0], error.error_count() - 1
     location = list(first["loc"][1:] if first["loc"] and first["loc"][0] in skip else first["loc"])
-    name = ".".join(str(part) for part in ([key] if key else []) + location) or "the configuration"
+    name = ".".join(visible(str(part)) for part in ([key] if key else []) + location) or "the configuration"
     if first["type"] == "extra_forbidden":
         text = f"{name} is not a setting{nearest(str(location[-1]), _fields(model, location[:-1]))}"
     elif first["type"] == "missing":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.paths import results_path, runs_folder
+from engine.paths import results_path
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,23 +26,26 @@ def results(path: str | Path | None = None) -> Results:
     InputError
         If there is neither a database nor a folder of runs next to it, or the file is not a results database.
     BusyError
-        If another process is writing it; try again in a moment.
+        If another program has it open for writing; try again in a moment.
 
     Warns
     -----
     UserWarning
-        For each run folder that cannot be read; its results are left out.
+        For each run folder or table of a run that cannot be read, which is left out, and if the database
+        cannot be brought up to date.
     """
     return Results(refreshed(results_path() if path is None else Path(path)))
 
 
-def refreshed(path: Path) -> Path:
-    """Bring the database `path` up to date with its run folders, and return it; warn of broken ones."""
-    if runs_folder(path).is_dir():
-        from engine.results.ingest import ingest
+def refreshed(path: Path, run: Path | None = None) -> Path:
+    """Bring the database `path` up to date with its run folders, and return it; warn of what is left out.
 
-        for problem in ingest(path, runs_folder(path)).problems:
-            warnings.warn(problem, stacklevel=3)
+    After the run in the folder `run` has finished, no problem is an error.
+    """
+    from engine.results.refresh import read_in, refresh
+
+    for problem in refresh(path) if run is None else read_in(path, run):
+        warnings.warn(problem, stacklevel=3)
     return path
 
 

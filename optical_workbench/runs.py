@@ -123,7 +123,7 @@ def evaluate(
         A finished run with encoders.
     collections : str, mapping, or a list of them
         The name of a collection, such as ``"tatoeba"``, a TOML file with ``[[collections]]``, or settings, as
-        ``{"name": "tatoeba", "languages": ["so"]}``. ``optical-workbench data list`` lists the collections.
+        ``{"name": "tatoeba", "languages": ["sw"]}``. ``optical-workbench data list`` lists the collections.
     results : path, optional
         The results database. The default is the database of `run`.
     progress : bool or engine.reporting.Reporter
@@ -139,7 +139,7 @@ def evaluate(
 
     Examples
     --------
-    >>> ow.evaluate(ow.open_run("somali"), {"name": "tatoeba", "languages": ["so"]}).scores()
+    >>> ow.evaluate(ow.open_run("somali"), {"name": "tatoeba", "languages": ["sw"]}).scores()
     """
     from engine.runs.elsewhere import elsewhere
 
@@ -274,7 +274,7 @@ class Run:
         with _reporter(progress) as reporter:
             folder = reopen(self.path, [f"optical_workbench.open_run({self.id!r}).resume()"])
             resume(folder, reporter)
-        refreshed(self.results)
+        refreshed(self.results, folder.path)
         return Run(folder, self.results)
 
     @property
@@ -447,5 +447,5 @@ def _execute(config: RunHeader, results: str | Path | None, progress: bool | Rep
     database = results_path() if results is None else Path(results)
     with _reporter(progress) as reporter:
         folder, _ = execute(config, runs_folder(database), [command], reporter=reporter)
-    refreshed(database)
+    refreshed(database, folder.path)
     return Run(folder, database)

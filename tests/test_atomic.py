@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.atomic import replacing, write_file
+from engine.atomic import replacing, replacing_folder, write_file
 from engine.errors import OpticalError
 
 
@@ -17,7 +17,7 @@ def test_a_file_is_replaced_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "plan.svg"
     path.write_text("old")
     with replacing(path) as temporary:
-        assert temporary.parent == tmp_path and temporary.suffix == ".svg"
+        assert temporary.parent.parent == tmp_path and temporary.name == "plan.svg"
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -46,7 +46,8 @@ def test_content_is_on_the_disk_before_it_replaces_the_file(
     monkeypatch.setattr(Path, "replace", lambda *paths: (events.append("replace"), replace(*paths))[1])
     with replacing(tmp_path / "a", sync=sync) as temporary:
         temporary.write_text("1")
-    assert events == ["fsync"] * sync + ["replace"]
+    # The content before the name, and then the folder, which has the name.
+    assert events == ["fsync", "replace", "fsync"] if sync else ["replace"]
 
 
 def test_a_folder_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
@@ -68,3 +69,60 @@ for number in range(300):
             content = path.read_bytes()
             assert len(content) == 100_000 and len(set(content)) == 1
     assert writer.returncode == 0
+
+
+WRITERS = {
+    "a file": "with replacing(folder / 'state.safetensors') as place:\n    place.touch(); die()",
+    "a folder": "with replacing_folder(folder / 'student') as place:\n    (place / 'model').touch(); die()",
+    "an archive": "with staging(folder) as place:\n    (place / 'deep').mkdir(); die()",
+}
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from engine.atomic import replacing, replacing_folder, staging
+folder = Path(sys.argv[1])
+def die():
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("what", WRITERS)
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path, what: str) -> None:
+    command = [sys.executable, "-c", WRITER + WRITERS[what], str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None and writer.stdout.readline() == b"\n"
+        (left,) = tmp_path.iterdir()
+        write_file(tmp_path / "another", b"1")  # while the writer lives, its part stays
+        assert {path.name for path in tmp_path.iterdir()} == {left.name, "another"}
+        writer.kill()
+    assert left.exists()
+    write_file(tmp_path / "another", b"2")
+    assert [path.name for path in tmp_path.iterdir()] == ["another"]
+
+
+def test_what_only_looks_like_a_part_stays(tmp_path: Path) -> None:
+    for name in (".optical-notes", "a.part", ".optical-1.part.txt"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".optical-file.part").write_text("a file of somebody")
+    write_file(tmp_path / "a", b"")
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "student"
+    for content in ("first", "second"):
+        with replacing_folder(place) as building:
+            (building / content).write_text(content)
+        assert [path.name for path in place.iterdir()] == [content]
+    with pytest.raises(ZeroDivisionError), replacing_folder(place) as building:
+        raise ZeroDivisionError
+    assert [path.name for path in place.iterdir()] == ["second"]
+    assert [path.name for path in place.parent.iterdir()] == ["student"]
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    write_file(tmp_path / ("a" * 255), b"1")
+    with pytest.raises(OpticalError, match="cannot be written: File name too long"):
+        write_file(tmp_path / ("a" * 256), b"1")
+    assert len(list(tmp_path.iterdir())) == 1

@@ -324,3 +324,8 @@ def test_an_assignment_is_checked() -> None:
     config = parse_config(DISTIL)
     with pytest.raises(ValueError, match="greater than or equal to 0"):
         config.seed = -1
+
+
+def test_a_key_of_control_characters_is_one_sentence() -> None:
+    with pytest.raises(InputError, match=r"^run\.toml: \\n is not a setting$"):
+        parse_config({**with_data("optical"), "\n": 1}, "run.toml")

@@ -85,7 +85,9 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("tag", "t", "Tags", "Change this run's tags"),
         Action("note", "n", "Note", "Change this run's note"),
         Action("rename", "N", "Rename", "Rename this run"),
-        Action("delete", "delete,D", "Delete", "Delete this run's folder"),
+        Action(
+            "delete", "delete,D", "Delete", "Delete this run's folder; forget a run whose folder is missing"
+        ),
     ),
     "curves": (
         Action("next_curve", "c", "Curve", "Show the next curve (where only one fits)"),

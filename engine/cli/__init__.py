@@ -18,6 +18,8 @@ def main() -> None:
     from engine.jobs.child import child_environment, python_command
 
     match sys.argv[1:]:
+        case _ if "_OPTICAL_WORKBENCH_COMPLETE" in os.environ:  # a shell asks how a command goes on
+            _command()
         case []:
             results = ""
         case ["--results", results]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from engine.cli.output import InertStream, warn
+from engine.cli.output import InertStream, be_quiet, warn
 from engine.errors import OpticalError
 
 #: The module and the one-line help of each command. Modules are imported when their command is called, so
@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("engine.cli.demo", "Distil and evaluate on packaged encoders and data, without a network."),
     "run": ("engine.cli.run", "Start the run that a TOML file or preset describes."),
     "evaluate": ("engine.cli.evaluate", "Evaluate a finished run's encoders on other collections."),
+    "import": ("engine.cli.importing", "Make a run of a TREC run file or of MTEB's results."),
     "runs": ("engine.cli.runs", "List runs."),
     "show": ("engine.cli.runs", "Show one run: its record and its scores."),
     "logs": ("engine.cli.logs", "Show a run's log, and follow it."),
@@ -32,6 +33,7 @@ COMMANDS = {
     "note": ("engine.cli.edit", "Replace a run's note."),
     "rename": ("engine.cli.edit", "Give a run another name."),
     "delete": ("engine.cli.edit", "Delete a run with its checkpoints and scores."),
+    "forget": ("engine.cli.edit", "Remove a run whose folder is missing from the database."),
     "prune": ("engine.cli.prune", "Delete caches and encoders that can be made again; keep scores."),
     "compare": ("engine.cli.compare", "Compare runs per language, with intervals and tests."),
     "study": ("engine.cli.study", "Report a study: balance before and after distillation."),
@@ -44,7 +46,27 @@ COMMANDS = {
     "encoders": ("engine.cli.encoders", "List and show encoders."),
     "config": ("engine.cli.config", "Show presets, settings and the JSON schema."),
     "doctor": ("engine.cli.doctor", "Check this installation."),
+    "completion": ("engine.cli.completion", "Print the completion of commands for a shell."),
+    "man": ("engine.cli.completion", "Print the manual page."),
 }
+
+
+def add_quiet(command: click.Command) -> None:
+    """Add ``-q`` to a command and to the commands in it."""
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        add_quiet(inner)
+    if isinstance(command, click.Group) or any("-q" in param.opts for param in command.params):
+        return
+    command.params.append(
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda context, parameter, value: be_quiet(context) if value else None,
+            help="Print no progress and no messages on stderr but warnings and errors.",
+        )
+    )
 
 
 class LazyGroup(click.Group):
@@ -59,7 +81,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, "import_command" if cmd_name == "import" else cmd_name)
+        add_quiet(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option
-from engine.cli.output import check_raw, raw_option, warn
+from engine.cli.grids import compared_grid, format_option, latex, markdown
+from engine.cli.options import complete_run, json_option, print_json, refreshed, results_option
+from engine.cli.output import check_raw, raw_option, warn, write
 from engine.cli.published_tables import print_published, published_records, published_tables
 from engine.cli.score_groups import Group, Key, language_of, read_groups
 from engine.cli.tables import interval_text, print_csv, print_facts, print_line, print_table, score_text
@@ -41,7 +42,7 @@ class Matched(NamedTuple):
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=complete_run)
 @click.option(
     "--baseline", metavar="RUN", multiple=True, help="Compare with this run instead of the first; repeatable."
 )
@@ -67,7 +68,8 @@ class Matched(NamedTuple):
 )
 @results_option
 @json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print the rows of all tables as CSV.")
+@format_option
+@click.option("--csv", "as_csv", is_flag=True, help="The same as --format csv.")
 @raw_option
 def compare(
     runs: tuple[str, ...],
@@ -81,6 +83,7 @@ def compare(
     published: bool,
     results: Path,
     as_json: bool,
+    form: str,
     as_csv: bool,
     raw: bool,
 ) -> None:
@@ -94,9 +97,17 @@ def compare(
     Holm-corrected over all systems, languages and means of a table; a verdict, which includes a test of
     equivalence; and the smallest difference that could be seen. The p value over topics alone is for these
     checkpoints. Scores on different revisions of a collection are not compared.
+
+    With --format latex or markdown, a row is a system, the best value of a column is bold, and a mark says
+    from which baseline a value differs at p < .05.
     """
-    if as_json and as_csv:
-        raise InputError("--json and --csv exclude each other; choose one")
+    if as_csv and form not in ("text", "csv"):
+        raise InputError(f"--csv and --format {form} exclude each other; choose one")
+    as_csv = as_csv or form == "csv"
+    if as_json and (as_csv or form != "text"):
+        raise InputError(f"--json and --{'csv' if as_csv else 'format'} exclude each other; choose one")
+    if published and form in ("latex", "markdown"):
+        raise InputError("--published has no --format latex or markdown; leave one of them out")
     check_raw(raw, as_csv)
     refreshed(results)
     stored = Systems.read(results)
@@ -153,6 +164,18 @@ def compare(
     if as_csv:
         print_csv([{**_place(table), **row} for table in tables for row in table["rows"]], raw=raw)
         return
+    if form != "text":
+        from engine.evaluation.comparisons import LOWER_IS_BETTER
+
+        names = _distinct_names(systems)
+        render = latex if form == "latex" else markdown
+        write(
+            "\n".join(
+                render(compared_grid(table, names, lower_is_better=table["measure"] in LOWER_IS_BETTER))
+                for table in tables
+            )
+        )
+        return
     letters = dict(zip(ids, _letters(len(ids)), strict=True))
     print_facts(
         (
@@ -193,6 +216,15 @@ def _mark(topics: str | None) -> tuple[str, str] | None:
 def _of_argument(stored: Systems, systems: Sequence[RunSystem], argument: str) -> RunSystem:
     found = stored.find(argument)
     return next(system for system in systems if any(run in system.asked for run in found))
+
+
+def _distinct_names(systems: Sequence[RunSystem]) -> dict[str, str]:
+    """Return the name of each system by its first run; equal names are told apart by the run."""
+    names = [system.name for system in systems]
+    return {
+        system.lead: f"{system.name} ({system.lead})" if names.count(system.name) > 1 else system.name
+        for system in systems
+    }
 
 
 def _seeds_text(system: RunSystem) -> str:

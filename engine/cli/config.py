@@ -12,7 +12,7 @@ import click
 from engine.cli import toml
 from engine.cli.options import data_option, json_option, print_json, results_option, set_option
 from engine.cli.output import warn, write
-from engine.cli.tables import print_line, print_table
+from engine.cli.tables import print_facts, print_line, print_table
 from engine.config import (
     json_schema,
     load_config,
@@ -98,6 +98,58 @@ def _about(path: Path) -> str:
     """Return the comment at the beginning of a file."""
     lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text("utf-8").splitlines())
     return " ".join(line.lstrip("# ") for line in lines)
+
+
+@config.command("explain")
+@click.argument("key")
+@click.argument("source", metavar="[FILE_OR_PRESET]", required=False)
+@set_option
+@json_option
+def explain_command(key: str, source: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Explain the setting KEY, such as transport.epsilon: meaning, values, default, presets that set it.
+
+    With a file or preset, its value there and whether --set, the file, its preset or the default gives it.
+    """
+    from engine.config.explain import explain, origin, presets_with
+
+    found = explain(key)
+    setting = presets_with(key)
+    here = None if source is None else origin(key, source, _resolved(source, overrides)[0], overrides)
+    if as_json:
+        value = {} if here is None else {"value": here[0], "value_from": here[1]}
+        print_json({"key": found[0].key, "settings": list(map(vars, found)), "presets": setting, **value})
+        return
+    for place, one in enumerate(found):
+        if place:
+            print_line()
+        kinds = "every kind" if len(one.kinds) == len(RUN_KINDS) else ", ".join(one.kinds)
+        print_facts(
+            [
+                ("setting", one.key),
+                ("of kind", kinds),
+                ("meaning", one.meaning),
+                ("values", one.type),
+                ("default", "it has to be given" if one.required else toml.value_text(one.default)),
+            ]
+        )
+        if one.choices:
+            print_line()
+            print_table(("value", "meaning"), list(one.choices.items()))
+    if here is not None:
+        print_line()
+        print_facts([(f"in {source}", f"{toml.value_text(here[0])} ({_GIVEN[here[1]]})")])
+    if setting:
+        print_line()
+        print_table(("set by preset", "value"), [(name, toml.value_text(v)) for name, v in setting.items()])
+
+
+#: What gives a setting its value, in words.
+_GIVEN = {
+    "--set": "from --set",
+    "file": "from this file",
+    "preset": "from the preset",
+    "default": "the default",
+}
 
 
 @config.command("schema")

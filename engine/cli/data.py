@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from engine.cli.options import data_option, json_option, print_json
 from engine.cli.output import say
-from engine.cli.tables import print_facts, print_line, print_table, size_text
+from engine.cli.tables import cut_middle, print_facts, print_line, print_table, size_text
 from engine.counted import counted
 from engine.datahome.check import Checked, check
 from engine.datahome.datasets import Dataset, datasets
 from engine.errors import InputError, OpticalError, nearest
 from engine.extensions.collections import COLLECTIONS
-from engine.languages import language
+from engine.languages import language, language_name
 from engine.paths import data_home
 
+if TYPE_CHECKING:
+    from engine.datahome.preview import Preview
+
+#: The most cells of a text of an entry.
+_WIDEST = 200
 #: What the pool of a collection is, in words.
 _POOLS = {"all": "one pool of the documents of all languages", "own": "a pool for each document language"}
 
@@ -60,13 +66,23 @@ def list_command(as_json: bool) -> None:
 
 
 @data.command("show")
-@click.argument("name")
+@click.argument("name", metavar="NAME_OR_FILE")
+@click.option("--language", "code", metavar="CODE", help="The language of a FILE that does not name it.")
 @data_option
 @json_option
-def show(name: str, as_json: bool) -> None:
-    """Show a dataset: its licence, languages, files, counts and an example, and how a run uses it."""
+def show(name: str, code: str | None, as_json: bool) -> None:
+    """Show a dataset: its licence, languages, files, counts and an example, and how a run uses it.
+
+    Of a file of bitext, or a folder of bitext or a collection, it shows what a run would read: the first
+    entries in each language, the counts, and what is dropped and why.
+    """
     from engine.datahome.examples import example, usage
 
+    if _is_file(name):
+        _show_file(Path(name).expanduser(), code, as_json)
+        return
+    if code is not None:
+        raise InputError("--language is for a FILE; `data show NAME` shows all languages")
     (dataset,) = _find([name])
     entry = _entry(dataset)
     files: list[dict[str, Any]] = [
@@ -117,6 +133,56 @@ def show(name: str, as_json: bool) -> None:
             print_line(f"{title}:")
             for line in text.splitlines():
                 print_line(f"  {line}")
+
+
+def _is_file(name: str) -> bool:
+    """Return whether `name` is a file or folder and not the name of a dataset."""
+    path = Path(name).expanduser()
+    try:
+        if not path.exists():
+            return False
+    except (OSError, ValueError):
+        return False
+    return path.is_file() or path.name != name or name not in {one.name for one in datasets(catalogues=False)}
+
+
+def _show_file(path: Path, code: str | None, as_json: bool) -> None:
+    """Print what a run would read of a file or folder."""
+    from engine.datahome.preview import preview
+
+    say(f"reading {path}")
+    found = preview(path, code)
+    if as_json:
+        print_json([{**vars(one), "first": [list(pair) for pair in one.first]} for one in found])
+    else:
+        for place, one in enumerate(found):
+            if place:
+                print_line()
+            _print_preview(path, one)
+    broken = [one for one in found if one.problem]
+    if broken:
+        raise InputError(broken[0].problem)
+
+
+def _print_preview(path: Path, one: Preview) -> None:
+    dropped = ", ".join(f"{count:,} {why.replace('_', ' ')}" for why, count in one.dropped.items())
+    languages = f"{language_name(one.language)} ({one.language})"
+    languages += f" → {language_name(one.target_language)} ({one.target_language})"
+    print_facts(
+        [
+            ("data", str(path)),
+            ("format", one.format),
+            ("languages", languages),
+            *((what, f"{count:,}") for what, count in one.counts.items()),
+            ("dropped", dropped),
+            *(("note", note) for note in one.notes),
+            ("in a run's file", ", ".join(f"{name} = {json.dumps(v)}" for name, v in one.settings.items())),
+        ]
+    )
+    for source, target in one.first:
+        print_line()
+        print_line(f"  {one.language}: {cut_middle(source, _WIDEST)}")
+        print_line(f"  {one.target_language}: {cut_middle(target, _WIDEST)}")
 
 
 @data.command("import")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.options import refreshed, results_option
+from engine.cli.options import read_in_finished, results_option
 from engine.cli.output import out
 from engine.config import EncoderConfig, RunHeader, parse_config, preset_settings
 from engine.counted import counted
@@ -120,7 +120,7 @@ def demo(results: Path) -> None:
             )
             if len(scores) == 1:
                 encoder = chosen_encoder(folder)
-    refreshed(results)
+    read_in_finished(results, folder.path)
     _print_table(scores)
     minutes = (time.monotonic() - started) / 60
     out(f"took {minutes:.1f} minutes; the results are in {results} and {runs_folder(results)}/\n")
@@ -134,14 +134,15 @@ def _print_next(run: str, scores: Scores, results: Path) -> None:
         "SELECT source_text, target_text FROM plans WHERE run = ? AND source_language = 'sw' "
         "ORDER BY abs(length(source_text) - 40) LIMIT 1"
     )
-    (pair,) = ask(results, question, [run]).records()
+    pairs = ask(results, question, [run]).records() if results.is_file() else []
     marathi = [query.text for query in scores.collection.queries if query.language == "mr"]
     asked = min(marathi, key=lambda text: abs(len(text) - 30))
     out(f"optical-workbench{where}".ljust(38) + " # opens the app")
-    out(
-        f"optical-workbench plan {run}{where} --language sw \\\n"
-        f"    --source {shlex.quote(pair['source_text'])} --target {shlex.quote(pair['target_text'])}"
-    )
+    for pair in pairs:  # none if the run could not be read in
+        out(
+            f"optical-workbench plan {run}{where} --language sw \\\n"
+            f"    --source {shlex.quote(pair['source_text'])} --target {shlex.quote(pair['target_text'])}"
+        )
     out(f"optical-workbench query {run}{where} --language mr --explain {shlex.quote(asked)}")
 
 

@@ -1,4 +1,4 @@
-"""``tag``, ``note``, ``rename`` and ``delete``: change or delete a run that has ended."""
+"""``tag``, ``note``, ``rename``, ``delete`` and ``forget``: change or remove a run that has ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.options import complete_run, json_option, print_json, refreshed, results_option
 from engine.cli.tables import print_line
 from engine.errors import InputError
 from engine.paths import runs_folder
@@ -21,7 +21,7 @@ Fields = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("tags", nargs=-1)
 @click.option("--remove", multiple=True, metavar="TAG", help="Remove a tag. Can be repeated.")
 @results_option
@@ -46,7 +46,7 @@ def tag(run: str, tags: Sequence[str], remove: Sequence[str], results: Path, as_
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("text")
 @results_option
 @json_option
@@ -59,7 +59,7 @@ def note(run: str, text: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("name")
 @results_option
 @json_option
@@ -72,7 +72,7 @@ def rename(run: str, name: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @results_option
 @json_option
@@ -96,6 +96,32 @@ def delete(run: str, yes: bool, results: Path, as_json: bool) -> None:
     refreshed(results)
     if as_json:
         print_json({"id": record["id"], "deleted": True})
+    else:
+        print_line(sentence)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@results_option
+@json_option
+def forget(run: str, yes: bool, results: Path, as_json: bool) -> None:
+    """Remove a run whose folder is missing from the results database, after asking on a terminal.
+
+    The database keeps the scores of such a run until it is forgotten, because its folder may be on a disk
+    that is not mounted. If the folder comes back, so do its scores. RUN is an id, the beginning of an id, or
+    a name, which means the newest run of that name.
+    """
+    from engine.jobs import edit
+
+    record = run_record(refreshed(results), run)
+    folder = runs_folder(results) / record["id"]
+    if not yes and not folder.exists() and sys.stdin.isatty():
+        question = f"Remove {record['id']} ({record['name']}), whose folder is missing, with its scores?"
+        click.confirm(visible(question), abort=True, err=True)
+    sentence = edit.forget(results, record["id"])
+    if as_json:
+        print_json({"id": record["id"], "forgotten": True})
     else:
         print_line(sentence)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from engine.cli.export_encoder import export_command
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.output import out, warn
 from engine.cli.score_groups import languages_of
@@ -39,7 +40,10 @@ _SIZES = {
 
 @click.group()
 def encoders() -> None:
-    """List and show encoders. A configuration can also name a hub id or a checkpoint folder."""
+    """List, show and export encoders. A configuration can also name a hub id or a checkpoint folder."""
+
+
+encoders.add_command(export_command)
 
 
 @encoders.command("list")
@@ -86,6 +90,9 @@ def show(name: str, results: Path, as_json: bool) -> None:
     NAME is a packaged checkpoint, a run (its trained encoder), a checkpoint folder, or the hub id of an
     encoder that is published or in the local cache of the hub.
     """
+    if (routed := Path(name).expanduser() / "router_config.json").is_file():
+        _show_routes(routed, as_json)
+        return
     entry = _find(name, results)
     folder = entry["folder"]
     model, settings = {}, {}
@@ -126,6 +133,24 @@ def show(name: str, results: Path, as_json: bool) -> None:
             *((label, str(model.get(key, ""))) for key, label in _SIZES.items()),
             *((key, json.dumps(value, ensure_ascii=False)) for key, value in settings.items()),
             *_found(declared),
+        ]
+    )
+
+
+def _show_routes(path: Path, as_json: bool) -> None:
+    """Show a folder of sentence-transformers that has an encoder for queries and one for documents."""
+    structure = _read(path).get("structure")
+    routes = {str(task): list(map(str, steps)) for task, steps in (structure or {}).items() if steps}
+    if as_json:
+        print_json({"name": path.parent.name, "kind": "two encoders", "routes": routes})
+        return
+    print_facts(
+        [
+            ("encoder", path.parent.name),
+            ("kind", "two encoders, for sentence-transformers"),
+            *((f"of {task}", str(path.parent / steps[0])) for task, steps in routes.items()),
+            *((f"behind {task}", " ".join(steps[1:])) for task, steps in routes.items()),
+            ("further", "`encoders show` of one of the folders shows its settings"),
         ]
     )
 

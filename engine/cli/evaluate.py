@@ -8,13 +8,21 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import data_option, json_option, refreshed, results_option, set_option
+from engine.cli.options import (
+    complete_run,
+    data_option,
+    json_option,
+    read_in_finished,
+    refreshed,
+    results_option,
+    set_option,
+)
 from engine.cli.run import print_finished
 from engine.paths import runs_folder
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option(
     "--on",
     "names",
@@ -63,5 +71,5 @@ def evaluate(
     argv = ["optical-workbench", *sys.argv[1:]]
     with ConsoleReporter() as reporter:
         finished, scores = execute(config, runs_folder(results), argv, reporter=reporter)
-    refreshed(results)
+    read_in_finished(results, finished.path)
     print_finished(finished, scores, as_json)

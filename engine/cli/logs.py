@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import refreshed, results_option
+from engine.cli.options import complete_run, refreshed, results_option
 from engine.cli.output import out
 from engine.paths import run_log, runs_folder
 from engine.results.queries import run_record
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("-f", "--follow", is_flag=True, help="Wait for more lines until the run ends.")
 @results_option
 def logs(run: str, follow: bool, results: Path) -> None:

@@ -13,9 +13,9 @@ import click
 
 from engine.cli.output import warn, write
 from engine.paths import results_path, runs_folder, use_data_home
-from engine.results.ingest import ingest
 from engine.results.metrics_log import to_json
 from engine.results.missing import new_database_note
+from engine.results.refresh import read_in, refresh
 from engine.visible import inert_json
 
 Command = Callable[..., Any]
@@ -65,21 +65,37 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def refreshed(results: Path) -> Path:
-    """Bring the database up to date with its run folders, and return its path.
+def complete_run(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the ids of runs that begin with `incomplete`, newest first, for the shell."""
+    results = context.params.get("results") or results_path()
+    folder = runs_folder(Path(results))
+    try:
+        names = [place.name for place in folder.iterdir() if (place / "run.json").is_file()]
+    except OSError:
+        return []
+    return sorted((name for name in names if name.startswith(incomplete)), reverse=True)
 
-    A run folder that cannot be read is reported on stderr and left out.
+
+def refreshed(results: Path) -> Path:
+    """Bring the database up to date with its run folders as far as that is possible, and return its path.
+
+    A run folder that cannot be read is reported on stderr and left out, and so is a database that cannot be
+    written.
 
     Without run folders nothing is made; what reads the database then says that it does not exist.
     """
     note = new_database_note(results)
     if note:
         warn(note)
-    if runs_folder(results).is_dir():
-        report = ingest(results, runs_folder(results))
-        for problem in report.problems:
-            warn(problem)
+    for problem in refresh(results):
+        warn(problem)
     return results
+
+
+def read_in_finished(results: Path, run: Path) -> None:
+    """Bring the database up to date after the run in the folder `run` has finished; nothing is an error."""
+    for problem in read_in(results, run):
+        warn(problem)
 
 
 def print_json(value: Any) -> None:

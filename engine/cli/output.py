@@ -22,18 +22,38 @@ def out(text: str = "") -> None:
 
 
 def say(text: str) -> None:
-    """Print a message, which can have several lines, on stderr."""
-    click.echo(visible(text, keep="\n\t"), err=True)
+    """Print a message, which can have several lines, on stderr, unless ``-q`` was given."""
+    if not is_quiet():
+        _print(text)
 
 
 def warn(text: object) -> None:
-    """Print a message with the program's name on stderr."""
-    say(f"optical-workbench: {text}")
+    """Print a warning or an error with the program's name on stderr."""
+    _print(f"optical-workbench: {text}")
+
+
+def _print(text: str) -> None:
+    click.echo(visible(text, keep="\n\t"), err=True)
+
+
+def be_quiet(context: click.Context) -> None:
+    """Let `say` and progress print nothing for the rest of the command of `context`."""
+    context.find_root().meta[_QUIET] = True
+
+
+def is_quiet() -> bool:
+    """Return whether ``-q`` was given to the command that runs."""
+    context = click.get_current_context(silent=True)
+    return context is not None and _QUIET in context.find_root().meta
 
 
 def write(document: str) -> None:
     """Print a document that is inert already, such as JSON by `engine.cli.options.json_text`."""
     sys.stdout.write(document)
+
+
+#: The key of ``-q`` in the context of a command.
+_QUIET = "optical-workbench.quiet"
 
 
 class InertStream:
@@ -70,7 +90,9 @@ def progress_console() -> Console:
     from rich.console import Console
 
     stream = sys.stderr
-    return Console(file=stream.stream if isinstance(stream, InertStream) else stream, highlight=False)
+    return Console(
+        file=stream.stream if isinstance(stream, InertStream) else stream, highlight=False, quiet=is_quiet()
+    )
 
 
 def raw_option(command: Any) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.options import complete_run, json_option, print_json, refreshed, results_option
 from engine.cli.output import say
 from engine.cli.tables import print_facts, print_table
 from engine.errors import InputError
@@ -17,7 +17,7 @@ FORMATS = (".png", ".svg", ".npz")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--source", required=True, help="The sentence that the student encodes.")
 @click.option("--target", required=True, help="The English sentence that the teacher encodes.")
 @click.option("--language", default="und", help="The language of the source, an ISO code, for the record.")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.options import complete_run, json_option, print_json, refreshed, results_option
 from engine.cli.output import out
 from engine.cli.tables import print_line, print_table
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("text")
 @click.option("--language", required=True, help="The language of the query, an ISO code such as sw.")
 @click.option("--collection", help="A collection of the run. The default is the first.")

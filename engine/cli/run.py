@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 import click
 from click.exceptions import Exit
 
-from engine.cli.options import data_option, json_option, print_json, refreshed, results_option, set_option
+from engine.cli.options import (
+    data_option,
+    json_option,
+    print_json,
+    read_in_finished,
+    refreshed,
+    results_option,
+    set_option,
+)
 from engine.cli.output import out, say
 from engine.cli.tables import print_table
 from engine.config import load_config
@@ -137,7 +145,7 @@ def run(
         else:
             assert parsed is not None
             scores = execute_in(parsed, started, reporter)
-    refreshed(results)
+    read_in_finished(results, started.path)
     if detached:
         return
     print_finished(started, scores, as_json)

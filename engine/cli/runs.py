@@ -10,12 +10,21 @@ from typing import Any
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option, with_time_zone
-from engine.cli.output import say
+from engine.cli.grids import Grid, Value, format_option, latex, markdown
+from engine.cli.options import (
+    complete_run,
+    json_option,
+    print_json,
+    refreshed,
+    results_option,
+    with_time_zone,
+)
+from engine.cli.output import check_raw, raw_option, say, write
 from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
     Column,
     interval_text,
+    print_csv,
     print_facts,
     print_fitted_table,
     print_line,
@@ -105,7 +114,9 @@ def runs(expression: str, sizes: bool, results: Path, as_json: bool) -> None:
     if sizes:
         _print_sizes(listed)
     else:
-        print_fitted_table(_COLUMNS, [_line(run) for run in listed])
+        print_fitted_table(
+            _COLUMNS, [_line(run, record) for run, record in zip(listed, records, strict=True)]
+        )
 
 
 def _print_sizes(listed: Sequence[dict[str, Any]]) -> None:
@@ -124,16 +135,25 @@ def _print_sizes(listed: Sequence[dict[str, Any]]) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @results_option
 @json_option
-def show(run: str, results: Path, as_json: bool) -> None:
+@format_option
+@raw_option
+def show(run: str, results: Path, as_json: bool, form: str, raw: bool) -> None:
     """Show a run: its record, its bitext and its scores with 95 % intervals.
 
-    RUN is an id, the beginning of an id, or a name, which means the newest run of that name.
+    RUN is an id, the beginning of an id, or a name, which means the newest run of that name. With --format
+    latex, markdown or csv only the scores are printed.
     """
+    check_raw(raw, form == "csv")
+    if as_json and form != "text":
+        raise InputError("--json and --format exclude each other; choose one")
     record = _with_current_state(results, run_record(refreshed(results), run))
     groups = read_groups(results, [record["id"]]).get(record["id"], [])
+    if form != "text":
+        _print_scores(groups, record, form, raw)
+        return
     bitext = ask(
         results, "SELECT * EXCLUDE run FROM bitext WHERE run = ? ORDER BY ALL", [record["id"]]
     ).records()
@@ -188,7 +208,7 @@ def show(run: str, results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @results_option
 @json_option
 def stop(run: str, results: Path, as_json: bool) -> None:
@@ -209,13 +229,13 @@ def stop(run: str, results: Path, as_json: bool) -> None:
 
 
 def _with_current_state(results: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with the current state of the run's process instead of the recorded state."""
+    """Return a record with the state of the run's process, and whether its folder is missing."""
     from engine.jobs.state import state_of
 
     folder = runs_folder(results) / record["id"]
-    if record["state"] not in LIVING or not folder.is_dir():
-        return record
-    return {**record, "state": state_of(folder)}
+    missing = not folder.is_dir()
+    state = record["state"] if missing or record["state"] not in LIVING else state_of(folder)
+    return {**record, "state": state, "folder_missing": missing}
 
 
 def _listed(
@@ -226,16 +246,17 @@ def _listed(
         **{name: value for name, value in with_time_zone(record).items() if name in kept},
         "place": place,
         "unchanged": is_unchanged(record),
+        "folder_missing": record["folder_missing"],
         "encoder": encoder_of(record),
         "languages": languages_of(record, groups),
         "headline": None if head is None else vars(head),
     }
 
 
-def _line(run: dict[str, Any]) -> tuple[str, ...]:
+def _line(run: dict[str, Any], record: dict[str, Any]) -> tuple[str, ...]:
     known, head = run["languages"], run["headline"]
     return (
-        f"{run['state']}, unchanged" if run["unchanged"] else _state_text(run["state"], run["place"]),
+        _state_text(state_of_record(record), run["place"]),
         run["id"],
         run["name"],
         run["kind"],
@@ -261,7 +282,7 @@ def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
     if record["state"] != "running" or kind is None or kind.loop is None:
         return None
     records = tail(RunFolder(runs_folder(results) / record["id"], record).metrics_path).records
-    total = record["config"].get(kind.loop, {}).get("steps")
+    total = (record["config"].get(kind.loop) or {}).get("steps")
     return {"done": records[-1].step, "steps": int(total)} if records and total else None
 
 
@@ -311,6 +332,7 @@ def _print_record(
             ("created", f"{record['created']:%Y-%m-%d %H:%M:%S} UTC, {age_text(record['created'])} ago"),
             ("took", duration_text((ended - started).total_seconds()) if started and ended else ""),
             ("host", ", ".join(filter(None, (record["host"], record["platform"], record["device"])))),
+            ("process", _process(record)),
             ("versions", ", ".join(versions)),
             ("commit", record["commit"] or ""),
             ("best step", "" if best is None else f"{best}{UNCHANGED if is_unchanged(record) else ''}"),
@@ -320,6 +342,12 @@ def _print_record(
             ("summary", json.dumps(summary, ensure_ascii=False) if summary else ""),
         ]
     )
+
+
+def _process(record: dict[str, Any]) -> str:
+    """Return the process id of a run, and which start of the machine it belongs to."""
+    boot = f" since boot {record['boot']}" if record["boot"] else ""
+    return "" if record["pid"] is None else f"{record['pid']}{boot}"
 
 
 def _print_group(group: Group, reference: str) -> None:
@@ -339,6 +367,42 @@ def _print_group(group: Group, reference: str) -> None:
     )
     if reference:
         print_line(reference)
+
+
+def _print_scores(groups: Sequence[Group], record: dict[str, Any], form: str, raw: bool) -> None:
+    """Print the scores of a run in another form than text."""
+    if not groups:
+        raise InputError(f"run {record['id']} has no scores; wait until it is finished")
+    if form == "csv":
+        rows = [
+            {"run": record["id"], **group.key._asdict(), **figure}
+            for group in groups
+            for figure in _scores(group, record)["figures"]
+        ]
+        print_csv(rows, raw=raw)
+        return
+    render = latex if form == "latex" else markdown
+    write("\n".join(render(_grid(group, record)) for group in groups))
+
+
+def _grid(group: Group, record: dict[str, Any]) -> Grid:
+    """Return the scores of a run under one key: a row for each language, a column for each measure."""
+    of = {measure: group.of(measure) for measure in group.measures}
+    rows: list[list[str | Value]] = []
+    for code in group.revisions:
+        known = [rows_of.get(code) for rows_of in of.values()]
+        queries = next(row["queries"] for row in known if row is not None)
+        cells = (Value("" if row is None else _value(row)) for row in known)
+        rows.append([f"{_name(code)} ({code})" if _name(code) else code, Value(f"{queries}"), *cells])
+    rows.append(["mean", "", *(Value(score_text(group.mean(measure))) for measure in of)])
+    reference = _reference(group, record)
+    revisions = ", ".join(sorted(set(group.revisions.values())))
+    return Grid(
+        f"{record['name']}: {group.key}",
+        ["language", "queries", *of],
+        rows,
+        [f"Brackets: 95 % intervals. Revision {revisions}.", *([reference] if reference else [])],
+    )
 
 
 def _scores(group: Group, record: dict[str, Any]) -> dict[str, Any]:

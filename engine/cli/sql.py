@@ -93,16 +93,24 @@ def _json_blocks(answer: Stream) -> Generator[None, Rows | None, None]:
 
 
 @click.command()
-@click.argument("what", metavar="TABLE_OR_SQL")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("what", metavar="TABLE_OR_SQL_OR_RUN")
+@click.argument("file", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
+@click.option("--for", "form", type=click.Choice(["trec", "mteb"]), help="Write a run for another program.")
 @raw_option
 @results_option
-def export(what: str, file: Path, raw: bool, results: Path) -> None:
+def export(what: str, file: Path, form: str | None, raw: bool, results: Path) -> None:
     """Write a table, a view or the result of a SQL query to FILE, which ends in .csv, .json or .parquet.
 
     FILE is written atomically. In CSV, text that a spreadsheet would take for a formula begins with an
     apostrophe, and control characters are escapes; --raw writes it as it is.
+
+    With --for, WHAT is a run and FILE a folder: trec writes its rankings as TREC runs and the judgements of
+    its collections, mteb its scores as results of MTEB.
     """
+    if form is not None:
+        check_raw(raw, False)
+        _export_run(what, file, form, results)
+        return
     from engine.atomic import write_file
 
     ending = file.suffix.removeprefix(".").lower()
@@ -122,6 +130,26 @@ def export(what: str, file: Path, raw: bool, results: Path) -> None:
         count, content = len(answer.rows), text.encode()
     write_file(file, content)
     say(f"{file}: {counted(count, 'row')}")
+
+
+def _export_run(name: str, folder: Path, form: str, results: Path) -> None:
+    """Write the rankings or scores of a run into `folder`."""
+    from engine.evaluation.exporting import export_mteb, export_trec
+    from engine.evaluation.finished_run import find_run
+
+    refreshed(results)
+    run = find_run(results, name)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"it is a file; --for {form} writes into a folder", path=folder)
+    problems: list[str] = []
+    if form == "trec":
+        written, problems = export_trec(run, folder, str(run.record["name"]))
+    else:
+        written = export_mteb(run, folder)
+    for path in written:
+        say(str(path))
+    for problem in problems:
+        warn(problem)
 
 
 def _records(answer: Result) -> list[dict[str, Any]]:

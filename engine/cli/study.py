@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.atomic import write_file
-from engine.cli.options import json_option, json_text, print_json, refreshed, results_option
+from engine.cli.options import complete_run, json_option, json_text, print_json, refreshed, results_option
 from engine.cli.output import CsvWriter, check_raw, raw_option, say, warn
 from engine.cli.tables import print_facts, print_line, print_table
 from engine.errors import InputError, OpticalError
@@ -23,7 +23,7 @@ _TEXT = ("language", "arm", "of", "when", "document")
 
 
 @click.command()
-@click.argument("run", metavar="RUN", required=False)
+@click.argument("run", metavar="RUN", required=False, shell_complete=complete_run)
 @click.option(
     "--export",
     "folder",

@@ -18,6 +18,16 @@ def dump(settings: Mapping[str, Any]) -> str:
     return "\n".join(_table(settings, ())) + "\n"
 
 
+def value_text(value: Any) -> str:
+    """Return a value on one line as TOML has it, tables inline; None is "none"."""
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{_key(name)} = {value_text(item)}" for name, item in value.items())
+        return f"{{{inner}}}"
+    return f"[{', '.join(map(value_text, value))}]" if isinstance(value, list | tuple) else _value(value)
+
+
 def _table(settings: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     tables, arrays = {}, {}
     for name, value in settings.items():

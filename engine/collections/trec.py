@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -219,3 +220,51 @@ def _unique(texts: Iterator[Text], path: Path, kind: str) -> Iterator[Text]:
         yield text
     if not lines:
         raise InputError(f"it contains no {kind}; fetch the file again", path=path)
+
+
+class Retrieved(NamedTuple):
+    """A document that a TREC run found for a topic, its score, and the line that says so."""
+
+    topic: str
+    document: str
+    score: float
+    line: int
+
+
+def read_ranking(path: Path) -> list[Retrieved]:
+    """Read a TREC run: ``topic Q0 document rank score tag``; white space is that of `read_judgements`.
+
+    The columns ``Q0``, ``rank`` and ``tag`` do not count, as in trec_eval.
+
+    Raises
+    ------
+    InputError
+        If a line has other columns, a score is not a number, or a document is found twice for one topic.
+    """
+    found: dict[tuple[str, str], Retrieved] = {}
+    for number, line in numbered_lines(path, blank=False):
+        cells = _SPACES.split(line.strip(_SPACE))
+        if len(cells) != 6:
+            raise InputError(
+                f"{len(cells)} columns where a TREC run has six (topic, Q0, document, rank, score, tag)",
+                path=path,
+                line=number,
+            )
+        topic, _, document, _, text, _ = cells
+        try:
+            score = float(text)
+        except ValueError:
+            score = math.nan
+        if math.isnan(score):
+            raise InputError(f"{text[:40]!r} is not a score; it should be a number", path=path, line=number)
+        if (before := found.get((topic, document))) is not None:
+            raise InputError(
+                f"document {document!r} is found twice for topic {topic!r}, first in line {before.line}; "
+                "remove one, as trec_eval requires too",
+                path=path,
+                line=number,
+            )
+        found[topic, document] = Retrieved(topic, document, score, number)
+    if not found:
+        raise InputError("it contains no ranking; give a TREC run", path=path)
+    return list(found.values())

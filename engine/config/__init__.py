@@ -14,6 +14,7 @@ from engine.config.distillation import LossConfig, TrainingConfig, TransportConf
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
 from engine.config.fuse import FuseConfig, FusedSystem
+from engine.config.imported import ImportConfig, ImportedRanking
 from engine.config.lexical import LexicalConfig
 from engine.config.load import (
     json_schema,
@@ -43,6 +44,8 @@ __all__ = [
     "Fraction",
     "FuseConfig",
     "FusedSystem",
+    "ImportConfig",
+    "ImportedRanking",
     "LexicalConfig",
     "LossConfig",
     "PretrainConfig",

@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 from engine.config.base import RunHeader, Settings
 from engine.config.bitext import TrainingBitextConfig
 from engine.config.encoders import EncoderConfig
-from engine.config.inputs import batch_input, bitext_inputs, encoder_inputs, rankings_input
+from engine.config.inputs import batch_input, bitext_inputs, encoder_inputs, rankings_input, tracking_input
 from engine.config.optimisation import LoopConfig
+from engine.config.tracking import TrackingConfig
 from engine.extensions.runs import Input, RunKind
 
 
@@ -74,6 +75,8 @@ class CrossEncoderConfig(RunHeader):
     """The encoder whose sentence vectors find hard negatives and shifts of lines, if there is `bitext`."""
     training: CrossTrainingConfig = Field(default_factory=CrossTrainingConfig)
     """How it is trained on `bitext`."""
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    """TensorBoard and other programs that follow the run."""
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
@@ -85,6 +88,7 @@ class CrossEncoderConfig(RunHeader):
 
 
 def _read_by_cross_encoder(config: CrossEncoderConfig) -> Iterator[Input]:
+    yield tracking_input(config.tracking)
     yield from encoder_inputs(config, "teacher")
     yield Input("checkpoint", "engine.runs.checks:check_cross_encoder", config)
     if config.bitext:

@@ -2,7 +2,8 @@
 
 sentence-transformers describes a folder in ``modules.json``, ``config_sentence_transformers.json`` and
 ``sentence_bert_config.json``, PyLate in the same files with keys of its own, and Stanford ColBERT in
-``artifact.metadata``. An encoder that a run saved has its settings in ``optical.json``. `read_declared`
+``artifact.metadata``. An encoder that a run saved or exported has its settings in ``optical.json``, which
+come before what another library's files say. `read_declared`
 translates these to settings of `EncoderConfig`, to the dense layers that the encoder must load, and to the
 reason why a folder cannot be used. No weights are read here.
 """
@@ -13,7 +14,7 @@ import importlib.util
 import json
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,11 @@ class Declared:
     token_layers: list[DenseLayer] = field(default_factory=list)
     refused: str = ""
 
+    @property
+    def centred(self) -> bool:
+        """Whether the projection subtracts a mean, which is then its bias."""
+        return any(layer.bias for layer in self.token_layers)
+
 
 class _Refused(Exception):
     """A reason why a folder cannot be used."""
@@ -114,15 +120,18 @@ def read_declared(checkpoint: str) -> Declared:
         return declared
     try:
         model = _read(folder / "config.json")
-        if (folder / "modules.json").is_file():
+        own = _read(folder / SETTINGS_FILE)
+        if own:
+            if (folder / "modules.json").is_file():
+                declared.library = "Optical Workbench, exported"
+        elif (folder / "modules.json").is_file():
             _from_modules(declared, folder, checkpoint)
         elif (folder / "artifact.metadata").is_file() or "HF_ColBERT" in (model.get("architectures") or ()):
             _from_stanford(declared, folder)
-        if declared.library:
+        if declared.library and not own:
             tokenizer = _read(folder / "tokenizer_config.json")
             _fit_lengths(declared.settings, positions(model), tokenizer.get("model_max_length"))
             _check_markers(declared.settings, folder)
-        own = _read(folder / SETTINGS_FILE)
         declared.settings |= {key: value for key, value in own.items() if key != "checkpoint"}
     except _Refused as reason:
         declared.refused = str(reason)
@@ -210,6 +219,9 @@ def _from_modules(declared: Declared, folder: Path, checkpoint: str) -> None:
     kinds = [str(module.get("type", "")) for module in modules]
     late = any(kind.startswith("pylate.") for kind in kinds) or any(key in said for key in _PYLATE_KEYS)
     late = late or said.get("model_type") == "ColBERT"
+    if said.get("model_type") == "MultiVectorEncoder":
+        _from_multi_vector(declared, folder, modules, said)
+        return
     declared.library = "PyLate" if late else "sentence-transformers"
     pooled = False
     for module, kind in zip(modules, kinds, strict=True):
@@ -245,7 +257,7 @@ def _from_modules(declared: Declared, folder: Path, checkpoint: str) -> None:
     if "Transformer" not in {kind.rsplit(".", 1)[-1] for kind in kinds}:
         raise _Refused("modules.json names no Transformer")
     if late:
-        _late_settings(declared, said)
+        _late_settings(declared, said, folder)
         return
     if not pooled:
         raise _Refused("modules.json names no Pooling, so the folder says not how sentence vectors are made")
@@ -258,12 +270,104 @@ def _from_transformer(declared: Declared, folder: Path, late: bool) -> None:
     for key, value in said.items():
         if key == "max_seq_length":
             if value is not None and not late:
-                declared.settings |= {"query_length": int(value), "passage_length": int(value)}
+                declared.settings = {
+                    "query_length": int(value),
+                    "passage_length": int(value),
+                    **declared.settings,
+                }
+        elif key in _LENGTHS and not late:
+            if value is not None:
+                declared.settings[_LENGTHS[key]] = int(value)
+        elif key == "query_expansion" and not late:
+            _expansion(declared, folder, value)
         elif key == "do_lower_case":
             if value:
                 declared.settings["lowercase"] = True
         elif value not in (None, {}, [], False, "", *_USUAL.get(key, ())):
             raise _Refused(f"sentence_bert_config.json sets {key}, which is not supported here")
+
+
+#: sentence-transformers' lengths of one role.
+_LENGTHS = {"query_length": "query_length", "document_length": "passage_length"}
+
+
+def _expansion(declared: Declared, folder: Path, said: Any) -> None:
+    """Translate the expansion of queries with [MASK] tokens."""
+    if said is None:
+        return
+    if said.get("strategy") != "fixed":
+        raise _Refused(f"its query_expansion has the strategy {said.get('strategy')!r}; 'fixed' is supported")
+    mask = _text(_read(folder / "tokenizer_config.json").get("mask_token"))
+    if said.get("token") not in (None, mask):
+        raise _Refused(f"its query_expansion uses {said['token']!r}; the mask token {mask!r} is supported")
+    declared.settings |= {
+        "query_expansion": True,
+        "attend_expansion": bool(said.get("attend")),
+        "query_length": int(said["length"]),
+    }
+
+
+def _text(token: Any) -> str | None:
+    """Return the text of a token as tokenizers' settings write it."""
+    found = token.get("content") if isinstance(token, dict) else token
+    return None if found is None else str(found)
+
+
+def _from_multi_vector(
+    declared: Declared, folder: Path, modules: list[dict[str, Any]], said: Mapping[str, Any]
+) -> None:
+    """Read a folder of sentence-transformers' MultiVectorEncoder."""
+    declared.library = "sentence-transformers (MultiVectorEncoder)"
+    declared.settings |= {
+        **_colbert(["", ""], (0, 0), expansion=False, attend=False, skipped=[]),
+        "markers": False,
+    }
+    del declared.settings["query_length"], declared.settings["passage_length"]
+    steps: list[str] = []
+    skipped: dict[str, set[str]] = {"query": set(), "document": set()}
+    for module in modules:
+        kind, place = str(module.get("type", "")), str(module.get("path", ""))
+        name = kind.rsplit(".", 1)[-1]
+        if not kind.startswith("sentence_transformers."):
+            raise _Refused(
+                f"modules.json names {kind!r}, which is code of the checkpoint's own and is not run"
+            )
+        if Path(place).is_absolute() or ".." in Path(place).parts:
+            raise _Refused(f"modules.json names a path outside the folder, {place!r}")
+        if name == "Transformer" and not place:
+            _from_transformer(declared, folder, late=False)
+        elif name == "Router":
+            raise _Refused(
+                "it has an encoder for queries and one for documents; name one of its subfolders with weights"
+            )
+        elif name == "Normalize":
+            if _read(folder / place / "config.json").get("module_input_name") == "token_embeddings":
+                steps.append(name)
+        elif name == "Dense":
+            centred = _add_dense(declared, folder, place, late=True, centred=steps == ["Normalize"])
+            declared.settings["centring"] = declared.settings["centring"] or centred
+            steps.append(name)
+        elif name == "MultiVectorMask":
+            mask = _read(folder / place / "config.json")
+            if mask.get("keep_only_token_ids"):
+                raise _Refused(
+                    "its mask keeps only some pieces (keep_only_token_ids), which is not supported"
+                )
+            for task in mask.get("skiplist_tasks") or ["document"]:
+                skipped.setdefault(str(task), set()).update(map(str, mask.get("skiplist_words") or ()))
+        elif name != "Dropout":
+            raise _Refused(f"modules.json names the module {name!r}, which is not supported here")
+    if not steps or steps[-1] != "Normalize":
+        raise _Refused("modules.json does not normalise its token vectors; they have unit length here")
+    tokenizer = _read(folder / "tokenizer_config.json")
+    special = {_text(tokenizer.get(name)) for name in ("cls_token", "sep_token")} - {None}
+    if skipped["query"]:
+        if skipped["query"] != special or not special <= skipped["document"]:
+            raise _Refused("its mask skips pieces of queries; only all special tokens can be skipped there")
+        declared.settings["special_tokens"] = False
+        skipped["document"] -= skipped["query"]
+    declared.settings["skiplist"] = sorted(skipped["document"])
+    _prompts(declared, said, "")
 
 
 def _pooling(said: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
@@ -284,7 +388,8 @@ def _pooling(said: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
     return str(modes[0])
 
 
-def _add_dense(declared: Declared, folder: Path, place: str, late: bool) -> None:
+def _add_dense(declared: Declared, folder: Path, place: str, late: bool, *, centred: bool = False) -> bool:
+    """Add a dense layer; return whether it has a bias, which `centred` token vectors may have."""
     said = _read(folder / place / "config.json")
     name = str(said.get("activation_function") or "torch.nn.modules.activation.Tanh")
     activation = name.rsplit(".", 1)[-1]
@@ -303,15 +408,16 @@ def _add_dense(declared: Declared, folder: Path, place: str, late: bool) -> None
         raise _Refused(f"the dense layer {place} reads {source!r}, which is not supported here")
     if not late:
         declared.sentence_layers.append(DenseLayer(place, activation, bias))
-        return
-    if bias or activation != "Identity":
-        what = "a bias" if bias else f"the activation {activation}"
+        return bias
+    if (bias and not centred) or activation != "Identity":
+        what = "a bias" if bias and not centred else f"the activation {activation}"
         raise _Refused(f"the projection {place} has {what}; a projection of token vectors is linear here")
-    declared.token_layers.append(DenseLayer(place, bias=False))
+    declared.token_layers.append(DenseLayer(place, bias=bias))
     declared.settings |= {"projection": "linear", "projection_dim": int(said["out_features"])}
+    return bias
 
 
-def _late_settings(declared: Declared, said: Mapping[str, Any]) -> None:
+def _late_settings(declared: Declared, said: Mapping[str, Any], folder: Path) -> None:
     """Translate PyLate's settings. Its defaults hold for those that the folder leaves out."""
     markers = [
         str(said[key] if said.get(key) is not None else usual)
@@ -330,7 +436,7 @@ def _late_settings(declared: Declared, said: Mapping[str, Any]) -> None:
         (said.get("query_length") or 32, said.get("document_length") or 180),
         expansion=said.get("do_query_expansion") is not False,
         attend=bool(said.get("attend_to_expansion_tokens")),
-        skipped=list(string.punctuation) if skipped is None else [str(word) for word in skipped],
+        skipped=_skip_list(folder, string.punctuation if skipped is None else map(str, skipped)),
     )
 
 
@@ -349,8 +455,20 @@ def _from_stanford(declared: Declared, folder: Path) -> None:
         (said.get("query_maxlen") or 32, said.get("doc_maxlen") or 220),
         expansion=True,
         attend=bool(said.get("attend_to_mask_tokens")),
-        skipped=list(string.punctuation) if said.get("mask_punctuation", True) else [],
+        skipped=_skip_list(folder, string.punctuation if said.get("mask_punctuation", True) else ()),
     )
+
+
+def _skip_list(folder: Path, words: Iterable[str]) -> list[str]:
+    """Return the pieces that do not count in documents.
+
+    PyLate and Stanford ColBERT look up each word. One that is no piece stands for the unknown one.
+    """
+    listed, pieces = list(words), _pieces(folder)
+    unknown = _text(_read(folder / "tokenizer_config.json").get("unk_token"))
+    if pieces and not pieces.issuperset(listed) and unknown is not None:
+        listed.append(unknown)
+    return listed
 
 
 def _colbert(
@@ -414,14 +532,20 @@ def _fit_lengths(settings: dict[str, Any], longest: int | None, usual: Any) -> N
             settings[name] = max(4, min(length, longest or length, 8192))
 
 
-def _check_markers(settings: Mapping[str, Any], folder: Path) -> None:
-    """Refuse markers that the tokenizer does not have as pieces: PyLate would give them random embeddings."""
-    content = _read(folder / "tokenizer.json") if settings.get("markers") else {}
-    if not content:
-        return
+def _pieces(folder: Path) -> set[str]:
+    """Return the pieces of the tokenizer in a folder; none if it has no ``tokenizer.json``."""
+    content = _read(folder / "tokenizer.json")
     pieces = {str(token.get("content")) for token in content.get("added_tokens") or ()}
     vocabulary = (content.get("model") or {}).get("vocab") or ()
     pieces.update(vocabulary if isinstance(vocabulary, dict) else (str(entry[0]) for entry in vocabulary))
+    return pieces
+
+
+def _check_markers(settings: Mapping[str, Any], folder: Path) -> None:
+    """Refuse markers that the tokenizer does not have as pieces: PyLate would give them random embeddings."""
+    pieces = _pieces(folder) if settings.get("markers") else set()
+    if not pieces:
+        return
     for name in ("query_prefix", "passage_prefix"):
         if settings[name] and settings[name] not in pieces:
             raise _Refused(

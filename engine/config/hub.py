@@ -74,7 +74,7 @@ def _fetch(checkpoint: str) -> None:
 
     def fetch(name: str) -> str | None:
         try:
-            return str(hf_hub_download(checkpoint, name))
+            return str(hf_hub_download(checkpoint, name))  # nosec B615
         except EntryNotFoundError as error:
             if isinstance(
                 error, FileNotFoundError

@@ -8,6 +8,7 @@ from typing import Any
 from engine.config.base import RunHeader
 from engine.config.bitext import BitextConfig
 from engine.config.encoders import EncoderConfig
+from engine.config.tracking import TrackingConfig
 from engine.extensions.runs import Input
 
 #: Values of required settings that a preset leaves to its user.
@@ -44,6 +45,11 @@ def batch_input(sources: Sequence[Any], training: Any) -> Input:
 def rankings_input(key: str, run: str, scoring: str | None, depth: int | None = None) -> Input:
     """Return the rankings of a finished run, of which `depth` ranks are needed."""
     return Input(key, "engine.runs.checks:check_rankings", (run, scoring, depth), of_runs=True)
+
+
+def tracking_input(tracking: TrackingConfig) -> Input:
+    """Return the trackers of a run, which must be installed."""
+    return Input("tracking.to", "engine.runs.tracking:check_trackers", tracking.to)
 
 
 def bitext_inputs(sources: Sequence[BitextConfig]) -> Iterator[Input]:

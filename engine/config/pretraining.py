@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 
 from engine.config.base import Fraction, Settings
 from engine.config.encoders import EncoderConfig
-from engine.config.inputs import checkpoint_input
+from engine.config.inputs import checkpoint_input, tracking_input
 from engine.config.optimisation import OptimiserConfig
 from engine.config.runs import RunConfig
+from engine.config.tracking import TrackingConfig
 from engine.extensions.bitext import BITEXT_FORMATS
 from engine.extensions.runs import Input, RunKind, TrainedEncoder
 from engine.registry import OneOf
@@ -170,6 +171,8 @@ class PretrainConfig(RunConfig):
     """The encoder."""
     pretraining: PretrainingConfig = Field(default_factory=PretrainingConfig)
     """Settings of the training loop."""
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    """TensorBoard and other programs that follow the run."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -213,6 +216,7 @@ def _encoders(config: PretrainConfig, checkpoints: Path) -> tuple[EncoderConfig,
 
 
 def _read_by_pretrain(config: PretrainConfig) -> Iterator[Input]:
+    yield tracking_input(config.tracking)
     if config.model.checkpoint is not None:
         model = config.model.checkpoint, config.pretraining.length
         yield Input("model.checkpoint", "engine.runs.checks:check_masked_model", model)

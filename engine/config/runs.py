@@ -22,7 +22,9 @@ from engine.config.inputs import (
     checkpoint_input,
     encoder_inputs,
     frozen_input,
+    tracking_input,
 )
+from engine.config.tracking import TrackingConfig
 from engine.config.translation import GOLD, TranslationConfig
 from engine.extensions.losses import LOSSES
 from engine.extensions.runs import Input, RunKind, TrainedEncoder
@@ -62,6 +64,10 @@ class DistilConfig(RunConfig):
     """The transport problem inside the loss."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """Settings of the training loop."""
+    language_components: int = Field(0, ge=0)
+    """Principal components of each language's vectors that are removed from them before training (LIR), so
+    that the student begins where LIR ends. They are fitted on both sides of `bitext`, with the untrained
+    student and with the teacher, stay fixed, and are saved with both encoders."""
     passages: list[CollectionConfig] = Field(default_factory=list)
     """Collections whose documents `loss.passages` scores; empty takes those of `collections`. Their
     judgements are not read."""
@@ -70,6 +76,8 @@ class DistilConfig(RunConfig):
     """A collection that is searched every `training.evaluate_every` steps; its first measure, with the first
     of `evaluation.scoring`, decides which step is best, instead of held-out pairs. Questions whose topics
     are also in `collections` are left out; `limit` keeps the search short."""
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    """TensorBoard and other programs that follow the run."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -79,6 +87,7 @@ class DistilConfig(RunConfig):
             self._check_validation()
         self._check_masses()
         self._check_annealing()
+        self._check_components()
         used = [entry for name, entry in LOSSES.items() if self.loss.weight(name)]
         if (
             training.batch_size == 1
@@ -103,6 +112,22 @@ class DistilConfig(RunConfig):
                 "evaluation.documents = 'teacher' never asks it for; set that to 'student'"
             )
         return self
+
+    def _check_components(self) -> None:
+        """Refuse language components where they are not removed from all that is compared."""
+        if not self.language_components:
+            return
+        if self.transport.layers:
+            raise ValueError(
+                "language_components are those of the last layer, and transport.layers compares others; "
+                "leave one of the two out"
+            )
+        if self.training.student_role != "query" or self.evaluation.documents == "student":
+            raise ValueError(
+                "language_components are removed from the student's queries and the teacher's documents; "
+                "leave them out where the student encodes documents (training.student_role, "
+                "evaluation.documents)"
+            )
 
     def _check_validation(self) -> None:
         """Refuse a validation for which the student does not learn, or whose documents change."""
@@ -170,6 +195,7 @@ def _distilled(config: DistilConfig, checkpoints: Path) -> tuple[EncoderConfig, 
 
 
 def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
+    yield tracking_input(config.tracking)
     yield from encoder_inputs(config, "teacher", "student")
     yield frozen_input(config.student or config.teacher, config.training.frozen_layers)
     yield from bitext_inputs(config.bitext)

@@ -11,9 +11,10 @@ from pydantic import Field, model_validator
 from engine.config.base import Fraction, Settings
 from engine.config.encoders import EncoderConfig
 from engine.config.evaluation import EvaluationConfig
-from engine.config.inputs import batch_input, encoder_inputs, frozen_input
+from engine.config.inputs import batch_input, encoder_inputs, frozen_input, tracking_input
 from engine.config.optimisation import LoopConfig
 from engine.config.runs import RunConfig
+from engine.config.tracking import TrackingConfig
 from engine.extensions.runs import Input, RunKind, TrainedEncoder
 from engine.extensions.scorings import SCORINGS, TRAINED_SCORINGS
 from engine.registry import OneOf, describe
@@ -148,6 +149,8 @@ class TeacherConfig(RunConfig):
     """The loss that is minimised."""
     training: TeachingConfig = Field(default_factory=TeachingConfig)
     """Settings of the training loop."""
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
+    """TensorBoard and other programs that follow the run."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -222,6 +225,7 @@ def _trained(config: TeacherConfig, checkpoints: Path) -> tuple[EncoderConfig, E
 
 
 def _read_by_teacher(config: TeacherConfig) -> Iterator[Input]:
+    yield tracking_input(config.tracking)
     yield from encoder_inputs(config, "encoder")
     yield frozen_input(config.encoder, config.training.frozen_layers)
     for place, source in enumerate(config.sources):

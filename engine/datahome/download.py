@@ -23,6 +23,7 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
+from engine.atomic import move
 from engine.errors import BusyError, InputError, OpticalError
 from engine.extensions.published import PublishedFile
 
@@ -97,7 +98,7 @@ def fetch(published: PublishedFile, place: Path, progress: Progress | None = Non
         try:
             _download(published, file, part, progress or (lambda here, total: None))
             _verify(published, part)
-            part.rename(place)
+            move(part, place)
             _version_file(part).unlink(missing_ok=True)
         finally:
             if part.exists() and not part.stat().st_size:  # there is nothing to continue from

@@ -5,13 +5,13 @@ from __future__ import annotations
 import filecmp
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.atomic import move, staging
 from engine.datahome.formats.bitext import bitext_file
 from engine.datahome.formats.recognise import recognise
 from engine.datahome.manifest import MANIFEST, Manifest
@@ -106,8 +106,8 @@ def _opened(path: Path, language: str | None) -> Iterator[tuple[RecognisedData, 
         if packed and data is None:
             home = data_home()
             _create_folder(home)
-            with tempfile.TemporaryDirectory(prefix=".import.", dir=home) as staging:
-                folder = Path(staging) / "data"
+            with staging(home) as place:
+                folder = place / "data"
                 unpack(path, folder)
                 try:
                     yield recognise(folder, language), True
@@ -129,23 +129,23 @@ def _add_files(data: RecognisedData, folder: Path, link: bool) -> None:
     for name, place in files.items():
         if not place.exists():
             _create_folder(place.parent)
-            with tempfile.TemporaryDirectory(prefix=".import.", dir=place.parent) as staging:
-                _copy_or_link(data.root / name, Path(staging) / place.name, link)
-                (Path(staging) / place.name).rename(place)
+            with staging(place.parent) as made:
+                _copy_or_link(data.root / name, made / place.name, link)
+                move(made / place.name, place)
 
 
 def _create_dataset(data: RecognisedData, folder: Path, name: str, link: bool) -> None:
     """Create the folder of a data set with its files and its manifest."""
     _create_folder(folder.parent)
-    with tempfile.TemporaryDirectory(prefix=".import.", dir=folder.parent) as staging:
-        made = Path(staging) / name
+    with staging(folder.parent) as place:
+        made = place / name
         made.mkdir()
         for file in data.files:
             (made / file).parent.mkdir(parents=True, exist_ok=True)
             _copy_or_link(data.root / file, made / file, link)
         manifest = Manifest(name, data.kind, data.format, data.reader, data.languages)
         (made / MANIFEST).write_text(manifest.text(), "utf-8")
-        made.rename(folder)
+        move(made, folder)
 
 
 def _copy_or_link(file: Path, place: Path, link: bool) -> None:

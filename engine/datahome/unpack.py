@@ -12,7 +12,6 @@ import gzip
 import shutil
 import stat
 import tarfile
-import tempfile
 import unicodedata
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
+from engine.atomic import move, staging
 from engine.errors import InputError
 
 LARGEST = 100_000_000_000
@@ -90,13 +90,13 @@ def unpack(archive: Path, target: Path, *, largest: int = LARGEST) -> list[Path]
     target.parent.mkdir(parents=True, exist_ok=True)
     limit = min(largest, max(SMALL, RATIO * size))
     room = shutil.disk_usage(target.parent).free
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as staging:
-        folder = Path(staging) / "unpacked"
+    with staging(target.parent) as place:
+        folder = place / "unpacked"
         folder.mkdir()
         output = _Output(archive, folder, limit, room)
         with damage_named(archive):
             (_unpack_zip if kind == "zip" else _unpack_tar)(archive, output)
-            folder.rename(target)
+            move(folder, target)
     return [target / file for file in output.files]
 
 

@@ -48,17 +48,27 @@ def principal_components(vectors: Tensor, count: int) -> Tensor:
     return axes[:, -count:].flip(1).T.float().contiguous() if count else vectors.new_zeros(0, width).float()
 
 
-@torch.no_grad()
 def remove_components(vectors: Tensor, components: Tensor) -> Tensor:
     """Return ``v - C^T C v``, scaled to unit length again, for `vectors` (N, H) and `components` C (R, H).
 
-    Without components, `vectors` are returned. A vector in the span of the components becomes zero.
+    Both may have a batch as their first dimension. Without components, `vectors` are returned. A vector in
+    the span of the components becomes zero.
     """
-    if not len(components):
+    if not components.shape[-2]:
         return vectors
     exact = vectors.float()
-    left = exact - (exact @ components.T) @ components
+    left = exact - (exact @ components.mT) @ components
     # the rest of a vector in the span of the components is rounding error, not a direction
     length = left.norm(dim=-1, keepdim=True)
     unit = torch.where(length > 1e-5, left / length.clamp_min(1e-12), torch.zeros_like(left))
     return unit.to(vectors.dtype)
+
+
+def component_key(kind: str, role: str, language: str) -> str:
+    """Return the name of a language's components: those of token or sentence vectors, in a role of texts."""
+    return f"{kind} {role} {language}"
+
+
+def role_of(key: str) -> str:
+    """Return the role of texts in the name of components."""
+    return key.split()[1]

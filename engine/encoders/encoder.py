@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.config import EncoderConfig
@@ -17,7 +16,7 @@ from engine.config.declared import Declared, check_declared, folder_of
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model, resolve
 from engine.encoders.places import weight_folders
-from engine.encoders.safe_loading import longest_input, padding_id
+from engine.encoders.safe_loading import longest_input, padding_id, read_tensors
 from engine.encoders.sentence_head import SentenceHead, pool, read_projection
 from engine.encoders.trimming import Trimming
 from engine.encoders.weights import WeightHashes, files_stamp
@@ -28,6 +27,10 @@ from engine.lexicon.glossary import Glossary
 Role = Literal["query", "passage", "peer"]
 """What a text is: a query, a passage, or a peer. A peer is a document that is a text of the same kind as the
 queries, such as their translation. It is encoded as a passage, but with the prefix of queries."""
+
+
+COMPONENTS_PREFIX = "components "
+"""What the names of language components begin with among the fitted vectors of an encoder."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ class Encoder(torch.nn.Module):
         self.mass_head: torch.nn.Linear | None = None
         self.sentence_head: SentenceHead | None = None
         self.glossary: Glossary | None = None
+        self.components: dict[str, Tensor] = {}  # of languages; removed from vectors by who compares them
         self.hashes = WeightHashes()
         self._punctuation: set[int] | None = None
         self.positions = longest_input(model) or 1 << 20
@@ -118,7 +122,7 @@ class Encoder(torch.nn.Module):
         if tokenizer.mask_token_id is None and config.query_expansion:
             raise InputError(f"query_expansion needs a [MASK] token; {config.checkpoint!r} has none")
         self._markers = self._find_markers() if config.markers else {}
-        self._skipped = self._known_pieces(config.skiplist)
+        self._skipped = self.known_pieces(config.skiplist)
 
     @classmethod
     def load(cls, config: EncoderConfig, *, dropout: float = 0.0) -> Encoder:
@@ -154,7 +158,7 @@ class Encoder(torch.nn.Module):
         folder = folder_of(self.config.checkpoint)
         assert folder is not None  # the library was read from it
         if self.projection is not None and self.config.projection == "linear" and declared.token_layers:
-            weight = read_projection(folder, declared.token_layers)
+            weight, mean = read_projection(folder, declared.token_layers)
             if weight.shape != self.projection.weight.shape:
                 raise InputError(
                     f"the checkpoint's projection maps {weight.shape[1]} to {weight.shape[0]} dimensions, "
@@ -163,6 +167,8 @@ class Encoder(torch.nn.Module):
                 )
             self.projection.weight.copy_(weight)
             self.fresh_projection = False
+            if mean is not None:
+                self.mean.copy_(mean)
         if any(layer is not None for layer in declared.sentence_layers):
             self.sentence_head = SentenceHead.read(folder, declared.sentence_layers, self.width)
 
@@ -183,7 +189,7 @@ class Encoder(torch.nn.Module):
         Raises
         ------
         InputError
-            If their width is not that of the checkpoint or the configuration.
+            If their file is damaged, or their width is not that of the checkpoint or the configuration.
         """
         if folder is None:
             named = Path(self.config.checkpoint).expanduser()
@@ -191,7 +197,7 @@ class Encoder(torch.nn.Module):
         path = folder / FITTED_FILE
         if not path.is_file():
             return False
-        fitted = load_file(str(path))
+        fitted = read_tensors(path, "mean")
         if fitted["mean"].shape != self.mean.shape:
             raise InputError(
                 f"the mean has width {fitted['mean'].shape[0]}, the checkpoint {self.width}", path=path
@@ -211,6 +217,11 @@ class Encoder(torch.nn.Module):
         # a head of another width belongs to another projection; encoding needs none
         if "mass_head" in fitted and fitted["mass_head"].shape[1] == self.dim:
             self.add_mass_head().weight.copy_(fitted["mass_head"])
+        self.components = {
+            name.removeprefix(COMPONENTS_PREFIX): tensor
+            for name, tensor in fitted.items()
+            if name.startswith(COMPONENTS_PREFIX)
+        }
         if (known := folder / glossary.FILE).is_file():
             self.glossary = Glossary.load(known)
         return True
@@ -304,7 +315,7 @@ class Encoder(torch.nn.Module):
         for role, marker in prefixes:
             if not marker:
                 continue
-            if not (known := self._known_pieces([marker])):
+            if not (known := self.known_pieces([marker])):
                 raise InputError(
                     f"the marker {marker!r} of the {role} is no piece of the tokenizer, so its embedding "
                     "would be random; set markers = false and prefixes that are text",
@@ -313,7 +324,7 @@ class Encoder(torch.nn.Module):
             found[role] = next(iter(known))
         return found
 
-    def _known_pieces(self, words: Sequence[str]) -> frozenset[int]:
+    def known_pieces(self, words: Sequence[str]) -> frozenset[int]:
         """Return the ids of the words that are pieces of the tokenizer."""
         vocabulary = self.tokenizer.get_vocab() if words else {}
         return frozenset(vocabulary[word] for word in words if word in vocabulary)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.config import EncoderConfig
+from engine.config.declared import read_declared
 from engine.encoders.checkpoints import FITTED_FILE, resolve, saved_config
 from engine.encoders.encoder import Encoder, Role
 from engine.errors import InputError
@@ -87,7 +88,7 @@ def needs_fitting(config: EncoderConfig) -> bool:
         return False
     folder = Path(config.checkpoint).expanduser()
     saved = saved_config(folder) if folder.is_dir() else {}
-    mean = not config.centring or bool(saved.get("centring"))
+    mean = not config.centring or bool(saved.get("centring")) or read_declared(config.checkpoint).centred
     return not (mean and (config.projection != "whitening" or saved.get("projection") == "whitening"))
 
 

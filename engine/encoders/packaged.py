@@ -10,9 +10,7 @@ import importlib.metadata
 import importlib.util
 import itertools
 import os
-import shutil
 import struct
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.atomic import move, staging
 from engine.errors import InputError
 from engine.paths import cache_home
 
@@ -88,20 +87,19 @@ def _e5(package: Path) -> Path:
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
     try:
-        convert_e5(package / "e5-small-q4.bin", building)
-        try:
-            building.rename(target)
-        except OSError:  # another process finished first; its folder has the same content
-            if not target.is_dir():
-                raise
+        with staging(target.parent) as building:
+            (building / "new").mkdir()
+            convert_e5(package / "e5-small-q4.bin", building / "new")
+            try:
+                move(building / "new", target, sync=False)
+            except OSError:  # another process finished first; its folder has the same content
+                if not target.is_dir():
+                    raise
     except OSError as error:
         raise InputError(
             f"the converted checkpoint could not be written: {error.strerror}", path=target
         ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return target
 
 

@@ -185,7 +185,9 @@ def looks_like_path(text: str) -> bool:
 
 def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
-        raise InputError("the checkpoint folder has no config.json", path=folder)
+        two = (folder / "router_config.json").is_file()
+        why = "has an encoder for queries and one for documents; name one of its folders" if two else ""
+        raise InputError(f"the checkpoint folder {why or 'has no config.json'}", path=folder)
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")]
     if not any(path.name.startswith("model") for path in weights):
         other = next((p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".h5"}), None)

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
 from engine.config.declared import positions
 from engine.encoders.changes import apply_changes, check_base, tokenizer_hash
 from engine.encoders.places import Base, base_of, resolve_base
@@ -48,7 +52,9 @@ class CheckpointFiles:
         from transformers import AutoConfig
 
         self._check()
-        config = self._read(lambda: AutoConfig.from_pretrained(self.source, trust_remote_code=False))
+        config = self._read(
+            lambda: AutoConfig.from_pretrained(self.source, trust_remote_code=False)  # nosec B615
+        )
         if getattr(config, "default_language", ...) is None:  # X-MOD has adapters for each language
             raise InputError(
                 f"{self.what} needs default_language in its config.json, the language whose adapters are used"
@@ -117,7 +123,9 @@ class CheckpointFiles:
                     path=self.source,
                 )
             return found
-        return self._read(lambda: AutoTokenizer.from_pretrained(self.source, trust_remote_code=False))
+        return self._read(
+            lambda: AutoTokenizer.from_pretrained(self.source, trust_remote_code=False)  # nosec B615
+        )
 
     def _whole(self, base: Base) -> CheckpointFiles:
         """Return the files of the checkpoint that the source holds the changes of."""
@@ -233,3 +241,20 @@ def _reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     return f"{type(error).__name__} {text}" if isinstance(error, LookupError) else text
+
+
+def read_tensors(path: Path, *names: str) -> dict[str, Tensor]:
+    """Return the tensors in the safetensors file `path`, by name.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or a tensor of `names` is missing.
+    """
+    try:
+        found = dict(load_file(str(path)))
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"this file is damaged or incomplete: {error}", path=path) from error
+    if missing := [name for name in names if name not in found]:
+        raise InputError(f"there is no tensor {missing[0]!r} in this file", path=path)
+    return found

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +10,12 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch import Tensor
 
+from engine.atomic import replacing_folder
 from engine.config.declared import SETTINGS_FILE
 from engine.encoders.changes import CHANGES_FILE, changes, tokenization, tokenizer_hash, weights_hash
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.checkpoints import FITTED_FILE, load_model
-from engine.encoders.encoder import Encoder
+from engine.encoders.encoder import COMPONENTS_PREFIX, Encoder
 from engine.encoders.packaged import PACKAGED
 from engine.encoders.places import BASE_FILE, Base, base_of, named, resolve, resolve_base
 from engine.errors import InputError, OpticalError
@@ -44,7 +43,7 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     with whole_folder(folder) as building:
         encoder.model.save_pretrained(building, safe_serialization=True)
         encoder.tokenizer.save_pretrained(str(building))
-        _write_fitted(encoder, building)
+        write_fitted(encoder, building)
 
 
 def save_trained(encoder: Encoder, folder: Path) -> None:
@@ -72,7 +71,7 @@ def save_trained(encoder: Encoder, folder: Path) -> None:
         (building / BASE_FILE).write_text(json.dumps(vars(base), indent=2) + "\n", "utf-8")
         if not base.tokenizer:
             encoder.tokenizer.save_pretrained(str(building))
-        _write_fitted(encoder, building)
+        write_fitted(encoder, building)
 
 
 def _changes(encoder: Encoder) -> tuple[Base, dict[str, Tensor]] | None:
@@ -116,28 +115,22 @@ def save_fitted(encoder: Encoder, folder: Path) -> None:
         If the disk is full.
     """
     with whole_folder(folder) as building:
-        _write_fitted(encoder, building)
+        write_fitted(encoder, building)
 
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Give a new folder to fill. It replaces `folder` at the end, or is removed if an error is raised."""
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
-        yield building
-        if folder.exists():
-            shutil.rmtree(folder)
-        building.rename(folder)
+        with replacing_folder(folder) as building:
+            yield building
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk with its own error
         reason = getattr(error, "strerror", None) or error
         raise OpticalError(f"{folder}: the checkpoint could not be written: {reason}") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
-def _write_fitted(encoder: Encoder, folder: Path) -> None:
+def write_fitted(encoder: Encoder, folder: Path, *, checkpoint: bool = True) -> None:
+    """Write the settings, fitted vectors and glossary into a folder; without `checkpoint`, not its name."""
     from safetensors.torch import save_file
 
     fitted = {"mean": encoder.mean.contiguous()}
@@ -147,8 +140,9 @@ def _write_fitted(encoder: Encoder, folder: Path) -> None:
         fitted["mass_head"] = encoder.mass_head.weight.detach().contiguous()
     if encoder.sentence_head is not None:
         fitted |= encoder.sentence_head.tensors()
+    fitted |= {COMPONENTS_PREFIX + name: found.contiguous() for name, found in encoder.components.items()}
     save_file(fitted, str(folder / FITTED_FILE))
     if encoder.glossary is not None:
         encoder.glossary.save(folder / glossary.FILE)
-    settings = encoder.config.model_dump(mode="json")
+    settings = encoder.config.model_dump(mode="json", exclude=None if checkpoint else {"checkpoint"})
     (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")

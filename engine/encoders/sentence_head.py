@@ -12,7 +12,8 @@ from torch import Tensor
 from engine.config.declared import DenseLayer
 from engine.errors import InputError
 
-_UNIT = "Unit"
+UNIT = "Unit"
+"""The kind of the layers that scale to unit length."""
 
 
 def pool(states: Tensor, attend: Tensor, mode: str) -> Tensor:
@@ -60,7 +61,7 @@ class SentenceHead(torch.nn.Module):
         found: list[tuple[str, torch.nn.Linear | None]] = []
         for layer in layers:
             if layer is None:
-                found.append((_UNIT, None))
+                found.append((UNIT, None))
                 continue
             weight = _read(folder / layer.folder / "model.safetensors", "linear.weight")
             bias = _read(folder / layer.folder / "model.safetensors", "linear.bias") if layer.bias else None
@@ -90,7 +91,7 @@ class SentenceHead(torch.nn.Module):
             return None
         return cls(
             [
-                (kind, None if kind == _UNIT else _linear(parts["weight"], parts.get("bias")))
+                (kind, None if kind == UNIT else _linear(parts["weight"], parts.get("bias")))
                 for _, (kind, parts) in sorted(found.items())
             ]
         )
@@ -107,15 +108,18 @@ class SentenceHead(torch.nn.Module):
     def forward(self, pooled: Tensor) -> Tensor:
         """Return the sentence vectors (B, H') of pooled vectors (B, W)."""
         for kind, layer in zip(self.kinds, self.linear, strict=True):
-            if kind == _UNIT:
+            if kind == UNIT:
                 pooled = torch.nn.functional.normalize(pooled, dim=-1)
             else:
                 pooled = getattr(torch.nn, kind)()(layer(pooled))
         return pooled
 
 
-def read_projection(folder: Path, layers: Sequence[DenseLayer]) -> Tensor:
-    """Return the product of the linear layers of token vectors: one weight (H, W).
+def read_projection(folder: Path, layers: Sequence[DenseLayer]) -> tuple[Tensor, Tensor | None]:
+    """Return the product of the linear layers of token vectors: one weight (H, W), and the mean (W,).
+
+    A layer with a bias subtracts a mean before it projects. The mean is the shortest vector that the weight
+    maps to minus the bias; None if no layer has a bias.
 
     Raises
     ------
@@ -123,13 +127,23 @@ def read_projection(folder: Path, layers: Sequence[DenseLayer]) -> Tensor:
         If weights are missing or do not fit together.
     """
     product: Tensor | None = None
+    mean: Tensor | None = None
     for layer in layers:
         weight = _read(folder / layer.folder / "model.safetensors", "linear.weight")
         if weight.ndim != 2 or (product is not None and weight.shape[1] != len(product)):
             raise InputError(f"the projection {layer.folder} does not fit the one before it", path=folder)
+        if layer.bias:
+            bias = _read(folder / layer.folder / "model.safetensors", "linear.bias").double()
+            mean = -torch.linalg.pinv(weight.double()) @ bias
+            if not torch.allclose(weight.double() @ mean, -bias, atol=1e-5):
+                raise InputError(
+                    f"the bias of {layer.folder} is no projected mean, which is not supported here",
+                    path=folder,
+                )
+            mean = mean.float()
         product = weight if product is None else weight @ product
     assert product is not None
-    return product
+    return product, mean
 
 
 def _linear(weight: Tensor, bias: Tensor | None) -> torch.nn.Linear:

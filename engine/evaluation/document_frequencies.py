@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
+
+from engine.encoders.safe_loading import read_tensors
 
 FREQUENCIES_FILE = "idf.safetensors"
 
@@ -16,6 +18,12 @@ def save_frequencies(idf: Tensor, folder: Path) -> None:
 
 
 def load_frequencies(folder: Path) -> Tensor | None:
-    """Return what `save_frequencies` wrote to `folder`, or None."""
+    """Return what `save_frequencies` wrote to `folder`, or None.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
     path = folder / FREQUENCIES_FILE
-    return load_file(str(path))["idf"] if path.is_file() else None
+    return read_tensors(path, "idf")["idf"] if path.is_file() else None

@@ -24,18 +24,14 @@ def find_run(results: Path, name: str) -> RunFolder:
     Raises
     ------
     InputError
-        If there is no such run, or its folder was deleted.
+        If there is no such run, or its folder is missing.
     """
     folder = runs_folder(results) / name
     if Path(name).name == name and (folder / "run.json").is_file():
         return RunFolder.open(folder)
     from engine.results.queries import run_record
 
-    identity = run_record(results, name)["id"]
-    folder = runs_folder(results) / identity
-    if not folder.is_dir():
-        raise InputError(f"the folder of run {identity!r} was deleted; choose another run", path=folder)
-    return RunFolder.open(folder)
+    return RunFolder.open(runs_folder(results) / run_record(results, name)["id"])
 
 
 def config_of(run: RunFolder) -> RunHeader:

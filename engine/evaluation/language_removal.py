@@ -19,10 +19,10 @@ from torch import Tensor
 
 from engine.atomic import replacing
 from engine.collections.base import Collection
-from engine.config import EvaluateConfig
+from engine.config import DistilConfig, EvaluateConfig
 from engine.config.runs import RunConfig
-from engine.encoders.components import principal_components, remove_components
-from engine.encoders.encoder import Role
+from engine.encoders.components import component_key, principal_components, remove_components, role_of
+from engine.encoders.encoder import Encoder, Role
 from engine.errors import InputError, OpticalError
 from engine.retrieval.tokens import TokenStore
 
@@ -99,15 +99,10 @@ class LanguageVectors(ABC):
         return TokenStore(self._remove(place, store.vectors, languages, store.lengths), store.offsets)
 
     def _remove(self, place: str, rows: Tensor, languages: Sequence[str], lengths: Tensor) -> Tensor:
-        codes = list(dict.fromkeys(languages))
-        number = {code: index for index, code in enumerate(codes)}
-        owner = torch.tensor([number[code] for code in languages], dtype=torch.int64)
-        owner = owner.repeat_interleave(lengths.cpu()).to(rows.device)
-        left = torch.empty_like(rows)
-        for index, code in enumerate(codes):
-            mine = owner == index
-            left[mine] = self.without(rows[mine], self.of(place, code).to(rows.device))
-        return left
+        def change(own: Tensor, code: str) -> Tensor:
+            return self.without(own, self.of(place, code).to(own.device))
+
+        return _each_language(rows, languages, lengths, change)
 
     def of(self, place: str, language: str) -> Tensor:
         """Return what was fitted for `language` in `place`, (R, H).
@@ -158,13 +153,14 @@ class LanguageComponents(LanguageVectors):
         OpticalError
             If the file cannot be written.
         """
-        fitted = {}
-        for language, found in vectors.items():
-            try:
-                fitted[language] = principal_components(rows_of(found), self.count)
-            except InputError as error:
-                raise InputError(f"{error} or give more text in {language!r} as [[bitext]]") from error
-        self._keep(place, fitted)
+        self._keep(
+            place,
+            {language: components_of(language, found, self.count) for language, found in vectors.items()},
+        )
+
+    def take(self, place: str, components: Mapping[str, Tensor]) -> None:
+        """Take components of `place` that were fitted before, by language, and save them."""
+        self._keep(place, components)
 
 
 class LanguageShifts(LanguageVectors):
@@ -233,11 +229,20 @@ class Isolation:
     texts : mapping of language code to sequence of str
         Unlabelled text to fit on. A language without such text is fitted on the vectors that are searched:
         the collection's queries in that language, or its documents.
+    given : mapping of str to Tensor, optional
+        Components that are not fitted, because a distillation did, by
+        `engine.encoders.components.component_key`.
     """
 
-    def __init__(self, components: LanguageComponents, texts: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        components: LanguageComponents,
+        texts: Mapping[str, Sequence[str]],
+        given: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.components = components
         self.texts = texts
+        self.given = given or {}
         self._encoded: dict[tuple[str, str, str], Vectors] = {}
 
     def isolated(
@@ -246,14 +251,23 @@ class Isolation:
         """Return vectors without the components of their languages, as `Removal.isolated`."""
         items = collection.queries if role == "query" else collection.documents
         languages = [item.language for item in items]
+        kind = "tokens" if isinstance(vectors, TokenStore) else "sentences"
+        given = {
+            code: found
+            for code in dict.fromkeys(languages)
+            if (found := self.given.get(component_key(kind, role, code))) is not None
+        }
         fitted_on = {}
         for language, own in by_language(vectors, languages).items():
+            if language in given:
+                continue
             key = (scoring, role, language)
             if language in self.texts and key not in self._encoded:
                 self._encoded[key] = encode(self.texts[language])
             fitted_on[language] = self._encoded.get(key, own)
         place = place_of(collection, scoring, role)
         self.components.fit(place, fitted_on)
+        self.components.take(place, given)
         return self.components.remove(place, vectors, languages)
 
 
@@ -307,8 +321,68 @@ def rows_of(vectors: Vectors) -> Tensor:
 
 
 def place_of(collection: Collection, scoring: str, role: Role) -> str:
-    """Return the name under which the components of a collection's queries or passages are saved."""
-    return f"{collection.name} {collection.revision} {scoring} {role}"
+    """Return the name under which the components of a collection's queries or documents are saved."""
+    side = "query" if role == "query" else "passage"
+    return f"{collection.name} {collection.revision} {scoring} {side}"
+
+
+def given_components(queries: Encoder, documents: Encoder) -> dict[str, Tensor]:
+    """Return the components that a distillation saved with both encoders."""
+    of_queries = {key: one for key, one in queries.components.items() if role_of(key) == "query"}
+    return of_queries | {key: one for key, one in documents.components.items() if role_of(key) != "query"}
+
+
+def components_of(language: str, vectors: Vectors, count: int) -> Tensor:
+    """Return the first components (R, H) of a language's vectors.
+
+    Raises
+    ------
+    InputError
+        If it has too few vectors.
+    """
+    try:
+        return principal_components(rows_of(vectors), count).cpu()
+    except InputError as error:
+        raise InputError(f"{error} or give more text in {language!r} as [[bitext]]") from error
+
+
+def without_components(
+    vectors: Vectors, languages: Sequence[str], components: Callable[[str, Tensor], Tensor]
+) -> Vectors:
+    """Return vectors without the components of their languages.
+
+    Parameters
+    ----------
+    vectors : TokenStore or Tensor
+        Vectors of texts.
+    languages : sequence of str
+        The language of each text.
+    components : callable
+        Takes a language and its vectors (N, H), and returns its components (R, H).
+    """
+
+    def change(own: Tensor, code: str) -> Tensor:
+        return remove_components(own, components(code, own).to(own.device))
+
+    if isinstance(vectors, TokenStore):
+        rows = _each_language(vectors.vectors, languages, vectors.lengths, change)
+        return TokenStore(rows, vectors.offsets)
+    return _each_language(vectors, languages, torch.ones(len(vectors), dtype=torch.int64), change)
+
+
+def _each_language(
+    rows: Tensor, languages: Sequence[str], lengths: Tensor, change: Callable[[Tensor, str], Tensor]
+) -> Tensor:
+    """Return `rows`, of each text as many as `lengths` say, as `change` returns those of each language."""
+    codes = list(dict.fromkeys(languages))
+    number = {code: index for index, code in enumerate(codes)}
+    owner = torch.tensor([number[code] for code in languages], dtype=torch.int64)
+    owner = owner.repeat_interleave(lengths.cpu()).to(rows.device)
+    left = torch.empty_like(rows)
+    for index, code in enumerate(codes):
+        mine = owner == index
+        left[mine] = change(rows[mine], code)
+    return left
 
 
 def by_language(vectors: Vectors, languages: Sequence[str]) -> dict[str, Vectors]:
@@ -325,7 +399,7 @@ def by_language(vectors: Vectors, languages: Sequence[str]) -> dict[str, Vectors
 
 def saved_removal(config: RunConfig, path: Path) -> LanguageVectors | None:
     """Return what a finished run removes from vectors, from its file `path`; None if it removes nothing."""
-    if isinstance(config, EvaluateConfig) and config.language_components:
+    if isinstance(config, EvaluateConfig | DistilConfig) and config.language_components:
         return LanguageComponents(config.language_components, path)
     if isinstance(config, EvaluateConfig) and config.language_shift:
         return LanguageShifts(path)

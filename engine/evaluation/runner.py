@@ -169,7 +169,7 @@ def evaluate_loaded(
                 )
                 reporter.advance()
                 searched = isolation.isolated(
-                    collection, scoring, "passage", searched, partial(again, documents, role)
+                    collection, scoring, role, searched, partial(again, documents, role)
                 )
                 reporter.advance()
             reporter.stage(f"{name}, {scoring}: search", 1)

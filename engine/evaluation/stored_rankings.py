@@ -97,6 +97,10 @@ class StoredRankings:
             *self.ranks(pool, collection), self._tables[pool]["score"].to_numpy().astype(np.float64)
         )
 
+    def rows(self, pool: PoolKey) -> pa.Table:
+        """Return the rankings for `pool`: columns ``query_id``, ``document_id``, ``rank`` and ``score``."""
+        return self._tables[pool]
+
     @cached_property
     def _tables(self) -> dict[PoolKey, pa.Table]:
         """Rankings by pool: the columns ``query_id``, ``document_id``, ``rank`` and ``score``."""

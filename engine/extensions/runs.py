@@ -126,5 +126,16 @@ RUN_KINDS: Registry[RunKind[Any]] = Registry(
     RunKind,
     "engine.config",
     "optical_workbench.runs",
-    first=("distil", "evaluate", "teacher", "pretrain", "study", "lexical", "fuse", "cross-encoder", "tune"),
+    first=(
+        "distil",
+        "evaluate",
+        "teacher",
+        "pretrain",
+        "study",
+        "lexical",
+        "fuse",
+        "cross-encoder",
+        "tune",
+        "import",
+    ),
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.config import DistilConfig, EncoderConfig, RunHeader, TransportConfig
+from engine.encoders.components import component_key, remove_components, role_of
 from engine.encoders.encoder import Encoded, Encoder, Role, document_role
 from engine.errors import InputError
 from engine.evaluation.document_frequencies import load_frequencies
@@ -75,9 +76,9 @@ class Planner:
 
         def encode() -> EncodedPair:
             student, teacher = (self.cache.encoder(encoder, reporter) for encoder in encoders)
-            return encode_pair(student, teacher, source, target, role)
+            return encode_pair(student, teacher, source, target, role, language)
 
-        key = "\0".join([*(encoder.key for encoder in encoders), role, source, target])
+        key = "\0".join([*(encoder.key for encoder in encoders), role, language, source, target])
         frequencies = load_frequencies(run.checkpoints)
         return solve_pair(self._pairs.get(key, encode), transport, language=language, idf=frequencies)
 
@@ -100,24 +101,43 @@ class EncodedPair:
 
 @torch.inference_mode()
 def encode_pair(
-    student: Encoder, teacher: Encoder, source: str, target: str, target_role: Role
+    student: Encoder, teacher: Encoder, source: str, target: str, target_role: Role, language: str = "und"
 ) -> EncodedPair:
     """Encode a sentence pair; `target_role` is the role in which the teacher encodes its sentence.
+
+    If the student was trained without the components of languages, those of `language` are removed.
 
     Raises
     ------
     InputError
-        If a sentence has no counted token, is too long or contains control characters.
+        If a sentence has no counted token, is too long or contains control characters, or the components of
+        `language` are not known.
     """
     source, target = clean_text(source, "the source sentence"), clean_text(target, "the target sentence")
     query = student(student.tokenize([source], "query"), "query", attention=True)
     document = teacher(teacher.tokenize([target], target_role), target_role, attention=True)
+    if student.components:
+        query = _without(query, student, "query", language)
+        others = {key.split()[2] for key in teacher.components}
+        document = _without(document, teacher, target_role, others.pop() if len(others) == 1 else "und")
     for side, text in ((query, source), (document, target)):
         if not side.mask.any():
             raise InputError(f"the sentence {text!r} has no token that counts")
     source_tokens = student.pieces(query.ids[0].tolist())
     target_tokens = teacher.pieces(document.ids[0].tolist())
     return EncodedPair(source, target, source_tokens, target_tokens, query, document, student.mass_head)
+
+
+def _without(encoded: Encoded, encoder: Encoder, role: Role, language: str) -> Encoded:
+    """Return the vectors of a text without the components of its language, which a distillation saved."""
+    components = encoder.components.get(component_key("tokens", role, language))
+    if components is None:
+        known = sorted({key.split()[2] for key in encoder.components if role_of(key) == role})
+        raise InputError(
+            f"the run removes components of languages, and has none of {language!r}; name the language of "
+            f"the sentence, one of {', '.join(known)}"
+        )
+    return replace(encoded, tokens=remove_components(encoded.tokens, components))
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Changes to a run that has ended: tags, note, name, and its deletion."""
+"""Changes to a run that has ended: tags, note, name, its deletion, and forgetting it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 from engine.errors import InputError, OpticalError
 from engine.jobs.state import state_of
+from engine.paths import runs_folder
+from engine.results.ingest import ingest
 from engine.results.run_facts import LIVING
-from engine.results.run_folder import RunFolder
+from engine.results.run_folder import DELETED, RunFolder
 
 #: The most characters of a run's name.
 LONGEST_NAME = 80
@@ -52,6 +54,8 @@ def update(folder: Path, **fields: Any) -> str:
 def delete(folder: Path, runs: Path) -> str:
     """Delete the run in `folder` with everything in it, and return a sentence about it.
 
+    An empty hidden folder remains until the next ingest, which it tells to remove the run's rows.
+
     Parameters
     ----------
     folder : Path
@@ -71,10 +75,41 @@ def delete(folder: Path, runs: Path) -> str:
     if (state := state_of(folder)) in LIVING:
         raise InputError(f"the run is {state}; stop it first", path=folder)
     # A hidden folder is no run: ingest ignores it at once, even if the deletion takes long.
-    hidden = folder.with_name(f".deleted-{folder.name}")
+    hidden = folder.with_name(f"{DELETED}{folder.name}")
     try:
+        shutil.rmtree(hidden, ignore_errors=True)
         folder.rename(hidden)
-        shutil.rmtree(hidden)
+        for entry in hidden.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
     except OSError as error:
         raise OpticalError(f"{error.filename or folder}: cannot be deleted: {error.strerror}") from error
     return f"{folder.name} is deleted"
+
+
+def forget(results: Path, run: str) -> str:
+    """Remove a run whose folder is missing from the database `results`, and return a sentence about it.
+
+    Parameters
+    ----------
+    results : Path
+        The database.
+    run : str
+        The run's id.
+
+    Raises
+    ------
+    InputError
+        If its folder exists, because the database would read it in again.
+    BusyError, OpticalError
+        As `engine.results.ingest.ingest`.
+    """
+    runs = runs_folder(results)
+    if (runs / run).exists():
+        raise InputError(
+            f"the folder is not missing; `optical-workbench delete {run}` deletes it", path=runs / run
+        )
+    ingest(results, runs, forget=[run])
+    return f"{run} is forgotten"

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import duckdb
 
-from engine.atomic import flush
+from engine.atomic import flush, move
 from engine.errors import BusyError
 from engine.results import database
 
@@ -116,7 +116,7 @@ def drafted(path: Path, *, empty: bool, wait: float) -> Iterator[Draft]:
             logged = _with_suffix(path, ".wal").exists()
             twin = not logged and _make_twin(path, small=not empty and _small(opened, path))
             _with_suffix(path, ".wal").unlink(missing_ok=True)
-            draft.replace(path)
+            move(draft, path)
             if twin:
                 _match(path)
     finally:

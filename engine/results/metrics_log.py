@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.errors import OpticalError
+from engine.files import open_file
 
 
 class Record(NamedTuple):
@@ -65,7 +66,7 @@ def tail(path: Path, offset: int = 0) -> Tail:
     counted. A file shorter than `offset` was rewritten and is read from its start. A missing file is empty.
     """
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             if os.fstat(stream.fileno()).st_size < offset:
                 offset = 0
             stream.seek(offset)

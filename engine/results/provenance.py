@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 
 import psutil
 
@@ -40,10 +42,19 @@ def _computing() -> tuple[tuple[str, str | None], ...]:
 
 
 def this_process() -> dict[str, str | int | float]:
-    """Return host, platform, process id and start (seconds since 1970) of the calling process."""
+    """Return host, platform, process id, start (seconds since 1970) and `boot` of the calling process."""
     return {
         "host": platform.node(),
         "platform": platform.platform(),
         "pid": os.getpid(),
         "process_started": psutil.Process().create_time(),
+        "boot": boot(),
     }
+
+
+def boot() -> str:
+    """Return what identifies the last start of this machine: Linux's boot id, elsewhere its time."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return f"{datetime.fromtimestamp(psutil.boot_time(), UTC):%Y-%m-%dT%H:%MZ}"

@@ -83,6 +83,27 @@ def published_of(row: Mapping[str, object]) -> list[PublishedScore]:
     return published_rows(*(str(row[name]) for name in (*COLUMNS[:6], "revision")))
 
 
+def published_keys(task: str, split: str, subset: str) -> dict[str, str] | None:
+    """Return the collection, protocol, direction and languages of a task of MTEB; None if it is not known."""
+    return next((dict(key) for key, known in _keys() if known == (task, split, subset)), None)
+
+
+def mteb_tasks() -> dict[tuple[str, ...], tuple[str, str, str]]:
+    """Return task, split and subset of MTEB by collection, protocol, direction and the two languages."""
+    return {tuple(value for _, value in key): known for key, known in reversed(_keys())}
+
+
+@cache
+def _keys() -> list[tuple[tuple[tuple[str, str], ...], tuple[str, str, str]]]:
+    """Return pairs of a key, as names with values, and task, split and subset."""
+    found: dict[tuple[tuple[tuple[str, str], ...], tuple[str, str, str]], None] = {}
+    for key, scores in _scores().items():
+        named = tuple(zip(COLUMNS[:5], key[:5], strict=True))
+        for score in scores:
+            found[named, (score.task, score.split, score.subset)] = None
+    return list(found)
+
+
 @cache
 def _scores() -> dict[tuple[str, ...], list[PublishedScore]]:
     path = assets_folder() / FILE

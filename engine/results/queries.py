@@ -217,12 +217,22 @@ def run_record(results: Path, run: str) -> dict[str, Any]:
         If there is no such run, or several ids begin with `run`.
     """
     identity = run_id(results, run)
-    return next(iter(_records(results, identity)))
+    return next(iter(_records(results, [identity])))
 
 
-def _records(results: Path, run: str | None = None) -> list[dict[str, Any]]:
-    """Return the records of all runs, newest first, or of one run. Only its scores are read then."""
-    where, parameters = ("", []) if run is None else ("WHERE run = ?", [run])
+def records_of(
+    results: Path, runs: Sequence[str], *, wait: float = database.WAIT_SECONDS
+) -> list[dict[str, Any]]:
+    """Return the records of `runs` (ids), newest first, as `list_runs` does."""
+    return _records(results, runs, wait)
+
+
+def _records(
+    results: Path, runs: Sequence[str] | None = None, wait: float = database.WAIT_SECONDS
+) -> list[dict[str, Any]]:
+    """Return the records of all runs, newest first, or of some. Only their scores are read then."""
+    where = "" if runs is None else f"WHERE run IN ({', '.join('?' * len(runs))})"
+    parameters = list(runs or ())
     answer = ask(
         results,
         f"""
@@ -231,10 +241,11 @@ def _records(results: Path, run: str | None = None) -> list[dict[str, Any]]:
             SELECT run, list({{measure: measure, value: value}}) AS measures
             FROM leaderboard {where} GROUP BY run
         ) AS means ON means.run = runs.id
-        {where.replace("run", "runs.id")}
+        {where.replace("run", "runs.id", 1)}
         ORDER BY created DESC, id DESC
-        """,
+        """,  # nosec B608
         [*parameters, *parameters],
+        wait=wait,
     )
     return [_record(row) for row in answer.records()]
 
@@ -297,7 +308,8 @@ def _of(
         if value is not None:
             where.append(f"{column} = ?")
             parameters.append(value)
-    return ask(results, f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY ALL", parameters)
+    statement = f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY ALL"  # nosec B608
+    return ask(results, statement, parameters)
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ built from them, which ingest never changes.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -18,6 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.atomic import move, staging
 from engine.errors import InputError, OpticalError
 from engine.hashes import hash_of
 from engine.paths import assets_folder, cache_home
@@ -63,28 +63,24 @@ def reference_results(folder: Path | None = None) -> Path:
     if "runs" not in parts:
         raise InputError("no reference results are installed here; run a study of your own", path=folder)
     home = cache_home() / "reference"
-    building = home / f".{os.getpid()}" / "results.duckdb"
     try:
         digest = hash_of(b"".join(path.read_bytes() for path in parts.values()) + definitions()[1].encode())
         place = home / digest / "results.duckdb"
         if place.is_file():
             return place
-        building.parent.mkdir(parents=True, exist_ok=True)
-        ingest(building, building.parent / "runs")  # an empty database of this version's tables
-        with closing(duckdb.connect(building)) as connection:
-            for name, path in parts.items():
-                connection.register("rows", pq.read_table(path))
-                connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")
-                connection.unregister("rows")
-        place.parent.mkdir(exist_ok=True)
-        building.replace(place)
+        home.mkdir(parents=True, exist_ok=True)
+        with staging(home) as made:
+            building = made / "results.duckdb"
+            ingest(building, building.parent / "runs")  # an empty database of this version's tables
+            with closing(duckdb.connect(building)) as connection:
+                for name, path in parts.items():
+                    connection.register("rows", pq.read_table(path))
+                    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows")  # nosec B608
+                    connection.unregister("rows")
+            place.parent.mkdir(exist_ok=True)
+            move(building, place, sync=False)
     except (OSError, duckdb.Error, pa.ArrowException) as error:
         raise OpticalError(f"{folder}: the reference database cannot be built in {home}: {error}") from error
-    finally:
-        for file in building.parent.glob("*"):
-            file.unlink(missing_ok=True)
-        if building.parent.is_dir():
-            building.parent.rmdir()
     return place
 
 
@@ -141,7 +137,7 @@ def _quoted(text: str) -> str:
 
 
 def _of(results: Path, table: str, where: str) -> pa.Table:
-    return ask_arrow(results, f"SELECT * FROM {table} WHERE {where} ORDER BY ALL")
+    return ask_arrow(results, f"SELECT * FROM {table} WHERE {where} ORDER BY ALL")  # nosec B608
 
 
 def _runs(records: Sequence[Mapping[str, Any]], study: str) -> pa.Table:
@@ -157,6 +153,7 @@ def _runs(records: Sequence[Mapping[str, Any]], study: str) -> pa.Table:
                 "host": None,
                 "pid": None,
                 "process_started": None,
+                "boot": None,
                 "summary": json.dumps(json.loads(record["summary"] or "{}"), sort_keys=True),
             }
         )

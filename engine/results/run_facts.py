@@ -21,6 +21,8 @@ UNCHANGED = ": what was trained is its initial checkpoint unchanged, because no 
 #: If more than this share of texts is cut, a run says so as a warning.
 CUT_SHARE = 0.01
 
+_CUT_KEYS = {"texts", "cut", "of", "setting", "length"}
+
 
 def encoder_of(record: Mapping[str, Any]) -> str:
     """Return the checkpoint that a run starts from; empty if there is none.
@@ -43,7 +45,9 @@ def passages_of(record: Mapping[str, Any]) -> str:
     counts = (record.get("summary") or {}).get("passages")
     if not isinstance(counts, dict) or not counts:
         return ""
-    listed = ", ".join(f"{counted(count, 'unlabelled passage')} of {name}" for name, count in counts.items())
+    listed = ", ".join(
+        f"{counted(count or 0, 'unlabelled passage')} of {name}" for name, count in counts.items()
+    )
     return f"learnt from {listed}"
 
 
@@ -54,15 +58,17 @@ def is_unchanged(record: Mapping[str, Any]) -> bool:
 
 
 def state_of_record(record: Mapping[str, Any]) -> str:
-    """Return the state of a run, and ``unchanged`` if its training changed nothing."""
-    return f"{record['state']}, unchanged" if is_unchanged(record) else str(record["state"])
+    """Return the state of a run, ``unchanged`` if its training changed nothing, and ``folder missing``."""
+    state = str(record["state"])
+    state += ", unchanged" if is_unchanged(record) else ""
+    return state + (", folder missing" if record.get("folder_missing") else "")
 
 
 def cut_of(record: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each kind of texts of a run that were cut because they are too long."""
     summary = record.get("summary") or {}
     entries = [entry for key in ("cut_in_training", "cut") for entry in summary.get(key) or ()]
-    return [cut_sentence(entry) for entry in entries if entry.get("cut")]
+    return [cut_sentence(entry) for entry in entries if entry.get("cut") and entry.keys() >= _CUT_KEYS]
 
 
 def cut_sentence(entry: Mapping[str, Any]) -> str:
@@ -74,7 +80,7 @@ def cut_sentence(entry: Mapping[str, Any]) -> str:
         ``texts``, which they are, ``cut``, how many were cut, ``of``, how many there are, ``setting``, the
         length to raise, and ``length``, its value.
     """
-    share = entry["cut"] / entry["of"]
+    share = entry["cut"] / max(1, entry["of"])
     sentence = (
         f"{entry['cut']:,} of {entry['of']:,} {entry['texts']} ({share:.1%}) are longer than "
         f"{entry['setting']} = {entry['length']} and were cut"

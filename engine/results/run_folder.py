@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from engine.atomic import write_file
+from engine.atomic import flush, sweep, write_file
 from engine.errors import InputError, OpticalError, nearest
+from engine.files import read_file
 from engine.results import run_lock
 from engine.results.metrics_log import Record, append, tail, to_json
 from engine.results.provenance import this_process, versions
+from engine.results.record import FIELDS, State, parse_record, read_record
 from engine.results.repository import git_commit
 
 if TYPE_CHECKING:
@@ -40,23 +43,15 @@ __all__ = [
     "new_run_id",
     "parse_record",
 ]
-__all__ += ["read_part", "read_record", "table_files", "tail"]
+__all__ += ["read_part", "read_record", "run_folders", "table_files", "tail"]
 
 HEARTBEAT_SECONDS = 5.0
 """The least time between two updates of a run's heartbeat file."""
 
-FIELDS = (
-    *("id", "name", "kind", "state", "failure", "argv", "config", "seed", "tags", "note", "summary"),
-    *("versions", "commit", "host", "platform", "device", "pid", "process_started"),
-    *("created", "started", "ended"),
-)
-"""The keys of ``run.json``, which are the columns of table ``runs``.
-
-Times are ISO 8601 in UTC; `process_started` is in seconds since 1970; `failure` is one sentence or null;
-`summary` has further facts about the run (best step, number of parameters, pairs per second).
+DELETED = ".deleted-"
+"""The beginning of the name of a folder that is being deleted, before the run's id. Ingest removes what is
+left of it after the run's rows.
 """
-
-State = Literal["queued", "running", "finished", "failed", "stopped"]
 
 
 class RunFolder:
@@ -69,6 +64,8 @@ class RunFolder:
         self.path = path
         self.record = record
         self._beat = -math.inf
+        self.observer: Callable[[int, Mapping[str, float]], None] | None = None
+        """Receives every record of `log`, too."""
 
     @classmethod
     def create(
@@ -110,6 +107,7 @@ class RunFolder:
             raise InputError(f"there is already a run {identity!r}; choose another id", path=path)
         try:
             path.mkdir(parents=True, exist_ok=run_id is not None)
+            flush(path.parent)
         except OSError as error:
             raise OpticalError(f"{path}: the run's folder cannot be created: {error.strerror}") from error
         now = _now()
@@ -194,6 +192,8 @@ class RunFolder:
             If another process runs it.
         """
         run_lock.take(self.path)
+        for folder in (self.path, self.path / "checkpoints"):
+            sweep(folder)
         self.update(
             state="queued" if queued else "running",
             failure=None,
@@ -220,6 +220,8 @@ class RunFolder:
             If the line cannot be written (a full disk).
         """
         append(self.metrics_path, Record(int(step), float(elapsed), dict(metrics)))
+        if self.observer is not None:
+            self.observer(int(step), metrics)
         self.heartbeat()
 
     def heartbeat(self) -> None:
@@ -292,38 +294,22 @@ def new_run_id(name: str) -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(2)}"
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Return the content of ``run.json`` in the run folder `path`, with None for missing fields.
+def run_folders(runs: Path) -> list[Path]:
+    """Return the folders in `runs` that may be run folders, sorted by name; none if there is no `runs`.
 
     Raises
     ------
     InputError
-        If it is missing or is not the record of a run.
+        If `runs` cannot be read.
     """
-    file = path / "run.json"
     try:
-        return parse_record(file.read_bytes(), file)
+        with os.scandir(runs) as entries:  # much faster than Path.iterdir over thousands of folders
+            names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
     except FileNotFoundError:
-        raise InputError("this is not a run folder, because it has no run.json", path=path) from None
+        return []
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=file) from error
-
-
-def parse_record(content: bytes, file: Path) -> dict[str, Any]:
-    """Return the record in `content`, the bytes of the ``run.json`` at `file`, with None for missing fields.
-
-    Raises
-    ------
-    InputError
-        If it is not the record of a run.
-    """
-    try:
-        record = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"this is not the record of a run: {error}", path=file) from error
-    if not isinstance(record, dict) or "id" not in record:
-        raise InputError("this is not the record of a run, which is an object with an 'id'", path=file)
-    return {key: record.get(key) for key in FIELDS}
+        raise InputError(f"cannot be read: {error.strerror}", path=runs) from error
+    return [runs / name for name in sorted(names)]
 
 
 def table_files(path: Path, name: str) -> list[Path]:
@@ -346,7 +332,7 @@ def read_part(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
     from engine.results.sealed import check_seal
 
     try:
-        content = file.read_bytes()
+        content = read_file(file)
         check_seal(content)
         return pq.read_table(
             pa.BufferReader(content),

@@ -44,7 +44,7 @@ def take(folder: Path) -> None:
     patience = time.monotonic() + _PATIENCE
     while True:
         try:
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o644)
         except OSError:  # what is written next to it says why the folder cannot be written
             return
         try:
@@ -75,7 +75,7 @@ def release(folder: Path) -> None:
 def is_held(folder: Path) -> bool | None:
     """Return whether a process holds the lock of the run in `folder`; None if the run has no lock."""
     try:
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY)
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
     try:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.atomic import is_staging, sweep
 from engine.counted import counted
 from engine.errors import InputError, OpticalError
+from engine.files import read_file
 from engine.hashes import Hashes, hash_of, stamp_of
 from engine.results.metrics_log import parse_lines
-from engine.results.run_folder import State, parse_record, part_number
+from engine.results.record import LARGEST, parse_record, utc
+from engine.results.run_folder import part_number
 from engine.results.sealed import check_seal
 from engine.results.tables import KEYS, RUNS, STEPS, TABLES, coded, conform, last_of_each, varying_keys
 
@@ -62,6 +64,21 @@ class Rows:
             yield _with_run(last_of_each(_joined(self.table, group), KEYS[self.table]), self.run)
 
 
+class Known(NamedTuple):
+    """What the database has of a file.
+
+    Attributes
+    ----------
+    hash : str
+        The hash of its content; ``""`` if it could not be read.
+    problem : str or None
+        The sentence that says why the table of the file was left out.
+    """
+
+    hash: str
+    problem: str | None = None
+
+
 @dataclass
 class Reading:
     """The content of one run folder for the database.
@@ -70,46 +87,77 @@ class Reading:
     ----------
     run : str
         The run's id. It is the name of the folder, not the id in ``run.json``, so that a copy is another run.
-    hashes : dict
-        The hash of every file that was read, by file name.
+    files : dict
+        What the database will have of every file, by file name.
     tables : dict
         The new rows of each table whose files changed, by table, as Arrow tables in several parts. A table
-        whose files were deleted is empty.
-    problems : list of str
-        One sentence for each file or line that was left out.
+        whose files were deleted or are damaged is empty.
+    lines : list of str
+        A sentence for each file with lines that were left out now.
     """
 
     run: str
-    hashes: dict[str, str] = field(default_factory=dict)
-    tables: dict[str, Rows | list[pa.Table]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    files: dict[str, Known] = field(default_factory=dict)
+    tables: dict[str, Iterable[pa.Table]] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[str]:
+        """One sentence for each table or line that was left out."""
+        return self.lines + [file.problem for file in self.files.values() if file.problem]
+
+    def leave_out(self, table: str, file: str, reason: object) -> None:
+        """Leave `table` out, because `file` is damaged for `reason`. The other tables of the run stay."""
+        problem = f"run {self.run}: table {table!r} was left out: {reason}"
+        self.files[file] = Known(self.files[file].hash, problem)
+        self.tables[table] = []
 
 
-def read_run(folder: Path, known: dict[str, str], hashes: Hashes) -> Reading:
-    """Read the run in `folder`, and parse only the tables whose files differ from the hashes in `known`.
+def read_run(folder: Path, known: dict[str, Known], hashes: Hashes) -> Reading:
+    """Read the run in `folder`, and parse only the tables whose files differ from those in `known`.
 
-    A file is opened only if its hash is not in `hashes`, or its table is parsed.
+    A file is opened only if its hash is not in `hashes`, or its table is parsed. A table that cannot be read
+    is left out, with a problem at its file.
 
     Raises
     ------
     OpticalError
-        If a file cannot be read or does not have the content that its name promises.
+        If the folder or the run's record cannot be read.
     """
     reading = Reading(folder.name)
     for table, paths in _files(folder).items():
         stamps = {path: stamp for path in paths if (stamp := stamp_of(path)) is not None}
         if table == "runs" and not stamps:
             raise InputError("this is not a run folder, because it has no run.json", path=folder)
-        before = {name: known[name] for name in known if _table_of(name) == table}
-        if {path.name: hashes.recall(path, stamps[path]) for path in stamps} == before:
-            reading.hashes.update(before)
+        before = {name: known[name] for name in known if table_of(name) == table}
+        digests = {name: file.hash for name, file in before.items()}
+        if {path.name: hashes.recall(path, stamps[path]) for path in stamps} == digests:
+            reading.files.update(before)
             continue
-        contents = {path: content for path in stamps if (content := _content(path)) is not None}
-        now = {path: hash_of(content) for path, content in contents.items()}
-        for path, digest in now.items():
-            hashes.remember(path, stamps[path], digest)
-            reading.hashes[path.name] = digest
-        if {path.name: digest for path, digest in now.items()} != before:
+        contents: dict[Path, bytes] = {}
+        unreadable: dict[Path, OSError] = {}
+        for path in stamps:
+            try:
+                contents[path] = read_file(path, most=LARGEST if table == "runs" else None)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if table == "runs":
+                    raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+                unreadable[path] = error
+        now = {path.name: hash_of(content) for path, content in contents.items()}
+        for path in contents:
+            hashes.remember(path, stamps[path], now[path.name])
+        now |= {path.name: "" for path in unreadable}
+        if now == digests:
+            reading.files.update(before)
+            continue
+        reading.files.update({name: Known(digest) for name, digest in now.items()})
+        if table == "runs" and not contents:
+            raise InputError("this is not a run folder, because it has no run.json", path=folder)
+        for path, reason in unreadable.items():
+            reading.leave_out(table, path.name, f"{path}: cannot be read: {reason.strerror}")
+        if not unreadable:
             reading.tables[table] = _parse(table, contents, reading)
     return reading
 
@@ -122,6 +170,9 @@ def _files(folder: Path) -> dict[str, list[Path]]:
             names = [entry.name for entry in entries]
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=folder) from error
+    if any(map(is_staging, names)):
+        sweep(folder)
+    sweep(folder / "checkpoints")
     for name in names:
         part = _PART.fullmatch(name)
         table = part[1] if part else _FIXED.get(name)
@@ -132,28 +183,25 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
-
-
-def _table_of(file: str) -> str:
+def table_of(file: str) -> str:
+    """Return the table that the file of a run folder is of."""
     return _FIXED.get(file) or file.removesuffix(".parquet").partition("-")[0]
 
 
-def _parse(table: str, contents: dict[Path, bytes], reading: Reading) -> Rows | list[pa.Table]:
+def _parse(table: str, contents: dict[Path, bytes], reading: Reading) -> Iterable[pa.Table]:
     if table == "runs":
         return [_run_row(*next(iter(contents.items())))]
-    if table == "steps":
-        rows = _steps(contents, reading)
-    elif sum(_length(table, path, content) for path, content in contents.items()) > LARGE:
-        return Rows(table, reading.run, _groups(table, contents))
-    else:
-        rows = _joined(table, contents)
+    try:
+        if table == "steps":
+            rows = _steps(contents, reading)
+        elif sum(_length(table, path, content) for path, content in contents.items()) > LARGE:
+            return Rows(table, reading.run, _groups(table, contents))
+        else:
+            rows = _joined(table, contents)
+    except InputError as error:
+        assert error.path is not None
+        reading.leave_out(table, Path(error.path).name, error)
+        return []
     return [_with_run(last_of_each(rows, KEYS[table]), reading.run)]
 
 
@@ -207,22 +255,15 @@ def _length(table: str, path: Path, content: bytes) -> int:
 
 def _run_row(path: Path, content: bytes) -> pa.Table:
     record = parse_record(content, path)
+    row: dict[str, Any] = {**record, "id": path.parent.name}
+    for name in ("config", "summary", "versions"):
+        row[name] = json.dumps(record[name], ensure_ascii=False)
+    for name in ("created", "started", "ended"):
+        row[name] = utc(record[name])  # DuckDB ignores the offset when it casts to TIMESTAMP
     try:
-        if record["state"] not in get_args(State):
-            raise ValueError(f"state {record['state']!r} is not one of {get_args(State)}")
-        row: dict[str, Any] = {**record, "id": path.parent.name}
-        for name in ("config", "summary", "versions"):
-            row[name] = json.dumps(record[name], ensure_ascii=False)
-        for name in ("created", "started", "ended"):
-            row[name] = _utc(record[name])
         return conform("runs", [row], RUNS)
-    except (TypeError, ValueError, OpticalError) as error:
+    except OpticalError as error:
         raise InputError(f"this is not the record of a run: {error}", path=path) from error
-
-
-def _utc(text: str | None) -> datetime | None:
-    # DuckDB ignores the offset when it casts to TIMESTAMP, so the time is converted to UTC here.
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
 
 
 def _steps(contents: dict[Path, bytes], reading: Reading) -> pa.Table:
@@ -230,7 +271,7 @@ def _steps(contents: dict[Path, bytes], reading: Reading) -> pa.Table:
     for path, content in contents.items():
         lines = parse_lines(content)
         if lines.corrupt:
-            reading.problems.append(
+            reading.lines.append(
                 f"{path}: {counted(lines.corrupt, 'corrupt line was', 'corrupt lines were')} left out"
             )
         for step, elapsed, metrics in lines.records:

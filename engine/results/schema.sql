@@ -1,12 +1,12 @@
--- The tables of the results database, version 4 (engine.results.database.SCHEMA_VERSION).
+-- The tables of the results database, version 5 (engine.results.database.SCHEMA_VERSION).
 -- The database is built from the run folders and can be deleted. Only engine/results/ingest.py writes to it.
 -- There are no keys, because ingest replaces all rows of a run in a table, without duplicates.
 
 -- One row: the version of these tables, and a hash of this file, the views and the list of languages.
 CREATE TABLE meta (schema_version INTEGER NOT NULL, built_from VARCHAR NOT NULL);
 
--- The hash of every file that was read, by run.
-CREATE TABLE ingested (run VARCHAR NOT NULL, file VARCHAR NOT NULL, hash VARCHAR NOT NULL);
+-- The hash of every file that was read, by run, and the sentence that says why its table was left out, or null.
+CREATE TABLE ingested (run VARCHAR NOT NULL, file VARCHAR NOT NULL, hash VARCHAR NOT NULL, problem VARCHAR);
 
 -- One row for each run, from its run.json. Times are UTC; process_started is in seconds since 1970.
 CREATE TABLE runs (
@@ -28,6 +28,7 @@ CREATE TABLE runs (
     device VARCHAR,
     pid BIGINT,
     process_started DOUBLE,
+    boot VARCHAR,
     created TIMESTAMP NOT NULL,
     started TIMESTAMP,
     ended TIMESTAMP

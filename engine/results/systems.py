@@ -24,7 +24,7 @@ from engine.flatten import flatten
 from engine.results.queries import ask
 from engine.results.run_names import resolve_run
 
-_IGNORED = ("seed", "name", "tags", "note", "preset")
+_IGNORED = ("seed", "name", "tags", "note", "preset", "tracking")
 #: Settings that hold the name or id of a run.
 _RUN_SETTINGS = ("run", "runs")
 

@@ -121,6 +121,7 @@ RUNS = pa.schema(
         *(pa.field(name, pa.string()) for name in ("host", "platform", "device")),
         pa.field("pid", pa.int64()),
         pa.field("process_started", pa.float64()),
+        pa.field("boot", pa.string()),
         pa.field("created", pa.timestamp("us"), nullable=False),
         pa.field("started", pa.timestamp("us")),
         pa.field("ended", pa.timestamp("us")),

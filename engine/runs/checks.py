@@ -26,6 +26,7 @@ from engine.config.encoders import EncoderConfig
 from engine.config.optimisation import LoopConfig
 from engine.config.pretraining import TextConfig
 from engine.config.teacher import QuestionSource
+from engine.counted import counted
 from engine.encoders.checkpoints import resolve
 from engine.encoders.cross import CrossEncoder
 from engine.encoders.encoder import Encoder
@@ -193,8 +194,8 @@ def check_batch(value: tuple[Sequence[BitextConfig | QuestionSource], LoopConfig
                 return
     except InputError:
         return  # the check of the source says so
-    what = "questions" if isinstance(sources[0], QuestionSource) else "sentence pairs"
-    raise InputError(f"{wanted} is more than the {found} {what} of the data; lower it")
+    what = "question" if isinstance(sources[0], QuestionSource) else "sentence pair"
+    raise InputError(f"{wanted} is more than the {counted(found, what)} of the data; lower it")
 
 
 def _count(source: BitextConfig | QuestionSource, limit: int) -> int:

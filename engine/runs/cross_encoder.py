@@ -71,6 +71,11 @@ def check_first_stage(
         If a collection is another one now, or fewer ranks are stored.
     """
     for pool in first.pools:
+        if pool in known and not any(query.text for query in known[pool][0].queries):
+            raise InputError(
+                f"{first.name} was imported with judgements alone, and a cross-encoder reads texts; import "
+                "it with --collection"
+            )
         if pool not in known:
             raise InputError(
                 f"{first.name} searched the collection {pool.collection!r} of revision {pool.revision!r}, "

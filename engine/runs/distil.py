@@ -7,6 +7,12 @@ from operator import attrgetter
 from engine.config import DistilConfig
 from engine.encoders.saving import save_fitted, save_trained
 from engine.evaluation.document_frequencies import save_frequencies
+from engine.evaluation.language_removal import (
+    COMPONENTS_FILE,
+    Isolation,
+    LanguageComponents,
+    given_components,
+)
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
@@ -45,4 +51,8 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
     train_and_save(Trainer(config.training, runtime, run, reporter), task, save, attrgetter("length"))
     run.write_table("plans", [plan.columns() for plan in held_out_plans(task)])
     documents = task.student if config.evaluation.documents == "student" else task.teacher
-    return evaluate_run_encoders(config, task.student, documents, runtime, run, reporter)
+    isolation = None
+    if task.spaces is not None:
+        fitted = LanguageComponents(config.language_components, run.checkpoints / COMPONENTS_FILE)
+        isolation = Isolation(fitted, task.spaces.texts, given_components(task.student, task.teacher))
+    return evaluate_run_encoders(config, task.student, documents, runtime, run, reporter, isolation)

@@ -64,6 +64,8 @@ def elsewhere(
         settings["teacher"] = document_encoder
     if isinstance(config, EvaluateConfig):
         settings |= config.model_dump(mode="json", include=set(_KEPT), exclude_defaults=True)
+    elif count := getattr(config, "language_components", 0):
+        settings["language_components"] = count  # those that were saved with the encoders
     return parse_config(overridden(merge_settings(settings, overrides or {}), assignments), "evaluate")
 
 

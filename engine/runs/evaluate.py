@@ -29,6 +29,7 @@ from engine.evaluation.language_removal import (
     LanguageShifts,
     Removal,
     Shift,
+    given_components,
 )
 from engine.evaluation.runner import document_texts, evaluate
 from engine.evaluation.scores import Scores
@@ -36,7 +37,7 @@ from engine.extensions.bitext import SentencePair
 from engine.lexicon.glossary import Glossary
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
-from engine.training.data.bitext import bitext_rows, read_sources
+from engine.training.data.bitext import bitext_rows, read_sources, texts_by_language
 from engine.training.data.glossary import glossary_of
 from engine.training.data.prepare import read_bitext
 from engine.training.distillation.encoders import check_projection
@@ -59,7 +60,7 @@ def evaluate_run(config: EvaluateConfig, run: RunFolder, reporter: Reporter) -> 
     queries, documents = open_encoders(config, runtime.precision, reporter)
     if config.gloss:
         queries.glossary = _learnt_glossary(config, run, reporter)
-    isolation = removal_of(config, run.checkpoints / COMPONENTS_FILE)
+    isolation = removal_of(config, run.checkpoints / COMPONENTS_FILE, queries, documents)
     save_fitted(queries, run.checkpoints / "student")
     save_fitted(documents, run.checkpoints / "teacher")
     return evaluate(
@@ -98,6 +99,12 @@ def open_encoders(
     if config.document_encoder is not config.encoder:
         documents = Encoder.load(config.document_encoder)
     _fit(config, queries, documents, precision, reporter, {} if known is None else known)
+    if queries.components and not config.language_components:
+        count = len(next(iter(queries.components.values())))
+        reporter.say(
+            f"{config.encoder.checkpoint!r} was trained without {count} of each language's components, "
+            f"which are not removed here; language_components = {count} removes them"
+        )
     return queries, documents
 
 
@@ -120,8 +127,12 @@ def _learnt_glossary(config: EvaluateConfig, run: RunFolder, reporter: Reporter)
     return glossary
 
 
-def removal_of(config: EvaluateConfig, fitted_file: Path) -> Removal | None:
+def removal_of(
+    config: EvaluateConfig, fitted_file: Path, queries: Encoder, documents: Encoder
+) -> Removal | None:
     """Return what is removed from vectors, if `config` removes something; what is fitted is saved in a file.
+
+    Components that a distillation saved with the encoders are used as they are (``fitted = "saved"``).
 
     Raises
     ------
@@ -129,7 +140,13 @@ def removal_of(config: EvaluateConfig, fitted_file: Path) -> Removal | None:
         If the bitext or the file cannot be read.
     """
     if config.language_components:
-        return Isolation(LanguageComponents(config.language_components, fitted_file), _by_language(config))
+        given = {} if config.fitted == "anew" else given_components(queries, documents)
+        given = {key: one for key, one in given.items() if len(one) == config.language_components}
+        return Isolation(
+            LanguageComponents(config.language_components, fitted_file),
+            texts_by_language(_pairs(config) if config.bitext else ()),
+            given,
+        )
     if config.language_shift:
         return Shift(LanguageShifts(fitted_file), *_translations(config))
     return None
@@ -210,16 +227,6 @@ def _share(encoder: Encoder, saved: Encoder, reporter: Reporter) -> None:
             "unlabelled text"
         )
     reporter.say(f"{ours!r} takes the mean and projection that were saved with {theirs!r} (fitted = 'saved')")
-
-
-def _by_language(config: EvaluateConfig) -> dict[str, Sequence[str]]:
-    """Return the texts of the bitext by language, at most as many of each as a mean is fitted on."""
-    texts: dict[str, dict[str, None]] = {}
-    if config.bitext:
-        for pair in _pairs(config):
-            texts.setdefault(pair.source_language, {})[pair.source] = None
-            texts.setdefault(pair.target_language, {})[pair.target] = None
-    return {code: evenly_spaced(list(found)) for code, found in texts.items()}
 
 
 def _translations(config: EvaluateConfig) -> tuple[dict[str, tuple[Sequence[str], Sequence[str]]], str]:

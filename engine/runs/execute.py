@@ -21,8 +21,10 @@ from engine.registry import resolve_reference
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
 from engine.runs.log import LoggedReporter
+from engine.runs.tracking import tracked
 from engine.training.interrupts import terminable
 from engine.training.pretraining.speed import peak_memory
+from engine.training.pretraining.tokenizer import TOKENIZER_FILE
 from engine.training.state import STATE_FILE
 
 
@@ -81,8 +83,9 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
 
     say_contradictions(config, log)
     try:
-        with terminable():
+        with terminable(), tracked(config, run, log) as sent:
             scores: list[Scores] = resolve_reference(RUN_KINDS[config.kind].execute)(config, run, log)
+            sent += scores
     except KeyboardInterrupt:
         sentence = "stopped by its user"
         log.note(sentence)
@@ -113,7 +116,8 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
         log.note(f"{found.collection.name} ({found.collection.direction}, {found.scoring}): {means}")
     log.note("finished")
     run.finish("finished")
-    (run.path / "checkpoints" / STATE_FILE).unlink(missing_ok=True)
+    for needless in (STATE_FILE, TOKENIZER_FILE):
+        (run.path / "checkpoints" / needless).unlink(missing_ok=True)
     return scores
 
 

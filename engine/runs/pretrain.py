@@ -25,7 +25,7 @@ def pretrain_run(config: PretrainConfig, run: RunFolder, reporter: Reporter) -> 
         As `engine.runs.execute.execute`.
     """
     runtime = Runtime.start(config.seed, config.pretraining)
-    task = prepare_pretraining(config, runtime, reporter)
+    task = prepare_pretraining(config, runtime, run.checkpoints, reporter)
     run.update(device=str(runtime.device))
 
     def save() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.config import RunConfig
 from engine.encoders.encoder import Encoder
+from engine.evaluation.language_removal import Removal
 from engine.evaluation.runner import evaluate
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
@@ -86,8 +87,11 @@ def evaluate_run_encoders(
     runtime: Runtime,
     run: RunFolder,
     reporter: Reporter,
+    isolation: Removal | None = None,
 ) -> list[Scores]:
     """Search the run's collections with its encoders, and store and return the scores.
+
+    `isolation` removes what vectors have from their language.
 
     Raises
     ------
@@ -103,4 +107,5 @@ def evaluate_run_encoders(
         run=run,
         seed=config.seed,
         reporter=reporter,
+        isolation=isolation,
     )

@@ -165,7 +165,7 @@ class _Trials:
                 seed=first.seed,
                 reporter=self.reporter,
                 translation=first.translation,
-                isolation=removal_of(first, Path(components) / COMPONENTS_FILE),
+                isolation=removal_of(first, Path(components) / COMPONENTS_FILE, queries, documents),
                 cache=folder,
             )
         # one result for each collection and scoring, the scorings of a collection in succession

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: end a run at once, or after the current step."""
+"""Ctrl-C, SIGTERM and SIGHUP: end a run at once, or after the current step."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from types import FrameType
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turn SIGTERM into KeyboardInterrupt, so that it ends a run as Ctrl-C does."""
+    """Turn SIGTERM and SIGHUP into KeyboardInterrupt, so that they end a run as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    with _handled(signal.SIGTERM, interrupt):
+    with _handled(signal.SIGTERM, interrupt), _handled(signal.SIGHUP, interrupt):
         yield
 
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], bool]]:
-    """Delay SIGTERM and Ctrl-C, and give a function that returns whether one was received.
+    """Delay SIGTERM, SIGHUP and Ctrl-C, and give a function that returns whether one was received.
 
     A run cannot continue from the middle of a step. The second signal interrupts at once.
     """
@@ -33,7 +33,9 @@ def held_back() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         came = True
 
-    with _handled(signal.SIGTERM, note), _handled(signal.SIGINT, note):
+    with ExitStack() as stack:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            stack.enter_context(_handled(number, note))
         yield lambda: came
 
 
@@ -41,6 +43,9 @@ def held_back() -> Iterator[Callable[[], bool]]:
 def _handled(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     with ExitStack() as stack:
         try:
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:  # started by nohup
+                yield
+                return
             before = signal.signal(number, handler)
             stack.callback(signal.signal, number, before)
         except ValueError:  # not the main thread: its owner handles signals

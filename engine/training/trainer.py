@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -221,7 +222,8 @@ class Trainer:
         batches = task.batches()
         if self.state_file.is_file():
             self.progress = load_state(self.state_file, *self._state(task, weights))
-            batches = islice(batches, self.progress.step, None)
+            # Now, because a task counts what it draws and there may be no step left.
+            deque(islice(batches, self.progress.step), maxlen=0)
             self.reporter.say(f"going on after step {self.progress.step}, where the last state was saved")
         progress = self.progress
         started = time.monotonic() - progress.elapsed

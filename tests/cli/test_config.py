@@ -38,12 +38,17 @@ DATA = {
 }
 
 
+def teacher(tiny):
+    """A line that names the tiny checkpoint, which opens in no time."""
+    return f'teacher = {{checkpoint = "{tiny.checkpoint}", query_length = 24, passage_length = 24}}\n'
+
+
 @pytest.fixture
-def file(tmp_path, monkeypatch):
+def file(tmp_path, monkeypatch, tiny):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.tsv").write_text("biyo nadiif ah\tclean water\nbiyo\twater\n")
     file = tmp_path / "trial.toml"
-    file.write_text(CONFIG + "[training]\nbatch_size = 2\n")
+    file.write_text(teacher(tiny) + CONFIG + "[training]\nbatch_size = 2\n")
     return file
 
 
@@ -119,8 +124,11 @@ def test_settings_that_are_wrong(call, file, line, words):
     ("lines", "words"),
     [
         ('[teacher]\ncheckpoint = "nobody/nothing-of-this-name"', "teacher.checkpoint: 'nobody/nothing-of"),
-        ("[teacher]\nquery_length = 5000", "query_length = 5000 is more than the checkpoint's 512 positions"),
-        ("[training]\nbatch_size = 2\nfrozen_layers = 13", "training.frozen_layers: "),
+        (
+            '[teacher]\ncheckpoint = "{tiny}"\nquery_length = 5000',
+            "query_length = 5000 is more than the checkpoint's 64 positions",
+        ),
+        ("[training]\nbatch_size = 2\nfrozen_layers = 3", "training.frozen_layers: "),
         (
             "[training]\nbatch_size = 3",
             "training.batch_size: 3 is more than the 2 sentence pairs of the data",
@@ -128,7 +136,7 @@ def test_settings_that_are_wrong(call, file, line, words):
         ("[evaluation]\ndepth = 3", "collections.0: measure 'nDCG@10' needs more ranks than depth = 3"),
     ],
 )
-def test_what_would_fail_once_the_run_has_started_is_found_before(call, file, tmp_path, lines, words):
+def test_what_would_fail_once_the_run_has_started_is_found_before(call, file, tmp_path, tiny, lines, words):
     documents = "".join(f"d{n}\twater {n}\n" for n in range(12))
     (tmp_path / "folder").mkdir()
     for name, content in (
@@ -140,6 +148,9 @@ def test_what_would_fail_once_the_run_has_started_is_found_before(call, file, tm
     text = CONFIG.partition("[[collections]]")[0]
     if "[training]" not in lines:
         text = "training.batch_size = 2\n" + text
+    if "[teacher]" not in lines:
+        text = teacher(tiny) + text
+    lines = lines.replace("{tiny}", str(tiny.checkpoint))
     keep = lines.partition("]")[0] + "]"
     assert keep not in text
     file.write_text(text + lines + '\n[[collections]]\nname = "folder"\npath = "folder"\n')
@@ -178,14 +189,15 @@ def _others(folder, identity):
     ("text", "words"),
     [
         (
-            'kind = "pretrain"\nmodel.checkpoint = "multilingual-e5-small"\npretraining.length = 600\n'
+            'kind = "pretrain"\nmodel.checkpoint = "{tiny}"\npretraining.length = 600\n'
             '[[text]]\npath = "pairs.tsv"\nlanguage = "en"\n',
-            "model.checkpoint: pretraining.length = 600 is more than the checkpoint's 512 positions",
+            "model.checkpoint: pretraining.length = 600 is more than the checkpoint's 64 positions",
         ),
         (
-            'kind = "cross-encoder"\nfirst_stage.run = "x"\ntraining.frozen_layers = 13\n'
+            'kind = "cross-encoder"\ncheckpoint = "{tiny}"\nmax_length = 32\nfirst_stage.run = "x"\n'
+            "training.frozen_layers = 3\n"
             'training.batch_size = 2\n[[bitext]]\npath = "pairs.tsv"\nlanguage = "so"\n',
-            "training.frozen_layers: training.frozen_layers = 13, but the encoder has 12 layers",
+            "training.frozen_layers: training.frozen_layers = 3, but the encoder has 2 layers",
         ),
         (
             'kind = "evaluate"\n[[bitext]]\npath = "absent.tsv"\nlanguage = "so"\n[[collections]]\n'
@@ -194,13 +206,13 @@ def _others(folder, identity):
         ),
         (
             'kind = "teacher"\n[[sources]]\npath = "q.tsv"\nformat = "text-triples"\n',
-            "training.batch_size: 32 is more than the 1 questions of the data",
+            "training.batch_size: 32 is more than the 1 question of the data",
         ),
     ],
 )
-def test_each_kind_of_run_is_checked(call, file, tmp_path, text, words):
+def test_each_kind_of_run_is_checked(call, file, tmp_path, tiny, text, words):
     (tmp_path / "q.tsv").write_text("what is water\twater is wet\tfire is hot\n")
-    file.write_text(text)
+    file.write_text(text.replace("{tiny}", str(tiny.checkpoint)))
     code, _, err = call("config", "check", str(file))
     assert code == 2 and words in err and "Traceback" not in err
 

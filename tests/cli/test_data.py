@@ -109,7 +109,7 @@ def test_a_check_reads_to_the_end(call, home):
     code, out, err = call("data", "check", "tatoeba")
     assert code == 1 and "2 of 2 are damaged or incomplete" in err
     rows = {line.split()[1]: line for line in out.splitlines()}
-    assert "damaged" in rows["mr"] and "1 lines" in rows["mr"]
+    assert "damaged" in rows["mr"] and "1 line " in rows["mr"]
     assert call("data", "check", "lareqa").code == 2
     code, _, err = call("data", "check", "tatoeba", "--language", "so")
     assert code == 2 and "tatoeba has no 'so'; it has am, mr" in err

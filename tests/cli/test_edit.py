@@ -6,6 +6,7 @@ import json
 import threading
 import time
 
+import duckdb
 import pytest
 
 from engine.jobs.logs import read_log
@@ -95,3 +96,57 @@ def test_a_log_is_followed_until_the_run_ends(make_run):
     writer.start()
     assert list(read_log(run.path, follow=True, every=0.02)) == ["first", "second", "third"]
     writer.join()
+
+
+def test_a_run_whose_folder_is_missing_is_marked_until_it_is_forgotten(
+    call, make_run, results, zero, monkeypatch
+):
+    run = make_run("student", zero)
+    other = make_run("other", zero)
+    assert call("runs").code == 0
+    away = results.with_name("away")
+    run.path.rename(away)
+    by_name = {found["name"]: found for found in json.loads(call("runs", "--json").out)}
+    assert by_name["student"]["folder_missing"] and not by_name["other"]["folder_missing"]
+    assert by_name["student"]["headline"]["value"] == by_name["other"]["headline"]["value"]
+    assert "finished, folder missing" in call("runs").out
+    assert "finished, folder missing" in call("show", "student").out
+    assert call("compare", "student", "other").code == 0
+    for command in (
+        ["tag", "student", "x"],
+        ["stop", "student"],
+        ["logs", "student"],
+        ["delete", "student", "--yes"],
+    ):
+        code, _, err = call(*command)
+        assert code == 2 and "Traceback" not in err, command
+    code, _, err = call("tag", "student", "x")
+    assert f"`optical-workbench forget {run.id}`" in err
+    code, _, err = call("forget", "other", "--yes")
+    assert code == 2 and "the folder is not missing" in err and f"delete {other.id}" in err
+    # A terminal asks first.
+    with monkeypatch.context() as terminal:
+        terminal.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        terminal.setattr("click.termui.visible_prompt_func", lambda text: "n")
+        assert call("forget", "student").code == 130
+    assert call("forget", "student")[:2] == (0, f"{run.id} is forgotten\n")
+    assert [found["name"] for found in json.loads(call("runs", "--json").out)] == ["other"]
+    away.rename(run.path)
+    assert len(json.loads(call("runs", "--json").out)) == 2
+
+
+def test_a_run_whose_folder_is_missing_survives_new_definitions(call, make_run, results, zero):
+    run = make_run("student", zero)
+    before = call("show", "student", "--json").out
+    run.path.rename(results.with_name("away"))
+    with duckdb.connect(results) as database:
+        database.execute("UPDATE meta SET built_from = 'another'")
+    make_run("other", zero)
+    after = json.loads(call("show", "student", "--json").out)
+    assert after["scores"] == json.loads(before)["scores"] and after["folder_missing"]
+    with duckdb.connect(results) as database:  # a database of the version before
+        database.execute(
+            "UPDATE meta SET schema_version = 4; ALTER TABLE ingested DROP COLUMN problem; "
+            "ALTER TABLE runs DROP COLUMN boot"
+        )
+    assert json.loads(call("show", "student", "--json").out)["scores"] == after["scores"]

@@ -7,6 +7,7 @@ import pytest
 from engine.config import EncoderConfig, parse_config
 from engine.encoders.checkpoints import resolve
 from engine.results.run_folder import RunFolder
+from engine.runs.execute import execute
 
 
 @pytest.fixture
@@ -94,3 +95,35 @@ def test_what_a_run_trained_is_listed(call, results, settings, folder, listed_as
     listed = {entry["name"]: entry for entry in json.loads(call("encoders", "list", "--json").out)}
     assert listed[run.id]["kind"] == listed_as and listed[run.id]["folder"] == str(trained)
     assert json.loads(call("encoders", "show", "learned", "--json").out)["model"]["num_hidden_layers"] == 4
+
+
+def test_the_encoders_of_a_run_are_exported_with_a_card(call, results, tiny, tmp_path):
+    settings = tiny.settings("sw", tags=["=x|y"])
+    run, _ = execute(
+        parse_config(settings), results.parent / "runs", ["optical-workbench", "run", str(tmp_path)]
+    )
+    folder = tmp_path / "exported"
+    code, out, err = call("encoders", "export", run.id, str(folder), "--for", "sentence-transformers")
+    assert (code, out, err) == (0, f"{folder}\n", "")
+    modules = json.loads((folder / "modules.json").read_text())
+    assert [module["type"].rsplit(".", 1)[-1] for module in modules] == ["Router"]
+    card = (folder / "README.md").read_text("utf-8")
+    assert card.startswith("---\nlanguage:\n- sw\nlibrary_name: sentence-transformers\n")
+    assert "MultiVectorEncoder" in card and '"maxsim_contrast": 1.0' in card and "| sw | 25 | " in card
+    assert "training.sw.tsv" in card and str(tiny.checkpoint.parent) not in card and str(tmp_path) not in card
+    code, out, err = call("encoders", "show", str(folder))
+    assert code == 0 and str(folder / "query_0_Transformer") in out
+    code, out, err = call("encoders", "show", str(folder / "query_0_Transformer"))
+    assert code == 0 and "centring" in out
+    code, out, err = call("encoders", "export", run.id, str(folder), "--for", "sentence-transformers")
+    assert code == 2 and "the folder exists" in err and err.count("\n") == 1
+    code, out, err = call("encoders", "export", run.id, str(tmp_path / "other"), "--for", "pylate")
+    assert code == 2 and "PyLate has no module for centring" in err and not (tmp_path / "other").exists()
+    plain, dense = tmp_path / "plain", tmp_path / "dense"
+    code, out, _ = call("encoders", "export", run.id, str(plain), "--for", "transformers")
+    assert code == 0 and out.split() == [str(plain / "query"), str(plain / "document")]
+    asked = ("encoders", "export", run.id, str(dense), "--scoring", "dense", "--for")
+    code, out, err = call(*asked, "transformers")
+    assert code == 2 and "computes token vectors" in err
+    code, out, _ = call(*asked, "sentence-transformers")
+    assert code == 0 and json.loads((dense / "query_1_Pooling" / "config.json").read_text())

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +30,8 @@ from engine.errors import OpticalError
 from engine.jobs.launch import launch, stop
 from engine.jobs.state import state_of
 from engine.pictures.plans import export_plan
+from engine.results.database import exclusive
+from engine.results.ingest import ingest
 from engine.results.queries import ask
 from engine.results.run_folder import RunFolder, tail
 
@@ -515,3 +519,30 @@ def test_the_demo_ends_with_a_table_and_commands_that_work(
     for command in commands[1:]:
         place = command.index("--results")
         assert call(*command[1:place], *command[place + 2 :]).code == 0
+
+
+@pytest.mark.parametrize("obstacle", ["another writer", "no place for the lock", "an error in the database"])
+def test_a_run_succeeds_whatever_happens_to_the_database(
+    tiny: Any, tmp_path: Path, obstacle: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results.duckdb"
+    config = write(tmp_path, tiny.settings(training={"steps": 2, "evaluate_every": 1}))
+    command = ["run", str(config), "--results", str(results), "--json"]
+    with ExitStack() as stack, monkeypatch.context() as patch:
+        if obstacle == "another writer":
+            stack.enter_context(exclusive(results))
+            patch.setattr("engine.results.refresh.ingest", partial(ingest, wait=0.05))
+        elif obstacle == "no place for the lock":
+            results.with_name("results.duckdb.lock").mkdir()
+        else:
+            patch.setattr("engine.results.ingest._define", lambda connection: connection.execute("FROM none"))
+        assert run_command(command) == 0
+    printed = capsys.readouterr()
+    run = json.loads(printed.out)["run"]
+    said = [line for line in printed.err.splitlines() if "the run has finished" in line]
+    assert len(said) == 1 and f"its scores are in {tmp_path / 'runs' / run}" in said[0]
+    assert (tmp_path / "runs" / run / "scores.parquet").is_file()
+    if obstacle == "no place for the lock":
+        results.with_name("results.duckdb.lock").rmdir()
+    assert run_command(["show", run, "--results", str(results), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"]

@@ -346,19 +346,43 @@ def test_stop(call, make_run):
     assert code == 2 and "there is nothing to stop" in err
 
 
-def test_busy_is_3_and_interrupted_130(call, make_run, results, monkeypatch):
-    make_run("one")
+def test_a_reader_does_not_need_the_lock(call, make_run, results, monkeypatch):
+    run = make_run("one")
     assert call("runs").code == 0
     soon = lambda place, runs: ingesting.ingest(place, runs, wait=0.05)  # noqa: E731
-    monkeypatch.setattr("engine.cli.options.ingest", soon)
+    monkeypatch.setattr("engine.results.refresh.ingest", soon)
     with exclusive(results):
+        # Nothing is new, so nobody waits and nothing is said.
         code, out, err = call("runs")
+        assert code == 0 and run.id in out and not err
+        make_run("two")
+        for command in (
+            ["runs"],
+            ["show", "one"],
+            ["sql", "SELECT name FROM runs"],
+            ["export", "runs", "x.csv"],
+        ):
+            if command[0] == "export":
+                command[2] = str(results.with_name("x.csv"))
+            code, out, err = call(*command)
+            assert code == 0 and "two" not in out
+            assert err.count("\n") == 1 + (command[0] == "export")
+            assert "is writing to it; try again in a moment; what is read is the database as it was" in err
+    assert "two" in call("runs").out
+
+
+def test_busy_is_3_and_interrupted_130(call, make_run, results, monkeypatch):
+    make_run("one")
+    soon = lambda place, runs: ingesting.ingest(place, runs, wait=0.05)  # noqa: E731
+    monkeypatch.setattr("engine.results.refresh.ingest", soon)
+    with exclusive(results):
+        code, out, err = call("runs")  # there is no database yet that could be read
     assert (code, out) == (3, "") and "try again in a moment" in err
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("engine.cli.options.ingest", interrupt)
+    monkeypatch.setattr("engine.results.refresh.ingest", interrupt)
     assert call("runs").code == 130
 
 

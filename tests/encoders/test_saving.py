@@ -141,3 +141,19 @@ def test_a_full_disk_leaves_nothing_and_is_one_sentence(
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "run" / "student") in str(caught.value)
     assert not any((tmp_path / "run").iterdir())
+
+
+@pytest.mark.parametrize("size", [0, 7, 60])
+def test_damaged_fitted_vectors_are_one_sentence(tiny: Any, tmp_path: Path, size: int) -> None:
+    from engine.encoders.checkpoints import FITTED_FILE
+    from engine.evaluation.document_frequencies import FREQUENCIES_FILE, load_frequencies
+
+    save_encoder(Encoder.load(EncoderConfig(**tiny.encoder())), tmp_path / "saved")
+    path = tmp_path / "saved" / FITTED_FILE
+    content = path.read_bytes()
+    path.write_bytes(content[:size])
+    with pytest.raises(InputError, match=rf"{FITTED_FILE}: this file is damaged or incomplete"):
+        Encoder.load(EncoderConfig(**tiny.encoder(checkpoint=str(tmp_path / "saved"))))
+    (tmp_path / FREQUENCIES_FILE).write_bytes(content)
+    with pytest.raises(InputError, match="there is no tensor 'idf' in this file"):
+        load_frequencies(tmp_path)

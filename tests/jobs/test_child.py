@@ -23,7 +23,11 @@ ROOT = Path(__file__).parents[2]
 HOSTILE = ("engine.py", "psutil.py", "workbench/__init__.py", "assets/__init__.py", "optical_workbench.py")
 
 
-@pytest.fixture(params=[None, "", ".", "{root}:", ":{root}:."], ids=str)
+#: PYTHONPATH without a value, and with two entries that mean the working folder; the others are slow.
+PATHS = [None, ":{root}:.", *(pytest.param(path, marks=pytest.mark.slow) for path in ("", ".", "{root}:"))]
+
+
+@pytest.fixture(params=PATHS, ids=str)
 def hostile(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder whose modules are called as ours, under several values of PYTHONPATH."""
     folder = tmp_path / "hostile"

@@ -18,6 +18,7 @@ import pytest
 
 from engine import hashes
 from engine.errors import BusyError, InputError, OpticalError
+from engine.jobs.edit import delete
 from engine.paths import cache_home
 from engine.results import run_rows as reading
 from engine.results.database import SCHEMA_VERSION, connect, exclusive
@@ -111,8 +112,9 @@ def test_deleting_and_rebuilding_gives_equal_tables(make_run, results, runs):
     second.log(9, {"loss": 0.01}, 9.0)
     second.write_table("plans", [], append=False)
     third = make_run("third")
-    shutil.rmtree(first.path)
+    delete(first.path, runs)
     ingest(results, runs)
+    assert not list(runs.glob(".*"))
     third.update(note="later")
     ingest(results, runs)
     grown = dump(results)
@@ -132,7 +134,7 @@ def test_only_what_changed_is_written_again(make_run, results, runs):
     one.log(3, {"loss": 0.1}, 3.0)
     report = ingest(results, runs)
     assert (report.updated, report.unchanged, report.added) == ([one.id], [two.id], [])
-    shutil.rmtree(two.path)
+    delete(two.path, runs)
     report = ingest(results, runs)
     assert (report.removed, report.unchanged) == ([two.id], [one.id])
     assert not any(two.id in row for rows in dump(results).values() for row in rows)
@@ -155,8 +157,8 @@ def test_a_file_that_nobody_touched_is_not_read_again(make_run, results, runs, m
     one, two = make_run("one"), make_run("two")
     ingest(results, runs)
     read = []
-    true = reading._content
-    monkeypatch.setattr(reading, "_content", lambda path: read.append(path) or true(path))
+    true = reading.read_file
+    monkeypatch.setattr(reading, "read_file", lambda path, **most: read.append(path) or true(path, **most))
     assert sorted(ingest(results, runs).unchanged) == sorted([one.id, two.id]) and not read
     # The same size at the same time, and back to what it was: both are seen.
     file = two.path / "run.json"
@@ -182,8 +184,8 @@ def test_what_has_just_changed_is_read_again(make_run, results, runs, monkeypatc
     monkeypatch.setattr(hashes, "SETTLED_SECONDS", 3600.0)
     ingest(results, runs)
     read = []
-    true = reading._content
-    monkeypatch.setattr(reading, "_content", lambda path: read.append(path) or true(path))
+    true = reading.read_file
+    monkeypatch.setattr(reading, "read_file", lambda path, **most: read.append(path) or true(path, **most))
     assert ingest(results, runs).unchanged == [run.id] and run.metrics_path in read
 
 
@@ -257,24 +259,30 @@ def broken(run: Path, how: str) -> None:
         (run / "run.json").write_text(json.dumps({**record, field: value}))
 
 
-WAYS = ["no record", "half a record", "not parquet", "truncated parquet", "another table", "a folder"]
-WAYS += ["bad JSON inside", "no name", "wrong seed", "wrong state", "wrong time", "no time", "wrong tags"]
-WAYS += ["half a character"]
+RECORDS = ["no record", "half a record", "no name", "wrong seed", "wrong state", "wrong time", "no time"]
+RECORDS += ["wrong tags", "half a character"]
+TABLES_DAMAGED = {
+    "not parquet": "scores",
+    "truncated parquet": "plans",
+    "another table": "scores",
+    "a folder": "steps",
+    "bad JSON inside": "bitext",
+}
 
 
-def test_broken_runs_are_left_out_alone(make_run, results, runs):
+def test_runs_with_a_broken_record_are_left_out_alone(make_run, results, runs):
     good = make_run("good")
-    names = {how: how.replace(" ", "-") for how in WAYS}
+    names = {how: how.replace(" ", "-") for how in RECORDS}
     for name in names.values():
         shutil.copytree(good.path, runs / name)
-    assert len(ingest(results, runs).added) == 1 + len(WAYS)
+    assert len(ingest(results, runs).added) == 1 + len(RECORDS)
     for how, name in names.items():
         broken(runs / name, how)
     other = make_run("other", full=False)
     report = ingest(results, runs)
     assert (report.added, report.unchanged) == ([other.id], [good.id])
     assert sorted(report.removed) == sorted(names.values())
-    assert len(report.problems) == len(WAYS) and not any("\n" in problem for problem in report.problems)
+    assert len(report.problems) == len(RECORDS) and not any("\n" in problem for problem in report.problems)
     for name in names.values():
         assert any(problem.startswith(f"run {name} was left out: ") for problem in report.problems)
     grown = dump(results)
@@ -288,6 +296,37 @@ def test_broken_runs_are_left_out_alone(make_run, results, runs):
         ]
     results.unlink()
     assert ingest(results, runs).problems == report.problems
+    assert dump(results) == grown
+
+
+def test_a_damaged_table_is_left_out_alone_and_said_each_time(make_run, results, runs):
+    good = make_run("good")
+    names = {how: how.replace(" ", "-") for how in TABLES_DAMAGED}
+    for name in names.values():
+        shutil.copytree(good.path, runs / name)
+    ingest(results, runs)
+    whole = {table: len(ask(results, f"FROM {table} WHERE run = ?", [good.id]).rows) for table in KEYS}
+    for how, name in names.items():
+        broken(runs / name, how)
+    report = ingest(results, runs)
+    assert sorted(report.updated) == sorted(names.values()) and not report.removed
+    for how, table in TABLES_DAMAGED.items():
+        (said,) = [problem for problem in report.problems if problem.startswith(f"run {names[how]}: ")]
+        assert said.startswith(f"run {names[how]}: table {table!r} was left out: ") and "\n" not in said
+        found = {name: len(ask(results, f"FROM {name} WHERE run = ?", [names[how]]).rows) for name in KEYS}
+        assert found == {**whole, table: 0}
+    grown = dump(results)
+    again = ingest(results, runs)
+    assert sorted(again.problems) == sorted(report.problems) and not again.updated
+    # A table that is whole again is read again.
+    shutil.copy(good.path / "scores.parquet", runs / names["not parquet"])
+    mended = ingest(results, runs)
+    assert mended.updated == [names["not parquet"]] and len(mended.problems) == len(TABLES_DAMAGED) - 1
+    broken(runs / names["not parquet"], "not parquet")
+    ingest(results, runs)
+    assert dump(results) == grown
+    results.unlink()
+    assert sorted(ingest(results, runs).problems) == sorted(report.problems)
     assert dump(results) == grown
 
 
@@ -307,11 +346,10 @@ def test_times_are_utc(make_run, results, runs):
 
 
 def test_a_missing_folder_of_runs_does_not_empty_the_database(make_run, results, runs):
-    make_run()
+    run = make_run()
     ingest(results, runs)
     before = dump(results)
-    with pytest.raises(InputError, match=r"folder of runs is missing, but .* has 1 runs"):
-        ingest(results, runs.with_name("elsewhere"))
+    assert ingest(results, runs.with_name("elsewhere")).missing == [run.id]
     assert dump(results) == before
 
 
@@ -576,3 +614,13 @@ def test_an_unwritable_place_is_one_sentence(runs, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OpticalError, match="cannot be created"):
         ingest(tmp_path / "file" / "results.duckdb", runs)
+
+
+def test_parts_of_killed_writers_are_removed_from_run_folders(make_run, results, runs):
+    run = make_run(full=False)
+    for folder in (run.path, run.checkpoints):
+        left = folder / ".optical-1-abcd.part"
+        left.mkdir()
+        (left / "state.safetensors").write_bytes(b"0" * 100)
+    ingest(results, runs)
+    assert not list(run.path.rglob(".optical*"))

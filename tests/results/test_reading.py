@@ -60,7 +60,7 @@ def test_a_table_read_in_groups_of_parts_is_the_same_table(parts):
 
 
 def test_a_run_too_large_to_hold_is_ingested_part_by_part(make_run, score, results, runs, monkeypatch):
-    """Parts without a query in common are decoded one at a time, and what is broken is left out whole."""
+    """Parts without a query in common are decoded one at a time; a table with a broken part is left out."""
     monkeypatch.setattr(reading, "LARGE", 10)
     run = make_run("large", full=False)
     for language in ("so", "sw", "mr"):
@@ -74,5 +74,6 @@ def test_a_run_too_large_to_hold_is_ingested_part_by_part(make_run, score, resul
 
     (run.path / "scores-1.parquet").write_bytes((run.path / "scores-1.parquet").read_bytes()[:-20])
     report = ingest(results, runs)
-    assert report.removed == [run.id] and "scores-1.parquet" in report.problems[0]
+    assert report.updated == [run.id] and "scores-1.parquet" in report.problems[0]
     assert ask(results, "SELECT count(*) FROM scores").rows == [(0,)]
+    assert ask(results, "SELECT id FROM runs").rows == [(run.id,)]

@@ -11,6 +11,7 @@ import sys
 import duckdb
 import pytest
 
+from engine.jobs.edit import delete
 from engine.results import draft
 from engine.results.ingest import ingest
 from engine.results.queries import ask
@@ -66,28 +67,48 @@ def test_a_large_change_makes_a_new_twin(make_run, results, runs, copies, monkey
 @pytest.mark.parametrize("seed", range(2))
 def test_any_changes_give_what_a_rebuild_gives(make_run, results, runs, seed):
     draw = random.Random(seed)
-    made, seen = [], {}
-    for step in range(9):
+    made, seen, vanished, before = [], {}, [], {}
+    for step in range(12):
+        forgotten = []
         for _ in range(draw.randint(1, 3)):
-            what = draw.choice(["add", "add", "note", "remove", "break", "table"])
+            what = draw.choice(["add", "add", "add", "note", "remove", "vanish", "forget", "break", "table"])
             if what == "add" or not made:
                 made.append(make_run(f"r{step}"))
             elif what == "note":
                 draw.choice(made).update(note=str(step))
             elif what == "remove":
-                shutil.rmtree(made.pop(draw.randrange(len(made))).path)
+                delete(made.pop(draw.randrange(len(made))).path, runs)
+            elif what == "vanish":
+                run = made.pop(draw.randrange(len(made)))
+                shutil.rmtree(run.path)
+                vanished += [run.id] * (run.id in seen)
+            elif what == "forget":
+                if vanished:
+                    forgotten.append(vanished.pop(draw.randrange(len(vanished))))
             elif what == "break":
                 (made.pop(draw.randrange(len(made))).path / "scores.parquet").write_bytes(b"no table")
             else:
                 draw.choice(made).log(step + 10, {"loss": 0.1}, step)
-        report = ingest(results, runs)
+        report = ingest(results, runs, forget=forgotten)
         now = {key: sorted(rows) for key, rows in _by_run(results).items()}
+        assert report.missing == sorted(vanished)
         assert set(report.added) == now.keys() - seen.keys()
         assert set(report.removed) == seen.keys() - now.keys()
         assert set(report.updated) == {run for run in now.keys() & seen.keys() if now[run] != seen[run]}
-        assert set(report.unchanged) == {run for run in now.keys() & seen.keys() if now[run] == seen[run]}
-        seen = now
-        assert dump(results) == rebuilt(results, runs)
+        same = {run for run in now.keys() & seen.keys() if now[run] == seen[run]}
+        assert set(report.unchanged) == same - set(vanished) and same >= set(vanished)
+        # What vanished is as it was, and all else is what the folders have.
+        after = dump(results)
+        kept = _rows_of(after, vanished)
+        assert not vanished or kept == _rows_of(before, vanished)
+        assert {table: sorted(set(rows) - set(kept[table])) for table, rows in after.items()} == {
+            table: sorted(set(rows)) for table, rows in rebuilt(results, runs).items()
+        }
+        seen, before = now, after
+
+
+def _rows_of(tables, runs):
+    return {name: [row for row in rows if any(run in row for run in runs)] for name, rows in tables.items()}
 
 
 def _by_run(results):
@@ -182,6 +203,7 @@ def test_a_twin_that_is_none_is_not_used(make_run, results, runs, damage):
 
 
 LARGE = """
+from engine.jobs.edit import delete
 from engine.results import draft
 draft.TWIN_BYTES = draft.LARGE_SHARE = 0
 draft.RETIRED_SECONDS = 0.01

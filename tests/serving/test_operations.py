@@ -249,5 +249,5 @@ def test_runs_that_lost_their_encoders_or_their_folder(
     with pytest.raises(InputError, match="has no encoders in checkpoints/"):
         ask(operations, SEARCH, {**asked, "run": "other"})
     shutil.rmtree(folder)
-    with pytest.raises(InputError, match=r"the folder of run '.*' was deleted; choose another run"):
+    with pytest.raises(InputError, match=r"the folder of run '.*' is missing; restore it, or remove"):
         ask(operations, SEARCH, {**asked, "run": "other"})

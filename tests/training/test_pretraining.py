@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -22,6 +23,7 @@ from engine.results.ingest import ingest
 from engine.results.run_folder import RunFolder, tail
 from engine.runs.execute import execute, resume
 from engine.training.pretraining.task import Pretraining, prepare_pretraining
+from engine.training.pretraining.tokenizer import TOKENIZER_FILE
 from engine.training.runtime import Runtime
 from engine.training.trainer import Trainer
 
@@ -73,7 +75,10 @@ def settings(files: dict[str, Path], /, **changes: Any) -> dict[str, Any]:
 def prepared(text: dict[str, Path], **changes: Any) -> Pretraining:
     config = parse_config(settings(text, **changes))
     assert isinstance(config, PretrainConfig)
-    return prepare_pretraining(config, Runtime.start(config.seed, config.pretraining))
+    folder = text["en"].parent / "unused"
+    folder.mkdir(exist_ok=True)
+    (folder / TOKENIZER_FILE).unlink(missing_ok=True)
+    return prepare_pretraining(config, Runtime.start(config.seed, config.pretraining), folder)
 
 
 def curves(run: RunFolder) -> dict[str, dict[int, float]]:
@@ -200,6 +205,60 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     assert curves(run)["loss"] == curves(whole)["loss"]
     assert not (run.checkpoints / "state.safetensors").exists()
+
+
+def test_a_run_that_is_killed_after_its_last_step_says_what_it_has_seen(
+    text: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    changes = settings(text, tokenizer={"algorithm": "bpe"}, pretraining={"steps": 4, "evaluate_every": 2})
+    config = parse_config(changes)
+    whole, _ = execute(config, tmp_path / "whole", ["test"])
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            execute(config, tmp_path, ["test"], run_id="one")
+    run = RunFolder.open(tmp_path / "one")
+    resume(run)
+    rows, expected = (pq.read_table(found.path / "pretraining.parquet").to_pylist() for found in (run, whole))
+    assert rows == expected and sum(row["tokens_seen"] for row in rows) == 4 * 16 * 23
+
+
+@pytest.mark.parametrize("step", [2, 8])
+def test_a_resumed_run_keeps_the_tokenizer_that_it_trained(
+    text: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Another training of a unigram tokenizer gives other scores, and sometimes other pieces."""
+    loss = Pretraining.loss
+    kept: list[str] = []
+    file = tmp_path / "one" / "checkpoints" / TOKENIZER_FILE
+
+    def killed(self: Pretraining, number: int, *batch: Any) -> tuple[Tensor, dict[str, float]]:
+        if number == step:
+            kept.append(file.read_text("utf-8"))
+            raise KeyboardInterrupt
+        return loss(self, number, *batch)
+
+    config = parse_config(settings(text, pretraining={"steps": 12, "evaluate_every": 5}))
+    with monkeypatch.context() as patch:
+        patch.setattr(Pretraining, "loss", killed)
+        with pytest.raises(KeyboardInterrupt):
+            execute(config, tmp_path, ["test"], run_id="one")
+    run = RunFolder.open(tmp_path / "one")
+    resume(run)
+    saved = json.loads((run.checkpoints / "encoder" / "tokenizer.json").read_text("utf-8"))
+    assert saved["model"] == json.loads(kept[0])["model"]
+    assert not file.exists()
+
+
+def test_a_damaged_tokenizer_of_a_run_is_one_sentence(text: dict[str, Path], tmp_path: Path) -> None:
+    config = parse_config(settings(text))
+    assert isinstance(config, PretrainConfig)
+    (tmp_path / TOKENIZER_FILE).write_text("{")
+    with pytest.raises(InputError, match="the tokenizer that the run trained is damaged"):
+        prepare_pretraining(config, Runtime.start(config.seed, config.pretraining), tmp_path)
 
 
 def test_pretraining_goes_on_from_a_run(text: dict[str, Path], tmp_path: Path) -> None:

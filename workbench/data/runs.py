@@ -10,7 +10,6 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +61,8 @@ class RunStore:
         self._ingested_steps = 0.0
         self._means: dict[str, list[dict[str, Any]]] = {}
         self._speeds: dict[str, float] = {}
+        self._stored: set[str] = set()
+        self._kept: dict[str, Run] = {}
         self._problems: list[str] = []
         self._revision = 0
         self._polled = False
@@ -75,12 +76,14 @@ class RunStore:
         """
         from engine.jobs.queue import waiting
         from engine.jobs.state import state_of
+        from engine.results.record import utc
         from engine.results.run_folder import read_record
 
         records: list[Run] = []
         problems: list[str] = []
+        folders = self._folders(problems)
         places = {identity: place for place, identity in enumerate(waiting(self.folder), 1)}
-        for path in self._folders():
+        for path in folders:
             try:
                 record = read_record(path)
             except OpticalError as error:
@@ -91,32 +94,61 @@ class RunStore:
             record["state"] = state_of(path)
             record["place"] = places.get(path.name)  # in the queue
             for name in ("created", "started", "ended"):
-                record[name] = _time(record[name])
+                record[name] = utc(record[name])
             records.append(record)
-        records.sort(key=lambda record: (record["created"] or datetime.min, record["id"]), reverse=True)
+        records.sort(key=_age, reverse=True)
         if not self._polled and records:
             early(Snapshot(list(records), [*problems, UPDATING]))
         self._polled = True
-        self._refresh()
+        self._refresh(folders)
         from engine.results.headline import headline
 
+        records = sorted([*records, *self._missing(folders)], key=_age, reverse=True)
         for record in records:
             means = self._means.get(record["id"], [])
             record["measures"] = _by_measure(means)
             record["headline"] = headline(record, means)
             record["speed"] = self._speeds.get(record["id"])
-        return Snapshot(records, list(dict.fromkeys(problems + self._problems)), self._revision)
+        # Ingest says of a record that cannot be read what was said above.
+        told = [said for said in self._problems if not any(said.endswith(problem) for problem in problems)]
+        return Snapshot(records, list(dict.fromkeys(problems + told)), self._revision)
 
-    def _folders(self) -> list[Path]:
-        with contextlib.suppress(OSError):
-            entries = sorted(self.folder.iterdir())
-            return [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-        return []
+    def _folders(self, problems: list[str]) -> list[Path]:
+        from engine.results.run_folder import run_folders
 
-    def _refresh(self) -> None:
+        try:
+            return run_folders(self.folder)
+        except OpticalError as error:
+            problems.append(str(error))
+            return []
+
+    def _missing(self, folders: list[Path]) -> list[Run]:
+        """Return the runs of the database whose folder is missing."""
+        from engine.results.ingest import deleted_folders
+        from engine.results.queries import records_of
+
+        there = {path.name for path in folders}
+        missing = self._stored - there - deleted_folders(self.folder).keys()
+        unknown = missing - self._kept.keys()
+        if unknown:
+            try:
+                found = records_of(self.results, sorted(unknown), wait=BUSY_SECONDS)
+            except OpticalError as error:
+                self._problems = list(dict.fromkeys([*self._problems, str(error)]))
+                found = []
+            for record in found:
+                self._kept[record["id"]] = {
+                    **record,
+                    "folder": self.folder / record["id"],
+                    "folder_missing": True,
+                }
+        self._kept = {run: record for run, record in self._kept.items() if run in missing}
+        return list(self._kept.values())
+
+    def _refresh(self, folders: list[Path]) -> None:
         """Ingest if a folder changed, and read the measures if the database changed."""
         seen, steps = {}, {}
-        for path in self._folders():
+        for path in folders:
             with contextlib.suppress(OSError):
                 files = [file for file in path.iterdir() if _is_ingested(file)]
                 seen[path.name] = tuple(sorted(map(_stamp, files)))
@@ -156,11 +188,13 @@ class RunStore:
                 "SELECT run, arg_max(value, step) FROM steps WHERE metric = 'pairs_per_second' GROUP BY run",
                 wait=BUSY_SECONDS,
             ).rows
+            stored = ask(self.results, "SELECT id FROM runs", wait=BUSY_SECONDS).rows
         except OpticalError as error:
             if str(error) not in self._problems:
                 self._problems = [*self._problems, str(error)]
             return
         self._speeds = dict(speeds)
+        self._stored = {row[0] for row in stored}
         self._means = means
 
 
@@ -208,11 +242,8 @@ def _by_measure(means: list[dict[str, Any]]) -> dict[str, list[float]]:
     return values
 
 
-def _time(text: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
-    except (TypeError, ValueError):
-        return None
+def _age(record: Run) -> tuple[Any, str]:
+    return record["created"], record["id"]
 
 
 def _stamp(file: Path) -> float:

@@ -151,7 +151,7 @@ def list_plans(results: Path, runs: list[str]) -> list[dict[str, Any]]:
         f"""SELECT plans.run, runs.name, pair, source_language, source_text, target_text,
             solver, epsilon, entropy
         FROM plans JOIN runs ON runs.id = plans.run {where}
-        ORDER BY runs.created DESC, plans.run, source_language, pair, solver, epsilon""",
+        ORDER BY runs.created DESC, plans.run, source_language, pair, solver, epsilon""",  # nosec B608
         [runs] if runs else [],
     )
     return answer.records()

@@ -61,12 +61,15 @@ class Figures:
         The figures by setting, measure, run and query language.
     systems : dict
         The system of each run, by id.
+    published : dict
+        Published scores of other models on the same tasks, by setting, measure, model and query language.
     """
 
     runs: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     table: dict[Setting, dict[str, dict[str, dict[str, Figure]]]] = field(default_factory=dict)
     systems: dict[str, RunSystem] = field(default_factory=dict)
+    published: dict[Setting, dict[str, dict[str, dict[str, float]]]] = field(default_factory=dict)
 
     def measures(self, setting: Setting) -> list[str]:
         """Return the measures of `setting`, the main measure of its protocol first."""
@@ -86,6 +89,7 @@ def load_figures(results: Path, runs: Sequence[str]) -> Figures:
     Of several runs, those that differ in the seed only are shown as one system, with the means over its
     seeds. Its first run stands for it.
     """
+    from engine.results.published import published_of
     from engine.results.queries import ask, scores_of
     from engine.results.systems import Systems
 
@@ -106,6 +110,9 @@ def load_figures(results: Path, runs: Sequence[str]) -> Figures:
         figure = Figure(record["value"], record["low"], record["high"], record["queries"])
         place = setting, record["measure"], stands_for[record["run"]], record["query_language"]
         found.setdefault(place, {})[record["run"]] = figure
+        for score in published_of(record):
+            by_model = figures.published.setdefault(setting, {}).setdefault(record["measure"], {})
+            by_model.setdefault(score.model, {})[record["query_language"]] = score.value
     for (setting, measure, lead, code), by_run in found.items():
         if lead not in by_run:
             continue  # only the other seeds were evaluated so
@@ -230,7 +237,7 @@ def query_scores(
     where = " AND ".join([condition, *(f"{name} = ?" for name in equal)])
     rows = ask(
         results,
-        f"SELECT query_language, query_id, value FROM query_scores WHERE {where}",
+        f"SELECT query_language, query_id, value FROM query_scores WHERE {where}",  # nosec B608
         [*parameters, *equal.values()],
     ).rows
     found: dict[str, dict[str, float]] = {}
@@ -266,7 +273,7 @@ def read_ranking(results: Path, setting: Setting, run: str, code: str, query: st
         WHERE {condition} AND ranked.run = ? AND ranked.collection = ?
             AND coalesce(ranked.revision, ?) = ? AND coalesce(ranked.protocol, ?) = ? AND direction = ?
             AND query_language = ? AND query_id = ?
-        ORDER BY rank""",
+        ORDER BY rank""",  # nosec B608
         [
             *(*parameters, run, setting.collection, setting.revision, setting.revision),
             *(setting.protocol, setting.protocol, setting.direction, code, query),

@@ -59,8 +59,9 @@ class ResultsScreen(ModeScreen):
         "for equivalent), the smallest difference that could be seen (least), and the number of queries "
         "won, tied and lost. ▲ and ▼ mark differences with p < .05. A system with one seed has no such "
         "test: dim figures are for these checkpoints only. The grey bar is the baseline's. A colour after "
-        "its end is what a system gains; a colour in its lower half is what it loses. Enter shows the "
-        "queries of a language."
+        "its end is what a system gains; a colour in its lower half is what it loses. Columns with † are "
+        "published scores of other models on the same task, from MTEB's results repository; a model has a "
+        "mean if it has all languages. Enter shows the queries of a language."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("results")
     scope = "results"
@@ -203,12 +204,22 @@ class ResultsScreen(ModeScreen):
             text.append(f"\n{names[self.figures.runs[0]]}", "bold")
         if self.group != "none":
             text.append(f"; grouped by {self.group}")
+        if self.figures.published.get(setting, {}).get(self.measure):
+            text.append("; † published, MTEB's results repository")
+        shown = {run for lead in self.figures.runs for run in self.figures.systems[lead].runs}
+        if missing := [name for run, name in self._without_folder.items() if run in shown]:
+            text.append(f"; folder missing: {', '.join(dict.fromkeys(missing))}", "yellow")
         if paints:
             text.append("\n")
             for run in runs:
                 sign, style = ("■", paints[run]) if paints[run].startswith("#") else (paints[run], "")
                 text.append(f"{sign} ", style).append(f"{names[run]}  ")
         return text
+
+    @property
+    def _without_folder(self) -> dict[str, str]:
+        """The names of the runs whose folder is missing, by id."""
+        return {run["id"]: run["name"] for run in self.context.runs if run.get("folder_missing")}
 
     def _paints(self, runs: Sequence[str]) -> dict[str, str]:
         """Return the colour or character of each run's bars; empty if bars are not shown."""
@@ -316,9 +327,10 @@ class ResultsScreen(ModeScreen):
 
     @on(Listed)
     def _choose_runs(self, message: Listed) -> None:
+        missing = self._without_folder
         rows = [
-            (name, kind, collections, age_text(created))
-            for _, name, kind, created, collections in message.rows
+            (f"{name} (folder missing)" if run in missing else name, kind, collections, age_text(created))
+            for run, name, kind, created, collections in message.rows
         ]
         keys = [row[0] for row in message.rows]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from engine.languages import language_name
@@ -34,6 +35,38 @@ _VERDICTS = {
 
 TableContent = tuple[list[Column], list[Any], list[str]]
 """Columns, rows, and a key for each row."""
+
+
+@dataclass(frozen=True)
+class PublishedColumns:
+    """The columns of published scores, one for each model.
+
+    Attributes
+    ----------
+    models : dict
+        The scores of each model by language, in the order of the columns.
+    """
+
+    models: dict[str, dict[str, float]]
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns; a model is named without its publisher."""
+        titles = [f"† {name.rpartition('/')[2]}" for name in self.models]
+        return [Column(title, max(8, len(title)), right=True) for title in titles]
+
+    def cells(self, code: str) -> list[Any]:
+        """Return the scores in a language."""
+        return [Cell(score(scores.get(code)), "dim") for scores in self.models.values()]
+
+    def means(self, codes: Sequence[str]) -> list[Any]:
+        """Return the mean of each model over `codes`; empty for a model that lacks one of them."""
+        return [
+            Cell(score(fmean(scores[code] for code in codes)), "dim")
+            if codes and all(code in scores for code in codes)
+            else ""
+            for scores in self.models.values()
+        ]
 
 
 @dataclass(frozen=True)
@@ -79,6 +112,8 @@ class TableBuilder:
         columns = [Column("Language")]
         columns += [Column(name, right=True, width=max(7, len(name))) for name in measures]
         columns += [Column(f"{main} 95 %", 14), Column(main, 20), Column("Queries", right=True)]
+        published = self._published(main, [*table[main][run]])
+        columns += published.columns
 
         def cells(code: str) -> list[Any]:
             figure = table[main][run].get(code)
@@ -91,15 +126,18 @@ class TableBuilder:
                 f"[{score(figure.low)}, {score(figure.high)}]" if figure and figure.low is not None else ""
             )
             drawn = Cell(bar(figure.value, 20), "head") if figure else ""
-            return [*cells, Cell(interval, "dim"), drawn, figure.queries if figure else ""]
+            counted = figure.queries if figure else ""
+            return [*cells, Cell(interval, "dim"), drawn, counted, *published.cells(code)]
 
         def means(codes: Sequence[str]) -> list[Any]:
             averages = [mean_of(table[name][run], codes) for name in measures]
             main_mean = averages[measures.index(main)]
-            return [*(score(value) for value in averages), "", bar(main_mean or 0, 20), ""]
+            drawn = bar(main_mean or 0, 20)
+            return [*(score(value) for value in averages), "", drawn, "", *published.means(codes)]
 
         gaps = [resource_gap(table[name][run]) for name in measures]
         gap_row = [*(signed(value) if value is not None else "" for value in gaps), "", "", ""]
+        gap_row += [""] * len(published.columns)
         return columns, *self._rows([*table[main][run]], cells, means, gap_row)
 
     def several_runs(self, runs: Sequence[str]) -> TableContent:
@@ -118,6 +156,8 @@ class TableBuilder:
                 columns += [Column("Δ", 6, right=True), Column("95 %", 14), Column("p", 5, right=True)]
                 columns += [Column("verdict", 9), Column("least", 5, right=True)]
                 columns.append(Column("W/T/L", 14 if self.wide else 11, right=True))
+        published = self._published(self.measure, self.figures.languages(self.setting, self.measure))
+        columns += published.columns
 
         def difference(value: float | None, baseline: float | None, test: Tested | None) -> list[Any]:
             if value is None or baseline is None:
@@ -160,17 +200,19 @@ class TableBuilder:
             return figure.value if figure else None
 
         def cells(code: str) -> list[Any]:
-            return row(lambda run: value(run, code), lambda run: self.comparisons[run].languages.get(code))
+            own = row(lambda run: value(run, code), lambda run: self.comparisons[run].languages.get(code))
+            return [*own, *published.cells(code)]
 
         shared = [code for code in next(iter(table.values()), {}) if all(code in table[run] for run in runs)]
 
         def means(codes: Sequence[str]) -> list[Any]:
             both = [code for code in codes if code in shared]
             whole = len(both) == len(shared)
-            return row(
+            own = row(
                 lambda run: mean_of(table[run], both),
                 lambda run: self.comparisons[run].mean if whole else None,
             )
+            return [*own, *published.means(both)]
 
         gap_row: list[Any] = []
         for run in runs:
@@ -183,6 +225,7 @@ class TableBuilder:
             if run != self.baseline:
                 known = len(gaps) == 2 and gaps[0] is not None and gaps[1] is not None
                 gap_row += [signed(gaps[0] - gaps[1]) if known else "", *[""] * 5]  # type: ignore[operator]
+        gap_row += [""] * len(published.columns)
         codes = self.figures.languages(self.setting, self.measure)
         rows, keys = self._rows(codes, cells, means, gap_row)
         if self.paints:
@@ -194,6 +237,17 @@ class TableBuilder:
                 for line, key in zip(rows, keys, strict=True)
             ]
         return columns, rows, keys
+
+    def _published(self, measure: str, codes: Sequence[str]) -> PublishedColumns:
+        """Return columns for the published models that have scores in some of the languages `codes`."""
+        models = self.figures.published.get(self.setting, {}).get(measure, {})
+        known = {name: scores for name, scores in models.items() if any(code in scores for code in codes)}
+
+        def order(name: str) -> tuple[int, float]:
+            scores = [known[name][code] for code in codes if code in known[name]]
+            return -len(scores), -fmean(scores)
+
+        return PublishedColumns({name: known[name] for name in sorted(known, key=order)})
 
     def _bars(
         self, runs: Sequence[str], table: dict[str, dict[str, Figure]], codes: Sequence[str]

@@ -1,4 +1,4 @@
-"""Changes to a run from the table of runs: stop, resume, tags, note, name, delete."""
+"""Changes to a run from the table of runs: stop, resume, tags, note, name, delete, forget."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class RunEditor:
 
     def stop(self, run: Run) -> None:
         """Ask, then stop the run."""
+        if not self._has_folder(run):
+            return
         if run["state"] not in LIVING:
             self._refuse(f"{run['name']} is {run['state']}; there is nothing to stop")
             return
@@ -62,6 +64,8 @@ class RunEditor:
 
     def resume(self, run: Run) -> None:
         """Ask, then start a process that resumes the run."""
+        if not self._has_folder(run):
+            return
         if run["state"] in (*LIVING, "finished"):
             self._refuse(f"{run['name']} is {run['state']}; there is nothing to resume")
             return
@@ -91,7 +95,10 @@ class RunEditor:
         self._edit(run, "Name", run["name"], lambda line: {"name": line.strip()}, check=_check_name)
 
     def delete(self, run: Run) -> None:
-        """Ask, then delete the run's folder."""
+        """Ask, then delete the run's folder; forget the run if its folder is missing."""
+        if run.get("folder_missing"):
+            self._forget(run)
+            return
         if not self._has_ended(run):
             return
 
@@ -106,8 +113,32 @@ class RunEditor:
             ConfirmDialog(f"Delete {run['name']}?", consequence, careful=True), answered
         )
 
+    def _forget(self, run: Run) -> None:
+        """Ask, then remove a run whose folder is missing from the database."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._change(partial(_forget, self._context.results, run["id"]))
+
+        consequence = (
+            f"Its folder {run['folder']} is missing; the disk may not be mounted. The database keeps its "
+            "scores until it is forgotten, and reads them again if the folder comes back."
+        )
+        self._screen.app.push_screen(
+            ConfirmDialog(f"Forget {run['name']}?", consequence, careful=True), answered
+        )
+
+    def _has_folder(self, run: Run) -> bool:
+        """Return whether the folder of the run exists."""
+        if run.get("folder_missing"):
+            self._refuse(f"the folder of {run['name']} is missing; restore it, or forget the run with Delete")
+            return False
+        return True
+
     def _has_ended(self, run: Run) -> bool:
-        """Return whether the run has ended; one that is running or queued writes its record itself."""
+        """Return whether the run can be changed; one that is running or queued writes its record itself."""
+        if not self._has_folder(run):
+            return False
         if run["state"] in LIVING:
             self._refuse(
                 f"{run['name']} is {run['state']} and would overwrite the change; stop it or wait for its end"
@@ -200,6 +231,12 @@ def _delete(folder: Path, runs: Path) -> str:
     from engine.jobs.edit import delete
 
     return delete(folder, runs)
+
+
+def _forget(results: Path, run: str) -> str:
+    from engine.jobs.edit import forget
+
+    return forget(results, run)
 
 
 def _check_name(text: str) -> str | None:

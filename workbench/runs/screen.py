@@ -227,7 +227,7 @@ class RunsScreen(ModeScreen):
         speed = curves.values.get("pairs_per_second") if curves else None
         if speed:
             parts.append(f"{number(speed[2][-1], 3)} pairs/s")
-        steps = (run["config"] or {}).get("training", {}).get("steps")
+        steps = ((run["config"] or {}).get("training") or {}).get("steps")
         loss = curves.values.get("loss") if curves else None
         if steps and loss:
             parts.append(f"step {loss[0][-1]} of {steps}")
@@ -380,7 +380,7 @@ class RunsScreen(ModeScreen):
         self._edit(self.editor.rename)
 
     def action_delete(self) -> None:
-        """Ask, then delete the folder of the run under the cursor."""
+        """Ask, then delete the folder of the run under the cursor, or forget a run without one."""
         self._edit(self.editor.delete)
 
     def action_next_curve(self) -> None:

@@ -27,6 +27,12 @@ UNIT_RANGE = Scoring(
     shares="engine.retrieval.fusion:unit_range",
 )
 
+IMPORTED = Scoring(
+    name="imported",
+    meaning="score that another program computed; the ranking or score was imported",
+    compares="rankings",
+)
+
 CROSS_ENCODER = Scoring(
     name="cross-encoder",
     meaning="score that a cross-encoder gives to the text of a query and a document; it re-ranks another run",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.bitext.drops import Drops
 from engine.bitext.pairs import Pairs, held_out
 from engine.bitext.source import read_source
 from engine.config import BitextConfig
+from engine.encoders.fitting import evenly_spaced
 from engine.errors import InputError
+from engine.extensions.bitext import SentencePair
 from engine.reporting import SILENT, Reporter
 
 
@@ -81,3 +83,12 @@ def set_aside(pairs: Pairs, count: int) -> tuple[Pairs, Pairs]:
             f"no pair in {', '.join(sorted(missing))} is left to train on; lower training.held_out"
         )
     return training, aside
+
+
+def texts_by_language(pairs: Iterable[SentencePair]) -> dict[str, Sequence[str]]:
+    """Return the distinct texts of both sides by language, at most as many of each as a mean is fitted on."""
+    texts: dict[str, dict[str, None]] = {}
+    for pair in pairs:
+        texts.setdefault(pair.source_language, {})[pair.source] = None
+        texts.setdefault(pair.target_language, {})[pair.target] = None
+    return {code: evenly_spaced(list(found)) for code, found in texts.items()}

@@ -46,18 +46,21 @@ class Bitext:
     drops: list[Drops]
     overlap: Overlap
 
-    def texts(self, seed: int) -> tuple[Sequence[str], Sequence[str]]:
-        """Return the distinct English sentences and the other ones of the pairs without overlap.
-
-        Of each source no more pairs are taken than its `limit`, drawn with `seed`. The other sentences are
-        distinct, unless there are more than `_MANY`.
-        """
-        clean = Pairs.joined(
+    def clean(self, seed: int) -> Pairs:
+        """Return the pairs without overlap, of each source at most its `limit`, drawn with `seed`."""
+        return Pairs.joined(
             [
                 draw(self.overlap.without(pairs), config.limit, seed)
                 for config, pairs in zip(self.configs, self.pairs, strict=True)
             ]
         )
+
+    def texts(self, seed: int) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the distinct English sentences and the other ones of the pairs of `clean`.
+
+        The other sentences are distinct, unless there are more than `_MANY`.
+        """
+        clean = self.clean(seed)
         spaced = clean.select(np.arange(0, len(clean), max(1, len(clean) // _MANY)))
         return DistinctTexts(clean), list(dict.fromkeys(spaced.texts("source")))
 

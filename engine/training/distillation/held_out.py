@@ -23,6 +23,7 @@ from engine.encoders.encoder import Encoder, Role
 from engine.retrieval.maxsim import maxsim_blocks
 from engine.retrieval.tokens import TokenStore
 from engine.training.distillation.batches import Example
+from engine.training.distillation.languages import LanguageSpaces
 from engine.training.distillation.passages import FirstPassages
 from engine.training.distillation.teacher_vectors import TeacherVectors
 from engine.transport import Plan, TokenTransport
@@ -54,7 +55,7 @@ class HeldOut:
     """Held-out queries by language, which the student encodes in the role `role`.
 
     They search the sentences `rows`. With `passages`, the passages that the teacher ranks first are searched
-    too.
+    too. With `spaces`, the components of languages are removed from the student's vectors.
     """
 
     examples: Mapping[str, Sequence[Example]]
@@ -65,6 +66,7 @@ class HeldOut:
     role: Role = "query"
     plans: int = 16
     passages: FirstPassages | None = None
+    spaces: LanguageSpaces | None = None
 
     def __bool__(self) -> bool:
         """Return whether there are held-out queries."""
@@ -92,6 +94,8 @@ class HeldOut:
             reciprocal, of_passages = [], list[float]()
             texts = [example.text for example in examples]
             for rows, encoded in student.encode(texts, self.role, batch_size=32, precision=self.precision):
+                if self.spaces is not None:
+                    encoded = self.spaces.of_batch(encoded, [examples[row].language for row in rows])
                 targets = [examples[row].target for row in rows]
                 right = torch.tensor([self._places[target] for target in targets])
                 if self.passages is not None:
@@ -122,5 +126,7 @@ class HeldOut:
         student.eval()
         tokens = student.tokenize([e.text for e in examples], self.role)
         encoded = student(tokens, self.role, attention=self.transport.config.needs("attention"))
+        if self.spaces is not None:
+            encoded = self.spaces.of_batch(encoded, [e.language for e in examples])
         targets = self.vectors.targets([e.target for e in examples], torch.zeros(0)).to(student.device)
         return self.transport.plan(encoded, targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found
 from engine.retrieval.vectors import Kind, vectors
+from engine.training.distillation.languages import LanguageSpaces
 from engine.training.distillation.teacher_vectors import TeacherVectors
 
 #: Of the candidates of `FirstPassages`: nearest passages of each held-out sentence, and others.
@@ -163,11 +165,15 @@ def check_passages(config: DistilConfig) -> None:
 
 
 def read_passages(
-    config: DistilConfig, teacher: Encoder, precision: torch.dtype, reporter: Reporter
+    config: DistilConfig,
+    teacher: Encoder,
+    precision: torch.dtype,
+    reporter: Reporter,
+    spaces: LanguageSpaces | None = None,
 ) -> PassagePool | None:
     """Read the passages that the losses of `config` need, and encode them; None if they need none.
 
-    The vectors are those of the cache that evaluations use.
+    The vectors are those of the cache that evaluations use, without what `spaces` removes.
 
     Raises
     ------
@@ -183,17 +189,22 @@ def read_passages(
         kinds.append("tokens")
     sources, counts = _texts(config, max(own.limit for own in settings))
     sentences, tokens = [], []
-    reporter.stage("passages", sum(len(texts) for texts, _ in sources))
-    for texts, symmetric in sources:
+    reporter.stage("passages", sum(len(source.texts) for source in sources))
+    for source in sources:
+        texts, role = source.texts, teacher.document_role(symmetric=source.symmetric)
         found = vectors(
             teacher,
             texts,
-            teacher.document_role(symmetric=symmetric),
+            role,
             kinds,
             precision=precision,
             cache=cache_home() / "vectors",
             progress=reporter.advance,
         )
+        if spaces is not None:
+            found = {
+                kind: spaces.of_documents(kind, role, one, source.languages) for kind, one in found.items()
+            }
         # a passage without a counted token has no score
         kept = torch.tensor([bool(text.strip()) for text in texts])
         if isinstance(store := found.get("tokens"), TokenStore):
@@ -218,29 +229,35 @@ def read_passages(
     return pool
 
 
-def _texts(config: DistilConfig, limit: int) -> tuple[list[tuple[list[str], bool]], dict[str, int]]:
-    """Return the passages of each pool, at most `limit` of all, and their number by collection.
+class _Source(NamedTuple):
+    """The passages of a pool, their languages, and whether they are texts of the same kind as its queries."""
 
-    With the passages of a pool comes whether they are texts of the same kind as its queries.
+    texts: list[str]
+    languages: list[str]
+    symmetric: bool
+
+
+def _texts(config: DistilConfig, limit: int) -> tuple[list[_Source], dict[str, int]]:
+    """Return the passages of each pool, at most `limit` of all, and their number by collection.
 
     Pools with the same documents, such as those of several directions, count once. The texts of a pool from
     which none is taken away are those that an evaluation encodes, so that its vectors are found again.
     """
-    pools: dict[tuple[tuple[str, ...], bool], str] = {}
+    pools: dict[tuple[tuple[str, ...], bool], tuple[str, list[str]]] = {}
     for entry in config.passages or config.collections:
         for collection in load_collections(entry, config.seed):
             name = f"{collection.name} ({collection.revision})"
             texts = tuple(document_texts(collection, context=entry.context))
-            pools.setdefault((texts, entry.reader.symmetric), name)
+            languages = [document.language for document in collection.documents]
+            pools.setdefault((texts, entry.reader.symmetric), (name, languages))
     total = sum(len(texts) for texts, _ in pools)
     share = min(1.0, limit / max(total, 1))
     generator = np.random.default_rng(config.seed)
     sources, counts = [], dict[str, int]()
-    for (texts, symmetric), name in pools.items():
-        chosen = list(texts)
+    for (texts, symmetric), (name, languages) in pools.items():
+        rows = np.arange(len(texts))
         if share < 1:
-            rows = generator.choice(len(texts), int(share * len(texts)), replace=False)
-            chosen = [texts[row] for row in np.sort(rows)]
-        sources.append((chosen, symmetric))
-        counts[name] = counts.get(name, 0) + len(chosen)
+            rows = np.sort(generator.choice(len(texts), int(share * len(texts)), replace=False))
+        sources.append(_Source([texts[row] for row in rows], [languages[row] for row in rows], symmetric))
+        counts[name] = counts.get(name, 0) + len(rows)
     return sources, counts

@@ -29,6 +29,7 @@ from engine.training.distillation.batches import (
 from engine.training.distillation.encoders import load_encoders
 from engine.training.distillation.held_out import HeldOut, searched_rows
 from engine.training.distillation.known_tokens import KnownTokens
+from engine.training.distillation.languages import LanguageSpaces, fit_spaces
 from engine.training.distillation.neighbours import Neighbours
 from engine.training.distillation.passages import (
     FirstPassages,
@@ -37,7 +38,7 @@ from engine.training.distillation.passages import (
     read_passages,
 )
 from engine.training.distillation.teacher_vectors import TeacherVectors
-from engine.training.distillation.validation import FIGURE, Validation, read_validation
+from engine.training.distillation.validation import FIGURE, Validation, check_validation, read_validation
 from engine.training.losses import Batch, Layers, WeightedLoss, build_loss, compared_layers
 from engine.training.optimiser import check_batch_size, freeze, make_optimiser
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
@@ -78,6 +79,8 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
     layers = compared_layers(config.transport, student, teacher)
     teacher.to(runtime.device)
     student.to(runtime.device)
+    validated = [] if config.validation is None else check_validation(config)
+    spaces = fit_spaces(config, bitext, student, teacher, runtime.precision, reporter, validated)
     repair = config.training.alignment == "repair"
     prepared = prepare(
         bitext,
@@ -96,11 +99,12 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         attention=config.transport.needs("attention"),
         layers=layers.teacher,
         cache=cache_home() / "vectors",
+        without=None if spaces is None else spaces.of_targets(prepared, config.training.target_role),
     )
-    passages = read_passages(config, teacher, runtime.precision, reporter)
-    validation = read_validation(config, teacher, runtime.precision, reporter)
+    passages = read_passages(config, teacher, runtime.precision, reporter, spaces)
+    validation = read_validation(config, validated, teacher, runtime.precision, reporter, spaces)
     return Distillation(
-        config, prepared, teacher, student, layers, vectors, runtime, passages, validation, reporter
+        config, prepared, teacher, student, layers, vectors, runtime, passages, validation, reporter, spaces
     )
 
 
@@ -127,6 +131,8 @@ class Distillation:
         What decides which step is best; without it, held-out pairs do.
     reporter : Reporter
         Receives the progress of what is computed before the first step.
+    spaces : LanguageSpaces, optional
+        What is removed from the student's vectors of each language; it is removed from the others already.
 
     Raises
     ------
@@ -147,9 +153,10 @@ class Distillation:
         passages: PassagePool | None = None,
         validation: Validation | None = None,
         reporter: Reporter = SILENT,
+        spaces: LanguageSpaces | None = None,
     ) -> None:
         self.config, self.bitext, self.runtime, self.passages = config, bitext, runtime, passages
-        self.validation = validation
+        self.validation, self.spaces = validation, spaces
         self.teacher, self.student, self.layers, self.vectors = teacher, student, layers, vectors
         deciding = ["held_out_rr"]
         deciding += ["held_out_passages"] if passages is not None else []
@@ -186,7 +193,14 @@ class Distillation:
         rows = [example.target for examples in held.values() for example in examples]
         first = FirstPassages(passages, vectors, rows) if passages is not None and rows else None
         self.held_out = HeldOut(
-            held, vectors, searched, self.transport, runtime.precision, self.roles[0], passages=first
+            held,
+            vectors,
+            searched,
+            self.transport,
+            runtime.precision,
+            self.roles[0],
+            passages=first,
+            spaces=spaces,
         )
         self._ahead: list[int] = []
         if config.training.trim_vocabulary:
@@ -338,6 +352,8 @@ class Distillation:
         with self.runtime.autocast():
             tokens = self.tokens.of([example.text for example in batch], role)
             encoded = self.student(tokens, role, attention=attention, layers=self.layers.student)
+        if self.spaces is not None:
+            encoded = self.spaces.of_batch(encoded, [example.language for example in batch])
         return self.weighted_loss(
             Batch(
                 encoded.tokens,

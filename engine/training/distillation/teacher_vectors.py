@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,11 @@ from engine.encoders.encoder import Encoded, Encoder, Role
 from engine.errors import InputError
 from engine.retrieval.kept import Kept
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import cache_file
+from engine.retrieval.vectors import Kind, cache_file
 from engine.training.losses import Targets
+
+Without = Callable[[Kind, TokenStore | Tensor, Sequence[int]], TokenStore | Tensor]
+"""Returns vectors of some sentences without what they have from their language."""
 
 #: Sentences that are encoded before their vectors are written, which bounds the memory that they take.
 _BLOCK = 1024
@@ -71,6 +74,9 @@ class TeacherVectors:
         Further layers whose states are kept.
     cache : path, optional
         The folder of cached vectors.
+    without : callable, optional
+        Takes a kind of vectors, the vectors of some sentences, and the rows of the sentences. Returns the
+        vectors that are used; those before are kept.
     """
 
     def __init__(
@@ -83,7 +89,9 @@ class TeacherVectors:
         attention: bool = False,
         layers: Sequence[int] = (),
         cache: Path | None = None,
+        without: Without | None = None,
     ) -> None:
+        self._without = without
         self.teacher, self.texts, self.role, self.precision = teacher, texts, role, precision
         self._attention, self._layers = attention, tuple(layers)
         kind = "-".join(["teacher", *(["with-attention"] if attention else []), *map(str, layers)])
@@ -137,13 +145,24 @@ class TeacherVectors:
         InputError
             As in `make`.
         """
-        return self._unpacked(list(self._values(rows)))
+        found = self._unpacked(list(self._values(rows)))
+        if self._without is None:
+            return found
+        store = self._without("tokens", found.store, rows)
+        sentences = self._without("sentences", found.sentences, rows)
+        assert isinstance(store, TokenStore) and isinstance(sentences, Tensor)
+        return replace(found, store=store, sentences=sentences)
 
     def sentences(self, rows: Sequence[int]) -> Tensor:
         """Return the unit sentence vectors (R, H') of `rows`; those that are missing are computed."""
         width = self.teacher.sentence_width
         found = [np.frombuffer(value, "f4", width) for value in self._values(rows)]
-        return torch.from_numpy(np.stack(found))
+        vectors = torch.from_numpy(np.stack(found))
+        if self._without is not None:
+            changed = self._without("sentences", vectors, rows)
+            assert isinstance(changed, Tensor)
+            return changed
+        return vectors
 
     def targets(self, rows: Sequence[int], excluded: Tensor) -> Targets:
         """Return the padded vectors of sentences `rows` (the batch's own first); `excluded` is (B, N)."""

@@ -27,6 +27,7 @@ from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import vectors
 from engine.training.data.overlap import without_distractors
+from engine.training.distillation.languages import LanguageSpaces
 
 #: The figure that decides, and the beginning of the names of those of its languages.
 FIGURE = "validation"
@@ -48,6 +49,8 @@ class Validation:
         Number of ranks that are kept for each query.
     precision : torch.dtype
         Number format of the student's matrix products.
+    spaces : LanguageSpaces, optional
+        What is removed from the student's vectors; it is removed from those of the documents already.
     """
 
     collections: Sequence[Collection]
@@ -55,6 +58,7 @@ class Validation:
     scoring: str
     depth: int
     precision: torch.dtype
+    spaces: LanguageSpaces | None = None
 
     @property
     def measure(self) -> str:
@@ -87,6 +91,8 @@ class Validation:
         for collection, documents in zip(self.collections, self.documents, strict=True):
             texts = [query.text for query in collection.queries]
             asked = vectors(student, texts, "query", [kind], precision=self.precision)[kind]
+            if self.spaces is not None:
+                asked = self.spaces.of_queries(kind, asked, [query.language for query in collection.queries])
             scores = evaluate_collection(collection, asked, documents, scoring=self.scoring, depth=self.depth)
             for code, values in scores.values[self.measure].items():
                 found.setdefault(code, []).append(sum(values.values()) / len(values))
@@ -95,20 +101,20 @@ class Validation:
 
 
 def read_validation(
-    config: DistilConfig, teacher: Encoder, precision: torch.dtype, reporter: Reporter
+    config: DistilConfig,
+    chosen: Sequence[Collection],
+    teacher: Encoder,
+    precision: torch.dtype,
+    reporter: Reporter,
+    spaces: LanguageSpaces | None = None,
 ) -> Validation | None:
-    """Read the collection of `config.validation` and encode its documents; None if there is none.
+    """Encode the documents of `chosen`, as `check_validation` returns them; None if there is no validation.
 
-    The vectors of documents are those of the cache that evaluations and losses use.
-
-    Raises
-    ------
-    InputError
-        If the collection is missing or broken, or all of its questions are also asked by the evaluation.
+    The vectors of documents are those of the cache that evaluations and losses use, without what `spaces`
+    removes.
     """
     if config.validation is None:
         return None
-    chosen = check_validation(config)
     for note in dict.fromkeys(note for one in chosen for note in one.notes if "left out" in note):
         reporter.say(note)
     scoring = config.evaluation.scoring[0]
@@ -127,7 +133,12 @@ def read_validation(
         )[kind]
         for one in chosen
     ]
-    validation = Validation(chosen, documents, scoring, config.evaluation.depth, precision)
+    if spaces is not None:
+        documents = [
+            spaces.of_documents(kind, role, found, [document.language for document in one.documents])
+            for one, found in zip(chosen, documents, strict=True)
+        ]
+    validation = Validation(chosen, documents, scoring, config.evaluation.depth, precision, spaces)
     reporter.say(f"the best step is chosen by {validation.describe()}")
     return validation
 

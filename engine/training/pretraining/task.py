@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from engine.training.pretraining.masking import Masked, Masking
 from engine.training.pretraining.model import load_masked_model, masked_logits, new_model
 from engine.training.pretraining.speed import flops_of, matmul_rate, peak_memory
 from engine.training.pretraining.texts import Texts, read_texts, sizes
-from engine.training.pretraining.tokenizer import load_tokenizer, train_tokenizer
+from engine.training.pretraining.tokenizer import TOKENIZER_FILE, load_tokenizer, train_once
 from engine.training.runtime import Runtime
 from engine.training.trainer import TaskInfo
 
@@ -39,13 +40,25 @@ IGNORED = -100
 BETAS = (0.9, 0.98)
 
 
-def prepare_pretraining(config: PretrainConfig, runtime: Runtime, reporter: Reporter = SILENT) -> Pretraining:
+def prepare_pretraining(
+    config: PretrainConfig, runtime: Runtime, checkpoints: Path, reporter: Reporter = SILENT
+) -> Pretraining:
     """Read the text, make or load tokenizer and model, and tokenise the text.
+
+    Parameters
+    ----------
+    config : PretrainConfig
+    runtime : Runtime
+    checkpoints : Path
+        The folder of the run's checkpoints, where a trained tokenizer is kept for a resumed run.
+    reporter : Reporter
 
     Raises
     ------
     InputError
         If text, tokenizer, sampling or checkpoint cannot be used.
+    OpticalError
+        If a trained tokenizer cannot be written.
     """
     settings = config.pretraining
     texts = read_texts(config.text, settings.held_out, config.seed)
@@ -54,7 +67,7 @@ def prepare_pretraining(config: PretrainConfig, runtime: Runtime, reporter: Repo
         f"{counted(sum(counts.values()), 'sentence')} in {counted(len(counts), 'language')}, "
         f"{sum(len(found.held_out) for found in texts.values()):,} held out"
     )
-    model, tokenizer = _model_and_tokenizer(config, texts, reporter)
+    model, tokenizer = _model_and_tokenizer(config, texts, checkpoints, reporter)
     reporter.stage("tokenising", len(texts))
     corpora = {}
     for language, found in texts.items():
@@ -65,7 +78,7 @@ def prepare_pretraining(config: PretrainConfig, runtime: Runtime, reporter: Repo
 
 
 def _model_and_tokenizer(
-    config: PretrainConfig, texts: Mapping[str, Texts], reporter: Reporter
+    config: PretrainConfig, texts: Mapping[str, Texts], checkpoints: Path, reporter: Reporter
 ) -> tuple[Any, Any]:
     length = config.pretraining.length
     if config.model.checkpoint is not None:
@@ -79,7 +92,8 @@ def _model_and_tokenizer(
     else:
         reporter.say(f"training a {config.tokenizer.algorithm} tokenizer")
         positions = config.model.positions or length
-        tokenizer = train_tokenizer(config.tokenizer, texts, positions, config.seed)
+        kept = checkpoints / TOKENIZER_FILE
+        tokenizer = train_once(config.tokenizer, texts, positions, config.seed, kept)
     torch.manual_seed(config.seed)  # the first weights do not depend on where the tokenizer comes from
     return new_model(config.model, tokenizer, length, config.pretraining.dropout), tokenizer
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.atomic import write_file
 from engine.bitext.split import sample
 from engine.config.pretraining import TokenizerConfig
 from engine.encoders.checkpoints import resolve
@@ -21,6 +22,39 @@ from engine.training.pretraining.texts import Texts, sizes
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 #: Maximum number of sentences that a tokenizer is trained on.
 SENTENCES = 200_000
+
+
+#: The tokenizer that a run trained, next to its saved state and in the file format of `tokenizers`.
+TOKENIZER_FILE = "trained-tokenizer.json"
+
+
+def train_once(
+    config: TokenizerConfig, texts: Mapping[str, Texts], positions: int, seed: int, kept: Path
+) -> Any:
+    """Return the tokenizer in the file `kept`, or train one and write it there.
+
+    Two unigram trainings on the same text give different tokenizers, and the saved weights of an interrupted
+    run belong to one of them.
+
+    Raises
+    ------
+    InputError
+        As `train_tokenizer`, or if `kept` is damaged.
+    OpticalError
+        If `kept` cannot be written.
+    """
+    from tokenizers import Tokenizer
+
+    if kept.is_file():
+        try:
+            return with_xlmr_tokens(Tokenizer.from_file(str(kept)), positions)
+        except Exception as error:  # tokenizers raises nothing more specific
+            raise InputError(
+                f"the tokenizer that the run trained is damaged ({error}); start a new run", path=kept
+            ) from error
+    tokenizer = train_tokenizer(config, texts, positions, seed)
+    write_file(kept, tokenizer.backend_tokenizer.to_str().encode())
+    return tokenizer
 
 
 def train_tokenizer(config: TokenizerConfig, texts: Mapping[str, Texts], positions: int, seed: int) -> Any:

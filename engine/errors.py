@@ -46,6 +46,14 @@ class DivergedError(OpticalError):
     """Training diverged: its loss is not finite or became far too large (exit status 1)."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory could not be allocated; on the CPU, torch raises a bare RuntimeError."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = ("can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
     """Return `` (did you mean 'x'?)`` for the known name most similar to `word`, or an empty string."""
     import difflib

@@ -14,6 +14,14 @@ DEFAULT_RESULTS = Path("results.duckdb")
 """The results database of the working folder."""
 
 
+def expanded(path: str | Path) -> Path:
+    """Return `path` with the home folder for a ``~`` at its beginning; as it is if there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # ~nosuchuser: what opens it says that it does not exist
+        return Path(path)
+
+
 def results_path() -> Path:
     """Return the results database: ``$OPTICAL_RESULTS``, or ``results.duckdb`` in the working folder."""
     return Path(os.environ.get("OPTICAL_RESULTS") or DEFAULT_RESULTS)
@@ -41,7 +49,7 @@ def data_home() -> Path:
 
 def use_data_home(home: Path) -> None:
     """Make `home` the data home of this process and of the processes that it starts."""
-    os.environ["OPTICAL_DATA"] = str(home.expanduser().absolute())
+    os.environ["OPTICAL_DATA"] = str(expanded(home).absolute())
 
 
 def assets_folder() -> Path:

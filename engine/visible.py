@@ -46,6 +46,14 @@ def inert_json(text: str) -> str:
     return _CONTROLS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
+_MARKUP = re.compile(r"[`|\\]|<(?=[A-Za-z/!?])|&(?=[#A-Za-z])|(?<=\])\(|(?<=\])\[")
+
+
+def markdown_text(text: str) -> str:
+    r"""Return `text` for a Markdown document, where it is one line and makes no code, table, link or HTML."""
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", visible(text))
+
+
 #: What a formula in a spreadsheet begins with, also in the wide forms of East Asian keyboards.
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")

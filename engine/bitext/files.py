@@ -21,7 +21,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from engine.errors import InputError
-from engine.paths import data_home
+from engine.paths import data_home, expanded
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -101,7 +101,7 @@ def find(path: str | Path) -> Path:
     InputError
         If there is none in either place.
     """
-    given = Path(path).expanduser()
+    given = expanded(path)
     places = [given] if given.is_absolute() else [given, data_home() / given]
     for place in places:
         if exists(place) or siblings(place) or shards(place):

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from engine.cli.output import InertStream, be_quiet, warn
-from engine.errors import OpticalError
+from engine.errors import OpticalError, is_out_of_memory
 
 #: The module and the one-line help of each command. Modules are imported when their command is called, so
 #: that help and the commands that read results start without torch.
@@ -125,4 +125,12 @@ def run(arguments: Sequence[str]) -> int:
         # The reader of our output has closed the pipe; without this the interpreter reports it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # such as a name that is too long
+        warn(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        warn("there is not enough memory; end other programs, or ask for less at a time")
+        return 1
     return int(code or 0)

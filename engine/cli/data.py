@@ -18,7 +18,7 @@ from engine.datahome.datasets import Dataset, datasets
 from engine.errors import InputError, OpticalError, nearest
 from engine.extensions.collections import COLLECTIONS
 from engine.languages import language, language_name
-from engine.paths import data_home
+from engine.paths import data_home, expanded
 
 if TYPE_CHECKING:
     from engine.datahome.preview import Preview
@@ -79,7 +79,7 @@ def show(name: str, code: str | None, as_json: bool) -> None:
     from engine.datahome.examples import example, usage
 
     if _is_file(name):
-        _show_file(Path(name).expanduser(), code, as_json)
+        _show_file(expanded(name), code, as_json)
         return
     if code is not None:
         raise InputError("--language is for a FILE; `data show NAME` shows all languages")
@@ -137,7 +137,7 @@ def show(name: str, code: str | None, as_json: bool) -> None:
 
 def _is_file(name: str) -> bool:
     """Return whether `name` is a file or folder and not the name of a dataset."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     try:
         if not path.exists():
             return False

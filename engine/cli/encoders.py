@@ -23,7 +23,7 @@ from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
 from engine.lexicon import glossary
 from engine.lexicon.glossary import Glossary
-from engine.paths import DEFAULT_RESULTS, runs_folder
+from engine.paths import DEFAULT_RESULTS, expanded, runs_folder
 from engine.results.missing import missing_results
 from engine.results.queries import list_runs
 from engine.results.run_facts import encoder_of
@@ -191,7 +191,7 @@ def _find(name: str, results: Path) -> dict[str, Any]:
     for found in trained:
         if name in (found["name"], found["run_name"]):
             return found
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if (folder / "config.json").is_file():
         return _entry(folder.name, "folder", folder, origin=str(folder))
     if (cached := snapshot(name)) is not None:

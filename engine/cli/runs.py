@@ -308,7 +308,7 @@ def _print_record(
     summary = {
         key: value
         for key, value in record["summary"].items()
-        if key not in ("best_step", "references", "notes", "passages", "cut", "cut_in_training")
+        if key not in ("best_step", "references", "notes", "passages", "cut", "cut_in_training", "weights")
     }
     print_facts(
         [

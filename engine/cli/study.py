@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,8 @@ def _export(found: Study, folder: Path, raw: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for place, table in enumerate(found.tables):
             for name, sheet in sheets(table, found).items():
-                path = folder / f"{place + 1}-{table.collection}-{name}.csv"
+                label = re.sub(r"[^\w.-]+", "-", table.collection)[:100]  # a label may have any characters
+                path = folder / f"{place + 1}-{label}-{name}.csv"
                 with path.open("w", encoding="utf-8", newline="") as stream:
                     CsvWriter(stream, raw=raw).rows([sheet.columns, *sheet.rows])
         (folder / "study.json").write_text(json_text(study_json(found)), "utf-8")

@@ -102,14 +102,24 @@ class _Refused(Exception):
 def folder_of(checkpoint: str) -> Path | None:
     """Return the local folder of `checkpoint`: a folder, one inside an installed package, or the cached files
     of a hub id.
+
+    Raises
+    ------
+    InputError
+        If it cannot be the name of anything: it is too long, or names the home of an unknown user.
     """
     if checkpoint in IN_PACKAGES:
         module, inside = IN_PACKAGES[checkpoint]
         spec = importlib.util.find_spec(module)
         places = spec.submodule_search_locations if spec is not None else None
         return Path(next(iter(places))) / inside if places else None
-    folder = Path(checkpoint).expanduser()
-    return folder if folder.is_dir() else snapshot(checkpoint)
+    try:
+        folder = Path(checkpoint).expanduser()
+        local = folder.is_dir()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{checkpoint!r} cannot be a checkpoint: {reason}") from error
+    return folder if local else snapshot(checkpoint)
 
 
 def read_declared(checkpoint: str) -> Declared:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.paths import expanded
+
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 #: Files that say what a checkpoint is. The presence of one of them decides how it is read.
 _DECIDING = ("modules.json", "artifact.metadata", "optical.json")
@@ -64,7 +66,7 @@ def fetch_descriptions(settings: Any) -> None:
     if constants.HF_HUB_OFFLINE:
         return
     for checkpoint in sorted(set(_checkpoints(settings))):
-        if _HUB_ID.fullmatch(checkpoint) and not Path(checkpoint).expanduser().exists():
+        if _HUB_ID.fullmatch(checkpoint) and not expanded(checkpoint).exists():
             _fetch(checkpoint)
 
 

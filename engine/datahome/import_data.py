@@ -20,7 +20,7 @@ from engine.datahome.unpack import archive_kind, damage_named, unpack
 from engine.errors import InputError
 from engine.extensions.bitext import BITEXT_FORMATS
 from engine.extensions.published import RecognisedData
-from engine.paths import data_home
+from engine.paths import data_home, expanded
 
 #: Endings that are not part of a name, in addition to those of the bitext formats.
 _ENDINGS = (".gz", ".xz", ".bz2", ".zip", ".tar", ".tgz", ".txt", ".json")
@@ -79,7 +79,7 @@ def import_data(
     InputError
         If it is not recognised, is broken or unsafe, or other data is in its place. Nothing is changed then.
     """
-    path = path.expanduser()
+    path = expanded(path)
     with _opened(path, language) as (data, unpacked):
         if unpacked and link:
             raise InputError("an archive is unpacked and cannot be linked to; leave --link out", path=path)

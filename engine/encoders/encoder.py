@@ -23,6 +23,7 @@ from engine.encoders.weights import WeightHashes, files_stamp
 from engine.errors import InputError
 from engine.lexicon import glossary
 from engine.lexicon.glossary import Glossary
+from engine.paths import expanded
 
 Role = Literal["query", "passage", "peer"]
 """What a text is: a query, a passage, or a peer. A peer is a document that is a text of the same kind as the
@@ -192,7 +193,7 @@ class Encoder(torch.nn.Module):
             If their file is damaged, or their width is not that of the checkpoint or the configuration.
         """
         if folder is None:
-            named = Path(self.config.checkpoint).expanduser()
+            named = expanded(self.config.checkpoint)
             folder = named if named.is_dir() else Path(resolve(self.config.checkpoint))
         path = folder / FITTED_FILE
         if not path.is_file():
@@ -524,5 +525,5 @@ def _inner(output: Any, layers: Sequence[int]) -> Tensor:
 def _folders(checkpoint: str) -> dict[str, Path]:
     """Return the folders that `checkpoint` is loaded from: those of its weights and of its fitted vectors."""
     folders = {f"weights{number or ''}": at for number, at in enumerate(weight_folders(checkpoint))}
-    folders["fitted"] = Path(checkpoint).expanduser()
+    folders["fitted"] = expanded(checkpoint)
     return {name: folder for name, folder in folders.items() if folder.is_dir()}

@@ -13,6 +13,7 @@ from engine.config.declared import read_declared
 from engine.encoders.checkpoints import FITTED_FILE, resolve, saved_config
 from engine.encoders.encoder import Encoder, Role
 from engine.errors import InputError
+from engine.paths import expanded
 
 #: Number of sentences that centring and whitening are fitted on.
 FITTED_ON = 1000
@@ -86,7 +87,7 @@ def needs_fitting(config: EncoderConfig) -> bool:
     """Return whether a mean or a projection must be fitted before the encoder can be used."""
     if not (config.centring or config.projection == "whitening"):
         return False
-    folder = Path(config.checkpoint).expanduser()
+    folder = expanded(config.checkpoint)
     saved = saved_config(folder) if folder.is_dir() else {}
     mean = not config.centring or bool(saved.get("centring")) or read_declared(config.checkpoint).centred
     return not (mean and (config.projection != "whitening" or saved.get("projection") == "whitening"))
@@ -123,7 +124,7 @@ def fitted_partner(encoder: EncoderConfig, partner: EncoderConfig) -> Path | Non
     Path or None
         None if the encoder was not saved so, or the other one centres or projects in another way.
     """
-    folder = Path(encoder.checkpoint).expanduser().absolute()
+    folder = expanded(encoder.checkpoint).absolute()
     other = {"student": "teacher", "teacher": "student"}.get(folder.name)
     if other is None or not (folder / FITTED_FILE).is_file():
         return None

@@ -12,6 +12,7 @@ from engine.config.declared import SETTINGS_FILE
 from engine.config.hub import snapshot_with_weights
 from engine.encoders.packaged import PACKAGED, packaged_folder
 from engine.errors import InputError, nearest
+from engine.paths import expanded
 
 #: Our fitted vectors, next to our settings in the folder that plain transformers reads.
 FITTED_FILE = "optical.safetensors"
@@ -132,7 +133,7 @@ def named(checkpoint: str) -> str:
     """
     asked = checkpoint
     for _ in range(_LONGEST_CHAIN):
-        folder = Path(checkpoint).expanduser()
+        folder = expanded(checkpoint)
         if checkpoint in PACKAGED or (folder / "config.json").is_file():
             break
         if (elsewhere := saved_config(folder).get("checkpoint")) is None:
@@ -145,7 +146,7 @@ def named(checkpoint: str) -> str:
 
 def _place(checkpoint: str) -> str:
     checkpoint = named(checkpoint)
-    folder = Path(checkpoint).expanduser()
+    folder = expanded(checkpoint)
     if checkpoint in PACKAGED:
         return str(packaged_folder(checkpoint))
     if folder.is_dir():

@@ -83,7 +83,7 @@ def _changes(encoder: Encoder) -> tuple[Base, dict[str, Tensor]] | None:
         known = base_of(start)
         name = named(encoder.config.checkpoint) if known is None else known.checkpoint
         source = str(start) if known is None else resolve_base(start, known)
-        at = Path(source)
+        at = Path(name).expanduser()  # a hub id is kept, wherever its snapshot lies
         if name not in PACKAGED and at.is_dir():
             if any((place / "run.json").is_file() for place in at.absolute().parents):
                 return None

@@ -12,6 +12,7 @@ from engine.config import EncoderConfig, RunConfig, RunHeader, parse_config
 from engine.config.declared import SETTINGS_FILE
 from engine.encoders.encoder import Encoder
 from engine.encoders.places import FITTED_FILE, weight_folders
+from engine.encoders.recorded import check_weights, checkpoints_of, recorded_weights
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
 from engine.paths import runs_folder
@@ -122,7 +123,8 @@ def saved_encoders(run: RunFolder) -> tuple[SavedEncoder, SavedEncoder]:
     Raises
     ------
     InputError
-        If the run has no encoders, because it ended before they were saved or they were deleted.
+        If the run has no encoders, because it ended before they were saved or they were deleted, or if a
+        checkpoint that it began with has changed since.
     """
     config = encoders_config_of(run)
     student, teacher = (run.path / "checkpoints" / name for name in ("student", "teacher"))
@@ -130,6 +132,7 @@ def saved_encoders(run: RunFolder) -> tuple[SavedEncoder, SavedEncoder]:
         raise InputError(
             f"run {run.id!r} has no encoders in checkpoints/; choose a run that has finished", path=run.path
         )
+    check_weights(recorded_weights(run.record), checkpoints_of(config), f"run {run.id!r}")
     of_kind = RUN_KINDS[config.kind].encoders
     assert of_kind is not None
     queries, documents = of_kind(config, run.path / "checkpoints")

@@ -19,6 +19,7 @@ from engine.evaluation.study import (
     StudyTable,
 )
 from engine.languages import language
+from engine.visible import markdown_text, visible
 
 Row = list[str]
 SIGNIFICANT = 0.05
@@ -273,13 +274,14 @@ def as_json(study: Study) -> dict[str, Any]:
 def markdown(study: Study) -> str:
     """Return the whole report in Markdown."""
     taken = f"{counted(study.facts.runs, 'run')}, {study.facts.hours:.1f} hours in all"
-    parts = [f"Run `{study.run}`: {taken}; seeds {', '.join(map(str, study.seeds))}."]
-    parts += [" ".join(primary_answer(study))]
+    run = visible(study.run).replace("`", "'")
+    parts = [f"Run `{run}`: {taken}; seeds {', '.join(map(str, study.seeds))}."]
+    parts += [markdown_text(" ".join(primary_answer(study)))]
     for table in study.tables:
-        parts += [f"### {table.title}", " ".join(answer(table))]
+        parts += [f"### {markdown_text(table.title)}", markdown_text(" ".join(answer(table)))]
         for sheet in sheets(table, study).values():
-            parts += [f"**{sheet.title}**", _markdown_table(sheet)]
-    parts += ["### Limits", "\n".join(f"- {sentence}" for sentence in caveats(study))]
+            parts += [f"**{markdown_text(sheet.title)}**", _markdown_table(sheet)]
+    parts += ["### Limits", "\n".join(f"- {markdown_text(sentence)}" for sentence in caveats(study))]
     return "\n\n".join(parts)
 
 
@@ -291,7 +293,7 @@ def spread(estimate: Estimate, sign: str = "") -> str:
 
 def _markdown_table(sheet: Sheet) -> str:
     def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cells)} |"
+        return f"| {' | '.join(map(markdown_text, cells))} |"
 
     return "\n".join([line(sheet.columns), line(["---"] * len(sheet.columns)), *map(line, sheet.rows)])
 

@@ -73,6 +73,7 @@ _SHAPES: dict[str, Any] = {
         "held_out_rr": float,
         "notes": [str],
         "references": {...: str},
+        "weights": {...: {...: str}},
         "passages": {...: int},
         "cut": [_CUT],
         "cut_in_training": [_CUT],

@@ -35,6 +35,7 @@ from engine.errors import InputError
 from engine.evaluation.scores import checked_measures
 from engine.evaluation.stored_rankings import finished_run_in, read_rankings, searched_collections
 from engine.extensions.runs import RUN_KINDS
+from engine.paths import expanded
 from engine.registry import resolve_reference
 from engine.runs.cross_encoder import check_first_stage
 from engine.runs.fuse import check_systems
@@ -86,7 +87,7 @@ def check_frozen(value: tuple[str, float, bool]) -> None:
         If the checkpoint has fewer layers, or all of them are frozen and nothing else is trained.
     """
     checkpoint, asked, projected = value
-    folder = ready_folder(checkpoint) if checkpoint in PACKAGED else Path(checkpoint).expanduser()
+    folder = ready_folder(checkpoint) if checkpoint in PACKAGED else expanded(checkpoint)
     if folder is None or not (folder / "config.json").is_file():
         return
     model = json.loads((folder / "config.json").read_text("utf-8"))

@@ -35,6 +35,7 @@ from engine.evaluation.runner import document_texts, evaluate
 from engine.evaluation.scores import Scores
 from engine.extensions.bitext import SentencePair
 from engine.lexicon.glossary import Glossary
+from engine.paths import expanded
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.data.bitext import bitext_rows, read_sources, texts_by_language
@@ -208,7 +209,7 @@ def passage_key(config: EncoderConfig) -> str:
 
 def _is_fitted(config: EncoderConfig) -> bool:
     """Return whether a run saved a mean or a projection with the encoder, and it uses one."""
-    folder = Path(config.checkpoint).expanduser()
+    folder = expanded(config.checkpoint)
     return (config.centring or config.projection == "whitening") and (folder / FITTED_FILE).is_file()
 
 
@@ -217,7 +218,7 @@ def _share(encoder: Encoder, saved: Encoder, reporter: Reporter) -> None:
     ours, theirs = encoder.config.checkpoint, saved.config.checkpoint
     beside = fitted_partner(saved.config, encoder.config)
     if same_weights(encoder.config, saved.config) and same_space(encoder.config, saved.config):
-        encoder.load_fitted(Path(theirs).expanduser())
+        encoder.load_fitted(expanded(theirs))
     elif beside is not None:
         encoder.load_fitted(beside)
     else:

@@ -12,11 +12,12 @@ from safetensors import SafetensorError
 from engine.config import EncoderConfig, RunHeader
 from engine.config.hub import is_described
 from engine.encoders.packaged import PACKAGED
-from engine.errors import OpticalError
+from engine.encoders.recorded import check_weights, checkpoints_of, recorded_weights
+from engine.errors import OpticalError, is_out_of_memory
 from engine.evaluation.finished_run import config_of
 from engine.evaluation.scores import Scores
 from engine.extensions.runs import RUN_KINDS
-from engine.paths import run_log
+from engine.paths import expanded, run_log
 from engine.registry import resolve_reference
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
@@ -84,6 +85,8 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
     say_contradictions(config, log)
     try:
         with terminable(), tracked(config, run, log) as sent:
+            weights = check_weights(recorded_weights(run.record), checkpoints_of(config), f"run {run.id!r}")
+            run.update(summary={"weights": {**recorded_weights(run.record), **weights}})
             scores: list[Scores] = resolve_reference(RUN_KINDS[config.kind].execute)(config, run, log)
             sent += scores
     except KeyboardInterrupt:
@@ -100,7 +103,7 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
         fail(sentence)
         raise OpticalError(sentence) from error
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not is_out_of_memory(error):
             fail(f"{type(error).__name__}: {error}")
             raise
         sentence = "there is not enough memory; lower batch_size, or the lengths of queries and passages"
@@ -121,18 +124,12 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
     return scores
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    """Return whether memory could not be allocated; on the CPU, torch raises a bare RuntimeError."""
-    words = ("can't allocate memory", "not enough memory")
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error) for w in words)
-
-
 def say_contradictions(config: RunHeader, reporter: Reporter) -> None:
     """Say which settings of encoders replace what the folders of their checkpoints say."""
     for name in type(config).model_fields:
         if isinstance(encoder := getattr(config, name), EncoderConfig):
             checkpoint = encoder.checkpoint
-            local = checkpoint in PACKAGED or Path(checkpoint).expanduser().is_dir()
+            local = checkpoint in PACKAGED or expanded(checkpoint).is_dir()
             if not local and not is_described(checkpoint):
                 reporter.say(
                     f"{name}.checkpoint = {checkpoint!r}: the hub's cache has no modules.json of it and "

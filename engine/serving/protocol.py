@@ -3,8 +3,9 @@
 A request is ``{"id": 1, "op": "search", ...}`` with the parameters of the operation. Its replies have the
 same ``id``. Any number of them have ``progress`` (a sentence, with ``done`` and ``total`` where parts are
 counted); the last one has either ``result`` or ``error`` (a sentence). ``{"id": 1, "op": "cancel"}`` cancels
-request 1, whether it is waiting or running; its last reply is then the error ``cancelled``. When the input
-ends, the process answers the waiting requests and ends.
+request 1, whether it is waiting or running; its last reply is then the error ``cancelled``. To cancel a
+request that was answered, or that there never was, does nothing. When the input ends, the process answers the
+waiting requests and ends.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Server:
         self._write = write
         self._requests: SimpleQueue[tuple[int, Mapping[str, Any]] | InputError | None] = SimpleQueue()
         self._cancelled: set[int] = set()
+        self._open: set[int] = set()
 
     def serve(self, lines: Iterable[str]) -> None:
         """Answer the requests in `lines` until they end."""
@@ -84,8 +86,10 @@ class Server:
                 self._requests.put(InputError(f"line {number}: {error}"))
                 continue
             if request.get("op") == "cancel":
-                self._cancelled.add(identity)
+                if identity in self._open:  # otherwise it was answered meanwhile, or there was none
+                    self._cancelled.add(identity)
             else:
+                self._open.add(identity)
                 self._requests.put((identity, request))
         self._requests.put(None)
 
@@ -111,6 +115,7 @@ class Server:
             self.reply(identity, error=f"{type(error).__name__}: {first}")
         else:
             self.reply(identity, result=result)
+        self._open.discard(identity)
         self._cancelled.discard(identity)
 
 

@@ -154,7 +154,7 @@ def test_every_command_with_hostile_text(
         ("config", "explain", "transport.epsilon", EVIL), ("prune", "--filter", EVIL), ("runs", "--sizes"),
         ("prune", "--dry-run", "--json"), ("completion", EVIL),
         ("completion", "zsh"), ("man",),
-        ("import", EVIL), ("import", str(good), "--judgements", str(bad)),
+        ("forget", EVIL), ("import", EVIL), ("import", str(good), "--judgements", str(bad)),
         ("delete", EVIL), ("delete", first, "--yes"),
         ("runs", "--json"), ("demo", EVIL), ("serve", EVIL), (EVIL,),
         ("runs", f"--{EVIL}"), ("runs", "--limit", EVIL),

@@ -6,10 +6,8 @@ import json
 import re
 import shlex
 import tomllib
-import zipfile
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import pytest
 
@@ -22,28 +20,26 @@ ELSEWHERE = (["data", "fetch"], ["doctor"])
 
 
 def pairs(path: Path) -> list[list[str]]:
-    """Return the sentence pairs of a TSV file, Swahili first."""
+    """Return the sentence pairs of a TSV file, the cipher first."""
     return [line.split("\t") for line in path.read_text("utf-8").splitlines()]
 
 
 def write_data(home: Path, tiny: Any) -> None:
-    """Write TICO-19's Swahili file, whose part from segment 971 is trained on, and AfriQA's questions."""
-    evaluation = [[f"sehemu {number}", f"segment {number}"] for number in range(971)]
-    units = "".join(
-        f'<tu><tuv xml:lang="en"><seg>{escape(english)}</seg></tuv>'
-        f'<tuv xml:lang="sw"><seg>{escape(swahili)}</seg></tuv></tu>'
-        for swahili, english in evaluation + pairs(tiny.training["sw"])
-    )
-    (home / "tico-19").mkdir(parents=True)
-    with zipfile.ZipFile(home / "tico-19" / "all.en-sw.tmx.zip", "w") as archive:
-        head = '<header srclang="en" datatype="plaintext" segtype="sentence" adminlang="en" o-tmf="x"/>'
-        archive.writestr("all.en-sw.tmx", f'<tmx version="1.4">{head}<body>{units}</body></tmx>')
-    folder = home / "afriqa" / "gold_passages" / "swa"
+    """Write NTREX-128's Hausa and English lines, three a document, and AfriQA's questions."""
+    lines = pairs(tiny.training["sw"])
+    ntrex = home / "ntrex-128"
+    ntrex.mkdir(parents=True)
+    for name, side in (("newstest2019-ref.hau", 0), ("newstest2019-src.eng", 1)):
+        text = "".join(f"{line[side]}\n" for line in lines)
+        (ntrex / f"{name}.txt").write_text(text, "utf-8")
+    documents = "".join(f"news.{number // 3}\n" for number in range(len(lines)))
+    (ntrex / "DOCUMENT_IDS.tsv").write_text(documents, "utf-8")
+    folder = home / "afriqa" / "gold_passages" / "hau"
     folder.mkdir(parents=True)
-    with (folder / "gold_span_passages.afriqa.swa.en.test.json").open("w", encoding="utf-8") as file:
-        for number, (swahili, english) in enumerate(pairs(tiny.test["sw"])):
+    with (folder / "gold_span_passages.afriqa.hau.en.test.json").open("w", encoding="utf-8") as file:
+        for number, (cipher, english) in enumerate(pairs(tiny.test["sw"])):
             answer = {"answer_start": [0], "text": [english.split()[0]]}
-            record = {"id": str(number), "question_lang": swahili, "question_translated": english}
+            record = {"id": str(number), "question_lang": cipher, "question_translated": english}
             record |= {"context": english, "title": f"title {number}", "answer_pivot": answer}
             file.write(json.dumps(record) + "\n")
 
@@ -80,7 +76,7 @@ def test_the_tutorial_runs(
             output = capsys.readouterr()
             assert code == 0, f"{line}: {output.err}"
             printed[" ".join(words)] = output.out
-    assert "nDCG@10" in printed["run zero-shot.toml"] and "nDCG@10" in printed["run swahili.toml"]
-    assert "swahili" in printed["runs"] and "zero-shot" in printed["runs"]
+    assert "nDCG@10" in printed["run zero-shot.toml"] and "nDCG@10" in printed["run hausa.toml"]
+    assert "hausa" in printed["runs"] and "zero-shot" in printed["runs"]
     assert Path("plan.svg").read_text("utf-8").startswith("<?xml")
     assert len(printed) == 12

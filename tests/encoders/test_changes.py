@@ -212,3 +212,20 @@ def test_a_checkpoint_of_another_shape_is_refused(trained: Encoder, base: Path, 
     BertModel(config).save_pretrained(base)
     with pytest.raises(InputError):
         opened(tmp_path / "student")
+
+
+def test_a_hub_id_is_kept_as_it_is(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of a snapshot is another one on another machine."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    place = tmp_path / "hub" / "models--someone--model"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("01234567" * 5)
+    shutil.copytree(base, place / "snapshots" / ("01234567" * 5))
+    encoder = Encoder.load(EncoderConfig(checkpoint="someone/model", query_length=24, passage_length=24))
+    with torch.no_grad():
+        encoder.model.encoder.layer[-1].output.dense.bias.add_(1)
+    save_trained(encoder, tmp_path / "student")
+    assert json.loads((tmp_path / "student" / "base.json").read_text())["checkpoint"] == "someone/model"
+    found = opened(tmp_path / "student").model.state_dict()
+    for name, tensor in encoder.model.state_dict().items():
+        assert torch.equal(found[name], tensor)

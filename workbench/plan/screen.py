@@ -15,6 +15,7 @@ from textual.screen import Screen
 
 from engine.durations import age_text
 from engine.errors import OpticalError
+from engine.paths import expanded
 from engine.pictures.shading import Shading
 from workbench.actions import bindings
 from workbench.context import Context
@@ -27,7 +28,7 @@ from workbench.plan.sides import Sides
 from workbench.plan.solver_panel import SolverPanel, SolverTable
 from workbench.shell.screen import ModeScreen
 from workbench.themes import RAMPS
-from workbench.widgets.dialogs import ChoiceDialog, TextDialog
+from workbench.widgets.dialogs import ChoiceDialog, TextDialog, unusual_name
 
 BOTH_SIDES_WIDTH = 110
 """Width of the screen from which two plans are shown next to each other."""
@@ -387,7 +388,7 @@ class PlanScreen(ModeScreen):
         def export(name: str | None) -> None:
             if name:
                 self.show_status(f"writing {name} …")
-                path = Path(name).expanduser()
+                path = expanded(name)
                 self._export(plan, path, heatmap.shading, RAMPS[heatmap.colours], heatmap.marked)
 
         hint = "NPZ holds the numbers and the tokens; PNG and SVG are pictures of what is shown, with labels."
@@ -419,7 +420,9 @@ def _row(record: dict[str, Any]) -> tuple[str, ...]:
 
 def _check_name(name: str) -> str | None:
     """Return why a file of this name cannot be written, or None."""
+    if problem := unusual_name(name):
+        return problem
     if Path(name).suffix.lower() not in (".npz", ".png", ".svg"):
         return "end the name with .npz, .png or .svg"
-    taken = Path(name).expanduser().exists()
+    taken = expanded(name).exists()
     return f"{name} exists and would be replaced; choose another name" if taken else None

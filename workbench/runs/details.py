@@ -93,7 +93,7 @@ class RunDetails(ContentSwitcher):
         recorded = {name: run[name] for name in ("id", "host", "device", "commit", "argv")}
         recorded["best step"] = f"0{UNCHANGED}" if is_unchanged(run) else None
         recorded["cut texts"] = cut_of(run)
-        told = ("cut", "cut_in_training")
+        told = ("cut", "cut_in_training", "weights")
         summary = {name: value for name, value in (run["summary"] or {}).items() if name not in told}
         recorded |= flatten(summary, "summary")
         recorded |= flatten(run["versions"] or {})

@@ -17,13 +17,14 @@ from textual.worker import Worker, WorkerState
 
 from engine.counted import counted
 from engine.errors import OpticalError
+from engine.paths import expanded
 from workbench.actions import bindings
 from workbench.context import Context
 from workbench.data.runs import Snapshot
 from workbench.shell.screen import ModeScreen
 from workbench.sql.history import add_to_history, read_history
 from workbench.sql.statement import MAX_ROWS, Statement, StatementResult, read_schema
-from workbench.widgets.dialogs import ChoiceDialog, TextDialog
+from workbench.widgets.dialogs import ChoiceDialog, TextDialog, unusual_name
 from workbench.widgets.table import Column, Table
 from workbench.widgets.text import plain
 from workbench.widgets.text_input import run_bound_action
@@ -229,7 +230,7 @@ class SqlScreen(ModeScreen):
             if name:
                 self.running = Statement(self.context.results, self.shown_sql)
                 self.show_status(f"writing {name} … Esc cancels")
-                self._run_statement(self.running, Path(name).expanduser())
+                self._run_statement(self.running, expanded(name))
 
         hint = "The statement runs again, and all its rows are written as CSV or Parquet."
         self.app.push_screen(TextDialog("Export to", "rows.csv", hint=hint, check=_check_name), export)
@@ -237,8 +238,10 @@ class SqlScreen(ModeScreen):
 
 def _check_name(name: str) -> str | None:
     """Return why a file of this name cannot be written, or None."""
+    if problem := unusual_name(name):
+        return problem
     if Path(name).suffix not in (".csv", ".parquet"):
         return "end the name with .csv or .parquet"
-    if Path(name).expanduser().exists():
+    if expanded(name).exists():
         return f"{name} exists and would be replaced; choose another name"
     return None

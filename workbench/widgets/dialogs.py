@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from engine.paths import expanded
 from workbench.widgets.table import Cell, Column, Table
 from workbench.widgets.text_input import TextInput
 from workbench.widgets.text_view import TextView, set_border
@@ -241,3 +243,15 @@ class TableDialog(ModalScreen[None]):
     def on_mount(self) -> None:
         """Fill the table."""
         self.query_one(Table).show(self.columns, self.rows)
+
+
+def unusual_name(name: str) -> str | None:
+    """Return why no file can have this name, such as one that is too long, or None."""
+    try:
+        os.lstat(expanded(name))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return f"a file cannot be written there: {reason}"
+    return None

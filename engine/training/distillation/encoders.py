@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -21,6 +20,7 @@ from engine.encoders.fitting import (
 from engine.errors import InputError
 from engine.extensions.losses import LOSSES
 from engine.extensions.scorings import SCORINGS
+from engine.paths import expanded
 
 
 def load_encoders(
@@ -100,7 +100,7 @@ def check_projection(config: EncoderConfig, name: str) -> None:
     InputError
         If they do not.
     """
-    folder = Path(config.checkpoint).expanduser()
+    folder = expanded(config.checkpoint)
     saved = saved_config(folder) if folder.is_dir() else {}
     if saved.get("projection") == "linear" and config.projection == "none":
         raise InputError(

@@ -16,6 +16,7 @@ from engine.encoders.checkpoints import resolve
 from engine.encoders.packaged import with_xlmr_tokens
 from engine.encoders.safe_loading import CheckpointFiles
 from engine.errors import InputError
+from engine.paths import expanded
 from engine.training.pretraining.texts import Texts, sizes
 
 #: Special tokens, in the order of XLM-R's ids.
@@ -116,7 +117,7 @@ def load_tokenizer(checkpoint: str) -> Any:
     InputError
         If there is none, or it cannot be used for masked language modelling.
     """
-    folder = Path(checkpoint).expanduser()
+    folder = expanded(checkpoint)
     source = os.fspath(folder) if (folder / "tokenizer.json").is_file() else resolve(checkpoint)
     tokenizer = CheckpointFiles(f"the tokenizer of {checkpoint!r}", source).tokenizer()
     check_tokenizer(tokenizer, checkpoint)

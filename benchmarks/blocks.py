@@ -108,7 +108,8 @@ def hold_out_blocks(pairs: Pairs, _: int) -> tuple[Pairs, Pairs]:
 def settings(steps: int, seed: int, variant: Variant) -> DistilConfig:
     """Return the contrast preset on TICO-19's training part, with the changes of `variant`."""
     given = preset_settings("contrast")
-    given["training"] |= {"steps": steps, "evaluate_every": steps}
+    # the texts of all variants are encoded, not only those that the first one draws
+    given["training"] |= {"steps": steps, "evaluate_every": steps, "trim_vocabulary": False}
     given["loss"] |= variant.loss
     given["transport"] = {"epsilon": 0.1, "iterations": 100, **variant.transport}
     config = parse_config({**given, "name": "blocks", "seed": seed, "bitext": recipe.sources(971, 3071)})

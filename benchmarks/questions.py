@@ -112,7 +112,7 @@ def configuration(
         bitext = [without_repeat(source) for source in pairs(condition)]
         return parse_config({"kind": "lexical", "method": "psq", "depth": DEPTH, "bitext": bitext, **common})
     common["evaluation"] = {"scoring": ["maxsim", "dense"], "depth": DEPTH}
-    encoder = {"checkpoint": "multilingual-e5-small"}
+    encoder = {"checkpoint": "multilingual-e5-small", "query_length": 64}
     if system == GLOSSED_BASELINE:
         bitext = [without_repeat(source) for source in pairs(condition)]
         return parse_config(

@@ -90,7 +90,7 @@ def show(name: str, results: Path, as_json: bool) -> None:
     NAME is a packaged checkpoint, a run (its trained encoder), a checkpoint folder, or the hub id of an
     encoder that is published or in the local cache of the hub.
     """
-    if (routed := Path(name).expanduser() / "router_config.json").is_file():
+    if (routed := expanded(name) / "router_config.json").is_file():
         _show_routes(routed, as_json)
         return
     entry = _find(name, results)

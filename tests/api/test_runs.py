@@ -188,8 +188,11 @@ def test_a_plan_of_two_sentences(finished: ow.Run, tmp_path: Path) -> None:
         finished.plan("revir", "river", epsilon=-1)
 
 
-def test_evaluate_elsewhere_keeps_what_the_run_fitted(finished: ow.Run, tiny: Any) -> None:
+def test_evaluate_elsewhere_keeps_what_the_run_fitted(tiny: Any, tmp_path: Path) -> None:
     """On its own collection the run reaches its own scores, with its own mean and checkpoints."""
+    # an evaluation elsewhere has no training loop, and computes in the precision that this is
+    settings = tiny.settings(training={"precision": "auto"})
+    finished = ow.run(settings, results=tmp_path / "mine.duckdb", progress=False)
     same = {
         "name": "bitext",
         "label": "again",

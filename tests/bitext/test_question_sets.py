@@ -170,5 +170,5 @@ def test_ntrex_knows_the_document_of_every_line_and_splits_by_it(ntrex: Path) ->
     with pytest.raises(InputError, match=r"no file newstest2019-ref.….txt in 'sw'; the languages here are"):
         [*open_bitext(ntrex, language="sw")]
     (ntrex / "DOCUMENT_IDS.tsv").write_text("bbc.1\n", "utf-8")
-    with pytest.raises(InputError, match=r"DOCUMENT_IDS.tsv: it names the documents of 1 lines"):
+    with pytest.raises(InputError, match=r"DOCUMENT_IDS.tsv: it names the documents of 1 line and"):
         [*open_bitext(ntrex, language="ha")]

@@ -194,10 +194,9 @@ def _others(folder, identity):
             "model.checkpoint: pretraining.length = 600 is more than the checkpoint's 64 positions",
         ),
         (
-            'kind = "cross-encoder"\ncheckpoint = "{tiny}"\nmax_length = 32\nfirst_stage.run = "x"\n'
-            "training.frozen_layers = 3\n"
+            'kind = "cross-encoder"\nfirst_stage.run = "x"\ntraining.frozen_layers = 13\n'
             'training.batch_size = 2\n[[bitext]]\npath = "pairs.tsv"\nlanguage = "so"\n',
-            "training.frozen_layers: training.frozen_layers = 3, but the encoder has 2 layers",
+            "training.frozen_layers: training.frozen_layers = 13, but the encoder has 12 layers",
         ),
         (
             'kind = "evaluate"\n[[bitext]]\npath = "absent.tsv"\nlanguage = "so"\n[[collections]]\n'

@@ -37,11 +37,10 @@ from engine.bitext.split import sentence_key
 from engine.collections.load import load_collections
 from engine.config import CollectionConfig, DistilConfig, parse_config, preset_settings
 from engine.encoders.encoder import Encoded, Encoder, Role, Tokens
-from engine.paths import cache_home
 from engine.results.run_folder import RunFolder
 from engine.retrieval.maxsim import find_maxsim, maxsim_scores
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import token_vectors
+from engine.retrieval.vectors import token_vectors, vectors_folder
 from engine.training.data import prepare as preparation
 from engine.training.distillation.batches import draw_windows
 from engine.training.distillation.task import Distillation, prepare_distillation
@@ -212,7 +211,7 @@ class PoolEvaluation:
         self.queries = [(code, item) for code, items in run.held_out.examples.items() for item in items]
         self.lists = [[place[sentence_key(run.bitext.english[item.target])]] for _, item in self.queries]
         self.documents = token_vectors(
-            run.teacher, texts, "passage", precision=run.runtime.precision, cache=cache_home() / "vectors"
+            run.teacher, texts, "passage", precision=run.runtime.precision, cache=vectors_folder()
         )
 
     def encode(self, student: Encoder) -> TokenStore:

@@ -259,6 +259,12 @@ def print_table(arguments: argparse.Namespace) -> None:
                 p = "" if mean.p_holm is None else f"{mean.p_holm:.4f}"
                 line += f" {mean.delta:+.4f}{interval} | {p} |"
             print(line)
+        for name, system in systems.items():
+            without = name.replace("+transport", "")
+            if without != name and without in systems:
+                added = compare_systems(systems[without], system).mean
+                interval = "" if added.low is None else f" [{added.low:+.4f}, {added.high:+.4f}]"
+                print(f"{name} minus {without}: {added.delta:+.4f}{interval}")
 
 
 if __name__ == "__main__":

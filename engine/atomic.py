@@ -7,6 +7,7 @@ same place removes what it left.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -129,7 +130,7 @@ def move(source: Path, target: Path, *, sync: bool = True) -> None:
     """
     source.replace(target)
     if sync:
-        with suppress(OSError):  # some file systems cannot flush a folder; the move is done
+        with suppress(OSError):  # the move is done
             flush(target.parent)
 
 
@@ -149,10 +150,16 @@ def write_file(path: Path, content: Any) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until the content of the file or folder `path` is on the disk."""
+    """Wait until the content of the file or folder `path` is on the disk.
+
+    Some file systems, such as some network drives, cannot flush a folder. There, nothing is waited for.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

@@ -1,6 +1,7 @@
 """Text of any origin made inert for each kind of output, so that what reads the output does not obey it.
 
-`visible` is for terminals and logs, `inert_json` for JSON and TOML, `csv_cell` for CSV.
+`visible` is for terminals and logs, `inert_json` for JSON and TOML, `csv_cell` for CSV, `markdown_text` and
+`markdown_literal` for Markdown.
 """
 
 from __future__ import annotations
@@ -52,6 +53,17 @@ _MARKUP = re.compile(r"[`|\\]|<(?=[A-Za-z/!?])|&(?=[#A-Za-z])|(?<=\])\(|(?<=\])\
 def markdown_text(text: str) -> str:
     r"""Return `text` for a Markdown document, where it is one line and makes no code, table, link or HTML."""
     return _MARKUP.sub(lambda found: f"\\{found[0]}", visible(text))
+
+
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~!]|&(?=[#A-Za-z])")
+
+
+def markdown_literal(text: str) -> str:
+    r"""Return `text` for a Markdown document, where each of its characters is shown as it is.
+
+    Names need this. Sentences go through `markdown_text`, which leaves them legible in the file, too.
+    """
+    return _MARKDOWN.sub(lambda found: f"\\{found[0]}", visible(text))
 
 
 #: What a formula in a spreadsheet begins with, also in the wide forms of East Asian keyboards.

@@ -31,6 +31,13 @@ def data_home() -> Path:
 
 
 @pytest.fixture(autouse=True)
+def real_data(request: pytest.FixtureRequest) -> None:
+    """Skip tests with the marker ``data`` where there is none, whether or not they ask for its folder."""
+    if request.node.get_closest_marker("data") is not None:
+        request.getfixturevalue("data_home")
+
+
+@pytest.fixture(autouse=True)
 def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests out of the user's cache and results; the converted checkpoints are shared by all workers."""
     base = tmp_path_factory.getbasetemp()

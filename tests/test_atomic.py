@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from engine.atomic import replacing, replacing_folder, write_file
+from engine.config import BitextConfig, DistilConfig
 from engine.errors import OpticalError
+from engine.results.run_folder import RunFolder
 
 
 def test_a_file_is_replaced_at_the_end(tmp_path: Path) -> None:
@@ -119,6 +123,35 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert [path.name for path in place.iterdir()] == ["second"]
     assert [path.name for path in place.parent.iterdir()] == ["student"]
+
+
+@pytest.mark.parametrize(
+    ("code", "folders"),
+    [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, True), (errno.EINVAL, False)],
+)
+def test_where_folders_cannot_be_flushed_runs_and_folders_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, folders: bool
+) -> None:
+    fsync = os.fsync
+
+    def refusing(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) == folders:
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+    config = DistilConfig(bitext=[BitextConfig(path="x", language="so")])
+    if code != errno.EIO and folders:
+        run = RunFolder.create(tmp_path, config, [])
+        with replacing_folder(run.checkpoints / "student") as building:
+            (building / "model").write_text("1")
+        assert (run.checkpoints / "student" / "model").read_text() == "1"
+        return
+    with pytest.raises(OpticalError, match=os.strerror(code)):
+        RunFolder.create(tmp_path, config, [])
+    with pytest.raises(OSError, match=os.strerror(code)), replacing_folder(tmp_path / "new") as building:
+        (building / "model").write_text("1")
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_longest_name_can_be_written(tmp_path: Path) -> None:

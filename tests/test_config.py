@@ -331,8 +331,8 @@ def test_a_key_of_control_characters_is_one_sentence() -> None:
         parse_config({**with_data("optical"), "\n": 1}, "run.toml")
 
 
-@pytest.mark.parametrize("name", ["~nosuchuser", "~nosuchuser/x", "x" * 300])
-def test_a_checkpoint_that_cannot_be_a_folder_is_one_sentence(name: str) -> None:
+def test_a_checkpoint_that_cannot_be_a_folder_is_one_sentence() -> None:
+    name = "x" * 300
     settings = {**with_data("optical"), "teacher": {"checkpoint": name}}
     with pytest.raises(InputError, match=rf"^'{name}' cannot be a checkpoint: \w"):
         parse_config(settings, "run.toml")

@@ -4,9 +4,9 @@
     python benchmarks/growth/first_step.py --bitext pairs.tsv --language sw --steps 200
 
 ``--sources`` takes the real pairs of TICO-19, NTREX-128 and MAFAND-MT in Hausa, Igbo and Swahili (research
-use only): about 16,000 distinct English sentences. ``--bitext`` takes one file, such as one of
-``benchmarks/growth/pairs.py``. The cache is a new folder unless ``--cache`` names one, so that nothing was
-computed before. Prints seconds (and CPU seconds) since the start of the process, and the resident memory.
+use only): about 16,000 distinct English sentences. ``--bitext`` takes one file of pairs. The cache is a new
+folder unless ``--cache`` names one, so that nothing was computed before. Prints seconds (and CPU seconds)
+since the start of the process, and the resident memory.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["OPTICAL_CACHE"] = str(arguments.cache or Path(folder, "cache"))
-        from engine.config import over_preset, parse_config
+        from engine.config import over_preset, overridden, parse_config
         from engine.runs.execute import execute
 
         sources = SOURCES if arguments.sources else []
@@ -88,9 +88,7 @@ def main() -> None:
             "bitext": sources,
             "training": {"steps": arguments.steps, "evaluate_every": arguments.steps},
         }
-        for key, _, value in (item.partition("=") for item in arguments.set):
-            table, _, name = key.rpartition(".")
-            settings.setdefault(table, {})[name] = value
+        settings = overridden(settings, arguments.set)
         watch = Watch()
         watch.say("start")
         execute(parse_config(over_preset(settings)), Path(folder, "runs"), sys.argv, reporter=watch)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from engine.bitext.files import exists
 from engine.cli.options import data_option, json_option, print_json
 from engine.cli.output import say
 from engine.cli.tables import cut_middle, print_facts, print_line, print_table, size_text
+from engine.cli.toml import value_text
 from engine.counted import counted
 from engine.datahome.check import Checked, check
 from engine.datahome.datasets import Dataset, datasets
@@ -138,10 +139,7 @@ def show(name: str, code: str | None, as_json: bool) -> None:
 def _is_file(name: str) -> bool:
     """Return whether `name` is a file or folder and not the name of a dataset."""
     path = expanded(name)
-    try:
-        if not path.exists():
-            return False
-    except (OSError, ValueError):
+    if not exists(path):
         return False
     return path.is_file() or path.name != name or name not in {one.name for one in datasets(catalogues=False)}
 
@@ -176,7 +174,7 @@ def _print_preview(path: Path, one: Preview) -> None:
             *((what, f"{count:,}") for what, count in one.counts.items()),
             ("dropped", dropped),
             *(("note", note) for note in one.notes),
-            ("in a run's file", ", ".join(f"{name} = {json.dumps(v)}" for name, v in one.settings.items())),
+            ("in a run's file", ", ".join(f"{name} = {value_text(v)}" for name, v in one.settings.items())),
         ]
     )
     for source, target in one.first:

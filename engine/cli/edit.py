@@ -9,13 +9,12 @@ from typing import Any
 
 import click
 
-from engine.cli.options import complete_run, json_option, print_json, refreshed, results_option
+from engine.cli.options import ask_first, complete_run, json_option, print_json, refreshed, results_option
 from engine.cli.tables import print_line
 from engine.errors import InputError
 from engine.paths import runs_folder
 from engine.results.queries import run_record
 from engine.results.run_facts import LIVING
-from engine.visible import visible
 
 Fields = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -88,10 +87,7 @@ def delete(run: str, yes: bool, results: Path, as_json: bool) -> None:
     record = run_record(refreshed(results), run)
     folder = runs_folder(results) / record["id"]
     if not yes and state_of(folder) not in LIVING:  # a running run is refused without asking
-        if not sys.stdin.isatty():
-            raise InputError("delete asks first, and the input is not a terminal; add --yes to delete")
-        question = f"Delete {record['id']} ({record['name']}) with its checkpoints and scores?"
-        click.confirm(visible(question), abort=True, err=True)
+        ask_first(f"Delete {record['id']} ({record['name']}) with its checkpoints and scores?", "delete")
     sentence = edit.delete(folder, runs_folder(results))
     refreshed(results)
     if as_json:
@@ -118,7 +114,7 @@ def forget(run: str, yes: bool, results: Path, as_json: bool) -> None:
     folder = runs_folder(results) / record["id"]
     if not yes and not folder.exists() and sys.stdin.isatty():
         question = f"Remove {record['id']} ({record['name']}), whose folder is missing, with its scores?"
-        click.confirm(visible(question), abort=True, err=True)
+        ask_first(question, "forget")
     sentence = edit.forget(results, record["id"])
     if as_json:
         print_json({"id": record["id"], "forgotten": True})

@@ -140,7 +140,16 @@ def show(name: str, results: Path, as_json: bool) -> None:
 def _show_routes(path: Path, as_json: bool) -> None:
     """Show a folder of sentence-transformers that has an encoder for queries and one for documents."""
     structure = _read(path).get("structure")
-    routes = {str(task): list(map(str, steps)) for task, steps in (structure or {}).items() if steps}
+    if not isinstance(structure, dict) or not all(
+        isinstance(steps, list) and all(isinstance(step, str) for step in steps)
+        for steps in structure.values()
+    ):
+        raise InputError(
+            'it has no "structure" with a list of modules for each task, as sentence-transformers writes it; '
+            "export the encoders again",
+            path=path,
+        )
+    routes = {task: steps for task, steps in structure.items() if steps}
     if as_json:
         print_json({"name": path.parent.name, "kind": "two encoders", "routes": routes})
         return

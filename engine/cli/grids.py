@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
-from engine.visible import visible
+from engine.visible import markdown_literal, visible
 
 #: Above this number of languages, a table has a row for each language instead of a column.
 WIDEST = 8
@@ -91,14 +91,14 @@ def latex(grid: Grid) -> str:
 def markdown(grid: Grid) -> str:
     """Return a table as Markdown (GitHub's tables)."""
     lines = [
-        f"**{_markdown(grid.caption)}**",
+        f"**{markdown_literal(grid.caption)}**",
         "",
-        _row(map(_markdown, grid.columns)),
+        _row(map(markdown_literal, grid.columns)),
         _row(["---", *["---:"] * (len(grid.columns) - 1)]),
         *(_row(map(_markdown_cell, row)) for row in grid.rows),
     ]
     for note in grid.notes:
-        lines += ["", _markdown(note)]
+        lines += ["", markdown_literal(note)]
     return "\n".join(lines) + "\n"
 
 
@@ -188,16 +188,12 @@ def _latex_cell(cell: str | Value) -> str:
     return f"{text}$^{{{cell.marks}}}$" if cell.marks else text
 
 
-def _markdown(text: str) -> str:
-    return "".join(f"\\{char}" if char in "\\`*_{}[]<>#|~!" else char for char in visible(text))
-
-
 def _markdown_cell(cell: str | Value) -> str:
     if isinstance(cell, str):
-        return _markdown(cell)
+        return markdown_literal(cell)
     text = f"**{cell.text}**" if cell.best else cell.text
-    return text + _markdown(cell.marks)
+    return text + markdown_literal(cell.marks)
 
 
-def _row(cells: Sequence[str] | Iterator[str] | map[str]) -> str:
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"

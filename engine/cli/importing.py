@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from engine.cli.options import data_option, json_option, refreshed, results_option
+from engine.cli.options import data_option, json_option, read_in_finished, results_option
 from engine.config import overridden, parse_config
 from engine.errors import InputError
 from engine.paths import runs_folder
@@ -72,7 +72,7 @@ def import_command(
     argv = ["optical-workbench", *sys.argv[1:]]
     with ConsoleReporter() as reporter:
         run, found = execute(config, runs_folder(results), argv, reporter=reporter)
-    refreshed(results)
+    read_in_finished(results, run.path)
     print_finished(run, found, as_json)
 
 

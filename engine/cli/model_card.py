@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.cli.score_groups import Group, languages_of
+from engine.cli.tables import figure_text, score_text
 from engine.encoders.exporting import Library, Vectors
 from engine.languages import language
-from engine.visible import visible
+from engine.visible import markdown_literal, visible
 
 #: Measures that a card shows of each collection, from the first of its protocol's order.
 _MEASURES = 2
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
 def model_card(
@@ -72,13 +71,13 @@ def model_card(
     ]
     parts = [
         "\n".join(front),
-        f"# {_text(str(record['name'] or record['id']))}",
+        f"# {markdown_literal(str(record['name'] or record['id']))}",
         "An encoder for cross-lingual retrieval, trained and exported with Optical Workbench.",
-        *(f"**Note:** {_text(note)}" for note in notes),
+        *(f"**Note:** {markdown_literal(note)}" for note in notes),
         "## Use",
         _usage(library, vectors, places),
         "## Training",
-        "\n".join(f"- {name}: {_text(value)}" for name, value in facts if value),
+        "\n".join(f"- {name}: {markdown_literal(value)}" for name, value in facts if value),
         "Settings that differ from the defaults:",
         f"```json\n{_settings(recipe)}\n```",
     ]
@@ -191,29 +190,15 @@ scores = [[float((q @ d.T).amax(1).mean()) for d in documents] for q in queries]
 def _scores(group: Group) -> str:
     measures = group.measures[:_MEASURES]
     lines = [
-        f"**{_text(str(group.key))}**\n",
-        f"| language | queries | {' | '.join(map(_text, measures))} |",
+        f"**{markdown_literal(str(group.key))}**\n",
+        f"| language | queries | {' | '.join(map(markdown_literal, measures))} |",
         f"|---|---|{'---|' * len(measures)}",
     ]
-    by_measure = {measure: group.of(measure) for measure in measures}
-    for code in group.revisions:
-        rows = [by_measure[measure].get(code) for measure in measures]
-        queries = next((row["queries"] for row in rows if row is not None), 0)
-        lines.append(f"| {_text(code)} | {queries:,} | {' | '.join(map(_value, rows))} |")
-    means = " | ".join(f"{group.mean(measure):.3f}" for measure in measures)
+    for code, queries, rows in group.lines():
+        cells = " | ".join(map(figure_text, rows[:_MEASURES]))
+        lines.append(f"| {markdown_literal(code)} | {queries:,} | {cells} |")
+    means = " | ".join(score_text(group.mean(measure)) for measure in measures)
     return "\n".join([*lines, f"| mean | | {means} |"])
-
-
-def _value(row: Mapping[str, Any] | None) -> str:
-    if row is None:
-        return ""
-    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"{row['value']:.3f}{interval}"
-
-
-def _text(text: str) -> str:
-    """Return `text` so that Markdown shows it as it is."""
-    return _MARKDOWN.sub(r"\\\1", visible(text))
 
 
 def _place(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -12,11 +13,12 @@ from typing import Any
 import click
 
 from engine.cli.output import warn, write
+from engine.errors import InputError
 from engine.paths import results_path, runs_folder, use_data_home
 from engine.results.metrics_log import to_json
 from engine.results.missing import new_database_note
 from engine.results.refresh import read_in, refresh
-from engine.visible import inert_json
+from engine.visible import inert_json, visible
 
 Command = Callable[..., Any]
 
@@ -96,6 +98,19 @@ def read_in_finished(results: Path, run: Path) -> None:
     """Bring the database up to date after the run in the folder `run` has finished; nothing is an error."""
     for problem in read_in(results, run):
         warn(problem)
+
+
+def ask_first(question: str, command: str) -> None:
+    """Ask on the terminal whether `command` may delete; it is aborted if the answer is no.
+
+    Raises
+    ------
+    InputError
+        If the input is not a terminal.
+    """
+    if not sys.stdin.isatty():
+        raise InputError(f"{command} asks first, and the input is not a terminal; add --yes to delete")
+    click.confirm(visible(question), abort=True, err=True)
 
 
 def print_json(value: Any) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from engine.cli.options import json_option, print_json, refreshed, results_option
+from engine.cli.options import ask_first, json_option, print_json, refreshed, results_option
 from engine.cli.output import say
 from engine.cli.tables import print_table, size_text
-from engine.errors import InputError
 from engine.paths import cache_home, runs_folder
 from engine.results.filters import parse_filter
 from engine.results.queries import list_runs
@@ -67,9 +65,7 @@ def prune(encoders: bool, expression: str, yes: bool, dry_run: bool, results: Pa
         say(f"{size_text(total)} would be deleted; the cache is {cache_home()}")
         return
     if not yes:
-        if not sys.stdin.isatty():
-            raise InputError("prune asks first, and the input is not a terminal; add --yes to delete")
-        click.confirm(f"Delete {size_text(total)}? Scores and records are kept.", abort=True, err=True)
+        ask_first(f"Delete {size_text(total)}? Scores and records are kept.", "prune")
     freed = remove(going)
     if as_json:
         print_json({"deleted": True, "bytes": freed, "items": listed})

@@ -23,7 +23,7 @@ from engine.cli.output import check_raw, raw_option, say, write
 from engine.cli.score_groups import Group, languages_of, read_groups
 from engine.cli.tables import (
     Column,
-    interval_text,
+    figure_text,
     print_csv,
     print_facts,
     print_fitted_table,
@@ -33,6 +33,7 @@ from engine.cli.tables import (
     size_text,
     sparkline,
 )
+from engine.counted import counted
 from engine.durations import age_text, duration_text
 from engine.errors import InputError
 from engine.jobs import disk
@@ -41,6 +42,7 @@ from engine.paths import runs_folder
 from engine.results.filters import parse_filter
 from engine.results.headline import Headline, read_headlines
 from engine.results.queries import ask, list_runs, run_record
+from engine.results.record import known_settings
 from engine.results.run_facts import (
     FIGURES,
     LIVING,
@@ -90,16 +92,16 @@ def runs(expression: str, sizes: bool, results: Path, as_json: bool) -> None:
     an id as it is shown. In a pipe or file nothing is cut.
     """
     selected = parse_filter(expression)
-    from engine.jobs.queue import waiting
+    from engine.jobs.queue import places
 
     records = [_with_current_state(results, record) for record in list_runs(refreshed(results))]
-    places = {identity: place for place, identity in enumerate(waiting(runs_folder(results)), 1)}
+    queue = places(runs_folder(results))
     selected.check_fields(records)
     records = [record for record in records if selected.matches(record)]
     groups = read_groups(results, [record["id"] for record in records])
     heads = read_headlines(results, records)
     listed = [
-        _listed(record, groups.get(record["id"], []), heads.get(record["id"]), places.get(record["id"]))
+        _listed(record, groups.get(record["id"], []), heads.get(record["id"]), queue.get(record["id"]))
         for record in records
     ]
     if sizes:
@@ -129,7 +131,7 @@ def _print_sizes(listed: Sequence[dict[str, Any]]) -> None:
         for run, sizes in zip(largest, cells, strict=True)
     ]
     sums = [sum(column) for column in zip(*cells, strict=True)]
-    rows.append((f"{len(listed)} runs", "", *map(size_text, sums), size_text(sum(sums))))
+    rows.append((counted(len(listed), "run"), "", *map(size_text, sums), size_text(sum(sums))))
     columns = ("run", "state", *kinds, "all")
     print_table(columns, rows, right=columns[2:])
 
@@ -282,18 +284,15 @@ def _step(results: Path, record: dict[str, Any]) -> dict[str, int] | None:
     if record["state"] != "running" or kind is None or kind.loop is None:
         return None
     records = tail(RunFolder(runs_folder(results) / record["id"], record).metrics_path).records
-    total = (record["config"].get(kind.loop) or {}).get("steps")
+    total = known_settings(record).get(kind.loop, {}).get("steps")
     return {"done": records[-1].step, "steps": int(total)} if records and total else None
 
 
 def _place(results: Path, record: dict[str, Any]) -> int | None:
     """Return the place in the queue of a run that waits."""
-    from engine.jobs.queue import waiting
+    from engine.jobs.queue import places
 
-    if record["state"] != "queued":
-        return None
-    order = waiting(runs_folder(results))
-    return order.index(record["id"]) + 1 if record["id"] in order else None
+    return places(runs_folder(results)).get(record["id"]) if record["state"] == "queued" else None
 
 
 def _print_record(
@@ -324,7 +323,7 @@ def _print_record(
             ("kind", record["kind"]),
             ("headline", "" if head is None else f"{head} on {head.place}"),
             ("encoder", encoder_of(record)),
-            ("preset", str(record["config"].get("preset") or "")),
+            ("preset", known_settings(record).get("preset", "")),
             ("command", shlex.join(record["argv"] or ())),
             ("seed", "" if record["seed"] is None else str(record["seed"])),
             ("tags", " ".join(record["tags"] or ())),
@@ -352,13 +351,9 @@ def _process(record: dict[str, Any]) -> str:
 
 def _print_group(group: Group, reference: str) -> None:
     measures = group.measures
-    by_measure = {measure: group.of(measure) for measure in measures}
-    lines = []
-    for code in group.revisions:
-        found = {measure: by_measure[measure].get(code) for measure in measures}
-        queries = next(row["queries"] for row in found.values() if row is not None)
-        cells = ("" if row is None else _value(row) for row in found.values())
-        lines.append((code, _name(code), f"{queries:,}", *cells))
+    lines = [
+        (code, _name(code), f"{queries:,}", *map(figure_text, rows)) for code, queries, rows in group.lines()
+    ]
     lines.append(("mean", "", "", *(score_text(group.mean(measure)) for measure in measures)))
     revisions = sorted(set(group.revisions.values()))
     revision = f"revision {revisions[0]}" if len(revisions) == 1 else f"{len(revisions)} revisions"
@@ -387,19 +382,17 @@ def _print_scores(groups: Sequence[Group], record: dict[str, Any], form: str, ra
 
 def _grid(group: Group, record: dict[str, Any]) -> Grid:
     """Return the scores of a run under one key: a row for each language, a column for each measure."""
-    of = {measure: group.of(measure) for measure in group.measures}
+    measures = group.measures
     rows: list[list[str | Value]] = []
-    for code in group.revisions:
-        known = [rows_of.get(code) for rows_of in of.values()]
-        queries = next(row["queries"] for row in known if row is not None)
-        cells = (Value("" if row is None else _value(row)) for row in known)
+    for code, queries, found in group.lines():
+        cells = (Value(figure_text(row)) for row in found)
         rows.append([f"{_name(code)} ({code})" if _name(code) else code, Value(f"{queries}"), *cells])
-    rows.append(["mean", "", *(Value(score_text(group.mean(measure))) for measure in of)])
+    rows.append(["mean", "", *(Value(score_text(group.mean(measure))) for measure in measures)])
     reference = _reference(group, record)
     revisions = ", ".join(sorted(set(group.revisions.values())))
     return Grid(
         f"{record['name']}: {group.key}",
-        ["language", "queries", *of],
+        ["language", "queries", *measures],
         rows,
         [f"Brackets: 95 % intervals. Revision {revisions}.", *([reference] if reference else [])],
     )
@@ -425,10 +418,6 @@ def _reference(group: Group, record: dict[str, Any]) -> str:
     if "/" in group.key.protocol:  # the line is about the collection's own measures, not bias or mining
         return ""
     return str(references.get(group.key.collection, "")) if isinstance(references, dict) else ""
-
-
-def _value(row: Any) -> str:
-    return f"{score_text(row['value'])} {interval_text(row['low'], row['high'])}".rstrip()
 
 
 def _name(code: str) -> str:

@@ -6,7 +6,7 @@ Tatoeba, and every collection with a pool for each language, has a revision for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -51,6 +51,13 @@ class Group:
     def of(self, measure: str) -> dict[str, Row]:
         """Return the rows of one measure by language."""
         return {language_of(row): row for row in self.rows if row["measure"] == measure}
+
+    def lines(self) -> Iterator[tuple[str, int, list[Row | None]]]:
+        """Yield each language, the number of its queries, and its row (or None) of each of `measures`."""
+        by_measure = [self.of(measure) for measure in self.measures]
+        for code in self.revisions:
+            found = [rows.get(code) for rows in by_measure]
+            yield code, next(row["queries"] for row in found if row is not None), found
 
     def mean(self, measure: str) -> float:
         """Return the unweighted mean over languages."""

@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -250,6 +250,13 @@ def score_text(value: float | None) -> str:
 def interval_text(low: float | None, high: float | None, sign: str = "") -> str:
     """Return an interval with three decimals, signed if `sign` is ``+``; empty if a bound is None."""
     return "" if low is None or high is None else f"[{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+def figure_text(row: Mapping[str, Any] | None) -> str:
+    """Return the value of a row of table ``scores``, and its interval if it has one; empty if it is None."""
+    if row is None:
+        return ""
+    return f"{score_text(row['value'])} {interval_text(row['low'], row['high'])}".rstrip()
 
 
 def size_text(count: float) -> str:

@@ -108,13 +108,7 @@ def read_judgements(path: Path) -> list[Judgement]:
             raise InputError(
                 f"{grade[:40]!r} is not a grade; it should be a whole number", path=path, line=number
             )
-        if (before := found.get((topic, document))) is not None:
-            raise InputError(
-                f"document {document!r} is judged twice for topic {topic!r}, first in line {before.line}; "
-                "remove one, as trec_eval requires too",
-                path=path,
-                line=number,
-            )
+        _check_once(found.get((topic, document)), "judged", path, number)
         found[topic, document] = Judgement(topic, document, int(grade.partition(".")[0]), path, number)
     if not found:
         raise InputError("it contains no judgement; fetch the file again", path=path)
@@ -246,7 +240,8 @@ def read_ranking(path: Path) -> list[Retrieved]:
         cells = _SPACES.split(line.strip(_SPACE))
         if len(cells) != 6:
             raise InputError(
-                f"{len(cells)} columns where a TREC run has six (topic, Q0, document, rank, score, tag)",
+                f"{counted(len(cells), 'column')} where a TREC run has six "
+                "(topic, Q0, document, rank, score, tag)",
                 path=path,
                 line=number,
             )
@@ -257,14 +252,19 @@ def read_ranking(path: Path) -> list[Retrieved]:
             score = math.nan
         if math.isnan(score):
             raise InputError(f"{text[:40]!r} is not a score; it should be a number", path=path, line=number)
-        if (before := found.get((topic, document))) is not None:
-            raise InputError(
-                f"document {document!r} is found twice for topic {topic!r}, first in line {before.line}; "
-                "remove one, as trec_eval requires too",
-                path=path,
-                line=number,
-            )
+        _check_once(found.get((topic, document)), "found", path, number)
         found[topic, document] = Retrieved(topic, document, score, number)
     if not found:
         raise InputError("it contains no ranking; give a TREC run", path=path)
     return list(found.values())
+
+
+def _check_once(before: Judgement | Retrieved | None, what: str, path: Path, line: int) -> None:
+    """Refuse a line about a topic and a document that another line, `before`, was about."""
+    if before is not None:
+        raise InputError(
+            f"document {before.document!r} is {what} twice for topic {before.topic!r}, first in line "
+            f"{before.line}; remove one, as trec_eval requires too",
+            path=path,
+            line=line,
+        )

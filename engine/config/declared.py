@@ -142,7 +142,6 @@ def read_declared(checkpoint: str) -> Declared:
         if declared.library and not own:
             tokenizer = _read(folder / "tokenizer_config.json")
             _fit_lengths(declared.settings, positions(model), tokenizer.get("model_max_length"))
-            _check_markers(declared.settings, folder)
         declared.settings |= {key: value for key, value in own.items() if key != "checkpoint"}
     except _Refused as reason:
         declared.refused = str(reason)
@@ -441,14 +440,15 @@ def _late_settings(declared: Declared, said: Mapping[str, Any], folder: Path) ->
         )
     if not declared.token_layers:
         raise _Refused("modules.json names no Dense, so the projection of its token vectors is missing")
-    skipped = said.get("skiplist_words")
+    skipped, pieces = said.get("skiplist_words"), _pieces(folder)
     declared.settings |= _colbert(
         markers,
         (said.get("query_length") or 32, said.get("document_length") or 180),
         expansion=said.get("do_query_expansion") is not False,
         attend=bool(said.get("attend_to_expansion_tokens")),
-        skipped=_skip_list(folder, string.punctuation if skipped is None else map(str, skipped)),
+        skipped=_skip_list(folder, pieces, string.punctuation if skipped is None else map(str, skipped)),
     )
+    _check_markers(declared.settings, pieces)
 
 
 def _from_stanford(declared: Declared, folder: Path) -> None:
@@ -460,22 +460,24 @@ def _from_stanford(declared: Declared, folder: Path) -> None:
             f"artifact.metadata names the interaction {said['interaction']!r}; 'colbert' is supported"
         )
     declared.token_layers.append(DenseLayer("", bias=False))
+    pieces = _pieces(folder)
     declared.settings |= {"projection": "linear", "projection_dim": int(said.get("dim") or 128)}
     declared.settings |= _colbert(
         [said.get("query_token_id") or "[unused0]", said.get("doc_token_id") or "[unused1]"],
         (said.get("query_maxlen") or 32, said.get("doc_maxlen") or 220),
         expansion=True,
         attend=bool(said.get("attend_to_mask_tokens")),
-        skipped=_skip_list(folder, string.punctuation if said.get("mask_punctuation", True) else ()),
+        skipped=_skip_list(folder, pieces, string.punctuation if said.get("mask_punctuation", True) else ()),
     )
+    _check_markers(declared.settings, pieces)
 
 
-def _skip_list(folder: Path, words: Iterable[str]) -> list[str]:
+def _skip_list(folder: Path, pieces: set[str], words: Iterable[str]) -> list[str]:
     """Return the pieces that do not count in documents.
 
     PyLate and Stanford ColBERT look up each word. One that is no piece stands for the unknown one.
     """
-    listed, pieces = list(words), _pieces(folder)
+    listed = list(words)
     unknown = _text(_read(folder / "tokenizer_config.json").get("unk_token"))
     if pieces and not pieces.issuperset(listed) and unknown is not None:
         listed.append(unknown)
@@ -552,9 +554,8 @@ def _pieces(folder: Path) -> set[str]:
     return pieces
 
 
-def _check_markers(settings: Mapping[str, Any], folder: Path) -> None:
+def _check_markers(settings: Mapping[str, Any], pieces: set[str]) -> None:
     """Refuse markers that the tokenizer does not have as pieces: PyLate would give them random embeddings."""
-    pieces = _pieces(folder) if settings.get("markers") else set()
     if not pieces:
         return
     for name in ("query_prefix", "passage_prefix"):

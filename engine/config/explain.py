@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
-from engine.config.base import Settings
+from engine.config.fields import field_at, field_default, fields_of, meaning
 from engine.config.load import overridden, preset_settings, presets, read_settings
 from engine.errors import InputError, nearest
 from engine.extensions.runs import RUN_KINDS
@@ -64,20 +63,20 @@ def explain(key: str) -> list[Explanation]:
     parts = _parts(key)
     found: dict[tuple[str, str, str], Explanation] = {}
     for name, kind in RUN_KINDS.items():
-        info = field_of(kind.settings, parts)
+        info = field_at(kind.settings, parts)
         if info is None:
             continue
-        default, required = _default(info)
-        said = " ".join((info.description or "").split()), type_text(info), repr(default)
+        default = field_default(info)
+        said = meaning(info), type_text(info), repr(default)
         if said in found:
             found[said].kinds.append(name)
         else:
             found[said] = Explanation(
-                ".".join(parts), [name], said[0], said[1], default, required, _choices(info)
+                ".".join(parts), [name], said[0], said[1], default, info.is_required(), _choices(info)
             )
     if not found:
         known = sorted({known for kind in RUN_KINDS.values() for known in keys_of(kind.settings)})
-        last = [name for name in known if name.rpartition(".")[2] == parts[-1]]
+        last = [name for name in known if name.split(".")[-1:] == parts[-1:]]
         advice = f"; did you mean {min(last, key=len)!r}?" if last else nearest(".".join(parts), known)
         raise InputError(f"there is no setting {key!r}{advice}")
     return list(found.values())
@@ -113,39 +112,28 @@ def origin(
     """
     parts = _parts(key)
     kind = str(whole["kind"])
-    if field_of(RUN_KINDS[kind].settings, parts) is None:
+    if field_at(RUN_KINDS[kind].settings, parts) is None:
         raise InputError(f"a run of kind {kind!r} has no setting {key!r}", path=source)
     found = list(_values(whole, parts))
     value = found[0] if len(found) == 1 else found
     if list(_values(overridden({}, [one for one in overrides if _is_new(one)]), parts)):
         return value, "--set"
     settings = read_settings(source)
-    if not list(_values(settings, parts)):
+    own = list(_values(settings, parts))
+    if not own:
         return value, "default"
     name = settings.get("preset")
     inherited = list(_values(preset_settings(str(name)), parts)) if name in presets() else []
-    own = list(_values(settings, parts))
     return value, "preset" if str(source) in presets() or inherited == own else "file"
 
 
 def keys_of(model: type[BaseModel], before: str = "") -> Iterator[str]:
     """Yield the dotted keys of all settings of `model`, groups included."""
-    for name, info in _fields(model).items():
+    for name, info in fields_of(model).items():
         yield before + name
         inner = settings_model(info.annotation)
         if inner is not None:
             yield from keys_of(inner, f"{before}{name}.")
-
-
-def field_of(model: Any, parts: Sequence[str]) -> FieldInfo | None:
-    """Return the field at the dotted key `parts` under `model`; None if there is none."""
-    info: FieldInfo | None = None
-    for part in parts:
-        info = _fields(model).get(part) if model is not None else None
-        if info is None:
-            return None
-        model = settings_model(info.annotation)
-    return info
 
 
 def type_text(info: FieldInfo) -> str:
@@ -202,17 +190,6 @@ def _annotated(annotation: Any) -> Iterator[Any]:
             yield part
         else:
             yield from _annotated(part)
-
-
-def _default(info: FieldInfo) -> tuple[Any, bool]:
-    value = info.get_default(call_default_factory=True, validated_data={})
-    if value is PydanticUndefined:
-        return None, True
-    return (value.model_dump(mode="json") if isinstance(value, BaseModel) else value), False
-
-
-def _fields(model: Any) -> dict[str, FieldInfo]:
-    return model.fields_for() if issubclass(model, Settings) else dict(model.model_fields)
 
 
 def _parts(key: str) -> list[str]:

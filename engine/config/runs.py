@@ -79,6 +79,11 @@ class DistilConfig(RunConfig):
     tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     """TensorBoard and other programs that follow the run."""
 
+    @property
+    def searched(self) -> list[CollectionConfig]:
+        """The collections that are searched: those of the evaluation, then that of the validation."""
+        return self.collections if self.validation is None else [*self.collections, self.validation]
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse settings that contradict each other."""

@@ -138,11 +138,13 @@ class StudyConfig(RunConfig):
                 )
 
     def _check_lengths(self, student: EncoderConfig) -> None:
-        """Refuse lengths above the positions of the pre-trained encoders."""
+        """Refuse lengths above the positions of the pre-trained encoders; lower those that are left out."""
         if self.pretrain is None or self.pretrain.model.checkpoint is not None:
             return
         positions = self.pretrain.model.positions or self.pretrain.pretraining.length
         for name in ("query_length", "passage_length"):
+            if name not in student.model_fields_set:
+                student.__dict__[name] = min(getattr(student, name), positions)
             if getattr(student, name) > positions:
                 raise ValueError(
                     f"transfer.student.{name} = {getattr(student, name)} is more than the {positions} tokens "

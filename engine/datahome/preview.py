@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from engine.bitext.drops import Drops
@@ -28,7 +29,7 @@ class Preview:
         What the data is.
     language, target_language : str
         Languages of the queries or sources, and of the documents or targets.
-    settings : dict of str to str
+    settings : dict of str to str or list of str
         The settings of ``[[bitext]]`` or ``[[collections]]`` by which a run reads it.
     counts : dict of str to int
         Numbers of pairs, or of queries, documents and judgements.
@@ -45,7 +46,7 @@ class Preview:
     format: str
     language: str
     target_language: str
-    settings: dict[str, str]
+    settings: dict[str, str | list[str]]
     counts: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     first: list[tuple[str, str]] = field(default_factory=list)
@@ -82,7 +83,11 @@ def _pairs(path: Path, found: RecognisedData, code: str, entries: int) -> Previe
     source = BitextConfig(
         path=str(place), format=found.reader, language=code, target_language=part.target_language
     )
-    settings = {"path": source.path, "format": source.format, "language": code}
+    settings: dict[str, str | list[str]] = {
+        "path": source.path,
+        "format": source.format,
+        "language": code,
+    }
     if source.target_language != "en":
         settings["target_language"] = source.target_language
     drops, problem = Drops(), ""
@@ -107,20 +112,20 @@ def _collection(found: RecognisedData, language: str | None, entries: int) -> li
     elif language is not None:
         settings["languages"] = [language]
     config = CollectionConfig.model_validate(settings)
-    shown = {name: value if isinstance(value, str) else " ".join(value) for name, value in settings.items()}
     previews = []
     for collection in load_collections(config):
+        texts = {document.id: document.text for document in collection.documents}
         judged = sum(map(len, collection.judgements.values()))
         by_language = Counter(query.language for query in collection.queries)
         for code, queries in by_language.items():
             counts = {"queries": queries, "documents": len(collection.documents), "judgements": judged}
-            first = _queries(collection, code, entries)
+            first = _queries(collection, texts, code, entries)
             previews.append(
                 Preview(
                     found.format,
                     code,
                     collection.document_language,
-                    shown,
+                    settings,
                     counts,
                     {},
                     first,
@@ -130,11 +135,14 @@ def _collection(found: RecognisedData, language: str | None, entries: int) -> li
     return previews
 
 
-def _queries(collection: Collection, code: str, entries: int) -> list[tuple[str, str]]:
-    texts = {document.id: document.text for document in collection.documents}
-    asked: Sequence[tuple[str, str]] = [
-        (query.text, next((texts[one] for one, g in grades.items() if g > 0 and one in texts), ""))
-        for query in collection.queries
-        if query.language == code and (grades := collection.judgements[query.id]) is not None
-    ][:entries]
-    return list(asked)
+def _queries(
+    collection: Collection, texts: Mapping[str, str], code: str, entries: int
+) -> list[tuple[str, str]]:
+    """Return the first queries in a language, each with the text of a relevant document."""
+    asked = (query for query in collection.queries if query.language == code)
+    found = []
+    for query in islice(asked, entries):
+        grades = collection.judgements[query.id]
+        answer = next((texts[one] for one, grade in grades.items() if grade > 0 and one in texts), "")
+        found.append((query.text, answer))
+    return found

@@ -72,3 +72,8 @@ def component_key(kind: str, role: str, language: str) -> str:
 def role_of(key: str) -> str:
     """Return the role of texts in the name of components."""
     return key.split()[1]
+
+
+def language_of(key: str) -> str:
+    """Return the code of the language in the name of components."""
+    return key.split()[2]

@@ -258,6 +258,10 @@ class Encoder(torch.nn.Module):
         """Return the text before texts of `role`."""
         return self.config.asymmetric_prefix if role == "passage" else self.config.query_prefix
 
+    def longest(self, role: Role) -> int:
+        """Return the maximum length in pieces of texts of `role`."""
+        return self.config.query_length if role == "query" else self.config.passage_length
+
     def tokenize(self, texts: Sequence[str], role: Role) -> list[Tokens]:
         """Tokenise texts with the prefix and maximum length of `role`, and mark the pieces that count.
 
@@ -272,11 +276,10 @@ class Encoder(torch.nn.Module):
             texts = [self.glossary.extend(text) for text in texts]
         if self.config.lowercase:
             prefix, texts = prefix.lower(), [text.lower() for text in texts]
-        longest = self.config.query_length if query else self.config.passage_length
         encoded = self.tokenizer(
             [prefix + text for text in texts],
             truncation=True,
-            max_length=longest - (marker is not None),
+            max_length=self.longest(role) - (marker is not None),
             return_offsets_mapping=True,
             return_special_tokens_mask=True,
             return_attention_mask=False,

@@ -228,25 +228,18 @@ def _write_sentence_transformers(
     pieces = {name: number for side in sides.values() for name, number in side.pieces.items()}
     if encoders.alike:
         _write_transformer(encoders.queries, folder, list(TASKS), encoders, pieces)
-        listed = [("", transformer)]
-        for number, module in enumerate(modules(list(TASKS), encoders.queries), 1):
-            listed.append((f"{number}_{module.name}", module.kind))
-            module.write(folder / listed[-1][0])
+        listed = [("", transformer), *_write_modules(modules(list(TASKS), encoders.queries), folder)]
     else:
         listed = [("", router)]
         structure: dict[str, list[str]] = {}
-        types = {}
+        types: dict[str, str] = {}
         for role, place in ROUTED.items():
             task, encoder = TASKS[role], encoders.of(role)
             (folder / place).mkdir()
             _write_transformer(encoder, folder / place, [role], encoders, pieces)
-            structure[task] = [place]
-            types[place] = transformer
-            for number, module in enumerate(modules([role], encoder), 1):
-                name = f"{task}_{number}_{module.name}"
-                module.write(folder / name)
-                structure[task].append(name)
-                types[name] = module.kind
+            found = [(place, transformer), *_write_modules(modules([role], encoder), folder, f"{task}_")]
+            structure[task] = [name for name, _ in found]
+            types |= found
         parameters = {"default_route": "document", "allow_empty_key": True}
         _write_json(
             folder / "router_config.json", {"types": types, "structure": structure, "parameters": parameters}
@@ -285,6 +278,15 @@ class _Module:
         if self.weights:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
             save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
+
+
+def _write_modules(modules: Sequence[_Module], folder: Path, prefix: str = "") -> list[tuple[str, str]]:
+    """Write modules into folders of their own in `folder`; return the names of these and the classes."""
+    found = []
+    for number, module in enumerate(modules, 1):
+        found.append((f"{prefix}{number}_{module.name}", module.kind))
+        module.write(folder / found[-1][0])
+    return found
 
 
 def _projected(encoder: Encoder) -> list[_Module]:
@@ -497,11 +499,10 @@ def _side(encoder: Encoder, role: Role, *, counted: bool) -> _Side:
     without = copy.copy(encoder)
     without.glossary = None  # texts are extended before the library has them
     ours = [item.ids for item in without.tokenize(_SAMPLES, role)]
-    length = config.query_length if role == "query" else config.passage_length
     for end in ("", " "):
         side.prompt = "".join(side.pieces) + end
         texts = [side.prompt + (text.lower() if config.lowercase else text) for text in _SAMPLES]
-        theirs = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
+        theirs = tokenizer(texts, truncation=True, max_length=encoder.longest(role))["input_ids"]
         if [[back.get(number, number) for number in ids] for ids in theirs] == ours:
             return side
     raise InputError(

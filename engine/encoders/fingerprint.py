@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from engine.encoders.changes import tokenization
@@ -37,9 +38,7 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
             settings["passage_prefix"] = encoder.prefix(role)
     settings = {name: value for name, value in settings.items() if _ADDED.get(name, ...) != value}
     digest.update(repr(sorted(settings.items())).encode())
-    if encoder.glossary is not None and role in (None, "query"):
-        digest.update(encoder.glossary.digest)
-    for part in tokenization(encoder.tokenizer):
+    for part in _text_parts(encoder, role):
         digest.update(part)
     weights = {f"model.{name}": tensor for name, tensor in encoder.model.state_dict().items()}
     if not sentences:
@@ -57,12 +56,16 @@ def fingerprint(encoder: Encoder, *, sentences: bool = False, role: Role | None 
 
 def pieces_fingerprint(encoder: Encoder, role: Role) -> str:
     """Return a short hash of what the pieces of texts in `role` depend on; it reads no weights."""
-    config = encoder.config
-    length = config.query_length if role == "query" else config.passage_length
-    settings = {**config.model_dump(include=_PIECES), "prefix": encoder.prefix(role), "length": length}
+    settings = encoder.config.model_dump(include=_PIECES)
+    settings |= {"prefix": encoder.prefix(role), "length": encoder.longest(role)}
     digest = hashlib.blake2b(repr(sorted(settings.items())).encode(), digest_size=12)
-    if encoder.glossary is not None and role == "query":
-        digest.update(encoder.glossary.digest)
-    for part in tokenization(encoder.tokenizer):
+    for part in _text_parts(encoder, role):
         digest.update(part)
     return digest.hexdigest()
+
+
+def _text_parts(encoder: Encoder, role: Role | None) -> Iterator[bytes]:
+    """Yield what turns texts of `role` into pieces, besides settings: the glossary and the tokenizer."""
+    if encoder.glossary is not None and role in (None, "query"):
+        yield encoder.glossary.digest
+    yield from tokenization(encoder.tokenizer)

@@ -63,17 +63,17 @@ def check_weights(recorded: Recorded, checkpoints: Mapping[str, str], what: str)
     InputError
         If a file differs, is missing or was added, because two models would be mixed.
     """
-    now = weights_of(
-        {key: checkpoints[key] for key in checkpoints if key in recorded} if recorded else checkpoints
-    )
-    for key, files in now.items() if recorded else ():
-        for path in sorted({*files, *recorded[key]}):
-            if files.get(path) != recorded[key].get(path):
-                happened = (
-                    "is missing"
-                    if path not in files
-                    else ("has changed" if path in recorded[key] else "was added")
-                )
+    if not recorded:
+        return weights_of(checkpoints)
+    now = weights_of({key: name for key, name in checkpoints.items() if key in recorded})
+    for key, files in now.items():
+        before = recorded[key]
+        for path in sorted({*files, *before}):
+            if files.get(path) != before.get(path):
+                if path not in files:
+                    happened = "is missing"
+                else:
+                    happened = "has changed" if path in before else "was added"
                 raise InputError(
                     f"this file of {key} {happened} since {what} began, so two models would be mixed; "
                     "restore it, or start a new run",

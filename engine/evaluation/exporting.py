@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -51,25 +53,24 @@ def export_trec(run: RunFolder, folder: Path, tag: str) -> tuple[list[Path], lis
     """
     scorings = sorted(set(_column(run, "rankings", "scoring")) | set(_column(run, "scores", "scoring")))
     word = _UNSAFE.sub("-", tag).strip("-") or run.id
-    written: list[Path] = []
-    pools: dict[PoolKey, None] = {}
-    _make(folder)
-    for scoring in scorings:
-        stored = read_rankings(run, scoring)
-        for pool, depth in stored.pools.items():
-            if not depth:
-                continue
-            pools[pool] = None
-            lines = "\n".join(_lines(stored.rows(pool), word, pool.collection))
-            written.append(_write(folder, [pool.collection, pool.direction, scoring], ".trec", lines + "\n"))
-    if not written:
+    stored = [read_rankings(run, scoring) for scoring in scorings]
+    names = _names(dict.fromkeys(pool for each in stored for pool, depth in each.pools.items() if depth))
+    if not names:
         raise InputError(f"run {run.id!r} has stored no rankings", path=run.path)
+    written: list[Path] = []
+    while stored:  # so that rankings that are written do not stay in memory
+        each = stored.pop(0)
+        for pool, depth in each.pools.items():
+            if depth:
+                lines = "\n".join(_lines(each.rows(pool), word, pool.collection))
+                name = f"{names[pool]}.{_safe(each.scoring)}.trec"
+                written.append(_write(folder, name, lines + "\n"))
     try:
         known = searched_collections(run)
     except OpticalError as error:
         return written, [f"judgements are left out: {error}"]
     problems = []
-    for pool in pools:
+    for pool, name in names.items():
         if pool not in known:
             problems.append(
                 f"judgements of {pool.collection} are left out: its data is not that of revision "
@@ -81,7 +82,7 @@ def export_trec(run: RunFolder, folder: Path, tag: str) -> tuple[list[Path], lis
             for query, grades in known[pool][0].judgements.items()
             for document, grade in grades.items()
         )
-        written.append(_write(folder, [pool.collection, pool.direction], ".qrels", lines + "\n"))
+        written.append(_write(folder, f"{name}.qrels", lines + "\n"))
     return written, problems
 
 
@@ -97,15 +98,14 @@ def export_mteb(run: RunFolder, folder: Path) -> list[Path]:
     """
     rows = [row for file in table_files(run.path, "scores") for row in read_part(file).to_pylist()]
     scorings = list(dict.fromkeys(row["scoring"] for row in rows))
-    _make(folder)
     written = []
     for scoring in scorings:
         files = results_of([row for row in rows if row["scoring"] == scoring], _seconds(run))
-        for name, content in files.items():
+        names = _distinct([_safe(name.removesuffix(".json")) for name in files])
+        for name, content in zip(names, files.values(), strict=True):
             place = folder if len(scorings) == 1 else folder / _UNSAFE.sub("-", scoring)
-            _make(place)
             text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-            written.append(_write(place, [Path(name).stem], ".json", text))
+            written.append(_write(place, f"{name}.json", text))
     if not written:
         raise InputError(
             f"run {run.id!r} has no score that MTEB has a name for, such as nDCG@10", path=run.path
@@ -151,14 +151,38 @@ def _seconds(run: RunFolder) -> float:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
 
 
-def _write(folder: Path, names: Sequence[str], ending: str, text: str) -> Path:
-    path = folder / (".".join(_UNSAFE.sub("-", name).strip("-.") or "x" for name in names) + ending)
-    write_file(path, text.encode())
-    return path
+def _names(pools: Iterable[PoolKey]) -> dict[PoolKey, str]:
+    """Return the beginning of the names of each pool's files: its collection and direction.
+
+    Several pools may have the same, as those of the languages of Tatoeba; then their revisions follow.
+    """
+    short = {pool: f"{_safe(pool.collection)}.{_safe(pool.direction)}" for pool in pools}
+    count = Counter(short.values())
+    named = [name if count[name] == 1 else f"{name}.{_safe(pool.revision)}" for pool, name in short.items()]
+    return dict(zip(short, _distinct(named), strict=True))
 
 
-def _make(folder: Path) -> None:
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return `names` with a number behind each that is there before."""
+    found: dict[str, None] = {}
+    for name in names:
+        number = itertools.count(2)
+        own = name
+        while own in found:
+            own = f"{name}.{next(number)}"
+        found[own] = None
+    return list(found)
+
+
+def _safe(name: str) -> str:
+    return _UNSAFE.sub("-", name).strip("-.") or "x"
+
+
+def _write(folder: Path, name: str, text: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OpticalError(f"{folder}: the folder cannot be made: {error.strerror}") from error
+    path = folder / name
+    write_file(path, text.encode())
+    return path

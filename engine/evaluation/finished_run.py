@@ -15,6 +15,7 @@ from engine.encoders.places import FITTED_FILE, weight_folders
 from engine.encoders.recorded import check_weights, checkpoints_of, recorded_weights
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
+from engine.lexicon import glossary
 from engine.paths import runs_folder
 from engine.results.run_folder import RunFolder
 
@@ -84,25 +85,31 @@ class SavedEncoder:
 
     def files(self) -> list[Path]:
         """Return the files and folders that determine what the encoder computes."""
-        own = [self.folder, self.folder / FITTED_FILE, self.folder / SETTINGS_FILE]
+        own = [self.folder, self.folder / FITTED_FILE, self._glossary, self.folder / SETTINGS_FILE]
         for place in weight_folders(self.config.checkpoint):
             own += [place, *sorted(place.glob("*.safetensors"))]
         return own
 
     @cached_property
     def key(self) -> str:
-        """A hash of the settings, the fitted vectors and the weights, computed once.
+        """A hash of the settings, the fitted vectors, the glossary and the weights, computed once.
 
         Encoders that compute the same have the same key. Weights are identified by the size and time of their
         files, because reading them takes as long as loading the encoder.
         """
         digest = hashlib.blake2b(self.config.model_dump_json().encode(), digest_size=16)
         digest.update((self.folder / FITTED_FILE).read_bytes())
+        if self._glossary.is_file():
+            digest.update(self._glossary.read_bytes())
         for place in weight_folders(self.config.checkpoint):
             for path in sorted(place.glob("*.safetensors")):
                 status = path.stat()
                 digest.update(f"{path}{status.st_size}{status.st_mtime_ns}".encode())
         return digest.hexdigest()
+
+    @property
+    def _glossary(self) -> Path:
+        return self.folder / glossary.FILE
 
     def load(self) -> Encoder:
         """Load the encoder.

@@ -90,19 +90,17 @@ class LanguageVectors(ABC):
         InputError
             If nothing was fitted for a language in `place`.
         """
-        if isinstance(vectors, TokenStore):
-            return self.remove_from_tokens(place, vectors, languages)
-        return self._remove(place, vectors, languages, torch.ones(len(vectors), dtype=torch.int64))
 
-    def remove_from_tokens(self, place: str, store: TokenStore, languages: Sequence[str]) -> TokenStore:
-        """Return the token vectors of texts in `languages` as `remove` does."""
-        return TokenStore(self._remove(place, store.vectors, languages, store.lengths), store.offsets)
-
-    def _remove(self, place: str, rows: Tensor, languages: Sequence[str], lengths: Tensor) -> Tensor:
         def change(own: Tensor, code: str) -> Tensor:
             return self.without(own, self.of(place, code).to(own.device))
 
-        return _each_language(rows, languages, lengths, change)
+        return _each_language(vectors, languages, change)
+
+    def remove_from_tokens(self, place: str, store: TokenStore, languages: Sequence[str]) -> TokenStore:
+        """Return the token vectors of texts in `languages` as `remove` does."""
+        left = self.remove(place, store, languages)
+        assert isinstance(left, TokenStore)
+        return left
 
     def of(self, place: str, language: str) -> Tensor:
         """Return what was fitted for `language` in `place`, (R, H).
@@ -364,25 +362,25 @@ def without_components(
     def change(own: Tensor, code: str) -> Tensor:
         return remove_components(own, components(code, own).to(own.device))
 
-    if isinstance(vectors, TokenStore):
-        rows = _each_language(vectors.vectors, languages, vectors.lengths, change)
-        return TokenStore(rows, vectors.offsets)
-    return _each_language(vectors, languages, torch.ones(len(vectors), dtype=torch.int64), change)
+    return _each_language(vectors, languages, change)
 
 
 def _each_language(
-    rows: Tensor, languages: Sequence[str], lengths: Tensor, change: Callable[[Tensor, str], Tensor]
-) -> Tensor:
-    """Return `rows`, of each text as many as `lengths` say, as `change` returns those of each language."""
+    vectors: Vectors, languages: Sequence[str], change: Callable[[Tensor, str], Tensor]
+) -> Vectors:
+    """Return the vectors of texts in `languages` as `change` returns those (N, H) of each language."""
+    rows = rows_of(vectors)
     codes = list(dict.fromkeys(languages))
     number = {code: index for index, code in enumerate(codes)}
     owner = torch.tensor([number[code] for code in languages], dtype=torch.int64)
-    owner = owner.repeat_interleave(lengths.cpu()).to(rows.device)
+    if isinstance(vectors, TokenStore):
+        owner = owner.repeat_interleave(vectors.lengths.cpu())
+    owner = owner.to(rows.device)
     left = torch.empty_like(rows)
     for index, code in enumerate(codes):
         mine = owner == index
         left[mine] = change(rows[mine], code)
-    return left
+    return TokenStore(left, vectors.offsets) if isinstance(vectors, TokenStore) else left
 
 
 def by_language(vectors: Vectors, languages: Sequence[str]) -> dict[str, Vectors]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InputError
-from engine.languages import language, looks_like_language
+from engine.languages import language, looks_like_language, lookup
 from engine.results.published import mteb_tasks, published_keys
 
 #: Names of MTEB's scores at a cutoff, and what ir-measures calls them.
@@ -108,12 +108,7 @@ def _languages(subset: str, said: Sequence[Any]) -> tuple[str, str]:
 
 def _code(text: str) -> str:
     start = re.split("[-_]", text)[0]
-    if not looks_like_language(start):
-        return ""
-    try:
-        return language(start).code
-    except InputError:
-        return ""
+    return language(start).code if looks_like_language(start) else ""
 
 
 def results_of(rows: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, dict[str, Any]]:
@@ -124,13 +119,14 @@ def results_of(rows: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, d
     """
     files: dict[str, dict[str, Any]] = {}
     entries: dict[tuple[str, str, str], dict[str, Any]] = {}
+    tasks = mteb_tasks()
     for row in rows:
         name = name_of(str(row["measure"]))
         if name is None or "/" in row["protocol"]:
             continue
         asked, answered = str(row["query_language"]), str(row["document_language"])
         key = (row["collection"], row["protocol"], row["direction"], asked, answered)
-        task, split, subset = mteb_tasks().get(key, (str(row["collection"]), "test", f"{asked}-{answered}"))
+        task, split, subset = tasks.get(key, (str(row["collection"]), "test", f"{asked}-{answered}"))
         file = files.setdefault(
             f"{task}.json",
             {
@@ -152,14 +148,8 @@ def results_of(rows: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, d
 
 
 def _tags(*codes: str) -> list[str]:
-    found = []
-    for code in dict.fromkeys(codes):
-        try:
-            entry = language(code)
-        except InputError:
-            continue
-        found.append(f"{entry.code3}-{entry.script}" if entry.script else entry.code3)
-    return found
+    found = [entry for code in dict.fromkeys(codes) if (entry := lookup(code)) is not None]
+    return [f"{entry.code3}-{entry.script}" if entry.script else entry.code3 for entry in found]
 
 
 def _version() -> str:

@@ -20,12 +20,11 @@ from engine.evaluation.language_removal import Removal
 from engine.evaluation.query_translation import QueryTranslation, translation_table
 from engine.evaluation.scores import Scores, checked_measures, evaluate_collection
 from engine.extensions.scorings import SCORINGS
-from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder, table_files
 from engine.retrieval.cut_texts import CutTexts
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import Kind
+from engine.retrieval.vectors import Kind, vectors_folder
 from engine.retrieval.vectors import vectors as vectors_of
 
 Vectors = TokenStore | Tensor
@@ -132,7 +131,7 @@ def evaluate_loaded(
         reporter.say(f"{done} searches were finished before the run stopped; the others follow")
     query_texts = translated or [[query.text for query in collection.queries] for collection, _ in loaded]
     last_use = {tuple(texts): place for place, texts in enumerate(query_texts)}
-    encode = _Encode(settings, precision, reporter, cache or cache_home() / "vectors")
+    encode = _Encode(settings, precision, reporter, cache or vectors_folder())
     cut = None if run is None else CutTexts(reporter)
     # Several pools may have the same queries.
     encoded: dict[tuple[str, ...], dict[Kind, Vectors]] = {}

@@ -16,10 +16,9 @@ from engine.config import CollectionConfig, TranslationConfig
 from engine.encoders.encoder import Encoder, Role
 from engine.evaluation.finished_run import SavedEncoder
 from engine.evaluation.query_translation import open_translator
-from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.single import SingleSearch
-from engine.retrieval.vectors import cache_file
+from engine.retrieval.vectors import cache_file, vectors_folder
 from engine.translation.translator import Translator
 
 Value = TypeVar("Value")
@@ -117,11 +116,6 @@ class Cache:
     def documents(self, key: str, make: Callable[[], SingleSearch]) -> SingleSearch:
         """Return the document vectors called `key` (see `documents_key`), made by `make` if needed."""
         return self._documents.get(key, make)
-
-
-def vectors_folder() -> Path:
-    """Return the folder in which document vectors are cached on disk."""
-    return cache_home() / "vectors"
 
 
 def documents_key(encoder: Encoder, texts: Sequence[str], role: Role, precision: torch.dtype) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.config import DistilConfig, EncoderConfig, RunHeader, TransportConfig
-from engine.encoders.components import component_key, remove_components, role_of
+from engine.encoders.components import component_key, language_of, remove_components, role_of
 from engine.encoders.encoder import Encoded, Encoder, Role, document_role
 from engine.errors import InputError
 from engine.evaluation.document_frequencies import load_frequencies
@@ -118,7 +118,7 @@ def encode_pair(
     document = teacher(teacher.tokenize([target], target_role), target_role, attention=True)
     if student.components:
         query = _without(query, student, "query", language)
-        others = {key.split()[2] for key in teacher.components}
+        others = {language_of(key) for key in teacher.components}
         document = _without(document, teacher, target_role, others.pop() if len(others) == 1 else "und")
     for side, text in ((query, source), (document, target)):
         if not side.mask.any():
@@ -132,7 +132,7 @@ def _without(encoded: Encoded, encoder: Encoder, role: Role, language: str) -> E
     """Return the vectors of a text without the components of its language, which a distillation saved."""
     components = encoder.components.get(component_key("tokens", role, language))
     if components is None:
-        known = sorted({key.split()[2] for key in encoder.components if role_of(key) == role})
+        known = sorted({language_of(key) for key in encoder.components if role_of(key) == role})
         raise InputError(
             f"the run removes components of languages, and has none of {language!r}; name the language of "
             f"the sentence, one of {', '.join(known)}"

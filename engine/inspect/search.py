@@ -17,7 +17,7 @@ from engine.errors import InputError
 from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.evaluation.language_removal import COMPONENTS_FILE, place_of, saved_removal
 from engine.evaluation.runner import document_texts
-from engine.inspect.cache import Cache, FileStamps, documents_key, vectors_folder
+from engine.inspect.cache import Cache, FileStamps, documents_key
 from engine.inspect.pools import AskedPool, choose_pool
 from engine.inspect.records import Hit, Match
 from engine.inspect.texts import clean_text
@@ -29,7 +29,7 @@ from engine.retrieval.maxsim import maxsim_explain
 from engine.retrieval.scorings.vectors import MAXSIM
 from engine.retrieval.single import SingleSearch
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import token_vectors
+from engine.retrieval.vectors import token_vectors, vectors_folder
 from engine.training.precision import precision_of
 
 

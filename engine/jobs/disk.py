@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.atomic import staging
 from engine.errors import OpticalError
 from engine.extensions.runs import RUN_KINDS
 from engine.jobs.state import state_of
 from engine.paths import cache_home
-from engine.results.run_folder import read_record
+from engine.results.run_folder import deleted_folders, read_record, run_folders
 
 #: Kinds of file in a run's folder, in the order in which they are shown.
 KINDS = ("encoders", "state", "rankings", "scores", "texts", "other")
@@ -94,23 +95,22 @@ def removable(runs: Path, chosen: Sequence[str], parts: Iterable[Part]) -> list[
         places = [cache_home() / name for name in CACHES]
         found += [_found("caches", place.name, [place]) for place in places if place.is_dir()]
     if "states" in wanted:
-        left = sorted(runs.glob(".deleted-*"))
+        left = sorted(deleted_folders(runs).values())
         found += [_found("states", place.name, [place]) for place in left if place.is_dir()]
-    records = {folder.name: folder for folder in sorted(runs.iterdir())} if runs.is_dir() else {}
-    known = {name: _record(folder) for name, folder in records.items() if (folder / "run.json").is_file()}
+    known = {folder.name: _record(folder) for folder in run_folders(runs)}
     for identity in chosen:
         folder = runs / identity
-        checkpoints = folder / "checkpoints"
-        if identity not in known or state_of(folder) != "finished" or checkpoints.is_symlink():
+        checkpoints, record = folder / "checkpoints", known.get(identity)
+        if not record or state_of(folder, record) != "finished" or checkpoints.is_symlink():
             continue
         if "states" in wanted:
             rests = [place for place in checkpoints.glob(".*.part") if place.is_dir()]
             states = [*checkpoints.glob("state.safetensors"), *checkpoints.glob(".state.*"), *rests]
             if states:
                 found.append(_found("states", identity, sorted(states)))
-        trained = _trained(checkpoints, known[identity])
+        trained = _trained(checkpoints, record)
         if "encoders" in wanted and trained:
-            users = [other for other, record in known.items() if other != identity and _names(record, folder)]
+            users = [other for other, used in known.items() if other != identity and _names(used, folder)]
             kept = f"{users[0]} uses them" if users else ""
             found.append(_found("encoders", identity, trained, kept))
     return [item for item in found if item.size]
@@ -130,14 +130,13 @@ def remove(items: Iterable[Removable]) -> int:
             continue
         for path in item.paths:
             try:
-                if path.is_dir() and not path.is_symlink():
-                    # renamed first, so that nobody finds half a folder
-                    hidden = path.with_name(f".deleted-{path.name}") if item.part == "encoders" else path
-                    if hidden != path:
-                        path.rename(hidden)
-                    shutil.rmtree(hidden)
-                else:
+                if not path.is_dir() or path.is_symlink():
                     path.unlink(missing_ok=True)
+                elif item.part == "encoders":
+                    with staging(path.parent) as hidden:  # so that nobody finds half a folder
+                        shutil.rmtree(path.rename(hidden / path.name))
+                else:
+                    shutil.rmtree(path)
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,12 @@ def delete(folder: Path, runs: Path) -> str:
     try:
         shutil.rmtree(hidden, ignore_errors=True)
         folder.rename(hidden)
-        for entry in hidden.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        with suppress(FileNotFoundError):  # an ingest meanwhile has deleted it
+            for entry in hidden.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
     except OSError as error:
         raise OpticalError(f"{error.filename or folder}: cannot be deleted: {error.strerror}") from error
     return f"{folder.name} is deleted"

@@ -127,7 +127,7 @@ def stop(folder: Path, kill_after: float = 60.0) -> RunState:
     run = RunFolder.open(folder)
     if run.record["state"] in LIVING and run.record["host"] != platform.node():
         raise InputError(f"the run runs on {run.record['host']!r}; stop it there", path=folder)
-    state = state_of(folder)
+    state = state_of(folder, run.record)
     if state not in LIVING:
         raise InputError(f"the run is {state}; there is nothing to stop", path=folder)
     failure = "it was stopped before it could save" if state == "running" else TAKEN_OUT

@@ -23,7 +23,7 @@ from engine.atomic import write_file
 from engine.errors import InputError, OpticalError
 from engine.jobs.state import state_of
 from engine.results.run_facts import encoder_of
-from engine.results.run_folder import RunFolder, is_run_id, read_record
+from engine.results.run_folder import RunFolder, is_run_id, read_record, run_folders
 
 TAKEN_OUT = "it was taken out of the queue"
 """Why a queued run was stopped."""
@@ -41,6 +41,11 @@ _held: set[int] = set()
 def waiting(runs: Path) -> list[str]:
     """Return the ids of the runs in the folder `runs` that wait for their turn, the next one first."""
     return [identity for identity in _order(runs) if state_of(runs / identity) == "queued"]
+
+
+def places(runs: Path) -> dict[str, int]:
+    """Return the place, counted from 1, of each run in the folder `runs` that waits for its turn, by id."""
+    return {identity: place for place, identity in enumerate(waiting(runs), 1)}
 
 
 def move(runs: Path, identity: str, *, first: bool = False) -> int:
@@ -142,9 +147,9 @@ def memory_needed(record: dict[str, Any], runs: Path) -> int:
     """
     kind = (platform.node(), record["kind"], encoder_of(record))
     peak = _peak(record)
-    for file in () if peak else sorted(runs.glob("*/run.json"), reverse=True):
+    for folder in () if peak else reversed(run_folders(runs)):
         with suppress(InputError):
-            found = read_record(file.parent)
+            found = read_record(folder)
             if found["state"] == "finished" and (found["host"], found["kind"], encoder_of(found)) == kind:
                 peak = _peak(found)
                 break
@@ -158,7 +163,7 @@ def memory_lacks(needed: int) -> str:
         return ""
     return (
         f"waiting for memory: {available / 2**30:.1f} GiB are available, and it starts with "
-        f"{needed / 2**30:.1f} GiB; `run --now` does not wait"
+        f"{needed / 2**30:.1f} GiB; `run --detach --now` does not wait"
     )
 
 

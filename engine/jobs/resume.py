@@ -23,7 +23,8 @@ def resumable(folder: Path) -> RunFolder:
     InputError
         If it is finished or running, or its state is unknown.
     """
-    run, state = RunFolder.open(folder), state_of(folder)
+    state = state_of(folder)  # before its record, which an ending process may still write
+    run = RunFolder.open(folder)
     if state == "finished":
         raise InputError(f"run {run.id!r} is finished, so there is nothing to resume; start a new run")
     if state in LIVING:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import psutil
 
 from engine.errors import InputError
 from engine.results import run_lock
 from engine.results.run_facts import LIVING
-from engine.results.run_folder import State, read_record
+from engine.results.run_folder import read_record
 
 RunState = Literal["queued", "running", "finished", "failed", "stopped", "crashed", "unknown"]
 
@@ -22,23 +23,34 @@ SILENCE_SECONDS = 600.0
 _SAME_START = 2.0  # s; the clock by which start times are measured may be corrected during a run
 
 
-def state_of(folder: Path) -> RunState:
+def state_of(folder: Path, record: Mapping[str, Any] | None = None) -> RunState:
     """Return the state of the run in `folder`.
 
     A run that is recorded as queued or running has ``crashed`` if no process holds its lock, or, for a run on
     another machine, if its heartbeat is older than `SILENCE_SECONDS`. A run without a lock (an older version
     started it, or the file system has no locks) has crashed if its process does not exist any more. The
     state is ``unknown`` if the folder does not determine it.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    record : mapping, optional
+        Its record, if the caller has just read it.
     """
-    if (state := _recorded(folder)) not in LIVING:
+    state: RunState
+    try:
+        if record is None:
+            record = read_record(folder)
+        state = record["state"]
+        if state not in LIVING or (held := run_lock.is_held(folder)):
+            return state
+        record = read_record(folder)  # if it ended between the two looks, its record says so by now
+        state = record["state"]
+    except InputError:
+        return "unknown"
+    if state not in LIVING:
         return state
-    held = run_lock.is_held(folder)
-    if held:
-        return state
-    # If it ended between the two looks, its record says so by now.
-    if (state := _recorded(folder)) not in LIVING:
-        return state
-    record = read_record(folder)
     if record["host"] == platform.node():
         if held is not None:
             return "crashed"
@@ -52,16 +64,7 @@ def state_of(folder: Path) -> RunState:
     return "crashed" if silence > SILENCE_SECONDS else state
 
 
-def _recorded(folder: Path) -> RunState:
-    """Return the state that the record of the run in `folder` says."""
-    try:
-        state = read_record(folder)["state"]
-    except InputError:
-        return "unknown"
-    return state if state in get_args(State) else "unknown"
-
-
-def process_of(record: dict[str, Any]) -> psutil.Process | None:
+def process_of(record: Mapping[str, Any]) -> psutil.Process | None:
     """Return the process that `record` (a ``run.json``) names, or None if it does not exist any more.
 
     A process with the same id and another start time is another process, and a zombie process has ended.

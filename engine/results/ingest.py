@@ -29,7 +29,7 @@ from engine.hashes import Hashes, hash_of
 from engine.languages import LANGUAGES, table_version
 from engine.results import database
 from engine.results.draft import drafted, remove_draft
-from engine.results.run_folder import DELETED, run_folders
+from engine.results.run_folder import deleted_folders, run_folders
 from engine.results.run_rows import Known, Reading, read_run, table_of
 from engine.results.tables import KEYS
 
@@ -147,6 +147,7 @@ class _Ingest:
         self.results, self.runs, self.wait, self.forget = results, runs, wait, forget
         self.hashes = Hashes(runs)
         self.report = IngestReport()
+        self.deleted: dict[str, Path] = {}
 
     def run(self) -> IngestReport:
         """Bring the database up to date. The caller holds its lock."""
@@ -173,7 +174,7 @@ class _Ingest:
                     draft.written += sum(map(_held, batch))
                     _write(draft.connection, batch, contained, told, self.report)
         self.hashes.save()
-        for deleted in deleted_folders(self.runs).values():  # its rows are gone
+        for deleted in self.deleted.values():  # its rows are gone
             shutil.rmtree(deleted, ignore_errors=True)
         return self.report
 
@@ -187,6 +188,8 @@ class _Ingest:
         known : Reading, optional
             A run that is not read again.
         """
+        # Before the folders: the rows of a run that is deleted from now on are removed the next time.
+        self.deleted = deleted_folders(self.runs)
         folders = run_folders(self.runs)
         for folder in folders:
             try:
@@ -204,7 +207,7 @@ class _Ingest:
                 yield reading
             else:
                 self.report.unchanged.append(reading.run)
-        gone = {*self.forget, *deleted_folders(self.runs)}
+        gone = {*self.forget, *self.deleted}
         for run in sorted({*contained, *stored} - {folder.name for folder in folders}):
             if run in gone or run not in stored:
                 if run in contained:
@@ -254,11 +257,6 @@ def _files_of(connection: duckdb.DuckDBPyConnection) -> Stored:
     for run, file, *known in rows:
         stored.setdefault(run, {})[file] = Known(*known)
     return stored
-
-
-def deleted_folders(runs: Path) -> dict[str, Path]:
-    """Return what is left in `runs` of the folders of deleted runs (`engine.jobs.edit`), by run."""
-    return {path.name.removeprefix(DELETED): path for path in runs.glob(f"{DELETED}*")}
 
 
 @dataclass(frozen=True)

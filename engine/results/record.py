@@ -59,15 +59,7 @@ _SHAPES: dict[str, Any] = {
     "argv": [str],
     "tags": [str],
     "versions": {...: str},
-    # What lists of runs and screens use of the settings; a run's configuration is checked when it is used.
-    "config": {
-        "kind": str,
-        **dict.fromkeys(("teacher", "student", "encoder"), _ENCODER),
-        **dict.fromkeys(("training", "pretraining"), _LOOP),
-        "transport": {},
-        "bitext": [_SOURCE],
-        "collections": [{"name": str, "label": str, "languages": [str], "bitext": [_SOURCE]}],
-    },
+    "config": {},  # a kind of run of another distribution has any settings
     "summary": {
         "best_step": int,
         "held_out_rr": float,
@@ -82,6 +74,16 @@ _SHAPES: dict[str, Any] = {
 """What the values must be, where they are not null: a type, a list of values of one shape (none is null),
 or an object with shapes by key. The key ``...`` stands for every key; what has no shape may be anything.
 """
+
+_SETTINGS: dict[str, Any] = {
+    **dict.fromkeys(("kind", "preset"), str),
+    **dict.fromkeys(("teacher", "student", "encoder"), _ENCODER),
+    **dict.fromkeys(("training", "pretraining"), _LOOP),
+    "transport": {},
+    "bitext": [_SOURCE],
+    "collections": [{"name": str, "label": str, "languages": [str], "bitext": [_SOURCE]}],
+}
+"""The shapes of the settings that lists of runs and screens use, in the kinds of run of this package."""
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -138,6 +140,23 @@ def parse_record(content: bytes, file: Path) -> dict[str, Any]:
     return record
 
 
+def known_settings(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run, without those that are null or have not the shape that they have here.
+
+    Another distribution's kind of run may have a setting such as ``training`` of another type. What lists
+    runs takes the settings from here, so that it need not check their types.
+    """
+    return {key: value for key, value in (record.get("config") or {}).items() if _is_known(key, value)}
+
+
+def _is_known(key: str, value: Any) -> bool:
+    try:
+        _check_shape(value, _SETTINGS.get(key, ...), key)
+    except ValueError:
+        return False
+    return value is not None
+
+
 def utc(text: str | None) -> datetime | None:
     """Return a time of a record in UTC, without a time zone, as the database has it; None for None."""
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
@@ -170,7 +189,7 @@ def _check_values(record: Mapping[str, Any]) -> None:
 
 def _check_shape(value: Any, shape: Any, place: str) -> None:
     """Raise ValueError if `value` is neither null nor of `shape`; the sentence names the `place`."""
-    if value is None:
+    if value is None or shape is ...:
         return
     if isinstance(shape, list):
         if not isinstance(value, list):

@@ -68,7 +68,11 @@ def cut_of(record: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each kind of texts of a run that were cut because they are too long."""
     summary = record.get("summary") or {}
     entries = [entry for key in ("cut_in_training", "cut") for entry in summary.get(key) or ()]
-    return [cut_sentence(entry) for entry in entries if entry.get("cut") and entry.keys() >= _CUT_KEYS]
+    return [
+        cut_sentence(entry)
+        for entry in entries
+        if entry.get("cut") and all(entry.get(key) is not None for key in _CUT_KEYS)
+    ]
 
 
 def cut_sentence(entry: Mapping[str, Any]) -> str:

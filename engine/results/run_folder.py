@@ -312,6 +312,11 @@ def run_folders(runs: Path) -> list[Path]:
     return [runs / name for name in sorted(names)]
 
 
+def deleted_folders(runs: Path) -> dict[str, Path]:
+    """Return what is left in `runs` of the folders of deleted runs (`engine.jobs.edit`), by run."""
+    return {path.name.removeprefix(DELETED): path for path in runs.glob(f"{DELETED}*")}
+
+
 def table_files(path: Path, name: str) -> list[Path]:
     """Return the Parquet files of table `name` in the run folder `path`, in the order of writing."""
     found = [file for file in path.glob(f"{name}*.parquet") if re.fullmatch(rf"{name}(-\d+)?", file.stem)]

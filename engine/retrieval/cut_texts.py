@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.encoders.encoder import Encoder, Role
-from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.results.run_facts import CUT_SHARE, cut_sentence
 from engine.results.run_folder import RunFolder
-from engine.retrieval.vectors import count_cut
+from engine.retrieval.vectors import count_cut, vectors_folder
 
 
 class CutTexts:
@@ -28,12 +27,6 @@ class CutTexts:
 
     def count(self, encoder: Encoder, texts: Sequence[str], role: Role, name: str) -> None:
         """Count those of `texts` that are cut, under `name`, such as ``queries of tatoeba``."""
-        self.add(
-            encoder, count_cut(encoder, texts, role, cache=cache_home() / "vectors"), len(texts), role, name
-        )
-
-    def add(self, encoder: Encoder, cut: int, of: int, role: Role, name: str) -> None:
-        """Add what was counted elsewhere: `cut` texts out of `of`. All else is as in `count`."""
         setting = "query_length" if role == "query" else "passage_length"
         entry = self._entries.setdefault(
             (name, role),
@@ -42,11 +35,11 @@ class CutTexts:
                 "cut": 0,
                 "of": 0,
                 "setting": setting,
-                "length": getattr(encoder.config, setting),
+                "length": encoder.longest(role),
             },
         )
-        entry["cut"] += cut
-        entry["of"] += of
+        entry["cut"] += count_cut(encoder, texts, role, cache=vectors_folder())
+        entry["of"] += len(texts)
 
     @property
     def entries(self) -> list[dict[str, Any]]:

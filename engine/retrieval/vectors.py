@@ -23,6 +23,7 @@ from engine.encoders.encoder import Encoder, Role
 from engine.encoders.fingerprint import fingerprint, pieces_fingerprint
 from engine.encoders.weights import checksum
 from engine.hashes import hash_of
+from engine.paths import cache_home
 from engine.results.provenance import made_by
 from engine.retrieval.tokens import TokenStore
 
@@ -33,6 +34,11 @@ SCHEMA = 1
 Kind = Literal["tokens", "sentences"]
 #: Texts that are tokenised at once where they are only counted.
 _CHUNK = 4096
+
+
+def vectors_folder() -> Path:
+    """Return the user's folder of cached vectors."""
+    return cache_home() / "vectors"
 
 
 def vectors(
@@ -97,9 +103,8 @@ def count_cut(encoder: Encoder, texts: Sequence[str], role: Role, *, cache: Path
     path = None if cache is None else _file_of(cache, "cut", pieces_fingerprint(encoder, role), texts)
     if (known := load_cached(path)) is not None:
         return int(known["cut"])
-    length = encoder.config.query_length if role == "query" else encoder.config.passage_length
     # a piece has about one character or more, so most texts are known to be short enough
-    longest = length // 2 - len(encoder.prefix(role))
+    longest = encoder.longest(role) // 2 - len(encoder.prefix(role))
     extended = role == "query" and encoder.glossary is not None
     long = [text for text in texts if extended or len(text) > longest]
     found = 0

@@ -133,10 +133,8 @@ def say_contradictions(config: RunHeader, reporter: Reporter) -> None:
             if not local and not is_described(checkpoint):
                 reporter.say(
                     f"{name}.checkpoint = {checkpoint!r}: the hub's cache has no modules.json of it and "
-                    "cannot "
-                    "tell whether there is one, so pooling, prompts and dense layers that it may name "
-                    "are not "
-                    "used; start the run once with a network, or name a folder with all files"
+                    "cannot tell whether there is one, so pooling, prompts and dense layers that it may "
+                    "name are not used; start the run once with a network, or name a folder with all files"
                 )
             for key, (ours, theirs) in encoder.contradictions().items():
                 reporter.say(

@@ -13,6 +13,7 @@ from engine.collections.build import published_id
 from engine.collections.load import load_collections
 from engine.collections.trec import Retrieved, read_ranking
 from engine.config.imported import ImportConfig
+from engine.counted import counted
 from engine.errors import InputError
 from engine.evaluation.mteb import read_results
 from engine.evaluation.runner import announce, store_scores, stored_searches
@@ -69,7 +70,7 @@ def import_run(config: ImportConfig, run: RunFolder, reporter: Reporter) -> list
     if rows:
         run.write_table("scores", rows, append=bool(ranked))
         tasks = sorted({str(row["collection"]) for row in rows})
-        reporter.say(f"{len(rows)} scores of {', '.join(tasks)}, without scores of single queries")
+        reporter.say(f"{counted(len(rows), 'score')} of {', '.join(tasks)}, without scores of single queries")
     return results
 
 
@@ -157,11 +158,21 @@ def _matched(collection: Collection, files: Sequence[Path]) -> tuple[Collection,
     notes = []
     if unknown:
         notes.append(
-            f"{collection.name}: {len(unknown):,} topics of the ranking are not judged and left out"
-            f"{_some(list(unknown))}"
+            f"{collection.name}: "
+            + counted(
+                len(unknown),
+                "topic of the ranking is not judged and left out",
+                "topics of the ranking are not judged and left out",
+            )
+            + _some(list(unknown))
         )
     if missing := len(collection.queries) - len(set(asked.tolist())):
-        notes.append(f"{collection.name}: {missing:,} judged queries are not in the ranking and score 0")
+        absent = counted(
+            missing,
+            "judged query is not in the ranking and scores 0",
+            "judged queries are not in the ranking and score 0",
+        )
+        notes.append(f"{collection.name}: {absent}")
     return collection.with_notes(notes), scored
 
 

@@ -148,7 +148,7 @@ def test_quotes_and_blank_lines_in_tsv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("kow one\n", r"a\.tsv, line 1: 1 columns, where source, target"),
+        ("kow one\n", r"a\.tsv, line 1: 1 column, where source, target"),
         ("1\tkow\ten\tone\n", r"a\.tsv, line 1: 4 columns"),
         ("kow\tone\nlaba\ttwo\t2\n", r"a\.tsv, line 2: 3 columns, where the lines before have 2"),
         ("1\tkow\tone\nx\tlaba\ttwo\n", r"a\.tsv, line 2: 'x' is not a score"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from engine.bitext import Drops, open_bitext
 from engine.errors import InputError
+from engine.jobs.child import child_environment
 
 ROWS = [("kow", "one"), ("laba", "two"), ("saddex", "three")]
 
@@ -194,3 +197,39 @@ def test_truncated_files_are_refused(tmp_path: Path, name: str) -> None:
     for size in range(0, len(whole), 7):
         path.write_bytes(whole[:size])
         refuse(path, rf"{name}: the file is (damaged|cut short)")
+
+
+DAMAGED = """
+import sys
+from pathlib import Path
+from engine.bitext.formats.parquet import read_parquet
+from engine.errors import InputError
+path = Path(sys.argv[1])
+whole = path.read_bytes()
+truth = list(read_parquet(path, "so", "en"))
+footer = int.from_bytes(whole[-8:-4], "little") + 8
+refused = 0
+for place in range(len(whole) - footer, len(whole)):
+    for change in (1, 128):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ change]) + whole[place + 1 :])
+        try:
+            assert list(read_parquet(path, "so", "en")) == truth, place
+        except InputError as error:
+            assert str(error).startswith(str(path)), error
+            refused += 1
+print(refused)
+"""
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_a_damaged_footer_neither_ends_the_process_nor_changes_pairs(
+    tmp_path: Path, compression: str
+) -> None:
+    path = tmp_path / "a.parquet"
+    content = pa.table({"so": [row[0] for row in ROWS], "en": [row[1] for row in ROWS]})
+    pq.write_table(content, path, compression=compression, use_dictionary=False, store_schema=False)
+    done = subprocess.run(
+        [sys.executable, "-c", DAMAGED, str(path)], env=child_environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) > 50

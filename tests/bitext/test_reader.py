@@ -60,7 +60,7 @@ def test_counts_of_several_sources_add_up(write: Write) -> None:
         list(open_bitext(write("kow\tone", "kow\tone", name=name), language="so", drops=drops))
     assert drops == Drops(read=4, kept=2, duplicate=2)
     with pytest.raises(
-        InputError, match=r"no pair is left to use: 1 pairs read, 0 kept, 1 dropped \(1 empty\)"
+        InputError, match=r"no pair is left to use: 1 pair read, 0 kept, 1 dropped \(1 empty\)"
     ):
         list(open_bitext(write("\tone"), language="so", drops=drops))
     assert drops == Drops(read=5, kept=2, duplicate=2, empty=1)

@@ -65,6 +65,16 @@ def test_what_is_not_there(call, student):
     assert code == 2 and "optical.json" in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "content",
+    ['{"structure": [1]}', '{"structure": {"query": 5}}', '{"structure": {"query": [[]]}}', "{}", "[]"],
+)
+def test_a_broken_folder_of_two_encoders_is_one_sentence(call, tmp_path, content):
+    (tmp_path / "router_config.json").write_text(content)
+    code, out, err = call("encoders", "show", str(tmp_path))
+    assert (code, out) == (2, "") and "router_config.json" in err and err.count("\n") == 1
+
+
 def test_published_encoders_say_how_languages_were_balanced(call):
     listed = {entry["name"]: entry for entry in json.loads(call("encoders", "list", "--json").out)}
     xlmr = listed["FacebookAI/xlm-roberta-base"]

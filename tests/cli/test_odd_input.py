@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from engine.cli.commands import run as run_command
 from engine.errors import is_out_of_memory
 from engine.paths import expanded
 from engine.serving.protocol import Server
-from engine.visible import markdown_text
+from engine.visible import markdown_literal, markdown_text
 
 
 def test_a_user_who_does_not_exist(capsys):
@@ -64,3 +66,23 @@ def test_names_in_a_markdown_document_stay_names():
     assert markdown_text("<!-- study: end -->") == r"\<!-- study: end -->"
     assert markdown_text("![x](http://y) a|b `c`") == r"![x]\(http://y) a\|b \`c\`"
     assert "\n" not in markdown_text("a\n# b\x1b")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a*b*_c_",
+        "~~a~~",
+        "a&lt;b&#38;c",
+        "![x](y) [x][y] <b>",
+        "`a` \\* a|b",
+        "{a} # b!",
+        "nDCG@10 - 0.5 & 1",
+    ],
+)
+def test_every_character_of_a_name_is_shown_in_a_markdown_document(name):
+    reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    shown = html.escape(name, quote=False)
+    assert reader.renderInline(markdown_literal(name)) == shown
+    table = reader.render(f"| a |\n|---|\n| {markdown_literal(name)} |\n")
+    assert f"<td>{shown}</td>" in table

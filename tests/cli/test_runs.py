@@ -34,8 +34,9 @@ def test_a_list_of_runs_as_json(call, make_run, zero, better):
     assert [run["id"] for run in listed] == [second.id, first.id]
     assert listed[0].keys() == {
         *("id", "name", "kind", "state", "failure", "tags", "note", "created", "started", "ended"),
-        *("place", "unchanged", "encoder", "languages", "headline"),
+        *("place", "unchanged", "encoder", "languages", "headline", "folder_missing"),
     }
+    assert not any(run["folder_missing"] for run in listed)
     assert listed[0]["created"] == "2026-01-02T10:00:00+00:00"
     assert [run["kind"] for run in listed] == ["distil", "evaluate"]
     assert [run["languages"] for run in listed] == [["so", "sw"], ["so", "sw"]]
@@ -228,9 +229,10 @@ def test_show_tells_everything(call, make_run, zero, results):
     }
 
 
-def test_the_reference_line_of_an_evaluated_collection_is_shown(call, make_run, tmp_path, monkeypatch):
+def test_the_reference_line_of_an_evaluated_collection_is_shown(call, make_run, tiny, tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
-    from engine.config import CollectionConfig, EvaluationConfig
+    from engine.config import CollectionConfig, EncoderConfig, EvaluationConfig
+    from engine.encoders.encoder import Encoder
     from engine.evaluation import runner
 
     for code in ("en", "de"):
@@ -248,14 +250,14 @@ def test_the_reference_line_of_an_evaluated_collection_is_shown(call, make_run, 
     # What is encoded plays no part in the line: both sentences are relevant, so finding one scores a half.
     made = lambda _, texts, *others, **options: {"sentences": torch.ones(len(texts), 2)}  # noqa: E731
     monkeypatch.setattr(runner, "vectors_of", made)
-    monkeypatch.setattr(runner.CutTexts, "count", lambda *texts: None)
+    encoder = Encoder.load(EncoderConfig(**tiny.encoder(centring=False)))
     run = make_run("evaluated")
     collection = CollectionConfig(name="lareqa", path=str(tmp_path / "x"), label="questions")
     runner.evaluate(
         [collection],
         EvaluationConfig(scoring=["dense"]),
-        queries=None,
-        documents=None,
+        queries=encoder,
+        documents=encoder,
         precision=torch.float32,
         run=run,
     )

@@ -101,7 +101,11 @@ def test_choices_and_lists_are_explained() -> None:
 
 @pytest.mark.parametrize(
     ("key", "advice"),
-    [("transport.epsilom", "did you mean 'transport.epsilon'"), ("epsilon", "'transport.epsilon'")],
+    [
+        ("transport.epsilom", "did you mean 'transport.epsilon'"),
+        ("epsilon", "'transport.epsilon'"),
+        ("0", "there is no setting '0'"),  # a number alone
+    ],
 )
 def test_an_unknown_setting_names_the_nearest(key: str, advice: str) -> None:
     with pytest.raises(InputError, match="there is no setting") as caught:

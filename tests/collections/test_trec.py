@@ -133,7 +133,7 @@ def test_judgements_with_a_header(tmp_path: Path, content: str, found: list[tupl
         ("qrels", "", "contains no judgement"),
         ("topics.tsv", "1\tone\n1\tagain\n", "line 2: topic '1' occurs twice, first in line 1"),
         ("topics.tsv", "1\tone\textra\n", "line 1: 3 columns where 2"),
-        ("topics.tsv", "one\n", "line 1: 1 columns where 2"),
+        ("topics.tsv", "one\n", "line 1: 1 column where 2"),
         ("topics.tsv", "\tone\n", "line 1: this topic has no id"),
         ("topics.tsv", b"1\tone\n2\tt\xff\n", "line 2: byte 4 is not UTF-8"),
         ("topics.tsv", "1\tone\n2\tt\0\n", "line 2: there is a NUL character in it"),

@@ -46,7 +46,7 @@ def test_the_files_of_a_language_and_those_of_all(site, home, publish, capsys):
     assert (home / "trial" / "all" / "topics.tsv").read_bytes() == b"all/topics.tsv"
     assert (home / "trial" / "so.tsv").is_file() and not (home / "trial" / "sw.tsv").exists()
     assert run(["data", "fetch", "trial"]) == 0
-    assert "1 new files" in capsys.readouterr().err
+    assert "1 new file" in capsys.readouterr().err
     assert run(["data", "fetch", "trial", "--language", "de"]) == 2
     assert "trial has no 'de'; it has so, sw" in capsys.readouterr().err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from engine.bitext.drops import Drops
 from engine.bitext.source import open_source
 from engine.cli.commands import run
-from engine.config import BitextConfig
+from engine.collections.load import load_collections
+from engine.config import BitextConfig, CollectionConfig
 from engine.datahome.preview import preview
 from engine.errors import InputError
 
@@ -54,9 +56,32 @@ def test_a_collection_is_read_as_a_run_reads_it(tmp_path: Path) -> None:
     (tmp_path / "topics.sw.tsv").write_text("1\tmoja\n2\tmbili\n3\ttatu\n", "utf-8")
     (tmp_path / "qrels.txt").write_text("1 0 d1 1\n2 0 d2 1\n", "utf-8")
     (found,) = preview(tmp_path)
+    assert found.settings == {
+        "name": "folder",
+        "path": str(tmp_path),
+        "languages": ["sw"],
+    }
     assert found.counts == {"queries": 2, "documents": 2, "judgements": 2}
     assert found.first == [("moja", "one"), ("mbili", "two")]
     assert any("1 of 3 topics" in note for note in found.notes), found.notes
+
+
+def test_the_settings_that_are_shown_are_those_of_a_run(tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "été"
+    folder.mkdir()
+    (folder / "documents.en.tsv").write_text("d1\tone\nd2\ttwo\n", "utf-8")
+    for code, word in (("sw", "moja"), ("yo", "ọ̀kan")):
+        (folder / f"topics.{code}.tsv").write_text(f"1\t{word}\n", "utf-8")
+    (folder / "qrels.txt").write_text("1 0 d1 1\n", "utf-8")
+    assert run(["data", "show", str(folder)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("in a run's file")]
+    assert len(lines) == 2 and lines[0] == lines[1]
+    line = lines[0].removeprefix("in a run's file").strip()
+    assert "été" in line
+    (entry,) = tomllib.loads(f"collections = [{{{line}}}]")["collections"]
+    assert entry["languages"] == ["sw", "yo"]
+    (collection,) = load_collections(CollectionConfig.model_validate(entry))
+    assert [query.text for query in collection.queries] == ["moja", "ọ̀kan"]
 
 
 def test_the_command(tsv: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

@@ -104,6 +104,30 @@ def test_a_file_of_results_opens_in_mteb(searched: RunFolder, tmp_path: Path) ->
     assert result.task_name == "a/b" and result.scores["test"][0]["hf_subset"] == "sw-sw"
 
 
+def test_no_pool_replaces_the_files_of_another(tmp_path: Path) -> None:
+    """Each language of Tatoeba has a pool, and two labels may be one name of a file."""
+    data = tmp_path / "tatoeba"
+    data.mkdir()
+    for tag in ("swh", "mar"):
+        (data / f"tatoeba.{tag}-eng.eng").write_text("water here\nfish there\n", "utf-8")
+        (data / f"tatoeba.{tag}-eng.{tag}").write_text(f"water {tag}\nfish {tag}\n", "utf-8")
+    tatoeba = {"name": "tatoeba", "path": str(data), "languages": ["sw", "mr"]}
+    labels = [{**tatoeba, "languages": ["sw"], "label": label} for label in ("a/b", "c/b", "a-b")]
+    config = {"kind": "lexical", "name": "words", "collections": [tatoeba, *labels]}
+    run, _ = execute(parse_config(config), tmp_path / "runs", ["test"])
+    stored = [row for file in table_files(run.path, "rankings") for row in read_part(file).to_pylist()]
+    written, problems = export_trec(run, tmp_path / "out", "x")
+    assert not problems and len(set(written)) == len(written) == 10
+    rankings = [path.read_text("utf-8").splitlines() for path in written if path.suffix == ".trec"]
+    assert sum(map(len, rankings)) == len(stored)
+    assert {line.split()[0].partition("-")[0] for lines in rankings for line in lines} == {"sw:sw", "mr:mr"}
+    judged = [line for path in written if path.suffix == ".qrels" for line in path.open(encoding="utf-8")]
+    assert len(judged) == 10
+    results = export_mteb(run, tmp_path / "mteb")
+    tasks = [json.loads(path.read_text("utf-8"))["task_name"] for path in results]
+    assert len(set(results)) == len(results) == 4 and {"a/b", "c/b", "a-b"} < set(tasks)
+
+
 def test_what_cannot_be_written_is_said(searched: RunFolder, tmp_path: Path, capsys: Any) -> None:
     place = ["--results", str(tmp_path / "results.duckdb")]
     (tmp_path / "file").touch()

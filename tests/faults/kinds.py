@@ -143,7 +143,11 @@ def assert_equal(runs: Path, whole: Path) -> int:
     for name in names:
         # what a run says of its folder is the only thing in which they may differ
         found, expected = (
-            json.loads(json.dumps(content(folder / name), default=repr).replace(str(folder), "RUNS"))
+            json.loads(
+                json.dumps(content(folder / name), default=repr)
+                .replace(str(runs), "RUNS")
+                .replace(str(whole), "RUNS")
+            )
             for folder in (runs, whole)
         )
         for needless in NEEDLESS:  # it was killed after it was recorded as finished

@@ -28,18 +28,19 @@ def test_kills_at_random_moments(
     seed = int(os.environ.get("OPTICAL_FAULT_SEED") or time.time_ns() % 1_000_000)
     print(f"seed {seed}")  # OPTICAL_FAULT_SEED=... repeats it
     generator = random.Random(seed)
-    empty, whole = tmp_path / "empty", tmp_path / "whole"
+    # always the same folder: an encoder names the one that it was trained from, and runs record its hash
+    empty, whole, runs = tmp_path / "empty", tmp_path / "whole", tmp_path / "runs"
     empty.mkdir()
     if kind == "cross-encoder":
         assert runner.run(first_stage(tiny), empty, "first")[0] == 0
     config = settings(kind, tiny, tmp_path)
-    shutil.copytree(empty, whole)
-    code, seconds, error = runner.run(config, whole, "run")
+    shutil.copytree(empty, runs)
+    code, seconds, error = runner.run(config, runs, "run")
     assert (code, error) == (0, "")
+    runs.rename(whole)
     ingest(tmp_path / "whole.duckdb", whole)
     killed = finished = left = 0
     while killed < KILLS:
-        runs = tmp_path / f"runs-{finished}"
         shutil.copytree(empty, runs)
         planned, code = generator.randint(1, 4), -9
         while code == -9:

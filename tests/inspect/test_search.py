@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save
 
 from engine.config import parse_config
+from engine.encoders.changes import CHANGES_FILE
 from engine.encoders.encoder import Encoder
 from engine.encoders.saving import save_encoder
 from engine.errors import InputError
@@ -20,9 +22,11 @@ from engine.inspect.cache import Cache, FileStamps, Recent
 from engine.inspect.explain import explain
 from engine.inspect.opening import Searchers
 from engine.inspect.search import Searcher
+from engine.lexicon import glossary
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.runs.execute import execute
+from tests.conftest import cipher
 
 
 class Heard(Reporter):
@@ -114,16 +118,63 @@ def test_pools_and_languages_have_searchers_of_their_own(finished: RunFolder, ca
 
 
 @pytest.mark.parametrize(
-    "place", ["run.json", "checkpoints/student/model.changes.safetensors", "checkpoints/teacher"]
+    "pattern", ["run.json", "checkpoints/student/model*.safetensors", "checkpoints/teacher"]
 )
-def test_changed_files_are_noticed(run: RunFolder, place: str) -> None:
+def test_changed_files_are_noticed(run: RunFolder, pattern: str) -> None:
+    (place,) = run.path.glob(pattern)  # the student's weights are whole, or those that changed
     searchers = Searchers()
     first = searchers.open(run, "sw")
     assert searchers.open(run, "sw") is first
-    status = (run.path / place).stat()
-    os.utime(run.path / place, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+    status = place.stat()
+    os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
     assert not first.up_to_date
     assert searchers.open(run, "sw") is not first
+
+
+def test_changed_weights_that_are_saved_as_changes_are_noticed(tiny: Any, tmp_path: Path) -> None:
+    training = {"steps": 4, "evaluate_every": 2, "frozen_layers": 1}
+    run, _ = execute(parse_config(tiny.settings("sw", training=training)), tmp_path / "runs", ["test"])
+    place = run.checkpoints / "student" / CHANGES_FILE
+    assert not place.with_name("model.safetensors").exists()
+    searchers = Searchers()
+    first = searchers.open(run, "sw")
+    before = first.search("revir enots", 3)
+    # written in place, so neither the folder nor the size of the file tells of it
+    tensors = load_file(place)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point():
+            tensors[name] = tensor + 0.3 * torch.randn(
+                tensor.shape, generator=torch.Generator().manual_seed(1)
+            )
+    place.write_bytes(save(tensors))
+    assert not first.up_to_date
+    after = searchers.open(run, "sw").search("revir enots", 3)
+    assert [hit.score for hit in after] != [hit.score for hit in before]
+    assert after == Searcher(run, "sw").search("revir enots", 3)
+
+
+def test_runs_with_one_encoder_and_different_glossaries_do_not_share_it(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.lexicon.glossary.COMMON", 0.5)  # the ciphers have few words
+    settings = {
+        "kind": "evaluate",
+        "encoder": tiny.encoder(),
+        "collections": tiny.settings("sw")["collections"],
+        "bitext": [{"path": str(tiny.training["sw"]), "language": "sw"}],
+    }
+    runs = [
+        execute(parse_config({**settings, **more}), tmp_path / "runs", ["test"])[0]
+        for more in ({}, {"gloss": True})
+    ]
+    searchers = Searchers()
+    text = cipher("candle", "sw")
+    pieces = [searchers.open(run, "sw").encode_query(text).pieces for run in runs]
+    assert "candle" in pieces[1] and "candle" not in pieces[0]
+    glossed = searchers.open(runs[1], "sw")
+    file = runs[1].checkpoints / "student" / glossary.FILE
+    os.utime(file, ns=(0, 0))
+    assert not glossed.up_to_date
 
 
 def test_another_checkpoint_is_loaded_and_gives_its_own_results(run: RunFolder) -> None:

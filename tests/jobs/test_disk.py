@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,24 @@ def test_encoders_that_another_run_names_are_kept(tmp_path: Path) -> None:
     assert [item.kept for item in found] == ["second uses them"]
     assert remove(found) == 0
     assert (first.checkpoints / "student" / "model.changes.safetensors").is_file()
+
+
+def test_what_a_killed_deletion_of_encoders_left_is_found(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    run = make(runs, "one")
+    killed = """
+import os, shutil, sys
+from pathlib import Path
+from engine.jobs.disk import removable, remove
+shutil.rmtree = lambda path: os._exit(9)
+remove(removable(Path(sys.argv[1]), ["one"], ["encoders"]))
+"""
+    assert subprocess.run([sys.executable, "-c", killed, str(runs)]).returncode == 9
+    assert not (run.checkpoints / "student").exists()
+    (left,) = removable(runs, ["one"], ["states"])
+    assert left.size == 500 + 1002
+    remove([left])
+    assert [path.name for path in run.checkpoints.iterdir()] == ["teacher"]
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from engine.config import BitextConfig, DistilConfig
 from engine.errors import InputError, OpticalError
 from engine.jobs.launch import launch, stop
-from engine.jobs.resume import reopen
+from engine.jobs.resume import reopen, resumable
 from engine.jobs.state import SILENCE_SECONDS, state_of
 from engine.results import run_lock
 from engine.results.run_folder import RunFolder
@@ -204,7 +204,7 @@ from engine.results.run_folder import RunFolder
 RunFolder.open(pathlib.Path(sys.argv[1])).resume([])
 child = os.fork()
 if child == 0:
-    os.close(1); time.sleep(30); os._exit(0)
+    os.close(1); os.close(2); time.sleep(30); os._exit(0)
 print(child, flush=True)
 os.kill(os.getpid(), 9)
 """
@@ -214,6 +214,18 @@ os.kill(os.getpid(), 9)
         assert state_of(run.path) == "crashed"
     finally:
         os.kill(int(done.stdout), signal.SIGKILL)
+
+
+def test_a_resumed_run_keeps_what_its_process_wrote_last(run, monkeypatch):
+    def ends_meanwhile(folder: Path) -> bool:
+        if run.record["state"] == "running":
+            run.update(summary={"best_step": 7})
+            run.finish("stopped", "it was asked to stop")
+        return False
+
+    monkeypatch.setattr(run_lock, "is_held", ends_meanwhile)
+    assert resumable(run.path).record == run.record
+    assert run.record["summary"] == {"best_step": 7}
 
 
 def test_a_finished_run_is_not_stopped(run, started):

@@ -169,7 +169,8 @@ def test_stop_takes_a_run_out_of_the_queue(queue: Queue) -> None:
 def test_a_run_waits_for_memory(queue: Queue) -> None:
     queue.free(LEAST_MEMORY - 1)
     assert queue.add("a") == (
-        "waiting for memory: 2.0 GiB are available, and it starts with 2.0 GiB; `run --now` does not wait"
+        "waiting for memory: 2.0 GiB are available, and it starts with 2.0 GiB; "
+        "`run --detach --now` does not wait"
     )
     assert queue.hear("a") == "1" and queue.add("b") == "2"
     assert queue.states() == ["queued", "queued"]

@@ -20,6 +20,7 @@ from engine import hashes
 from engine.errors import BusyError, InputError, OpticalError
 from engine.jobs.edit import delete
 from engine.paths import cache_home
+from engine.results import ingest as ingesting
 from engine.results import run_rows as reading
 from engine.results.database import SCHEMA_VERSION, connect, exclusive
 from engine.results.draft import drafted
@@ -351,6 +352,43 @@ def test_a_missing_folder_of_runs_does_not_empty_the_database(make_run, results,
     before = dump(results)
     assert ingest(results, runs.with_name("elsewhere")).missing == [run.id]
     assert dump(results) == before
+
+
+def test_a_run_that_is_deleted_while_ingest_reads_is_gone_the_next_time(make_run, results, runs, monkeypatch):
+    first, second = make_run("a"), make_run("b")
+    ingest(results, runs)
+    read_run = ingesting.read_run
+
+    def reads_and_deletes(folder, *known):
+        found = read_run(folder, *known)
+        if folder == first.path:
+            delete(folder, runs)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingesting, "read_run", reads_and_deletes)
+        ingest(results, runs)
+    report = ingest(results, runs)
+    assert (report.removed, report.missing) == ([first.id], [])
+    assert ask(results, "SELECT id FROM runs").rows == [(second.id,)]
+    assert [path.name for path in runs.iterdir()] == [second.id]
+
+
+def test_ingest_and_delete_empty_a_folder_together(make_run, results, runs, monkeypatch):
+    run = make_run("a")
+    (run.checkpoints / "student").mkdir()
+    ingest(results, runs)
+    rmtree = shutil.rmtree
+
+    def meets_ingest(path, **how):
+        if Path(path).name == "checkpoints":
+            monkeypatch.setattr(shutil, "rmtree", rmtree)
+            assert ingest(results, runs).removed == [run.id]
+        rmtree(path, **how)
+
+    monkeypatch.setattr(shutil, "rmtree", meets_ingest)
+    assert delete(run.path, runs) == f"{run.id} is deleted"
+    assert list(runs.iterdir()) == [] and ask(results, "SELECT id FROM runs").rows == []
 
 
 def test_schema_versions(make_run, results, runs):

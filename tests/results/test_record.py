@@ -13,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.cli.commands import run as run_command
+from engine.cli.score_groups import languages_of
 from engine.errors import InputError
 from engine.hashes import Hashes
 from engine.results.headline import headline
 from engine.results.ingest import ingest
 from engine.results.queries import ask, list_runs
-from engine.results.record import DEEPEST, parse_record, read_record
+from engine.results.record import DEEPEST, known_settings, parse_record, read_record
 from engine.results.run_facts import cut_of, encoder_of, passages_of, state_of_record
 from engine.results.run_rows import read_run
 from tests.odd_runs import VALUES, changed, nested, places, write_odd_files, write_odd_values
@@ -165,10 +167,9 @@ def test_what_is_wrong_is_named(make_run):
         ({"seed": "seven"}, "seed is 'seven', not a whole number"),
         ({"tags": ["a", 3]}, "tags.1 is 3, not text"),
         ({"config": []}, "config is not an object"),
-        ({"config": {"bitext": [{"language": 5}]}}, "config.bitext.0.language is 5, not text"),
         ({"summary": {"cut": [{"of": "x"}]}}, "summary.cut.0.of is 'x', not a whole number"),
         ({"name": None}, "name is missing"),
-        ({"state": "walking"}, "state 'walking' is not one of running, finished, failed, stopped"),
+        ({"state": "walking"}, "state 'walking' is not one of queued, running, finished, failed, stopped"),
         ({"note": "\ud800"}, "half a character"),
     ):
         (run.path / "run.json").write_text(json.dumps({**record, **change}))
@@ -176,6 +177,30 @@ def test_what_is_wrong_is_named(make_run):
             read_record(run.path)
         assert str(caught.value).startswith(f"{run.path / 'run.json'}: this is not the record of a run: ")
         assert sentence in str(caught.value)
+
+
+def test_settings_of_a_kind_of_another_distribution_may_have_any_type(make_run, results, runs):
+    run = make_run("good", full=False)
+    record = json.loads((run.path / "run.json").read_text())
+    settings = {"kind": "other", "training": "fast", "bitext": "all", "collections": {"a": 1}, "teacher": [2]}
+    record |= {
+        "kind": "other",
+        "config": {**settings, "transport": 0.5, "preset": 3, "student": None, "x": 1},
+    }
+    (run.path / "run.json").write_text(json.dumps(record))
+    ingest(results, runs)
+    (found,) = list_runs(results)
+    assert read_record(run.path)["config"] == found["config"] == record["config"]
+    assert known_settings(found) == {"kind": "other", "x": 1}
+    assert (headline(found, []), encoder_of(found), languages_of(found, [])) == (None, "", [])
+    assert run_command(["runs", "--results", str(results)]) == 0
+    assert run_command(["show", run.id, "--results", str(results)]) == 0
+
+
+def test_settings_of_the_known_shape_are_kept():
+    assert known_settings(RECORD) == RECORD["config"] and known_settings({"config": None}) == {}
+    odd = {"bitext": [{"language": 5}], "training": {"steps": "x"}, "collections": []}
+    assert known_settings({"config": odd}) == {"collections": []}
 
 
 def test_the_boot_is_recorded(make_run):

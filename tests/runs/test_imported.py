@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ir_measures
 import pytest
 
@@ -127,8 +128,8 @@ def test_ids_without_language_are_those_of_a_collection(tmp_path: Path) -> None:
     run, (scores,) = execute(parse_config(config), tmp_path / "runs", ["test"])
     assert scores.values["RR"]["sw"] == {"sw:1": 1.0, "sw:2": 0.5, "sw:3": 0.0}
     notes = " ".join(run.record["summary"]["notes"])
-    assert "1 topics of the ranking are not judged" in notes and "'9'" in notes
-    assert "1 judged queries are not in the ranking" in notes
+    assert "1 topic of the ranking is not judged" in notes and "'9'" in notes
+    assert "1 judged query is not in the ranking" in notes
     (tmp_path / "r.trec").write_text("1 Q0 d1 1 3.0 x\n1 Q0 d99 2 2.0 x\n", "utf-8")
     with pytest.raises(InputError, match=r"r\.trec.*line 2.*'d99' is not in the collection"):
         execute(parse_config(config), tmp_path / "runs", ["test"])
@@ -185,6 +186,18 @@ def test_what_is_missing_is_said(
     assert command(["import", "bm25.trec", *arguments, *place]) == 2
     err = capsys.readouterr().err
     assert said in err and "Traceback" not in err
+
+
+def test_a_finished_import_succeeds_whatever_the_database_is(
+    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.duckdb"
+    duckdb.connect(str(results)).close()
+    assert command(["import", str(files[1]), "--judgements", str(files[0]), "--results", str(results)]) == 0
+    out, err = capsys.readouterr()
+    (run,) = (tmp_path / "runs").iterdir()
+    assert out.splitlines()[-1] == run.name and "this is not a results database" in err
+    assert RunFolder.open(run).record["state"] == "finished"
 
 
 RESULT = {

@@ -43,9 +43,13 @@ def test_a_student_of_the_teachers_checkpoint_begins_in_its_space(
     assert teacher.dim == (32 if projection == "none" else 6)
 
 
-def test_the_mean_is_that_of_the_english_passages(prepare: Prepare, tiny: Any) -> None:
-    distillation = prepare()
-    alone = Encoder.load(EncoderConfig(**tiny.encoder()))
+@pytest.mark.parametrize(("changes", "prefix"), [({}, "query: "), ({"collections": []}, "passage: ")])
+def test_the_mean_is_that_of_the_english_passages(
+    prepare: Prepare, tiny: Any, changes: dict[str, Any], prefix: str
+) -> None:
+    """Passages of bitext are texts of the same kind as the queries, and so have their prefix."""
+    distillation = prepare(**changes)
+    alone = Encoder.load(EncoderConfig(**tiny.encoder(passage_prefix=prefix)))
     english = [line.split("\t")[1] for line in tiny.training["sw"].read_text("utf-8").splitlines()]
     fit(alone, english, "passage")
     assert torch.allclose(distillation.teacher.mean, alone.mean, atol=1e-6)

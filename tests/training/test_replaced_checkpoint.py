@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,15 @@ def change_one_weight(file: Path) -> None:
     save_file(weights, file, {"format": "pt"})
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Give SIGHUP its default meaning, which tests that run under nohup do not have."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_a_replaced_checkpoint_is_noticed(tiny: Any, tmp_path: Path) -> None:
     teacher = tmp_path / "teacher"
     shutil.copytree(tiny.checkpoint, teacher)

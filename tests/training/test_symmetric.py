@@ -18,6 +18,8 @@ from engine.results.metrics_log import tail
 from engine.results.run_folder import RunFolder
 from engine.runs.elsewhere import elsewhere
 from engine.runs.execute import execute
+from engine.training.distillation.encoders import load_encoders
+from tests.conftest import WORDS
 
 Executed = tuple[RunFolder, list[Scores]]
 
@@ -101,3 +103,18 @@ def test_a_distillation_and_its_validation_encode_documents_as_an_evaluation(
     ]
     assert measured[0] and measured[0] == measured[1]
     assert encoders_of(runs[0][0])[1].config.passage_prefix is None
+
+
+@pytest.mark.parametrize("table", ["collections", "validation", "passages"])
+def test_a_teacher_is_centred_as_it_encodes_whatever_collection_is_named(tiny: Any, table: str) -> None:
+    settings = tiny.settings("sw")
+    (collection,) = settings["collections"]
+    settings |= {"collections": [], table: collection if table == "validation" else [collection]}
+    if table == "passages":
+        settings["loss"] = {"passages": 1.0}
+    means = []
+    for prefix in (None, "query: ", "passage: "):
+        config = parse_config({**settings, "teacher": tiny.encoder(passage_prefix=prefix)})
+        teacher, _ = load_encoders(config, WORDS, WORDS, torch.float32)  # type: ignore[arg-type]
+        means.append(teacher.mean)
+    assert torch.equal(means[0], means[1]) and not torch.allclose(means[0], means[2], atol=1e-3)

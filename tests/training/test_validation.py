@@ -71,7 +71,7 @@ def prepare_search(config: DistilConfig, student: Any) -> float:
 
     teacher = Encoder.load(config.teacher)
     teacher.mean.copy_(student.mean)
-    validation = read_validation(config, teacher, torch.float32, SILENT)
+    validation = read_validation(config, check_validation(config), teacher, torch.float32, SILENT)
     assert validation is not None
     return validation.search(student)["validation"]
 

@@ -115,7 +115,8 @@ def test_the_translation_is_the_query_that_is_searched(
 
     settings = {"checkpoint": str(m2m), "beams": 2, "max_length": 16}
     run, (scores,) = evaluate(collection, translation=settings)
-    encoder = Encoder.load(EncoderConfig(**tiny.encoder(centring=False)))
+    # Documents of bitext are texts of the same kind as the queries, and so have their prefix.
+    encoder = Encoder.load(EncoderConfig(**tiny.encoder(centring=False, passage_prefix="query: ")))
     translator = Translator(TranslationConfig(**settings))
     stored = texts(run, "translation")
     documents = encoder(encoder.tokenize([d.text for d in scores.collection.documents], "passage"), "passage")

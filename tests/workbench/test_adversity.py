@@ -58,9 +58,11 @@ async def test_the_run_folder_under_the_cursor_is_deleted(home: Path, tools: Any
         shutil.rmtree(gone["folder"])
         app.screen.query_one(Input).value = "another name"
         await pilot.press("enter")
-        await tools.until(pilot, lambda: [note for note in app._notifications if "run.json" in note.message])
-        await tools.until(pilot, lambda: gone["name"] not in names(app))
-        assert len(screen.runs) == 2 and list(screen.marked) == [screen.runs[0]["id"]]
+        said = f"the folder of run {gone['id']!r} is missing"
+        await tools.until(pilot, lambda: [note for note in app._notifications if said in note.message])
+        table = screen.query_one("#runs-table", Table)
+        await tools.until(pilot, lambda: any("finished, folder missing" in row for row in words(table)))
+        assert len(screen.runs) == 3 and list(screen.marked) == [screen.runs[0]["id"], gone["id"]]
         for key in ("v", "v", "v", "c", "l", "m", "x", "d", "escape", "r", "down", "up"):
             await pilot.press(key)
         await tools.until(pilot, lambda: not app.screen.is_modal)
@@ -97,7 +99,7 @@ async def test_unexpected_values_in_a_record_cause_no_error(home: Path, tools: A
     record = json.loads((folder / "run.json").read_text("utf-8"))
     record |= {
         "name": "\x1b[31mred\u202e",
-        "created": "yesterday",
+        "created": "1970-01-01",
         "config": None,
         "summary": None,
         "tags": None,
@@ -146,7 +148,7 @@ async def test_runs_are_shown_while_a_large_database_is_read(
 ) -> None:
     app, read = Workbench(home / "results.duckdb"), threading.Event()
     refresh = app.context.store._refresh
-    monkeypatch.setattr(app.context.store, "_refresh", lambda: (read.wait(30), refresh()))
+    monkeypatch.setattr(app.context.store, "_refresh", lambda folders: (read.wait(30), refresh(folders)))
     async with app.run_test(size=(120, 40)) as pilot:
         await tools.until(pilot, lambda: app.context.snapshot is not None)
         assert names(app) == ["newest", "optical", "baseline"]

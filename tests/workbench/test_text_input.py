@@ -34,7 +34,7 @@ async def test_a_statement_and_the_key_that_runs_it(app: Workbench, tools: Simpl
         await tools.until(pilot, lambda: answer.rows)
         assert answer.rows == [(7,)]
         assert app.screen.query_one(SqlEditor).text == "SELECT 7 AS n0"
-        assert tools.status(pilot).startswith("1 rows")
+        assert tools.status(pilot).startswith("1 row, 1 column")
 
 
 @pytest.mark.parametrize("key", ["tab", "enter"])

@@ -7,6 +7,7 @@ from functools import partial
 
 from engine.extensions.runs import RUN_KINDS
 from engine.languages import language_name
+from engine.results.record import known_settings
 from engine.serving.records import (
     LIST_POOLS,
     LIST_QUERIES,
@@ -220,7 +221,7 @@ class AskScope:
 
 def is_searchable(run: Run) -> bool:
     """Return whether a run has something to search with and a collection."""
-    config = run.get("config") or {}
+    config = known_settings(run)
     kind = RUN_KINDS.get(config.get("kind", ""))
     if kind is not None and kind.searcher is not None:
         return bool(run["state"] == "finished")

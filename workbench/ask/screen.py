@@ -16,6 +16,7 @@ from textual.widgets import Input
 from engine.counted import counted
 from engine.durations import age_text
 from engine.languages import LANGUAGES, language_name
+from engine.results.record import known_settings
 from engine.serving.records import EXPLAIN, SEARCH, ExplainReply, SearchReply
 from workbench.actions import bindings
 from workbench.ask.answer import NO_RUN, Answer, HitTable
@@ -138,7 +139,8 @@ class AskScreen(ModeScreen):
             best = headline(run)
             measure = f"{best[0]} {score(best[1])}" if best else ""
             labels = [
-                str(entry.get("label") or entry["name"]) for entry in run["config"].get("collections", [])
+                str(entry.get("label") or entry["name"])
+                for entry in known_settings(run).get("collections", [])
             ]
             rows.append((run["name"], measure, age_text(run["created"]), ", ".join(dict.fromkeys(labels))))
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
-from engine.config.base import Settings
+from engine.config.fields import field_at, meaning
 from engine.registry import OneOf
-from engine.validation import settings_model
 
 SettingPath = tuple[str | int, ...]
 """Where a setting lies in a configuration: the names of its groups, and numbers in lists of groups."""
@@ -84,11 +81,6 @@ def setting_row(
     )
 
 
-def meaning(info: FieldInfo) -> str:
-    """Return what a setting does, on one line."""
-    return " ".join((info.description or "").split())
-
-
 def field_choices(info: FieldInfo) -> tuple[Any, ...]:
     """Return the values from which a setting is chosen; empty when it is typed."""
     return _registered(info.metadata) or _choices(info.annotation)
@@ -118,33 +110,6 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 def _registered(metadata: typing.Iterable[Any]) -> tuple[Any, ...]:
     """Return the names in the registry that an annotation refers to."""
     return next((item.choices for item in metadata if isinstance(item, OneOf)), ())
-
-
-def fields_of(model: type[BaseModel], values: Mapping[str, Any] | None = None) -> dict[str, FieldInfo]:
-    """Return the settings of `model` by name: those that `values` make possible, or all without `values`."""
-    return model.fields_for(values) if issubclass(model, Settings) else dict(model.model_fields)
-
-
-def field_at(model: type[BaseModel], path: SettingPath) -> FieldInfo | None:
-    """Return the field at `path` under `model`, or None if there is none."""
-    info: FieldInfo | None = None
-    inner: type[BaseModel] | None = model
-    for part in path:
-        if isinstance(part, int):
-            continue
-        info = fields_of(inner).get(part) if inner is not None else None
-        if info is None:
-            return None
-        inner = settings_model(info.annotation)
-    return info
-
-
-def field_default(info: FieldInfo) -> Any:
-    """Return the default of a setting as a plain value; None when it is required."""
-    value = info.get_default(call_default_factory=True, validated_data={})
-    if value is PydanticUndefined:
-        return None
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 def is_list(info: FieldInfo) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 from engine.errors import BusyError, OpticalError
 from engine.flatten import flatten
 from engine.paths import runs_folder
+from engine.results.record import known_settings
 
 Run = dict[str, Any]
 
@@ -74,7 +75,7 @@ class RunStore:
         The first time, `early` is called with the runs before the database is read, which takes long if it is
         large.
         """
-        from engine.jobs.queue import waiting
+        from engine.jobs.queue import places
         from engine.jobs.state import state_of
         from engine.results.record import utc
         from engine.results.run_folder import read_record
@@ -82,7 +83,7 @@ class RunStore:
         records: list[Run] = []
         problems: list[str] = []
         folders = self._folders(problems)
-        places = {identity: place for place, identity in enumerate(waiting(self.folder), 1)}
+        queue = places(self.folder)
         for path in folders:
             try:
                 record = read_record(path)
@@ -91,8 +92,8 @@ class RunStore:
                 continue
             record["id"] = path.name
             record["folder"] = path
-            record["state"] = state_of(path)
-            record["place"] = places.get(path.name)  # in the queue
+            record["state"] = state_of(path, record)
+            record["place"] = queue.get(path.name)
             for name in ("created", "started", "ended"):
                 record[name] = utc(record[name])
             records.append(record)
@@ -124,8 +125,8 @@ class RunStore:
 
     def _missing(self, folders: list[Path]) -> list[Run]:
         """Return the runs of the database whose folder is missing."""
-        from engine.results.ingest import deleted_folders
         from engine.results.queries import records_of
+        from engine.results.run_folder import deleted_folders
 
         there = {path.name for path in folders}
         missing = self._stored - there - deleted_folders(self.folder).keys()
@@ -211,9 +212,9 @@ def headline(run: Run) -> tuple[str, float] | None:
 
 def languages_of(run: Run) -> list[str]:
     """Return the languages of a run's bitext; without bitext, the query languages of its collections."""
-    config = run.get("config") or {}
-    sources = list(config.get("bitext") or ())
-    for collection in config.get("collections") or ():
+    config = known_settings(run)
+    sources = list(config.get("bitext", ()))
+    for collection in config.get("collections", ()):
         if not config.get("bitext"):
             sources += [{"language": code} for code in collection.get("languages") or ()]
             sources += collection.get("bitext") or ()

@@ -46,10 +46,9 @@ def start(command: Sequence[str]) -> str:
 
 def place_in_queue(folder: Path) -> int | None:
     """Return the place in the queue of the run in `folder`, counted from 1; None if it does not wait."""
-    from engine.jobs.queue import waiting
+    from engine.jobs.queue import places
 
-    order = waiting(folder.parent)
-    return order.index(folder.name) + 1 if folder.name in order else None
+    return places(folder.parent).get(folder.name)
 
 
 def start_time(folder: Path) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.durations import duration_text
+from engine.results.record import known_settings
 from workbench.data.runs import Run
 
 #: Settings that change the speed. The run that shares most of them is the most similar.
@@ -33,11 +34,13 @@ def estimate(settings: dict[str, Any], runs: Sequence[Run], host: str) -> str:
     measured = [
         run
         for run in runs
-        if run.get("speed") and run.get("host") == host and _encoders(run["config"]) == _encoders(settings)
+        if run.get("speed")
+        and run.get("host") == host
+        and _encoders(known_settings(run)) == _encoders(settings)
     ]
     if not measured:
         return "the time is not known: no run of this encoder was timed on this machine"
-    best = max(measured, key=lambda run: _shared_settings(run["config"] or {}, settings))
+    best = max(measured, key=lambda run: _shared_settings(known_settings(run), settings))
     seconds = training["steps"] * training["batch_size"] / best["speed"]
     return (
         f"training takes about {duration_text(seconds)}, at the {best['speed']:.3g} pairs/s of {best['name']}"

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from engine.cli.toml import dump
 from engine.config import BitextConfig, RunHeader, load_config, presets
+from engine.config.fields import field_at, field_default, fields_of, meaning
 from engine.config.runs import DISTIL
 from engine.errors import InputError
 from engine.extensions.losses import LOSSES
@@ -23,12 +24,8 @@ from engine.validation import settings_model
 from workbench.data.fields import (
     SettingPath,
     SettingRow,
-    field_at,
     field_choices,
-    field_default,
-    fields_of,
     is_list,
-    meaning,
     parse_value,
     setting_row,
 )

@@ -16,6 +16,7 @@ from typing import Any
 from engine.atomic import replacing
 from engine.errors import InputError, OpticalError
 from engine.paths import cache_home
+from engine.results.record import known_settings
 
 DAMAGED = -1
 """The count of a source that cannot be read."""
@@ -72,7 +73,7 @@ def find_sources(runs: Iterable[dict[str, Any]] = ()) -> list[Source]:
                 path, code, dataset.name, dataset.kind, _stamp(files), target, dataset.collection
             )
     for run in runs:
-        for settings in (run.get("config") or {}).get("bitext") or ():
+        for settings in known_settings(run).get("bitext", ()):
             source_key = (str(settings.get("path")), str(settings.get("language")))
             if source_key not in found and (file := _file(source_key[0])) is not None:
                 found[source_key] = Source(*source_key, EARLIER, "bitext", _stamp([file]))

@@ -9,6 +9,7 @@ from typing import Any
 from textual.message_pump import MessagePump
 
 from engine.errors import OpticalError
+from engine.results.record import known_settings
 from engine.serving.records import PLAN, PlanReply, PlanRequest
 from workbench.context import Context
 from workbench.data.runs import Run
@@ -57,8 +58,7 @@ class PlanController:
 
     def recorded_settings(self, run: str) -> dict[str, Any]:
         """Return the solver settings that a run recorded; empty for a run that has none."""
-        config = (self.find_run(run) or {}).get("config") or {}
-        return dict(config.get("transport") or {})
+        return dict(known_settings(self.find_run(run) or {}).get("transport", {}))
 
     def solve(self, side: Side, run: str, pair: Pair) -> None:
         """Encode `pair` with `run`, and solve its plan with the settings of `side`."""

@@ -18,6 +18,7 @@ from engine.counted import counted
 from engine.durations import age_text, duration_text
 from engine.errors import OpticalError
 from engine.paths import DEFAULT_RESULTS
+from engine.results.record import known_settings
 from engine.results.run_facts import encoder_of, is_unchanged, state_of_record
 from workbench.actions import bindings
 from workbench.context import Context
@@ -227,7 +228,7 @@ class RunsScreen(ModeScreen):
         speed = curves.values.get("pairs_per_second") if curves else None
         if speed:
             parts.append(f"{number(speed[2][-1], 3)} pairs/s")
-        steps = ((run["config"] or {}).get("training") or {}).get("steps")
+        steps = known_settings(run).get("training", {}).get("steps")
         loss = curves.values.get("loss") if curves else None
         if steps and loss:
             parts.append(f"step {loss[0][-1]} of {steps}")

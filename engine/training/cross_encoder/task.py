@@ -28,9 +28,8 @@ from engine.encoders.cross import CrossEncoder
 from engine.encoders.encoder import Encoder
 from engine.encoders.trimming import trim, untrim
 from engine.extensions.bitext import SentencePair
-from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
-from engine.retrieval.vectors import sentence_vectors
+from engine.retrieval.vectors import sentence_vectors, vectors_folder
 from engine.training.cross_encoder.examples import Sentences, reciprocal_ranks, words_of
 from engine.training.data.alignment import Aligner
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
@@ -91,7 +90,7 @@ def prepare_cross_encoder(
         prepared.english,
         "passage",
         precision=runtime.precision,
-        cache=cache_home() / "vectors",
+        cache=vectors_folder(),
         progress=reporter.advance,
     )
     return CrossEncoderTraining(config, prepared, cross, vectors, runtime)

@@ -18,9 +18,8 @@ from torch import Tensor
 from engine.bitext.pairs import Pairs
 from engine.encoders.encoder import Encoder, Role
 from engine.extensions.bitext import SentencePair
-from engine.paths import cache_home
 from engine.reporting import Reporter
-from engine.retrieval.vectors import sentence_vectors
+from engine.retrieval.vectors import sentence_vectors, vectors_folder
 
 Lengths = Sequence[int] | npt.NDArray[np.int32]
 
@@ -315,7 +314,7 @@ class Aligner:
                     texts,
                     role,
                     precision=self.precision,
-                    cache=cache_home() / "vectors",
+                    cache=vectors_folder(),
                     progress=reporter.advance,
                 )
             )

@@ -44,8 +44,9 @@ def load_encoders(
         if beside is not None and resolve(str(beside)) == resolve(config.teacher.checkpoint):
             teacher.load_fitted(beside)
         else:
-            symmetric = bool(config.collections) and config.collections[0].reader.symmetric
-            role = teacher.document_role(symmetric=symmetric)
+            # as the documents of the first collection that it encodes
+            encoded = [*config.searched, *config.passages]
+            role = teacher.document_role(symmetric=bool(encoded) and encoded[0].reader.symmetric)
             fit(teacher, evenly_spaced(english), role, precision=precision)
     student = Encoder.load(wanted, dropout=config.training.dropout)
     if config.student is not None:

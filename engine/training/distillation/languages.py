@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,10 +19,9 @@ from engine.config import DistilConfig
 from engine.encoders.components import component_key, remove_components
 from engine.encoders.encoder import Encoded, Encoder, Role
 from engine.evaluation.language_removal import components_of, without_components
-from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import Kind, vectors
+from engine.retrieval.vectors import Kind, vectors, vectors_folder
 from engine.training.data.bitext import texts_by_language
 from engine.training.data.prepare import Bitext, PreparedBitext
 from engine.training.distillation.teacher_vectors import Without
@@ -135,7 +133,7 @@ def fit_spaces(
     work += [(teacher, role, code, texts[code]) for role in roles for code in targets]
     reporter.stage("language components", len(work))
     for encoder, role, code, some in work:
-        found = vectors(encoder, some, role, KINDS, precision=precision, cache=_cache())
+        found = vectors(encoder, some, role, KINDS, precision=precision, cache=vectors_folder())
         for kind in KINDS:
             encoder.components[component_key(kind, role, code)] = components_of(
                 code, found[kind], config.language_components
@@ -144,7 +142,3 @@ def fit_spaces(
     return LanguageSpaces(
         config.language_components, dict(student.components), dict(teacher.components), texts
     )
-
-
-def _cache() -> Path:
-    return cache_home() / "vectors"

@@ -16,11 +16,10 @@ from engine.errors import InputError
 from engine.evaluation.runner import document_texts
 from engine.extensions.losses import Passages
 from engine.extensions.scorings import SCORINGS
-from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found
-from engine.retrieval.vectors import Kind, vectors
+from engine.retrieval.vectors import Kind, vectors, vectors_folder
 from engine.training.distillation.languages import LanguageSpaces
 from engine.training.distillation.teacher_vectors import TeacherVectors
 
@@ -198,7 +197,7 @@ def read_passages(
             role,
             kinds,
             precision=precision,
-            cache=cache_home() / "vectors",
+            cache=vectors_folder(),
             progress=reporter.advance,
         )
         if spaces is not None:

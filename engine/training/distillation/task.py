@@ -12,9 +12,9 @@ from engine.bitext.split import sentence_key
 from engine.config import DistilConfig
 from engine.encoders.encoder import Encoder, Role
 from engine.encoders.trimming import trim, untrim
-from engine.paths import cache_home
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.cut_texts import CutTexts
+from engine.retrieval.vectors import vectors_folder
 from engine.training.data.alignment import Aligner
 from engine.training.data.glossary import glossary_of
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
@@ -68,7 +68,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
     check_passages(config)
     bitext = read_bitext(
         config.bitext,
-        [*config.collections, *([config.validation] if config.validation is not None else [])],
+        config.searched,
         overlap=config.training.overlap,
         seed=config.seed,
         reporter=reporter,
@@ -98,7 +98,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         precision=runtime.precision,
         attention=config.transport.needs("attention"),
         layers=layers.teacher,
-        cache=cache_home() / "vectors",
+        cache=vectors_folder(),
         without=None if spaces is None else spaces.of_targets(prepared, config.training.target_role),
     )
     passages = read_passages(config, teacher, runtime.precision, reporter, spaces)

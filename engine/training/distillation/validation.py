@@ -22,10 +22,9 @@ from engine.errors import InputError
 from engine.evaluation.held_out_queries import held_out_queries, restricted
 from engine.evaluation.runner import document_texts, vector_kind
 from engine.evaluation.scores import checked_measures, evaluate_collection
-from engine.paths import cache_home
 from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import vectors
+from engine.retrieval.vectors import vectors, vectors_folder
 from engine.training.data.overlap import without_distractors
 from engine.training.distillation.languages import LanguageSpaces
 
@@ -128,7 +127,7 @@ def read_validation(
             role,
             [kind],
             precision=precision,
-            cache=cache_home() / "vectors",
+            cache=vectors_folder(),
             progress=reporter.advance,
         )[kind]
         for one in chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import Any, overload
@@ -138,6 +139,11 @@ class Pairs(Sequence[SentencePair]):
         whole: npt.NDArray[np.uint64] = np.concatenate([np.zeros(0, dtype=np.uint64), *found])
         return whole[self._rows_of(column)]
 
+    def spaced_in_each_language(self, most: int) -> Pairs:
+        """Return the pairs of each source language that `spaced` would return, in their order."""
+        found = [places[:: max(1, len(places) // most)] for places in self.languages().values()]
+        return self.select(np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *found])))
+
     def languages(self) -> dict[str, Rows]:
         """Return the places of the pairs of each source language, in the order in which they first occur."""
         codes: dict[str, int] = {}
@@ -169,13 +175,25 @@ class Pairs(Sequence[SentencePair]):
         for start in range(0, len(rows), BLOCK):
             yield from self._values(column, rows[start : start + BLOCK])
 
-    def blocks(self) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """Yield the sources and targets of consecutive pairs, as Arrow arrays."""
+    def blocks(self, *columns: str) -> Iterator[list[pa.Array]]:
+        """Yield some columns of consecutive pairs, as Arrow arrays."""
         for start in range(0, len(self), BLOCK):
-            yield (
-                self._array("source", self._rows[start : start + BLOCK]),
-                self._array("target", self._rows_of("target")[start : start + BLOCK]),
-            )
+            yield [self._array(name, self._rows_of(name)[start : start + BLOCK]) for name in columns]
+
+    def hash(self, *columns: str) -> str:
+        """Return a hash of the texts of some columns: of a line for each pair, with tabs between them."""
+        digest = hashlib.blake2b(digest_size=12)
+        for block in self.blocks(*columns):
+            lines = pc.binary_join_element_wise(*block, "\t")
+            lines = pc.binary_join_element_wise(lines, "", "\n")
+            _, offsets, content = lines.buffers()
+            first, last = np.frombuffer(offsets, np.int32)[[lines.offset, lines.offset + len(lines)]]
+            digest.update(memoryview(content)[first:last])
+        return digest.hexdigest()
+
+    def spaced(self, most: int) -> Pairs:
+        """Return evenly spaced pairs: all, or fewer than twice `most` of more than that."""
+        return self.select(np.arange(0, len(self), max(1, len(self) // most)))
 
     def _rows_of(self, column: str) -> Rows:
         return self._targets if self._targets is not None and column in _OF_TARGET else self._rows
@@ -263,6 +281,8 @@ class DistinctTexts(Sequence[str]):
 
     Attributes
     ----------
+    pairs : Pairs
+        The first pair of each text.
     rows : array of int (N,)
         The number of each pair's target in this sequence.
     """
@@ -272,12 +292,12 @@ class DistinctTexts(Sequence[str]):
         order = np.argsort(first, kind="stable")
         number = np.empty(len(order), dtype=np.int64)
         number[order] = np.arange(len(order))
-        self._pairs = pairs.select(first[order])
+        self.pairs = pairs.select(first[order])
         self.rows: Rows = number[inverse.reshape(-1)]
 
     def __len__(self) -> int:
         """Return the number of distinct texts."""
-        return len(self._pairs)
+        return len(self.pairs)
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -289,12 +309,12 @@ class DistinctTexts(Sequence[str]):
         """Return one text, or those of a slice."""
         places = range(len(self))[index]
         if isinstance(places, range):
-            return list(self._pairs.texts("target", places))
-        return next(self._pairs.texts("target", [places]))
+            return list(self.pairs.texts("target", places))
+        return next(self.pairs.texts("target", [places]))
 
     def __iter__(self) -> Iterator[str]:
         """Yield all texts in order."""
-        return self._pairs.texts("target")
+        return self.pairs.texts("target")
 
     def __eq__(self, other: object) -> bool:
         """Return whether two sequences have the same texts."""

@@ -26,8 +26,11 @@ class Seen:
     """
 
     def __init__(self, numbers: Iterable[int] = ()) -> None:
-        self._sorted = array("Q", sorted(set(numbers)))
+        self._sorted = array("Q", numbers)
+        if self._sorted:
+            self._merge(self._sorted)
         self._recent: set[int] = set()
+        self._fresh = array("Q")
 
     def add(self, number: int) -> bool:
         """Add a number; return whether it is new."""
@@ -37,15 +40,21 @@ class Seen:
         if place < len(self._sorted) and self._sorted[place] == number:
             return False
         self._recent.add(number)
+        self._fresh.append(number)
         if len(self._recent) >= _RECENT:
-            self._merge()
+            self._merge(self._sorted, array("Q", self._recent))
+            self._recent.clear()
         return True
 
-    def _merge(self) -> None:
+    def fresh(self) -> bytes:
+        """Return the numbers that were added since the last call, eight bytes each."""
+        found = self._fresh.tobytes()
+        self._fresh = array("Q")
+        return found
+
+    def _merge(self, *parts: array[int]) -> None:
         import numpy as np  # a list of formats needs none
 
-        recent = np.fromiter(self._recent, np.uint64, len(self._recent))
-        merged = np.sort(np.concatenate([np.frombuffer(self._sorted, np.uint64), recent]))
+        merged = np.unique(np.concatenate([np.frombuffer(part, np.uint64) for part in parts]))
         self._sorted = array("Q")
         self._sorted.frombytes(merged.tobytes())
-        self._recent.clear()

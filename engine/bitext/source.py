@@ -115,5 +115,5 @@ def draw(pairs: Iterable[SentencePair], limit: int | None, seed: int) -> Pairs:
     known = Pairs.of(pairs)
     if limit is None or limit >= len(known):
         return known
-    texts = list(zip(known.texts("document"), known.texts("target"), strict=True))
+    texts = zip(known.texts("document"), known.texts("target"), strict=True)
     return known.select(np.array(draw_evenly(texts, limit, str(seed)), dtype=np.int64))

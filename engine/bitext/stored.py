@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import json
+from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from engine.atomic import replacing, write_file
 from engine.bitext.drops import Drops
 from engine.bitext.files import files_in, find, shards, siblings
 from engine.bitext.pairs import BLOCK, SCHEMA, Pairs, table_of
-from engine.bitext.reader import Reading, pair_number
+from engine.bitext.reader import Reading
 from engine.bitext.seen import Seen
 from engine.config import BitextConfig
 from engine.errors import OpticalError
@@ -39,7 +40,16 @@ _OTHERS = {"limit", "repeat"}
 _SAID = 8
 
 Read = Callable[[Reading], Iterator[SentencePair]]
-_Parts = list[list[pa.RecordBatch]]
+
+
+@dataclass
+class _Parts:
+    """The parts of a source that are there, and how far it was read until the end of the last one."""
+
+    tables: list[list[pa.RecordBatch]] = field(default_factory=list)
+    counts: Drops = field(default_factory=Drops)
+    seen: array[int] = field(default_factory=lambda: array("Q"))
+    targets: array[int] = field(default_factory=lambda: array("Q"))
 
 
 def is_large(source: BitextConfig) -> bool:
@@ -71,21 +81,21 @@ def stored_pairs(source: BitextConfig, read: Read, drops: Drops, reporter: Repor
         As the source's reader.
     """
     folder = cache_home() / "pairs" / _key(source)
-    parts, counts = _found(folder)
+    parts = _found(folder)
     done = _done(folder)
-    if done is None or done[0] != len(parts):
-        reading = Reading(counts, *_seen(parts))
+    if done is None or done[0] != len(parts.tables):
+        reading = Reading(parts.counts, Seen(parts.seen), Seen(parts.targets))
         try:
-            _read_rest(source, folder, read, reading, len(parts), reporter)
+            _read_rest(source, folder, read, reading, len(parts.tables), reporter)
         except OSError as error:
             raise OpticalError(
                 f"{folder}: the pairs of {source.path} cannot be kept ({error.strerror or error}); free "
                 "space or name another folder with OPTICAL_CACHE"
             ) from error
-        parts, _ = _found(folder)
-        done = len(parts), reading.drops
+        parts = _found(folder)
+        done = len(parts.tables), reading.drops
     drops.add(done[1])
-    return Pairs([table for part in parts for table in part])
+    return Pairs([table for part in parts.tables for table in part])
 
 
 def _read_rest(
@@ -99,7 +109,10 @@ def _read_rest(
     options = pa.ipc.IpcWriteOptions(unify_dictionaries=True)
     while block := list(islice(pairs, PART)):
         tables = [table_of(block[start : start + BLOCK]) for start in range(0, len(block), BLOCK)]
-        schema = SCHEMA.with_metadata({"counts": json.dumps(asdict(reading.drops))})
+        seen = [reading.seen.fresh(), reading.targets.fresh()]
+        write_file(_seen(folder, number), b"".join(seen))
+        sizes = [len(some) // 8 for some in seen]
+        schema = SCHEMA.with_metadata({"counts": json.dumps(asdict(reading.drops)), "seen": json.dumps(sizes)})
         with (
             replacing(_part(folder, number), sync=False) as building,
             pa.OSFile(str(building), "wb") as file,
@@ -114,19 +127,26 @@ def _read_rest(
     write_file(folder / "done.json", json.dumps([number, asdict(reading.drops)]).encode())
 
 
-def _found(folder: Path) -> tuple[_Parts, Drops]:
-    """Return the parts that are there, mapped, and what was read until the end of the last one."""
-    parts: _Parts = []
-    counts = Drops()
-    while (file := _part(folder, len(parts))).is_file():
+def _found(folder: Path) -> _Parts:
+    """Return the parts that are there, mapped; none from the first one on that is missing or damaged."""
+    parts = _Parts()
+    while (file := _part(folder, number := len(parts.tables))).is_file():
         try:
             reader = pa.ipc.open_file(pa.memory_map(str(file)))
-            tables = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-            counts = Drops(**json.loads((reader.schema.metadata or {})[b"counts"]))
+            tables = [reader.get_batch(place) for place in range(reader.num_record_batches)]
+            about = reader.schema.metadata or {}
+            counts = Drops(**json.loads(about[b"counts"]))
+            pairs, targets = json.loads(about[b"seen"])
+            numbers = array("Q", _seen(folder, number).read_bytes())
+            if len(numbers) != pairs + targets:
+                break
         except (pa.ArrowInvalid, OSError, KeyError, ValueError, TypeError):
-            break  # cut or damaged; it and the parts after it are written again
-        parts.append(tables)
-    return parts, counts
+            break
+        parts.tables.append(tables)
+        parts.counts = counts
+        parts.seen += numbers[:pairs]
+        parts.targets += numbers[pairs:]
+    return parts
 
 
 def _done(folder: Path) -> tuple[int, Drops] | None:
@@ -138,14 +158,13 @@ def _done(folder: Path) -> tuple[int, Drops] | None:
         return None
 
 
-def _seen(parts: _Parts) -> tuple[Seen, Seen]:
-    """Return the pairs and the targets of some parts."""
-    pairs = Pairs([table for part in parts for table in part])
-    return Seen(map(pair_number, pairs)), Seen(pairs.numbers("same").tolist())
-
-
 def _part(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05}.arrow"
+
+
+def _seen(folder: Path, number: int) -> Path:
+    """Return the file with the numbers of the pairs, and then of the targets, that a part was the first to have."""
+    return folder / f"part-{number:05}.seen"
 
 
 def _files(source: BitextConfig) -> list[Path]:
@@ -155,18 +174,21 @@ def _files(source: BitextConfig) -> list[Path]:
     return [place] if place.is_file() else sorted([*siblings(place).values(), *shards(place)])
 
 
+def code_hashes(*places: Path) -> list[str]:
+    """Return the names and hashes of Python files, and of those in folders, in order."""
+    files = {file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])}
+    return [f"{file.name} {hash_file(file)}" for file in sorted(files)]
+
+
 def _key(source: BitextConfig) -> str:
     """Return what identifies the pairs of a source."""
     code = [Path(__file__).parent]
     if source.format in BITEXT_FORMATS:
         code.append(Path(inspect.getfile(BITEXT_FORMATS[source.format].read)))
-    programs = sorted(
-        {file for place in code for file in (place.rglob("*.py") if place.is_dir() else [place])}
-    )
-    files = _files(source)
     parts = [
         source.model_dump_json(exclude=_OTHERS),
-        *(f"{file.name} {hash_file(file)}" for file in [*files, *programs]),
+        *(f"{file.name} {hash_file(file)}" for file in _files(source)),
+        *code_hashes(*code),
         pa.__version__,
     ]
     return hash_of("\n".join(parts).encode())

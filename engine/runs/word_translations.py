@@ -75,7 +75,7 @@ def learnt_translations(
 
 
 def _mark(overlap: Overlap, used: Sequence[Pairs], run: RunFolder) -> None:
-    marks = overlap.marks(pair for pairs in used for pair in pairs)
+    marks = overlap.marks(used)
     if marks:
         run.write_table("topics", marks, append=True)
 

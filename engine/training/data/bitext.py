@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from engine.bitext.drops import Drops
@@ -13,8 +12,10 @@ from engine.bitext.source import read_source
 from engine.config import BitextConfig
 from engine.encoders.fitting import evenly_spaced
 from engine.errors import InputError
-from engine.extensions.bitext import SentencePair
 from engine.reporting import SILENT, Reporter
+
+MANY = 50_000
+"""Pairs of which a few are taken to fit a mean; of more, only evenly spaced ones are looked at."""
 
 
 def read_sources(
@@ -46,10 +47,6 @@ def bitext_rows(
     """
     rows = []
     for config, found, drops in zip(sources, used, dropped, strict=True):
-        digest = hashlib.blake2b(digest_size=12)
-        for one, other in found.blocks():
-            lines = zip(one.to_pylist(), other.to_pylist(), strict=True)
-            digest.update("".join(f"{source}\t{target}\n" for source, target in lines).encode())
         rows.append(
             {
                 "name": config.path,
@@ -57,7 +54,7 @@ def bitext_rows(
                 "target_language": found[0].target_language,
                 "pairs": len(found),
                 "dropped": json.dumps(drops.counts()),
-                "hash": digest.hexdigest(),
+                "hash": found.hash("source", "target"),
             }
         )
     return rows
@@ -85,10 +82,13 @@ def set_aside(pairs: Pairs, count: int) -> tuple[Pairs, Pairs]:
     return training, aside
 
 
-def texts_by_language(pairs: Iterable[SentencePair]) -> dict[str, Sequence[str]]:
-    """Return the distinct texts of both sides by language, at most as many of each as a mean is fitted on."""
+def texts_by_language(pairs: Pairs) -> dict[str, Sequence[str]]:
+    """Return the distinct texts of both sides by language, at most as many of each as a mean is fitted on.
+
+    Of a language with many pairs, evenly spaced ones are looked at.
+    """
     texts: dict[str, dict[str, None]] = {}
-    for pair in pairs:
+    for pair in pairs.spaced_in_each_language(MANY):
         texts.setdefault(pair.source_language, {})[pair.source] = None
         texts.setdefault(pair.target_language, {})[pair.target] = None
     return {code: evenly_spaced(list(found)) for code, found in texts.items()}

@@ -10,18 +10,14 @@ its English question asks nearly the same as one (`engine.training.data.asked`).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.bitext.drops import Drops
 from engine.bitext.overlap import Match, Sentences
 from engine.bitext.pairs import Pairs
-from engine.bitext.seen import Seen, text_number
+from engine.bitext.seen import Seen
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
 from engine.config import BitextConfig, CollectionConfig
@@ -29,9 +25,7 @@ from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.training.data.asked import AskedQuestions
-
-#: Sentences that are looked up at once.
-_BLOCK = 4096
+from engine.training.data.looked_up import look_up, places_of
 
 
 class Overlap:
@@ -81,13 +75,14 @@ class Overlap:
         self._evaluated = Sentences(
             sentence for collection in loaded for sentence in evaluation_sentences(collection)
         )
-        self._asked = AskedQuestions(loaded, chain.from_iterable(sources))
+        self._asked = AskedQuestions(loaded, sources, reporter)
         self._marked = self._asked
         if asked is not None:
             questions = [one for one in asked if one.reader.translations == "queries"]
             self._marked = AskedQuestions(
                 [collection for one in questions for collection in load_collections(one, seed)],
-                chain.from_iterable(sources),
+                sources,
+                reporter,
             )
         self._found = self._look_up(sources) if len(self._evaluated) else {}
         for config, pairs in zip(configs, sources, strict=True):
@@ -100,21 +95,10 @@ class Overlap:
 
     def matches(self, pairs: Pairs) -> dict[int, Match]:
         """Return how pairs match the evaluation, by their places; those that do not are left out."""
-        if self._asked:
-            found = ((place, self.match(pair)) for place, pair in enumerate(pairs))
-            return {place: match for place, match in found if match is not None}
-        if not self._found:
-            return {}
-        texts = pa.array(list({text for _, text in self._found}))
-        matches: dict[int, Match] = {}
-        start = 0
-        for source, target in pairs.blocks():
-            either = pc.or_(pc.is_in(source, texts), pc.is_in(target, texts))
-            for place in np.flatnonzero(either.to_numpy(zero_copy_only=False)).tolist():
-                if (match := self.match(pairs[start + place])) is not None:
-                    matches[start + place] = match
-            start += len(source)
-        return matches
+        texts = {text for _, text in self._found}.union(self._asked.texts)
+        places = places_of(pairs, texts, passages=bool(self._asked))
+        found = ((place, self.match(pairs[place])) for place in places)
+        return {place: match for place, match in found if match is not None}
 
     def without(self, pairs: Pairs) -> Pairs:
         """Return the pairs that do not overlap."""
@@ -136,8 +120,7 @@ class Overlap:
             for match in matches.values():
                 counts.withdraw("in_evaluation" if match == "exact" else "near_evaluation")
         if len(self._evaluated):
-            every = chain.from_iterable(sources) if self._asked else ()
-            asked = Counter(filter(None, map(self._asked.match, every)))
+            asked = self._asked.counts(sources)
             total = sum(map(len, sources))
             same = sum(counts.in_evaluation for counts in drops)
             near = sum(counts.near_evaluation for counts in drops)
@@ -153,30 +136,32 @@ class Overlap:
                 )
         return left
 
-    def marks(self, pairs: Iterable[SentencePair]) -> list[dict[str, str]]:
-        """Return rows of table ``topics``: which evaluation questions share nothing with training `pairs`.
+    def marks(self, sources: Iterable[Pairs]) -> list[dict[str, str]]:
+        """Return rows of table ``topics``: which evaluation questions share nothing with the training pairs.
 
         The value of kind ``clean`` is ``yes`` if no pair has the passage or the title of the passage that
         answers the question, or asks nearly the same, otherwise ``no``.
         """
-        return self._marked.marks(pairs)
+        return self._marked.marks(sources)
 
     def _look_up(self, sources: Sequence[Pairs]) -> dict[tuple[str, str], Match]:
         """Return the sentences of both sides that match, each looked up once in a language."""
         self._reporter.stage("overlap with the evaluation", 2 * sum(map(len, sources)))
         found: dict[tuple[str, str], Match] = {}
         seen: dict[str, Seen] = {}
+        evaluated = self._evaluated.hash
         for pairs in sources:
             first = pairs[0]
             for column, code in (("source", first.source_language), ("target", first.target_language)):
-                new = seen.setdefault(code, Seen())
-                texts = pairs.texts(column)
-                while block := list(islice(texts, _BLOCK)):
-                    fresh = [text for text in block if new.add(text_number(text))]
-                    for text, match in zip(fresh, self._evaluated.matches(code, fresh), strict=True):
-                        if match is not None:
-                            found[code, text] = match
-                    self._reporter.advance(len(block))
+                matches = look_up(
+                    pairs,
+                    column,
+                    lambda texts, code=code: self._evaluated.matches(code, texts),
+                    key=["sentences", code, evaluated],
+                    seen=seen.setdefault(code, Seen()),
+                    reporter=self._reporter,
+                )
+                found.update(((code, text), match) for text, match in matches)
         return found
 
     def _some_left(self, config: BitextConfig, some: bool) -> None:

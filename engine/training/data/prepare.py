@@ -18,11 +18,8 @@ from engine.errors import InputError
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.data.alignment import Aligner
-from engine.training.data.bitext import bitext_rows, read_sources, set_aside
+from engine.training.data.bitext import MANY, bitext_rows, read_sources, set_aside
 from engine.training.data.overlap import Overlap
-
-#: Sentences of which a few are taken to fit a mean: of more, repeated ones are not left out.
-_MANY = 50_000
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,10 @@ class Bitext:
     def texts(self, seed: int) -> tuple[Sequence[str], Sequence[str]]:
         """Return the distinct English sentences and the other ones of the pairs of `clean`.
 
-        The other sentences are distinct, unless there are more than `_MANY`.
+        The other sentences are those of evenly spaced pairs, if there are more than `MANY`.
         """
         clean = self.clean(seed)
-        spaced = clean.select(np.arange(0, len(clean), max(1, len(clean) // _MANY)))
-        return DistinctTexts(clean), list(dict.fromkeys(spaced.texts("source")))
+        return DistinctTexts(clean), list(dict.fromkeys(clean.spaced(MANY).texts("source")))
 
 
 @dataclass(frozen=True)
@@ -217,7 +213,7 @@ def prepare(
         f"{counted(len(training), 'training pair')}, {len(aside):,} held out, "
         f"{counted(len(english), 'English sentence')}"
     )
-    marks = bitext.overlap.marks(pair for pairs in sources for pair in pairs)
+    marks = bitext.overlap.marks(sources)
     if marks:
         clean = sum(row["value"] == "yes" for row in marks)
         reporter.say(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -28,7 +28,7 @@ from engine.training.distillation.batches import (
 )
 from engine.training.distillation.encoders import load_encoders
 from engine.training.distillation.held_out import HeldOut, searched_rows
-from engine.training.distillation.known_tokens import KnownTokens
+from engine.training.distillation.known_tokens import CHUNK, KnownTokens
 from engine.training.distillation.languages import LanguageSpaces, fit_spaces
 from engine.training.distillation.neighbours import Neighbours
 from engine.training.distillation.passages import (
@@ -204,7 +204,7 @@ class Distillation:
         )
         self._ahead: list[int] = []
         if config.training.trim_vocabulary:
-            trim(student, self._pieces())
+            trim(student, self._pieces(reporter))
         freeze(student, config.training)
         use_training_attention(student.model, runtime)
         self.learner = student
@@ -262,24 +262,37 @@ class Distillation:
                 found.setdefault(pair.source_language, []).append(example)
         return found
 
-    def _pieces(self) -> set[int]:
+    def _pieces(self, reporter: Reporter) -> set[int]:
         """Return the student's word pieces of all texts that the run draws or measures."""
         training = self.config.training
-        texts = [pair.source for pair in self.bitext.held_out]
-        if training.steps * training.batch_size < sum(self.sizes.values()):
-            drawn = islice(self._windows(), -(-training.steps // WINDOW))
-            texts += [example.text for window in drawn for batch in window for example in batch]
-        else:
-            texts += self.bitext.training.texts("source")
-            texts += self.bitext.english[: self.bitext.in_training] if training.anchor > 0 else []
+        total = min(training.steps * training.batch_size, sum(self.sizes.values()))
+        reporter.stage("word pieces of the training texts", total)
         pieces: set[int] = set()
-        for role in self.roles:
-            for tokens in self.tokens.each(list(dict.fromkeys(texts)), role):
-                pieces.update(tokens.ids)
+
+        def add(texts: Iterable[str], roles: Iterable[Role]) -> None:
+            for role in roles:
+                for tokens in self.tokens.each(texts, role):
+                    pieces.update(tokens.ids)
+
+        drawn = self._drawn()
+        while texts := list(islice(drawn, CHUNK)):
+            add(list(dict.fromkeys(texts)), self.roles)
+            reporter.advance(len(texts))
+        add(list(self.bitext.held_out.texts("source")), self.roles)
         if self.validation is not None:
-            for tokens in self.tokens.each(self.validation.texts, "query"):
-                pieces.update(tokens.ids)
+            add(self.validation.texts, ["query"])
         return pieces
+
+    def _drawn(self) -> Iterator[str]:
+        """Yield the texts that the run draws; all, if it draws as many as there are."""
+        training = self.config.training
+        if training.steps * training.batch_size < sum(self.sizes.values()):
+            for window in islice(self._windows(), -(-training.steps // WINDOW)):
+                yield from (example.text for batch in window for example in batch)
+            return
+        yield from self.bitext.training.texts("source")
+        if training.anchor > 0:
+            yield from islice(self.bitext.english, self.bitext.in_training)
 
     def _frequencies(self) -> Tensor | None:
         if not self.config.transport.needs("document_frequencies"):
@@ -291,9 +304,7 @@ class Distillation:
 
     def _some_sources(self) -> list[str]:
         """Return distinct source sentences of training pairs."""
-        pairs = self.bitext.training
-        spaced = np.arange(0, len(pairs), max(1, len(pairs) // COUNTED))
-        return list(dict.fromkeys(pairs.texts("source", spaced)))
+        return list(dict.fromkeys(self.bitext.training.spaced(COUNTED).texts("source")))
 
     def count_cut(self, cut: CutTexts) -> CutTexts:
         """Count the training texts that are cut, those of the student and of the teacher.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,13 @@ from engine.extensions.bitext import SentencePair
 from engine.paths import cache_home
 from engine.reporting import Reporter
 
+CHANGES: list[dict[str, Any]] = [
+    {},
+    {"monolingual": True},
+    {"part": "train"},
+    {"part": "test", "test_share": 0.5},
+    {"start": 3, "stop": 30},
+]
 SENTENCES = st.text(min_size=0, max_size=8)
 PAIR = st.builds(
     SentencePair,
@@ -66,11 +74,16 @@ def test_pairs_are_the_list_that_they_stand_for(expected: list[SentencePair], da
     assert twice.lengths("source").tolist() == [len(pair.source) for pair in twice]
     keys = [int.from_bytes(sentence_key(pair.target)[:8]) for pair in twice]
     assert twice.numbers("key").tolist() == keys
+    lines = "".join(f"{pair.source}\t{pair.target}\n" for pair in twice).encode()
+    assert twice.hash("source", "target") == hashlib.blake2b(lines, digest_size=12).hexdigest()
+    assert list(twice.spaced(3)) == list(twice)[:: max(1, len(twice) // 3)]
     languages: dict[str, list[int]] = {}
     for place, pair in enumerate(twice):
         languages.setdefault(pair.source_language, []).append(place)
     assert {code: rows.tolist() for code, rows in twice.languages().items()} == languages
     assert list(twice.languages()) == list(languages)
+    spaced = sorted(place for rows in languages.values() for place in rows[:: max(1, len(rows) // 3)])
+    assert list(twice.spaced_in_each_language(3)) == [twice[place] for place in spaced]
 
 
 @settings(deadline=None)
@@ -99,6 +112,7 @@ def test_numbers_are_new_once(numbers: list[int], recent: int) -> None:
             patch.setattr(seen_module, "_RECENT", recent)
             assert seen.add(number) == (number not in known)
         known.add(number)
+    assert len(seen.fresh()) == 8 * (len(known) - 2) and not seen.fresh()
 
 
 class Told(Reporter):
@@ -141,7 +155,7 @@ def parts() -> list[Path]:
     return sorted((cache_home() / "pairs").glob("*/part-*.arrow"))
 
 
-@pytest.mark.parametrize("changes", [{}, {"monolingual": True}, {"part": "train"}, {"start": 3, "stop": 30}])
+@pytest.mark.parametrize("changes", CHANGES)
 def test_a_large_source_has_the_pairs_and_counts_of_a_small_one(
     large: BitextConfig, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +176,7 @@ def test_a_change_of_content_or_settings_reads_again(large: BitextConfig) -> Non
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 3])
-@pytest.mark.parametrize("changes", [{}, {"monolingual": True}, {"part": "train"}, {"start": 3, "stop": 30}])
+@pytest.mark.parametrize("changes", CHANGES)
 def test_a_reading_that_was_killed_goes_on_after_its_last_part(
     large: BitextConfig, changes: dict[str, Any], kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,12 +194,13 @@ def test_a_reading_that_was_killed_goes_on_after_its_last_part(
 
 @pytest.mark.parametrize("place", [0, 1, -1])
 @pytest.mark.parametrize("content", [b"", b"half"])
+@pytest.mark.parametrize("suffix", [".arrow", ".seen"])
 def test_a_part_that_is_cut_or_missing_is_written_again(
-    large: BitextConfig, place: int, content: bytes, monkeypatch: pytest.MonkeyPatch
+    large: BitextConfig, place: int, content: bytes, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = in_memory(large, monkeypatch)
     read(large)
-    file = parts()[place]
+    file = parts()[place].with_suffix(suffix)
     if content:
         whole = file.read_bytes()
         file.unlink()

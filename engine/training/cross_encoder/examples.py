@@ -143,8 +143,9 @@ class Sentences:
         """Return the candidates of training pairs that are nearest to the row `target`."""
         own = self._candidates.rows[: self._in_training]
         similarity = self._candidates.vectors[: self._in_training] @ self._vector(target)
-        similarity[torch.from_numpy(own == target)] = -2.0
-        nearest = similarity.topk(min(NEIGHBOURS, len(own) - 1)).indices
+        itself = own == target
+        similarity[torch.from_numpy(itself)] = -2.0
+        nearest = similarity.topk(min(NEIGHBOURS, len(own) - int(itself.sum()))).indices
         return own[nearest.numpy()]
 
     def _vector(self, row: int) -> Tensor:

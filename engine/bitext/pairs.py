@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.bitext.mapped import AROUND, looked_at
 from engine.bitext.seen import text_number
 from engine.bitext.split import sentence_key
 from engine.errors import InputError
@@ -137,6 +138,7 @@ class Pairs(Sequence[SentencePair]):
         """Return the values (N,) of the column ``key`` or ``same``."""
         found = [table.column(column).to_numpy() for table in self._tables]
         whole: npt.NDArray[np.uint64] = np.concatenate([np.zeros(0, dtype=np.uint64), *found])
+        looked_at(whole.nbytes)
         return whole[self._rows_of(column)]
 
     def spaced_in_each_language(self, most: int) -> Pairs:
@@ -164,7 +166,10 @@ class Pairs(Sequence[SentencePair]):
 
     def lengths(self, column: str) -> npt.NDArray[np.int32]:
         """Return the lengths (N,) of the texts of a column, in characters."""
-        found = [pc.utf8_length(table.column(column)).to_numpy() for table in self._tables]
+        found = []
+        for table in self._tables:
+            found.append(pc.utf8_length(table.column(column)).to_numpy())
+            looked_at(table.column(column).nbytes)
         whole: npt.NDArray[np.int32] = np.concatenate([np.zeros(0, dtype=np.int32), *found])
         return whole[self._rows_of(column)]
 
@@ -206,6 +211,7 @@ class Pairs(Sequence[SentencePair]):
     def _values(self, column: str, rows: Rows) -> list[Any]:
         if len(rows) == 1:
             table = int(np.searchsorted(self._starts, rows[0], side="right")) - 1
+            looked_at(AROUND)
             return [self._tables[table].column(column)[int(rows[0] - self._starts[table])].as_py()]
         values: list[Any] = self._array(column, rows).to_pylist()
         return values
@@ -221,6 +227,7 @@ class Pairs(Sequence[SentencePair]):
                 inside = pa.array(rows[first:last] - self._starts[table])
                 part = self._tables[table].column(column).take(inside)
                 parts.append(part.cast(pa.string()) if pa.types.is_dictionary(part.type) else part)
+                looked_at(part.nbytes)
         return pa.concat_arrays(parts) if parts else pa.array([], SCHEMA.field(column).type)
 
 

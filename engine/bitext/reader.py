@@ -208,7 +208,7 @@ def _clean(
         else:
             if "\0" in unit.source or "\0" in unit.target:
                 raise InputError(f"there is a NUL character in pair {unit.id}; remove it", path=name)
-            if removed := len(_CONTROL.findall(unit.source)) + len(_CONTROL.findall(unit.target)):
+            if removed := _controls(unit.source) + _controls(unit.target):
                 here.control_characters += removed
                 drops.control_characters += removed
             pair = SentencePair(
@@ -246,8 +246,15 @@ def pair_number(pair: SentencePair) -> int:
     return text_number(f"{pair.source}\0{pair.target}")
 
 
+def _controls(text: str) -> int:
+    return 0 if text.isprintable() else len(_CONTROL.findall(text))
+
+
 def normalise(text: str) -> str:
     """Return `text` in NFC with single spaces, without control characters and white space at its ends."""
+    # of all white space and control characters, only the space is printable
+    if text.isprintable() and "  " not in text and text == text.strip(" "):
+        return unicodedata.normalize("NFC", text)
     return " ".join(unicodedata.normalize("NFC", _CONTROL.sub("", text)).split())
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 from engine.atomic import replacing, write_file
 from engine.bitext.drops import Drops
 from engine.bitext.files import files_in, find, shards, siblings
+from engine.bitext.mapped import map_tables
 from engine.bitext.pairs import BLOCK, SCHEMA, Pairs, table_of
 from engine.bitext.reader import Reading
 from engine.bitext.seen import Seen
@@ -132,15 +133,13 @@ def _found(folder: Path) -> _Parts:
     parts = _Parts()
     while (file := _part(folder, number := len(parts.tables))).is_file():
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(file)))
-            tables = [reader.get_batch(place) for place in range(reader.num_record_batches)]
-            about = reader.schema.metadata or {}
+            tables, about = map_tables(file)
             counts = Drops(**json.loads(about[b"counts"]))
             pairs, targets = json.loads(about[b"seen"])
             numbers = array("Q", _seen(folder, number).read_bytes())
             if len(numbers) != pairs + targets:
                 break
-        except (pa.ArrowInvalid, OSError, KeyError, ValueError, TypeError):
+        except (OSError, KeyError, ValueError, TypeError):
             break
         parts.tables.append(tables)
         parts.counts = counts

@@ -68,13 +68,16 @@ class Watch(Reporter):
 
 def tiny(folder: Path) -> Path:
     """Write a random encoder with the tokenizer of the default checkpoint; return its folder."""
+    from transformers import BertConfig, BertModel
+
     from engine.config import EncoderConfig
     from engine.encoders.encoder import Encoder
-    from transformers import BertConfig, BertModel
 
     tokenizer = Encoder.load(EncoderConfig()).tokenizer
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    BertModel(BertConfig(len(tokenizer), pad_token_id=tokenizer.pad_token_id, **sizes)).save_pretrained(folder)
+    BertModel(BertConfig(len(tokenizer), pad_token_id=tokenizer.pad_token_id, **sizes)).save_pretrained(
+        folder
+    )
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -113,7 +113,9 @@ def _read_rest(
         seen = [reading.seen.fresh(), reading.targets.fresh()]
         write_file(_seen(folder, number), b"".join(seen))
         sizes = [len(some) // 8 for some in seen]
-        schema = SCHEMA.with_metadata({"counts": json.dumps(asdict(reading.drops)), "seen": json.dumps(sizes)})
+        schema = SCHEMA.with_metadata(
+            {"counts": json.dumps(asdict(reading.drops)), "seen": json.dumps(sizes)}
+        )
         with (
             replacing(_part(folder, number), sync=False) as building,
             pa.OSFile(str(building), "wb") as file,
@@ -162,7 +164,7 @@ def _part(folder: Path, number: int) -> Path:
 
 
 def _seen(folder: Path, number: int) -> Path:
-    """Return the file with the numbers of the pairs, and then of the targets, that a part was the first to have."""
+    """Return the file with the numbers that a part was the first to have, of pairs and then of targets."""
     return folder / f"part-{number:05}.seen"
 
 

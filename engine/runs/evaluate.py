@@ -34,6 +34,7 @@ from engine.evaluation.language_removal import (
 )
 from engine.evaluation.runner import document_texts, evaluate
 from engine.evaluation.scores import Scores
+from engine.extensions.bitext import SentencePair
 from engine.lexicon.glossary import Glossary
 from engine.paths import expanded
 from engine.reporting import Reporter

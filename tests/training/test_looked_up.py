@@ -52,7 +52,9 @@ class Search:
 
 def found(search: Search, key: str = "k", told: Reporter | None = None) -> list[tuple[str, list[str]]]:
     return list(
-        look_up(PAIRS, "target", search, key=[key], seen=Seen(), reporter=Reporter() if told is None else told)
+        look_up(
+            PAIRS, "target", search, key=[key], seen=Seen(), reporter=Reporter() if told is None else told
+        )
     )
 
 
@@ -96,7 +98,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
 def test_texts_of_small_sources_are_looked_up_once() -> None:
     search = Search()
     some = PAIRS[:7] + PAIRS[:7]
-    parts = [some[:5], some[5:]]
+    parts = [some[:7], some[7:]]
     seen = Seen()
     for part in parts:
         list(look_up(part, "target", search, key=[], seen=seen, reporter=Reporter()))

@@ -84,9 +84,7 @@ class Sentences:
         If there are not two different sentences.
     """
 
-    def __init__(
-        self, pairs: Pairs, texts: DistinctTexts, in_training: int, candidates: Candidates
-    ) -> None:
+    def __init__(self, pairs: Pairs, texts: DistinctTexts, in_training: int, candidates: Candidates) -> None:
         self.texts, self._pairs, self._candidates = texts, pairs, candidates
         self._number = np.unique(texts.pairs.numbers("key"), return_inverse=True)[1].reshape(-1)
         if (self._number[:in_training] == self._number[:1]).all():
@@ -146,7 +144,8 @@ class Sentences:
         itself = own == target
         similarity[torch.from_numpy(itself)] = -2.0
         nearest = similarity.topk(min(NEIGHBOURS, len(own) - int(itself.sum()))).indices
-        return own[nearest.numpy()]
+        found: Rows = own[nearest.numpy()]
+        return found
 
     def _vector(self, row: int) -> Tensor:
         place = int(np.searchsorted(self._candidates.rows, row))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class AskedQuestions:
             near = look_up(
                 pairs,
                 "target",
-                lambda texts, own=questions: [found or None for found in own.matches(texts)],
+                partial(_matches, questions),
                 key=["questions", *questions.texts],
                 seen=seen,
                 reporter=reporter,
@@ -129,6 +130,10 @@ class AskedQuestions:
         for pairs in sources if self._collections else ():
             places = np.fromiter(places_of(pairs, self.texts, passages=True), np.int64)
             yield from pairs.select(places)
+
+
+def _matches(questions: Questions, texts: Sequence[str]) -> list[list[str] | None]:
+    return [found or None for found in questions.matches(texts)]
 
 
 def _relevant(collection: Collection, query: Query) -> list[str]:

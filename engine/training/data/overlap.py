@@ -11,6 +11,7 @@ its English question asks nearly the same as one (`engine.training.data.asked`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -156,7 +157,7 @@ class Overlap:
                 matches = look_up(
                     pairs,
                     column,
-                    lambda texts, code=code: self._evaluated.matches(code, texts),
+                    partial(self._evaluated.matches, code),
                     key=["sentences", code, evaluated],
                     seen=seen.setdefault(code, Seen()),
                     reporter=self._reporter,

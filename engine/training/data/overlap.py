@@ -154,7 +154,7 @@ class Overlap:
         for pairs in sources:
             first = pairs[0]
             for column, code in (("source", first.source_language), ("target", first.target_language)):
-                matches = look_up(
+                matches: Iterator[tuple[str, Match]] = look_up(
                     pairs,
                     column,
                     partial(self._evaluated.matches, code),

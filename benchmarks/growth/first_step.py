@@ -68,16 +68,23 @@ class Watch(Reporter):
 
 def tiny(folder: Path) -> Path:
     """Write a random encoder with the tokenizer of the default checkpoint; return its folder."""
+    import torch
     from transformers import BertConfig, BertModel
 
     from engine.config import EncoderConfig
     from engine.encoders.encoder import Encoder
 
     tokenizer = Encoder.load(EncoderConfig()).tokenizer
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    BertModel(BertConfig(len(tokenizer), pad_token_id=tokenizer.pad_token_id, **sizes)).save_pretrained(
-        folder
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
     )
+    torch.manual_seed(0)
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

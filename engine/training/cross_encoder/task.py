@@ -171,7 +171,7 @@ class CrossEncoderTraining:
         """
         training = self.config.training
         total = min(training.steps * training.batch_size, len(self.bitext.training))
-        reporter.stage("word pieces of the training texts", total)
+        reporter.stage("word pieces", total)
         held = self.queries
         texts = [query.text for query in held]
         texts += [self.sentences.texts[row] for query in held for row in query.candidates]

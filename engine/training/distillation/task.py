@@ -266,7 +266,7 @@ class Distillation:
         """Return the student's word pieces of all texts that the run draws or measures."""
         training = self.config.training
         total = min(training.steps * training.batch_size, sum(self.sizes.values()))
-        reporter.stage("word pieces of the training texts", total)
+        reporter.stage("word pieces", total)
         pieces: set[int] = set()
 
         def add(texts: Iterable[str], roles: Iterable[Role]) -> None:

@@ -45,7 +45,9 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("OPTICAL_CACHE", str(shared / "cache"))
     monkeypatch.setenv("OPTICAL_CONFIG", str(shared / "settings"))
     (shared / "cache").mkdir(exist_ok=True)
-    (shared / "cache" / "tour-seen").touch()  # an app that a test starts in a terminal begins without the tour
+    (
+        shared / "cache" / "tour-seen"
+    ).touch()  # an app that a test starts in a terminal begins without the tour
     monkeypatch.delenv("OPTICAL_RESULTS", raising=False)
 
 

@@ -90,7 +90,12 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("results", "enter", "Results", "Show the results of the marked runs, or of this run", True),
         Action("plans", "P", "Plans", "Show the stored transport plans of this run"),
         Action("pane", "v", "Details", "Switch between curves, settings and log", True),
-        Action("stop", "s", "Stop", "Stop the marked runs, or this run; it saves a checkpoint, or leaves the queue"),
+        Action(
+            "stop",
+            "s",
+            "Stop",
+            "Stop the marked runs, or this run; it saves a checkpoint, or leaves the queue",
+        ),
         Action("queue_up", "plus", "Earlier", "Move this queued run up one place in the queue"),
         Action("resume", "r", "Resume", "Resume this run, which was stopped, failed or crashed"),
         Action("mark_all", "asterisk", "Mark all", "Mark all runs that the filter selects"),
@@ -223,7 +228,9 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("slide(1)", "right", "Right", "Scroll to the column on the right", id="right"),
         Action("pin", "f", "Pin", "Pin the first column in view that scrolls; it stays in view"),
         Action("unpin", "F", "Unpin", "Let the column that was pinned last scroll again"),
-        Action("copy_row", "ctrl+c", "Copy", "Copy the selected text, or the row with tabs between its cells"),
+        Action(
+            "copy_row", "ctrl+c", "Copy", "Copy the selected text, or the row with tabs between its cells"
+        ),
         Action("copy_cell", "C", "Copy cell", "Choose a cell of the row and copy all of its text"),
     ),
 }

@@ -35,8 +35,8 @@ from engine.errors import InputError
 def web(host: str, port: int, results: Path) -> None:
     """Open the app in a browser: print an address, and serve the app there until Ctrl+C.
 
-    Each browser tab has an app of its own, which ends with the tab; runs continue. The address holds a secret,
-    without which nothing is served, because whoever uses the app can do everything that you can do with it.
+    Each browser tab has an app of its own, which ends with the tab; runs continue. The address holds a
+    secret, without which nothing is served, because whoever uses the app can do all that you can do with it.
     Needs the extra `web`. From another machine use a tunnel, such as ssh -L 8000:127.0.0.1:8000 HOST.
     """
     if find_spec("textual_serve") is None:
@@ -48,7 +48,10 @@ def web(host: str, port: int, results: Path) -> None:
         os.environ["OPTICAL_RESULTS"] = str(results.absolute())
         bound, number = listening.getsockname()[:2]
         if not ip_address(bound).is_loopback:
-            warn(f"{bound} is not this machine alone: whoever can read the network can read the app and its secret")
+            warn(
+                f"{bound} is not this machine alone: whoever reads the network can read the app and its "
+                "secret"
+            )
         server = BrowserServer(listening, f"[{bound}]" if ":" in bound else bound, number)
         out(server.address)
         say("Open this address in a browser. Ctrl+C ends the server and the apps; runs continue.")

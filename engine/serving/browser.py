@@ -13,9 +13,9 @@ import os
 import secrets
 import socket
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from textual_serve.app_service import AppService
 from textual_serve.server import Server, to_int
 
@@ -28,8 +28,6 @@ _POLICY = (
 )
 #: Variables of the terminal in which the server runs, which is not that of the app.
 _NOT_HANDED_ON = ("TMUX", "STY", "VTE_VERSION", "PYTHONPATH")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AppProcess(AppService):
@@ -94,7 +92,7 @@ class BrowserServer(Server):
     async def on_startup(self, app: web.Application) -> None:
         """Print nothing; the command has printed the address."""
 
-    def _guard(self) -> web.Middleware:
+    def _guard(self) -> Middleware:
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             given = request.query.get("secret")
@@ -118,10 +116,10 @@ class BrowserServer(Server):
     def _is_secret(self, text: str) -> bool:
         return hmac.compare_digest(text.encode(), self._secret.encode())
 
-    async def handle_index(self, request: web.Request) -> web.StreamResponse:  # type: ignore[override]
+    async def handle_index(self, request: web.Request) -> web.StreamResponse:
         """Return the page. Its links have the name by which the browser reached this server."""
         self.public_url = f"http://{request.host}"
-        page: web.StreamResponse = await super().handle_index(request)  # type: ignore[assignment]
+        page: web.StreamResponse = await super().handle_index(request)
         return page
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:

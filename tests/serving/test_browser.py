@@ -14,10 +14,10 @@ import pytest
 
 pytest.importorskip("textual_serve")
 
-from aiohttp import ClientSession, CookieJar, WSServerHandshakeError, web  # noqa: E402
+from aiohttp import ClientSession, CookieJar, WSServerHandshakeError, web
 
-from engine.cli.commands import run  # noqa: E402
-from engine.serving.browser import AppProcess, BrowserServer  # noqa: E402
+from engine.cli.commands import run
+from engine.serving.browser import AppProcess, BrowserServer
 
 
 @asynccontextmanager
@@ -111,7 +111,9 @@ def test_the_websocket_starts_the_app_in_a_hostile_folder(
                     while text not in painted:
                         message = await asyncio.wait_for(browser.receive(), 60)
                         assert isinstance(message.data, bytes), (message, painted[-300:])
-                        painted += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", message.data.decode("utf-8", "replace"))
+                        painted += re.sub(
+                            r"\x1b\[[0-9;?]*[a-zA-Z]", "", message.data.decode("utf-8", "replace")
+                        )
 
                 await until("Quit")
                 await browser.send_json(["stdin", "6"])

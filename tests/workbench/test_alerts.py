@@ -84,8 +84,8 @@ def test_the_desktop_is_notified_here_or_through_the_terminal(
     sent: list[str] = []
     notify_desktop("one failed: <b>x</b>", sent.append, {"SSH_CONNECTION": "a", "DISPLAY": ":0"})
     assert sent == ["\x1b]9;Optical Workbench: one failed: <b>x</b>\x07"]
-    program(tmp_path / "bin", f"import sys, pathlib; pathlib.Path({str(tmp_path / 'told')!r}).write_text(sys.argv[-1])",
-            "notify-send")  # fmt: skip
+    told = str(tmp_path / "told")
+    program(tmp_path / "bin", f"import sys; open({told!r}, 'w').write(sys.argv[-1])", "notify-send")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     notify_desktop("one failed: <b>x</b>", sent.append, {"DISPLAY": ":0"})
     assert len(sent) == 1 and (tmp_path / "told").read_text() == "one failed: &lt;b&gt;x&lt;/b&gt;"
@@ -103,7 +103,9 @@ def running(tmp_path: Path, tools: Any) -> RunFolder:
 async def test_the_app_tells_of_the_end_of_a_run(
     running: RunFolder, tmp_path: Path, tools: Any, monkeypatch: Any, on: list[str]
 ) -> None:
-    settings = AlertSettings(on=on, command=[str(program(tmp_path, f"open({str(tmp_path / 'told')!r}, 'w')"))])
+    settings = AlertSettings(
+        on=on, command=[str(program(tmp_path, f"open({str(tmp_path / 'told')!r}, 'w')"))]
+    )
     app = Workbench(tmp_path / "results.duckdb", UserSettings(alerts=settings))
     rung: list[int] = []
     monkeypatch.setattr(app, "bell", lambda: rung.append(1))

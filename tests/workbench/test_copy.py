@@ -15,7 +15,7 @@ import pytest
 
 from workbench.app import Workbench
 from workbench.shell.terminal import LONGEST_COPY, clipboard_sequence, give_to_tmux, notification_sequence
-from workbench.widgets.dialogs import ChoiceDialog
+from workbench.widgets.dialogs import ChoiceDialog, TableDialog
 from workbench.widgets.table import Cell, Column, Table
 
 TEXT = "maji safi\tالمكتبة 👩‍🔬"
@@ -70,10 +70,10 @@ def test_a_real_tmux_has_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 async def test_row_cell_and_sentence_are_copied_whole(app: Workbench, tools: Any) -> None:
     async with app.run_test(size=(80, 30)) as pilot:
         await tools.settled(pilot)
-        table = app.screen.query_one("#runs-table", Table)
         note = "a note that is much longer than the column of a table can ever be " * 3
         row = ("", 1 / 3, Cell(f"{note}\x1b[31m", "dim"), None, datetime(2026, 5, 4, 1, 2), "two\nlines")
-        table.show([Column(str(place)) for place in range(6)], [row], ["x"])
+        app.push_screen(TableDialog("Table", [Column(str(place)) for place in range(6)], [row]))
+        await tools.until(pilot, lambda: isinstance(app.focused, Table) and app.screen.is_modal)
         await pilot.press("ctrl+c")
         expected = ["", "0.3333333333333333", f"{note}\\x1b[31m", "", "2026-05-04 01:02:00", "two\\nlines"]
         assert app.clipboard == "\t".join(expected)
@@ -81,6 +81,7 @@ async def test_row_cell_and_sentence_are_copied_whole(app: Workbench, tools: Any
         await tools.until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
         await pilot.press(*"lines", "enter")
         await tools.until(pilot, lambda: app.clipboard == "two\nlines")
+        await pilot.press("escape")
         app.screen.show_status("the run failed: no such file")  # type: ignore[attr-defined]
         await pilot.press("ctrl+y")
         assert app.clipboard == "the run failed: no such file"
@@ -94,4 +95,7 @@ async def test_the_cell_of_a_plan_is_copied(app: Workbench, tools: Any) -> None:
         await pilot.press("4")
         await tools.until(pilot, lambda: app.screen.query_one("#left").plan)  # type: ignore[attr-defined]
         await pilot.press("right", "ctrl+c")
-        await tools.until(pilot, lambda: "→ 2 you" in app.clipboard)
+        await tools.until(pilot, lambda: app.clipboard)
+        side = app.screen.query_one("#left")
+        assert app.clipboard.replace("\u200e", "") == side.cell_text.replace("\u200e", "")  # type: ignore[attr-defined]
+        assert side.plan.target_tokens[side.heatmap.column] in app.clipboard  # type: ignore[attr-defined]

@@ -84,8 +84,10 @@ def test_a_preset_is_changed_by_single_keys() -> None:
 
 
 async def test_chosen_keys_work_and_are_shown(made: Path, monkeypatch: Any, tools: Any) -> None:
-    settings = write('[keys]\npreset = "hjkl"\nruns.filter = "Z"\napp.go_sql = "ctrl+b"\napp.help_here = "f5"\n'
-                     'sql.run = "ctrl+j"\n')  # fmt: skip
+    settings = write(
+        '[keys]\npreset = "hjkl"\nruns.filter = "Z"\napp.go_sql = "ctrl+b"\napp.help_here = "f5"\n'
+        'sql.run = "ctrl+j"\n'
+    )
     monkeypatch.chdir(made)
     app = Workbench(Path("results.duckdb"), settings)
     async with app.run_test(size=(80, 30)) as pilot:
@@ -104,7 +106,9 @@ async def test_chosen_keys_work_and_are_shown(made: Path, monkeypatch: Any, tool
         footer = str(app.screen.query_one(Footer).query("FooterKey").first().key_display)
         assert "Z" in [str(key.key_display) for key in app.screen.query("FooterKey")], footer
         await pilot.press("question_mark")
-        rows = [[str(getattr(cell, "text", cell)) for cell in row] for row in app.screen.query_one(Table).rows]
+        rows = [
+            [str(getattr(cell, "text", cell)) for cell in row] for row in app.screen.query_one(Table).rows
+        ]
         assert ["Z", "Filter the runs"] in rows and ["Ctrl+B F11", "Go to the SQL editor"] in rows
         await pilot.press("escape", "ctrl+b")
         await tools.until(pilot, lambda: app.screen.scope == "sql")  # type: ignore[attr-defined]

@@ -77,7 +77,7 @@ class KeyMap:
                 raise InputError(f"keys.{name} is not an action{nearest(name, list(_actions()))}")
             texts = value.split(",") if isinstance(value, str) else value
             if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-                raise InputError(f"keys.{name}: write a key, such as \"x\" or \"ctrl+x\", or a list of keys")
+                raise InputError(f'keys.{name}: write a key, such as "x" or "ctrl+x", or a list of keys')
             chosen[name] = ",".join(_key(name, text.strip()) for text in texts)
         keys = cls(chosen)
         keys._check()
@@ -94,7 +94,7 @@ class KeyMap:
         return chosen
 
     def bindings(self) -> dict[str, str]:
-        """Return the keys by the ids of `workbench.actions.bindings`, as Textual's ``set_keymap`` takes them."""
+        """Return the keys by the ids of `workbench.actions.bindings`, for Textual's ``set_keymap``."""
         found: dict[str, list[str]] = {}
         for name, chosen in self._chosen.items():
             scope, action = _actions()[name]

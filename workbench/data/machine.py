@@ -164,7 +164,5 @@ def read_gpus(text: str) -> tuple[Gpu, ...]:
     gpus = []
     for row in csv.reader(line for line in text.splitlines() if line.strip()):
         index, busy, used, total, temperature = row
-        gpus.append(
-            Gpu(int(index), value(busy), value(used, _MIB), value(total, _MIB), value(temperature))
-        )
+        gpus.append(Gpu(int(index), value(busy), value(used, _MIB), value(total, _MIB), value(temperature)))
     return tuple(gpus)

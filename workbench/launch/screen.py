@@ -43,9 +43,9 @@ class FormTable(Table):
         "not valid, with the reason."
     )
 
-    async def action_slide(self, way: int) -> None:
+    def action_slide(self, way: int) -> None:
         """Select the next or the previous value of a choice; the form has no columns to scroll to."""
-        await self.screen.run_action("next_value" if way > 0 else "previous_value")
+        self.call_next(self.screen.run_action, "next_value" if way > 0 else "previous_value")
 
 
 class LaunchScreen(ModeScreen):

@@ -78,7 +78,9 @@ class RunEditor:
         """Ask, then delete those of the marked `runs` that have ended, and forget those without a folder."""
         ended = [run for run in runs if run.get("folder_missing") or run["state"] not in LIVING]
         if not ended:
-            self._refuse(f"{counted(len(runs), 'marked run')} cannot be deleted while running; stop them first")
+            self._refuse(
+                f"{counted(len(runs), 'marked run')} cannot be deleted while running; stop them first"
+            )
             return
         kept = [run for run in runs if run not in ended]
         consequence = (

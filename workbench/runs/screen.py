@@ -395,7 +395,7 @@ class RunsScreen(ModeScreen):
         self._edit(self.editor.rename)
 
     def action_delete(self) -> None:
-        """Ask, then delete the marked runs; without any, the one under the cursor. Forget those without folder."""
+        """Ask, then delete the marked runs, or the one under the cursor; forget those without a folder."""
         if self.marked:
             self.editor.delete_all(self.chosen())
         else:

@@ -45,13 +45,16 @@ class RunWatch:
         ended = [
             run
             for run in runs
-            if run["id"] in self._living - living and run["state"] in ("finished", "failed", "crashed", "stopped")
+            if run["id"] in self._living - living
+            and run["state"] in ("finished", "failed", "crashed", "stopped")
         ]
         self._living = living
         return ended
 
 
-def notify_desktop(text: str, write: Callable[[str], None], environment: Mapping[str, str] = os.environ) -> None:
+def notify_desktop(
+    text: str, write: Callable[[str], None], environment: Mapping[str, str] = os.environ
+) -> None:
     """Show a notification: on this machine's own screen, or by `write`, through the terminal.
 
     Raises
@@ -103,4 +106,6 @@ def _run(command: list[str], text: str, environment: dict[str, str]) -> None:
         raise OpticalError(f"{command[0]}: cannot be started: {error.strerror}") from error
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise OpticalError(f"{command[0]}: exit status {done.returncode}" + (f": {lines[-1]}" if lines else ""))
+        raise OpticalError(
+            f"{command[0]}: exit status {done.returncode}" + (f": {lines[-1]}" if lines else "")
+        )

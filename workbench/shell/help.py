@@ -41,9 +41,7 @@ class KeyTable(ModalScreen[None]):
         rows: list[tuple[Cell | str, str]] = [("Function keys", function_keys(self.key_map)), ("", "")]
         for scope in scopes:
             rows.append((Cell(SCOPES[scope], "head"), ""))
-            rows += [
-                (key_text(self.key_map.keys(scope, action)), action.help) for action in ACTIONS[scope]
-            ]
+            rows += [(key_text(self.key_map.keys(scope, action)), action.help) for action in ACTIONS[scope]]
             rows.append(("", ""))
         self.query_one(Table).show([Column("Key", 18), Column("Does", 70)], rows[:-1])
 

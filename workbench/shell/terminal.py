@@ -44,9 +44,7 @@ def _passed_on(sequence: str, environment: Mapping[str, str]) -> str:
     if environment.get("TMUX"):
         return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
     if environment.get("STY"):
-        blocks = (
-            sequence[start : start + _SCREEN_BLOCK] for start in range(0, len(sequence), _SCREEN_BLOCK)
-        )
+        blocks = (sequence[start : start + _SCREEN_BLOCK] for start in range(0, len(sequence), _SCREEN_BLOCK))
         return "".join(f"\x1bP{block}\x1b\\" for block in blocks)
     return sequence
 

@@ -58,8 +58,8 @@ STEPS = (
     Step(
         "plan",
         "4 Plan and 5 Ask",
-        "Plan shows which words of a sentence the transport plan matches with which words of its translation. "
-        "Ask searches with a run's encoders in any language, and explains each hit.",
+        "Plan shows which words of a sentence the transport plan matches with which words of its "
+        "translation. Ask searches with a run's encoders in any language, and explains each hit.",
     ),
     Step(
         "sql",

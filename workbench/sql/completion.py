@@ -1,4 +1,4 @@
-"""Completion of SQL: names of tables and columns, keywords and functions, as the database itself lists them."""
+"""Completion of SQL: tables, columns, keywords and functions, as the database itself lists them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def complete(before: str, after: str, names: Names) -> list[Completion]:
         offered += [(name, "keyword") for name in names.keywords]
         offered += [(name, "function") for name in names.functions]
     upper = not word or not word.islower()
-    completions = {}
+    completions: dict[str, str] = {}
     for name, kind in offered:
         if name.casefold().startswith(word.casefold()) and name.casefold() != word.casefold():
             completions.setdefault(_written(name, kind, upper, names), kind)
@@ -114,12 +114,10 @@ def _tables_of(text: str, names: Names) -> dict[str, str]:
 
 def _is_in_text(text: str) -> bool:
     """Return whether `text` ends inside a text in quotes or a comment."""
-    last = None
-    for last in _TEXT_OR_COMMENT.finditer(text):
-        pass
-    if last is None or last.end() < len(text):
+    found = [*_TEXT_OR_COMMENT.finditer(text)][-1:]
+    if not found or found[0].end() < len(text):
         return False
-    token = last[0]
+    token = found[0][0]
     if token.startswith("--"):
         return True
     if token.startswith("/*"):

@@ -54,7 +54,9 @@ class CompletionList(TextView):
         for place, one in enumerate(shown, first):
             style = "bold reverse" if place == self.selected else ""
             lines.append("\n" * (place > first))
-            lines.append(f" {fit(plain(one.text), width)} ", style).append(f" {fit(plain(one.kind), 9)}", "dim")
+            lines.append(f" {fit(plain(one.text), width)} ", style).append(
+                f" {fit(plain(one.kind), 9)}", "dim"
+            )
         self.update(lines)
 
 
@@ -62,9 +64,9 @@ class SqlEditor(TextArea):
     """The editor of the statement."""
 
     HELP = (
-        "**Editor.** Write one SQL statement. F5 or Ctrl+J runs it, F8 lists statements that ran before. While "
-        "you write, names, keywords and functions are offered: Tab inserts the selected one, ↑ and ↓ select, "
-        "Esc hides the list, Ctrl+Space shows it."
+        "**Editor.** Write one SQL statement. F5 or Ctrl+J runs it, F8 lists statements that ran before. "
+        "While you write, names, keywords and functions are offered: Tab inserts the selected one, ↑ and ↓ "
+        "select, Esc hides the list, Ctrl+Space shows it."
     )
 
     def __init__(self, text: str, completions: CompletionList) -> None:
@@ -112,7 +114,9 @@ class SqlEditor(TextArea):
         word = word_before(before)
         # Without a word everything could follow, which is shown only if it is asked for or after a point.
         wanted = asked or word or before.endswith(".")
-        self._list.offer(complete(before, after, self.names) if wanted else [], self.cursor_screen_offset, word)
+        self._list.offer(
+            complete(before, after, self.names) if wanted else [], self.cursor_screen_offset, word
+        )
 
     def _accept(self) -> None:
         """Replace the word before the cursor by the selected completion."""

@@ -278,7 +278,7 @@ class Table(ScrollView, can_focus=True):
             place = next((start for start in starts if start > here), here)
         else:
             place = max((start for start in starts if start < here), default=0)
-        self.scroll_to(x=place, animate=False)
+        self.scroll_to(x=place, animate=False, immediate=True)
 
     def _starts(self) -> list[int]:
         """Return where each column that scrolls begins, in cells from the first of them."""

@@ -210,7 +210,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("run", "f5,ctrl+j", "Run", "Run the statement in the editor", True),
         Action("cancel", "escape", "Cancel", "Cancel the statement that is running", True),
         Action("history", "f8", "History", "Choose a statement that ran before", True),
-        Action("new_tab", "ctrl+t", "New tab", "Open a tab for another statement", True),
+        Action("new_tab", "ctrl+t", "New tab", "Open a tab for another statement"),
         Action("next_tab", "ctrl+n", "Next tab", "Go to the next tab; a click on a title goes to its tab"),
         Action("close_tab", "ctrl+g", "Close tab", "Close the tab with its statement and its rows"),
         Action(

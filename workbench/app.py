@@ -136,7 +136,9 @@ class Workbench(App[None]):
 
     def get_key_display(self, binding: Binding) -> str:
         """Return a key as the footer shows it."""
-        return binding.key_display or key_text(binding.key)
+        if binding.id and not binding.key_display:  # one of the table of actions, with a key of the user
+            return key_text(binding.key)
+        return super().get_key_display(binding)
 
     async def on_event(self, event: events.Event) -> None:
         """Handle an event; keys wait for the keys before them."""

@@ -172,13 +172,11 @@ async def test_the_panel_is_below_the_curves_of_a_running_run_only(
     tools.make_run(tmp_path / "runs", 1, "ended", scored=False)
     app = Workbench(tmp_path / "results.duckdb")
     async with app.run_test(size=(120, 40)) as pilot:
-        await tools.until(pilot, lambda: len(app.context.runs) == 2)
         panel = app.screen.query_one(SystemPanel)
         assert not panel.display
-        await pilot.press("down")
-        app.poll()
+        await tools.until(pilot, lambda: len(app.context.runs) == 2)
         await tools.until(pilot, lambda: app.poll() or panel.display)
         shown = str(panel.render())
         assert "CPU" in shown and "memory" in shown and "this run" in shown
-        await pilot.press("up")
+        await pilot.press("down")
         await tools.until(pilot, lambda: not panel.display)

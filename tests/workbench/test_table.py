@@ -60,6 +60,7 @@ async def test_pinned_columns_stay_in_view() -> None:
     async with OneWidget(table).run_test(size=(60, 10)) as pilot:
         table.show(columns, [("n", "1", "2", "3", "4")])
         table.focus()
+        await pilot.pause()
         assert line(table, 0).split() == ["name", "one", "two", "▼", "›"]
         await pilot.press("right", "f")  # "two" is the first that scrolls and is in view
         await pilot.press("home", "left", "left")
@@ -69,13 +70,10 @@ async def test_pinned_columns_stay_in_view() -> None:
         assert line(table, 0).split() == ["name", "two", "▼", "three", "›"]
         assert [table._column_at(x) for x in (0, 6, 37)] == [0, 2, 3]
         # another content with the same column, at another place and with another mark
-        table.show([columns[0], columns[3], Column("two", 30)], [("n", "3", "2")])
+        table.show([columns[0], columns[3], Column("two", 20)], [("n", "3", "2")])
         await pilot.press("left", "left")
-        assert line(table, 0).split() == ["name", "two", "three"] and line(table, 1).split() == [
-            "n",
-            "2",
-            "3",
-        ]
+        assert line(table, 0).split() == ["name", "two", "three"]
+        assert line(table, 1).split() == ["n", "2", "3"]
         await pilot.press("F")
         assert line(table, 0).split() == ["name", "three", "two"]
         await pilot.press("F", "f", "f", "f", "f")  # no more than there are

@@ -80,7 +80,6 @@ class TourStep(ModalScreen[Answer]):
         Binding("backspace,left", "dismiss('back')", "Back"),
         Binding("escape,q", "dismiss('end')", "End"),
     ]
-    DEFAULT_CSS = "TourStep { align: center bottom; background: $background 0%; }"
 
     def __init__(self, place: int) -> None:
         super().__init__()

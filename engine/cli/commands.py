@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from engine.cli.output import InertStream, be_quiet, warn
-from engine.errors import OpticalError, is_out_of_memory
+from engine.errors import OpticalError, sentence_of
 
 #: The module and the one-line help of each command. Modules are imported when their command is called, so
 #: that help and the commands that read results start without torch.
@@ -116,9 +116,6 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show(InertStream(sys.stderr))  # type: ignore[arg-type]
         return 2
-    except OpticalError as error:
-        warn(error)
-        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         warn("interrupted")
         return 130
@@ -126,12 +123,10 @@ def run(arguments: Sequence[str]) -> int:
         # The reader of our output has closed the pipe; without this the interpreter reports it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # such as a name that is too long
-        warn(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
-        return 1
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
-        warn("there is not enough memory; end other programs, or ask for less at a time")
-        return 1
+        warn(sentence)
+        return error.exit_code if isinstance(error, OpticalError) else 1
     return int(code or 0)

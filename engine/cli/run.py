@@ -121,7 +121,7 @@ def run(
     if queued is None:  # a queued run loads torch when its turn has come
         importlib.import_module("engine.runs.execute")
 
-    argv = ["optical-workbench", *sys.argv[1:]]
+    argv = ["optical-workbench", *_asked(sys.argv[1:])]
     own = folder or (None if run_id is None else runs_folder(results) / run_id)
     detached = own is not None and _is_output(run_log(own))
     with contextlib.ExitStack() as stack:
@@ -149,6 +149,16 @@ def run(
     if detached:
         return
     print_finished(started, scores, as_json)
+
+
+def _asked(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command without those that `--detach` adds for its own process."""
+    added = {"--run-id", "--queued"}
+    return [
+        argument
+        for before, argument in zip(("", *arguments), arguments, strict=False)
+        if argument not in added and before not in added
+    ]
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def web(host: str, port: int, results: Path) -> None:
     """
     if find_spec("textual_serve") is None:
         raise InputError("the extra is not installed; pip install 'optical-workbench[web]'")
-    from engine.serving.browser import BrowserServer
+    from engine.cli.browser import BrowserServer
 
     with closing(_listen(host, port)) as listening:
         # The app finds the database as it does after `optical-workbench --results PATH`.

@@ -17,7 +17,7 @@ pytest.importorskip("textual_serve")
 from aiohttp import ClientSession, CookieJar, WSServerHandshakeError, web
 
 from engine.cli.commands import run
-from engine.serving.browser import AppProcess, BrowserServer
+from engine.cli.browser import AppProcess, BrowserServer
 
 
 @asynccontextmanager

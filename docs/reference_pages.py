@@ -167,7 +167,8 @@ def type_of(setting: Schema) -> str:
     if kind == "array":
         return f"list of {type_of(setting.get('items', {}))}"
     if kind == "object":
-        return f"table of {type_of(setting.get('additionalProperties') or {})}"
+        values = setting.get("additionalProperties")
+        return f"table of {type_of(values if isinstance(values, dict) else {})}"
     words = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
     bounds = [
         f"{word} {setting[key]}"

@@ -37,6 +37,7 @@ COMMANDS = {
     "prune": ("engine.cli.prune", "Delete caches and encoders that can be made again; keep scores."),
     "compare": ("engine.cli.compare", "Compare runs per language, with intervals and tests."),
     "study": ("engine.cli.study", "Report a study: balance before and after distillation."),
+    "sweep": ("engine.cli.sweep", "Run every combination of some settings, and compare them."),
     "query": ("engine.cli.query", "Search a collection with a run's encoders."),
     "plan": ("engine.cli.plan", "Show or export the transport plan of two sentences."),
     "web": ("engine.cli.web", "Open the app in a browser."),

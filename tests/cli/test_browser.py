@@ -16,8 +16,8 @@ pytest.importorskip("textual_serve")
 
 from aiohttp import ClientSession, CookieJar, WSServerHandshakeError, web
 
-from engine.cli.commands import run
 from engine.cli.browser import AppProcess, BrowserServer
+from engine.cli.commands import run
 
 
 @asynccontextmanager

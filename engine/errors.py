@@ -54,6 +54,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
+def sentence_of(error: BaseException) -> str | None:
+    """Return the sentence that tells a user of an error, or None if it is an error in this program.
+
+    It tells of `OpticalError`, of errors of the operating system, such as a name that is too long, and of
+    memory that cannot be allocated.
+    """
+    if isinstance(error, OpticalError):
+        return str(error)
+    if isinstance(error, OSError):
+        return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+    if is_out_of_memory(error):
+        return "there is not enough memory; end other programs, or ask for less at a time"
+    return None
+
+
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
     """Return `` (did you mean 'x'?)`` for the known name most similar to `word`, or an empty string."""
     import difflib

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from engine.cli.output import InertStream, be_quiet, warn
-from engine.errors import OpticalError, is_out_of_memory
+from engine.errors import OpticalError, sentence_of
 
 #: The module and the one-line help of each command. Modules are imported when their command is called, so
 #: that help and the commands that read results start without torch.
@@ -37,8 +37,10 @@ COMMANDS = {
     "prune": ("engine.cli.prune", "Delete caches and encoders that can be made again; keep scores."),
     "compare": ("engine.cli.compare", "Compare runs per language, with intervals and tests."),
     "study": ("engine.cli.study", "Report a study: balance before and after distillation."),
+    "sweep": ("engine.cli.sweep", "Run every combination of some settings, and compare them."),
     "query": ("engine.cli.query", "Search a collection with a run's encoders."),
     "plan": ("engine.cli.plan", "Show or export the transport plan of two sentences."),
+    "web": ("engine.cli.web", "Open the app in a browser."),
     "serve": ("engine.cli.serve", "Answer the app's requests on stdin."),
     "sql": ("engine.cli.sql", "Query the results database in SQL."),
     "export": ("engine.cli.sql", "Write a table or query to CSV, JSON or Parquet."),
@@ -115,9 +117,6 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show(InertStream(sys.stderr))  # type: ignore[arg-type]
         return 2
-    except OpticalError as error:
-        warn(error)
-        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         warn("interrupted")
         return 130
@@ -125,12 +124,10 @@ def run(arguments: Sequence[str]) -> int:
         # The reader of our output has closed the pipe; without this the interpreter reports it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # such as a name that is too long
-        warn(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
-        return 1
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
-        warn("there is not enough memory; end other programs, or ask for less at a time")
-        return 1
+        warn(sentence)
+        return error.exit_code if isinstance(error, OpticalError) else 1
     return int(code or 0)

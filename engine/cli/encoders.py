@@ -132,7 +132,7 @@ def show(name: str, results: Path, as_json: bool) -> None:
             ("size", size_text(entry["size"]) if folder else ""),
             *((label, str(model.get(key, ""))) for key, label in _SIZES.items()),
             *((key, json.dumps(value, ensure_ascii=False)) for key, value in settings.items()),
-            *_found(declared),
+            *_found(declared, settings),
         ]
     )
 
@@ -174,14 +174,16 @@ def _glossed(folder: Path) -> str:
     return f"queries in {words} are read with translations into {known.target}"
 
 
-def _found(declared: Declared) -> Iterator[tuple[str, str]]:
-    """Yield what the files of another library say of a folder, and what of it is used."""
+def _found(declared: Declared, recorded: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a folder's files say of it, beside the settings `recorded` of it, and what of it is used."""
     if declared.library:
         yield "made by", declared.library
     if declared.refused:
         yield "not usable", declared.refused
         return
     for key, value in declared.settings.items():
+        if key in recorded and recorded[key] == value:
+            continue
         yield key, f"{json.dumps(value, ensure_ascii=False)} (from the folder)"
     for layer in declared.token_layers:
         yield "projection of tokens", f"{layer.folder or 'linear.weight'} (used)"

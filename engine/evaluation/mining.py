@@ -29,6 +29,7 @@ from torch import Tensor
 from engine.collections.base import Collection
 from engine.evaluation.language_score import LanguageScore
 from engine.retrieval.blocks import dense_blocks, token_blocks
+from engine.retrieval.stored import StoredTokens, Tokens
 from engine.retrieval.tokens import TokenStore
 
 PROTOCOL = "mining"
@@ -54,7 +55,7 @@ class Neighbours:
 
 
 def mine(
-    collection: Collection, queries: TokenStore | Tensor, documents: TokenStore | Tensor
+    collection: Collection, queries: TokenStore | Tensor, documents: Tokens | Tensor
 ) -> list[LanguageScore]:
     """Mine the pairs of each query language and compare them with the judgements.
 
@@ -213,8 +214,8 @@ def _margins(scores: Tensor, own: Tensor, theirs: Tensor) -> Tensor:
     return torch.where((around > 0) & scores.isfinite(), scores / around, -torch.inf)
 
 
-def _blocks(queries: TokenStore | Tensor, documents: TokenStore | Tensor) -> Iterable[Tensor]:
-    if isinstance(queries, TokenStore) and isinstance(documents, TokenStore):
+def _blocks(queries: TokenStore | Tensor, documents: Tokens | Tensor) -> Iterable[Tensor]:
+    if isinstance(queries, TokenStore) and isinstance(documents, TokenStore | StoredTokens):
         return token_blocks(queries, documents)
     if isinstance(queries, Tensor) and isinstance(documents, Tensor):
         return dense_blocks(queries, documents)

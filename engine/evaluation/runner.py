@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from engine.collections.load import load_collections
 from engine.config import CollectionConfig, EvaluationConfig
 from engine.config.translation import TranslationConfig
 from engine.encoders.encoder import Encoder, Role
+from engine.errors import InputError
 from engine.evaluation.language_removal import Removal
 from engine.evaluation.query_translation import QueryTranslation, translation_table
 from engine.evaluation.scores import Scores, checked_measures, evaluate_collection
@@ -23,8 +24,9 @@ from engine.extensions.scorings import SCORINGS
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder, table_files
 from engine.retrieval.cut_texts import CutTexts
+from engine.retrieval.stored import StoredTokens, Tokens
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import Kind, vectors_folder
+from engine.retrieval.vectors import Kind, pool_vectors, vectors_folder
 from engine.retrieval.vectors import vectors as vectors_of
 
 Vectors = TokenStore | Tensor
@@ -120,6 +122,12 @@ def evaluate_loaded(
     InputError
         As `evaluate`.
     """
+    staged = [name for name in settings.scoring if SCORINGS[name].first_stage is not None]
+    if isolation is not None and staged:
+        raise InputError(
+            f"the scoring {staged[0]!r} finds candidates with sentence vectors, from which nothing is "
+            f"removed; use {SCORINGS[staged[0]].exact!r} with language components or shifts"
+        )
     noted = [collection.with_notes(_prefix_note(config, documents)) for collection, config in loaded]
     announce([one for one, _ in loaded] if run is None else noted, settings.depth, run, reporter)
     translated: list[list[str]] = []
@@ -146,10 +154,16 @@ def evaluate_loaded(
         done = max(0, done - len(settings.scoring))
         if not scorings:
             continue
-        kinds = list(dict.fromkeys(vector_kind(scoring) for scoring in scorings))
+        kinds = list(dict.fromkeys(kind for scoring in scorings for kind in SCORINGS[scoring].kinds))
         name = f"{collection.name}, {'/'.join(collection.query_languages[:4])}"
         reporter.stage(f"{name}: documents", len(passages))
-        document_vectors = encode.cached(documents, passages, role, kinds, report=True)
+        document_vectors = encode.pool(documents, passages, role, kinds)
+        stored = document_vectors.get("tokens")
+        if isinstance(stored, StoredTokens) and stored.codec is not None:
+            reporter.say(
+                f"{collection.name}: token vectors of documents are stored in {stored.codec.bits} bits; "
+                f"their mean cosine with the exact ones is {stored.codec.cosine:.4f}"
+            )
         texts = tuple(query_texts[place])
         query_vectors = encoded.setdefault(texts, {})
         if missing := [kind for kind in kinds if kind not in query_vectors]:
@@ -167,6 +181,8 @@ def evaluate_loaded(
                     collection, scoring, "query", asked, partial(again, queries, "query")
                 )
                 reporter.advance()
+                if isinstance(searched, StoredTokens):
+                    searched = searched.load()  # what is removed is removed from all of them at once
                 searched = isolation.isolated(
                     collection, scoring, role, searched, partial(again, documents, role)
                 )
@@ -180,6 +196,8 @@ def evaluate_loaded(
                 depth=settings.depth,
                 mining=config.mining,
                 probes=settings.probes,
+                candidates=settings.candidates,
+                first=_first_stage(scoring, query_vectors, document_vectors),
             )
             reporter.advance()
             results.append(scores)
@@ -202,6 +220,18 @@ def _prefix_note(config: CollectionConfig, documents: Encoder) -> list[str]:
         f"{config.label or config.name}: queries and documents are texts of one kind, so both are encoded "
         f"with the prefix {documents.prefix(role)!r}; passage_prefix sets another one for documents"
     ]
+
+
+def _first_stage(
+    scoring: str, queries: Mapping[Kind, Vectors], documents: Mapping[Kind, Tokens | Tensor]
+) -> tuple[Tensor, Tensor] | None:
+    """Return the sentence vectors that a scoring finds candidates with, if it does."""
+    kind = SCORINGS[scoring].first_stage
+    if kind is None:
+        return None
+    asked, searched = queries[kind], documents[kind]
+    assert isinstance(asked, Tensor) and isinstance(searched, Tensor)
+    return asked, searched
 
 
 def vector_kind(scoring: str) -> Kind:
@@ -227,22 +257,25 @@ class _Encode:
         """Return vectors of `texts` of each kind."""
         return self._vectors(encoder, texts, role, kinds, None, self.reporter)
 
-    def cached(
-        self,
-        encoder: Encoder,
-        texts: Sequence[str],
-        role: Role,
-        kinds: Sequence[Kind],
-        *,
-        report: bool = False,
-    ) -> dict[Kind, Vectors]:
-        """Return vectors of `texts` of each kind, from the cache if they were computed before."""
-        reporter = self.reporter if report else SILENT
-        return self._vectors(encoder, texts, role, kinds, self.cache, reporter)
+    def pool(
+        self, encoder: Encoder, texts: Sequence[str], role: Role, kinds: Sequence[Kind]
+    ) -> dict[Kind, Tokens | Tensor]:
+        """Return vectors of the documents `texts` of each kind, from the cache if they are there."""
+        return pool_vectors(
+            encoder,
+            texts,
+            role,
+            kinds,
+            bits=self.settings.token_bits,
+            batch_size=self.settings.batch_size,
+            precision=self.precision,
+            cache=self.cache,
+            progress=self.reporter.advance,
+        )
 
     def again(self, kind: Kind, encoder: Encoder, role: Role, texts: Sequence[str]) -> Vectors:
         """Return vectors of other texts that are comparable with a collection's."""
-        return self.cached(encoder, texts, role, [kind])[kind]
+        return self._vectors(encoder, texts, role, [kind], self.cache, SILENT)[kind]
 
     def _vectors(
         self,

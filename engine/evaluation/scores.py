@@ -29,6 +29,7 @@ from engine.evaluation.searching import relevant_documents, search_collection, s
 from engine.extensions.scorings import SCORINGS
 from engine.results.tables import TABLES
 from engine.retrieval.ranking import Ranking
+from engine.retrieval.stored import StoredTokens, Tokens
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found
 
@@ -175,20 +176,22 @@ class Scores:
 def evaluate_collection(
     collection: Collection,
     queries: TokenStore | Tensor,
-    documents: TokenStore | Tensor,
+    documents: Tokens | Tensor,
     *,
     scoring: str,
     depth: int = 100,
     measures: Sequence[str] = (),
     mining: bool = False,
     probes: int = 64,
+    candidates: int = 1000,
+    first: tuple[Tensor, Tensor] | None = None,
 ) -> Scores:
     """Search a collection and score the rankings.
 
     Parameters
     ----------
     collection : Collection
-    queries, documents : TokenStore, or Tensor of shape (N, H) and (M, H)
+    queries, documents : TokenStore (documents also StoredTokens), or Tensor of shape (N, H) and (M, H)
         The encoded queries and documents, in the collection's order. A query without counted tokens
         finds nothing, and a document without them is never found; so it is with empty texts where sentence
         vectors are compared.
@@ -199,6 +202,10 @@ def evaluate_collection(
         Number of ranks that are kept for each query.
     probes : int
         Number of inverted lists that are searched for each query, by the scorings that use them.
+    candidates : int
+        Number of documents of each query that are scored, by the scorings that have a first stage.
+    first : tuple of Tensor, optional
+        Sentence vectors of queries and documents, for the scorings that find candidates with them.
     measures : sequence of str
         Measures in addition to those of the protocol.
     mining : bool
@@ -222,7 +229,8 @@ def evaluate_collection(
             "and the collection has "
             f"{len(collection.queries)} and {len(collection.documents)}"
         )
-    found = _find(collection, queries, documents, depth, scoring, {"probes": probes})
+    settings = {"probes": probes, "candidates": candidates}
+    found = _find(collection, queries, documents, depth, scoring, settings, first)
     scores = score_found(collection, found, scoring=scoring, measures=measures)
     return replace(scores, extra=[*scores.extra, *mine(collection, queries, documents)]) if mining else scores
 
@@ -305,17 +313,23 @@ def _within(name: str, depth: int, documents: int) -> bool:
 def _find(
     collection: Collection,
     queries: TokenStore | Tensor,
-    documents: TokenStore | Tensor,
+    documents: Tokens | Tensor,
     depth: int,
     name: str,
     settings: Mapping[str, Any],
+    first: tuple[Tensor, Tensor] | None,
 ) -> Found:
     scoring = SCORINGS[name]
-    expected = TokenStore if scoring.compares == "tokens" else Tensor
-    if not (isinstance(queries, expected) and isinstance(documents, expected)):
-        form = "token stores" if expected is TokenStore else "matrices"
+    late = scoring.compares == "tokens"
+    asked, searched = (TokenStore, TokenStore | StoredTokens) if late else (Tensor, Tensor)
+    if not (isinstance(queries, asked) and isinstance(documents, searched)):
+        form = "token stores" if late else "matrices"
         raise ValueError(f"the scoring {name!r} takes {form}")
     chosen = {key: settings[key] for key in scoring.settings}
+    if scoring.first_stage is not None:
+        if first is None:
+            raise ValueError(f"the scoring {name!r} needs other vectors to find candidates with")
+        chosen["first"] = first
     search = partial(scoring.resolve_search(), **chosen)
     if isinstance(documents, Tensor):
         by_vectors = search_filled(collection, documents, partial(search, queries))

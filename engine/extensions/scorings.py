@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from engine.registry import Registry, resolve_reference
 
-Compared = Literal["tokens", "sentences", "texts", "rankings"]
+VectorKind = Literal["tokens", "sentences"]
+Compared = VectorKind | Literal["texts", "rankings"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Scoring:
         (M, H) for sentences, and two sequences of str for texts. None for rankings, which are not searched.
     settings : tuple of str
         Settings of the run that `search` takes as keyword arguments, such as ``probes`` of ``[evaluation]``.
+    first_stage : {"tokens", "sentences"}, optional
+        Other vectors that `search` needs, to find candidates with. It takes them as the keyword argument
+        ``first``, a tuple of the queries' and the documents'.
+    exact : str, optional
+        The scoring that gives the same scores without a first stage. It chooses the best step in a training.
     batch_scores : str or callable, optional
         The function that a retriever learns with, or where it is. It is called as
         ``batch_scores(queries, documents)`` with the encoded texts (`engine.encoders.encoder.Encoded`) and
@@ -61,6 +67,16 @@ class Scoring:
     shares: str | Callable[..., Any] | None = None
     prepare: str | Callable[..., Any] | None = None
     translations: bool = False
+    first_stage: VectorKind | None = None
+    exact: str | None = None
+
+    @property
+    def kinds(self) -> tuple[VectorKind, ...]:
+        """The kinds of an encoder's vectors that `search` needs."""
+        own: tuple[VectorKind, ...] = ()
+        if self.compares == "tokens" or self.compares == "sentences":
+            own = (self.compares,)
+        return own if self.first_stage is None else (*own, self.first_stage)
 
     @property
     def of_encoders(self) -> bool:
@@ -119,7 +135,19 @@ SCORINGS: Registry[Scoring] = Registry(
     Scoring,
     "engine.retrieval.scorings",
     "optical_workbench.scorings",
-    first=("maxsim", "dense", "dense-ivf", "bm25", "tfidf", "psq", "rrf", "zscore", "minmax"),
+    first=(
+        "maxsim",
+        "maxsim-ivf",
+        "maxsim-muvera",
+        "dense",
+        "dense-ivf",
+        "bm25",
+        "tfidf",
+        "psq",
+        "rrf",
+        "zscore",
+        "minmax",
+    ),
 )
 """All scorings, by name."""
 

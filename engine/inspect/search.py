@@ -29,7 +29,7 @@ from engine.retrieval.maxsim import maxsim_explain
 from engine.retrieval.scorings.vectors import MAXSIM
 from engine.retrieval.single import SingleSearch
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import token_vectors, vectors_folder
+from engine.retrieval.vectors import pool_vectors, vectors_folder
 from engine.training.precision import precision_of
 
 
@@ -107,6 +107,7 @@ class Searcher:
         self.precision = precision or precision_of(config, torch.device("cpu"))
         self.texts = document_texts(self.collection, context=self._entry.context)
         self._role: Role = "passage"
+        self._token_bits = config.evaluation.token_bits
         self._seed = config.seed
         self._translation = config.translation if isinstance(config, EvaluateConfig) else None
         self._from_query: Callable[[Tensor], Tensor] | None = None
@@ -147,6 +148,8 @@ class Searcher:
         if not self._documents_key:
             self._role = encoder.document_role(symmetric=self._entry.reader.symmetric)
             self._documents_key = documents_key(encoder, self.texts, self._role, self.precision)
+            if self._token_bits < 16:
+                self._documents_key += f" in {self._token_bits} bits"
             if self._from_documents is not None:
                 self._documents_key += f" {self._components_name}"
         self._cache.documents(self._documents_key, partial(self._encode_documents, reporter))
@@ -285,12 +288,15 @@ class Searcher:
 
     def _encode_documents(self, reporter: Reporter) -> SingleSearch:
         reporter.stage(f"{self.collection.name}: documents", len(self.texts))
-        store = token_vectors(
+        store = pool_vectors(
             self.document_encoder,
             self.texts,
             self._role,
+            ["tokens"],
             precision=self.precision,
             cache=vectors_folder(),
+            bits=self._token_bits,
             progress=reporter.advance,
-        )
-        return SingleSearch(store if self._from_documents is None else self._from_documents(store))
+        )["tokens"]
+        assert not isinstance(store, Tensor)
+        return SingleSearch(store if self._from_documents is None else self._from_documents(store.load()))

@@ -8,13 +8,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engine.retrieval.tokens import TokenStore
+from engine.retrieval.stored import StoredTokens, Tokens
+from engine.retrieval.tokens import TokenStore, runs
 
 Precision = Literal["fp32", "bf16"]
 
 _PRODUCTS = 1 << 24  # bytes of one block of products, which stays in the last-level cache
 _QUERIES = 64  # most queries of a block, which bounds the matrix that averages over query tokens
 _TOKENS = 2048  # most query tokens of a block, unless one query has more
+_SCORES = 1 << 29  # bytes of the scores of one pass over documents on disk
 
 
 @torch.no_grad()
@@ -27,7 +29,7 @@ def dense_blocks(queries: Tensor, documents: Tensor, *, block_bytes: int = 1 << 
         raise ValueError(
             f"queries {tuple(queries.shape)} and documents {tuple(documents.shape)} do not fit together"
         )
-    dtype = precise(queries, documents)
+    dtype = precise(queries.dtype, documents.dtype)
     table = documents.to(dtype).T
     rows = max(1, block_bytes // (max(1, len(documents)) * dtype.itemsize))
     for start in range(0, max(1, len(queries)), rows):
@@ -37,19 +39,24 @@ def dense_blocks(queries: Tensor, documents: Tensor, *, block_bytes: int = 1 << 
 @torch.no_grad()
 def token_blocks(
     queries: TokenStore,
-    documents: TokenStore,
+    documents: Tokens,
     *,
     block_bytes: int = 1 << 26,
     precision: Precision = "fp32",
 ) -> Iterator[Tensor]:
     """Yield MaxSim scores (n, M) of consecutive blocks of queries with all documents.
 
+    Documents on disk are read once for each block, so their blocks have more queries.
+
     Parameters
     ----------
-    queries, documents : TokenStore
-        N and M texts of width H. A text without tokens scores -inf with every other.
+    queries : TokenStore
+        N texts of width H. A text without tokens scores -inf with every other.
+    documents : TokenStore or StoredTokens
+        M texts of width H.
     block_bytes : int
         Budget in bytes for a block of scores; the products of query and document tokens take no more.
+        Scores with documents on disk take 512 MiB if that is more.
     precision : {"fp32", "bf16"}
         With "bf16" the elements of the vectors and the products are rounded to bf16, each by at most 1/256
         of its size; means are still computed in fp32.
@@ -63,32 +70,56 @@ def token_blocks(
     ValueError
         When the widths differ.
     """
-    if queries.vectors.shape[1] != documents.vectors.shape[1]:
+    if queries.width != documents.width:
         raise ValueError(
-            f"queries of width {queries.vectors.shape[1]} cannot be compared with documents of width "
-            f"{documents.vectors.shape[1]}"
+            f"queries of width {queries.width} cannot be compared with documents of width {documents.width}"
         )
-    total = precise(queries.vectors, documents.vectors)
+    total = precise(queries.dtype, documents.dtype)
     dtype = torch.bfloat16 if precision == "bf16" else total
+    if isinstance(documents, StoredTokens):
+        yield from _stored_blocks(queries, documents, total, dtype, block_bytes, precision)
+        return
     device = documents.vectors.device
     empty = documents.lengths == 0
     bounds = documents.offsets.tolist()
     budget = max(1, block_bytes // (total.itemsize * max(1, len(documents))))
     if not len(queries):
         yield torch.empty(0, len(documents), dtype=total, device=device)
-    for first, last in _runs(queries.offsets.tolist(), _TOKENS, min(_QUERIES, budget)):
+    for first, last in runs(queries.offsets.tolist(), _TOKENS, min(_QUERIES, budget)):
         start, stop = int(queries.offsets[first]), int(queries.offsets[last])
         tokens = queries.vectors[start:stop].to(device=device, dtype=dtype)
         lengths = queries.lengths[first:last].to(device)
         average = averaging(lengths, total)
         scores = torch.empty(last - first, len(documents), dtype=total, device=device)
         size = min(block_bytes, _PRODUCTS) // (dtype.itemsize * max(1, len(tokens)))
-        for low, high in _runs(bounds, size, len(documents)):
+        for low, high in runs(bounds, size, len(documents)):
             vectors = documents.vectors[bounds[low] : bounds[high]].to(dtype)
             best = segment_max(vectors @ tokens.T, documents.lengths[low:high])
             scores[:, low:high] = (best.to(total) @ average).T
         scores[:, empty] = -torch.inf
         scores[lengths == 0] = -torch.inf
+        yield scores
+
+
+def _stored_blocks(
+    queries: TokenStore,
+    documents: StoredTokens,
+    total: torch.dtype,
+    dtype: torch.dtype,
+    block_bytes: int,
+    precision: Precision,
+) -> Iterator[Tensor]:
+    """Yield what `token_blocks` does, and read every document once for each block."""
+    rows = max(1, max(_SCORES, block_bytes) // (total.itemsize * max(1, len(documents))))
+    for first in range(0, max(1, len(queries)), rows):
+        asked = queries.select(torch.arange(first, min(first + rows, len(queries))))
+        scores = torch.empty(len(asked), len(documents), dtype=total)
+        for start, part in documents.parts():
+            # converted once for all queries of the block
+            part, row = part.to(dtype), 0
+            for block in token_blocks(asked, part, block_bytes=block_bytes, precision=precision):
+                scores[row : row + len(block), start : start + len(part)] = block
+                row += len(block)
         yield scores
 
 
@@ -99,20 +130,9 @@ def segment_max(products: Tensor, lengths: Tensor) -> Tensor:
     return best.scatter_reduce(0, owner[:, None].expand_as(products), products, "amax", include_self=False)
 
 
-def precise(queries: Tensor, documents: Tensor) -> torch.dtype:
+def precise(queries: torch.dtype, documents: torch.dtype) -> torch.dtype:
     """Return the type of exact scores: fp32, or fp64 where a side is fp64."""
-    return torch.promote_types(torch.promote_types(queries.dtype, documents.dtype), torch.float32)
-
-
-def _runs(bounds: list[int], size: int, most: int) -> Iterator[tuple[int, int]]:
-    """Divide texts into runs of at most `size` tokens and `most` texts; a longer text is a run of its own."""
-    first = 0
-    while first < len(bounds) - 1:
-        last = first + 1
-        while last < len(bounds) - 1 and last - first < most and bounds[last + 1] - bounds[first] <= size:
-            last += 1
-        yield first, last
-        first = last
+    return torch.promote_types(torch.promote_types(queries, documents), torch.float32)
 
 
 def averaging(lengths: Tensor, dtype: torch.dtype) -> Tensor:

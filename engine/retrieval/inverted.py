@@ -101,7 +101,7 @@ class InvertedLists:
         scores[candidates < 0] = -torch.inf  # the lists hold fewer documents
         values, places = top_k(scores, k)
         indices = candidates.gather(1, places).clamp(min=0)
-        return Found(values, indices, _ranks(values, indices, wanted))
+        return Found(values, indices, found_ranks(values, indices, wanted))
 
 
 def find_in_lists(queries: Tensor, documents: Tensor, k: int, wanted: Tensor, *, probes: int) -> Found:
@@ -109,8 +109,10 @@ def find_in_lists(queries: Tensor, documents: Tensor, k: int, wanted: Tensor, *,
     return InvertedLists(documents).find(queries, k, wanted, probes=probes)
 
 
-def _ranks(values: Tensor, indices: Tensor, wanted: Tensor) -> Tensor:
+def found_ranks(values: Tensor, indices: Tensor, wanted: Tensor) -> Tensor:
     """Return the ranks of `wanted` among the found documents, 0 for others."""
+    if not indices.shape[1]:
+        return torch.zeros_like(wanted)
     there = (indices[:, None] == wanted[:, :, None]) & (values[:, None] > -torch.inf)
     columns = torch.where(there.any(2), there.int().argmax(2), -1)
     return ranks_of(values, columns)

@@ -16,13 +16,14 @@ from torch import Tensor
 from engine.encoders.encoder import Encoded
 from engine.retrieval.blocks import Precision, averaging, precise, token_blocks
 from engine.retrieval.screening import may_pay, native_bf16, screened
+from engine.retrieval.stored import Tokens
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found, find
 
 
 def find_maxsim(
     queries: TokenStore,
-    documents: TokenStore,
+    documents: Tokens,
     k: int,
     wanted: Tensor,
     *,
@@ -36,8 +37,10 @@ def find_maxsim(
 
     Parameters
     ----------
-    queries, documents : TokenStore
-        N and M texts of width H.
+    queries : TokenStore
+        N texts of width H.
+    documents : TokenStore or StoredTokens
+        M texts of width H, in memory or on disk.
     k : int
         Number of documents kept for each query; at most M.
     wanted : Tensor of shape (N, R), int64
@@ -58,8 +61,8 @@ def find_maxsim(
         When a score is not a number.
     """
     if screen is None:
-        exact = precise(queries.vectors, documents.vectors)
-        native = native_bf16(documents.vectors.device)
+        exact = precise(queries.dtype, documents.dtype)
+        native = native_bf16(documents.device)
         screen = exact == torch.float32 and native and may_pay(k, len(documents))
     if screen:
         return Found.join(screened(queries, documents, k, wanted, block_bytes=block_bytes))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.errors import DivergedError
 from engine.retrieval.blocks import segment_max, token_blocks
+from engine.retrieval.stored import Tokens
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found, find, ranks_of, top_k
 
@@ -33,15 +34,15 @@ def native_bf16(device: torch.device) -> bool:
 
 @torch.no_grad()
 def screened(
-    queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, *, block_bytes: int
+    queries: TokenStore, documents: Tokens, k: int, wanted: Tensor, *, block_bytes: int
 ) -> Iterator[Found]:
     """Yield the results of `find_maxsim` for consecutive blocks of queries; vectors are fp32 or narrower.
 
     After a block of which more than half of the queries left too many documents undecided, the other queries
     are scored in fp32 at once.
     """
-    device = documents.vectors.device
-    error = Rounding.of(documents.vectors).error(queries).to(device)
+    device = documents.device
+    error = Rounding.of(documents).error(queries).to(device)
     start = 0
     for coarse in token_blocks(queries, documents, block_bytes=block_bytes, precision="bf16"):
         if coarse.isnan().any():
@@ -62,7 +63,7 @@ def screened(
 
 
 def settle(
-    queries: TokenStore, documents: TokenStore, k: int, wanted: Tensor, coarse: Tensor, error: Tensor
+    queries: TokenStore, documents: Tokens, k: int, wanted: Tensor, coarse: Tensor, error: Tensor
 ) -> tuple[Found, int]:
     """Return the exact result of n queries from scores `coarse` (n, M) with errors up to `error` (n,).
 
@@ -76,7 +77,7 @@ def settle(
     for row in range(len(coarse)):
         own, slack = coarse[row], error[row]
         targets = wanted[row][wanted[row] >= 0]
-        exact = _exact(queries[row], documents, targets)
+        exact = exact_scores(queries[row], documents, targets)
         possible = own >= own.topk(k).values[-1] - 2 * slack if k else torch.zeros_like(own, dtype=torch.bool)
         for score in exact:
             possible |= (own - score).abs() <= slack
@@ -85,7 +86,7 @@ def settle(
         if len(candidates) * _SHARE > len(own):
             whole.append(row)
             continue
-        settled = _exact(queries[row], documents, candidates)[None]
+        settled = exact_scores(queries[row], documents, candidates)[None]
         best, order = top_k(settled, k)
         scores[row], indices[row] = best[0], candidates[order[0]]
         if len(targets):
@@ -108,7 +109,7 @@ def settle(
 
 
 def _blocks(
-    queries: TokenStore, documents: TokenStore, wanted: Tensor, block_bytes: int = 1 << 26
+    queries: TokenStore, documents: Tokens, wanted: Tensor, block_bytes: int = 1 << 26
 ) -> Iterator[tuple[Tensor, Tensor]]:
     start = 0
     for block in token_blocks(queries, documents, block_bytes=block_bytes):
@@ -116,7 +117,7 @@ def _blocks(
         start += len(block)
 
 
-def _exact(tokens: Tensor, documents: TokenStore, indices: Tensor) -> Tensor:
+def exact_scores(tokens: Tensor, documents: Tokens, indices: Tensor) -> Tensor:
     """Return the fp32 scores (C,) of one query's tokens (Q, H) with the documents `indices` (C,)."""
     chosen = documents.select(indices)
     tokens = tokens.to(device=chosen.vectors.device, dtype=torch.float32)
@@ -140,10 +141,14 @@ class Rounding:
     residual: float
 
     @classmethod
-    def of(cls, documents: Tensor) -> Rounding:
-        """Return the effect on the vectors (N, H)."""
-        norms, residuals, _ = _rounding(documents)
-        return cls(float(norms.max()), float(residuals.max())) if len(norms) else cls(0.0, 0.0)
+    def of(cls, documents: Tokens) -> Rounding:
+        """Return the effect on the vectors of documents."""
+        norm = residual = 0.0
+        for _, part in documents.parts():
+            if len(part.vectors):
+                norms, residuals, _ = _rounding(part.vectors)
+                norm, residual = max(norm, float(norms.max())), max(residual, float(residuals.max()))
+        return cls(norm, residual)
 
     def error(self, queries: TokenStore) -> Tensor:
         """Return a bound, for each query, on the error of its bf16 score with any document, (N,).

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from engine.errors import DivergedError
+from engine.retrieval.blocks import token_blocks
 from engine.retrieval.screening import Rounding, native_bf16, settle
+from engine.retrieval.stored import StoredTokens, Tokens
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import top_k
 
@@ -21,23 +23,28 @@ class SingleSearch:
 
     Where the processor multiplies bf16 natively, all documents are scored with a rounded copy first, and the
     few that remain with the vectors themselves; elsewhere the vectors are kept in fp32. In both cases a token
-    vector takes 4 H bytes.
+    vector takes 4 H bytes. Vectors on disk stay there: each query reads all of them and scores them in fp32.
 
     Parameters
     ----------
-    documents : TokenStore
+    documents : TokenStore or StoredTokens
         M documents of width H, fp32 or narrower.
     screen : bool, optional
         Whether documents are scored in bf16 first; none does so where the processor multiplies bf16 natively.
     """
 
-    def __init__(self, documents: TokenStore, *, screen: bool | None = None) -> None:
+    def __init__(self, documents: Tokens, *, screen: bool | None = None) -> None:
+        self.documents: Tokens
+        self._rounding: Rounding | None = None
+        if isinstance(documents, StoredTokens):
+            self.documents = documents
+            return
         if screen is None:
             screen = native_bf16(documents.vectors.device)
         screen = screen and len(documents) > 0
         self.documents = documents if screen else documents.to(torch.float32)
         self._rounded = documents.vectors.bfloat16() if screen else self.documents.vectors
-        self._rounding = Rounding.of(documents.vectors) if screen else None
+        self._rounding = Rounding.of(documents) if screen else None
         offsets = documents.offsets.numpy()
         self._filled = documents.lengths > 0
         starts = offsets[:-1][self._filled.numpy()]
@@ -63,13 +70,17 @@ class SingleSearch:
         DivergedError
             When a score is not a number.
         """
-        width = self.documents.vectors.shape[1]
+        width = self.documents.width
         if query.ndim != 2 or not len(query) or query.shape[1] != width:
             raise ValueError(f"a query has at least one vector of width {width}, not {tuple(query.shape)}")
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
         query = query.float()
-        scores = self._scores(query)
+        asked = TokenStore(query, torch.tensor([0, len(query)]))
+        if isinstance(self.documents, StoredTokens):
+            scores = next(token_blocks(asked, self.documents))[0]
+        else:
+            scores = self._scores(query)
         if self._rounding is None:
             values, indices = top_k(scores[None], k)
             return values[0], indices[0]
@@ -77,7 +88,6 @@ class SingleSearch:
             raise DivergedError(
                 "some scores are not numbers: the encoder returned vectors with NaN; use another encoder"
             )
-        asked = TokenStore(query, torch.tensor([0, len(query)]))
         nothing = torch.empty(1, 0, dtype=torch.int64)
         error = self._rounding.error(asked)
         found, _ = settle(asked, self.documents, k, nothing, scores[None], error)

@@ -63,6 +63,32 @@ class TokenStore:
         """Size of the vectors and offsets in bytes."""
         return self.vectors.nbytes + self.offsets.nbytes
 
+    @property
+    def width(self) -> int:
+        """Width H of the vectors."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the vectors."""
+        return self.vectors.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the vectors."""
+        return self.vectors.device
+
+    def parts(self) -> Iterator[tuple[int, TokenStore]]:
+        """Yield the whole store and 0, the number of its first document.
+
+        `engine.retrieval.stored.StoredTokens` yields its documents in several parts.
+        """
+        yield 0, self
+
+    def load(self) -> TokenStore:
+        """Return the store itself, which is in memory."""
+        return self
+
     def to(self, target: torch.dtype | torch.device | str) -> TokenStore:
         """Return the store with its vectors in another type, or on another device."""
         vectors = self.vectors.to(target)
@@ -98,11 +124,9 @@ class TokenStore:
     def select(self, indices: Tensor) -> TokenStore:
         """Return the documents `indices` (K,), in that order."""
         indices = indices.to(self.offsets.device)
-        lengths = self.lengths[indices]
         offsets = torch.zeros(len(indices) + 1, dtype=torch.int64, device=self.offsets.device)
-        torch.cumsum(lengths, 0, out=offsets[1:])
-        shift = torch.repeat_interleave(self.offsets[indices] - offsets[:-1], lengths)
-        return TokenStore(self.vectors[torch.arange(len(shift), device=shift.device) + shift], offsets)
+        torch.cumsum(self.lengths[indices], 0, out=offsets[1:])
+        return TokenStore(self.vectors[token_rows(self.offsets, indices)], offsets)
 
     def padded(self) -> tuple[Tensor, Tensor]:
         """Return a padded batch: vectors (M, D, H), zero where there is no token, and mask (M, D)."""
@@ -112,3 +136,24 @@ class TokenStore:
         vectors = self.vectors.new_zeros(len(self), width, self.vectors.shape[1])
         vectors[mask] = self.vectors
         return vectors, mask
+
+
+def token_rows(offsets: Tensor, indices: Tensor) -> Tensor:
+    """Return the rows of the token vectors of documents `indices`, one document after another, int64."""
+    lengths = offsets.diff()[indices]
+    shift = torch.repeat_interleave(offsets[indices] - (lengths.cumsum(0) - lengths), lengths)
+    return torch.arange(len(shift), device=shift.device) + shift
+
+
+def runs(bounds: list[int], size: int, most: int) -> Iterator[tuple[int, int]]:
+    """Divide texts into runs of at most `size` tokens and `most` texts; a longer text is a run of its own.
+
+    `bounds` are the offsets of the texts. Yields the first text of each run, and the one after its last.
+    """
+    first = 0
+    while first < len(bounds) - 1:
+        last = first + 1
+        while last < len(bounds) - 1 and last - first < most and bounds[last + 1] - bounds[first] <= size:
+            last += 1
+        yield first, last
+        first = last

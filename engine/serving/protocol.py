@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from queue import SimpleQueue
 from typing import Any
 
-from engine.errors import InputError, OpticalError, nearest
+from engine.errors import InputError, OpticalError, nearest, sentence_of
 from engine.reporting import Reporter
 from engine.results.metrics_log import to_json
 
@@ -103,16 +103,15 @@ class Server:
             self.check(identity)
             parameters = {key: value for key, value in request.items() if key not in ("id", "op")}
             result = self.operations[name](parameters, _Progress(self, identity))
-        except (OpticalError, MemoryError) as error:
-            self.reply(identity, error=str(error) or "there is not enough memory for the answer")
-        except (BrokenPipeError, KeyboardInterrupt):
+        except BrokenPipeError:
             raise
-        except (
-            Exception
-        ) as error:  # an error in this program must not end the process and its loaded encoders
-            traceback.print_exc()
-            first = (str(error).strip() or "no reason given").splitlines()[0]
-            self.reply(identity, error=f"{type(error).__name__}: {first}")
+        except Exception as error:  # no error may end the process and its loaded encoders
+            sentence = sentence_of(error)
+            if sentence is None:  # an error in this program
+                traceback.print_exc()
+                first = (str(error).strip() or "no reason given").splitlines()[0]
+                sentence = f"{type(error).__name__}: {first}"
+            self.reply(identity, error=sentence)
         else:
             self.reply(identity, result=result)
         self._open.discard(identity)

@@ -107,6 +107,15 @@ def test_what_a_run_trained_is_listed(call, results, settings, folder, listed_as
     assert json.loads(call("encoders", "show", "learned", "--json").out)["model"]["num_hidden_layers"] == 4
 
 
+def test_the_settings_of_an_own_folder_are_shown_once(call, student):
+    folder = student.checkpoints / "student"
+    (folder / "optical.json").write_text(json.dumps({"centring": True, "query_length": 96}))
+    shown = call("encoders", "show", str(folder)).out.splitlines()
+    rows = [line.split()[0] for line in shown if line.strip()]
+    assert rows.count("query_length") == 1
+    assert len(set(rows)) == len(rows)
+
+
 def test_the_encoders_of_a_run_are_exported_with_a_card(call, results, tiny, tmp_path):
     settings = tiny.settings("sw", tags=["=x|y"])
     run, _ = execute(

@@ -118,5 +118,8 @@ def test_detached_runs_wait_for_one_another(
         folder = runs / run["run"]
         process = psutil.Process(RunFolder.open(folder).record["pid"])
         assert wait_for(folder, process, {"finished", "failed"}) == "finished"
-    started = [RunFolder.open(runs / run["run"]).record["started"] for run in (first, second)]
-    assert started == sorted(started)
+    records = [RunFolder.open(runs / run["run"]).record for run in (first, second)]
+    assert records[0]["started"] <= records[1]["started"]
+    # the command that a user can repeat, without what only the process in the background is given
+    results = str(tmp_path / "results.duckdb")
+    assert records[1]["argv"] == ["optical-workbench", "run", "--results", results, str(config)]

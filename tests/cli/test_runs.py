@@ -249,7 +249,8 @@ def test_the_reference_line_of_an_evaluated_collection_is_shown(call, make_run, 
         (tmp_path / "x" / f"{code}.json").write_text(json.dumps(content))
     # What is encoded plays no part in the line: both sentences are relevant, so finding one scores a half.
     made = lambda _, texts, *others, **options: {"sentences": torch.ones(len(texts), 2)}  # noqa: E731
-    monkeypatch.setattr(runner, "vectors_of", made)
+    for name in ("vectors_of", "pool_vectors"):
+        monkeypatch.setattr(runner, name, made)
     encoder = Encoder.load(EncoderConfig(**tiny.encoder(centring=False)))
     run = make_run("evaluated")
     collection = CollectionConfig(name="lareqa", path=str(tmp_path / "x"), label="questions")

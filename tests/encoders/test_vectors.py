@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from importlib.metadata import version
@@ -20,7 +22,11 @@ from torch import Tensor
 
 from engine.encoders.encoder import Encoder
 from engine.encoders.fingerprint import fingerprint
-from engine.retrieval.vectors import sentence_vectors, token_vectors, vectors
+from engine.errors import OpticalError
+from engine.retrieval import entries
+from engine.retrieval.stored import StoredTokens
+from engine.retrieval.tokens import TokenStore
+from engine.retrieval.vectors import pool_vectors, sentence_vectors, token_vectors, vectors
 
 Open = Callable[..., Encoder]
 TEXTS = ["river stone cloud", "horse", "winter garden letter window market", "..."]
@@ -124,7 +130,7 @@ def test_vectors_of_other_versions_and_damaged_ones_are_ignored(
         assert torch.equal(found, right) and encoded == len(TEXTS)
     file.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])  # one bit of one value
     assert torch.equal(call()[0], right)
-    monkeypatch.setattr("engine.retrieval.vectors.SCHEMA", 0)
+    monkeypatch.setattr("engine.retrieval.entries.SCHEMA", 0)
     assert call()[1] == len(TEXTS)
 
 
@@ -232,9 +238,124 @@ def test_both_kinds_come_from_one_pass_and_each_from_its_own_file(open_encoder: 
         assert torch.equal(means, sentences)
         assert sum(encoded) == len(TEXTS), cached
     # with one file gone, that kind alone is computed again
-    next(tmp_path.glob("tokens-*")).unlink()
+    next(tmp_path.glob("tokens-*.safetensors")).unlink()
     vectors(
         encoder, TEXTS, "query", ["sentences", "tokens"], cache=tmp_path, progress=encoded.append, **plain
     )
     assert sum(encoded) == 2 * len(TEXTS)
     assert not vectors(encoder, [], "query", ["tokens"], **plain)["tokens"]
+
+
+MANY = [f"{one} {other}" for one in ("river", "stone", "winter") for other in ("cloud", "horse", "garden")]
+
+
+def pool(encoder: Encoder, cache: Path, texts: list[str] = MANY, **options: Any) -> dict[Any, Any]:
+    return pool_vectors(
+        encoder, texts, "passage", ["tokens"], precision=torch.float32, cache=cache, **options
+    )
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pools stay on disk, two texts in each file."""
+    monkeypatch.setattr("engine.retrieval.vectors.SHARD", 2)
+    monkeypatch.setattr("engine.retrieval.vectors.IN_MEMORY", 0)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_pool_stays_on_disk_and_is_encoded_once(open_encoder: Open, tmp_path: Path) -> None:
+    encoder = open_encoder()
+    expected = token_vectors(encoder, MANY, "passage", precision=torch.float32)
+    done: list[int] = []
+    stored = pool(encoder, tmp_path)["tokens"]
+    assert isinstance(stored, StoredTokens) and len(list(tmp_path.glob("tokens-*.safetensors"))) == 5
+    assert torch.allclose(stored.load().vectors.float(), expected.vectors.float(), atol=2e-3)
+    assert torch.equal(stored.lengths, expected.lengths)
+    monkeypatched = encoder.encode
+    encoder.encode = lambda texts, *others, **options: (
+        done.extend(texts)
+        or monkeypatched(  # type: ignore
+            texts, *others, **options
+        )
+    )
+    assert isinstance(pool(encoder, tmp_path)["tokens"], StoredTokens) and not done
+    pool(encoder, tmp_path, [*MANY, "a new one"])
+    assert done == [MANY[-1], "a new one"]  # the last file alone has other texts
+    done.clear()
+    sorted(tmp_path.glob("tokens-*.safetensors"))[2].unlink()
+    again = pool(encoder, tmp_path, [*MANY])["tokens"]
+    assert len(done) <= 2 and torch.equal(again.load().vectors, stored.load().vectors)
+
+
+@pytest.mark.usefixtures("large")
+def test_what_was_encoded_before_a_kill_is_not_encoded_again(open_encoder: Open, tmp_path: Path) -> None:
+    encoder, done = open_encoder(), list[int]()
+
+    def killed(count: int) -> None:
+        done.append(count)
+        if sum(done) > 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pool(encoder, tmp_path, progress=killed)
+    assert len(list(tmp_path.glob("tokens-*.safetensors"))) == 2
+    encoded: list[str] = []
+    real = encoder.encode
+    encoder.encode = lambda texts, *others, **options: (
+        encoded.extend(texts)
+        or real(  # type: ignore
+            texts, *others, **options
+        )
+    )
+    stored = pool(encoder, tmp_path)["tokens"]
+    assert encoded == MANY[4:] and len(stored) == len(MANY)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_full_disk_ends_in_one_sentence_and_keeps_what_was_written(
+    open_encoder: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = open_encoder()
+    real = entries.save_file
+
+    def full(tensors: Any, name: str, metadata: Any) -> None:
+        if len(list(tmp_path.glob("tokens-*.safetensors"))) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(tensors, name, metadata)
+
+    monkeypatch.setattr(entries, "save_file", full)
+    with pytest.raises(OpticalError, match=r"texts 7 to 8 of 9 .*No space left on device.*make room"):
+        pool(encoder, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    monkeypatch.setattr("engine.retrieval.vectors.IN_MEMORY", 2**30)  # a pool that fits needs no disk
+    assert isinstance(pool(encoder, tmp_path)["tokens"], TokenStore)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_pool_that_fits_in_memory_is_there_whole(
+    open_encoder: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are compared with their checksums and made again where they are damaged."""
+    monkeypatch.setattr("engine.retrieval.vectors.IN_MEMORY", 2**30)
+    encoder = open_encoder()
+    first = pool(encoder, tmp_path)["tokens"]
+    assert isinstance(first, TokenStore)
+    file = sorted(tmp_path.glob("tokens-*.safetensors"))[1]
+    content = file.read_bytes()
+    file.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+    assert torch.equal(pool(encoder, tmp_path)["tokens"].vectors, first.vectors)
+    assert file.read_bytes()[-3:] == content[-3:]
+    other = sorted(tmp_path.glob("tokens-*.safetensors"))[2]
+    other.write_bytes(content)  # a whole file under the name of another
+    assert torch.equal(pool(encoder, tmp_path)["tokens"].vectors, first.vectors)
+
+
+@pytest.mark.usefixtures("large")
+def test_both_kinds_of_a_large_pool(open_encoder: Open, tmp_path: Path) -> None:
+    encoder = open_encoder()
+    found = pool_vectors(
+        encoder, MANY, "passage", ["sentences", "tokens"], precision=torch.float32, cache=tmp_path
+    )
+    expected = sentence_vectors(encoder, MANY, "passage", precision=torch.float32)
+    assert isinstance(found["tokens"], StoredTokens)
+    torch.testing.assert_close(found["sentences"], expected, rtol=0, atol=1e-5)

@@ -2,7 +2,8 @@
 
 ``OPTICAL_FAULT_KILLS`` is the number of kills of each kind of run, ``OPTICAL_FAULT_SECONDS`` the time in
 seconds that readers and writers run against each other, and ``OPTICAL_FUZZ_SECONDS`` the time in seconds for
-each parser. The defaults take minutes; docs/reliability.md has the figures of a long run.
+each parser. ``OPTICAL_FAULT_SEED`` is the first seed, 1 by default; ``random`` draws it, so that a repeated
+run tries other faults. The defaults take minutes; docs/reliability.md has the figures of a long run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,14 @@ import pytest
 KILLS = int(os.environ.get("OPTICAL_FAULT_KILLS", "4"))
 TRAFFIC_SECONDS = float(os.environ.get("OPTICAL_FAULT_SECONDS", "10"))
 FUZZ_SECONDS = float(os.environ.get("OPTICAL_FUZZ_SECONDS", "3"))
+
+
+def first_seed() -> int:
+    """Return the seed of a test, and print it, so that pytest shows the one of a test that failed."""
+    asked = os.environ.get("OPTICAL_FAULT_SEED", "1")
+    seed = time.time_ns() % 1_000_000 if asked == "random" else int(asked)
+    print(f"OPTICAL_FAULT_SEED={seed}")
+    return seed
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from engine.errors import InputError
 from engine.jobs.resume import reopen
 from engine.reporting import Reporter
 from engine.runs.execute import execute, resume
-from tests.faults.conftest import KILLS
+from tests.faults.conftest import KILLS, first_seed
 from tests.faults.kinds import settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
@@ -52,8 +50,7 @@ def ways(generator: random.Random, content: bytes) -> Iterator[tuple[str, bytes]
 
 
 def test_files_of_runs(home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, tell: Tell) -> None:
-    seed = int(os.environ.get("OPTICAL_FAULT_SEED") or time.time_ns() % 1_000_000)
-    print(f"seed {seed}")
+    seed = first_seed()
     generator = random.Random(seed)
     runs = home / "runs"
     files = sorted(path for path in (runs / "odd").rglob("*") if path.is_file() and path.stat().st_size)

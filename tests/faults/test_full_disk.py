@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import pytest
 from engine.errors import OpticalError
 from engine.results.ingest import ingest
 from engine.results.queries import ask
-from tests.faults.conftest import KILLS, Runner
+from tests.faults.conftest import KILLS, Runner, first_seed
 from tests.faults.kinds import assert_equal, settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
@@ -64,8 +63,7 @@ def sentence(error: str) -> None:
 
 
 def test_a_run(runner: Runner, tiny: Any, tmp_path: Path, disk: SmallDisk, tell: Tell) -> None:
-    seed = int(os.environ.get("OPTICAL_FAULT_SEED") or time.time_ns() % 1_000_000)
-    print(f"seed {seed}")
+    seed = first_seed()
     generator = random.Random(seed)
     config, whole = settings("distil", tiny, tmp_path), tmp_path / "whole"
     assert runner.run(config, whole, "run")[0] == 0

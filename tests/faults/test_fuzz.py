@@ -32,7 +32,7 @@ from engine.serving.operations import OPERATIONS
 from engine.serving.protocol import Server
 from tests.bitext import test_fuzz as bitext
 from tests.collections import test_fuzz as collections
-from tests.faults.conftest import FUZZ_SECONDS
+from tests.faults.conftest import FUZZ_SECONDS, first_seed
 from tests.results.test_filters import RUN
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
@@ -54,8 +54,7 @@ def fuzz(check: Callable[[st.DataObject], None]) -> int:
         calls += 1
         check(data)
 
-    first = int(os.environ.get("OPTICAL_FAULT_SEED") or time.time_ns() % 1_000_000)
-    print(f"seed {first}")  # OPTICAL_FAULT_SEED=... repeats it
+    first = first_seed()
     for number in itertools.count(first):
         if time.monotonic() > end:
             return calls

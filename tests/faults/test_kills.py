@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pytest
 from engine.jobs.state import state_of
 from engine.results.ingest import ingest
 from engine.results.queries import ask
-from tests.faults.conftest import KILLS, Runner
+from tests.faults.conftest import KILLS, Runner, first_seed
 from tests.faults.kinds import KINDS, assert_equal, first_stage, settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
@@ -25,8 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 def test_kills_at_random_moments(
     kind: str, runner: Runner, tiny: Any, tmp_path: Path, tell: Callable[[str, int, str], None]
 ) -> None:
-    seed = int(os.environ.get("OPTICAL_FAULT_SEED") or time.time_ns() % 1_000_000)
-    print(f"seed {seed}")  # OPTICAL_FAULT_SEED=... repeats it
+    seed = first_seed()
     generator = random.Random(seed)
     # always the same folder: an encoder names the one that it was trained from, and runs record its hash
     empty, whole, runs = tmp_path / "empty", tmp_path / "whole", tmp_path / "runs"

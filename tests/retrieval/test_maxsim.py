@@ -204,7 +204,7 @@ def test_the_error_of_bf16_scores_stays_within_its_bound(seed: int, scale: float
     theirs = TokenStore.from_padded(batch[2], batch[3])
     exact = torch.cat(list(token_blocks(mine.to(torch.float64), theirs.to(torch.float64))))
     coarse = torch.cat(list(token_blocks(mine, theirs, precision="bf16"))).double()
-    assert ((coarse - exact).abs() <= Rounding.of(theirs.vectors).error(mine)[:, None]).all()
+    assert ((coarse - exact).abs() <= Rounding.of(theirs).error(mine)[:, None]).all()
 
 
 def test_texts_without_tokens_find_and_are_found_last() -> None:

@@ -57,7 +57,11 @@ def test_scorings_of_encoders_search_the_vectors_that_they_declare(name: str) ->
         ]
     )
     expected = {"tokens": late, "sentences": (sentences @ other_sentences.T).numpy()}[scoring.compares]
-    settings = dict.fromkeys(scoring.settings, DOCUMENTS)  # all inverted lists
+    settings: dict[str, Any] = dict.fromkeys(
+        scoring.settings, DOCUMENTS
+    )  # all inverted lists, all candidates
+    if scoring.first_stage is not None:
+        settings["first"] = sides[scoring.first_stage]
     wanted = torch.tensor([[0]] * QUERIES)
     found = scoring.resolve_search()(*sides[scoring.compares], 5, wanted, **settings)
     assert found.indices.tolist() == [row[:5] for row in best(expected)]

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.retrieval.entries import load_cached, save_cached
 from engine.retrieval.tokens import TokenStore
-from engine.retrieval.vectors import load_cached, save_cached
 
 
 def batch(seed: int, b: int, t: int, h: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,6 +8,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,14 @@ def refuse(parameters: Parameters, reporter: Reporter) -> Any:
     raise InputError("that will not do")
 
 
+def open_file(parameters: Parameters, reporter: Reporter) -> Any:
+    return Path(parameters["path"]).read_text("utf-8")
+
+
+def allocate(parameters: Parameters, reporter: Reporter) -> Any:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9e18 bytes")
+
+
 def slow(parameters: Parameters, reporter: Reporter) -> Any:
     reporter.say("beginning")
     reporter.stage("counting", 1000)
@@ -41,6 +50,8 @@ def slow(parameters: Parameters, reporter: Reporter) -> Any:
 OPERATIONS: dict[str, Callable[[Parameters, Reporter], Any]] = {
     "double": double,
     "refuse": refuse,
+    "open": open_file,
+    "allocate": allocate,
     "slow": slow,
 }
 
@@ -92,6 +103,16 @@ def test_what_fails_is_one_sentence_and_the_next_is_answered() -> None:
     assert replies[10]["result"] == "NaN"
     assert replies[11]["result"] == 6
     assert not any("\n" in error for error in errors)
+
+
+def test_what_the_system_refuses_is_told_as_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+    replies = served([request(1, "open", path=long), request(2, "allocate")])
+    assert [reply["error"] for reply in replies] == [
+        f"{long}: File name too long",
+        "there is not enough memory; end other programs, or ask for less at a time",
+    ]
+    assert capsys.readouterr().err == ""
 
 
 def test_progress_comes_before_the_result_and_not_too_often() -> None:

@@ -10,6 +10,27 @@ MAXSIM = Scoring(
     batch_scores="engine.retrieval.maxsim:encoded_maxsim",
 )
 
+MAXSIM_IVF = Scoring(
+    name="maxsim-ivf",
+    meaning="late interaction with the `candidates` that FAISS's inverted lists of sentence vectors find: "
+    "faster for large pools, but documents that are no candidates are not found",
+    compares="tokens",
+    first_stage="sentences",
+    exact="maxsim",
+    search="engine.retrieval.candidates:find_after_lists",
+    settings=("probes", "candidates"),
+)
+
+MAXSIM_MUVERA = Scoring(
+    name="maxsim-muvera",
+    meaning="late interaction with the `candidates` that MUVERA's fixed-dimensional encodings find: faster "
+    "for large pools, but documents that are no candidates are not found",
+    compares="tokens",
+    exact="maxsim",
+    search="engine.retrieval.muvera:find_muvera",
+    settings=("probes", "candidates"),
+)
+
 DENSE = Scoring(
     name="dense",
     meaning="cosine of sentence vectors",

@@ -66,12 +66,12 @@ def load_encoders(
                 f"loss.{name} compares sentence vectors, which have width {widths[0]} in the student and "
                 f"{widths[1]} in the teacher; set it to 0"
             )
-    asked = [name for name in config.evaluation.scoring if SCORINGS[name].compares == "sentences"]
+    asked = [name for name in config.evaluation.scoring if "sentences" in SCORINGS[name].kinds]
     searched = config.collections and config.evaluation.documents == "teacher"
     if asked and searched and widths[0] != widths[1]:
         raise InputError(
             f"evaluation.scoring = '{asked[0]}' compares sentence vectors, which have width {widths[0]} "
-            f"in the student and {widths[1]} in the teacher; choose a scoring of token vectors"
+            f"in the student and {widths[1]} in the teacher; choose a scoring of token vectors alone"
         )
     same_folder = wanted.checkpoint == config.teacher.checkpoint
     alike = same_folder or (needs_fitting(wanted) and same_weights(wanted, config.teacher))

@@ -22,6 +22,7 @@ from engine.errors import InputError
 from engine.evaluation.held_out_queries import held_out_queries, restricted
 from engine.evaluation.runner import document_texts, vector_kind
 from engine.evaluation.scores import checked_measures, evaluate_collection
+from engine.extensions.scorings import SCORINGS
 from engine.reporting import Reporter
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import vectors, vectors_folder
@@ -117,6 +118,7 @@ def read_validation(
     for note in dict.fromkeys(note for one in chosen for note in one.notes if "left out" in note):
         reporter.say(note)
     scoring = config.evaluation.scoring[0]
+    scoring = SCORINGS[scoring].exact or scoring
     kind = vector_kind(scoring)
     reporter.stage("validation: documents", sum(len(one.documents) for one in chosen))
     role = teacher.document_role(symmetric=config.validation.reader.symmetric)

@@ -1,0 +1,121 @@
+"""Compare searches in two stages, and quantised vectors, with exact MaxSim on AfriQA's questions.
+
+    OPTICAL_DATA=../shared/data python benchmarks/growth/first_stages.py
+
+The pool is AfriQA's English passages and, as distractors, the English sentences of TICO-19 and NTREX-128. The
+encoder is the published multilingual-e5-small. The questions are asked in Hausa, Igbo and Swahili, and in
+their English translations, for which the encoder is good. Prints a row for each search: nDCG@10, its ratio to
+that of exact MaxSim, the share of the exact first hundred that was found, and seconds of CPU. Building an
+index is part of the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from engine.collections.base import Collection, Document
+from engine.collections.human_translations import human_translations
+from engine.collections.load import load_collections
+from engine.config import CollectionConfig, EncoderConfig
+from engine.encoders.encoder import Encoder
+from engine.evaluation.runner import document_texts
+from engine.evaluation.scores import Scores, evaluate_collection
+from engine.extensions.scorings import SCORINGS
+from engine.retrieval.stored import StoredTokens
+from engine.retrieval.vectors import pool_vectors, vectors, vectors_folder
+
+SEARCHES: list[tuple[str, int, dict[str, int]]] = [
+    ("maxsim", 16, {}),
+    ("maxsim", 4, {}),
+    ("maxsim", 2, {}),
+    ("dense", 16, {}),
+    *(
+        (name, 16, {"candidates": count})
+        for name in ("maxsim-ivf", "maxsim-muvera")
+        for count in (100, 300, 1000)
+    ),
+    ("maxsim-muvera", 2, {"candidates": 1000}),
+]
+LANGUAGES = ["ha", "ig", "sw"]
+
+
+def pool(limit: int | None) -> tuple[Collection, CollectionConfig]:
+    """Return AfriQA's test questions in a pool with distractors."""
+    entry = CollectionConfig.model_validate({"name": "afriqa", "split": "test", "languages": LANGUAGES})
+    (collection,) = load_collections(entry, 0)
+    others = [
+        {"name": "bitext", "bitext": [{"path": "tico-19/all.en-sw.tmx.zip", "language": "sw"}]},
+        {"name": "ntrex", "languages": ["sw"], "directions": ["xx-en"]},
+    ]
+    distractors: list[Document] = []
+    for settings in others:
+        found = load_collections(CollectionConfig.model_validate(settings), 0)
+        english = next(one for one in found if one.direction == "xx-en")
+        distractors += [replace(one, id=f"{settings['name']} {one.id}") for one in english.documents]
+    documents = (*collection.documents, *distractors[:limit])
+    return replace(collection, documents=documents, measures=("nDCG@10",)), entry
+
+
+def found_pairs(scores: Scores) -> set[tuple[str, str]]:
+    """Return the found pairs of query and document."""
+    rows = zip(scores.ranking.query_ids, scores.ranking.document_ids, strict=True)
+    return {(query, document) for query, documents in rows for document in documents}
+
+
+def compare(collection: Collection, encoder: Encoder, texts: Sequence[str], title: str) -> None:
+    """Print the rows for questions with these texts."""
+    kinds: Any = ["tokens", "sentences"]
+    options: dict[str, Any] = {"precision": torch.float32, "cache": vectors_folder()}
+    asked: dict[Any, Any] = vectors(encoder, texts, "query", kinds, **options)
+    exact: Scores | None = None
+    for name, bits, settings in SEARCHES:
+        pooled: dict[Any, Any] = pool_vectors(
+            encoder, document_texts(collection, context=False), "passage", kinds, bits=bits, **options
+        )
+        kind = SCORINGS[name].compares
+        start = time.process_time()
+        scores = evaluate_collection(
+            collection,
+            asked[kind],
+            pooled[kind],
+            scoring=name,
+            first=(asked["sentences"], pooled["sentences"]),
+            **settings,
+        )
+        seconds = time.process_time() - start
+        exact = exact or scores
+        ratio = scores.macro("nDCG@10") / exact.macro("nDCG@10")
+        shared = len(found_pairs(exact) & found_pairs(scores)) / len(found_pairs(exact))
+        stored = pooled["tokens"]
+        cosine = ""
+        if isinstance(stored, StoredTokens) and stored.codec is not None:
+            cosine = f"{stored.codec.cosine:.4f}"
+        cells = [title, name, bits, settings.get("candidates", ""), f"{scores.macro('nDCG@10'):.4f}"]
+        cells += [f"{ratio:.4f}", f"{shared:.4f}", f"{seconds:.1f}", cosine]
+        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--distractors", type=int, help="at most this many")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    collection, entry = pool(options.distractors)
+    encoder = Encoder.load(EncoderConfig(checkpoint="multilingual-e5-small"))
+    print(f"{len(collection.queries):,} questions, {len(collection.documents):,} documents")
+    columns = ("questions", "scoring", "bits", "candidates", "nDCG@10", "ratio", "of the first 100", "CPU s")
+    print("| " + " | ".join((*columns, "cosine")) + " |\n|" + "---|" * (len(columns) + 1))
+    compare(collection, encoder, [query.text for query in collection.queries], "own language")
+    compare(collection, encoder, human_translations(collection, entry, "en", 0), "English")
+
+
+if __name__ == "__main__":
+    main()

@@ -94,6 +94,9 @@ def run(
     and losses as by one. `torchrun ... -m engine.cli run CONFIG` does the same on several machines that share
     the results folder.
     """
+    if _number():
+        _take_part()
+        return
     if now and not detach:
         raise InputError("--now is for --detach; a run in the foreground never waits in the queue")
     if config is None and resume is None:
@@ -197,9 +200,11 @@ def _check_shared(what: Started) -> None:
     from engine.extensions.runs import RUN_KINDS
     from engine.results.run_folder import read_record
 
-    kind = (
-        str(read_record(what.folder)["kind"]) if what.folder is not None else what.config and what.config.kind
-    )
+    if what.folder is not None:
+        kind = str(read_record(what.folder)["kind"])
+    else:
+        assert what.config is not None
+        kind = what.config.kind
     if kind in RUN_KINDS and not RUN_KINDS[kind].shared:
         able = " and ".join(repr(name) for name, entry in RUN_KINDS.items() if entry.shared)
         raise InputError(f"several processes train runs of the kinds {able}, and this is {kind!r}; use one")
@@ -302,11 +307,12 @@ def run_here(
     from engine.jobs.resume import reopen
     from engine.results.run_folder import RunFolder
 
-    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    together = _number() is not None
     if together:
+        from engine.training import processes
+
         _check_shared(what)
-        if not _join():
-            return None
+        processes.join()
     if queued is None:  # a queued run loads torch when its turn has come
         importlib.import_module("engine.runs.execute")
 
@@ -328,8 +334,6 @@ def run_here(
                 runs_folder(results), what.config, argv, run_id, queued=queued is not None
             )
         if together:
-            from engine.training import processes
-
             stack.callback(processes.leave)
             processes.from_first(str(started.path.resolve()))
         if queued is not None:
@@ -346,10 +350,14 @@ def run_here(
     return None if detached else (started, scores)
 
 
-def _join() -> bool:
-    """Wait for the other processes of the run, and return whether this is the first.
+def _number() -> int | None:
+    """Return the number of this process among those that train a run together; None if it is alone."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+    return int(os.environ["RANK"]) if several else None
 
-    The others take part in the training before they return.
+
+def _take_part() -> None:
+    """Take part in the training of the run that the first process executes.
 
     Raises
     ------
@@ -359,10 +367,8 @@ def _join() -> bool:
     from engine.runs.together import follow
     from engine.training import processes
 
-    processes.join()
-    if processes.rank() == 0:
-        return True
     try:
+        processes.join()
         follow()
     except processes.LostProcessError as error:  # the first process says so
         raise Exit(error.exit_code) from error
@@ -370,7 +376,6 @@ def _join() -> bool:
         raise Exit(130) from error
     finally:
         processes.leave()
-    return False
 
 
 def _asked(arguments: Sequence[str]) -> list[str]:

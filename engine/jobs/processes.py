@@ -77,8 +77,8 @@ def run_processes(argv: Sequence[str], count: int) -> int:
     code = started[0].returncode
     if code < 0:
         raise OpticalError(
-            f"the first of {count} processes was killed by signal {-code}; resume the run, which goes on from "
-            "the last saved state"
+            f"the first of {count} processes was killed by signal {-code}; resume the run, which goes on "
+            "from the last saved state"
         )
     return code
 

@@ -75,8 +75,8 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:  # a connection that was closed, or a store that does not answer
         raise LostProcessError(
-            "another process of the run ended before the training did; resume the run, which goes on from the "
-            "last saved state"
+            "another process of the run ended before the training did; resume the run, which goes on from "
+            "the last saved state"
         ) from error
 
 
@@ -165,7 +165,7 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(own: Tensor) -> Tensor:
-    """Return the rows (W n, ...) of all W processes, of which each has n; its own have a gradient, W times."""
+    """Return the rows (W n, ...) of all W processes, each with n; the gradient of its own is multiplied by W."""
     if size() == 1:
         return own
     gathered: Tensor = _Gather.apply(own)  # type: ignore[no-untyped-call]

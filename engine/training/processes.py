@@ -165,7 +165,7 @@ class _Gather(torch.autograd.Function):
 
 
 def gather(own: Tensor) -> Tensor:
-    """Return the rows (W n, ...) of all W processes, each with n; the gradient of its own is multiplied by W."""
+    """Return the rows (W n, ...) of W processes, n of each; the gradient of its own is multiplied by W."""
     if size() == 1:
         return own
     gathered: Tensor = _Gather.apply(own)  # type: ignore[no-untyped-call]

@@ -40,6 +40,7 @@ COMMANDS = {
     "sweep": ("engine.cli.sweep", "Run every combination of some settings, and compare them."),
     "query": ("engine.cli.query", "Search a collection with a run's encoders."),
     "plan": ("engine.cli.plan", "Show or export the transport plan of two sentences."),
+    "web": ("engine.cli.web", "Open the app in a browser."),
     "serve": ("engine.cli.serve", "Answer the app's requests on stdin."),
     "sql": ("engine.cli.sql", "Query the results database in SQL."),
     "export": ("engine.cli.sql", "Write a table or query to CSV, JSON or Parquet."),

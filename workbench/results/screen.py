@@ -300,6 +300,8 @@ class ResultsScreen(ModeScreen):
 
     def _open_study(self, snapshot: Snapshot) -> None:
         """Show the study if one was chosen, the runs of a sweep, or the reference study if there are none."""
+        if self.app.screen is not self:  # a study is open, or the tour explains one
+            return
         chosen = [run for run in snapshot.runs if run["id"] in self.context.chosen_runs]
         if not snapshot.runs and not snapshot.problems:
             self.app.push_screen(StudyScreen(self.context, None))

@@ -15,6 +15,7 @@ from types import FrameType
 
 import psutil
 
+from engine.counted import counted
 from engine.errors import InputError, OpticalError
 from engine.jobs.child import child_environment
 
@@ -34,9 +35,11 @@ def check_count(count: int) -> None:
 
     gpus = torch.cuda.device_count()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    known, what = (gpus, "GPUs") if gpus else (cores, "CPU cores")
+    known, what = (gpus, "GPU") if gpus else (cores, "CPU core")
     if count > known:
-        raise InputError(f"--processes {count} is more than the {known} {what} of this machine; lower it")
+        raise InputError(
+            f"--processes {count} is more than the {counted(known, what)} of this machine; lower it"
+        )
 
 
 def run_processes(argv: Sequence[str], count: int) -> int:

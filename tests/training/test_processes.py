@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from engine.cli.toml import dump
 from engine.config import parse_config
+from engine.errors import InputError
 from engine.jobs.child import child_environment
+from engine.jobs.processes import check_count
 from engine.jobs.state import state_of
 from engine.results.run_folder import read_record, run_folders, tail
 from engine.runs.execute import execute

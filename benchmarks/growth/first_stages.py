@@ -71,7 +71,7 @@ def found_pairs(scores: Scores) -> set[tuple[str, str]]:
 def compare(collection: Collection, encoder: Encoder, texts: Sequence[str], title: str) -> None:
     """Print the rows for questions with these texts."""
     kinds: Any = ["tokens", "sentences"]
-    options: dict[str, Any] = {"precision": torch.float32, "cache": vectors_folder()}
+    options: dict[str, Any] = {"precision": torch.bfloat16, "cache": vectors_folder()}
     asked: dict[Any, Any] = vectors(encoder, texts, "query", kinds, **options)
     exact: Scores | None = None
     for name, bits, settings in SEARCHES:

@@ -167,7 +167,8 @@ def type_of(setting: Schema) -> str:
     if kind == "array":
         return f"list of {type_of(setting.get('items', {}))}"
     if kind == "object":
-        return f"table of {type_of(setting.get('additionalProperties') or {})}"
+        values = setting.get("additionalProperties")
+        return f"table of {type_of(values if isinstance(values, dict) else {})}"
     words = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
     bounds = [
         f"{word} {setting[key]}"
@@ -255,12 +256,16 @@ def command_help(name: str, parent: click.Context) -> Iterator[str]:
 
 
 def keys_page() -> str:
-    """Return the page with the keys of the app."""
-    text = ["# Keys of the app\n"]
+    """Return the page with the keys of the app, and the names of its actions in ``app.toml``."""
+    text = [
+        "# Keys of the app\n",
+        "The last column has the name of the action under `[keys]` in [`app.toml`]"
+        "(../howto/app.md#your-own-keys-and-alerts).\n",
+    ]
     for scope, title in SCOPES.items():
-        text.append(f"## {title}\n\n| key | does |\n|---|---|")
+        text.append(f"## {title}\n\n| key | does | name |\n|---|---|---|")
         for action in ACTIONS[scope]:
             keys = " ".join(f"`{key}`" for key in key_text(action.keys).split())
-            text.append(f"| {keys} | {plain(action.help)} |")
+            text.append(f"| {keys} | {plain(action.help)} | `{scope}.{action.id}` |")
         text.append("")
     return "\n".join(text)

@@ -42,6 +42,11 @@ def cache_home() -> Path:
     return Path(os.environ.get("OPTICAL_CACHE") or platformdirs.user_cache_path("optical-workbench"))
 
 
+def settings_home() -> Path:
+    """Return the folder of the user's settings of the app: ``$OPTICAL_CONFIG`` or the user's own folder."""
+    return Path(os.environ.get("OPTICAL_CONFIG") or platformdirs.user_config_path("optical-workbench"))
+
+
 def data_home() -> Path:
     """Return the data home: ``$OPTICAL_DATA`` or the user's data folder."""
     return Path(os.environ.get("OPTICAL_DATA") or platformdirs.user_data_path("optical-workbench"))

@@ -43,6 +43,11 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     monkeypatch.setenv("OPTICAL_CACHE", str(shared / "cache"))
+    monkeypatch.setenv("OPTICAL_CONFIG", str(shared / "settings"))
+    (shared / "cache").mkdir(exist_ok=True)
+    (
+        shared / "cache" / "tour-seen"
+    ).touch()  # an app that a test starts in a terminal begins without the tour
     monkeypatch.delenv("OPTICAL_RESULTS", raising=False)
 
 

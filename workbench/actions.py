@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
@@ -23,6 +24,9 @@ class Action:
         The text in the key map and the command palette.
     footer : bool
         Whether the footer shows the action.
+    id : str
+        The name of the action in the user's key map. By default the name of the method, followed by its
+        argument: ``go_runs`` for ``go('runs')``.
     """
 
     name: str
@@ -30,6 +34,11 @@ class Action:
     label: str
     help: str
     footer: bool = False
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", re.sub(r"\W+", "_", self.name).strip("_"))
 
 
 SCOPES = {
@@ -66,7 +75,9 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
             "Show a letter on each part of the screen; type it to go there",
         ),
         Action("command_palette", "ctrl+p", "Palette", "Find an action by its name"),
+        Action("copy_sentence", "ctrl+y", "Copy sentence", "Copy the sentence on the status line"),
         Action("next_theme", "f9", "Theme", "Switch between dark, light and high contrast"),
+        Action("tour", "T", "Tour", "Show the tour of the screens"),
         Action("quit", "ctrl+q", "Quit", "Quit; runs continue", True),
     ),
     "runs": (
@@ -79,14 +90,23 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("results", "enter", "Results", "Show the results of the marked runs, or of this run", True),
         Action("plans", "P", "Plans", "Show the stored transport plans of this run"),
         Action("pane", "v", "Details", "Switch between curves, settings and log", True),
-        Action("stop", "s", "Stop", "Stop this run; it saves a checkpoint, or leaves the queue"),
+        Action(
+            "stop",
+            "s",
+            "Stop",
+            "Stop the marked runs, or this run; it saves a checkpoint, or leaves the queue",
+        ),
         Action("queue_up", "plus", "Earlier", "Move this queued run up one place in the queue"),
         Action("resume", "r", "Resume", "Resume this run, which was stopped, failed or crashed"),
+        Action("mark_all", "asterisk", "Mark all", "Mark all runs that the filter selects"),
         Action("tag", "t", "Tags", "Change this run's tags"),
         Action("note", "n", "Note", "Change this run's note"),
         Action("rename", "N", "Rename", "Rename this run"),
         Action(
-            "delete", "delete,D", "Delete", "Delete this run's folder; forget a run whose folder is missing"
+            "delete",
+            "delete,D",
+            "Delete",
+            "Delete the folders of the marked runs, or of this run; forget a run whose folder is missing",
         ),
     ),
     "curves": (
@@ -137,16 +157,21 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("difference", "d", "Difference", "Show on the right where the two plans differ"),
         Action("other_side", "v", "Other", "Go to the other of two plans"),
         Action("same_solver", "equals_sign", "Same solver", "Solve the other plan with this plan's settings"),
+        Action("copy_cell", "ctrl+c", "Copy", "Copy the tokens and figures of the cell under the cursor"),
         Action("export", "e", "Export", "Write the numbers as NPZ, or a picture as PNG or SVG", True),
     ),
     "pair": (Action("leave", "escape", "Close", "Close the bar", True),),
     "solver": (
-        Action("step(1)", "right,space", "Next", "Set the next value"),
-        Action("step(-1)", "left", "Previous", "Set the previous value"),
+        Action("step(1)", "right,space", "Next", "Set the next value", id="next"),
+        Action("step(-1)", "left", "Previous", "Set the previous value", id="previous"),
         Action("edit", "enter", "Type", "Type or choose the value", True),
         Action("restore", "backspace", "Run's", "Reset the setting to the run's value", True),
     ),
     "heatmap": (
+        Action("step(-1,0)", "up,k", "Up", "Go to the row above", id="up"),
+        Action("step(1,0)", "down,j", "Down", "Go to the row below", id="down"),
+        Action("step(0,-1)", "left,h", "Left", "Go to the column on the left", id="left"),
+        Action("step(0,1)", "right", "Right", "Go to the column on the right", id="right"),
         Action("normalise('row')", "r", "By row", "Divide by the largest value of the row"),
         Action("normalise('column')", "c", "By column", "Divide by the largest value of the column"),
         Action("normalise('all')", "a", "By all", "Divide by the largest value of all"),
@@ -164,9 +189,19 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("choose_collection", "c", "Collection", "Choose the documents to search", True),
         Action("choose_language", "l", "Language", "Choose the language of the query", True),
         Action("own", "number_sign", "Own queries", "Choose one of the collection's own queries", True),
-        Action("next_own(1)", "greater_than_sign", "Next own", "Search for the collection's next query"),
         Action(
-            "next_own(-1)", "less_than_sign", "Previous own", "Search for the collection's previous query"
+            "next_own(1)",
+            "greater_than_sign",
+            "Next own",
+            "Search for the collection's next query",
+            id="next_own",
+        ),
+        Action(
+            "next_own(-1)",
+            "less_than_sign",
+            "Previous own",
+            "Search for the collection's previous query",
+            id="previous_own",
         ),
         Action("other_side", "v", "Other", "Go to the other of two lists"),
         Action("leave", "escape", "Cancel", "Cancel the search, or go to the hits"),
@@ -175,13 +210,28 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         Action("run", "f5,ctrl+j", "Run", "Run the statement in the editor", True),
         Action("cancel", "escape", "Cancel", "Cancel the statement that is running", True),
         Action("history", "f8", "History", "Choose a statement that ran before", True),
+        Action("new_tab", "ctrl+t", "New tab", "Open a tab for another statement"),
+        Action("next_tab", "ctrl+n", "Next tab", "Go to the next tab; a click on a title goes to its tab"),
+        Action("close_tab", "ctrl+g", "Close tab", "Close the tab with its statement and its rows"),
         Action(
             "export", "ctrl+s", "Export", "Write all rows of the statement to a CSV or Parquet file", True
         ),
     ),
     "table": (
+        Action("move(-1)", "up,k", "Up", "Go to the row above", id="up"),
+        Action("move(1)", "down,j", "Down", "Go to the row below", id="down"),
+        Action("page('up')", "pageup", "Page up", "Go up by a page"),
+        Action("page('down')", "pagedown", "Page down", "Go down by a page"),
         Action("page('top')", "home", "Top", "Go to the first row"),
         Action("page('bottom')", "end", "Bottom", "Go to the last row"),
+        Action("slide(-1)", "left,h", "Left", "Scroll to the column on the left", id="left"),
+        Action("slide(1)", "right", "Right", "Scroll to the column on the right", id="right"),
+        Action("pin", "f", "Pin", "Pin the first column in view that scrolls; it stays in view"),
+        Action("unpin", "F", "Unpin", "Let the column that was pinned last scroll again"),
+        Action(
+            "copy_row", "ctrl+c", "Copy", "Copy the selected text, or the row with tabs between its cells"
+        ),
+        Action("copy_cell", "C", "Copy cell", "Choose a cell of the row and copy all of its text"),
     ),
 }
 
@@ -199,11 +249,23 @@ def bindings(scope: str) -> list[BindingType]:
             show=action.footer and place == 0,
             tooltip=action.help,
             key_display=key_text(key),
-            priority=scope == "app" and key[0] == "f" and key[1:].isdigit(),
+            priority=scope == "app" and is_function_key(key),
+            id=binding_id(scope, action, key),
         )
         for action in ACTIONS[scope]
         for place, key in enumerate(action.keys.split(","))
     ]
+
+
+def is_function_key(key: str) -> bool:
+    """Return whether `key` is a function key, such as ``f5``."""
+    return key[0] == "f" and key[1:].isdigit()
+
+
+def binding_id(scope: str, action: Action, key: str) -> str:
+    """Return the id by which a binding is replaced. The app's function keys are replaced on their own."""
+    function = scope == "app" and is_function_key(key)
+    return f"{scope}.{action.id}" + (":function" if function else "")
 
 
 KEY_NAMES = {
@@ -224,6 +286,8 @@ KEY_NAMES = {
     "down": "↓",
     "left": "←",
     "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
     "home": "Home",
     "end": "End",
 }

@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from textual import events, on, work
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.message import Message
 from textual.notifications import SeverityLevel
@@ -23,16 +23,22 @@ from textual.worker import Worker, WorkerState
 
 from engine.errors import OpticalError
 from engine.paths import DEFAULT_RESULTS
-from workbench.actions import ACTIONS, bindings
+from engine.visible import visible
+from workbench.actions import ACTIONS, bindings, key_text
 from workbench.context import Context
-from workbench.data.runs import RunStore, Snapshot
+from workbench.data.runs import Run, RunStore, Snapshot
+from workbench.data.user_settings import UserSettings
 from workbench.data.warm_process import WarmProcess
 from workbench.runs.screen import RunsScreen
+from workbench.shell.alerts import RunWatch, alert_text, end_of, notify_desktop, run_command
 from workbench.shell.crash import write_crash_log
 from workbench.shell.screen import BaseScreen, report_worker_error
 from workbench.shell.stylesheet import CachedStylesheet
+from workbench.shell.terminal import LONGEST_COPY, clipboard_sequence, give_to_tmux
 from workbench.shell.typed_ahead import TypedAhead
 from workbench.themes import THEMES
+from workbench.widgets.dialogs import ChoiceDialog
+from workbench.widgets.table import Column, Table
 from workbench.widgets.text import inert, plain
 from workbench.widgets.text_view import ControlFilter
 
@@ -99,8 +105,13 @@ class Workbench(App[None]):
             super().__init__()
             self.snapshot, self.done = snapshot, done
 
-    def __init__(self, results: Path) -> None:
+    def __init__(
+        self, results: Path, settings: UserSettings | None = None, *, first_start: bool = False
+    ) -> None:
         super().__init__()
+        self.settings = settings or UserSettings()
+        self._first_start = first_start
+        self._watch = RunWatch()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-vast")]
         self.VERTICAL_BREAKPOINTS = [(0, "-tiny"), (16, "-low"), (30, "-tall")]
         self.context = Context(
@@ -120,6 +131,14 @@ class Workbench(App[None]):
             self.register_theme(theme)
         self.theme = THEMES[0].name
         self.stylesheet = CachedStylesheet(variables=self.get_css_variables())
+        if keys := self.settings.keys.bindings():
+            self.set_keymap(keys)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Return a key as the footer shows it."""
+        if binding.id and not binding.key_display:  # one of the table of actions, with a key of the user
+            return key_text(binding.key)
+        return super().get_key_display(binding)
 
     async def on_event(self, event: events.Event) -> None:
         """Handle an event; keys wait for the keys before them."""
@@ -140,6 +159,51 @@ class Workbench(App[None]):
         """Show a notification as it is: markup is never parsed, and control characters are escaped."""
         message, title = inert(message).plain, plain(title)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy text to the clipboard of the terminal, also through ssh and tmux, and say so.
+
+        Control characters of the text are escaped, so pasting it sends no command to a terminal.
+        """
+        text = visible(text, keep="\n\t")
+        if len(text.encode("utf-8", "replace")) > LONGEST_COPY:
+            self.notify(
+                f"{len(text):,} characters are more than terminals copy; export them to a file",
+                severity="warning",
+            )
+            return
+        self._clipboard = text
+        self.notify(f"copied: {plain(text[:60])}{'…' * (len(text) > 60)}", timeout=2)
+        if self._driver is not None and not self.is_headless:
+            self._copy(text)
+
+    @work(thread=True, group="copy", exit_on_error=False)
+    def _copy(self, text: str) -> None:
+        if not give_to_tmux(text):
+            self.call_from_thread(self.write_to_terminal, clipboard_sequence(text))
+
+    def write_to_terminal(self, sequence: str) -> None:
+        """Send a sequence to the terminal."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
+
+    def action_copy_sentence(self) -> None:
+        """Copy the sentence on the status line."""
+        for status in self.screen.query("#status"):
+            if sentence := str(status.tooltip or ""):
+                self.copy_to_clipboard(sentence)
+
+    @on(Table.CellWanted)
+    def _choose_cell(self, message: Table.CellWanted) -> None:
+        """Ask which cell of a row to copy."""
+        texts = [(title, text) for title, text in message.table.row_texts() if text]
+
+        def answered(place: int | None) -> None:
+            if place is not None:
+                self.copy_to_clipboard(texts[place][1])
+
+        columns = ("Column", Column("Text", 60))
+        self.push_screen(ChoiceDialog("Copy a cell", columns, texts, range(len(texts))), answered)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return what is applied to every painted line."""
@@ -168,6 +232,8 @@ class Workbench(App[None]):
                 self.notify(note, severity="warning", timeout=15)
         self.call_after_refresh(self._start_polling)
         self.set_interval(POLL_SECONDS, self.poll)
+        if self._first_start:
+            self.call_after_refresh(self.action_tour)
 
     def _start_polling(self) -> None:
         if not gc.isenabled():  # it was disabled when the process started
@@ -203,6 +269,30 @@ class Workbench(App[None]):
     def _polled(self, message: Polled) -> None:
         self._polling = self._polling and not message.done
         self.context.publish(message.snapshot)
+        if message.done:
+            for run in self._watch.ended(message.snapshot.runs):
+                if end_of(run) in self.settings.alerts.on:
+                    self._alert(run)
+
+    def _alert(self, run: Run) -> None:
+        """Tell the user that a run ended."""
+        failed = end_of(run) == "failed"
+        self.notify(alert_text(run), severity="error" if failed else "information", timeout=15)
+        if self.settings.alerts.bell:
+            self.bell()
+        self._alert_outside(run)
+
+    @work(thread=True, group="alerts", exit_on_error=False)
+    def _alert_outside(self, run: Run) -> None:
+        alerts = self.settings.alerts
+        write = partial(self.call_from_thread, self.write_to_terminal)
+        steps = [partial(notify_desktop, alert_text(run), write)] * alerts.desktop
+        steps += [partial(run_command, alerts, run)] * bool(alerts.command)
+        for step in steps:
+            try:
+                step()
+            except OpticalError as error:
+                self.call_from_thread(self.notify, str(error), severity="warning")
 
     def open_mode(self, mode: str) -> None:
         """Switch to the screen of `mode`, and publish the snapshot so that it shows the chosen runs."""
@@ -216,9 +306,9 @@ class Workbench(App[None]):
 
     def action_key_map(self) -> None:
         """Show the keys of all screens."""
-        from workbench.shell.help import KeyMap
+        from workbench.shell.help import KeyTable
 
-        self.push_screen(KeyMap())
+        self.push_screen(KeyTable(self.settings.keys))
 
     def action_help_here(self) -> None:
         """Explain the focused widget."""
@@ -233,6 +323,35 @@ class Workbench(App[None]):
         if not self.screen.is_modal:
             self.push_screen(JumpScreen(self.screen))
 
+    async def action_tour(self) -> None:
+        """Begin the tour of the screens."""
+        from workbench.shell.tour import remember_tour
+
+        if not self.screen.is_modal:
+            remember_tour()
+            await self._show_step(0)
+
+    async def _show_step(self, place: int) -> None:
+        from workbench.shell.tour import STEPS, TourStep
+
+        step = STEPS[place]
+        if self.current_mode != step.mode:
+            await self.switch_mode(step.mode)
+        if step.study:
+            from workbench.results.study_screen import StudyScreen
+
+            if not isinstance(self.screen, StudyScreen):
+                await self.push_screen(StudyScreen(self.context, None))
+
+        async def answered(answer: str | None) -> None:
+            other = place + {"next": 1, "back": -1}.get(answer or "end", len(STEPS))
+            if other < len(STEPS):
+                await self._show_step(max(other, 0))
+            else:
+                self.open_mode("runs")
+
+        await self.push_screen(TourStep(place), answered)
+
     def action_next_theme(self) -> None:
         """Switch to the next theme."""
         names = [theme.name for theme in THEMES]
@@ -244,9 +363,10 @@ class Workbench(App[None]):
         for scope, target in (("app", self), (getattr(screen, "scope", ""), screen)):
             for action in ACTIONS.get(scope, ()):
                 if action.name != "command_palette":
+                    keys = self.settings.keys.keys(scope, action)
                     yield SystemCommand(
                         f"{action.label}: {action.help}" if scope != "app" else action.help,
-                        f"key {action.keys.split(',')[0]}",
+                        f"key {key_text(keys.split(',')[0])}",
                         _runner(self, action.name, target),
                     )
 

@@ -136,18 +136,9 @@ def compare(
             else:
                 print_published(others)
             return
-    chosen = _align(groups)
     heads = read_headlines(results, records)
-    asked = _Asked(results, systems, found, base, _mark(topics), margin)
-    tables = []
-    for matched in sorted(_match(ids, chosen, measure), key=partial(_is_other, heads.get(base[0]))):
-        table = _compared(asked, matched)
-        if table is not None:
-            tables.append(table)
-        else:
-            warn(f"{matched.groups[0].key}: left out, because it has no scores of single queries")
-    if not tables:
-        raise InputError(f"{' and '.join(ids)} cannot be compared: no measure has scores of single queries")
+    asked = Asked(results, systems, found, base, _mark(topics), margin)
+    tables = compared_tables(asked, groups, measure, heads.get(base[0]))
     if as_json:
         compared = [
             {
@@ -193,15 +184,63 @@ def compare(
         print_published(others)
 
 
-class _Asked(NamedTuple):
-    """What a comparison was asked for."""
+class Asked(NamedTuple):
+    """What a comparison was asked for.
+
+    Attributes
+    ----------
+    results : Path
+        The results database.
+    systems : list of RunSystem
+    groups : mapping of run to list of Group
+        The scores of all runs of the systems (`read_groups`).
+    baselines : list of str
+        The first runs of the systems that the others are compared with.
+    mark : (str, str), optional
+        Only topics with this mark count.
+    margin : float
+        The margin of the equivalence tests.
+    """
 
     results: Path
     systems: list[RunSystem]
     groups: Mapping[str, list[Group]]
     baselines: list[str]
-    mark: tuple[str, str] | None
-    margin: float
+    mark: tuple[str, str] | None = None
+    margin: float = 0.01
+
+
+def compared_tables(
+    asked: Asked, groups: Sequence[Sequence[Group]], measure: str | None, first: Headline | None
+) -> list[dict[str, Any]]:
+    """Return a table for each collection, protocol, scoring and direction that all systems have.
+
+    Parameters
+    ----------
+    asked : Asked
+    groups : sequence of sequences of Group
+        The scores of the first run of each system that are compared.
+    measure : str, optional
+        None takes the main measure of each protocol.
+    first : Headline, optional
+        What the first table is of.
+
+    Raises
+    ------
+    InputError
+        If the systems cannot be compared.
+    """
+    ids = [system.lead for system in asked.systems]
+    tables = []
+    for matched in sorted(_match(ids, _align(groups), measure), key=partial(_is_other, first)):
+        table = _compared(asked, matched)
+        if table is not None:
+            tables.append(table)
+        else:
+            warn(f"{matched.groups[0].key}: left out, because it has no scores of single queries")
+    if not tables:
+        raise InputError(f"{' and '.join(ids)} cannot be compared: no measure has scores of single queries")
+    return tables
 
 
 def _mark(topics: str | None) -> tuple[str, str] | None:
@@ -376,7 +415,7 @@ def _no_measure(ids: Sequence[str], chosen: Sequence[Sequence[Group]], measure: 
     )
 
 
-def _compared(asked: _Asked, matched: Matched) -> dict[str, Any] | None:
+def _compared(asked: Asked, matched: Matched) -> dict[str, Any] | None:
     """Return a table with a row for each pair of systems and language; None without scores of queries."""
     from engine.evaluation.comparisons import LOWER_IS_BETTER, compare_family
     from engine.evaluation.seed_model import System
@@ -450,7 +489,7 @@ def mean_score(system: System, code: str) -> float:
     )
 
 
-def _members(asked: _Asked, matched: Matched) -> dict[str, list[str]]:
+def _members(asked: Asked, matched: Matched) -> dict[str, list[str]]:
     """Return the runs of each system that have the scores of a table, by the system's first run."""
     members = {}
     for system, lead in zip(asked.systems, matched.groups, strict=True):
@@ -468,7 +507,7 @@ def _members(asked: _Asked, matched: Matched) -> dict[str, list[str]]:
     return members
 
 
-def _topics(asked: _Asked, matched: Matched) -> tuple[Mapping[str, str], set[str] | None]:
+def _topics(asked: Asked, matched: Matched) -> tuple[Mapping[str, str], set[str] | None]:
     """Return the clusters of topics, and the topics that are wanted if there is a choice."""
     revisions = {matched.groups[0].revisions[code] for code in matched.languages}
     collection = matched.groups[0].key.collection
@@ -542,8 +581,8 @@ def _print(table: Mapping[str, Any], letters: Mapping[str, str]) -> None:
                 score_text(row["baseline"]),
                 score_text(row["value"]),
                 f"{row['delta']:+.3f}",
-                *(_model_texts(row) if model else ()),
-                _checkpoints_text(row["checkpoints"]),
+                *(model_texts(row) if model else ()),
+                checkpoints_text(row["checkpoints"]),
                 f"{row['wins']}/{row['ties']}/{row['losses']}",
             )
             for row in rows
@@ -554,12 +593,14 @@ def _print(table: Mapping[str, Any], letters: Mapping[str, str]) -> None:
         print_line(note)
 
 
-def _model_texts(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def model_texts(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return the interval, p value, verdict and smallest visible difference of a row."""
     interval = interval_text(row["low"], row["high"], "+") or "–"
     return interval, p_text(row["p_holm"]), row["verdict"] or "–", score_text(row["smallest"]) or "–"
 
 
-def _checkpoints_text(tested: Mapping[str, float | None]) -> str:
+def checkpoints_text(tested: Mapping[str, float | None]) -> str:
+    """Return the interval and p value of a row for these checkpoints only."""
     if tested["p"] is None:
         return "–"
     return f"{interval_text(tested['low'], tested['high'], '+')} p {p_text(tested['p_holm'])}"

@@ -19,7 +19,7 @@ from engine.cli.options import json_option, print_json, results_option
 from engine.cli.output import warn
 from engine.cli.tables import print_table, size_text
 from engine.encoders.packaged import PACKAGED, package_of, ready_folder
-from engine.paths import cache_home, data_home, runs_folder
+from engine.paths import cache_home, data_home, runs_folder, settings_home
 
 _DISTRIBUTION = "optical-workbench"
 
@@ -112,6 +112,8 @@ def _places(results: Path) -> Iterator[Finding]:
         reason = _unwritable(place)
         advice = f"set {variable} to another folder" if reason else ""
         yield Finding(what, f"{place}{reason}", "missing" if reason else "ok", advice)
+    settings = settings_home() / "app.toml"
+    yield Finding("settings of the app", f"{settings}{'' if settings.is_file() else ' (there is none)'}")
     home = data_home()
     if home.is_dir():
         yield Finding("data home", str(home))

@@ -50,6 +50,16 @@ def _move_data_home(context: click.Context, option: click.Parameter, home: Path 
         use_data_home(home)
 
 
+def on_option(command: Command) -> Command:
+    """Add ``--on PLACE``."""
+    return click.option(
+        "--on",
+        "place",
+        type=click.Choice(["slurm", "local"]),
+        help="Submit as jobs through submitit: to SLURM, or as processes of this machine, to try it.",
+    )(command)
+
+
 def set_option(command: Command) -> Command:
     """Add ``--set KEY=VALUE``."""
     return click.option(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.fields import FieldInfo
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -29,6 +30,39 @@ class Settings(BaseModel):
         return dict(cls.model_fields)
 
 
+_Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:/=@+%\[\]-]+$")]
+
+
+class ClusterConfig(Settings):
+    """What a run with ``--on slurm`` asks of the cluster."""
+
+    partition: _Word | None = None
+    """The partition; none takes the cluster's own."""
+    time: int = Field(60, ge=1)
+    """The longest time in minutes. A job that reaches it is stopped, queued again and resumed, up to
+    `requeues` times."""
+    memory: int = Field(16, ge=1)
+    """Memory in GiB."""
+    cpus: int = Field(4, ge=1)
+    """CPU cores."""
+    gpus: int = Field(0, ge=0)
+    """GPUs."""
+    account: _Word | None = None
+    """The account that pays; none takes the user's own."""
+    requeues: int = Field(20, ge=0)
+    """How often a job that reached its longest time is queued again. Pre-empted jobs always are."""
+    options: dict[str, _Word | int] = Field(default_factory=dict)
+    """Further options of sbatch, such as ``qos = "low"``."""
+
+    @field_validator("options")
+    @classmethod
+    def _names(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name in options:
+            if not re.fullmatch(r"[a-z][a-z-]*", name):
+                raise ValueError(f"{name!r} is not the name of an option of sbatch, such as qos")
+        return options
+
+
 class RunHeader(Settings):
     """Settings that every run has.
 
@@ -46,3 +80,14 @@ class RunHeader(Settings):
     """Words to find the run by."""
     note: str = ""
     """A remark that is kept with the run."""
+    cluster: ClusterConfig | None = None
+    """What ``--on slurm`` asks of the cluster; it does not change the result. None takes the defaults."""
+
+    @classmethod
+    def fields_for(cls, values: Mapping[str, Any] | None = None) -> dict[str, FieldInfo]:
+        """Return the settings by name, those of the cluster last."""
+        found = super().fields_for(values)
+        return {
+            **{name: info for name, info in found.items() if name != "cluster"},
+            "cluster": found["cluster"],
+        }

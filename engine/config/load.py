@@ -168,10 +168,7 @@ def overridden(
 
 
 def _override(settings: dict[str, Any], override: str, base: Mapping[str, Any]) -> None:
-    """Set one ``key=value`` in `settings`, which are over those of `base`.
-
-    A list of `base` is copied when one of its items is changed, because lists are replaced as a whole.
-    """
+    """Set one ``key=value`` in `settings`, which are over those of `base`."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise InputError(f"--set takes key=value, not {override!r}")
@@ -179,18 +176,34 @@ def _override(settings: dict[str, Any], override: str, base: Mapping[str, Any]) 
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    parts = key.strip().split(".")
+    try:
+        set_value(settings, key.strip(), value, base)
+    except InputError as error:
+        raise InputError(f"--set {error}") from error
+
+
+def set_value(settings: dict[str, Any], key: str, value: Any, base: Mapping[str, Any] | None = None) -> None:
+    """Set the setting with the dotted `key` in `settings`, which are over those of `base`.
+
+    A list of `base` is copied when one of its items is changed, because lists are replaced as a whole.
+
+    Raises
+    ------
+    InputError
+        If the key names no item of a list, or a key inside a value.
+    """
+    parts = key.split(".")
     place: Any = settings
-    under: Any = base
+    under: Any = base or {}
     for depth, part in enumerate(parts[:-1]):
         inherited = under.get(part) if isinstance(under, Mapping) else None
-        if isinstance(place, dict) and part not in place:
+        if isinstance(place, dict) and place.get(part) is None:
             new: Any = [] if parts[depth + 1].isdecimal() else {}
             place[part] = copy.deepcopy(inherited) if isinstance(inherited, list) else new
         place = place[part] if isinstance(place, dict) else _item(place, part, key, {})
         under = inherited if isinstance(place, dict) else None
         if not isinstance(place, dict | list):
-            raise InputError(f"--set {key}: {part!r} holds no further keys")
+            raise InputError(f"{key}: {part!r} holds no further keys")
     if isinstance(place, dict):
         place[parts[-1]] = value
     else:
@@ -202,7 +215,7 @@ def _item(items: list[Any], number: str, key: str, new: Any) -> Any:
     """Return an item of a list; the number after the last one adds `new`."""
     if not number.isdecimal() or int(number) > len(items):
         raise InputError(
-            f"--set {key}: {number!r} is not an item of a list of {counted(len(items), 'item')}; items "
+            f"{key}: {number!r} is not an item of a list of {counted(len(items), 'item')}; items "
             "are counted from 0, and "
             f"{len(items)} adds one"
         )

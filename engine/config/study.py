@@ -165,7 +165,9 @@ def _read_by_study(config: StudyConfig) -> Iterator[Input]:
             yield replace(read, key=f"{name}.{read.key}")
 
 
-STUDY = RunKind(settings=StudyConfig, execute="engine.runs.study:study_run", inputs=_read_by_study)
+STUDY = RunKind(
+    settings=StudyConfig, execute="engine.runs.study:study_run", inputs=_read_by_study, several=True
+)
 
 
 def _leave_to_the_study(stage: str, config: RunConfig) -> None:

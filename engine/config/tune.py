@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from engine.config.choices import check_choices, combinations, describe_choice
 from engine.config.collections import CollectionConfig
 from engine.config.inputs import ANY_COLLECTION
 from engine.config.runs import EncodersConfig, EvaluateConfig, read_by_evaluate
 from engine.extensions.runs import Input, RunKind
 from engine.validation import describe_error
-
-#: The most combinations that choices may have.
-MOST = 100_000
 
 CHOSEN_FILE = "chosen.json"
 """The file of the chosen configuration in a run's ``checkpoints/``."""
@@ -53,26 +48,12 @@ class TuneConfig(EncodersConfig):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse choices that cannot be tried."""
-        for key, values in self.choices.items():
-            if not values:
-                raise ValueError(f"choices.{key} has no value to try; give one, or leave it out")
-            part = key.partition(".")[0]
-            if part not in _CHOOSABLE:
+        check_choices(self.choices)
+        for key in self.choices:
+            if key.partition(".")[0] not in _CHOOSABLE:
                 raise ValueError(
                     f"choices.{key} is no setting of an evaluation; choose from {', '.join(_CHOOSABLE)}"
                 )
-        leaves: dict[str, str] = {}
-        for key, values in self.choices.items():
-            for leaf in dict.fromkeys(leaf for value in values for leaf, _ in _leaves(key, value)):
-                if leaf in leaves:
-                    raise ValueError(
-                        f"choices.{leaves[leaf]} and choices.{key} both set {leaf}; name it once"
-                    )
-                leaves[leaf] = key
-        if (count := math.prod(map(len, self.choices.values()))) > MOST:
-            raise ValueError(
-                f"choices have {count:,} combinations, and {MOST:,} are the most; leave some out"
-            )
         for one in tried(self):
             if len(one.config.evaluation.scoring) != 1:
                 raise ValueError(
@@ -123,20 +104,8 @@ def tried(config: TuneConfig) -> list[Try]:
     ValueError
         If a combination is no valid evaluation.
     """
-    keys = list(config.choices)
-    combinations = [
-        dict(leaf for key, value in zip(keys, values, strict=True) for leaf in _leaves(key, value))
-        for values in itertools.product(*config.choices.values())
-    ]
-    if len(combinations) > config.tries:
-
-        def drawn(settings: Mapping[str, Any]) -> bytes:
-            text = f"{config.seed} {json.dumps(settings, sort_keys=True)}"
-            return hashlib.blake2b(text.encode(), digest_size=8).digest()
-
-        kept = sorted(range(len(combinations)), key=lambda place: drawn(combinations[place]))[: config.tries]
-        combinations = [combinations[place] for place in sorted(kept)]
-    return [Try(settings, _with(config, settings)) for settings in combinations]
+    found = combinations(config.choices, config.tries, config.seed)
+    return [Try(settings, _with(config, settings)) for settings in found]
 
 
 def _with(config: TuneConfig, settings: Mapping[str, Any]) -> EvaluateConfig:
@@ -154,19 +123,9 @@ def _with(config: TuneConfig, settings: Mapping[str, Any]) -> EvaluateConfig:
     try:
         return EvaluateConfig.model_validate(values)
     except ValidationError as error:
-        told = ", ".join(
-            f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()
-        )
-        raise ValueError(f"choices: with {told}: {describe_error(error, EvaluateConfig)}") from error
-
-
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the settings of a choice, by dotted key."""
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield from _leaves(f"{key}.{name}", item)
-    else:
-        yield key, value
+        raise ValueError(
+            f"choices: with {describe_choice(settings)}: {describe_error(error, EvaluateConfig)}"
+        ) from error
 
 
 def _read_by_tune(config: TuneConfig) -> Iterator[Input]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import site
 import sys
 from pathlib import Path
@@ -42,6 +43,19 @@ def child_environment() -> dict[str, str]:
         kept.insert(0, str(_ROOT))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return {**environment, "PYTHONPATH": os.pathsep.join(kept)} if kept else environment
+
+
+def find_program(name: str) -> str | None:
+    """Return the whole path of a program on the ``PATH``, or None if there is none.
+
+    Entries of the ``PATH`` that depend on the working folder are ignored, so no program of that folder runs.
+    A `name` that is a whole path is returned if there is such a program.
+    """
+    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder]
+    kept = os.pathsep.join(folder for folder in folders if Path(folder).is_absolute())
+    if os.sep in name and not Path(name).is_absolute():
+        return None
+    return shutil.which(name, path=kept)
 
 
 def _working_folder() -> Path:

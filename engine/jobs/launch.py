@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ import psutil
 
 from engine.errors import InputError, OpticalError
 from engine.jobs.child import child_environment
+from engine.jobs.cluster import cancel
 from engine.jobs.logs import read_log
 from engine.jobs.queue import TAKEN_OUT
 from engine.jobs.state import RunState, state_of
@@ -105,9 +107,9 @@ def stop(folder: Path, kill_after: float = 60.0) -> RunState:
     """Ask the run in `folder` to stop, wait until it has stopped, and return its state.
 
     The run receives SIGTERM, saves a checkpoint and ends; a queued run leaves the queue. After `kill_after`
-    seconds the run and the processes that it started are killed. A run that did not record its end is
-    recorded as ``stopped``. Only a process that has the run's lock is signalled, so never another one that
-    has its process id by now.
+    seconds the run and the processes that it started are killed. The job of a run on a cluster is cancelled.
+    A run that did not record its end is recorded as ``stopped``. Only a process that has the run's lock is
+    signalled, so never another one that has its process id by now.
 
     Parameters
     ----------
@@ -125,6 +127,12 @@ def stop(folder: Path, kill_after: float = 60.0) -> RunState:
         If its process belongs to another user.
     """
     run = RunFolder.open(folder)
+    if run.record["state"] in LIVING and cancel(folder):
+        _wait_for_end(folder, kill_after)
+        run = RunFolder.open(folder)
+        if run.record["state"] in LIVING:
+            run.finish("stopped", "its job was cancelled")
+        return state_of(folder)
     if run.record["state"] in LIVING and run.record["host"] != platform.node():
         raise InputError(f"the run runs on {run.record['host']!r}; stop it there", path=folder)
     state = state_of(folder, run.record)
@@ -144,6 +152,13 @@ def stop(folder: Path, kill_after: float = 60.0) -> RunState:
     if run.record["state"] in LIVING:
         run.finish("stopped", failure)
     return state_of(folder)
+
+
+def _wait_for_end(folder: Path, seconds: float) -> None:
+    """Wait until a run on another machine is not running any more, at most for `seconds`."""
+    deadline = time.monotonic() + seconds
+    while state_of(folder) == "running" and time.monotonic() < deadline:
+        time.sleep(0.5)
 
 
 class _Process:

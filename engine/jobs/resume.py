@@ -53,11 +53,12 @@ def check_unchanged(run: RunFolder, config: RunHeader, source: str) -> None:
             )
 
 
-def reopen(folder: Path, argv: Sequence[str], *, queued: bool = False) -> RunFolder:
+def reopen(folder: Path, argv: Sequence[str], *, queued: bool = False, submitted: bool = False) -> RunFolder:
     """Make the calling process, which was started with `argv`, the process of the run in `folder`.
 
     If two processes try this at the same time, one of them succeeds. A `queued` run waits for its turn
-    (`engine.jobs.queue`).
+    (`engine.jobs.queue`). A `submitted` run is a job of a cluster, which starts it whatever state it was
+    recorded in.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def reopen(folder: Path, argv: Sequence[str], *, queued: bool = False) -> RunFol
         raise InputError(f"cannot be opened: {error.strerror}", path=folder) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        run = resumable(folder)
+        run = RunFolder.open(folder) if submitted else resumable(folder)
         run.resume(argv, queued=queued)
     finally:
         os.close(descriptor)

@@ -20,6 +20,9 @@ RunState = Literal["queued", "running", "finished", "failed", "stopped", "crashe
 SILENCE_SECONDS = 600.0
 """A run on another machine has crashed when its heartbeat is older than this."""
 
+JOB_FILE = "job.json"
+"""The file in the folder of a run that is a job of a cluster (`engine.jobs.cluster`)."""
+
 _SAME_START = 2.0  # s; the clock by which start times are measured may be corrected during a run
 
 
@@ -28,8 +31,9 @@ def state_of(folder: Path, record: Mapping[str, Any] | None = None) -> RunState:
 
     A run that is recorded as queued or running has ``crashed`` if no process holds its lock, or, for a run on
     another machine, if its heartbeat is older than `SILENCE_SECONDS`. A run without a lock (an older version
-    started it, or the file system has no locks) has crashed if its process does not exist any more. The
-    state is ``unknown`` if the folder does not determine it.
+    started it, or the file system has no locks) has crashed if its process does not exist any more. A queued
+    run that is a job of a cluster needs no process. The state is ``unknown`` if the folder does not determine
+    it.
 
     Parameters
     ----------
@@ -51,6 +55,8 @@ def state_of(folder: Path, record: Mapping[str, Any] | None = None) -> RunState:
         return "unknown"
     if state not in LIVING:
         return state
+    if state == "queued" and (folder / JOB_FILE).is_file():
+        return state  # it waits in the queue of a cluster, without a process
     if record["host"] == platform.node():
         if held is not None:
             return "crashed"

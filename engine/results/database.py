@@ -20,7 +20,7 @@ import duckdb
 from engine.errors import BusyError, InputError, OpticalError
 from engine.results.missing import missing_results
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Version of ``schema.sql``. A database of an older version is rebuilt; a newer one is refused."""
 
 WAIT_SECONDS = 10.0

@@ -270,6 +270,9 @@ class _KeptRows:
     def __iter__(self) -> Iterator[pa.Table]:
         connection = database.connect(self.results, alone=True)
         try:
+            known = "SELECT 1 FROM information_schema.tables WHERE table_name = ?"
+            if connection.execute(known, [self.table]).fetchone() is None:  # an older schema
+                return
             owner = "id" if self.table == "runs" else "run"
             statement = f"SELECT * FROM {self.table} WHERE {owner} = ?"  # nosec B608
             rows = connection.sql(statement, params=[self.run])

@@ -1,4 +1,4 @@
--- The tables of the results database, version 5 (engine.results.database.SCHEMA_VERSION).
+-- The tables of the results database, version 6 (engine.results.database.SCHEMA_VERSION).
 -- The database is built from the run folders and can be deleted. Only engine/results/ingest.py writes to it.
 -- There are no keys, because ingest replaces all rows of a run in a table, without duplicates.
 
@@ -151,6 +151,16 @@ CREATE TABLE tries (
     settings JSON NOT NULL,
     measure VARCHAR NOT NULL,
     value DOUBLE NOT NULL
+);
+
+-- The runs of a sweep (run); number is that of the combination, settings a JSON object of its values by dotted key, member
+-- the id of the run with these settings and this seed.
+CREATE TABLE sweep_runs (
+    run VARCHAR NOT NULL,
+    number BIGINT NOT NULL,
+    seed BIGINT NOT NULL,
+    settings JSON NOT NULL,
+    member VARCHAR NOT NULL
 );
 
 -- The text of each language in pre-training; tokens is the number in one pass over it, probability that of the

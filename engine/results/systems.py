@@ -1,9 +1,9 @@
 """Which runs are one system: those whose configurations differ in nothing but the seed.
 
 The key of a system is a hash of the configuration without what does not change the result: seed, name, tags,
-note and the name of the preset. Where a configuration refers to another run, by the folder of its checkpoint
-or by its name or id, that run's key stands instead, so that the students of several seeds, evaluated
-elsewhere, are one system too.
+note, the name of the preset, trackers and the cluster. Where a configuration refers to another run, by the
+folder of its checkpoint or by its name or id, that run's key stands instead, so that the students of several
+seeds, evaluated elsewhere, are one system too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from engine.flatten import flatten
 from engine.results.queries import ask
 from engine.results.run_names import resolve_run
 
-_IGNORED = ("seed", "name", "tags", "note", "preset", "tracking")
+IGNORED = ("seed", "name", "tags", "note", "preset", "tracking", "cluster")
+"""Settings that do not change the result of a system."""
+
 #: Settings that hold the name or id of a run.
 _RUN_SETTINGS = ("run", "runs")
 
@@ -271,7 +273,7 @@ class Systems:
     def _settings(self, run: str) -> dict[str, Any]:
         """Return the configuration that decides on the system, with keys in place of the runs it uses."""
         config = self.runs[run].config
-        kept = {key: value for key, value in config.items() if key not in _IGNORED}
+        kept = {key: value for key, value in config.items() if key not in IGNORED}
         replaced: dict[str, Any] = self._replaced(kept)
         return {"kind": self.runs[run].kind, **replaced}
 

@@ -96,6 +96,9 @@ TABLES: dict[str, pa.Schema] = {
     # The tries of a run that tunes, in the order of the choices; `settings` is a JSON object of the chosen
     # values by dotted key, `value` the mean of `measure` over held-out languages and collections.
     "tries": pa.schema([_count("number"), *map(_text, ("settings", "measure")), _number("value")]),
+    # The runs of a sweep: the number of the combination, from 1, its settings as a JSON object by dotted key,
+    # and the id of the run, `member`.
+    "sweep_runs": pa.schema([_count("number"), _count("seed"), *map(_text, ("settings", "member"))]),
     # The text of each language in pre-training. `tokens` is the number in one pass over it, `probability`
     # that of the sampling, `share` the share that was drawn, and `unknown` the share of unknown pieces.
     "pretraining": pa.schema(
@@ -141,6 +144,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "plans": ("pair", "solver", "epsilon"),
     "bitext": ("name", "source_language", "target_language"),
     "tries": ("number",),
+    "sweep_runs": ("number", "seed"),
     "pretraining": ("language",),
 }
 """The columns that identify a row of a run's table. Of rows with equal values, the last counts."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -50,7 +51,11 @@ def execute(
     return run, execute_in(config, run, reporter)
 
 
-def resume(run: RunFolder, reporter: Reporter = SILENT) -> list[Scores]:
+Execute = Callable[[Any, RunFolder, Reporter], list[Scores]]
+"""Executes a configuration in a run folder."""
+
+
+def resume(run: RunFolder, reporter: Reporter = SILENT, how: Execute | None = None) -> list[Scores]:
     """Continue `run` (see `engine.jobs.resume.reopen`) from its last saved state, or else from its start.
 
     Training gives the same result as a run that was never stopped. Collections that were already searched are
@@ -64,11 +69,15 @@ def resume(run: RunFolder, reporter: Reporter = SILENT) -> list[Scores]:
     config = config_of(run)
     if RUN_KINDS[config.kind].saves_state and not (run.path / "checkpoints" / STATE_FILE).is_file():
         LoggedReporter(run_log(run.path), reporter).say("the run had saved no state yet, so it starts over")
-    return execute_in(config, run, reporter)
+    return execute_in(config, run, reporter, how)
 
 
-def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Scores]:
+def execute_in(
+    config: RunHeader, run: RunFolder, reporter: Reporter, how: Execute | None = None
+) -> list[Scores]:
     """Execute `config` in the run folder `run`, from its saved state if it has one.
+
+    `how` replaces the function that executes runs of its kind, such as a sweep's with another executor.
 
     Raises
     ------
@@ -87,7 +96,8 @@ def execute_in(config: RunHeader, run: RunFolder, reporter: Reporter) -> list[Sc
         with terminable(), tracked(config, run, log) as sent:
             weights = check_weights(recorded_weights(run.record), checkpoints_of(config), f"run {run.id!r}")
             run.update(summary={"weights": {**recorded_weights(run.record), **weights}})
-            scores: list[Scores] = resolve_reference(RUN_KINDS[config.kind].execute)(config, run, log)
+            execution: Execute = how or resolve_reference(RUN_KINDS[config.kind].execute)
+            scores = execution(config, run, log)
             sent += scores
     except KeyboardInterrupt:
         sentence = "stopped by its user"

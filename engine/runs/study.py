@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,7 +19,7 @@ from engine.errors import InputError, OpticalError
 from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, read_record
-from engine.runs.execute import execute_in
+from engine.runs.members import execute_member, recorded_state, seconds_of
 
 
 def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter) -> list[Scores]:
@@ -54,17 +51,11 @@ def study_run(config: StudyConfig, run: RunFolder, reporter: Reporter) -> list[S
             settings = study.settings(stage)
         except OpticalError as error:
             raise OpticalError(f"{label} failed: {error}") from error
-        if study.state(stage) is None:
-            stage_run = RunFolder.create(folder.parent, settings, run.record["argv"], folder.name)
-        else:
-            stage_run = RunFolder.open(folder)
-            stage_run.resume(run.record["argv"])
         try:
-            execute_in(settings, stage_run, reporter)
+            execute_member(settings, folder, run.record["argv"], reporter)
         except OpticalError as error:
             raise OpticalError(f"{label} failed: {error}") from error
         study.note(number, len(stages))
-        gc.collect()  # encoders are in reference cycles, and the next stage loads its own
     run.update(summary={"doing": "done", "seconds_left": 0.0})
     return []
 
@@ -83,9 +74,7 @@ class _Study:
 
     def state(self, stage: Stage) -> str | None:
         """Return the state in the record of a stage's run; None if there is no such run."""
-        if not (self.folder(stage) / "run.json").is_file():
-            return None
-        return str(read_record(self.folder(stage))["state"])
+        return recorded_state(self.folder(stage))
 
     def settings(self, stage: Stage) -> PretrainConfig | DistilConfig:
         """Return the configuration of a stage's run."""
@@ -141,15 +130,10 @@ class _Study:
         taken: dict[str, list[float]] = {}
         for stage in planned(self.config):
             if self.state(stage) == "finished":
-                taken.setdefault(stage.name, []).append(_seconds(read_record(self.folder(stage))))
+                taken.setdefault(stage.name, []).append(seconds_of(read_record(self.folder(stage))))
         if any(stage.name not in taken for stage in stages):
             return None
         return sum(fmean(taken[stage.name]) for stage in stages)
-
-
-def _seconds(record: Mapping[str, Any]) -> float:
-    started, ended = (datetime.fromisoformat(record[name]) for name in ("started", "ended"))
-    return (ended - started).total_seconds()
 
 
 def _check_sources(config: StudyConfig, reporter: Reporter) -> None:

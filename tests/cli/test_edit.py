@@ -147,6 +147,6 @@ def test_a_run_whose_folder_is_missing_survives_new_definitions(call, make_run, 
     with duckdb.connect(results) as database:  # a database of the version before
         database.execute(
             "UPDATE meta SET schema_version = 4; ALTER TABLE ingested DROP COLUMN problem; "
-            "ALTER TABLE runs DROP COLUMN boot"
+            "ALTER TABLE runs DROP COLUMN boot; DROP TABLE sweep_runs"
         )
     assert json.loads(call("show", "student", "--json").out)["scores"] == after["scores"]

@@ -21,6 +21,7 @@ from engine.cli.commands import cli
 from engine.config import json_schema, over_preset
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
+from workbench.data.user_settings import read_user_settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -159,13 +160,18 @@ def test_a_wrong_command_or_setting_is_found() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_configurations_are_valid(page: Path) -> None:
+def test_configurations_are_valid(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings have names and values that a run accepts; what a part of a file lacks is not asked for."""
     for language, text in blocks(page):
         if language != "toml":
             continue
         settings = tomllib.loads(text)
         if "project" in settings:  # a distribution's pyproject.toml
+            continue
+        if "keys" in settings:  # the app's own settings
+            monkeypatch.setenv("OPTICAL_CONFIG", str(tmp_path))
+            (tmp_path / "app.toml").write_text(text, "utf-8")
+            assert read_user_settings().alerts.command
             continue
         kinds = list(RUN_KINDS)
         if "kind" in settings or "preset" in settings:

@@ -18,6 +18,7 @@ from engine.results.queries import list_runs
 from workbench.__main__ import leave_out_colours
 from workbench.actions import ACTIONS
 from workbench.app import Workbench
+from workbench.data.key_map import KeyMap
 from workbench.plan.heatmap import Heatmap
 from workbench.plan.model import Pair, SolvedPlan
 from workbench.runs.curves import TickFormatter
@@ -110,7 +111,7 @@ def test_all_function_keys_are_in_one_row_in_their_order() -> None:
         key for actions in ACTIONS.values() for action in actions for key in action.keys.split(",")
         if key[0] == "f" and key[1:].isdigit()
     }  # fmt: skip
-    words = function_keys().split()
+    words = function_keys(KeyMap()).split()
     assert [word.lower() for word in words if word[0] == "F" and word[1:].isdigit()] == sorted(
         used, key=lambda key: int(key[1:])
     )

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from workbench.app import Workbench
-from workbench.sql.screen import SqlEditor
+from workbench.sql.editor import SqlEditor
 from workbench.widgets.table import Table
 
 

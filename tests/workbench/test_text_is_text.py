@@ -229,6 +229,7 @@ def test_an_error_ends_the_app_with_status_1_and_a_log(made: Path, tmp_path: Pat
     (tmp_path / "crash.py").write_text(CRASH, "utf-8")
     keyboard, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    (tmp_path / "tour-seen").touch()
     environment = {**os.environ, "OPTICAL_CACHE": str(tmp_path), "TERM": "xterm-256color"}
     command = [sys.executable, str(tmp_path / "crash.py")]
     process = subprocess.Popen(

@@ -148,6 +148,8 @@ class Made:
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder, self.results = folder, folder / "results.duckdb"
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / "tour-seen").touch()
         taken = ("OPTICAL_RESULTS", "NO_COLOR", "COLUMNS", "LINES")
         self.environment = {name: value for name, value in os.environ.items() if name not in taken} | {
             "OPTICAL_CACHE": str(cache), "TERM": "xterm-256color", "COLORTERM": "truecolor",

@@ -42,10 +42,10 @@ class FormTable(Table):
         "Backspace restores the default. • marks settings that differ from the default, ✗ settings that are "
         "not valid, with the reason."
     )
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "screen.previous_value", show=False),
-        Binding("right", "screen.next_value", show=False),
-    ]
+
+    def action_slide(self, way: int) -> None:
+        """Select the next or the previous value of a choice; the form has no columns to scroll to."""
+        self.call_next(self.screen.run_action, "next_value" if way > 0 else "previous_value")
 
 
 class LaunchScreen(ModeScreen):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -78,13 +78,7 @@ class Heatmap(ScrollView, can_focus=True):
         & > .heatmap--ruler { color: $secondary; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "step(-1,0)", "Up", show=False),
-        Binding("down,j", "step(1,0)", "Down", show=False),
-        Binding("left,h", "step(0,-1)", "Left", show=False),
-        Binding("right", "step(0,1)", "Right", show=False),
-        *bindings("heatmap"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("heatmap")
 
     class Inspected(Message):
         """The cursor, the plan or the way of showing it changed."""

@@ -379,6 +379,11 @@ class PlanScreen(ModeScreen):
 
     # -- export -----------------------------------------------------------------------------------
 
+    def action_copy_cell(self) -> None:
+        """Copy the text that is selected with the mouse, or what is said about the cell under the cursor."""
+        if text := self.get_selected_text() or self.sides.current.cell_text:
+            self.app.copy_to_clipboard(text)
+
     def action_export(self) -> None:
         """Ask for a file name, and write the plan there."""
         plan, heatmap = self.sides.current.plan, self.sides.current.heatmap

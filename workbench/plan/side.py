@@ -31,6 +31,8 @@ class Side(Vertical):
         Settings of the solver; None for those that the run recorded.
     request : int or None
         Number of the unanswered request for this side.
+    cell_text : str
+        What is said about the cell under the cursor.
     """
 
     def __init__(self, id: str) -> None:
@@ -39,6 +41,7 @@ class Side(Vertical):
         self.other: SolvedPlan | None = None
         self.settings: dict[str, Any] | None = None
         self.request: int | None = None
+        self.cell_text = ""
         self._summary = ""
         self._fitted = Size(0, 0)
 
@@ -103,6 +106,7 @@ class Side(Vertical):
             cell.append(f"  {sign} vs. left", "not bold")
             summary += f"\n{plan.describe_difference(self.other)}"
         cell.append(f"\n{plan.describe_cell(row, column)}", "not bold")
+        self.cell_text = cell.plain
         # Both have a fixed height, so a moving cursor does not cause a layout of the screen.
         self.query_one(".cell", TextView).update(cell, layout=False)
         summary += f"\nshown: {heatmap.describe_scale()}"

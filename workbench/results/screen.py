@@ -15,7 +15,7 @@ from engine.durations import age_text
 from engine.errors import OpticalError
 from workbench.actions import bindings
 from workbench.context import Context
-from workbench.data.runs import Snapshot
+from workbench.data.runs import Run, Snapshot
 from workbench.results.figures import (
     GROUPS,
     Figures,
@@ -53,13 +53,14 @@ class ResultsScreen(ModeScreen):
     CSS_PATH = "results.tcss"
     HELP = (
         "**Results.** One run: languages by measures. Several runs: languages by systems; runs that differ "
-        "in the seed only are one system, with the means over its seeds. Each system but the baseline has "
-        "the difference to the baseline (Δ), its 95 % interval and p value by a model of topics and seeds, "
-        "corrected by Holm's method over all systems, languages and the mean, the verdict (better, worse, = "
-        "for equivalent), the smallest difference that could be seen (least), and the number of queries "
-        "won, tied and lost. ▲ and ▼ mark differences with p < .05. A system with one seed has no such "
-        "test: dim figures are for these checkpoints only. The grey bar is the baseline's. A colour after "
-        "its end is what a system gains; a colour in its lower half is what it loses. Columns with † are "
+        "in the seed only are one system, with the means over its seeds. A sweep shows its runs. Each system "
+        "but the baseline has the difference to the baseline (Δ), its 95 % interval and p value by a model "
+        "of topics and seeds, corrected by Holm's method over all systems, languages and the mean, the "
+        "verdict (better, worse, = for equivalent), the smallest difference that could be seen (least), and "
+        "the number of queries won, tied and lost. ▲ and ▼ mark differences with p < .05. A system with one "
+        "seed has no such test: dim figures are for these checkpoints only. The grey bar is the baseline's. "
+        "A colour after its end is what a system gains; a colour in its lower half is what it loses. Columns "
+        "with † are "
         "published scores of other models on the same task, from MTEB's results repository; a model has a "
         "mean if it has all languages. Enter shows the queries of a language."
     )
@@ -298,7 +299,9 @@ class ResultsScreen(ModeScreen):
     # -- studies ----------------------------------------------------------------------------------
 
     def _open_study(self, snapshot: Snapshot) -> None:
-        """Show the study if one was chosen, or the reference study if there are no runs at all."""
+        """Show the study if one was chosen, the runs of a sweep, or the reference study if there are none."""
+        if self.app.screen is not self:  # a study is open, or the tour explains one
+            return
         chosen = [run for run in snapshot.runs if run["id"] in self.context.chosen_runs]
         if not snapshot.runs and not snapshot.problems:
             self.app.push_screen(StudyScreen(self.context, None))
@@ -307,6 +310,8 @@ class ResultsScreen(ModeScreen):
 
             if chosen[0].get("kind") == STUDY.name:
                 self.app.push_screen(StudyScreen(self.context, chosen[0]["id"]))
+            elif members := _members(chosen[0]):
+                self.context.show_results(members)
 
     def action_study(self) -> None:
         """Show the newest study, or the reference study."""
@@ -446,3 +451,12 @@ class ResultsScreen(ModeScreen):
             rows = [(self.figures.names[run], run) for run in runs]
             title = f"Compare {self.figures.names[self.baseline]} with"
             self.app.push_screen(ChoiceDialog(title, ("Run", "Id"), rows, runs), take)
+
+
+def _members(run: Run) -> list[str]:
+    """Return the ids of the runs that `run` executed, such as those of a sweep."""
+    from engine.extensions.runs import RUN_KINDS
+
+    kind = RUN_KINDS.get(str(run.get("kind")))
+    found = (run.get("summary") or {}).get("runs") if kind is not None and kind.several else None
+    return [str(one) for one in found] if isinstance(found, list) else []

@@ -17,8 +17,10 @@ from engine.flatten import flatten
 from engine.paths import run_log
 from engine.results.run_facts import UNCHANGED, cut_of, is_unchanged
 from workbench.data.log import read_log_end
+from workbench.data.machine import Load, LoadMeter
 from workbench.data.runs import Run
 from workbench.runs.curves_model import Curves, CurvesReader
+from workbench.runs.system import SystemPanel
 from workbench.shell.screen import report_worker_error
 from workbench.widgets.table import Cell, Column, Table
 
@@ -37,11 +39,11 @@ class RunDetails(ContentSwitcher):
     """
 
     class Read(Message):
-        """The curves and the log of the runs that are shown were read."""
+        """The curves and the log of the runs that are shown were read, and the load of a running one."""
 
-        def __init__(self, curves: dict[str, Curves], log: list[str]) -> None:
+        def __init__(self, curves: dict[str, Curves], log: list[str], run: str, load: Load | None) -> None:
             super().__init__()
-            self.curves, self.log_lines = curves, log
+            self.curves, self.log_lines, self.run, self.load = curves, log, run, load
 
     class PlotsImported(Message):
         """The plotting library was imported."""
@@ -50,12 +52,14 @@ class RunDetails(ContentSwitcher):
         super().__init__(id=id, initial=PANES[0])
         self.curves: dict[str, Curves] = {}
         self._reader = CurvesReader()
+        self._meter = LoadMeter()
         self._runs: list[Run] = []
         self._colours: dict[str, int] = {}
 
     def compose(self) -> ComposeResult:
         """Yield the panes; the curves come when the plotting library is imported."""
-        yield Container(id=PANES[0])
+        with Container(id=PANES[0]):
+            yield SystemPanel()
         yield Table(id=PANES[1], empty="no settings are recorded")
         yield Table(id=PANES[2], fixed=0, empty="no log.txt: the run wrote its messages to a terminal")
 
@@ -107,22 +111,24 @@ class RunDetails(ContentSwitcher):
     def read(self, here: Run, runs: list[Run], colours: dict[str, int]) -> None:
         """Read the curves of `runs` and the log of `here`, and post `Read` when that is done."""
         self._runs, self._colours = runs, colours
-        self._read({run["id"]: run["folder"] for run in runs}, here["folder"])
+        self._read({run["id"]: run["folder"] for run in runs}, here)
 
     @work(thread=True, exclusive=True, group="curves", exit_on_error=False)
-    def _read(self, folders: dict[str, Path], log_folder: Path) -> None:
+    def _read(self, folders: dict[str, Path], here: Run) -> None:
         curves: dict[str, Curves] = {}
         for run, folder in folders.items():
             try:
                 curves[run] = self._reader.read(folder)
             except OSError:
                 continue
-        self.post_message(self.Read(curves, read_log_end(run_log(log_folder))))
+        log = read_log_end(run_log(here["folder"]))
+        self.post_message(self.Read(curves, log, here["id"], self._meter.measure(here)))
 
     @on(Read)
     def _show_read(self, message: Read) -> None:
         changed = message.curves != {run: self.curves.get(run) for run in message.curves}
         self.curves.update(message.curves)
+        self.query_one(SystemPanel).show(message.run, message.load)
         if changed:
             self._draw()
         table = self.query_one("#log", Table)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.counted import counted
 from engine.errors import OpticalError
 from engine.results.run_facts import LIVING
 from workbench.context import Context
@@ -54,6 +55,67 @@ class RunEditor:
         self._screen.app.push_screen(
             ConfirmDialog(f"Stop {run['name']}?", consequence, careful=True), answered
         )
+
+    def stop_all(self, runs: Sequence[Run]) -> None:
+        """Ask, then stop those of the marked `runs` that are running or queued."""
+        living = [run for run in runs if run["state"] in LIVING and not run.get("folder_missing")]
+        if not living:
+            self._refuse(f"of {counted(len(runs), 'marked run')}, none is running or queued")
+            return
+        consequence = (
+            f"{_names(living)}. Each that is running saves a checkpoint and ends; it is killed if it has not "
+            "ended after a minute. Those that are queued leave the queue."
+        )
+        # Those that wait are stopped first. Otherwise the next of them would start.
+        living.sort(key=lambda run: -(run.get("place") or 0))
+        self._ask_for_all(
+            f"Stop {counted(len(living), 'marked run')}?",
+            consequence,
+            [partial(_stop, run["folder"]) for run in living],
+        )
+
+    def delete_all(self, runs: Sequence[Run]) -> None:
+        """Ask, then delete those of the marked `runs` that have ended, and forget those without a folder."""
+        ended = [run for run in runs if run.get("folder_missing") or run["state"] not in LIVING]
+        if not ended:
+            self._refuse(
+                f"{counted(len(runs), 'marked run')} cannot be deleted while running; stop them first"
+            )
+            return
+        kept = [run for run in runs if run not in ended]
+        consequence = (
+            f"{_names(ended)}. Their folders are deleted, with checkpoints and scores. This cannot be undone."
+        )
+        if kept:
+            consequence += f" Not deleted, because running or queued: {_names(kept)}."
+        store, results = self._context.store, self._context.results
+        changes = [
+            partial(_forget, results, run["id"])
+            if run.get("folder_missing")
+            else partial(_delete, run["folder"], store.folder)
+            for run in ended
+        ]
+        self._ask_for_all(f"Delete {counted(len(ended), 'marked run')}?", consequence, changes)
+
+    def _ask_for_all(self, question: str, consequence: str, changes: Sequence[Callable[[], str]]) -> None:
+        """Ask, then make all changes one after another in a thread; each that fails is reported."""
+
+        def work() -> str:
+            done = 0
+            for change in changes:
+                try:
+                    change()
+                    done += 1
+                except (OpticalError, OSError) as error:
+                    self._report(str(error), failed=True)
+            return f"{done} of {counted(len(changes), 'run')} done"
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._screen.show_status(f"{question.rstrip('?')} …")
+                self._change(work)
+
+        self._screen.app.push_screen(ConfirmDialog(question, consequence, careful=True), answered)
 
     def queue_up(self, run: Run) -> None:
         """Move the run up one place in the queue."""
@@ -198,6 +260,13 @@ class RunEditor:
         self._context.poll()
         severity = "error" if failed else "information"
         self._screen.app.notify(sentence, severity=severity)  # type: ignore[arg-type]
+
+
+def _names(runs: Sequence[Run]) -> str:
+    """Return the names of runs, at most ten of them."""
+    names = [str(run["name"]) for run in runs]
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
 
 
 def _resume_point(run: Run) -> str:

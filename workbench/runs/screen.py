@@ -316,9 +316,20 @@ class RunsScreen(ModeScreen):
         if run is None:
             return
         if self.marked.pop(run["id"], None) is None:
-            taken = set(self.marked.values())
-            self.marked[run["id"]] = next(place for place in range(len(taken) + 1) if place not in taken)
+            self.marked[run["id"]] = self._free_colour()
         self._marks_changed()
+
+    def action_mark_all(self) -> None:
+        """Mark all runs that the filter selects."""
+        for run in self.shown:
+            if run["id"] not in self.marked:
+                self.marked[run["id"]] = self._free_colour()
+        self._marks_changed()
+
+    def _free_colour(self) -> int:
+        """Return the number of the first colour that no marked run has."""
+        taken = set(self.marked.values())
+        return next(place for place in range(len(taken) + 1) if place not in taken)
 
     def action_unmark(self) -> None:
         """Unmark all runs."""
@@ -357,8 +368,11 @@ class RunsScreen(ModeScreen):
             change(run)
 
     def action_stop(self) -> None:
-        """Ask, then stop the run under the cursor."""
-        self._edit(self.editor.stop)
+        """Ask, then stop the marked runs; without any, the run under the cursor."""
+        if self.marked:
+            self.editor.stop_all(self.chosen())
+        else:
+            self._edit(self.editor.stop)
 
     def action_queue_up(self) -> None:
         """Move the run under the cursor up one place in the queue."""
@@ -381,8 +395,11 @@ class RunsScreen(ModeScreen):
         self._edit(self.editor.rename)
 
     def action_delete(self) -> None:
-        """Ask, then delete the folder of the run under the cursor, or forget a run without one."""
-        self._edit(self.editor.delete)
+        """Ask, then delete the marked runs, or the one under the cursor; forget those without a folder."""
+        if self.marked:
+            self.editor.delete_all(self.chosen())
+        else:
+            self._edit(self.editor.delete)
 
     def action_next_curve(self) -> None:
         """Show the next plot."""

@@ -12,15 +12,20 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Markdown
 
-from workbench.actions import ACTIONS, SCOPES, key_text
+from workbench.actions import ACTIONS, SCOPES, is_function_key, key_text
+from workbench.data.key_map import KeyMap
 from workbench.widgets.table import Cell, Column, Table
 from workbench.widgets.text_view import TextView, set_border
 
 
-class KeyMap(ModalScreen[None]):
-    """The keys of all screens."""
+class KeyTable(ModalScreen[None]):
+    """The keys of all screens, as the user's key map has them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,f12", "dismiss", "Close")]
+
+    def __init__(self, keys: KeyMap) -> None:
+        super().__init__()
+        self.key_map = keys
 
     def compose(self) -> ComposeResult:
         """Yield the table."""
@@ -33,22 +38,22 @@ class KeyMap(ModalScreen[None]):
         """Fill the table; the keys of the current screen come first."""
         here = getattr(self.app.screen_stack[-2], "scope", "")
         scopes = sorted(SCOPES, key=lambda scope: scope != here)
-        rows: list[tuple[Cell | str, str]] = [("Function keys", function_keys()), ("", "")]
+        rows: list[tuple[Cell | str, str]] = [("Function keys", function_keys(self.key_map)), ("", "")]
         for scope in scopes:
             rows.append((Cell(SCOPES[scope], "head"), ""))
-            rows += [(key_text(action.keys), action.help) for action in ACTIONS[scope]]
+            rows += [(key_text(self.key_map.keys(scope, action)), action.help) for action in ACTIONS[scope]]
             rows.append(("", ""))
         self.query_one(Table).show([Column("Key", 18), Column("Does", 70)], rows[:-1])
 
 
-def function_keys() -> str:
+def function_keys(keys: KeyMap) -> str:
     """Return the function keys in their order, each with the label of its action, in one line."""
     labels = {
         int(key[1:]): action.label
-        for actions in ACTIONS.values()
+        for scope, actions in ACTIONS.items()
         for action in actions
-        for key in action.keys.split(",")
-        if key[0] == "f" and key[1:].isdigit()
+        for key in keys.keys(scope, action).split(",")
+        if is_function_key(key)
     }
     return "  ".join(f"F{number} {labels[number]}" for number in sorted(labels))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
-from textual.widgets import TextArea, Tree
+from textual.widgets import Tree
 from textual.worker import Worker, WorkerState
 
 from engine.counted import counted
@@ -22,29 +23,22 @@ from workbench.actions import bindings
 from workbench.context import Context
 from workbench.data.runs import Snapshot
 from workbench.shell.screen import ModeScreen
+from workbench.sql.completion import Names
+from workbench.sql.editor import CompletionList, SqlEditor
 from workbench.sql.history import add_to_history, read_history
-from workbench.sql.statement import MAX_ROWS, Statement, StatementResult, read_schema
+from workbench.sql.statement import MAX_ROWS, Statement, StatementResult, read_names
+from workbench.sql.tabs import QueryTab, TabBar
 from workbench.widgets.dialogs import ChoiceDialog, TextDialog, unusual_name
 from workbench.widgets.table import Column, Table
 from workbench.widgets.text import plain
-from workbench.widgets.text_input import run_bound_action
 
 FIRST_STATEMENT = """\
 SELECT name, collection, measure, value, languages
 FROM leaderboard
 WHERE measure = 'RR'
 ORDER BY value DESC"""
+NOT_RUN = "F5 runs the statement above"
 _NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "NUMBER")
-
-
-class SqlEditor(TextArea):
-    """The editor of the statement."""
-
-    HELP = "**Editor.** Write one SQL statement. F5 or Ctrl+J runs it, F8 lists statements that ran before."
-
-    async def on_key(self, event: events.Key) -> None:
-        """Handle keys in the order in which they were typed."""
-        await run_bound_action(self, event)
 
 
 class SqlScreen(ModeScreen):
@@ -54,7 +48,7 @@ class SqlScreen(ModeScreen):
     HELP = (
         "**SQL.** The database is opened read-only for each statement and closed again, so runs never wait "
         "for it. Enter on a table or column of the schema inserts its name into the editor. At most a "
-        "million rows are shown; an export writes all rows."
+        "million rows are shown; an export writes all rows. Each tab keeps its statement and its rows."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("sql")
     scope = "sql"
@@ -71,9 +65,9 @@ class SqlScreen(ModeScreen):
     class SchemaRead(Message):
         """The schema was read."""
 
-        def __init__(self, tables: dict[str, list[tuple[str, str]]]) -> None:
+        def __init__(self, names: Names) -> None:
             super().__init__()
-            self.tables = tables
+            self.names = names
 
     class HistoryRead(Message):
         """The history was read."""
@@ -85,17 +79,22 @@ class SqlScreen(ModeScreen):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.running: Statement | None = None
-        self.shown_sql = ""
-        self.tables: dict[str, list[tuple[str, str]]] = {}
+        self.tabs = [QueryTab(FIRST_STATEMENT)]
+        self.here = 0
+        self.tables: Mapping[str, list[tuple[str, str]]] = {}
+        self._running_tab: QueryTab | None = None
 
     def compose_body(self) -> ComposeResult:
-        """Yield the schema and the editor, and the rows below them."""
+        """Yield the tabs, the schema and the editor, and the rows below them."""
+        completions = CompletionList()
+        yield TabBar()
         with Horizontal(id="sql-top"):
             tree: Tree[str] = Tree("schema", id="sql-schema")
             tree.show_root = False
             yield tree
-            yield SqlEditor(FIRST_STATEMENT, id="sql-editor", tab_behavior="focus", show_line_numbers=False)
-        yield Table(id="sql-rows", fixed=0, empty="F5 runs the statement above")
+            yield SqlEditor(FIRST_STATEMENT, completions)
+        yield Table(id="sql-rows", fixed=0, empty=NOT_RUN)
+        yield completions
 
     def on_mount(self) -> None:
         """Focus the editor."""
@@ -110,13 +109,14 @@ class SqlScreen(ModeScreen):
     @work(thread=True, exclusive=True, group="schema", exit_on_error=False)
     def _read_schema(self) -> None:
         try:
-            self.post_message(self.SchemaRead(read_schema(self.context.results)))
+            self.post_message(self.SchemaRead(read_names(self.context.results)))
         except OpticalError as error:
             self.post_message(self.Finished(None, None, str(error), True))
 
     @on(SchemaRead)
     def _show_schema(self, message: SchemaRead) -> None:
-        self.tables = message.tables
+        self.tables = message.names.tables
+        self.query_one(SqlEditor).names = message.names
         tree = self.query_one("#sql-schema", Tree)
         tree.clear()
         for table, columns in self.tables.items():
@@ -131,15 +131,19 @@ class SqlScreen(ModeScreen):
 
     def action_run(self) -> None:
         """Run the statement in the editor."""
+        self.query_one(SqlEditor).hide_completions()
         sql = self.query_one(SqlEditor).text.strip()
         if not sql:
             self.show_status("type a statement first", "warn")
         elif self.running is not None:
             self.show_status("a statement is running; Esc cancels it", "warn")
         else:
-            self.running = Statement(self.context.results, sql)
-            self.show_status("running … Esc cancels")
-            self._run_statement(self.running, None)
+            self._start(Statement(self.context.results, sql), None, "running … Esc cancels")
+
+    def _start(self, statement: Statement, path: Path | None, sentence: str) -> None:
+        self.running, self._running_tab = statement, self.tabs[self.here]
+        self.show_status(sentence)
+        self._run_statement(statement, path)
 
     @work(thread=True, group="statement", exit_on_error=False)
     def _run_statement(self, statement: Statement, path: Path | None) -> None:
@@ -164,21 +168,69 @@ class SqlScreen(ModeScreen):
 
     @on(Finished)
     def _show_result(self, message: Finished) -> None:
-        if message.statement is self.running:
-            self.running = None
+        tab = self.tabs[self.here]
+        if message.statement is not None and message.statement is self.running:
+            self.running, tab = None, self._running_tab or tab
         if message.statement is not None and message.result is not None:
-            self.shown_sql = message.statement.sql
-            columns = [
+            tab.ran, tab.cursor = message.statement.sql, 0
+            tab.rows = message.result.rows
+            tab.columns = [
                 Column(name, right=kind.startswith(_NUMBERS) or "INT" in kind)
                 for name, kind in zip(message.result.columns, message.result.types, strict=True)
             ]
-            table = self.query_one("#sql-rows", Table)
-            table.cursor = 0
-            table.empty = "no rows"
-            table.show(columns, message.result.rows)
-            table.refresh()  # moves the cursor back even if the rows are the same as before
-            table.scroll_home(animate=False)
-        self.show_status(message.sentence, "bad" if message.failed else "")
+        tab.status = message.sentence, "bad" if message.failed else ""
+        if tab is self.tabs[self.here]:
+            if message.result is not None:
+                self._show_rows(tab)
+            self.show_status(*tab.status)
+
+    def _show_rows(self, tab: QueryTab) -> None:
+        table = self.query_one("#sql-rows", Table)
+        table.cursor = 0
+        table.empty = "no rows" if tab.ran else NOT_RUN
+        table.show(tab.columns, tab.rows)
+        table.refresh()  # moves the cursor back even if the rows are the same as before
+        table.scroll_home(animate=False)
+        table.go_to(tab.cursor)
+
+    def action_new_tab(self) -> None:
+        """Open an empty tab."""
+        self.tabs.append(QueryTab())
+        self.action_open_tab(len(self.tabs) - 1)
+
+    def action_next_tab(self) -> None:
+        """Go to the next tab; after the last comes the first."""
+        self.action_open_tab((self.here + 1) % len(self.tabs))
+
+    def action_open_tab(self, place: int) -> None:
+        """Go to the tab with the number `place`; the open one keeps its text and its rows."""
+        self._keep()
+        self._open(place)
+
+    def action_close_tab(self) -> None:
+        """Close the tab, and cancel its statement if it is running; the last tab is emptied."""
+        if self._running_tab is self.tabs[self.here]:
+            self.action_cancel()
+        del self.tabs[self.here]
+        self.tabs = self.tabs or [QueryTab()]
+        self._open(min(self.here, len(self.tabs) - 1))
+
+    def _keep(self) -> None:
+        """Keep what is shown in the open tab."""
+        tab = self.tabs[self.here]
+        tab.text, tab.cursor = self.query_one(SqlEditor).text, self.query_one("#sql-rows", Table).cursor
+        tab.status = ("", "") if self.running is not None and self._running_tab is tab else self._status
+
+    def _open(self, place: int) -> None:
+        self.here = place
+        tab, editor = self.tabs[place], self.query_one(SqlEditor)
+        editor.hide_completions()
+        editor.load_text(tab.text)
+        editor.focus()
+        self._show_rows(tab)
+        running = self.running is not None and self._running_tab is tab
+        self.show_status(*(("running … Esc cancels", "") if running else tab.status))
+        self.query_one(TabBar).show(self.tabs, place)
 
     def action_cancel(self) -> None:
         """Cancel the statement that is running."""
@@ -222,15 +274,15 @@ class SqlScreen(ModeScreen):
 
     def action_export(self) -> None:
         """Ask for a file name, and write all rows of the statement there."""
-        if not self.shown_sql or self.running is not None:
+        ran = self.tabs[self.here].ran
+        if not ran or self.running is not None:
             self.show_status("run a statement first; its rows are what is exported", "warn")
             return
 
         def export(name: str | None) -> None:
             if name:
-                self.running = Statement(self.context.results, self.shown_sql)
-                self.show_status(f"writing {name} … Esc cancels")
-                self._run_statement(self.running, expanded(name))
+                statement = Statement(self.context.results, ran)
+                self._start(statement, expanded(name), f"writing {name} … Esc cancels")
 
         hint = "The statement runs again, and all its rows are written as CSV or Parquet."
         self.app.push_screen(TextDialog("Export to", "rows.csv", hint=hint, check=_check_name), export)

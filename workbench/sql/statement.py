@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.atomic import replacing
 from engine.errors import InputError, OpticalError
+from workbench.sql.completion import Names
 from workbench.sql.csv_file import InertCsvWriter
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ class Statement:
             raise OpticalError("cancelled")
 
 
-def read_schema(results: Path) -> dict[str, list[tuple[str, str]]]:
-    """Return the columns of every table and view with their types, by table."""
+def read_names(results: Path) -> Names:
+    """Return the tables and views with their columns, and DuckDB's keywords and functions."""
     from engine.results.queries import ask
 
     rows = ask(
@@ -148,4 +149,17 @@ def read_schema(results: Path) -> dict[str, list[tuple[str, str]]]:
     tables: dict[str, list[tuple[str, str]]] = {}
     for table, column, kind in rows:
         tables.setdefault(table, []).append((column, kind))
-    return tables
+    keywords = ask(
+        results, "SELECT keyword_name, keyword_category FROM duckdb_keywords() ORDER BY keyword_name"
+    ).rows
+    functions = ask(
+        results,
+        """SELECT DISTINCT function_name FROM duckdb_functions()
+        WHERE regexp_full_match(function_name, '[a-z][a-z0-9_]*') ORDER BY function_name""",
+    ).rows
+    return Names(
+        tables,
+        tuple(word for word, _ in keywords),
+        tuple(name for (name,) in functions),
+        frozenset(word for word, category in keywords if category == "reserved"),
+    )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from engine.visible import visible
 from workbench.actions import bindings
 from workbench.widgets.bars import BarDrawing
 from workbench.widgets.text import fit, plain
@@ -67,6 +69,24 @@ def rank_change(rank: int, before: int | None) -> Cell:
     return Cell(sign, "good" if change > 0 else "bad" if change < 0 else "dim")
 
 
+def _column_names(columns: Sequence[Column]) -> list[tuple[str, int]]:
+    """Return a name for each column: its title without a mark of the order, and its number among equals."""
+    names: list[tuple[str, int]] = []
+    for column in columns:
+        title = column.title.rstrip(" ▲▼")
+        names.append((title, sum(other == title for other, _ in names)))
+    return names
+
+
+def cell_text(value: Any) -> str:
+    """Return the whole text of a cell, numbers with all their digits."""
+    if isinstance(value, Cell):
+        return value.text
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    return "" if value is None else str(value)
+
+
 class Table(ScrollView, can_focus=True):
     """Rows under a heading, with a cursor on one row. The first columns and the heading do not scroll.
 
@@ -80,7 +100,10 @@ class Table(ScrollView, can_focus=True):
         The text that is shown if there are no rows.
     """
 
-    HELP = "**Table.** Up and down move the cursor, left and right scroll the columns that do not fit."
+    HELP = (
+        "**Table.** Up and down move the cursor, left and right scroll the columns that do not fit. Ctrl+C "
+        "copies the row, C one of its cells. f pins the first column in view that scrolls, F unpins it."
+    )
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *("table--heading", "table--cursor", "table--good", "table--bad", "table--warn", "table--dim"),
@@ -103,15 +126,7 @@ class Table(ScrollView, can_focus=True):
         &:nocolor > .table--cursor { text-style: reverse; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "page('up')", "Page up", show=False),
-        Binding("pagedown", "page('down')", "Page down", show=False),
-        Binding("left,h", "slide(-1)", "Left", show=False),
-        Binding("right", "slide(1)", "Right", show=False),
-        *bindings("table"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("table")
 
     class Moved(Message):
         """The cursor moved to another row."""
@@ -135,6 +150,9 @@ class Table(ScrollView, can_focus=True):
             super().__init__(table)
             self.column = column
 
+    class CellWanted(Moved):
+        """A cell of the row under the cursor is to be chosen and copied."""
+
     def __init__(self, *, id: str | None = None, fixed: int = 1, empty: str = "") -> None:
         super().__init__(id=id)
         self.columns: Sequence[Column] = ()
@@ -143,6 +161,9 @@ class Table(ScrollView, can_focus=True):
         self.cursor = 0
         self.fixed = fixed
         self.empty = empty
+        self._pinned: list[tuple[str, int]] = []
+        self._order: list[int] = []
+        self._still = 0  # number of columns that do not scroll: the fixed ones and those that are pinned
         self._widths: list[int] = []
 
     def show(
@@ -156,11 +177,33 @@ class Table(ScrollView, can_focus=True):
         if keys is not None and before is not None and before in keys:
             self.cursor = list(keys).index(before)
         self.cursor = max(0, min(self.cursor, len(rows) - 1))
-        self._widths = [self._width(place, column) for place, column in enumerate(columns)]
-        self.virtual_size = Size(sum(self._widths) + len(self._widths), len(rows) + 1)
-        self.refresh()
+        self._lay_out()
         if self.key != before:
             self.post_message(self.Moved(self))
+
+    def _lay_out(self) -> None:
+        """Compute the order of the columns and their widths: fixed, pinned, then those that scroll."""
+        names = _column_names(self.columns)
+        pinned = [names.index(name) for name in self._pinned if name in names[self.fixed :]]
+        fixed = list(range(min(self.fixed, len(names))))
+        self._order, self._still = fixed + pinned, len(fixed) + len(pinned)
+        self._order += [place for place in range(len(names)) if place not in self._order]
+        self._widths = [self._width(place, self.columns[place]) for place in self._order]
+        self.virtual_size = Size(sum(self._widths) + len(self._widths), len(self.rows) + 1)
+        self.refresh()
+
+    def action_pin(self) -> None:
+        """Pin the first column in view that scrolls, so that it stays in view."""
+        first = self._still + self._starts().index(self._first_start())
+        if first < len(self._order):
+            self._pinned.append(_column_names(self.columns)[self._order[first]])
+            self._lay_out()
+
+    def action_unpin(self) -> None:
+        """Let the column that was pinned last scroll again."""
+        if self._pinned:
+            self._pinned.pop()
+            self._lay_out()
 
     @property
     def key(self) -> Any:
@@ -209,6 +252,25 @@ class Table(ScrollView, can_focus=True):
         place = {"up": self.cursor - page, "down": self.cursor + page, "top": 0}
         self.go_to(place.get(where, len(self.rows) - 1))
 
+    def row_texts(self) -> list[tuple[str, str]]:
+        """Return heading and whole text of each cell of the row under the cursor; bars have no text."""
+        if not self.rows or self.cursor >= len(self.rows):
+            return []
+        cells = zip(self.columns, self.rows[self.cursor], strict=False)
+        return [(column.title, cell_text(cell)) for column, cell in cells if not isinstance(cell, BarDrawing)]
+
+    def action_copy_row(self) -> None:
+        """Copy the text that is selected with the mouse, or the row, with tabs between its cells."""
+        selected = self.screen.get_selected_text()
+        row = "\t".join(visible(text) for _, text in self.row_texts())
+        if selected or row.strip():
+            self.app.copy_to_clipboard(selected or row)
+
+    def action_copy_cell(self) -> None:
+        """Ask for a cell of the row under the cursor, and copy its text."""
+        if self.row_texts():
+            self.post_message(self.CellWanted(self))
+
     def action_slide(self, way: int) -> None:
         """Scroll to the next or to the previous column."""
         starts, here = self._starts(), self.scroll_offset.x
@@ -216,12 +278,12 @@ class Table(ScrollView, can_focus=True):
             place = next((start for start in starts if start > here), here)
         else:
             place = max((start for start in starts if start < here), default=0)
-        self.scroll_to(x=place, animate=False)
+        self.scroll_to(x=place, animate=False, immediate=True)
 
     def _starts(self) -> list[int]:
         """Return where each column that scrolls begins, in cells from the first of them."""
         starts = [0]
-        for width in self._widths[self.fixed :]:
+        for width in self._widths[self._still :]:
             starts.append(starts[-1] + width + 1)
         return starts
 
@@ -238,10 +300,10 @@ class Table(ScrollView, can_focus=True):
 
     def _column_at(self, x: int) -> int | None:
         """Return the column that is drawn at `x` cells from the left edge, or None."""
-        if x >= sum(self._widths[: self.fixed]) + self.fixed:
+        if x >= sum(self._widths[: self._still]) + self._still:
             x += self._first_start()
         end = 0
-        for place, width in enumerate(self._widths):
+        for place, width in zip(self._order, self._widths, strict=True):
             end += width + 1
             if x < end:
                 return place
@@ -266,7 +328,7 @@ class Table(ScrollView, can_focus=True):
         row = y - 1 + self.scroll_offset.y
         if y == 0:
             style = base + self.get_component_rich_style("table--heading", partial=True)
-            cells: Iterable[Any] = (column.title for column in self.columns)
+            cells: Sequence[Any] = [column.title for column in self.columns]
         elif row < len(self.rows):
             cells = self.rows[row]
             style = base
@@ -276,8 +338,9 @@ class Table(ScrollView, can_focus=True):
             empty = self.empty if y == 1 and not self.rows else ""
             style = base + self.get_component_rich_style("table--dim", partial=True)
             return Strip([Segment(fit(empty, width), style)], width)
-        parts = [self._segment(place, value, style) for place, value in enumerate(cells)]
-        edge = sum(self._widths[: self.fixed]) + self.fixed
+        places = zip(self._order, self._widths, strict=True)
+        parts = [self._segment(place, cells[place], width, style) for place, width in places]
+        edge = sum(self._widths[: self._still]) + self._still
         whole = Strip([segment for part in parts for segment in part])
         start = self._first_start()
         if start and edge < width:
@@ -289,7 +352,7 @@ class Table(ScrollView, can_focus=True):
             line = Strip.join([line.crop(0, width - 1), Strip([Segment("›", style)])])
         return line
 
-    def _segment(self, place: int, value: Any, style: Style) -> list[Segment]:
+    def _segment(self, place: int, value: Any, width: int, style: Style) -> list[Segment]:
         if isinstance(value, BarDrawing):
             drawn = [
                 Segment(text, style + Style(color=colour or None, bgcolor=ground or None))
@@ -306,7 +369,7 @@ class Table(ScrollView, can_focus=True):
         else:
             text = plain(value)
         right = self.columns[place].right
-        return [Segment(fit(text, self._widths[place], right=right) + " ", style)]
+        return [Segment(fit(text, width, right=right) + " ", style)]
 
     def _width(self, place: int, column: Column) -> int:
         if column.width is not None:

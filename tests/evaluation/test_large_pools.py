@@ -58,7 +58,9 @@ def test_a_pool_on_disk_has_the_scores_of_one_in_memory(
     request.getfixturevalue("on_disk")
     run, found = evaluated(tiny, tmp_path / "disk")
     assert found == pytest.approx(expected, abs=1e-6) and {name for name, _ in found} == set(SCORINGS)
-    assert len({value for (name, measure), value in found.items() if measure == "RR"}) == 1  # all are candidates
+    assert (
+        len({value for (name, measure), value in found.items() if measure == "RR"}) == 1
+    )  # all are candidates
     searcher = Searcher(run, "sw")
     assert isinstance(searcher.vectors.documents, StoredTokens)
     again = searcher.search("revir enots", 5)

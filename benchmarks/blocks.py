@@ -26,16 +26,17 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import recipe
 import torch
 from torch import Tensor
 
 from engine import transport
+from engine.bitext.pairs import Pairs
 from engine.bitext.split import sentence_key
 from engine.collections.load import load_collections
 from engine.config import CollectionConfig, DistilConfig, parse_config, preset_settings
 from engine.encoders.encoder import Encoded, Encoder, Role, Tokens
-from engine.extensions.bitext import SentencePair
 from engine.results.run_folder import RunFolder
 from engine.retrieval.maxsim import find_maxsim, maxsim_scores
 from engine.retrieval.tokens import TokenStore
@@ -91,14 +92,15 @@ VARIANTS = {
 }
 
 
-def hold_out_blocks(pairs: list[SentencePair], _: int) -> tuple[list[SentencePair], list[SentencePair]]:
+def hold_out_blocks(pairs: Pairs, _: int) -> tuple[Pairs, Pairs]:
     """Return the training pairs and the pairs of the held-out blocks, in every language."""
     order = [pair.target for pair in pairs if pair.source_language == "sw"]
     asked = {sentence_key(text) for low, high in BLOCKS for text in order[low:high]}
     near = {sentence_key(text) for low, high in BLOCKS for text in order[low - MARGIN : high + MARGIN]}
+    keys = [sentence_key(text) for text in pairs.texts("target")]
     return (
-        [pair for pair in pairs if sentence_key(pair.target) not in near],
-        [pair for pair in pairs if sentence_key(pair.target) in asked],
+        pairs.select(np.array([key not in near for key in keys])),
+        pairs.select(np.array([key in asked for key in keys])),
     )
 
 
@@ -267,7 +269,7 @@ def main() -> None:
     learnt = {
         name: weight.detach() for name, weight in run.student.named_parameters() if weight.requires_grad
     }
-    sources = [pair.source for pair in [*run.bitext.training, *run.bitext.held_out]]
+    sources = [*run.bitext.training.texts("source"), *run.bitext.held_out.texts("source")]
     texts = list(run.tokens.each(list(dict.fromkeys(sources)), "query"))
     depth = len(run.student.model.encoder.layer)
     keep_frozen_states(run.student, texts, frozen_layers(base.training.frozen_layers, depth))

@@ -2,7 +2,7 @@
 
 from engine.bitext.drops import Drops
 from engine.bitext.reader import open_bitext
-from engine.bitext.split import held_out, sample
+from engine.bitext.split import sample
 from engine.extensions.bitext import SentencePair
 
-__all__ = ["Drops", "SentencePair", "held_out", "open_bitext", "sample"]
+__all__ = ["Drops", "SentencePair", "open_bitext", "sample"]

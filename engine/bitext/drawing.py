@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable
+
+import numpy as np
 
 
-def draw_evenly(texts: Sequence[tuple[str, str]], count: int, salt: str = "") -> list[int]:
+def draw_evenly(texts: Iterable[tuple[str, str]], count: int, salt: str = "") -> list[int]:
     """Return the places of at most `count` texts, drawn by hashes and in proportion from all groups.
 
     Within a group the texts are ordered by a hash; the k-th of n is placed at (k - 1 + u) / n, where u is a
@@ -16,7 +19,7 @@ def draw_evenly(texts: Sequence[tuple[str, str]], count: int, salt: str = "") ->
 
     Parameters
     ----------
-    texts : sequence of (str, str)
+    texts : iterable of (str, str)
         Group and key of each text. The group is empty if it has none.
     count : int
         Largest number of texts.
@@ -28,23 +31,22 @@ def draw_evenly(texts: Sequence[tuple[str, str]], count: int, salt: str = "") ->
     list of int
         Places in `texts`, in ascending order.
     """
-    if count >= len(texts):
-        return list(range(len(texts)))
-    groups: dict[str, list[tuple[float, int]]] = {}
-    order: list[tuple[float, float, int]] = []
-    for place, (group, key) in enumerate(texts):
-        rank = _rank(f"{salt}\t{key}")
-        if group:
-            groups.setdefault(group, []).append((rank, place))
-        else:
-            order.append((rank, rank, place))
-    for group, members in groups.items():
-        start = _rank(f"{salt}\tgroup\t{group}")
-        order += (
-            ((number + start) / len(members), rank, place)
-            for number, (rank, place) in enumerate(sorted(members))
-        )
-    return sorted(place for *_, place in sorted(order)[:count])
+    ranks, groups = array("d"), array("q")
+    numbers: dict[str, int] = {}
+    for group, key in texts:
+        ranks.append(_rank(f"{salt}\t{key}"))
+        groups.append(numbers.setdefault(group, len(numbers)) if group else -1)
+    if count >= len(ranks):
+        return list(range(len(ranks)))
+    rank, own = np.array(ranks), np.array(groups)
+    place = rank.copy()
+    starts = np.array([_rank(f"{salt}\tgroup\t{group}") for group in numbers])
+    members = np.lexsort((rank, own))[int((own < 0).sum()) :]  # by group, in the order of their ranks
+    sizes = np.bincount(own[members], minlength=len(numbers))
+    before = np.arange(len(members)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    place[members] = (before + np.repeat(starts, sizes)) / np.repeat(sizes, sizes)
+    drawn: list[int] = np.sort(np.lexsort((rank, place))[:count]).tolist()
+    return drawn
 
 
 def _rank(text: str) -> float:

@@ -67,6 +67,11 @@ class Drops:
         self.kept -= 1
         setattr(self, reason, getattr(self, reason) + 1)
 
+    def add(self, other: Drops) -> None:
+        """Add the counts of another source."""
+        for name in (field.name for field in fields(self)):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     @property
     def dropped(self) -> int:
         """Number of pairs that were read and not kept."""

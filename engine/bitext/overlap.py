@@ -3,22 +3,24 @@
 Two sentences are the same if their letters, marks and digits are the same
 (`engine.bitext.split.sentence_text`). They are near duplicates if the Jaccard similarity of their sets of
 character n-grams is at least `THRESHOLD`. All near duplicates are found, by prefix filtering (Bayardo et al.
-2007, "Scaling up all pairs similarity search"): sort the n-grams of each sentence from rare to frequent; two
-sentences with similarity θ or more then share an n-gram among their first n - ⌈θn⌉ + 1, where n is the
-number of n-grams of the sentence. Only pairs that share one of these are compared.
+2007, "Scaling up all pairs similarity search"): sort the n-grams of a sentence from rare to frequent; another
+sentence with similarity θ or more then has one of the first n - ⌈θn⌉ + 1, where n is the number of n-grams of
+the sentence, and so many of them that the remaining ones can make up for the rest. Only such pairs are
+compared. N-grams are numbers of 52 bits, so that many sentences are looked up at once with arrays.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from engine.bitext.split import sentence_text
+from engine.hashes import hash_of
 from engine.languages import known_code, lookup
 
 Match = Literal["exact", "near"]
@@ -30,8 +32,13 @@ THRESHOLD = Fraction(3, 5)
 #: Characters of an n-gram, and of one in scripts in which a character is a syllable or a word.
 _LENGTH, _SHORT_LENGTH = 4, 2
 _SHORT_SCRIPTS = ("Hans", "Hant", "Jpan", "Kore")
-#: Sentences compared at once.
-_BATCH = 512
+#: Sentences compared at once; an n-gram's sentence takes the twelve bits that its number leaves.
+_BATCH = 1 << 12
+_BITS = 52
+#: Odd numbers by which n-grams are hashed.
+_FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+
+Numbers = npt.NDArray[np.int64]
 
 
 class Sentences:
@@ -48,6 +55,12 @@ class Sentences:
         for code, text in sentences:
             texts.setdefault(known_code(code), {})[sentence_text(text)] = None
         self._indexes = {code: _Index(list(found), gram_length(code)) for code, found in texts.items()}
+
+    @property
+    def hash(self) -> str:
+        """A hash of the sentences and their languages."""
+        lines = sorted(f"{code}\t{text}" for code, index in self._indexes.items() for text in index.exact)
+        return hash_of("\n".join(lines).encode("utf-8", "surrogatepass"))
 
     def __len__(self) -> int:
         """Return the number of sentences, without those that differ only in spelling."""
@@ -74,59 +87,92 @@ class _Index:
 
     def __init__(self, texts: list[str], length: int) -> None:
         self.exact, self.length = frozenset(texts), length
-        counts = Counter(gram for text in texts for gram in grams_of(text, length))
-        ranked = sorted(counts, key=lambda gram: (counts[gram], gram))
-        self.numbers = {gram: number for number, gram in enumerate(ranked)}
-        rows = [sorted(self.numbers[gram] for gram in grams_of(text, length)) for text in texts]
-        self.sizes = np.array([len(row) for row in rows], dtype=np.int64)
-        self.sets = self._matrix(rows)
-        self.prefixes = self._matrix([row[: _prefix(len(row))] for row in rows]).T.tocsr()
+        owners, grams = _grams_of(texts, length)
+        self.grams, numbers, counts = np.unique(grams, return_inverse=True, return_counts=True)
+        self.ranks = np.argsort(np.argsort(counts, kind="stable"))
+        self.sizes = np.bincount(owners, minlength=len(texts))
+        self.sets = self._matrix(owners, self.ranks[numbers], len(texts))
+        self.having = self.sets.T.tocsr()
 
     def matches(self, texts: Sequence[str]) -> list[Match | None]:
         found: list[Match | None] = ["exact" if text in self.exact else None for text in texts]
-        places, rows, sizes, prefixes = [], [], [], []
-        for place, text in enumerate(texts):
-            grams = grams_of(text, self.length)
-            row = sorted(self.numbers[gram] for gram in grams if gram in self.numbers)
-            unknown = len(grams) - len(row)  # n-grams that are in no sentence of the set are the rarest
-            prefix = row[: max(0, _prefix(len(grams)) - unknown)]
-            if found[place] is None and prefix:
-                places.append(place)
-                rows.append(row)
-                sizes.append(len(grams))
-                prefixes.append(prefix)
-        if not places:
-            return found
-        first, second = (self._matrix(prefixes) @ self.prefixes).nonzero()
-        own, other = np.array(sizes, dtype=np.int64)[first], self.sizes[second]
-        plausible = np.minimum(own, other) >= float(THRESHOLD) * np.maximum(own, other) - 1
-        first, second, own, other = first[plausible], second[plausible], own[plausible], other[plausible]
-        common = self._matrix(rows)[first].multiply(self.sets[second]).sum(1)
-        # common / (own + other - common) >= threshold, in integers
-        over, under = THRESHOLD.numerator, THRESHOLD.denominator
-        near = common.astype(np.int64) * (over + under) >= over * (own + other)
-        for index in set(first[near].tolist()):
-            found[places[index]] = "near"
+        places = [place for place, match in enumerate(found) if match is None]
+        for place in self._near([texts[place] for place in places]).tolist():
+            found[places[place]] = "near"
         return found
 
-    def _matrix(self, rows: Sequence[Sequence[int]]) -> csr_array:
-        """Return sets of numbers as a matrix (sets, n-grams) of ones."""
-        bounds = np.cumsum([0, *map(len, rows)])
-        columns = np.fromiter((number for row in rows for number in row), np.int32, bounds[-1])
+    def _near(self, texts: Sequence[str]) -> Numbers:
+        """Return the places of the texts that are near duplicates of a sentence of the set."""
+        count, none = len(texts), np.zeros(0, dtype=np.int64)
+        if not count or not len(self.grams):
+            return none
+        owners, grams = _grams_of(texts, self.length)
+        sizes = np.bincount(owners, minlength=count)
+        places = np.searchsorted(self.grams, grams).clip(max=len(self.grams) - 1)
+        known = self.grams[places] == grams
+        # by text, from rare to frequent; n-grams that are in no sentence of the set are the rarest
+        keys = np.sort(owners[known] * len(self.grams) + self.ranks[places[known]])
+        owners, ranks = np.divmod(keys, len(self.grams))
+        left = np.bincount(owners, minlength=count)
+        order = np.arange(len(owners)) + (sizes - np.cumsum(left))[owners]
+        early = order < (sizes - _least(sizes))[owners] + 1
+        prefixes = self._matrix(owners[early], ranks[early], count)
+        shared = (prefixes @ self.having).tocoo()
+        first, second = shared.row, shared.col
+        least = _common(sizes[first], self.sizes[second])
+        later = left - np.bincount(owners[early], minlength=count)
+        likely = (shared.data + later[first] >= least) & (
+            np.minimum(sizes[first], self.sizes[second]) >= least
+        )
+        first, second, least = first[likely], second[likely], least[likely]
+        if not len(first):
+            return none
+        whole = self._matrix(owners, ranks, count)
+        common = whole[first].multiply(self.sets[second]).sum(1)
+        return np.unique(first[common >= least]).astype(np.int64)
+
+    def _matrix(self, rows: Numbers, columns: Numbers, count: int) -> csr_array:
+        """Return `count` sets of n-grams, given by rows in ascending order, as a matrix of ones."""
+        bounds = np.searchsorted(rows, np.arange(count + 1))
         ones = np.ones(len(columns), dtype=np.int32)
-        return csr_array((ones, columns, bounds), shape=(len(rows), len(self.numbers)))
+        return csr_array((ones, columns, bounds), shape=(count, len(self.grams)))
 
 
-def _prefix(size: int) -> int:
-    """Return the number of a set's rarest n-grams of which every near duplicate has one among its own."""
-    return size - -(-THRESHOLD.numerator * size // THRESHOLD.denominator) + 1 if size else 0
+def _least(sizes: Numbers) -> Numbers:
+    """Return how many n-grams of a set of `sizes` a near duplicate has at least."""
+    return -(-THRESHOLD.numerator * sizes // THRESHOLD.denominator)
 
 
-def grams_of(text: str, length: int) -> set[str]:
-    """Return the n-grams of a text; a text shorter than an n-gram is its only n-gram."""
-    if not text:
-        return set()
-    return {text[place : place + length] for place in range(max(1, len(text) - length + 1))}
+def _common(own: Numbers, other: Numbers) -> Numbers:
+    """Return how many n-grams two sets of these sizes have in common if they are near duplicates."""
+    # common / (own + other - common) >= threshold, in integers
+    over, under = THRESHOLD.numerator, THRESHOLD.denominator
+    return -(-over * (own + other) // (over + under))
+
+
+def _grams_of(texts: Sequence[str], length: int) -> tuple[Numbers, Numbers]:
+    """Return the distinct n-grams of each text: the text's place, ascending, and the n-gram's number.
+
+    A text that is shorter than an n-gram is its only n-gram.
+    """
+    owners, grams = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(texts), _BATCH):
+        some = [text.ljust(length, "\0") if text else "" for text in texts[start : start + _BATCH]]
+        content = "".join(some).encode("utf-32-le", "surrogatepass")
+        characters = np.frombuffer(content, np.uint32).astype(np.uint64)
+        sizes = np.array([len(text) for text in some])
+        windows = np.maximum(sizes - length + 1, 0)
+        hashes = np.zeros(max(0, len(characters) - length + 1), dtype=np.uint64)
+        for place in range(length):
+            hashes = (hashes + characters[place : place + len(hashes)]) * _FIRST
+        hashes = ((hashes ^ (hashes >> np.uint64(32))) * _SECOND) >> np.uint64(64 - _BITS)
+        skipped = np.cumsum(sizes - windows) - (sizes - windows)  # places at which no n-gram begins
+        begins = np.arange(windows.sum()) + np.repeat(skipped, windows)
+        own = np.repeat(np.arange(len(some), dtype=np.uint64), windows)
+        keys = np.unique((own << np.uint64(_BITS)) | hashes[begins])
+        owners.append((keys >> np.uint64(_BITS)).astype(np.int64) + start)
+        grams.append((keys & np.uint64((1 << _BITS) - 1)).astype(np.int64))
+    return np.concatenate(owners), np.concatenate(grams)
 
 
 def gram_length(code: str) -> int:

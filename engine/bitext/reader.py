@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from engine.bitext.drops import Drops, Reason
 from engine.bitext.files import find, members, names_in, numbered_lines, open_zip, shards
 from engine.bitext.formats.gettext import package_folder
 from engine.bitext.identification import Identifier
+from engine.bitext.seen import Seen, text_number
 from engine.errors import InputError, nearest
 from engine.extensions.bitext import BITEXT_FORMATS, BitextFormat, SentencePair, Unmatched
 from engine.languages import language as find_language
@@ -39,6 +39,7 @@ def open_bitext(
     min_score: float | None = None,
     identify: bool = False,
     drops: Drops | None = None,
+    reading: Reading | None = None,
 ) -> Iterator[SentencePair]:
     """Open a bitext source and return its pairs one at a time, cleaned.
 
@@ -46,7 +47,7 @@ def open_bitext(
     to single spaces. Pairs are dropped if a side
     is empty or too long, if the sides differ too much in length, if the score is too low, if the pair
     occurred before and, if requested, if a side is in another language. A pair counts under the first of
-    these reasons that applies, in the order of the fields of `Drops`. Only a 16-byte hash of each pair that
+    these reasons that applies, in the order of the fields of `Drops`. Only an 8-byte hash of each pair that
     is kept stays in memory.
 
     Parameters
@@ -76,6 +77,8 @@ def open_bitext(
         Whether to drop pairs with a side that `engine.bitext.identification` identifies as another language.
     drops : Drops, optional
         Counts to add to.
+    reading : Reading, optional
+        How far an earlier reading of the same source came; it goes on from there, and `reading` goes with it.
 
     Returns
     -------
@@ -125,7 +128,34 @@ def open_bitext(
     limits = _Limits(max_characters, max_ratio, min_score)
     identifiers = (Identifier(source), Identifier(target)) if identify else None
     codes = source, target
-    return _clean(units, name, codes, start, stop, limits, identifiers, Drops() if drops is None else drops)
+    return _clean(
+        units,
+        name,
+        codes,
+        start,
+        stop,
+        limits,
+        identifiers,
+        Drops() if drops is None else drops,
+        Reading() if reading is None else reading,
+    )
+
+
+@dataclass
+class Reading:
+    """How far a source was read.
+
+    Attributes
+    ----------
+    drops : Drops
+        What was read of it.
+    seen, targets : Seen
+        The pairs that were kept, and their target sides.
+    """
+
+    drops: Drops = field(default_factory=Drops)
+    seen: Seen = field(default_factory=Seen)
+    targets: Seen = field(default_factory=Seen)
 
 
 def _sentences(place: Path, language: str) -> _Units:
@@ -165,11 +195,12 @@ def _clean(
     limits: _Limits,
     identifiers: tuple[Identifier, Identifier] | None,
     drops: Drops,
+    reading: Reading,
 ) -> Iterator[SentencePair]:
-    here = Drops()  # `drops` may include other sources
-    seen: set[bytes] = set()
+    here, seen = reading.drops, reading.seen  # `drops` may include other sources
     tags: dict[str, None] = {}
-    for unit in islice(units, start, stop):
+    first = start + here.read
+    for unit in islice(units, first, None if stop is None else max(first, stop)):
         reason: Reason | None
         if isinstance(unit, Unmatched):
             tags.update(dict.fromkeys(unit.languages))
@@ -177,21 +208,21 @@ def _clean(
         else:
             if "\0" in unit.source or "\0" in unit.target:
                 raise InputError(f"there is a NUL character in pair {unit.id}; remove it", path=name)
-            removed = sum(len(_CONTROL.findall(text)) for text in (unit.source, unit.target))
-            here.control_characters += removed
-            drops.control_characters += removed
-            pair = replace(
-                unit,
-                source=normalise(unit.source),
-                target=normalise(unit.target),
-                source_language=codes[0],
-                target_language=codes[1],
+            if removed := _controls(unit.source) + _controls(unit.target):
+                here.control_characters += removed
+                drops.control_characters += removed
+            pair = SentencePair(
+                normalise(unit.source),
+                normalise(unit.target),
+                *codes,
+                unit.id,
+                unit.score,
+                unit.document,
+                unit.passage,
             )
             reason = limits.broken_by(pair.source, pair.target, pair.score)
             if reason is None:
-                key = hashlib.blake2b(f"{pair.source}\0{pair.target}".encode(), digest_size=16).digest()
-                reason = "duplicate" if key in seen else None
-                seen.add(key)
+                reason = None if seen.add(pair_number(pair)) else "duplicate"
             if reason is None and identifiers is not None:
                 foreign = identifiers[0].rejects(pair.source) or identifiers[1].rejects(pair.target)
                 reason = "other_language" if foreign else None
@@ -210,8 +241,20 @@ def _clean(
         raise InputError(f"no pair is left to use: {here.sentence()}", path=name)
 
 
+def pair_number(pair: SentencePair) -> int:
+    """Return the number by which a pair that occurred before is recognised."""
+    return text_number(f"{pair.source}\0{pair.target}")
+
+
+def _controls(text: str) -> int:
+    return 0 if text.isprintable() else len(_CONTROL.findall(text))
+
+
 def normalise(text: str) -> str:
     """Return `text` in NFC with single spaces, without control characters and white space at its ends."""
+    # of all white space and control characters, only the space is printable
+    if text.isprintable() and "  " not in text and text == text.strip(" "):
+        return unicodedata.normalize("NFC", text)
     return " ".join(unicodedata.normalize("NFC", _CONTROL.sub("", text)).split())
 
 

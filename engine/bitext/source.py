@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+
+import numpy as np
 
 from engine.bitext.drawing import draw_evenly
 from engine.bitext.drops import Drops
-from engine.bitext.reader import open_bitext
+from engine.bitext.pairs import Pairs
+from engine.bitext.reader import Reading, open_bitext
+from engine.bitext.seen import text_number
 from engine.bitext.split import in_part
+from engine.bitext.stored import is_large, stored_pairs
 from engine.config import BitextConfig
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
+from engine.reporting import SILENT, Reporter
 
 
-def open_source(source: BitextConfig, drops: Drops | None = None) -> Iterator[SentencePair]:
+def open_source(
+    source: BitextConfig, drops: Drops | None = None, reading: Reading | None = None
+) -> Iterator[SentencePair]:
     """Open one source and return its cleaned pairs, one at a time, before its split and limit are applied.
 
-    A monolingual source yields every distinct target sentence once, on both sides.
+    A monolingual source yields every distinct target sentence once, on both sides. A `reading` that was
+    interrupted goes on.
 
     Raises
     ------
     InputError
         As in `open_bitext`.
     """
+    reading = Reading() if reading is None else reading
     pairs = open_bitext(
         source.path,
         format=source.format,
@@ -37,22 +47,29 @@ def open_source(source: BitextConfig, drops: Drops | None = None) -> Iterator[Se
         min_score=source.min_score,
         identify=source.identify,
         drops=drops,
+        reading=reading,
     )
-    return _monolingual(pairs, drops) if source.monolingual else pairs
+    return _monolingual(pairs, reading, drops) if source.monolingual else pairs
 
 
-def _monolingual(pairs: Iterator[SentencePair], drops: Drops | None) -> Iterator[SentencePair]:
-    seen: set[str] = set()
+def _monolingual(
+    pairs: Iterator[SentencePair], reading: Reading, drops: Drops | None
+) -> Iterator[SentencePair]:
     for pair in pairs:
-        if pair.target not in seen:
-            seen.add(pair.target)
+        if reading.targets.add(text_number(pair.target)):
             yield replace(pair, source=pair.target, source_language=pair.target_language)
-        elif drops is not None:  # two translations of one sentence become copies here
+            continue
+        reading.drops.withdraw("duplicate")  # two translations of one sentence become copies here
+        if drops is not None:
             drops.withdraw("duplicate")
 
 
-def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None) -> list[SentencePair]:
+def read_source(
+    source: BitextConfig, seed: int = 0, drops: Drops | None = None, reporter: Reporter = SILENT
+) -> Pairs:
     """Read one source completely: its cleaned pairs in its part of the split, at most `limit` of them.
+
+    The pairs of a large source are kept in the cache and mapped from there (`engine.bitext.stored`).
 
     Parameters
     ----------
@@ -62,28 +79,41 @@ def read_source(source: BitextConfig, seed: int = 0, drops: Drops | None = None)
         Seed of the draw, if there are more than `source.limit` pairs.
     drops : Drops, optional
         Counts to add to.
+    reporter : Reporter
+        Is told how far a large source was read.
 
     Raises
     ------
     InputError
         If the source is missing, damaged or empty.
+    OpticalError
+        If the pairs of a large source cannot be kept.
     """
-    pairs = [
-        pair
-        for pair in open_source(source, drops)
-        if in_part(pair.document or pair.target, source.part, source.test_share)
-    ]
-    if not pairs:
+
+    def read(reading: Reading) -> Iterator[SentencePair]:
+        for pair in open_source(source, None, reading):
+            if in_part(pair.document or pair.target, source.part, source.test_share):
+                yield pair
+
+    counts = Drops() if drops is None else drops
+    if is_large(source):
+        pairs = stored_pairs(source, read, counts, reporter)
+    else:
+        reading = Reading()
+        pairs = Pairs.of(read(reading))
+        counts.add(reading.drops)
+    if not len(pairs):
         raise InputError(f"no sentence pair is left in language {source.language!r}", path=source.path)
     return draw(pairs, source.limit, seed)
 
 
-def draw(pairs: Sequence[SentencePair], limit: int | None, seed: int) -> list[SentencePair]:
+def draw(pairs: Iterable[SentencePair], limit: int | None, seed: int) -> Pairs:
     """Return at most `limit` of `pairs`, in their order, drawn with `seed` and evenly from their documents.
 
     The draw depends on the target sentences, so that languages with the same English side get the same draw.
     """
-    if limit is None or limit >= len(pairs):
-        return list(pairs)
-    places = draw_evenly([(pair.document, pair.target) for pair in pairs], limit, str(seed))
-    return [pairs[place] for place in places]
+    known = Pairs.of(pairs)
+    if limit is None or limit >= len(known):
+        return known
+    texts = zip(known.texts("document"), known.texts("target"), strict=True)
+    return known.select(np.array(draw_evenly(texts, limit, str(seed)), dtype=np.int64))

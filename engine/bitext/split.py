@@ -1,51 +1,13 @@
-"""Split pairs by their target sentences, and compute sampling probabilities of languages."""
+"""What identifies a sentence, in which part of a split it is, and how often each language is drawn."""
 
 from __future__ import annotations
 
 import hashlib
 import html
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from engine.errors import InputError
-from engine.extensions.bitext import SentencePair
-
-
-def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[list[SentencePair], list[SentencePair]]:
-    """Split pairs by their target (English) sentences, so that no sentence is in both parts.
-
-    The sentences with the smallest BLAKE2b hashes are held out: the choice depends only on the sentences, not
-    on their order or language. If the pairs of all languages are passed in one call, a sentence that several
-    languages share is in the same part for all of them. Sentences that differ only in case, punctuation,
-    spacing or escaped characters (``&gt;``) are treated as the same: 162 of the 3,071 English segments of
-    TICO-19 are spelled differently in its files for different languages.
-
-    Parameters
-    ----------
-    pairs : iterable of SentencePair
-        Pairs of any languages.
-    count : int
-        Number of distinct target sentences to hold out.
-
-    Returns
-    -------
-    kept, held : list of SentencePair
-        Both in the order of `pairs`.
-
-    Raises
-    ------
-    InputError
-        If no sentence would be kept.
-    """
-    keyed = [(sentence_key(pair.target), pair) for pair in pairs]
-    distinct = sorted({key for key, _ in keyed})
-    if count >= len(distinct) and count:
-        raise InputError(
-            f"cannot hold out {count:,} of {len(distinct):,} distinct sentences and keep some for training; "
-            "lower held_out"
-        )
-    held = set(distinct[:count])
-    return [pair for key, pair in keyed if key not in held], [pair for key, pair in keyed if key in held]
 
 
 def sample(counts: Mapping[str, int], alpha: float) -> dict[str, float]:
@@ -66,6 +28,17 @@ def sample(counts: Mapping[str, int], alpha: float) -> dict[str, float]:
     return {name: weight / total for name, weight in weights.items()}
 
 
+class _Kept(dict[int, int | None]):
+    """Maps letters, marks and digits to themselves and other characters to None, once each is looked up."""
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = code if unicodedata.category(chr(code))[0] in "LMN" else None
+        return self[code]
+
+
+_KEPT = _Kept()
+
+
 def sentence_text(sentence: str) -> str:
     """Return the letters, marks and digits of a sentence, case-folded, or the whole sentence if it has none.
 
@@ -73,7 +46,7 @@ def sentence_text(sentence: str) -> str:
     text.
     """
     text = unicodedata.normalize("NFC", html.unescape(sentence)).casefold()
-    return "".join(character for character in text if unicodedata.category(character)[0] in "LMN") or text
+    return text.translate(_KEPT) or text
 
 
 def sentence_key(sentence: str) -> bytes:

@@ -26,10 +26,10 @@ from engine.results.queries import list_runs
 def prune(encoders: bool, expression: str, yes: bool, dry_run: bool, results: Path, as_json: bool) -> None:
     """List what can be computed again, and delete it after asking. Scores, rankings and records are kept.
 
-    Deleted are the cache (vectors, translations, hashes, figures of studies) and what finished runs and
-    interrupted deletions left behind. With --encoders the trained encoders of finished runs go as well, but
-    those that another run's configuration names; such a run can be trained again, but no longer searched
-    with. Runs that are running or can be resumed are left alone.
+    Deleted are the cache (vectors, sentence pairs, translations, hashes, figures of studies) and what
+    finished runs and interrupted deletions left behind. With --encoders the trained encoders of finished
+    runs go as well, but those that another run's configuration names; such a run can be trained again, but
+    no longer searched with. Runs that are running or can be resumed are left alone.
     """
     from engine.jobs.disk import Part, removable, remove
 

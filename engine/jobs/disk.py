@@ -25,7 +25,7 @@ _TABLES = {
     **dict.fromkeys(("texts", "plans", "bitext", "pretraining", "topics"), "texts"),
 }
 #: The parts of the cache that are made again when they are needed. Converted checkpoints are left alone.
-CACHES = ("vectors", "translations", "studies", "hashes")
+CACHES = ("vectors", "pairs", "overlap", "translations", "studies", "hashes")
 
 Part = Literal["caches", "states", "encoders"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from engine.bitext.pairs import DistinctTexts, Pairs
 from engine.bitext.source import draw
 from engine.collections.load import load_collections
 from engine.config import EncoderConfig, EvaluateConfig
@@ -38,7 +39,7 @@ from engine.lexicon.glossary import Glossary
 from engine.paths import expanded
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
-from engine.training.data.bitext import bitext_rows, read_sources, texts_by_language
+from engine.training.data.bitext import MANY, bitext_rows, read_sources, texts_by_language
 from engine.training.data.glossary import glossary_of
 from engine.training.data.prepare import read_bitext
 from engine.training.distillation.encoders import check_projection
@@ -123,7 +124,7 @@ def _learnt_glossary(config: EvaluateConfig, run: RunFolder, reporter: Reporter)
     used = bitext.overlap.drop(bitext.pairs, bitext.drops)
     run.write_table("bitext", bitext_rows(config.bitext, used, bitext.drops))
     glossary = glossary_of(bitext, config.seed, reporter)
-    if marks := bitext.overlap.marks(pair for found in used for pair in found):
+    if marks := bitext.overlap.marks(used):
         run.write_table("topics", marks, append=True)
     return glossary
 
@@ -145,7 +146,7 @@ def removal_of(
         given = {key: one for key, one in given.items() if len(one) == config.language_components}
         return Isolation(
             LanguageComponents(config.language_components, fitted_file),
-            texts_by_language(_pairs(config) if config.bitext else ()),
+            texts_by_language(_pairs(config)),
             given,
         )
     if config.language_shift:
@@ -236,7 +237,7 @@ def _translations(config: EvaluateConfig) -> tuple[dict[str, tuple[Sequence[str]
     At most as many pairs of a language are taken as a mean is fitted on.
     """
     pairs: dict[str, dict[SentencePair, None]] = {}
-    for pair in _pairs(config):
+    for pair in _pairs(config).spaced_in_each_language(MANY):
         pairs.setdefault(pair.source_language, {})[pair] = None
     sides = {code: ([p.source for p in found], [p.target for p in found]) for code, found in pairs.items()}
     # the texts of both sides have the same places
@@ -263,15 +264,17 @@ def check_shift(config: EvaluateConfig) -> None:
         )
 
 
-def _unlabelled(config: EvaluateConfig) -> list[str]:
+def _unlabelled(config: EvaluateConfig) -> Sequence[str]:
     if config.bitext:
-        return list(dict.fromkeys(pair.target for pair in _pairs(config)))
+        return DistinctTexts(_pairs(config))
     first = config.collections[0]
     return document_texts(load_collections(first, config.seed)[0], context=first.context)
 
 
-def _pairs(config: EvaluateConfig) -> Iterator[SentencePair]:
-    """Yield the pairs of the bitext, of each source at most as many as its limit."""
+def _pairs(config: EvaluateConfig) -> Pairs:
+    """Return the pairs of the bitext, of each source at most as many as its limit."""
     sources, _ = read_sources(config.bitext)
-    for source, pairs in zip(config.bitext, sources, strict=True):
-        yield from draw(pairs, source.limit, config.seed)
+    limits = [source.limit for source in config.bitext]
+    return Pairs.joined(
+        [draw(pairs, limit, config.seed) for limit, pairs in zip(limits, sources, strict=True)]
+    )

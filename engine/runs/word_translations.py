@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
+from engine.bitext.pairs import Pairs
 from engine.bitext.source import draw
 from engine.collections.base import Collection
 from engine.config import LexicalConfig
 from engine.counted import counted
 from engine.errors import InputError
 from engine.evaluation.word_translations import check_language
-from engine.extensions.bitext import SentencePair
 from engine.languages import known_code, language
 from engine.lexicon.translations import FILE, WordTranslations, learn, load, save
 from engine.lexicon.words import plain_words
@@ -56,12 +55,10 @@ def learnt_translations(
         for source, pairs in zip(config.bitext, read.overlap.drop(read.pairs, read.drops), strict=True)
     ]
     run.write_table("bitext", bitext_rows(config.bitext, used, read.drops))
-    by_language: defaultdict[str, list[SentencePair]] = defaultdict(list)
-    for pairs in used:
-        for pair in pairs:
-            by_language[pair.source_language].append(pair)
+    every = Pairs.joined(used)
     tables = {}
-    for code, pairs in by_language.items():
+    for code, places in every.languages().items():
+        pairs = every.select(places)
         kept = draw(pairs, MOST_PAIRS, config.seed)
         reporter.stage(f"translations of words, {code}", 1)
         tables[code] = learn((plain_words(pair.source), plain_words(pair.target)) for pair in kept)
@@ -77,8 +74,8 @@ def learnt_translations(
     return tables
 
 
-def _mark(overlap: Overlap, used: Sequence[Sequence[SentencePair]], run: RunFolder) -> None:
-    marks = overlap.marks(pair for pairs in used for pair in pairs)
+def _mark(overlap: Overlap, used: Sequence[Pairs], run: RunFolder) -> None:
+    marks = overlap.marks(used)
     if marks:
         run.write_table("topics", marks, append=True)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.bitext.drawing import draw_evenly
 from engine.bitext.source import draw
@@ -38,3 +42,26 @@ def test_pairs_of_bitext_are_drawn_from_all_documents() -> None:
     assert Counter(pair.document for pair in draw(pairs, 8, 0)) == {"d0": 2, "d1": 2, "d2": 2, "d3": 2}
     other = [SentencePair(f"x{n}", f"t{n}", "sw", "en", str(n), document=f"d{n // 25}") for n in range(100)]
     assert [pair.target for pair in draw(other, 8, 0)] == [pair.target for pair in draw(pairs, 8, 0)]
+
+
+def one_by_one(texts: list[tuple[str, str]], count: int) -> list[int]:
+    """Draw as the function says, with a list for each group."""
+
+    def rank(text: str) -> float:
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / 2**48
+
+    places = {}
+    for group in {group for group, _ in texts}:
+        members = sorted((rank(f"\t{key}"), place) for place, (own, key) in enumerate(texts) if own == group)
+        for number, (own, place) in enumerate(members):
+            first = (number + rank(f"\tgroup\t{group}")) / len(members) if group else own
+            places[place] = (first, own, place)
+    return sorted(sorted(places, key=lambda place: places[place])[:count])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "a", "b", "c"]), st.text("xyz", max_size=3)), max_size=40),
+    st.integers(0, 45),
+)
+def test_a_sample_is_that_of_a_draw_one_by_one(texts: list[tuple[str, str]], count: int) -> None:
+    assert draw_evenly(iter(texts), count) == one_by_one(texts, count)

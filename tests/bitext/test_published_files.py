@@ -10,10 +10,11 @@ from pathlib import Path
 import polib
 import pytest
 
-from engine.bitext import Drops, held_out, open_bitext
+from engine.bitext import Drops, open_bitext
 from engine.bitext.formats.gettext import package_folder, read_gettext
 from engine.bitext.formats.moses import read_moses
 from engine.bitext.formats.tmx import read_tmx
+from engine.bitext.pairs import held_out
 from engine.bitext.reader import normalise
 from engine.collections.tatoeba import XTREME_R
 from engine.extensions.bitext import SentencePair

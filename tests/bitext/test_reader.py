@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.bitext import Drops, open_bitext
+from engine.bitext.reader import normalise
 from engine.config import BitextConfig
 from engine.errors import InputError
 from engine.extensions.bitext import BITEXT_FORMATS
@@ -156,3 +160,10 @@ def test_configurations_accept_the_formats_that_are_read() -> None:
         assert BitextConfig(path="a", language="so", format=name).format == name
     with pytest.raises(ValueError, match=r"'auto', 'tmx', .* 'parquet', 'afriqa', .* or 'ntrex'"):
         BitextConfig(path="a", language="so", format="tmxx")
+
+
+@given(st.text(st.sampled_from("aé´e\u0301 \u00a0\u2000\t\n\x00\x1c\u200b한ᄒ"), max_size=12) | st.text())
+def test_text_is_composed_and_has_single_spaces_between_its_words(text: str) -> None:
+    bare = "".join(c for c in text if not (c < "\t" or "\x0e" <= c < " " or c == "\x7f"))
+    words = unicodedata.normalize("NFC", bare).split()
+    assert normalise(text) == " ".join(words)

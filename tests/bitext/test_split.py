@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bitext import SentencePair, held_out, sample
+from engine.bitext import SentencePair, sample
+from engine.bitext.pairs import held_out
 from engine.errors import InputError
 
 

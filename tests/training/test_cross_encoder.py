@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from engine.bitext.pairs import DistinctTexts, Pairs
 from engine.config import parse_config
 from engine.encoders.cross import CrossEncoder
 from engine.errors import InputError
@@ -21,7 +23,13 @@ from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder, tail
 from engine.retrieval.fusion import Ranks
 from engine.runs.execute import execute
-from engine.training.cross_encoder.examples import HeldOutQuery, Sentences, reciprocal_ranks, words_of
+from engine.training.cross_encoder.examples import (
+    Candidates,
+    HeldOutQuery,
+    Sentences,
+    reciprocal_ranks,
+    words_of,
+)
 
 # -- re-ranking --------------------------------------------------------------------------------------
 
@@ -67,28 +75,61 @@ def sentences() -> Sentences:
         pair("nne", "four"),
         pair("un deux", "two three", "fr"),
     ]
-    texts = list(dict.fromkeys(one.target for one in pairs))
-    vectors = torch.nn.functional.normalize(torch.eye(5) + 0.1, dim=1)
-    return Sentences(texts, 5, pairs, vectors)
+    return known(pairs)
+
+
+def known(pairs: list[SentencePair], candidates: int | None = None) -> Sentences:
+    """Return what is known of some pairs, of which the first sentences are candidates, or all."""
+    found = Pairs.of(pairs)
+    texts = DistinctTexts(found)
+    vectors = torch.nn.functional.normalize(torch.eye(len(texts)) + 0.1, dim=1)
+    rows = np.arange(len(texts) if candidates is None else candidates)
+
+    def encode(others: Sequence[str]) -> torch.Tensor:
+        return vectors[[list(texts).index(text) for text in others]]
+
+    return Sentences(found, texts, len(texts), Candidates(rows, vectors[: len(rows)], encode))
 
 
 @pytest.mark.parametrize("nearest", [True, False])
 def test_no_translation_of_a_query_stands_against_it(nearest: bool) -> None:
-    known, generator = sentences(), np.random.default_rng(0)
+    some, generator = sentences(), np.random.default_rng(0)
     for _ in range(20):
-        rows = known.negatives("moja mbili", "moja mbili", "sw", 0, 3, generator, nearest=nearest)
-        assert {known.texts[row] for row in rows} == {"two three", "four"}
-        rows = known.negatives("un deux", "un deux", "fr", 3, 1, generator, nearest=nearest)
-        assert len(rows) == 1 and known.texts[rows[0]] != "two three"
+        rows = some.negatives("moja mbili", "moja mbili", "sw", 0, 3, generator, nearest=nearest)
+        assert {some.texts[row] for row in rows} == {"two three", "four"}
+        rows = some.negatives("un deux", "un deux", "fr", 3, 1, generator, nearest=nearest)
+        assert len(rows) == 1 and some.texts[rows[0]] != "two three"
 
 
 def test_a_sentence_whose_translation_holds_a_short_query_does_not_stand_against_it() -> None:
-    known, generator = sentences(), np.random.default_rng(0)
+    some, generator = sentences(), np.random.default_rng(0)
     for _ in range(20):
-        rows = known.negatives("moja mbili", "mbili", "sw", 0, 3, generator, nearest=True)
-        assert {known.texts[row] for row in rows} == {"four"}
-        rows = known.negatives("moja mbili", "moja", "sw", 0, 3, generator, nearest=True)
-        assert {known.texts[row] for row in rows} == {"two three", "four"}
+        rows = some.negatives("moja mbili", "mbili", "sw", 0, 3, generator, nearest=True)
+        assert {some.texts[row] for row in rows} == {"four"}
+        rows = some.negatives("moja mbili", "moja", "sw", 0, 3, generator, nearest=True)
+        assert {some.texts[row] for row in rows} == {"two three", "four"}
+
+
+@pytest.mark.parametrize("nearest", [True, False])
+def test_negatives_are_candidates_and_so_is_what_a_held_out_query_ranks(nearest: bool) -> None:
+    pairs = [pair(f"maneno {n}", f"words {n}") for n in range(12)]
+    some, generator = known(pairs, candidates=6), np.random.default_rng(0)
+    for row in (3, 9):  # one of the candidates, and another sentence
+        source = pairs[row].source
+        rows = some.negatives(source, source, "sw", row, 20, generator, nearest=nearest)
+        assert sorted(rows) == [n for n in range(6) if n != row]
+        asked = some.held_out_query(pairs[row], row).candidates
+        assert asked[0] == row and sorted(asked[1:]) == [n for n in range(6) if n != row]
+
+
+def test_candidates_are_all_sentences_or_a_sample_of_those_of_training_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Candidates.chosen(8, 11, 0).tolist() == list(range(11))
+    monkeypatch.setattr("engine.training.cross_encoder.examples.EXACT", 5)
+    rows = Candidates.chosen(8, 11, 0).tolist()
+    assert len(set(rows)) == 8 and rows == sorted(rows) and rows[5:] == [8, 9, 10]
+    assert rows == Candidates.chosen(8, 11, 0).tolist() != Candidates.chosen(8, 11, 1).tolist()
 
 
 def test_short_queries_are_words_in_a_row() -> None:
@@ -101,7 +142,7 @@ def test_short_queries_are_words_in_a_row() -> None:
 def test_one_english_sentence_is_nothing_to_learn_from() -> None:
     pairs = [pair("moja", "one"), pair("mosi", "One.")]
     with pytest.raises(InputError, match="one English sentence"):
-        Sentences(["one", "One."], 2, pairs, torch.eye(2))
+        known(pairs)
 
 
 def test_ranks_of_held_out_queries_are_never_flattered_by_ties() -> None:

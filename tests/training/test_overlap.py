@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from engine.bitext.pairs import Pairs
 from engine.config import DistilConfig, parse_config
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
@@ -54,7 +55,7 @@ TRAINING = [
 ]
 
 
-def overlap_of(config: DistilConfig, sources: list[list[SentencePair]], reporter: Reporter) -> Overlap:
+def overlap_of(config: DistilConfig, sources: list[Pairs], reporter: Reporter) -> Overlap:
     collections = config.collections if config.training.overlap == "drop" else []
     return Overlap(config.bitext, sources, collections, config.seed, reporter)
 

@@ -18,22 +18,24 @@ sentence. The differences here, by choice or because the paper does not specify 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from engine.bitext.pairs import Pairs
 from engine.config import CollectionConfig, CrossEncoderConfig
 from engine.encoders.cross import CrossEncoder
 from engine.encoders.encoder import Encoder
 from engine.encoders.trimming import trim, untrim
-from engine.extensions.bitext import SentencePair
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.vectors import sentence_vectors, vectors_folder
-from engine.training.cross_encoder.examples import Sentences, reciprocal_ranks, words_of
+from engine.training.cross_encoder.examples import Candidates, Sentences, reciprocal_ranks, words_of
 from engine.training.data.alignment import Aligner
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
-from engine.training.distillation.batches import Example, draw_batches
+from engine.training.distillation.batches import WINDOW, Example, Place, draw_windows
+from engine.training.distillation.known_tokens import CHUNK
 from engine.training.optimiser import (
     PROJECTION_RATE,
     adamw,
@@ -84,16 +86,22 @@ def prepare_cross_encoder(
         seed=config.seed,
         reporter=reporter,
     )
-    reporter.stage("teacher vectors", len(prepared.english))
+    rows = Candidates.chosen(prepared.in_training, len(prepared.english), config.seed)
+    reporter.stage("teacher vectors", len(rows))
     vectors = sentence_vectors(
         teacher,
-        prepared.english,
+        [prepared.english[row] for row in rows.tolist()],
         "passage",
         precision=runtime.precision,
         cache=vectors_folder(),
         progress=reporter.advance,
     )
-    return CrossEncoderTraining(config, prepared, cross, vectors, runtime)
+
+    def encode(texts: Sequence[str]) -> Tensor:
+        return sentence_vectors(teacher, texts, "passage", precision=runtime.precision)
+
+    candidates = Candidates(rows, vectors, encode)
+    return CrossEncoderTraining(config, prepared, cross, candidates, runtime, reporter)
 
 
 class CrossEncoderTraining:
@@ -107,10 +115,12 @@ class CrossEncoderTraining:
         What it trains on.
     cross : CrossEncoder
         The cross-encoder.
-    vectors : Tensor (M, H)
-        The teacher's unit sentence vectors of the bitext's English sentences.
+    candidates : Candidates
+        The English sentences that may be negatives, with the teacher's vectors.
     runtime : Runtime
         Where it computes.
+    reporter : Reporter
+        Receives the progress of what is computed before the first step.
 
     Raises
     ------
@@ -124,25 +134,24 @@ class CrossEncoderTraining:
         config: CrossEncoderConfig,
         bitext: PreparedBitext,
         cross: CrossEncoder,
-        vectors: Tensor,
+        candidates: Candidates,
         runtime: Runtime,
+        reporter: Reporter = SILENT,
     ) -> None:
         self.config, self.bitext, self.cross, self.runtime = config, bitext, cross, runtime
         self.info = TaskInfo(patience=config.training.patience)
         self.hashes = bitext.hashes
-        pairs = [*bitext.training, *bitext.held_out]
-        self.sentences = Sentences(bitext.english, bitext.in_training, pairs, vectors)
-        self.examples: dict[str, list[Example]] = {}
-        for pair in bitext.training:
-            row = self.sentences.rows[pair.target]
-            length = len(pair.source) + len(pair.target)
-            self.examples.setdefault(pair.source_language, []).append(
-                Example(pair.source, pair.source_language, row, length)
-            )
+        pairs = Pairs.joined([bitext.training, bitext.held_out])
+        self.sentences = Sentences(pairs, bitext.english, bitext.in_training, candidates)
+        self.places = bitext.training.languages()
+        self.sizes = {language: len(places) for language, places in self.places.items()}
         check_batch_size(config.training.batch_size, len(bitext.training))
-        self.queries = [self.sentences.held_out_query(pair) for pair in bitext.held_out]
+        rows = bitext.english.rows[len(bitext.training) :].tolist()
+        self.queries = [
+            self.sentences.held_out_query(pair, row) for pair, row in zip(bitext.held_out, rows, strict=True)
+        ]
         if config.training.trim_vocabulary:
-            trim(cross, self._pieces(pairs))
+            trim(cross, self._pieces(reporter))
         freeze_model(cross.model.base_model, config.training)
         cross.to(runtime.device)
         use_training_attention(cross.model, runtime)
@@ -155,26 +164,68 @@ class CrossEncoderTraining:
         self.learner = cross
         self.optimiser = adamw(cross, config.training, rates)
 
-    def _pieces(self, pairs: Sequence[SentencePair]) -> set[int]:
-        """Return the word pieces of all texts; also of each word, if a short query may begin with it."""
-        texts = dict.fromkeys(text for pair in pairs for text in (pair.source, pair.target))
-        if self.config.training.query_words is not None:
-            texts |= dict.fromkeys(word for pair in pairs for word in pair.source.split())
-        encoded = self.cross.tokenizer(list(texts), add_special_tokens=False, verbose=False)
+    def _pieces(self, reporter: Reporter) -> set[int]:
+        """Return the word pieces of all texts that the run draws or measures.
+
+        They are also those of each word, if a short query may begin with it.
+        """
+        training = self.config.training
+        total = min(training.steps * training.batch_size, len(self.bitext.training))
+        reporter.stage("word pieces", total)
+        held = self.queries
+        texts = [query.text for query in held]
+        texts += [self.sentences.texts[row] for query in held for row in query.candidates]
+        pieces = self._pieces_of([*texts, *self.sentences.negatives_from])
+        drawn = self._drawn()
+        while pairs := list(islice(drawn, CHUNK)):
+            texts = [text for pair in pairs for text in pair]
+            if training.query_words is not None:
+                texts += [word for source, _ in pairs for word in source.split()]
+            pieces |= self._pieces_of(texts)
+            reporter.advance(len(pairs))
+        return pieces
+
+    def _pieces_of(self, texts: Sequence[str]) -> set[int]:
+        encoded = self.cross.tokenizer(list(dict.fromkeys(texts)), add_special_tokens=False, verbose=False)
         return {piece for ids in encoded["input_ids"] for piece in ids}
+
+    def _drawn(self) -> Iterator[tuple[str, str]]:
+        """Yield the pairs that the run draws; all, if it draws as many as there are."""
+        training, pairs = self.config.training, self.bitext.training
+        if training.steps * training.batch_size < len(pairs):
+            for window in islice(self._windows(), -(-training.steps // WINDOW)):
+                for example in (example for batch in window for example in batch):
+                    yield example.text, self.sentences.texts[example.target]
+            return
+        yield from zip(pairs.texts("source"), pairs.texts("target"), strict=True)
 
     # -- the task ---------------------------------------------------------------------------------------
 
     def batches(self) -> Iterator[list[Example]]:
         """Yield batches without end."""
+        for window in self._windows():
+            yield from window
+
+    def _windows(self) -> Iterator[list[list[Example]]]:
         config = self.config.training
-        return draw_batches(
-            self.examples,
+        return draw_windows(
+            self.sizes,
+            self._examples,
             batch_size=config.batch_size,
             alpha=config.sampling,
             anchor=0.0,
             seed=self.config.seed,
         )
+
+    def _examples(self, places: Sequence[Place]) -> list[Example]:
+        """Return the examples at some places."""
+        pairs = [int(self.places[language][place]) for language, place in places]
+        rows = self.bitext.english.rows[pairs].tolist()
+        sources = self.bitext.training.texts("source", pairs)
+        return [
+            Example(source, language, row, len(source) + len(self.bitext.english[row]))
+            for (language, _), source, row in zip(places, sources, rows, strict=True)
+        ]
 
     def loss(
         self, step: int, batch: list[Example], generator: np.random.Generator

@@ -8,17 +8,20 @@ and the loss does not show it. To undo it, an encoder that is better than chance
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from engine.bitext.pairs import Pairs
 from engine.encoders.encoder import Encoder, Role
 from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.retrieval.vectors import sentence_vectors, vectors_folder
+
+Lengths = Sequence[int] | npt.NDArray[np.int32]
 
 #: Largest shift that is searched for, in pairs in either direction.
 REACH = 3
@@ -112,9 +115,7 @@ def _best_path(scores: Tensor) -> Tensor:
     return path
 
 
-def suspects(
-    source: Sequence[int], target: Sequence[int], shift: npt.NDArray[np.int64] | None = None
-) -> list[int]:
+def suspects(source: Lengths, target: Lengths, shift: npt.NDArray[np.int64] | None = None) -> list[int]:
     """Return places of a file at which the lengths of sentences suggest another shift.
 
     Long sentences have long translations: the logarithm of the ratio of the lengths of two translations has a
@@ -168,7 +169,7 @@ def suspects(
 def sampled_shifts(
     read: Callable[[Sequence[int]], tuple[Tensor, Tensor]],
     count: int,
-    lengths: tuple[Sequence[int], Sequence[int]] | None = None,
+    lengths: tuple[Lengths, Lengths] | None = None,
 ) -> tuple[Tensor, int]:
     """Return the shift of every pair, and how many pairs were read to find it.
 
@@ -249,18 +250,16 @@ def _open_questions(judged: Tensor, path: Tensor, whole: int) -> list[tuple[int,
     return ranges
 
 
-def realign(pairs: Sequence[SentencePair], shift: Tensor) -> list[SentencePair]:
+def realign(pairs: Pairs, shift: Tensor) -> Pairs:
     """Return `pairs` with every source sentence next to the target that `shift` points to.
 
     A source that points outside the list, or to a target that already has a source, is left out.
     """
-    moved, taken = [], set()
-    for index, (pair, offset) in enumerate(zip(pairs, shift.tolist(), strict=True)):
-        other = index + offset
-        if 0 <= other < len(pairs) and other not in taken:
-            taken.add(other)
-            moved.append(replace(pair, target=pairs[other].target))
-    return moved
+    targets = np.arange(len(pairs)) + shift.numpy()
+    places = np.flatnonzero((targets >= 0) & (targets < len(pairs)))
+    _, first = np.unique(targets[places], return_index=True)
+    places = places[np.sort(first)]
+    return pairs.moved(places, targets[places])
 
 
 @dataclass(frozen=True)
@@ -278,7 +277,7 @@ class Aligner:
     encoder: Encoder
     precision: torch.dtype
 
-    def repair(self, pairs: list[SentencePair], reporter: Reporter) -> tuple[list[SentencePair], int]:
+    def repair(self, pairs: Pairs, reporter: Reporter) -> tuple[Pairs, int]:
         """Return the pairs of a source without shifts, and how many pairs were realigned.
 
         A sample of the pairs is compared first, and others only where it finds a change of shift; see
@@ -286,9 +285,9 @@ class Aligner:
         """
 
         def read(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-            return self._vectors([pairs[row] for row in rows], reporter)
+            return self._vectors(pairs.select(np.array(rows, dtype=np.int64)), reporter)
 
-        lengths = [len(pair.source) for pair in pairs], [len(pair.target) for pair in pairs]
+        lengths = pairs.lengths("source"), pairs.lengths("target")
         shift, seen = sampled_shifts(read, len(pairs), lengths)
         moved = int((shift != 0).sum())
         if not moved:
@@ -300,7 +299,7 @@ class Aligner:
         )
         return realign(pairs, shift), moved
 
-    def _vectors(self, pairs: list[SentencePair], reporter: Reporter) -> tuple[Tensor, Tensor]:
+    def _vectors(self, pairs: Sequence[SentencePair], reporter: Reporter) -> tuple[Tensor, Tensor]:
         """Return the sentence vectors (N, H) of both sides."""
         vectors = []
         sides: list[tuple[str, Role, list[str]]] = [

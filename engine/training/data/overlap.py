@@ -10,11 +10,15 @@ its English question asks nearly the same as one (`engine.training.data.asked`).
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+
+import numpy as np
 
 from engine.bitext.drops import Drops
 from engine.bitext.overlap import Match, Sentences
+from engine.bitext.pairs import Pairs
+from engine.bitext.seen import Seen
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
 from engine.config import BitextConfig, CollectionConfig
@@ -22,6 +26,7 @@ from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.training.data.asked import AskedQuestions
+from engine.training.data.looked_up import look_up, places_of
 
 
 class Overlap:
@@ -31,7 +36,7 @@ class Overlap:
     ----------
     configs : sequence of BitextConfig
         The sources.
-    sources : sequence of sequence of SentencePair
+    sources : sequence of Pairs
         The pairs of each source.
     collections : sequence of CollectionConfig
         What the run is evaluated on.
@@ -54,7 +59,7 @@ class Overlap:
     def __init__(
         self,
         configs: Sequence[BitextConfig],
-        sources: Sequence[Sequence[SentencePair]],
+        sources: Sequence[Pairs],
         collections: Sequence[CollectionConfig],
         seed: int,
         reporter: Reporter,
@@ -71,30 +76,36 @@ class Overlap:
         self._evaluated = Sentences(
             sentence for collection in loaded for sentence in evaluation_sentences(collection)
         )
-        pairs_of_all = [pair for pairs in sources for pair in pairs]
-        self._asked = AskedQuestions(loaded, pairs_of_all)
+        self._asked = AskedQuestions(loaded, sources, reporter)
         self._marked = self._asked
         if asked is not None:
             questions = [one for one in asked if one.reader.translations == "queries"]
             self._marked = AskedQuestions(
-                [collection for one in questions for collection in load_collections(one, seed)], pairs_of_all
+                [collection for one in questions for collection in load_collections(one, seed)],
+                sources,
+                reporter,
             )
         self._found = self._look_up(sources) if len(self._evaluated) else {}
-        for source, pairs in zip(configs, sources, strict=True):
-            self._some_left(source, any(self.match(pair) is None for pair in pairs))
+        for config, pairs in zip(configs, sources, strict=True):
+            self._some_left(config, any(self.match(pair) is None for pair in pairs))
 
     def match(self, pair: SentencePair) -> Match | None:
         """Return how a side of `pair`, or its passage, matches the evaluation; None if neither does."""
         found = [*(self._found.get(side) for side in _sides(pair)), self._asked.match(pair)]
         return "exact" if "exact" in found else "near" if "near" in found else None
 
-    def without(self, pairs: Iterable[SentencePair]) -> list[SentencePair]:
-        """Return the pairs that do not overlap."""
-        return [pair for pair in pairs if self.match(pair) is None]
+    def matches(self, pairs: Pairs) -> dict[int, Match]:
+        """Return how pairs match the evaluation, by their places; those that do not are left out."""
+        texts = {text for _, text in self._found}.union(self._asked.texts)
+        places = places_of(pairs, texts, passages=bool(self._asked))
+        found = ((place, self.match(pairs[place])) for place in places)
+        return {place: match for place, match in found if match is not None}
 
-    def drop(
-        self, sources: Sequence[Sequence[SentencePair]], drops: Sequence[Drops]
-    ) -> list[list[SentencePair]]:
+    def without(self, pairs: Pairs) -> Pairs:
+        """Return the pairs that do not overlap."""
+        return _without(pairs, self.matches(pairs))
+
+    def drop(self, sources: Sequence[Pairs], drops: Sequence[Drops]) -> list[Pairs]:
         """Return the pairs of each source that do not overlap; count and report the others.
 
         Raises
@@ -102,14 +113,15 @@ class Overlap:
         InputError
             If none of a source is left.
         """
-        for source, pairs, counts in zip(self._configs, sources, drops, strict=True):
-            matches = [self.match(pair) for pair in pairs]
-            self._some_left(source, None in matches)
-            for match in matches:
-                if match is not None:
-                    counts.withdraw("in_evaluation" if match == "exact" else "near_evaluation")
+        left = []
+        for config, pairs, counts in zip(self._configs, sources, drops, strict=True):
+            matches = self.matches(pairs)
+            left.append(_without(pairs, matches))
+            self._some_left(config, bool(len(left[-1])))
+            for match in matches.values():
+                counts.withdraw("in_evaluation" if match == "exact" else "near_evaluation")
         if len(self._evaluated):
-            asked = Counter(filter(None, (self._asked.match(pair) for pairs in sources for pair in pairs)))
+            asked = self._asked.counts(sources)
             total = sum(map(len, sources))
             same = sum(counts.in_evaluation for counts in drops)
             near = sum(counts.near_evaluation for counts in drops)
@@ -123,36 +135,43 @@ class Overlap:
                     f"{asked.total():,} are training questions: {asked['exact']:,} with the passage of "
                     f"an evaluation question, {asked['near']:,} that ask nearly the same as one"
                 )
-        return [self.without(pairs) for pairs in sources]
+        return left
 
-    def marks(self, pairs: Iterable[SentencePair]) -> list[dict[str, str]]:
-        """Return rows of table ``topics``: which evaluation questions share nothing with training `pairs`.
+    def marks(self, sources: Iterable[Pairs]) -> list[dict[str, str]]:
+        """Return rows of table ``topics``: which evaluation questions share nothing with the training pairs.
 
         The value of kind ``clean`` is ``yes`` if no pair has the passage or the title of the passage that
         answers the question, or asks nearly the same, otherwise ``no``.
         """
-        return self._marked.marks(pairs)
+        return self._marked.marks(sources)
 
-    def _look_up(self, sources: Sequence[Sequence[SentencePair]]) -> dict[tuple[str, str], Match]:
-        texts: dict[str, dict[str, None]] = {}
-        for code, text in (side for pairs in sources for pair in pairs for side in _sides(pair)):
-            texts.setdefault(code, {})[text] = None
-        self._reporter.stage("overlap with the evaluation", sum(map(len, texts.values())))
-        found = {}
-        for code, distinct in texts.items():
-            for text, match in zip(distinct, self._evaluated.matches(code, distinct), strict=True):
-                if match is not None:
-                    found[code, text] = match
-                self._reporter.advance()
+    def _look_up(self, sources: Sequence[Pairs]) -> dict[tuple[str, str], Match]:
+        """Return the sentences of both sides that match, each looked up once in a language."""
+        self._reporter.stage("overlap with the evaluation", 2 * sum(map(len, sources)))
+        found: dict[tuple[str, str], Match] = {}
+        seen: dict[str, Seen] = {}
+        evaluated = self._evaluated.hash
+        for pairs in sources:
+            first = pairs[0]
+            for column, code in (("source", first.source_language), ("target", first.target_language)):
+                matches: Iterator[tuple[str, Match]] = look_up(
+                    pairs,
+                    column,
+                    partial(self._evaluated.matches, code),
+                    key=["sentences", code, evaluated],
+                    seen=seen.setdefault(code, Seen()),
+                    reporter=self._reporter,
+                )
+                found.update(((code, text), match) for text, match in matches)
         return found
 
-    def _some_left(self, source: BitextConfig, some: bool) -> None:
+    def _some_left(self, config: BitextConfig, some: bool) -> None:
         if not some:
             raise InputError(
-                f"every pair in {source.language!r} has a sentence that the run is evaluated on; choose "
+                f"every pair in {config.language!r} has a sentence that the run is evaluated on; choose "
                 "other pairs (start, stop, part)"
                 + (f", or set {self._setting} = 'keep'" if self._setting else ""),
-                path=source.path,
+                path=config.path,
             )
 
 
@@ -166,6 +185,14 @@ def evaluation_sentences(collection: Collection) -> Iterator[tuple[str, str]]:
     for document in collection.documents:
         if document.id in relevant:
             yield document.language, document.text
+
+
+def _without(pairs: Pairs, matches: Mapping[int, Match]) -> Pairs:
+    if not matches:
+        return pairs
+    left = np.ones(len(pairs), dtype=bool)
+    left[list(matches)] = False
+    return pairs.select(left)
 
 
 def _sides(pair: SentencePair) -> tuple[tuple[str, str], tuple[str, str]]:

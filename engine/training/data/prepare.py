@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from engine.bitext.drops import Drops
+from engine.bitext.pairs import DistinctTexts, Pairs
 from engine.bitext.source import draw
 from engine.config import BitextConfig, CollectionConfig
 from engine.counted import counted
 from engine.errors import InputError
-from engine.extensions.bitext import SentencePair
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.training.data.alignment import Aligner
-from engine.training.data.bitext import bitext_rows, read_sources, set_aside
+from engine.training.data.bitext import MANY, bitext_rows, read_sources, set_aside
 from engine.training.data.overlap import Overlap
 
 
@@ -28,7 +30,7 @@ class Bitext:
     ----------
     configs : sequence of BitextConfig
         Its sources.
-    pairs : list of list of SentencePair
+    pairs : list of Pairs
         The pairs of each source, in the order of its file.
     drops : list of Drops
         What was dropped of each source.
@@ -37,23 +39,26 @@ class Bitext:
     """
 
     configs: Sequence[BitextConfig]
-    pairs: list[list[SentencePair]]
+    pairs: list[Pairs]
     drops: list[Drops]
     overlap: Overlap
 
-    def clean(self, seed: int) -> list[SentencePair]:
+    def clean(self, seed: int) -> Pairs:
         """Return the pairs without overlap, of each source at most its `limit`, drawn with `seed`."""
-        return [
-            pair
-            for config, pairs in zip(self.configs, self.pairs, strict=True)
-            for pair in draw(self.overlap.without(pairs), config.limit, seed)
-        ]
+        return Pairs.joined(
+            [
+                draw(self.overlap.without(pairs), config.limit, seed)
+                for config, pairs in zip(self.configs, self.pairs, strict=True)
+            ]
+        )
 
-    def texts(self, seed: int) -> tuple[list[str], list[str]]:
-        """Return the distinct English sentences and the distinct other ones of the pairs of `clean`."""
+    def texts(self, seed: int) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the distinct English sentences and the other ones of the pairs of `clean`.
+
+        The other sentences are those of evenly spaced pairs, if there are more than `MANY`.
+        """
         clean = self.clean(seed)
-        english = dict.fromkeys(pair.target for pair in clean)
-        return list(english), list(dict.fromkeys(pair.source for pair in clean))
+        return DistinctTexts(clean), list(dict.fromkeys(clean.spaced(MANY).texts("source")))
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,11 @@ class PreparedBitext:
 
     Attributes
     ----------
-    training, held_out : list of SentencePair
+    training, held_out : Pairs
         Pairs, disjoint in their English sentences.
-    english : list of str
-        Distinct English sentences of all pairs, those of training pairs first.
+    english : DistinctTexts
+        Distinct English sentences of all pairs, those of training pairs first; its `rows` are those of the
+        training pairs and then of those held out.
     in_training : int
         Number of English sentences of training pairs.
     rows : list of dict
@@ -76,9 +82,9 @@ class PreparedBitext:
         Rows of table ``topics``: which evaluation questions share nothing with the pairs.
     """
 
-    training: list[SentencePair]
-    held_out: list[SentencePair]
-    english: list[str]
+    training: Pairs
+    held_out: Pairs
+    english: DistinctTexts
     in_training: int
     rows: list[dict[str, Any]]
     realigned: dict[str, int]
@@ -129,7 +135,7 @@ def read_bitext(
     InputError
         If a source or a collection is missing or broken, or all pairs of a source overlap.
     """
-    pairs, drops = read_sources(configs)
+    pairs, drops = read_sources(configs, reporter)
     drop = overlap == "drop"
     found = Overlap(
         configs,
@@ -195,16 +201,19 @@ def prepare(
     sources = [draw(pairs, config.limit, seed) for config, pairs in zip(bitext.configs, sources, strict=True)]
     rows = bitext_rows(bitext.configs, sources, drops)
     repeats = [getattr(config, "repeat", 1) for config in bitext.configs]
-    repeated = [pair for n, pairs in zip(repeats, sources, strict=True) for pair in pairs for _ in range(n)]
-    training, aside = set_aside(repeated, held_out)
-    aside = list({id(pair): pair for pair in aside}.values())
-    english = list(dict.fromkeys(pair.target for pair in [*training, *aside]))
-    in_training = len({pair.target for pair in training})
+    repeated = [
+        pairs.select(np.repeat(np.arange(len(pairs)), n)) if n > 1 else pairs
+        for n, pairs in zip(repeats, sources, strict=True)
+    ]
+    training, aside = set_aside(Pairs.joined(repeated), held_out)
+    aside = aside.once()
+    english = DistinctTexts(Pairs.joined([training, aside]))
+    in_training = 1 + int(english.rows[: len(training)].max())
     reporter.say(
         f"{counted(len(training), 'training pair')}, {len(aside):,} held out, "
         f"{counted(len(english), 'English sentence')}"
     )
-    marks = bitext.overlap.marks(pair for pairs in sources for pair in pairs)
+    marks = bitext.overlap.marks(sources)
     if marks:
         clean = sum(row["value"] == "yes" for row in marks)
         reporter.say(
@@ -216,21 +225,20 @@ def prepare(
 
 def _short_enough(
     config: BitextConfig,
-    pairs: list[SentencePair],
+    pairs: Pairs,
     drops: Drops,
     longest_target: int | None,
     longest_source: int | None,
-) -> list[SentencePair]:
+) -> Pairs:
     """Return the pairs of a source whose sides are not too long, and count the others."""
-    kept = [
-        pair
-        for pair in pairs
-        if (longest_target is None or len(pair.target) <= longest_target)
-        and (longest_source is None or len(pair.source) <= longest_source)
-    ]
+    short = np.ones(len(pairs), dtype=bool)
+    for side, longest in (("target", longest_target), ("source", longest_source)):
+        if longest is not None:
+            short &= pairs.lengths(side) <= longest
+    kept = pairs if short.all() else pairs.select(short)
     for _ in range(len(pairs) - len(kept)):
         drops.withdraw("too_long")
-    if not kept:
+    if not len(kept):
         raise InputError(
             f"none of its {counted(len(pairs), 'pair')} is as short as training.longest_target and "
             "training.longest_source ask; raise them, or leave the source out",

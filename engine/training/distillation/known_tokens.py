@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from engine.encoders.encoder import Encoder, Role, Tokens
 
 #: Most texts whose pieces stay in memory (about 2 kB each), so that a small bitext is tokenised once.
 _REMEMBERED = 20_000
-#: Texts that are tokenised at once where they are only looked at.
-_CHUNK = 4096
+CHUNK = 4096
+"""Texts that are tokenised at once where they are only looked at."""
 
 
 class KnownTokens:
@@ -34,7 +35,8 @@ class KnownTokens:
         """Return for each text whether any of its pieces counts as a token vector."""
         return [any(tokens.counted) for tokens in self.of(texts, role)]
 
-    def each(self, texts: Sequence[str], role: Role) -> Iterator[Tokens]:
+    def each(self, texts: Iterable[str], role: Role) -> Iterator[Tokens]:
         """Yield the pieces of many texts, without remembering them."""
-        for start in range(0, len(texts), _CHUNK):
-            yield from self._encoder.tokenize(texts[start : start + _CHUNK], role)
+        left = iter(texts)
+        while some := list(islice(left, CHUNK)):
+            yield from self._encoder.tokenize(some, role)

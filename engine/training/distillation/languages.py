@@ -87,12 +87,10 @@ class LanguageSpaces:
 
     def of_targets(self, bitext: PreparedBitext, role: Role) -> Without:
         """Return a function that removes the components from the teacher's vectors of English sentences."""
-        pairs = [*bitext.training, *bitext.held_out]
-        language = {pair.target: pair.target_language for pair in pairs}
-        languages = [language[text] for text in bitext.english]
 
         def without(kind: Kind, found: TokenStore | Tensor, rows: Sequence[int]) -> TokenStore | Tensor:
-            return self.of_documents(kind, role, found, [languages[row] for row in rows])
+            languages = list(bitext.english.pairs.texts("target_language", rows))
+            return self.of_documents(kind, role, found, languages)
 
         return without
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -12,10 +12,10 @@ from engine.bitext.split import sentence_key
 from engine.config import DistilConfig
 from engine.encoders.encoder import Encoder, Role
 from engine.encoders.trimming import trim, untrim
-from engine.extensions.bitext import SentencePair
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.cut_texts import CutTexts
 from engine.retrieval.vectors import vectors_folder
+from engine.training import processes
 from engine.training.data.alignment import Aligner
 from engine.training.data.glossary import glossary_of
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
@@ -29,7 +29,7 @@ from engine.training.distillation.batches import (
 )
 from engine.training.distillation.encoders import load_encoders
 from engine.training.distillation.held_out import HeldOut, searched_rows
-from engine.training.distillation.known_tokens import KnownTokens
+from engine.training.distillation.known_tokens import CHUNK, KnownTokens
 from engine.training.distillation.languages import LanguageSpaces, fit_spaces
 from engine.training.distillation.neighbours import Neighbours
 from engine.training.distillation.passages import (
@@ -176,11 +176,8 @@ class Distillation:
             self.hashes += used.hashes if used is not None else ()
         self.roles = ROLES[config.training.student_role]
         self.tokens, self.english_tokens = KnownTokens(student), KnownTokens(teacher)
-        self._rows = {text: row for row, text in enumerate(bitext.english)}
-        self.pairs: dict[str, list[SentencePair]] = {}
-        for pair in bitext.training:
-            self.pairs.setdefault(pair.source_language, []).append(pair)
-        self.sizes = {language: len(pairs) for language, pairs in self.pairs.items()}
+        self.places = bitext.training.languages()
+        self.sizes = {language: len(places) for language, places in self.places.items()}
         if config.training.anchor > 0:
             self.sizes["en"] = bitext.in_training
         check_batch_size(config.training.batch_size, sum(self.sizes.values()))
@@ -208,7 +205,7 @@ class Distillation:
         )
         self._ahead: list[int] = []
         if config.training.trim_vocabulary:
-            trim(student, self._pieces())
+            trim(student, self._pieces(reporter))
         freeze(student, config.training)
         use_training_attention(student.model, runtime)
         self.learner = student
@@ -227,21 +224,22 @@ class Distillation:
 
     def _examples(self, places: Sequence[Place]) -> list[Example | None]:
         """Return the examples at some places; None for a pair with a side that has no counted token."""
-        english = self.bitext.english
-        pairs: list[tuple[str, str]] = []
+        rows: list[int] = []
+        texts: list[str] = []
         for language, place in places:
             if language == "en" and self.config.training.anchor > 0:
-                pairs.append((english[place], english[place]))
+                rows.append(place)
+                texts.append(self.bitext.english[place])
             else:
-                pair = self.pairs[language][place]
-                pairs.append((pair.source, pair.target))
-        texts = [text for text, _ in pairs]
+                pair = int(self.places[language][place])
+                rows.append(int(self.bitext.english.rows[pair]))
+                texts += self.bitext.training.texts("source", [pair])
         lengths = [len(tokens.ids) for tokens in self.tokens.of(texts, self.roles[0])]
-        counted = self._counted(texts, [target for _, target in pairs])
+        counted = self._counted(texts, [self.bitext.english[row] for row in rows])
         return [
-            Example(text, language, self._rows[target], length) if useful else None
-            for (language, _), (text, target), length, useful in zip(
-                places, pairs, lengths, counted, strict=True
+            Example(text, language, row, length) if useful else None
+            for (language, _), text, row, length, useful in zip(
+                places, texts, rows, lengths, counted, strict=True
             )
         ]
 
@@ -254,53 +252,67 @@ class Distillation:
     def _held_out_examples(self) -> dict[str, list[Example]]:
         """Return the held-out examples by language, without those that have no counted token on a side."""
         found: dict[str, list[Example]] = {}
-        if not self.bitext.held_out:
-            return found
         pairs = self.bitext.held_out
         texts = [pair.source for pair in pairs]
         tokens = self.tokens.of(texts, self.roles[0])
         counted = self._counted(texts, [pair.target for pair in pairs])
-        for pair, known, useful in zip(pairs, tokens, counted, strict=True):
+        rows = self.bitext.english.rows[len(self.bitext.training) :].tolist()
+        for pair, row, known, useful in zip(pairs, rows, tokens, counted, strict=True):
             if useful:
-                language = pair.source_language
-                example = Example(pair.source, language, self._rows[pair.target], len(known.ids))
-                found.setdefault(language, []).append(example)
+                example = Example(pair.source, pair.source_language, row, len(known.ids))
+                found.setdefault(pair.source_language, []).append(example)
         return found
 
-    def _pieces(self) -> set[int]:
+    def _pieces(self, reporter: Reporter) -> set[int]:
         """Return the student's word pieces of all texts that the run draws or measures."""
         training = self.config.training
-        texts = [pair.source for pair in self.bitext.held_out]
-        if training.steps * training.batch_size < sum(self.sizes.values()):
-            drawn = islice(self._windows(), -(-training.steps // WINDOW))
-            texts += [example.text for window in drawn for batch in window for example in batch]
-        else:
-            texts += [pair.source for pair in self.bitext.training]
-            texts += self.bitext.english[: self.bitext.in_training] if training.anchor > 0 else []
+        total = min(training.steps * training.batch_size, sum(self.sizes.values()))
+        reporter.stage("word pieces", total)
         pieces: set[int] = set()
-        for role in self.roles:
-            for tokens in self.tokens.each(list(dict.fromkeys(texts)), role):
-                pieces.update(tokens.ids)
+
+        def add(texts: Iterable[str], roles: Iterable[Role]) -> None:
+            for role in roles:
+                for tokens in self.tokens.each(texts, role):
+                    pieces.update(tokens.ids)
+
+        drawn = self._drawn()
+        while texts := list(islice(drawn, CHUNK)):
+            add(list(dict.fromkeys(texts)), self.roles)
+            reporter.advance(len(texts))
+        add(list(self.bitext.held_out.texts("source")), self.roles)
         if self.validation is not None:
-            for tokens in self.tokens.each(self.validation.texts, "query"):
-                pieces.update(tokens.ids)
+            add(self.validation.texts, ["query"])
         return pieces
+
+    def _drawn(self) -> Iterator[str]:
+        """Yield the texts that the run draws; all, if it draws as many as there are."""
+        training = self.config.training
+        if training.steps * training.batch_size < sum(self.sizes.values()):
+            for window in islice(self._windows(), -(-training.steps // WINDOW)):
+                yield from (example.text for batch in window for example in batch)
+            return
+        yield from self.bitext.training.texts("source")
+        if training.anchor > 0:
+            yield from islice(self.bitext.english, self.bitext.in_training)
 
     def _frequencies(self) -> Tensor | None:
         if not self.config.transport.needs("document_frequencies"):
             return None
-        texts = [pair.source for pair in [*self.bitext.training, *self.bitext.held_out]]
-        texts += self.bitext.english[: self.bitext.in_training]
-        counted = _some(list(dict.fromkeys(texts)))
-        ids = [tokens.ids for tokens in self.tokens.each(counted, self.roles[0])]
+        texts = [*self._some_sources(), *self.bitext.held_out.texts("source")]
+        texts += _some(self.bitext.english)
+        ids = [tokens.ids for tokens in self.tokens.each(list(dict.fromkeys(texts)), self.roles[0])]
         return inverse_document_frequencies(ids, len(self.student.tokenizer))
+
+    def _some_sources(self) -> list[str]:
+        """Return distinct source sentences of training pairs."""
+        return list(dict.fromkeys(self.bitext.training.spaced(COUNTED).texts("source")))
 
     def count_cut(self, cut: CutTexts) -> CutTexts:
         """Count the training texts that are cut, those of the student and of the teacher.
 
         Of more than `COUNTED` texts, evenly spaced ones are counted.
         """
-        texts = _some(list(dict.fromkeys(pair.source for pair in self.bitext.training)))
+        texts = self._some_sources()
         for role in self.roles:
             cut.count(self.student, texts, role, "sentences to train on")
         role = self.config.training.target_role
@@ -334,7 +346,10 @@ class Distillation:
         role = self.roles[step % len(self.roles)]
         attention = self.config.transport.needs("attention")
         if self._ahead:  # together, because single batches would be encoded more slowly
-            self.vectors.make(self.vectors.missing(self._ahead))
+            missing = self.vectors.missing(self._ahead)
+            processes.barrier()  # before another process adds some of them
+            self.vectors.make(missing[self.runtime.rank :: self.runtime.world_size])
+            processes.barrier()
             self._ahead = []
         nearest = None if self.neighbours is None else self.neighbours.of
         rows = with_negatives(batch, self.bitext.in_training, self.config.loss.negatives, generator, nearest)
@@ -351,7 +366,9 @@ class Distillation:
             passages = self.passages.draw(own, generator).to(self.runtime.device)
         with self.runtime.autocast():
             tokens = self.tokens.of([example.text for example in batch], role)
-            encoded = self.student(tokens, role, attention=attention, layers=self.layers.student)
+            encoded = processes.encode(
+                self.student, tokens, role, attention=attention, layers=self.layers.student
+            )
         if self.spaces is not None:
             encoded = self.spaces.of_batch(encoded, [example.language for example in batch])
         return self.weighted_loss(

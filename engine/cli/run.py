@@ -90,9 +90,9 @@ def run(
     With --on slurm the run is a job of the cluster: [cluster] in CONFIG has its partition, time, memory and
     GPUs. A job that is pre-empted or reaches its time is queued again and goes on from its saved state.
 
-    With --processes N, runs of the kinds distil and teacher are trained by N processes with the same batches
-    and losses as by one. `torchrun ... -m engine.cli run CONFIG` does the same on several machines that share
-    the results folder.
+    With --processes N, runs of the kinds distil, teacher and pretrain are trained by N processes, with the
+    same batches and losses as by one. `torchrun ... -m engine.cli run CONFIG` does the same on several
+    machines that share the results folder.
     """
     if _number():
         _take_part()
@@ -206,7 +206,7 @@ def _check_shared(what: Started) -> None:
         assert what.config is not None
         kind = what.config.kind
     if kind in RUN_KINDS and not RUN_KINDS[kind].shared:
-        able = " and ".join(repr(name) for name, entry in RUN_KINDS.items() if entry.shared)
+        able = ", ".join(repr(name) for name, entry in RUN_KINDS.items() if entry.shared)
         raise InputError(f"several processes train runs of the kinds {able}, and this is {kind!r}; use one")
 
 

@@ -9,11 +9,10 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-
-import psutil
 
 from engine.counted import counted
 from engine.errors import InputError, OpticalError
@@ -104,13 +103,14 @@ def _wait(started: Sequence[subprocess.Popen[bytes]]) -> None:
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], seconds: float = 0.0) -> None:
     """Give processes some seconds to end by themselves, and kill those that do not."""
-    _, left = psutil.wait_procs(
-        [psutil.Process(process.pid) for process in processes if process.poll() is None], timeout=seconds
-    )
-    for process in left:
-        process.kill()
-    for started in processes:
-        started.wait()
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+    for process in processes:
+        process.wait()
 
 
 @contextmanager

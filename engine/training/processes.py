@@ -69,6 +69,17 @@ def size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def share(count: int) -> tuple[int, int]:
+    """Return the first of `count` rows that are this process's, and the one behind its last."""
+    each = -(-count // size())
+    return min(count, rank() * each), min(count, (rank() + 1) * each)
+
+
+def mean(value: float) -> float:
+    """Return the mean of a number over the processes."""
+    return average((), torch.tensor(value))
+
+
 @contextmanager
 def _together() -> Iterator[None]:
     try:

@@ -88,7 +88,7 @@ def test_two_processes_have_the_losses_of_one(kind: str, tiny: Any, tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_the_end_of_one_process_ends_all_and_the_run_goes_on(killed: int, tiny: Any, tmp_path: Path) -> None:
-    training = {**TRAINING, "steps": 2000, "evaluate_every": 5}
+    training = {**TRAINING, "steps": 5000, "evaluate_every": 5, "patience": 1000}
     file, results = tmp_path / "run.toml", tmp_path / "results.duckdb"
     file.write_text(dump(tiny.settings("sw", training=training)), "utf-8")
     launcher = several(str(file), "--results", str(results))

@@ -273,13 +273,13 @@ def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[Pairs, Pairs]:
     """
     known = Pairs.of(pairs)
     keys = known.numbers("key")
-    known_keys = distinct(keys)
-    if count >= len(known_keys) and count:
+    every = distinct(keys)
+    if count >= len(every) and count:
         raise InputError(
-            f"cannot hold out {count:,} of {len(known_keys):,} distinct sentences and keep some for training; "
+            f"cannot hold out {count:,} of {len(every):,} distinct sentences and keep some for training; "
             "lower held_out"
         )
-    held = np.isin(keys, known_keys[:count])
+    held = np.isin(keys, every[:count])
     return known.select(~held), known.select(held)
 
 

@@ -1,12 +1,12 @@
 """Compare searches in two stages, and quantised vectors, with exact MaxSim on AfriQA's questions.
 
-    OPTICAL_DATA=../shared/data python benchmarks/growth/first_stages.py
+    OPTICAL_DATA=../shared/data python benchmarks/growth/first_stages.py RUN_FOLDER
 
-The pool is AfriQA's English passages and, as distractors, the English sentences of TICO-19 and NTREX-128. The
-encoder is the published multilingual-e5-small. The questions are asked in Hausa, Igbo and Swahili, and in
-their English translations, for which the encoder is good. Prints a row for each search: nDCG@10, its ratio to
-that of exact MaxSim, the share of the exact first hundred that was found, and seconds of CPU. Building an
-index is part of the time.
+RUN_FOLDER is the folder of a finished run whose encoders are used, such as a zero-shot evaluation of
+multilingual-e5-small on AfriQA. The pool is AfriQA's English passages and, as distractors, the English
+sentences of TICO-19 and NTREX-128. The questions are asked in Hausa, Igbo and Swahili, and in their English
+translations, for which E5 is good. Prints a row for each search: nDCG@10, its ratio to that of exact MaxSim,
+the share of the exact first hundred that was found, and seconds of CPU, in which an index is built, too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,15 +23,16 @@ from torch import Tensor
 from engine.collections.base import Collection, Document
 from engine.collections.human_translations import human_translations
 from engine.collections.load import load_collections
-from engine.config import CollectionConfig, EncoderConfig
-from engine.encoders.encoder import Encoder
+from engine.config import CollectionConfig
+from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.evaluation.runner import document_texts
 from engine.evaluation.scores import Scores, evaluate_collection
 from engine.extensions.scorings import SCORINGS
+from engine.results.run_folder import RunFolder
 from engine.retrieval.residual import ResidualCodec
-from engine.retrieval.screening import native_bf16
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import vectors, vectors_folder
+from engine.training.precision import precision_of
 
 SEARCHES: list[tuple[str, int, dict[str, int]]] = [
     ("maxsim", 16, {}),
@@ -47,7 +49,7 @@ SEARCHES: list[tuple[str, int, dict[str, int]]] = [
 LANGUAGES = ["ha", "ig", "sw"]
 
 
-def pool(limit: int | None) -> tuple[Collection, Collection, CollectionConfig]:
+def pool(limit: int | None, every: int) -> tuple[Collection, Collection, CollectionConfig]:
     """Return AfriQA's test questions in a pool with distractors, and in their own pool."""
     entry = CollectionConfig.model_validate({"name": "afriqa", "split": "test", "languages": LANGUAGES})
     (collection,) = load_collections(entry, 0)
@@ -60,6 +62,7 @@ def pool(limit: int | None) -> tuple[Collection, Collection, CollectionConfig]:
         found = load_collections(CollectionConfig.model_validate(settings), 0)
         english = next(one for one in found if one.direction == "xx-en")
         distractors += [replace(one, id=f"{settings['name']} {one.id}") for one in english.documents]
+    collection = replace(collection, queries=collection.queries[::every])
     documents = (*collection.documents, *distractors[:limit])
     return replace(collection, documents=documents, measures=("nDCG@10",)), collection, entry
 
@@ -115,18 +118,21 @@ def compare(
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--questions", type=int, default=1, help="use every Nth question")
     parser.add_argument("--distractors", type=int, help="at most this many")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    collection, own, entry = pool(options.distractors)
-    encoder = Encoder.load(EncoderConfig(checkpoint="multilingual-e5-small"))
-    precision = torch.bfloat16 if native_bf16(torch.device("cpu")) else torch.float32
+    collection, own, entry = pool(options.distractors, options.questions)
+    run = RunFolder.open(options.run)
+    asking, answering = (saved.load() for saved in saved_encoders(run))
+    precision = precision_of(encoders_config_of(run), torch.device("cpu"))
     kinds: Any = ["tokens", "sentences"]
     print(f"{len(collection.queries):,} questions, {len(collection.documents):,} documents, {precision}")
     texts = document_texts(collection, context=False)
     encoded: list[dict[Any, Any]] = [
-        vectors(encoder, part, "passage", kinds, precision=precision, cache=vectors_folder())
+        vectors(answering, part, "passage", kinds, precision=precision, cache=vectors_folder())
         for part in (texts[: len(own.documents)], texts[len(own.documents) :])
     ]
     sentences = torch.cat([part["sentences"] for part in encoded])
@@ -137,7 +143,7 @@ def main() -> None:
         ("own language", [query.text for query in collection.queries]),
         ("English", human_translations(collection, entry, "en", 0)),
     ):
-        found: dict[Any, Any] = vectors(encoder, asked, "query", kinds, precision=precision)
+        found: dict[Any, Any] = vectors(asking, asked, "query", kinds, precision=precision)
         compare(collection, found, sentences, tokens, title)
 
 

@@ -92,7 +92,7 @@ def test_the_end_of_one_process_ends_all_and_the_run_goes_on(killed: int, tiny: 
     file, results = tmp_path / "run.toml", tmp_path / "results.duckdb"
     file.write_text(dump(tiny.settings("sw", training=training)), "utf-8")
     launcher = several(str(file), "--results", str(results))
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 500
 
     def step() -> int:
         found = run_folders(tmp_path / "runs")
@@ -105,7 +105,7 @@ def test_the_end_of_one_process_ends_all_and_the_run_goes_on(killed: int, tiny: 
     ranks = {one.environ()["RANK"]: one for one in psutil.Process(launcher.pid).children()}
     assert int(read_record(folder)["pid"]) == ranks["0"].pid
     ranks[str(killed)].send_signal(signal.SIGKILL)
-    _, said = launcher.communicate(timeout=120)
+    _, said = launcher.communicate(timeout=240)
     assert launcher.returncode == 1 and not any(one.is_running() for one in ranks.values())
     sentences = [line for line in said.splitlines() if line.startswith("optical-workbench:")]
     assert len(sentences) == 1 and "resume the run, which goes on from the last saved state" in sentences[0]
@@ -116,7 +116,7 @@ def test_the_end_of_one_process_ends_all_and_the_run_goes_on(killed: int, tiny: 
         assert again.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     again.send_signal(signal.SIGTERM)  # as `stop` does; all processes end after the step
-    again.communicate(timeout=120)
+    again.communicate(timeout=240)
     assert again.returncode == 130 and state_of(folder) == "stopped"
     assert "going on after step" in (folder / "log.txt").read_text("utf-8")
 

@@ -59,12 +59,6 @@ async def completions(pilot: Pilot[None], tools: Any) -> None:
     await tools.until(pilot, lambda: pilot.app.screen.query_one("#sql-completions").display)
 
 
-async def tour(pilot: Pilot[None], tools: Any) -> None:
-    await tools.settled(pilot)
-    await pilot.press("T")
-    await tools.until(pilot, lambda: pilot.app.screen.is_modal)
-
-
 async def system(pilot: Pilot[None], tools: Any) -> None:
     """The load below the curves, as if the newest run were running."""
     await tools.settled(pilot)
@@ -100,7 +94,7 @@ def test_screen(
 
 @pytest.mark.slow
 @SIZES
-@pytest.mark.parametrize("screen", (completions, tour, system), ids=lambda screen: screen.__name__)
+@pytest.mark.parametrize("screen", (completions, system), ids=lambda screen: screen.__name__)
 def test_part(
     app: Workbench, screen: Any, size: tuple[int, int], snap_compare: Callable[..., bool], tools: Any
 ) -> None:

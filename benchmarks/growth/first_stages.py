@@ -1,34 +1,38 @@
 """Compare searches in two stages, and quantised vectors, with exact MaxSim on AfriQA's questions.
 
-    OPTICAL_DATA=../shared/data python benchmarks/growth/first_stages.py
+    OPTICAL_DATA=../shared/data python benchmarks/growth/first_stages.py RUN_FOLDER
 
-The pool is AfriQA's English passages and, as distractors, the English sentences of TICO-19 and NTREX-128. The
-encoder is the published multilingual-e5-small. The questions are asked in Hausa, Igbo and Swahili, and in
-their English translations, for which the encoder is good. Prints a row for each search: nDCG@10, its ratio to
-that of exact MaxSim, the share of the exact first hundred that was found, and seconds of CPU. Building an
-index is part of the time.
+RUN_FOLDER is the folder of a finished run whose encoders are used, such as a zero-shot evaluation of
+multilingual-e5-small on AfriQA. The pool is AfriQA's English passages and, as distractors, the English
+sentences of TICO-19 and NTREX-128. The questions are asked in Hausa, Igbo and Swahili, and in their English
+translations, for which E5 is good. Prints a row for each search: nDCG@10, its ratio to that of exact MaxSim,
+the share of the exact first hundred that was found, and seconds of CPU, in which an index is built, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from engine.collections.base import Collection, Document
 from engine.collections.human_translations import human_translations
 from engine.collections.load import load_collections
-from engine.config import CollectionConfig, EncoderConfig
-from engine.encoders.encoder import Encoder
+from engine.config import CollectionConfig
+from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.evaluation.runner import document_texts
 from engine.evaluation.scores import Scores, evaluate_collection
 from engine.extensions.scorings import SCORINGS
-from engine.retrieval.stored import StoredTokens
-from engine.retrieval.vectors import pool_vectors, vectors, vectors_folder
+from engine.results.run_folder import RunFolder
+from engine.retrieval.residual import ResidualCodec
+from engine.retrieval.tokens import TokenStore
+from engine.retrieval.vectors import vectors, vectors_folder
+from engine.training.precision import precision_of
 
 SEARCHES: list[tuple[str, int, dict[str, int]]] = [
     ("maxsim", 16, {}),
@@ -45,8 +49,8 @@ SEARCHES: list[tuple[str, int, dict[str, int]]] = [
 LANGUAGES = ["ha", "ig", "sw"]
 
 
-def pool(limit: int | None) -> tuple[Collection, CollectionConfig]:
-    """Return AfriQA's test questions in a pool with distractors."""
+def pool(limit: int | None, every: int) -> tuple[Collection, Collection, CollectionConfig]:
+    """Return AfriQA's test questions in a pool with distractors, and in their own pool."""
     entry = CollectionConfig.model_validate({"name": "afriqa", "split": "test", "languages": LANGUAGES})
     (collection,) = load_collections(entry, 0)
     others = [
@@ -58,8 +62,9 @@ def pool(limit: int | None) -> tuple[Collection, CollectionConfig]:
         found = load_collections(CollectionConfig.model_validate(settings), 0)
         english = next(one for one in found if one.direction == "xx-en")
         distractors += [replace(one, id=f"{settings['name']} {one.id}") for one in english.documents]
+    collection = replace(collection, queries=collection.queries[::every])
     documents = (*collection.documents, *distractors[:limit])
-    return replace(collection, documents=documents, measures=("nDCG@10",)), entry
+    return replace(collection, documents=documents, measures=("nDCG@10",)), collection, entry
 
 
 def found_pairs(scores: Scores) -> set[tuple[str, str]]:
@@ -68,34 +73,43 @@ def found_pairs(scores: Scores) -> set[tuple[str, str]]:
     return {(query, document) for query, documents in rows for document in documents}
 
 
-def compare(collection: Collection, encoder: Encoder, texts: Sequence[str], title: str) -> None:
-    """Print the rows for questions with these texts."""
-    kinds: Any = ["tokens", "sentences"]
-    options: dict[str, Any] = {"precision": torch.float32, "cache": vectors_folder()}
-    asked: dict[Any, Any] = vectors(encoder, texts, "query", kinds, **options)
+def forms(store: TokenStore) -> dict[int, tuple[TokenStore, str]]:
+    """Return the token vectors in 16, 4 and 2 bits, with their mean cosine with the exact ones."""
+    found = {16: (store, "")}
+    generator = torch.Generator().manual_seed(0)
+    sample = store.vectors[torch.randperm(len(store.vectors), generator=generator)[: 1 << 18]]
+    for bits in (4, 2):
+        codec = ResidualCodec.learn(sample, bits, vectors=len(store.vectors))
+        decoded = TokenStore(codec.decode(*codec.encode(store.vectors)), store.offsets)
+        found[bits] = decoded, f"{codec.cosine:.4f}"
+    return found
+
+
+def compare(
+    collection: Collection,
+    asked: dict[Any, Any],
+    sentences: Tensor,
+    tokens: dict[int, tuple[TokenStore, str]],
+    title: str,
+) -> None:
+    """Print the rows for encoded questions."""
     exact: Scores | None = None
     for name, bits, settings in SEARCHES:
-        pooled: dict[Any, Any] = pool_vectors(
-            encoder, document_texts(collection, context=False), "passage", kinds, bits=bits, **options
-        )
+        store, cosine = tokens[bits]
         kind = SCORINGS[name].compares
         start = time.process_time()
         scores = evaluate_collection(
             collection,
             asked[kind],
-            pooled[kind],
+            store if kind == "tokens" else sentences,
             scoring=name,
-            first=(asked["sentences"], pooled["sentences"]),
+            first=(asked["sentences"], sentences),
             **settings,
         )
         seconds = time.process_time() - start
         exact = exact or scores
         ratio = scores.macro("nDCG@10") / exact.macro("nDCG@10")
         shared = len(found_pairs(exact) & found_pairs(scores)) / len(found_pairs(exact))
-        stored = pooled["tokens"]
-        cosine = ""
-        if isinstance(stored, StoredTokens) and stored.codec is not None:
-            cosine = f"{stored.codec.cosine:.4f}"
         cells = [title, name, bits, settings.get("candidates", ""), f"{scores.macro('nDCG@10'):.4f}"]
         cells += [f"{ratio:.4f}", f"{shared:.4f}", f"{seconds:.1f}", cosine]
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)
@@ -104,17 +118,33 @@ def compare(collection: Collection, encoder: Encoder, texts: Sequence[str], titl
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--questions", type=int, default=1, help="use every Nth question")
     parser.add_argument("--distractors", type=int, help="at most this many")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    collection, entry = pool(options.distractors)
-    encoder = Encoder.load(EncoderConfig(checkpoint="multilingual-e5-small"))
-    print(f"{len(collection.queries):,} questions, {len(collection.documents):,} documents")
+    collection, own, entry = pool(options.distractors, options.questions)
+    run = RunFolder.open(options.run)
+    asking, answering = (saved.load() for saved in saved_encoders(run))
+    precision = precision_of(encoders_config_of(run), torch.device("cpu"))
+    kinds: Any = ["tokens", "sentences"]
+    print(f"{len(collection.queries):,} questions, {len(collection.documents):,} documents, {precision}")
+    texts = document_texts(collection, context=False)
+    encoded: list[dict[Any, Any]] = [
+        vectors(answering, part, "passage", kinds, precision=precision, cache=vectors_folder())
+        for part in (texts[: len(own.documents)], texts[len(own.documents) :])
+    ]
+    sentences = torch.cat([part["sentences"] for part in encoded])
+    tokens = forms(TokenStore.concatenate([part["tokens"] for part in encoded]))
     columns = ("questions", "scoring", "bits", "candidates", "nDCG@10", "ratio", "of the first 100", "CPU s")
-    print("| " + " | ".join((*columns, "cosine")) + " |\n|" + "---|" * (len(columns) + 1))
-    compare(collection, encoder, [query.text for query in collection.queries], "own language")
-    compare(collection, encoder, human_translations(collection, entry, "en", 0), "English")
+    print("| " + " | ".join((*columns, "cosine")) + " |\n|" + "---|" * (len(columns) + 1), flush=True)
+    for title, asked in (
+        ("own language", [query.text for query in collection.queries]),
+        ("English", human_translations(collection, entry, "en", 0)),
+    ):
+        found: dict[Any, Any] = vectors(asking, asked, "query", kinds, precision=precision)
+        compare(collection, found, sentences, tokens, title)
 
 
 if __name__ == "__main__":

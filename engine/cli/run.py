@@ -50,6 +50,12 @@ if TYPE_CHECKING:
 @click.option("--now", is_flag=True, help="With --detach: start at once, without waiting in the queue.")
 @click.option("--resume", metavar="RUN", help="Resume a run that was stopped, failed or crashed.")
 @on_option
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Train in this many processes, one for each GPU or some CPU cores. The batch is divided among them.",
+)
 @click.option("--run-id", hidden=True, help="The id of the new run; --detach chooses it.")
 @click.option(
     "--queued", type=int, hidden=True, help="Wait in the queue; write the place to this descriptor."
@@ -65,6 +71,7 @@ def run(
     now: bool,
     resume: str | None,
     place: Place | None,
+    processes: int,
     run_id: str | None,
     queued: int | None,
     submitted: bool,
@@ -82,7 +89,14 @@ def run(
 
     With --on slurm the run is a job of the cluster: [cluster] in CONFIG has its partition, time, memory and
     GPUs. A job that is pre-empted or reaches its time is queued again and goes on from its saved state.
+
+    With --processes N, runs of the kinds distil, teacher and pretrain are trained by N processes, with the
+    same batches and losses as by one. `torchrun ... -m engine.cli run CONFIG` does the same on several
+    machines that share the results folder.
     """
+    if _number():
+        _take_part()
+        return
     if now and not detach:
         raise InputError("--now is for --detach; a run in the foreground never waits in the queue")
     if config is None and resume is None:
@@ -102,6 +116,11 @@ def run(
 
         check_unchanged(RunFolder.open(folder), parsed, str(config))
     what = Started(parsed, config, tuple(overrides), folder, results, run_id, submitted)
+    if processes > 1:
+        if detach or place is not None:
+            other = "--detach" if detach else "--on"
+            raise InputError(f"--processes and {other} exclude each other; leave one of them out")
+        raise Exit(_run_processes(what, processes, as_json))
     if place is not None:
         start_job(what, place, as_json)
         return
@@ -142,6 +161,53 @@ class Started:
     results: Path
     run_id: str | None = None
     submitted: bool = False
+
+
+def _run_processes(what: Started, count: int, as_json: bool) -> int:
+    """Execute a run in several processes, and return the exit status.
+
+    Raises
+    ------
+    InputError
+        If its kind is not trained by several processes, or there are too few GPUs or cores.
+    OpticalError
+        As `engine.jobs.processes.run_processes`.
+    """
+    from engine.jobs.child import python_command
+    from engine.jobs.processes import check_count, run_processes
+
+    _check_shared(what)
+    check_count(count)
+    argv = python_command("engine.cli", "run", "--results", str(what.results))
+    if what.folder is not None:
+        argv += ["--resume", what.folder.name, *(["--submitted"] if what.submitted else [])]
+    else:
+        assert what.source is not None
+        argv.append(what.source)
+        for override in what.overrides:
+            argv += ["--set", override]
+    return run_processes([*argv, *(["--json"] if as_json else [])], count)
+
+
+def _check_shared(what: Started) -> None:
+    """Check that several processes can train the run.
+
+    Raises
+    ------
+    InputError
+        If its kind is not trained by several processes.
+    """
+    from engine.extensions.runs import RUN_KINDS
+    from engine.results.run_folder import read_record
+
+    if what.folder is not None:
+        kind = str(read_record(what.folder)["kind"])
+    else:
+        assert what.config is not None
+        kind = what.config.kind
+    if kind in RUN_KINDS and not RUN_KINDS[kind].shared:
+        able = ", ".join(repr(name) for name, entry in RUN_KINDS.items() if entry.shared)
+        raise InputError(f"several processes train runs of the kinds {able}, and this is {kind!r}; use one")
 
 
 def start_job(what: Started, place: Place, as_json: bool) -> None:
@@ -241,6 +307,12 @@ def run_here(
     from engine.jobs.resume import reopen
     from engine.results.run_folder import RunFolder
 
+    together = _number() is not None
+    if together:
+        from engine.training import processes
+
+        _check_shared(what)
+        processes.join()
     if queued is None:  # a queued run loads torch when its turn has come
         importlib.import_module("engine.runs.execute")
 
@@ -261,6 +333,9 @@ def run_here(
             started = RunFolder.create(
                 runs_folder(results), what.config, argv, run_id, queued=queued is not None
             )
+        if together:
+            stack.callback(processes.leave)
+            processes.from_first(str(started.path.resolve()))
         if queued is not None:
             stack.enter_context(_turn(started, queued))
         from engine.runs.execute import execute_in
@@ -273,6 +348,34 @@ def run_here(
             scores = execute_in(what.config, started, reporter, how)
     read_in_finished(results, started.path)
     return None if detached else (started, scores)
+
+
+def _number() -> int | None:
+    """Return the number of this process among those that train a run together; None if it is alone."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+    return int(os.environ["RANK"]) if several else None
+
+
+def _take_part() -> None:
+    """Take part in the training of the run that the first process executes.
+
+    Raises
+    ------
+    OpticalError
+        If it fails here.
+    """
+    from engine.runs.together import follow
+    from engine.training import processes
+
+    try:
+        processes.join()
+        follow()
+    except processes.LostProcessError as error:  # the first process says so
+        raise Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        raise Exit(130) from error
+    finally:
+        processes.leave()
 
 
 def _asked(arguments: Sequence[str]) -> list[str]:

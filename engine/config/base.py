@@ -46,7 +46,7 @@ class ClusterConfig(Settings):
     cpus: int = Field(4, ge=1)
     """CPU cores."""
     gpus: int = Field(0, ge=0)
-    """GPUs."""
+    """GPUs. With several, a run whose kind can be shared is trained by a process for each."""
     account: _Word | None = None
     """The account that pays; none takes the user's own."""
     requeues: int = Field(20, ge=0)

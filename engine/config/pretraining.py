@@ -230,6 +230,7 @@ PRETRAIN = RunKind(
     settings=PretrainConfig,
     execute="engine.runs.pretrain:pretrain_run",
     saves_state=True,
+    shared=True,
     loop="pretraining",
     trained=TrainedEncoder(PRETRAINED, label="pretrained", method="pre-training"),
     encoders=_encoders,

@@ -216,6 +216,7 @@ DISTIL = RunKind(
     settings=DistilConfig,
     execute="engine.runs.distil:distil_run",
     saves_state=True,
+    shared=True,
     loop="training",
     trained=TrainedEncoder("student", label="student", method="distilled"),
     encoders=_distilled,

@@ -237,6 +237,7 @@ TEACHER = RunKind(
     settings=TeacherConfig,
     execute="engine.runs.teacher:teacher_run",
     saves_state=True,
+    shared=True,
     loop="training",
     trained=TrainedEncoder("teacher", label="teacher", method="trained"),
     encoders=_trained,

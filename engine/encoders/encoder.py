@@ -361,10 +361,15 @@ class Encoder(torch.nn.Module):
         """Return the readable pieces of `ids`."""
         return [str(piece) for piece in self.tokenizer.convert_ids_to_tokens(list(ids))]
 
-    def pad(self, batch: Sequence[Tokens], role: Role) -> tuple[Tensor, Tensor, Tensor]:
-        """Pad to one length; return ids (B, T), the attention mask (B, T) and the counted mask (B, T)."""
+    def pad(
+        self, batch: Sequence[Tokens], role: Role, longest: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Pad to one length; return ids (B, T), the attention mask (B, T) and the counted mask (B, T).
+
+        The length is that for a text of `longest` pieces; None takes the longest of the batch.
+        """
         expand = role == "query" and self.config.query_expansion
-        longest = max(len(item.ids) for item in batch)
+        longest = longest or max(len(item.ids) for item in batch)
         # multiples of 8, because kernels are compiled for every shape
         length = self.config.query_length if expand else min(-(-longest // 8) * 8, self.positions)
         fill = self.tokenizer.mask_token_id if expand else self.padding
@@ -425,14 +430,20 @@ class Encoder(torch.nn.Module):
         return self.mass_head
 
     def forward(
-        self, batch: Sequence[Tokens], role: Role, *, attention: bool = False, layers: Sequence[int] = ()
+        self,
+        batch: Sequence[Tokens],
+        role: Role,
+        *,
+        attention: bool = False,
+        layers: Sequence[int] = (),
+        longest: int | None = None,
     ) -> Encoded:
         """Encode tokenised texts, with gradients if they are enabled.
 
         With `attention`, the result has the attention that each token receives; with `layers` (1 is the
-        lowest), the states of these layers.
+        lowest), the states of these layers. `longest` is as in `pad`.
         """
-        ids, attend, counted = self.pad(batch, role)
+        ids, attend, counted = self.pad(batch, role, longest)
         output = self._run(ids, attend, attention=attention, layers=bool(layers))
         states = output.last_hidden_state.float()
         tokens, norms = self.vectors(states)

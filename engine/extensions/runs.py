@@ -90,6 +90,8 @@ class RunKind(Generic[SettingsT]):
     chosen : str, optional
         The file in the run's ``checkpoints/`` with the configuration that the run chose and evaluated, of a
         kind with `encoders`; a kind that chooses none leaves it out.
+    shared : bool
+        Whether several processes can train together (``run --processes``).
     several : bool
         Whether it executes other runs, whose ids are in ``runs`` of its record's summary.
     inputs : callable
@@ -108,6 +110,7 @@ class RunKind(Generic[SettingsT]):
     collections_of: Callable[[SettingsT], str] | None = None
     searcher: str | None = None
     chosen: str | None = None
+    shared: bool = False
     several: bool = False
     inputs: Callable[[SettingsT], Iterable[Input]] = _no_inputs
     placeholders: Mapping[str, Any] = field(default_factory=dict)

@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from engine.atomic import write_file
 from engine.config import RunHeader
 from engine.config.base import ClusterConfig
 from engine.errors import InputError, OpticalError
+from engine.extensions.runs import RUN_KINDS
 from engine.jobs.child import child_environment, python_command
 from engine.jobs.state import JOB_FILE, state_of
 from engine.paths import run_log
@@ -86,8 +87,7 @@ class RunJob:
         """
         run = RunFolder.open(self.folder)
         if run.record["state"] != "finished":
-            argv = python_command("engine.cli", "run", "--results", str(self.results))
-            argv += ["--resume", self.folder.name, "--submitted"]
+            argv = self._command(run.record)
             with run_log(self.folder).open("ab") as log:
                 self._process = subprocess.Popen(
                     argv,
@@ -104,6 +104,14 @@ class RunJob:
         if state != "finished":
             raise OpticalError(f"run {self.folder.name} {state}: {run.record['failure'] or 'see its log'}")
         return state
+
+    def _command(self, record: Mapping[str, Any]) -> list[str]:
+        """Return the command that executes the run, in a process for each GPU if its kind can be shared."""
+        argv = python_command("engine.cli", "run", "--results", str(self.results))
+        argv += ["--resume", self.folder.name, "--submitted"]
+        gpus = ((record["config"] or {}).get("cluster") or {}).get("gpus", 0)
+        kind = RUN_KINDS.get(record["kind"])
+        return [*argv, "--processes", str(gpus)] if gpus > 1 and kind is not None and kind.shared else argv
 
     def checkpoint(self) -> Any:
         """End the run's process, which saves its state, and return what is queued again."""

@@ -148,6 +148,7 @@ class MuveraIndex:
             faiss.METRIC_INNER_PRODUCT,
         )
         self._index.cp.seed = seed
+        self._index.cp.min_points_per_centroid = 1  # no warning about a small pool
         if count:
             rows = np.random.default_rng(seed).permutation(count)[: self.lists * _TRAINED_ON]
             sample = documents.select(torch.from_numpy(np.sort(rows)))

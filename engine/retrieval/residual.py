@@ -90,7 +90,7 @@ class ResidualCodec:
         most = max(1, min(4 * math.isqrt(vectors), len(learnt) // _TRAINED_ON, 1 << 16))
         count = 1 << (most.bit_length() - 1)
         means = faiss.Kmeans(
-            rows.shape[1], count, niter=_ITERATIONS, seed=seed, spherical=True, verbose=False
+            rows.shape[1], count, niter=_ITERATIONS, seed=seed, spherical=True, min_points_per_centroid=1
         )
         if len(learnt):
             means.train(learnt.numpy())

@@ -14,7 +14,7 @@ from engine.retrieval.entries import checksum_of, mapped, remove
 from engine.retrieval.residual import ResidualCodec
 from engine.retrieval.tokens import TokenStore, runs, token_rows
 
-_PART = 1 << 24  # bytes of the vectors that are read at once
+_PART = 1 << 22  # bytes of the vectors that are read at once; small, so that memory is reused
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Shard:
 class StoredTokens:
     """The counted token vectors of M texts in files, without padding; what is searched is read in parts.
 
-    It has the attributes and methods of `TokenStore` that a search needs. Besides one part (16 MiB) and the
+    It has the attributes and methods of `TokenStore` that a search needs. Besides one part (4 MiB) and the
     lengths of the documents nothing is held in memory; what was read remains in the system's file cache as
     long as there is room. Each file is compared with its checksum when it is read for the first time.
 
@@ -110,7 +110,7 @@ class StoredTokens:
         return int(self.lengths.sum()) * self.width * self.dtype.itemsize + 8 * (len(self) + 1)
 
     def parts(self) -> Iterator[tuple[int, TokenStore]]:
-        """Yield consecutive documents as stores of about 16 MiB, each with the number of its first document.
+        """Yield consecutive documents as stores of about 4 MiB, each with the number of its first document.
 
         Raises
         ------

@@ -18,6 +18,7 @@ from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.cut_texts import CutTexts
 from engine.runs.steps import evaluate_run_encoders, train_and_save
+from engine.training import processes
 from engine.training.distillation.plans import held_out_plans
 from engine.training.distillation.task import prepare_distillation
 from engine.training.runtime import Runtime
@@ -33,7 +34,8 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
         As `engine.runs.execute.execute`.
     """
     runtime = Runtime.start(config.seed, config.training)
-    task = prepare_distillation(config, runtime, reporter)
+    with processes.first_alone():
+        task = prepare_distillation(config, runtime, reporter)
     task.bitext.record(run)
     if task.passages is not None:
         run.update(summary={"passages": task.passages.counts})
@@ -49,6 +51,8 @@ def distil_run(config: DistilConfig, run: RunFolder, reporter: Reporter) -> list
             save_frequencies(task.transport.idf, run.checkpoints)
 
     train_and_save(Trainer(config.training, runtime, run, reporter), task, save, attrgetter("length"))
+    if not runtime.is_main:
+        return []
     run.write_table("plans", [plan.columns() for plan in held_out_plans(task)])
     documents = task.student if config.evaluation.documents == "student" else task.teacher
     isolation = None

@@ -10,6 +10,7 @@ from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.runs.steps import evaluate_run_encoders, fit_and_save
+from engine.training import processes
 from engine.training.pretraining.model import save_model
 from engine.training.pretraining.task import prepare_pretraining
 from engine.training.runtime import Runtime
@@ -25,7 +26,8 @@ def pretrain_run(config: PretrainConfig, run: RunFolder, reporter: Reporter) -> 
         As `engine.runs.execute.execute`.
     """
     runtime = Runtime.start(config.seed, config.pretraining)
-    task = prepare_pretraining(config, runtime, run.checkpoints, reporter)
+    with processes.first_alone():
+        task = prepare_pretraining(config, runtime, run.checkpoints, reporter)
     run.update(device=str(runtime.device))
 
     def save() -> None:
@@ -33,6 +35,8 @@ def pretrain_run(config: PretrainConfig, run: RunFolder, reporter: Reporter) -> 
         save_model(task.model, task.tokenizer, run.checkpoints / PRETRAINED)
 
     fit_and_save(Trainer(config.pretraining, runtime, run, reporter), task, save)
+    if not runtime.is_main:
+        return []
     encoder = Encoder.load(pretrained_encoder(config, run.checkpoints))
     sentences = [text for found in task.texts.values() for text in evenly_spaced(found.training)]
     fit(encoder, evenly_spaced(sentences), "passage", precision=runtime.precision)

@@ -75,9 +75,11 @@ def fit_and_save(trainer: Trainer, task: Task[Batch], save: Callable[[], None]) 
     try:
         trainer.fit(task)
     except KeyboardInterrupt:
-        save()
+        if trainer.runtime.is_main:
+            save()
         raise
-    save()
+    if trainer.runtime.is_main:
+        save()
 
 
 def evaluate_run_encoders(

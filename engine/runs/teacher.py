@@ -9,6 +9,7 @@ from engine.evaluation.scores import Scores
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
 from engine.runs.steps import evaluate_run_encoders, train_and_save
+from engine.training import processes
 from engine.training.runtime import Runtime
 from engine.training.teaching.task import prepare_teaching
 from engine.training.trainer import Trainer
@@ -23,7 +24,8 @@ def teacher_run(config: TeacherConfig, run: RunFolder, reporter: Reporter) -> li
         As `engine.runs.execute.execute`.
     """
     runtime = Runtime.start(config.seed, config.training)
-    task = prepare_teaching(config, runtime, reporter)
+    with processes.first_alone():
+        task = prepare_teaching(config, runtime, reporter)
     run.write_table("bitext", task.data.rows)
     run.update(device=str(runtime.device))
 
@@ -32,6 +34,8 @@ def teacher_run(config: TeacherConfig, run: RunFolder, reporter: Reporter) -> li
         save_fitted(task.encoder, run.checkpoints / "student")  # it encodes the queries as well
 
     train_and_save(Trainer(config.training, runtime, run, reporter), task, save, _longest)
+    if not runtime.is_main:
+        return []
     return evaluate_run_encoders(config, task.encoder, task.encoder, runtime, run, reporter)
 
 

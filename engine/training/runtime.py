@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
+from engine.training import processes
 from engine.training.precision import autocast_dtype
 
 
@@ -66,7 +67,8 @@ class Runtime:
         if loop.threads:
             torch.set_num_threads(loop.threads)
         torch.set_flush_denormal(True)  # denormals slow CPU kernels many times over
-        return cls(device, autocast_dtype(loop.precision, device), seed, loop.threads)
+        precision = autocast_dtype(loop.precision, device)
+        return cls(device, precision, seed, loop.threads, processes.rank(), processes.size())
 
     @property
     def is_main(self) -> bool:

@@ -25,6 +25,7 @@ from torch.nn import Parameter
 from engine.errors import DivergedError
 from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
+from engine.training import processes
 from engine.training.averaging import averaged
 from engine.training.interrupts import held_back
 from engine.training.optimiser import set_rate
@@ -256,9 +257,10 @@ class Trainer:
                     if info.best_by is not None:
                         self._compare(info.best_by, weights, value)
                     progress.elapsed = time.monotonic() - started
-                if measured or told_to_stop():
+                told = processes.any_of(told_to_stop())
+                if measured or told:
                     self._save(task, weights)
-                if told_to_stop():
+                if told:
                     raise KeyboardInterrupt
         if self._out_of_patience(task):
             self.reporter.say(
@@ -268,20 +270,22 @@ class Trainer:
     def train_step(self, task: Task[Item], step: int, batch: Item) -> dict[str, float]:
         """Train on a batch and return the figures of the step."""
         settings = self.settings
+        processes.seed_step(self.runtime.seed, step)
         loss, figures = task.loss(step, batch, self.generator)
         factor = learning_rate_factor(step - 1, settings.steps, settings.warmup, settings.decay)
         set_rate(task.optimiser, settings.learning_rate * factor)
         task.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        value = processes.average(task.learner.parameters(), loss)
         norm = float(torch.nn.utils.clip_grad_norm_(task.learner.parameters(), settings.clip))
-        if not (math.isfinite(norm) and math.isfinite(float(loss.detach()))):
+        if not (math.isfinite(norm) and math.isfinite(value)):
             raise DivergedError(
                 f"the loss or its gradient is not a number at step {step}; lower "
                 f"{task.info.section}.learning_rate"
             )
         task.optimiser.step()
         return {
-            "loss": float(loss.detach()),
+            "loss": value,
             "gradient_norm": norm,
             "learning_rate": settings.learning_rate * factor,
             **figures,
@@ -297,7 +301,7 @@ class Trainer:
             averaged(weights.live, weights.moving, 1.0),
             averaged(weights.live, weights.first, info.averaging),
         ):
-            figures = task.measure()
+            figures = processes.from_first(task.measure() if self.runtime.is_main else None)
         if figures is None:
             return math.nan
         self._log(step, figures, time.monotonic() - started)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 import re
+import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -125,6 +128,73 @@ def test_the_websocket_starts_the_app_in_a_hostile_folder(
 
     assert "$(touch x) results.duckdb" in asyncio.run(check())
     assert not (tmp_path / "x").exists()
+
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), "chromium", "google-chrome"))), ""
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium, on the PATH or named by CHROMIUM")
+def test_a_real_browser_shows_the_app_and_types_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By Chromium's own protocol (chromedevtools.github.io): what comes through the page's websocket."""
+    monkeypatch.setenv("OPTICAL_RESULTS", str(tmp_path / "results.duckdb"))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "about:blank"]
+    profile = tmp_path / "profile"
+
+    async def check() -> None:
+        command = [CHROMIUM, f"--user-data-dir={profile}", *options]
+        with (tmp_path / "log").open("wb") as log:
+            chromium = await asyncio.create_subprocess_exec(*command, stderr=log)
+        try:
+            while not (profile / "DevToolsActivePort").exists():
+                await asyncio.sleep(0.1)
+            port = (profile / "DevToolsActivePort").read_text().split()[0]
+            async with served() as (server, _), ClientSession() as session:
+                async with session.get(f"http://127.0.0.1:{port}/json") as reply:
+                    page = next(one for one in await reply.json() if one["type"] == "page")
+                async with session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0) as tools:
+                    sent = 0
+                    asked, painted = [], ""
+
+                    async def tell(method: str, **parameters: Any) -> None:
+                        nonlocal sent
+                        sent += 1
+                        await tools.send_json({"id": sent, "method": method, "params": parameters})
+
+                    async def until(text: str) -> None:
+                        nonlocal painted
+                        while text not in painted:
+                            told = (await asyncio.wait_for(tools.receive(), 120)).json()
+                            if told.get("method") == "Network.requestWillBeSent":
+                                asked.append(told["params"]["request"]["url"])
+                            if told.get("method") == "Network.responseReceived":
+                                assert told["params"]["response"]["url"].startswith(server.public_url)
+                            frame = told.get("params", {}).get("response", {})
+                            if (
+                                told.get("method") == "Network.webSocketFrameReceived"
+                                and frame["opcode"] == 2
+                            ):
+                                data = base64.b64decode(frame["payloadData"]).decode("utf-8", "replace")
+                                painted += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", data)
+
+                    await tell("Network.enable")
+                    await tell("Page.navigate", url=server.address)
+                    await until("Quit")
+                    for kind in ("mousePressed", "mouseReleased"):
+                        where = {"x": 300, "y": 300, "button": "left", "clickCount": 1}
+                        await tell("Input.dispatchMouseEvent", type=kind, **where)
+                    await tell("Input.dispatchKeyEvent", type="keyDown", key="6", text="6", code="Digit6")
+                    await until("SELECT name")
+                    assert server.address in asked
+        finally:
+            chromium.terminate()
+            await chromium.wait()
+
+    asyncio.run(check())
 
 
 def test_what_is_wrong_with_the_address_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

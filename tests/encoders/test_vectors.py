@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -359,3 +361,51 @@ def test_both_kinds_of_a_large_pool(open_encoder: Open, tmp_path: Path) -> None:
     expected = sentence_vectors(encoder, MANY, "passage", precision=torch.float32)
     assert isinstance(found["tokens"], StoredTokens)
     torch.testing.assert_close(found["sentences"], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("large")
+def test_two_jobs_that_fill_one_cache_share_the_work(open_encoder: Open, tmp_path: Path) -> None:
+    encoded: list[str] = []
+    found: list[StoredTokens] = []
+
+    def job(encoder: Encoder) -> None:
+        real = encoder.encode
+        encoder.encode = lambda texts, *others, **options: (
+            encoded.extend(texts)
+            or real(  # type: ignore
+                texts, *others, **options
+            )
+        )
+        found.append(pool(encoder, tmp_path)["tokens"])
+
+    jobs = [threading.Thread(target=job, args=[open_encoder()]) for _ in range(2)]
+    for thread in jobs:
+        thread.start()
+    for thread in jobs:
+        thread.join()
+    assert sorted(encoded) == sorted(MANY)
+    assert len(found) == 2 and torch.equal(found[0].load().vectors, found[1].load().vectors)
+    assert not list(tmp_path.glob("*.lock"))
+
+
+@pytest.mark.usefixtures("large")
+def test_texts_that_another_process_encodes_come_last(open_encoder: Open, tmp_path: Path) -> None:
+    """The claim of a process ends with it, whether or not it wrote anything."""
+    encoder, encoded = open_encoder(), list[str]()
+    pool(encoder, tmp_path, MANY[:2])
+    (first,) = tmp_path.glob("tokens-*")
+    first.unlink()
+    real, claim = encoder.encode, contextlib.ExitStack()
+    assert claim.enter_context(entries.claimed(first, wait=False))
+    with entries.claimed(first, wait=False) as mine:
+        assert not mine
+
+    def encode(texts: Any, *others: Any, **options: Any) -> Any:
+        encoded.extend(texts)
+        if len(encoded) == len(MANY) - 2:
+            claim.close()
+        return real(texts, *others, **options)
+
+    encoder.encode = encode  # type: ignore[method-assign]
+    assert len(pool(encoder, tmp_path)["tokens"]) == len(MANY)
+    assert encoded == [*MANY[2:], *MANY[:2]]

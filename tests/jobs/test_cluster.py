@@ -101,6 +101,9 @@ def test_a_run_is_queued_until_its_job_starts(
     config = parse_config(tiny.settings(cluster={"gpus": 2}))
     assert submit(config, folder, ["test"], tmp_path / "results.duckdb", "slurm") == "17"
     assert state_of(folder) == "queued" and job_of(folder) == {"on": "slurm", "job": "17"}
+    # A distillation is trained by a process for each GPU.
+    job = RunJob(folder, tmp_path / "results.duckdb", tmp_path)
+    assert job._command(RunFolder.open(folder).record)[-3:] == ["--submitted", "--processes", "2"]
     # A cluster that refuses leaves a failed run, which can be submitted again.
     refused = tmp_path / "runs" / "refused"
 

@@ -99,7 +99,7 @@ def running(tmp_path: Path, tools: Any) -> RunFolder:
     return run
 
 
-@pytest.mark.parametrize("on", [["failed"], ["finished"]])
+@pytest.mark.parametrize("on", [["failed"], pytest.param(["finished"], marks=pytest.mark.slow)])
 async def test_the_app_tells_of_the_end_of_a_run(
     running: RunFolder, tmp_path: Path, tools: Any, monkeypatch: Any, on: list[str]
 ) -> None:
@@ -161,6 +161,7 @@ def test_a_line_of_blocks_has_the_heights_of_the_shares() -> None:
     assert spark([0, 0.5, 1, 2, -1]) == "▁▅██▁"
 
 
+@pytest.mark.slow
 async def test_the_panel_is_below_the_curves_of_a_running_run_only(
     running: RunFolder, tmp_path: Path, tools: Any, monkeypatch: Any
 ) -> None:

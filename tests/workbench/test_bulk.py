@@ -46,6 +46,7 @@ async def test_marked_runs_are_deleted_and_the_others_stay(five: Path, tools: An
         assert {run["name"] for run in app.context.runs} == {"first", "busy", "waiting"}
 
 
+@pytest.mark.slow
 async def test_marked_runs_are_stopped_the_queue_from_its_end(
     five: Path, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

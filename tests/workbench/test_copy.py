@@ -89,6 +89,7 @@ async def test_row_cell_and_sentence_are_copied_whole(app: Workbench, tools: Any
         assert app.clipboard == "the run failed: no such file"
 
 
+@pytest.mark.slow
 async def test_the_cell_of_a_plan_is_copied(app: Workbench, tools: Any) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await tools.settled(pilot)

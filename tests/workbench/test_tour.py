@@ -23,6 +23,7 @@ def test_a_start_is_the_first_once() -> None:
     assert not is_first_start()
 
 
+@pytest.mark.slow
 async def test_the_tour_goes_through_the_screens_and_back(tmp_path: Path, tools: Any) -> None:
     app = Workbench(tmp_path / "results.duckdb", first_start=True)
     async with app.run_test(size=(80, 24)) as pilot:

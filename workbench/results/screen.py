@@ -99,6 +99,7 @@ class ResultsScreen(ModeScreen):
         self.comparisons: dict[ComparisonKey, dict[str, RunComparison]] = {}
         self._comparing: set[ComparisonKey] = set()
         self._shown: tuple[list[str], int] | None = None
+        self._study_is_due = False
 
     def compose_body(self) -> ComposeResult:
         """Yield a heading and the table."""
@@ -119,8 +120,11 @@ class ResultsScreen(ModeScreen):
         if wanted != self._shown:
             before, self._shown = self._shown, wanted
             self._load(wanted[0])
-            if before is None or before[0] != wanted[0]:
-                self._open_study(snapshot)
+            self._study_is_due = self._study_is_due or before is None or before[0] != wanted[0]
+        # Runs are chosen on other screens, too, and the tour opens the reference study itself.
+        if self._study_is_due and self.app.screen is self:
+            self._study_is_due = False
+            self._open_study(snapshot)
 
     @work(thread=True, exclusive=True, group="figures", exit_on_error=False)
     def _load(self, runs: list[str]) -> None:
@@ -242,10 +246,11 @@ class ResultsScreen(ModeScreen):
     def _show_state(self, runs: Sequence[str]) -> None:
         """Say which runs are left out or being compared, or what the marks mean."""
         missing = [self.figures.names[run] for run in self.figures.runs if run not in runs]
+        folded = {run for system in self.figures.systems.values() for run in system.runs}
         unscored = [
             run["name"]
             for run in self.context.runs
-            if run["id"] in self.context.chosen_runs and run["id"] not in self.figures.runs
+            if run["id"] in self.context.chosen_runs and run["id"] not in folded
         ]
         systems = [run for run in runs if run != self.baseline]
         reasons = [reason for run in systems if (reason := self._comparison(run).reason)]
@@ -300,8 +305,6 @@ class ResultsScreen(ModeScreen):
 
     def _open_study(self, snapshot: Snapshot) -> None:
         """Show the study if one was chosen, the runs of a sweep, or the reference study if there are none."""
-        if self.app.screen is not self:  # a study is open, or the tour explains one
-            return
         chosen = [run for run in snapshot.runs if run["id"] in self.context.chosen_runs]
         if not snapshot.runs and not snapshot.problems:
             self.app.push_screen(StudyScreen(self.context, None))

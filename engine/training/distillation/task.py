@@ -15,6 +15,7 @@ from engine.encoders.trimming import trim, untrim
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.cut_texts import CutTexts
 from engine.retrieval.vectors import vectors_folder
+from engine.training import processes
 from engine.training.data.alignment import Aligner
 from engine.training.data.glossary import glossary_of
 from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
@@ -345,7 +346,10 @@ class Distillation:
         role = self.roles[step % len(self.roles)]
         attention = self.config.transport.needs("attention")
         if self._ahead:  # together, because single batches would be encoded more slowly
-            self.vectors.make(self.vectors.missing(self._ahead))
+            missing = self.vectors.missing(self._ahead)
+            processes.barrier()  # before another process adds some of them
+            self.vectors.make(missing[self.runtime.rank :: self.runtime.world_size])
+            processes.barrier()
             self._ahead = []
         nearest = None if self.neighbours is None else self.neighbours.of
         rows = with_negatives(batch, self.bitext.in_training, self.config.loss.negatives, generator, nearest)
@@ -362,7 +366,9 @@ class Distillation:
             passages = self.passages.draw(own, generator).to(self.runtime.device)
         with self.runtime.autocast():
             tokens = self.tokens.of([example.text for example in batch], role)
-            encoded = self.student(tokens, role, attention=attention, layers=self.layers.student)
+            encoded = processes.encode(
+                self.student, tokens, role, attention=attention, layers=self.layers.student
+            )
         if self.spaces is not None:
             encoded = self.spaces.of_batch(encoded, [example.language for example in batch])
         return self.weighted_loss(

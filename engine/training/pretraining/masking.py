@@ -30,6 +30,12 @@ class Masked:
     places: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
 
+    def rows(self, begin: int, end: int) -> Masked:
+        """Return the part of the batch with the rows from `begin` to before `end`."""
+        length = self.ids.shape[1]
+        own = (self.places >= begin * length) & (self.places < end * length)
+        return Masked(self.ids[begin:end], self.places[own] - begin * length, self.targets[own])
+
 
 class Masking:
     """Masks batches at random.

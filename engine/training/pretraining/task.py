@@ -18,6 +18,7 @@ from engine.counted import counted
 from engine.encoders.safe_loading import longest_input
 from engine.errors import InputError
 from engine.reporting import SILENT, Reporter
+from engine.training import processes
 from engine.training.memory import check_memory
 from engine.training.optimiser import adamw
 from engine.training.pretraining.corpus import Corpus, check_unknown, draw_blocks, tokenised
@@ -248,11 +249,19 @@ class Pretraining:
     ) -> tuple[Tensor, dict[str, float]]:
         """Return the cross-entropy in nats a masked token, and the share of them that is predicted right."""
         self.model.train()
-        loss, accuracy = self._loss(self.masking(batch, generator))
-        return loss, {"accuracy": accuracy}
+        masked = self.masking(batch, generator)
+        count = self.runtime.world_size
+        if count == 1:
+            loss, accuracy = self._loss(masked)
+            return loss, {"accuracy": accuracy}
+        own = masked.rows(*processes.share(len(batch)))
+        # The mean over the processes is that over all masked tokens.
+        weight = count * len(own.places) / len(masked.places)
+        loss, accuracy = self._loss(own)
+        return loss * weight, {"accuracy": processes.mean(accuracy * weight)}
 
     def _loss(self, batch: Masked) -> tuple[Tensor, float]:
-        fill = -len(batch.places) % ROWS
+        fill = -len(batch.places) % ROWS or ROWS * (not len(batch.places))
         places = torch.from_numpy(np.pad(batch.places, (0, fill))).to(self.runtime.device)
         targets = torch.from_numpy(np.pad(batch.targets, (0, fill), constant_values=IGNORED)).to(
             self.runtime.device
@@ -260,6 +269,8 @@ class Pretraining:
         ids = torch.from_numpy(batch.ids).to(self.runtime.device)
         with self.runtime.autocast():
             logits = masked_logits(self.model, ids, places)
+        if not len(batch.places):  # of a share of a batch
+            return logits.sum() * 0.0, 0.0
         loss = torch.nn.functional.cross_entropy(logits.float(), targets, ignore_index=IGNORED)
         right = (logits.detach().argmax(-1) == targets).sum()
         return loss, float(right) / len(batch.places)

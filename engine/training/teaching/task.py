@@ -14,6 +14,7 @@ from engine.encoders.fitting import evenly_spaced, fit, needs_fitting
 from engine.encoders.trimming import trim, untrim
 from engine.errors import InputError
 from engine.reporting import SILENT, Reporter
+from engine.training import processes
 from engine.training.optimiser import check_batch_size, freeze, make_optimiser
 from engine.training.runtime import Runtime, use_inference_attention, use_training_attention
 from engine.training.teaching.batches import Languages, draw_questions, with_passages
@@ -160,8 +161,7 @@ class Teaching:
 
     def _encode(self, texts: Sequence[str], role: Role) -> Encoded:
         with self.runtime.autocast():
-            encoded: Encoded = self.encoder(self.encoder.tokenize(texts, role), role)
-        return encoded
+            return processes.encode(self.encoder, self.encoder.tokenize(texts, role), role)
 
     def measure(self) -> dict[str, float] | None:
         """Return the figures of held-out retrieval."""

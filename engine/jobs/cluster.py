@@ -12,7 +12,6 @@ import importlib.util
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from engine.config import RunHeader
 from engine.config.base import ClusterConfig
 from engine.errors import InputError, OpticalError
 from engine.extensions.runs import RUN_KINDS
-from engine.jobs.child import child_environment, python_command
+from engine.jobs.child import child_environment, find_program, python_command
 from engine.jobs.state import JOB_FILE, state_of
 from engine.paths import run_log
 from engine.results import run_lock
@@ -36,6 +35,7 @@ Place = Literal["slurm", "local"]
 """Where jobs run: on a SLURM cluster, or as processes of this machine that submitit starts."""
 
 _FOLDER = ".jobs"
+_SECONDS = 60.0  # for a command of the cluster
 
 
 def check_place(place: Place) -> None:
@@ -50,7 +50,7 @@ def check_place(place: Place) -> None:
         raise InputError(
             f"--on {place} needs submitit, which is not installed: pip install 'optical-workbench[cluster]'"
         )
-    if place == "slurm" and shutil.which("sbatch") is None:
+    if place == "slurm" and find_program("sbatch") is None:
         raise InputError(
             "--on slurm needs sbatch, which this machine does not have; start the command on a machine of "
             "the cluster, or try --on local"
@@ -242,11 +242,15 @@ def cancel(folder: Path) -> bool:
     job = job_of(folder)
     if job.get("on") != "slurm" or not job.get("job"):
         return False
+    program = find_program("scancel")
+    if program is None:
+        raise OpticalError("scancel is missing here; stop the run on a machine of the cluster")
     try:
-        subprocess.run(["scancel", job["job"]], check=True, capture_output=True, text=True, timeout=60)
-    except FileNotFoundError as error:
-        raise OpticalError("scancel is missing here; stop the run on a machine of the cluster") from error
-    except subprocess.SubprocessError as error:
+        subprocess.run(
+            [program, job["job"]],
+            check=True, capture_output=True, text=True, timeout=_SECONDS, env=child_environment(),
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
         reason = str(getattr(error, "stderr", "") or error).strip()
         raise OpticalError(f"job {job['job']} was not cancelled: {reason}") from error
     return True

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import OpticalError
+from engine.jobs.child import child_environment, find_program
 from engine.jobs.cluster import Place, job_of, submit
 from engine.jobs.state import state_of
 from engine.reporting import Reporter
@@ -75,10 +76,14 @@ def _has_ended(job: dict[str, str]) -> bool:
     """Return whether a job of SLURM has ended or is unknown, as ``squeue`` says."""
     if job.get("on") != "slurm" or "job" not in job:
         return False
+    program = find_program("squeue")
+    if program is None:
+        return False
     try:
         found = subprocess.run(
-            ["squeue", "-h", "-j", job["job"], "-o", "%T"], capture_output=True, text=True, timeout=60
-        )
+            [program, "-h", "-j", job["job"], "-o", "%T"],
+            capture_output=True, text=True, timeout=60, check=False, env=child_environment(),
+        )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return False
     return not found.stdout.strip() and (found.returncode == 0 or "Invalid job id" in found.stderr)

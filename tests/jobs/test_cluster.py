@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import sys
 import time
@@ -126,7 +125,7 @@ def test_a_pickled_job_has_no_process(tmp_path: Path) -> None:
 
 
 def test_without_slurm_or_submitit_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(cluster, "find_program", lambda name: None)
     with pytest.raises(InputError, match="--on slurm needs sbatch"):
         check_place("slurm")
     monkeypatch.setitem(sys.modules, "submitit", None)
@@ -149,3 +148,26 @@ def test_a_wrong_cluster_is_one_sentence(tiny: Any, table: dict[str, Any], sente
     with pytest.raises(InputError) as caught:
         parse_config(tiny.settings(cluster=table))
     assert sentence in str(caught.value)
+
+
+def test_jobs_are_cancelled_by_the_cluster_and_not_by_a_program_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program with the name of scancel, which writes its arguments or refuses, stands in for SLURM's."""
+    folder, programs = tmp_path / "run", tmp_path / "bin"
+    folder.mkdir(), programs.mkdir()
+    (folder / JOB_FILE).write_text(json.dumps({"on": "slurm", "job": "17"}))
+    scancel = programs / "scancel"
+    scancel.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    scancel.chmod(0o755)
+    monkeypatch.chdir(programs)
+    monkeypatch.setenv("PATH", ".:/nowhere")
+    with pytest.raises(OpticalError, match="scancel is missing here"):
+        cluster.cancel(folder)
+    monkeypatch.setenv("PATH", str(programs))
+    assert cluster.cancel(folder) and (tmp_path / "asked").read_text() == "17\n"
+    scancel.write_text("#!/bin/sh\necho 'slurm_kill_job2: Access denied' >&2; exit 1\n")
+    with pytest.raises(OpticalError, match="job 17 was not cancelled: slurm_kill_job2: Access denied"):
+        cluster.cancel(folder)
+    (folder / JOB_FILE).write_text(json.dumps({"on": "local", "job": "17"}))
+    assert not cluster.cancel(folder)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from engine.bitext.seen import distinct
 from engine.bitext.split import sentence_text
 from engine.hashes import hash_of
 from engine.languages import known_code, lookup
@@ -169,7 +170,7 @@ def _grams_of(texts: Sequence[str], length: int) -> tuple[Numbers, Numbers]:
         skipped = np.cumsum(sizes - windows) - (sizes - windows)  # places at which no n-gram begins
         begins = np.arange(windows.sum()) + np.repeat(skipped, windows)
         own = np.repeat(np.arange(len(some), dtype=np.uint64), windows)
-        keys = np.unique((own << np.uint64(_BITS)) | hashes[begins])
+        keys = distinct((own << np.uint64(_BITS)) | hashes[begins])
         owners.append((keys >> np.uint64(_BITS)).astype(np.int64) + start)
         grams.append((keys & np.uint64((1 << _BITS) - 1)).astype(np.int64))
     return np.concatenate(owners), np.concatenate(grams)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.bitext.mapped import AROUND, looked_at
-from engine.bitext.seen import text_number
+from engine.bitext.seen import distinct, text_number
 from engine.bitext.split import sentence_key
 from engine.errors import InputError
 from engine.extensions.bitext import SentencePair
@@ -273,13 +273,13 @@ def held_out(pairs: Iterable[SentencePair], count: int) -> tuple[Pairs, Pairs]:
     """
     known = Pairs.of(pairs)
     keys = known.numbers("key")
-    distinct = np.unique(keys)
-    if count >= len(distinct) and count:
+    every = distinct(keys)
+    if count >= len(every) and count:
         raise InputError(
-            f"cannot hold out {count:,} of {len(distinct):,} distinct sentences and keep some for training; "
+            f"cannot hold out {count:,} of {len(every):,} distinct sentences and keep some for training; "
             "lower held_out"
         )
-    held = np.isin(keys, distinct[:count])
+    held = np.isin(keys, every[:count])
     return known.select(~held), known.select(held)
 
 

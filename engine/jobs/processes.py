@@ -18,7 +18,7 @@ from engine.counted import counted
 from engine.errors import InputError, OpticalError
 from engine.jobs.child import child_environment
 
-_GRACE = 20.0  # s; in which the first process records its end when another one has failed
+_GRACE = 120.0  # s; in which the first process records its end when another one has failed
 _GRACE_OF_OTHERS = 3.0  # s; they have nothing to record
 
 

@@ -177,6 +177,7 @@ def test_random_draws_between_the_ends(tiny: Any) -> None:
     assert log.value(0.5) == pytest.approx(1e-4) and Span(low=-1, high=1).value(0.25) == -0.5
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_row_for_each_system(
     tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +209,7 @@ def test_the_command_prints_a_row_for_each_system(
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == folders
 
 
+@pytest.mark.slow
 def test_optuna_chooses_by_the_values_before(tiny: Any, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     choices = {

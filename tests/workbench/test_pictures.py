@@ -12,6 +12,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from workbench.app import Workbench
+from workbench.data.machine import Gpu, Load
+from workbench.runs.system import SystemPanel
 from workbench.widgets.table import Table
 
 
@@ -49,6 +51,26 @@ async def sql(pilot: Pilot[None], tools: Any) -> None:
     await tools.until(pilot, lambda: pilot.app.screen.query_one("#sql-rows", Table).rows)
 
 
+async def completions(pilot: Pilot[None], tools: Any) -> None:
+    """Two tabs, and the list of completions over the editor."""
+    await sql(pilot, tools)
+    await pilot.press("ctrl+t", *"SELECT p.v FROM per_language AS p")
+    await pilot.press(*["left"] * len(" FROM per_language AS p"), "backspace", "v")
+    await tools.until(pilot, lambda: pilot.app.screen.query_one("#sql-completions").display)
+
+
+async def system(pilot: Pilot[None], tools: Any) -> None:
+    """The load below the curves, as if the newest run were running."""
+    await tools.settled(pilot)
+    gpus = (Gpu(0, 87, 12 * 2**30, 140 * 2**30, 61), Gpu(1, None, None, None, 30))
+    panel = pilot.app.screen.query_one(SystemPanel)
+    # the app reads the runs every two seconds, and none of them is running
+    show, panel.show = panel.show, lambda run, load: None  # type: ignore[method-assign]
+    for share in range(0, 101, 10):
+        show("run", Load(16, share, share * 2**28, 100 * 2**28, 16.0 * share, 2**31, gpus))
+    await pilot.pause()
+
+
 SCREENS = (runs, launch, results, plan, sql)
 
 
@@ -65,6 +87,15 @@ EVERY = pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.__n
 @SIZES
 @EVERY
 def test_screen(
+    app: Workbench, screen: Any, size: tuple[int, int], snap_compare: Callable[..., bool], tools: Any
+) -> None:
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: screen(pilot, tools))
+
+
+@pytest.mark.slow
+@SIZES
+@pytest.mark.parametrize("screen", (completions, system), ids=lambda screen: screen.__name__)
+def test_part(
     app: Workbench, screen: Any, size: tuple[int, int], snap_compare: Callable[..., bool], tools: Any
 ) -> None:
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: screen(pilot, tools))

@@ -246,10 +246,11 @@ class ResultsScreen(ModeScreen):
     def _show_state(self, runs: Sequence[str]) -> None:
         """Say which runs are left out or being compared, or what the marks mean."""
         missing = [self.figures.names[run] for run in self.figures.runs if run not in runs]
+        folded = {run for system in self.figures.systems.values() for run in system.runs}
         unscored = [
             run["name"]
             for run in self.context.runs
-            if run["id"] in self.context.chosen_runs and run["id"] not in self.figures.runs
+            if run["id"] in self.context.chosen_runs and run["id"] not in folded
         ]
         systems = [run for run in runs if run != self.baseline]
         reasons = [reason for run in systems if (reason := self._comparison(run).reason)]

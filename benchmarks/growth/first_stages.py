@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,12 @@ def found_pairs(scores: Scores) -> set[tuple[str, str]]:
     return {(query, document) for query, documents in rows for document in documents}
 
 
-def forms(store: TokenStore) -> dict[int, tuple[TokenStore, str]]:
-    """Return the token vectors in 16, 4 and 2 bits, with their mean cosine with the exact ones."""
+def forms(store: TokenStore, wanted: Sequence[int]) -> dict[int, tuple[TokenStore, str]]:
+    """Return the token vectors in 16 bits and in those that are wanted, with their mean cosine."""
     found = {16: (store, "")}
     generator = torch.Generator().manual_seed(0)
     sample = store.vectors[torch.randperm(len(store.vectors), generator=generator)[: 1 << 18]]
-    for bits in (4, 2):
+    for bits in [bits for bits in wanted if bits < 16]:
         codec = ResidualCodec.learn(sample, bits, vectors=len(store.vectors))
         decoded = TokenStore(codec.decode(*codec.encode(store.vectors)), store.offsets)
         found[bits] = decoded, f"{codec.cosine:.4f}"
@@ -95,6 +96,8 @@ def compare(
     """Print the rows for encoded questions."""
     exact: Scores | None = None
     for name, bits, settings in SEARCHES:
+        if bits not in tokens:
+            continue
         store, cosine = tokens[bits]
         kind = SCORINGS[name].compares
         start = time.process_time()
@@ -121,6 +124,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--questions", type=int, default=1, help="use every Nth question")
     parser.add_argument("--distractors", type=int, help="at most this many")
+    parser.add_argument("--bits", type=int, nargs="*", default=[4, 2], choices=[16, 4, 2])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -134,9 +138,10 @@ def main() -> None:
     encoded: list[dict[Any, Any]] = [
         vectors(answering, part, "passage", kinds, precision=precision, cache=vectors_folder())
         for part in (texts[: len(own.documents)], texts[len(own.documents) :])
+        if part
     ]
     sentences = torch.cat([part["sentences"] for part in encoded])
-    tokens = forms(TokenStore.concatenate([part["tokens"] for part in encoded]))
+    tokens = forms(TokenStore.concatenate([part["tokens"] for part in encoded]), options.bits)
     columns = ("questions", "scoring", "bits", "candidates", "nDCG@10", "ratio", "of the first 100", "CPU s")
     print("| " + " | ".join((*columns, "cosine")) + " |\n|" + "---|" * (len(columns) + 1), flush=True)
     for title, asked in (

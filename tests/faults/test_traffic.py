@@ -68,7 +68,7 @@ def test_readers_and_writers_together(tmp_path: Path, tell: Callable[[str, int, 
     results = tmp_path / "results.duckdb"
     (tmp_path / "runs").mkdir()
     ingest(results, tmp_path / "runs")
-    # A program in a file: in an interactive session, as which it sees `python -c`, DuckDB draws progress bars.
+    # A program in a file: DuckDB takes `python -c` for an interactive session and draws progress bars.
     program = tmp_path / "traffic.py"
     program.write_text(PROGRAM, "utf-8")
     roles = ["write-a", "write-b", "ingest-a", "ingest-b", "read-a", "read-b", "read-c"]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.bitext.files import find
 from engine.bitext.reader import normalise
-from engine.bitext.source import read_source
 from engine.bitext.split import sentence_key
 from engine.collections.base import Collection, Document, Query, revision_of
 from engine.collections.tatoeba import english_sentences, read_lines
@@ -137,6 +136,8 @@ def _distinct(ids: Iterable[str]) -> list[str]:
 
 
 def _load(config: CollectionConfig, seed: int) -> list[Collection]:
+    from engine.bitext.source import read_source  # needs pyarrow, and a list of collections does not
+
     wanted = {language(code) for code in config.languages}
     sources = [source for source in config.bitext if not wanted or language(source.language) in wanted]
     if missing := wanted - {language(source.language) for source in sources}:
@@ -171,6 +172,8 @@ def _load(config: CollectionConfig, seed: int) -> list[Collection]:
 
 def _distractors(config: CollectionConfig, document_language: str, seed: int) -> list[str]:
     """Return the sentences to add to the English pool: of bitext first, then of Tatoeba and files."""
+    from engine.bitext.source import read_source
+
     sentences: list[str] = []
     for source in config.distractor_bitext:
         if not same_language(source.target_language, document_language):

@@ -130,7 +130,7 @@ def origin(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, str]
         If it is not a results database, or a newer version of Optical Workbench built it.
     """
     try:
-        row = connection.execute("SELECT * FROM meta").fetchone()
+        row = next(iter(connection.execute("SELECT * FROM meta").fetchall()), None)
     except duckdb.CatalogException:
         row = None
     if row is None:

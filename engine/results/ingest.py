@@ -271,7 +271,7 @@ class _KeptRows:
         connection = database.connect(self.results, alone=True)
         try:
             known = "SELECT 1 FROM information_schema.tables WHERE table_name = ?"
-            if connection.execute(known, [self.table]).fetchone() is None:  # an older schema
+            if not connection.execute(known, [self.table]).fetchall():  # an older schema
                 return
             owner = "id" if self.table == "runs" else "run"
             statement = f"SELECT * FROM {self.table} WHERE {owner} = ?"  # nosec B608

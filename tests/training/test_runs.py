@@ -338,7 +338,7 @@ def test_a_full_disk_fails_the_run_in_one_sentence(
     }[which]
     with monkeypatch.context() as patch:
         patch.setattr(place, write)
-        patch.setattr("engine.retrieval.vectors.save_file", lambda *_: None)
+        patch.setattr("engine.retrieval.entries.save_file", lambda *_: None)
         with pytest.raises(OpticalError, match="No space left on device") as caught:
             carry_out(training=QUICK, transport={"marginals": "idf"})
     assert "\n" not in str(caught.value)

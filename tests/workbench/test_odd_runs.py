@@ -36,6 +36,7 @@ def text(cell: Any) -> str:
     return str(cell.text if isinstance(cell, Cell) else cell)
 
 
+@pytest.mark.slow
 async def test_odd_runs_are_told_or_shown_on_every_screen(home: Path, tools: Any) -> None:
     (good,) = (home / "runs").glob("*-optical")
     folders = [

@@ -144,6 +144,7 @@ def painted(app: Workbench) -> str:
     return "\n".join(strip.text for strip in strips)
 
 
+@pytest.mark.slow
 async def test_hostile_text_on_every_screen_and_in_every_dialog(
     tmp_path: Path, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

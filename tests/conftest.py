@@ -13,6 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# In CI the same cases are tried each time, so that a change is judged and not the luck of a draw.
+settings.register_profile("ci", derandomize=True)
 
 # Nothing in a test may reach for a hub: a missing file must fail at once, not after a network time-out.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -45,9 +49,8 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("OPTICAL_CACHE", str(shared / "cache"))
     monkeypatch.setenv("OPTICAL_CONFIG", str(shared / "settings"))
     (shared / "cache").mkdir(exist_ok=True)
-    (
-        shared / "cache" / "tour-seen"
-    ).touch()  # an app that a test starts in a terminal begins without the tour
+    # An app that a test starts in a terminal begins without the tour.
+    (shared / "cache" / "tour-seen").touch()
     monkeypatch.delenv("OPTICAL_RESULTS", raising=False)
 
 

@@ -215,9 +215,14 @@ def open_member(archive: zipfile.ZipFile, name: str, path: Path) -> BinaryIO:
         return _bounded(stream, f"{path} ({name})", archive.getinfo(name).compress_size)
 
 
+def is_folder(member: zipfile.ZipInfo) -> bool:
+    """Return whether a member of a zip is a folder, or has no name."""
+    return not member.filename or member.is_dir()
+
+
 def members(archive: zipfile.ZipFile) -> list[str]:
     """Return the names of the files in an archive, without folders and companions (`is_companion`)."""
-    names = (member.filename for member in archive.infolist() if not member.is_dir())
+    names = (member.filename for member in archive.infolist() if not is_folder(member))
     return sorted(name for name in names if not is_companion(name))
 
 

@@ -68,6 +68,8 @@ def _listen(host: str, port: int) -> socket.socket:
         except OSError:
             listening.close()
             raise
+    except UnicodeError as error:  # a label of the name is empty, or too long
+        raise InputError(f"--host: {host!r} cannot be the name of a machine") from error
     except OSError as error:
         raise InputError(
             f"{host}, port {port}: cannot be used: {error.strerror}; --port 0 takes any free port"

@@ -16,6 +16,7 @@ from typing import Any, Literal, NoReturn, get_args
 
 from engine.errors import InputError
 from engine.files import read_file
+from engine.visible import visible
 
 FIELDS = (
     *("id", "name", "kind", "state", "failure", "argv", "config", "seed", "tags", "note", "summary"),
@@ -203,7 +204,8 @@ def _check_shape(value: Any, shape: Any, place: str) -> None:
             raise ValueError(f"{place} is not an object")
         for key, item in value.items():
             if (inner := shape.get(key, shape.get(...))) is not None:
-                _check_shape(item, inner, f"{place}.{key}" if place else key)
+                name = key if key in shape else visible(key)
+                _check_shape(item, inner, f"{place}.{name}" if place else name)
     elif shape is str:
         if not isinstance(value, str):
             raise ValueError(f"{place} is {_short(value)}, not text")

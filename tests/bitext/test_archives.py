@@ -94,3 +94,12 @@ def test_impossible_file_names_are_refused() -> None:
     for name in ("a\0b.tsv", "x" * 5000):
         with pytest.raises(InputError, match="no such file or folder"):
             open_bitext(name, language="so")
+
+
+def test_a_member_without_a_name_is_no_file(tmp_path: Path) -> None:
+    place = tmp_path / "a.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("", b"")
+        archive.writestr("x.so", b"a\n")
+    with zipfile.ZipFile(place) as archive:
+        assert files.members(archive) == ["x.so"]

@@ -156,7 +156,8 @@ def test_every_command_with_hostile_text(
         ("completion", "zsh"), ("man",),
         ("forget", EVIL), ("import", EVIL), ("import", str(good), "--judgements", str(bad)),
         ("delete", EVIL), ("delete", first, "--yes"),
-        ("runs", "--json"), ("demo", EVIL), ("serve", EVIL), ("web", "--host", EVIL), (EVIL,),
+        ("sweep", EVIL), ("sweep", str(bad)), ("sweep", str(good)), ("runs", "--json"),
+        ("demo", EVIL), ("serve", EVIL), ("web", "--host", EVIL), (EVIL,),
         ("runs", f"--{EVIL}"), ("runs", "--limit", EVIL),
     ]  # fmt: skip
     assert {one[0] for one in calls if one[0] != EVIL} == set(COMMANDS)

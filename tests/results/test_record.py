@@ -222,3 +222,12 @@ def test_a_folder_whose_name_is_no_text_is_left_out(make_run, results, runs):
     assert (
         good.id.encode() in done.stdout and b"is not UTF-8" in done.stderr and b"Traceback" not in done.stderr
     )
+
+
+def test_a_key_of_other_form_is_named_on_one_line(make_run):
+    folder = make_run("odd", full=False).path
+    record = json.loads((folder / "run.json").read_text("utf-8"))
+    (folder / "run.json").write_text(json.dumps({**record, "versions": {"a\n\x1b[2J": False}}), "utf-8")
+    with pytest.raises(InputError) as caught:
+        read_record(folder)
+    assert str(caught.value).endswith("versions.a\\n\\x1b[2J is False, not text")

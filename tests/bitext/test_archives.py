@@ -99,7 +99,9 @@ def test_impossible_file_names_are_refused() -> None:
 def test_a_member_without_a_name_is_no_file(tmp_path: Path) -> None:
     place = tmp_path / "a.zip"
     with zipfile.ZipFile(place, "w") as archive:
-        archive.writestr("", b"")
         archive.writestr("x.so", b"a\n")
+        archive.writestr("y", b"a\n")
+        archive.infolist()[1].filename = ""  # as it is written to the list of members
     with zipfile.ZipFile(place) as archive:
+        assert [member.filename for member in archive.infolist()] == ["x.so", ""]
         assert files.members(archive) == ["x.so"]

@@ -161,6 +161,7 @@ def test_what_would_fail_once_the_run_has_started_is_found_before(call, file, tm
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_runs_that_are_fused_or_re_ranked_are_looked_for(file, tmp_path, make_run, zero, capsys):
     first = make_run("first", zero, zero_shot=True)
     make_run("second", zero, state="failed")

@@ -452,6 +452,7 @@ def test_every_command_that_reads_runs_says_that_there_are_none(call, results, c
     assert not results.exists()
 
 
+@pytest.mark.slow
 def test_commands_that_need_no_runs_work_without_results(call, results):
     code, out, err = call("encoders", "list")
     assert code == 0 and "multilingual-e5-small" in out and "there is no such results database" in err

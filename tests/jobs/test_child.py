@@ -87,6 +87,7 @@ def test_the_warm_process_starts(hostile: Path) -> None:
         worker.close()
 
 
+@pytest.mark.slow
 def test_a_detached_run_and_the_app_start_from_the_command(hostile: Path, tmp_path: Path) -> None:
     """The command starts a detached child, which finishes the run."""
     pairs = tmp_path / "pairs.tsv"

@@ -91,6 +91,7 @@ def test_a_run_says_what_it_can_be_asked(operations: Operations, address: dict[s
     assert {pool.size for pool in pools} == {25}
 
 
+@pytest.mark.slow
 def test_the_ranking_is_the_one_that_was_stored(
     operations: Operations, home: Path, address: dict[str, Any]
 ) -> None:

@@ -175,6 +175,7 @@ async def test_the_comparison_shows_the_values_of_the_statistics(
         assert relevant == [str(round(1 / scores[system]["so"][query]))] or not relevant
 
 
+@pytest.mark.slow
 async def test_sql_refuses_to_write_exports_all_and_can_be_cancelled(
     app: Workbench, tmp_path: Path, tools: Any
 ) -> None:

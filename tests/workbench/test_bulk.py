@@ -26,6 +26,7 @@ def five(tmp_path: Path, tools: Any) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 async def test_marked_runs_are_deleted_and_the_others_stay(five: Path, tools: Any) -> None:
     app = Workbench(five / "results.duckdb")
     async with app.run_test(size=(120, 30)) as pilot:

@@ -73,6 +73,7 @@ def test_every_completion_of_a_real_database_is_sql(made: Path) -> None:
     assert {"avg", "regexp_matches"} <= set(names.functions)
 
 
+@pytest.mark.slow
 async def test_a_completion_is_chosen_and_inserted(app: Workbench, tools: Any) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await tools.settled(pilot)

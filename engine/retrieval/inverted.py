@@ -6,6 +6,7 @@ import math
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,6 +21,24 @@ _SURPLUS = 2
 _ADDED = 1 << 16
 #: Queries searched at once, which bounds the vectors gathered for re-scoring.
 _ASKED = 256
+
+
+def empty_lists(
+    count: int, width: int, quantizer: int, *, seed: int
+) -> tuple[faiss.IndexIVFScalarQuantizer, int]:
+    """Return inverted lists that are not trained, for `count` vectors of `width`, and their number."""
+    lists = max(1, math.isqrt(count))
+    index = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(width), width, lists, quantizer, faiss.METRIC_INNER_PRODUCT
+    )
+    index.cp.seed = seed
+    index.cp.min_points_per_centroid = 1  # no warning about a small pool
+    return index, lists
+
+
+def training_rows(count: int, lists: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return which of `count` vectors the k-means of `lists` lists is trained on."""
+    return np.random.default_rng(seed).permutation(count)[: lists * _TRAINED_ON]
 
 
 class InvertedLists:
@@ -48,19 +67,9 @@ class InvertedLists:
         if not np.isfinite(vectors).all():
             raise DivergedError("some vectors are not numbers; use another encoder")
         count, width = vectors.shape
-        self.lists = max(1, math.isqrt(count))
-        self._index = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(width),
-            width,
-            self.lists,
-            faiss.ScalarQuantizer.QT_fp16,
-            faiss.METRIC_INNER_PRODUCT,
-        )
-        self._index.cp.seed = seed
-        self._index.cp.min_points_per_centroid = 1  # no warning about a small pool
+        self._index, self.lists = empty_lists(count, width, faiss.ScalarQuantizer.QT_fp16, seed=seed)
         if count:
-            rows = np.random.default_rng(seed).permutation(count)[: self.lists * _TRAINED_ON]
-            self._index.train(vectors[rows])
+            self._index.train(vectors[training_rows(count, self.lists, seed)])
         for start in range(0, count, _ADDED):
             self._index.add(vectors[start : start + _ADDED])
 

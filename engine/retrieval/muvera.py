@@ -16,14 +16,13 @@ from torch import Tensor
 
 from engine.errors import DivergedError
 from engine.retrieval.candidates import best_among
+from engine.retrieval.inverted import empty_lists, training_rows
 from engine.retrieval.stored import Tokens
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found
 
 #: Random partitions that are concatenated, bits of each, and width of each projected vector: 5,120 numbers.
 _REPETITIONS, _BITS, _PROJECTED = 20, 4, 16
-#: Training vectors of k-means for each list of FAISS.
-_TRAINED_ON = 64
 #: Texts that are encoded at once.
 _TEXTS = 1024
 
@@ -139,19 +138,10 @@ class MuveraIndex:
         self.documents = documents
         self.encodings = FixedEncodings(documents.width, seed=seed)
         count, width = len(documents), self.encodings.width
-        self.lists = max(1, math.isqrt(count))
-        self._index = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(width),
-            width,
-            self.lists,
-            faiss.ScalarQuantizer.QT_8bit,
-            faiss.METRIC_INNER_PRODUCT,
-        )
-        self._index.cp.seed = seed
-        self._index.cp.min_points_per_centroid = 1  # no warning about a small pool
+        self._index, self.lists = empty_lists(count, width, faiss.ScalarQuantizer.QT_8bit, seed=seed)
         if count:
-            rows = np.random.default_rng(seed).permutation(count)[: self.lists * _TRAINED_ON]
-            sample = documents.select(torch.from_numpy(np.sort(rows)))
+            rows = np.sort(training_rows(count, self.lists, seed))
+            sample = documents.select(torch.from_numpy(rows))
             self._index.train(self._encoded(sample))
         for _, part in documents.parts():
             for start in range(0, len(part), _TEXTS):

@@ -242,15 +242,29 @@ def cancel(folder: Path) -> bool:
     job = job_of(folder)
     if job.get("on") != "slurm" or not job.get("job"):
         return False
-    program = find_program("scancel")
-    if program is None:
-        raise OpticalError("scancel is missing here; stop the run on a machine of the cluster")
     try:
-        subprocess.run(
-            [program, job["job"]],
-            check=True, capture_output=True, text=True, timeout=_SECONDS, env=child_environment(),
-        )  # fmt: skip
+        done = call("scancel", job["job"])
     except (OSError, subprocess.SubprocessError) as error:
-        reason = str(getattr(error, "stderr", "") or error).strip()
-        raise OpticalError(f"job {job['job']} was not cancelled: {reason}") from error
+        raise OpticalError(f"job {job['job']} was not cancelled: {error}") from error
+    if done is None:
+        raise OpticalError("scancel is missing here; stop the run on a machine of the cluster")
+    if done.returncode:
+        raise OpticalError(f"job {job['job']} was not cancelled: {done.stderr.strip()}")
     return True
+
+
+def call(name: str, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """Call a command of the cluster and wait for it at most a minute; None if there is no such command.
+
+    Raises
+    ------
+    OSError, subprocess.SubprocessError
+        If it cannot be started, or takes longer.
+    """
+    program = find_program(name)
+    if program is None:
+        return None
+    return subprocess.run(
+        [program, *arguments],
+        capture_output=True, text=True, timeout=_SECONDS, check=False, env=child_environment(),
+    )  # fmt: skip

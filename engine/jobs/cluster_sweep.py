@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import OpticalError
-from engine.jobs.child import child_environment, find_program
-from engine.jobs.cluster import Place, job_of, submit
+from engine.jobs.cluster import Place, call, job_of, submit
 from engine.jobs.state import state_of
 from engine.reporting import Reporter
 from engine.results.run_facts import LIVING
@@ -76,14 +75,10 @@ def _has_ended(job: dict[str, str]) -> bool:
     """Return whether a job of SLURM has ended or is unknown, as ``squeue`` says."""
     if job.get("on") != "slurm" or "job" not in job:
         return False
-    program = find_program("squeue")
-    if program is None:
-        return False
     try:
-        found = subprocess.run(
-            [program, "-h", "-j", job["job"], "-o", "%T"],
-            capture_output=True, text=True, timeout=60, check=False, env=child_environment(),
-        )  # fmt: skip
+        found = call("squeue", "-h", "-j", job["job"], "-o", "%T")
     except (OSError, subprocess.SubprocessError):
+        return False
+    if found is None:
         return False
     return not found.stdout.strip() and (found.returncode == 0 or "Invalid job id" in found.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import faiss
 import numpy as np
@@ -15,6 +16,8 @@ from engine.retrieval.topk import Found, ranks_of, top_k
 
 #: Training vectors of k-means for each list (FAISS warns below 39 and ignores more than 256).
 _TRAINED_ON = 64
+#: Iterations of k-means for the bytes of product quantisation.
+_ITERATIONS = 10
 #: Candidates that are re-scored in full precision, for each document that is kept.
 _SURPLUS = 2
 #: Documents added at once, which bounds the copy in the precision of the lists.
@@ -23,17 +26,36 @@ _ADDED = 1 << 16
 _ASKED = 256
 
 
-def empty_lists(
-    count: int, width: int, quantizer: int, *, seed: int
-) -> tuple[faiss.IndexIVFScalarQuantizer, int]:
-    """Return inverted lists that are not trained, for `count` vectors of `width`, and their number."""
-    lists = max(1, math.isqrt(count))
-    index = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatIP(width), width, lists, quantizer, faiss.METRIC_INNER_PRODUCT
+def empty_lists(count: int, width: int, quantizer: int, *, seed: int) -> faiss.IndexIVFScalarQuantizer:
+    """Return about ``sqrt(count)`` inverted lists that are not trained, for `count` vectors of `width`."""
+    return _seeded(
+        faiss.IndexIVFScalarQuantizer(
+            faiss.IndexFlatIP(width), width, _lists(count), quantizer, faiss.METRIC_INNER_PRODUCT
+        ),
+        seed,
     )
+
+
+def empty_products(count: int, width: int, share: int, *, seed: int) -> faiss.IndexIVFPQ:
+    """Return lists as `empty_lists`, with one byte for each `share` elements (product quantisation)."""
+    index = faiss.IndexIVFPQ(
+        faiss.IndexFlatIP(width), width, _lists(count), width // share, 8, faiss.METRIC_INNER_PRODUCT
+    )
+    index.pq.cp.seed = seed
+    index.pq.cp.niter = _ITERATIONS
+    index.pq.cp.min_points_per_centroid = 1
+    index.pq.cp.max_points_per_centroid = _TRAINED_ON
+    return _seeded(index, seed)
+
+
+def _lists(count: int) -> int:
+    return max(1, math.isqrt(count))
+
+
+def _seeded(index: Any, seed: int) -> Any:
     index.cp.seed = seed
     index.cp.min_points_per_centroid = 1  # no warning about a small pool
-    return index, lists
+    return index
 
 
 def training_rows(count: int, lists: int, seed: int) -> npt.NDArray[np.int64]:
@@ -67,7 +89,8 @@ class InvertedLists:
         if not np.isfinite(vectors).all():
             raise DivergedError("some vectors are not numbers; use another encoder")
         count, width = vectors.shape
-        self._index, self.lists = empty_lists(count, width, faiss.ScalarQuantizer.QT_fp16, seed=seed)
+        self._index = empty_lists(count, width, faiss.ScalarQuantizer.QT_fp16, seed=seed)
+        self.lists = int(self._index.nlist)
         if count:
             self._index.train(vectors[training_rows(count, self.lists, seed)])
         for start in range(0, count, _ADDED):

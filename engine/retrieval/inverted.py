@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import faiss
 import numpy as np
@@ -28,33 +27,28 @@ _ASKED = 256
 
 def empty_lists(count: int, width: int, quantizer: int, *, seed: int) -> faiss.IndexIVFScalarQuantizer:
     """Return about ``sqrt(count)`` inverted lists that are not trained, for `count` vectors of `width`."""
-    return _seeded(
-        faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(width), width, _lists(count), quantizer, faiss.METRIC_INNER_PRODUCT
-        ),
-        seed,
+    index = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(width), width, max(1, math.isqrt(count)), quantizer, faiss.METRIC_INNER_PRODUCT
     )
+    index.cp.seed = seed
+    index.cp.min_points_per_centroid = 1  # no warning about a small pool
+    return index
 
 
 def empty_products(count: int, width: int, share: int, *, seed: int) -> faiss.IndexIVFPQ:
     """Return lists as `empty_lists`, with one byte for each `share` elements (product quantisation)."""
     index = faiss.IndexIVFPQ(
-        faiss.IndexFlatIP(width), width, _lists(count), width // share, 8, faiss.METRIC_INNER_PRODUCT
+        faiss.IndexFlatIP(width),
+        width,
+        max(1, math.isqrt(count)),
+        width // share,
+        8,
+        faiss.METRIC_INNER_PRODUCT,
     )
-    index.pq.cp.seed = seed
-    index.pq.cp.niter = _ITERATIONS
-    index.pq.cp.min_points_per_centroid = 1
-    index.pq.cp.max_points_per_centroid = _TRAINED_ON
-    return _seeded(index, seed)
-
-
-def _lists(count: int) -> int:
-    return max(1, math.isqrt(count))
-
-
-def _seeded(index: Any, seed: int) -> Any:
-    index.cp.seed = seed
-    index.cp.min_points_per_centroid = 1  # no warning about a small pool
+    for training in (index.cp, index.pq.cp):
+        training.seed = seed
+        training.min_points_per_centroid = 1
+    index.pq.cp.niter, index.pq.cp.max_points_per_centroid = _ITERATIONS, _TRAINED_ON
     return index
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import faiss
 import torch
@@ -132,9 +133,7 @@ class ResidualCodec:
 
     def decode(self, codes: Tensor, packed: Tensor) -> Tensor:
         """Return unit vectors (N, H), float32, from what `encode` returned."""
-        share = 16 // self.bits
-        numbers = torch.arange(1 << 16)[:, None] >> torch.arange(0, 16, self.bits)
-        table = self.values[numbers & (2**self.bits - 1)]  # what two bytes stand for
+        table = self._table
         if packed.shape[1] % 2:
             packed = torch.nn.functional.pad(packed, (0, 1))
         pairs = packed.contiguous().view(torch.uint16)
@@ -142,10 +141,16 @@ class ResidualCodec:
         for start in range(0, len(codes), _DECODED):
             some = slice(start, start + _DECODED)
             rows = torch.nn.functional.embedding(pairs[some].int(), table)
-            rows = rows.view(-1, pairs.shape[1] * share)[:, : self.width]
+            rows = rows.view(-1, pairs.shape[1] * table.shape[1])[:, : self.width]
             rows += torch.nn.functional.embedding(codes[some].int() & 0xFFFF, self.centroids)
             found[some] = torch.nn.functional.normalize(rows, dim=1)
         return found
+
+    @cached_property
+    def _table(self) -> Tensor:
+        """What each pair of bytes stands for, (65,536, 16 / bits)."""
+        numbers = torch.arange(1 << 16)[:, None] >> torch.arange(0, 16, self.bits)
+        return self.values[numbers & (2**self.bits - 1)]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors of a file, from which `from_tensors` makes the codec again."""

@@ -5,7 +5,8 @@
 
 `make` writes a collection of passages of 128 random word pieces, a random encoder of width 128 with one layer
 and the tokenizer of multilingual-e5-small, and evaluates it with ``maxsim`` and with ``maxsim-muvera``, as
-two runs. So everything is as for a run of a user, except that the vectors mean nothing. `ask` starts the
+two runs. So everything is as for a run of a user, except that the vectors mean nothing: those of the passages
+are drawn, not computed, unless ``--encode`` is given. `ask` starts the
 process that Ask uses (``optical-workbench serve``), sends it one query twice, and prints when each message
 came: seconds, and CPU seconds of the process with its memory. Before, the pool's files are dropped from the
 system's file cache (``--kept`` leaves them there). The process has one thread.
@@ -20,7 +21,10 @@ import random
 import subprocess
 import sys
 import time
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -45,7 +49,7 @@ token_bits = {bits}
 
 [[collections]]
 name = "folder"
-folder = "{folder}/collection"
+path = "{folder}/collection"
 languages = ["sw"]
 document_languages = ["en"]
 """
@@ -68,8 +72,18 @@ def make(options: argparse.Namespace) -> None:
     import torch
     from transformers import BertConfig, BertModel
 
-    from engine.config import EncoderConfig
+    from engine.config import EncoderConfig, parse_config
     from engine.encoders.encoder import Encoder
+    from engine.retrieval.vectors import SHARD, _Cached
+    from engine.runs.execute import execute
+
+    encode = _Cached._encode
+
+    def drawn(cached: Any, texts: Sequence[str], kinds: Any) -> Any:
+        if len(texts) != SHARD and len(texts) < QUERIES * 2:
+            return encode(cached, texts, kinds)
+        vectors = torch.nn.functional.normalize(torch.randn(len(texts) * TOKENS, WIDTH), dim=1).half()
+        return {"tokens": {"vectors": vectors, "offsets": torch.arange(0, len(vectors) + 1, TOKENS)}}
 
     folder: Path = options.folder.absolute()
     collection = folder / "collection"
@@ -92,21 +106,13 @@ def make(options: argparse.Namespace) -> None:
     BertModel(config, add_pooling_layer=False).save_pretrained(folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")
     for scoring in options.scoring:
-        path = folder / f"{scoring}.toml"
         text = RUN.format(scoring=scoring, folder=folder, length=TOKENS + 2, bits=options.bits)
-        path.write_text(text)
-        command = [sys.executable, "-m", "engine.cli", "run", str(path), "--results", str(results(options))]
-        before, start = os.times(), time.perf_counter()
-        subprocess.run(command, check=True)
-        after = os.times()
-        cpu = after.children_user + after.children_system - before.children_user - before.children_system
-        print(f"{scoring}: {time.perf_counter() - start:.1f} s, {cpu:.1f} s of CPU", flush=True)
-
-
-def results(options: argparse.Namespace) -> Path:
-    """Return the results database."""
-    place: Path = options.folder.absolute() / "results.duckdb"
-    return place
+        if not options.encode:
+            _Cached._encode = drawn  # type: ignore[method-assign]
+        start, cpu = time.perf_counter(), time.process_time()
+        execute(parse_config(tomllib.loads(text)), folder / "runs", sys.argv)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        print(f"{scoring}: {seconds:.1f} s, {cpu:.1f} s of CPU", flush=True)
 
 
 def ask(options: argparse.Namespace) -> None:
@@ -118,7 +124,11 @@ def ask(options: argparse.Namespace) -> None:
             with path.open("rb") as file:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     (scoring,) = options.scoring
-    request = {"id": 1, "op": "search", "results": str(results(options)), "run": scoring, "language": "sw"}
+    runs = sorted((options.folder.absolute() / "runs").glob(f"*-{scoring}-????"))
+    if not runs:
+        raise SystemExit(f"{options.folder} has no run {scoring!r}; make it first")
+    place = {"results": str(options.folder.absolute() / "results.duckdb"), "run": runs[-1].name}
+    request = {"op": "search", "language": "sw", **place}
     start = time.perf_counter()
     serve = subprocess.Popen(
         [sys.executable, "-m", "engine.cli", "serve"],
@@ -160,6 +170,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=16, choices=[16, 4, 2])
     parser.add_argument("--scoring", nargs="+", default=["maxsim", "maxsim-muvera"])
     parser.add_argument("--tokens", type=int, default=32, help="of the query, at most 32")
+    parser.add_argument("--encode", action="store_true")
     parser.add_argument("--kept", action="store_true")
     options = parser.parse_args()
     {"make": make, "ask": ask}[options.part](options)

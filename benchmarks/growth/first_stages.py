@@ -5,10 +5,11 @@
 RUN_FOLDER is the folder of a finished run whose encoders are used, such as a zero-shot evaluation of
 multilingual-e5-small on AfriQA. The pool is AfriQA's English passages, or XQuAD-R's sentences of all its
 languages, and, as distractors, the English sentences of TICO-19 and NTREX-128. AfriQA's questions are asked
-in Hausa, Igbo and Swahili, and in their English translations, for which E5 is good; those of XQuAD-R in its
-languages. Prints a row for each search: nDCG@10, its ratio to that of exact MaxSim, the share of the exact
-first hundred that was found, and seconds of CPU, in which an index is made, too. ``--products`` makes
-MUVERA's lists as for a large pool, with one byte for eight numbers of an encoding instead of one each.
+in Hausa, Igbo and Swahili, and with ``--english`` also in their English translations, for which E5 is good;
+those of XQuAD-R in its languages. Prints a row for each search: nDCG@10, its ratio to that of exact MaxSim,
+the share of the exact first hundred that was found, and seconds of CPU, in which an index is made, too.
+``--products`` makes MUVERA's lists as for a large pool, with one byte for eight numbers of an encoding
+instead of one each.
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--collection", default="afriqa", choices=["afriqa", "lareqa"])
+    parser.add_argument("--english", action="store_true", help="ask AfriQA's questions in English, too")
     parser.add_argument("--products", action="store_true")
     parser.add_argument("--candidates", type=int, nargs="*", default=[100, 300, 1000])
     parser.add_argument("--questions", type=int, default=1, help="use every Nth question")
@@ -154,7 +156,7 @@ def main() -> None:
     columns = ("questions", "scoring", "bits", "candidates", "nDCG@10", "ratio", "of the first 100", "CPU s")
     print("| " + " | ".join((*columns, "cosine")) + " |\n|" + "---|" * (len(columns) + 1), flush=True)
     questions = [("own language", [query.text for query in collection.queries])]
-    if options.collection == "afriqa":
+    if options.english:
         questions.append(("English", human_translations(collection, entry, "en", 0)))
     for title, asked in questions:
         found: dict[Any, Any] = vectors(asking, asked, "query", kinds, precision=precision)

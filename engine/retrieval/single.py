@@ -19,6 +19,7 @@ from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import top_k
 
 _CHUNK = 1 << 16  # token vectors of one block of products, which stays in the processor's cache
+_CONVERTED = 1 << 12  # as many that are converted to fp32 first
 
 
 class PreparedSearch(Protocol):
@@ -58,7 +59,7 @@ class SingleSearch:
         self._rounded = documents.vectors.bfloat16() if screen else self.documents.vectors
         self._rounding = Rounding.of(documents) if screen else None
         self._filled = documents.lengths > 0
-        self._chunks = list(_chunks(documents))
+        self._chunks = list(_chunks(documents, _CHUNK))
 
     @torch.no_grad()
     def search(self, query: Tensor, k: int, *, first: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -97,7 +98,7 @@ class SingleSearch:
             return scores
         for start, part in self.documents.parts():
             own = scores[start : start + len(part)]
-            _write_scores(own, part.lengths > 0, query, part.vectors.float(), _chunks(part))
+            _write_scores(own, part.lengths > 0, query, part.vectors, _chunks(part, _CONVERTED))
         return scores
 
 
@@ -180,11 +181,11 @@ def _asked(query: Tensor, documents: Tokens, k: int) -> TokenStore:
 _Chunk = tuple[int, int, npt.NDArray[np.int64]]
 
 
-def _chunks(documents: TokenStore) -> Iterator[_Chunk]:
+def _chunks(documents: TokenStore, size: int) -> Iterator[_Chunk]:
     """Yield documents with tokens in chunks, which end between documents, so that each has all its maxima."""
     offsets = documents.offsets.numpy()
     starts = offsets[:-1][documents.lengths.numpy() > 0]
-    cuts = np.unique(np.searchsorted(starts, np.arange(0, offsets[-1] + _CHUNK, _CHUNK)))
+    cuts = np.unique(np.searchsorted(starts, np.arange(0, offsets[-1] + size, size)))
     ends = np.append(starts, offsets[-1])
     for low, high in itertools.pairwise(cuts.tolist()):
         yield int(ends[low]), int(ends[high]), starts[low:high] - ends[low]
@@ -196,7 +197,7 @@ def _write_scores(
     """Write the scores of a query (Q, H) with the documents that have tokens (`filled`) into `scores`."""
     parts = []
     for start, stop, starts in chunks:
-        products = (query @ vectors[start:stop].T).float().numpy()
+        products = (query @ vectors[start:stop].to(query.dtype).T).float().numpy()
         parts.append(np.maximum.reduceat(products, starts, axis=1).mean(0))
     if parts:
         scores[filled] = torch.from_numpy(np.concatenate(parts))

@@ -49,8 +49,8 @@ class SqlScreen(ModeScreen):
     HELP = (
         "**SQL.** The database is opened read-only for each statement and closed again, so runs never wait "
         "for it. Enter on a table or column of the schema inserts its name into the editor. At most a "
-        "million rows are shown; an export writes all rows. Each tab keeps its statement and its rows; the statements are there again when the app is opened "
-        "the next time."
+        "million rows are shown; an export writes all rows. Each tab keeps its statement and its rows. "
+        "The statements are there again when the app is opened the next time."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("sql")
     scope = "sql"

@@ -197,9 +197,9 @@ def sampled_shifts(
         Number of pairs read, N if the blocks would cover more than half of the file.
     """
     whole = BLOCK + 2 * REACH  # the neighbours of a block's pairs are read with it
-    blocks = min(max(count // SPACING, FEWEST), MOST)
-    if 2 * blocks * whole >= count:
+    if pairs_read_first(count) == count:
         return shifts(*read(range(count))), count
+    blocks = pairs_read_first(count) // whole
     rows = torch.zeros(0, dtype=torch.long)
     source = target = torch.zeros(0)
     starts = torch.linspace(0, count - whole, blocks).long().tolist()
@@ -226,6 +226,13 @@ def sampled_shifts(
         ranges = _open_questions(judged, path, whole)
         middles = (judged[1:] + judged[:-1]) // 2
         shift = path[torch.bucketize(torch.arange(count), middles)]
+
+
+def pairs_read_first(count: int) -> int:
+    """Return how many of `count` pairs `sampled_shifts` reads before it knows of any change of shift."""
+    whole = BLOCK + 2 * REACH
+    blocks = min(max(count // SPACING, FEWEST), MOST)
+    return count if 2 * blocks * whole >= count else blocks * whole
 
 
 def _judged(rows: Tensor, count: int) -> Tensor:

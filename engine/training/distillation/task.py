@@ -18,7 +18,7 @@ from engine.retrieval.vectors import vectors_folder
 from engine.training import processes
 from engine.training.data.alignment import Aligner
 from engine.training.data.glossary import glossary_of
-from engine.training.data.prepare import PreparedBitext, prepare, read_bitext
+from engine.training.data.prepare import Bitext, PreparedBitext, prepare, read_bitext
 from engine.training.distillation.batches import (
     WINDOW,
     Example,
@@ -35,6 +35,7 @@ from engine.training.distillation.neighbours import Neighbours
 from engine.training.distillation.passages import (
     FirstPassages,
     PassagePool,
+    ReadPassages,
     check_passages,
     read_passages,
 )
@@ -74,6 +75,23 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         seed=config.seed,
         reporter=reporter,
     )
+    return distillation_of(config, bitext, runtime, reporter)
+
+
+def distillation_of(
+    config: DistilConfig,
+    bitext: Bitext,
+    runtime: Runtime,
+    reporter: Reporter = SILENT,
+    read: ReadPassages = read_passages,
+) -> Distillation:
+    """Prepare the distillation with bitext that was read; `read` reads the passages that losses need.
+
+    Raises
+    ------
+    InputError
+        As `prepare_distillation`.
+    """
     teacher, student = load_encoders(config, *bitext.texts(config.seed), runtime.precision)
     if config.gloss:
         student.glossary = glossary_of(bitext, config.seed, reporter)
@@ -102,7 +120,7 @@ def prepare_distillation(config: DistilConfig, runtime: Runtime, reporter: Repor
         cache=vectors_folder(),
         without=None if spaces is None else spaces.of_targets(prepared, config.training.target_role),
     )
-    passages = read_passages(config, teacher, runtime.precision, reporter, spaces)
+    passages = read(config, teacher, runtime.precision, reporter, spaces)
     validation = read_validation(config, validated, teacher, runtime.precision, reporter, spaces)
     return Distillation(
         config, prepared, teacher, student, layers, vectors, runtime, passages, validation, reporter, spaces

@@ -33,7 +33,7 @@ from engine.evaluation.scores import evaluate_collection
 from engine.extensions.scorings import SCORINGS
 from engine.reporting import SILENT, Reporter
 from engine.retrieval.tokens import TokenStore
-from engine.training.data.alignment import pairs_read_first
+from engine.training.data.alignment import beginning, pairs_read_first
 from engine.training.data.bitext import texts_by_language
 from engine.training.data.glossary import glossary_of
 from engine.training.data.overlap import Overlap
@@ -47,7 +47,7 @@ from engine.training.distillation.passages import (
     check_passages,
     passage_texts,
 )
-from engine.training.distillation.task import COUNTED, distillation_of
+from engine.training.distillation.task import AHEAD, LOOKED_AT, distillation_of
 from engine.training.distillation.validation import check_validation
 from engine.training.runtime import Runtime
 
@@ -219,10 +219,12 @@ class _Rehearsal:
         if training.alignment == "repair":
             read_first = sum(
                 pairs_read_first(source.kept)
-                for config, source in zip(config.bitext, sources, strict=True)
-                if not config.one_language
+                for one, source in zip(config.bitext, sources, strict=True)
+                if not one.one_language
             )
-            sheet.add("looking for shifts of lines", read_first, "pairs", (foreign + english) * read_first)
+            begun = [[beginning(text) for text in texts] for texts in (self.foreign, self.english)]
+            cost = self._per_text(self.student, begun[0]) + self._per_text(self.teacher, begun[1])
+            sheet.add("looking for shifts of lines", read_first, "pairs", cost * read_first)
         if needs_fitting(config.teacher):
             fitted = min(FITTED_ON, self.distinct)
             sheet.add("fitting the mean", fitted, "sentences", english * fitted)
@@ -235,7 +237,7 @@ class _Rehearsal:
             cost, _ = sheet.meter.of(partial(glossary_of, self.bitext, config.seed, SILENT))
             sheet.add("glossary", self.pairs, "pairs", cost * (self.pairs / sample))
         draws = training.steps * training.batch_size
-        windows = -(-training.steps // WINDOW) * WINDOW * training.batch_size
+        windows = -(-training.steps // AHEAD) * AHEAD * training.batch_size
         searched = min(max(SEARCHED, training.held_out), self.distinct)
         # a sentence is encoded if it is searched, drawn, or drawn as a negative
         left = 1 - searched / self.distinct
@@ -252,7 +254,7 @@ class _Rehearsal:
             encoded * (self.teacher.bytes_of(self.english) / max(1, len(self.english)) + mean)
         )
         sheet.disk["cache"] += round(8 * encoded * self.teacher.tokens_of(self.english))
-        looked_at = (min(draws, self.pairs) + min(COUNTED, self.pairs)) * len(self.task.roles)
+        looked_at = (min(draws, self.pairs) + min(2 * LOOKED_AT, self.pairs)) * len(self.task.roles)
         some = self.foreign[:PAIRS]
         cost, _ = sheet.meter.of(lambda: self.task.student.tokenize(some, self.task.roles[0]))
         sheet.add("word pieces", looked_at, "sentences", cost * (looked_at / max(1, len(some))))

@@ -36,6 +36,8 @@ BLOCK = 24
 NEAR = BLOCK // 2
 #: Pairs of a file for each block of its sample, and the fewest and the most blocks.
 SPACING, FEWEST, MOST = 1000, 4, 20
+#: Characters of a sentence that are compared; neighbours differ in their first words already.
+CHARACTERS = 100
 #: Pairs over which the lengths of sentences are compared, and most places of a file that they may point to.
 LENGTHS, SUSPECTS = 32, 20
 #: Gain in log-likelihood, over `LENGTHS` pairs, by which the lengths point to a shift.
@@ -269,6 +271,13 @@ def realign(pairs: Pairs, shift: Tensor) -> Pairs:
     return pairs.moved(places, targets[places])
 
 
+def beginning(text: str) -> str:
+    """Return the words of a text within its first `CHARACTERS`, or these if they are no words."""
+    if len(text) <= CHARACTERS:
+        return text
+    return text[: CHARACTERS + 1].rpartition(" ")[0] or text[:CHARACTERS]
+
+
 @dataclass(frozen=True)
 class Aligner:
     """Finds and undoes shifts of lines.
@@ -307,11 +316,15 @@ class Aligner:
         return realign(pairs, shift), moved
 
     def _vectors(self, pairs: Sequence[SentencePair], reporter: Reporter) -> tuple[Tensor, Tensor]:
-        """Return the sentence vectors (N, H) of both sides."""
+        """Return the vectors (N, H) of the beginnings of both sides."""
         vectors = []
         sides: list[tuple[str, Role, list[str]]] = [
-            ("source", "query", [pair.source for pair in pairs]),
-            ("target", self.encoder.document_role(symmetric=True), [pair.target for pair in pairs]),
+            ("source", "query", [beginning(pair.source) for pair in pairs]),
+            (
+                "target",
+                self.encoder.document_role(symmetric=True),
+                [beginning(pair.target) for pair in pairs],
+            ),
         ]
         for side, role, texts in sides:
             reporter.stage(f"alignment of {pairs[0].source_language}, {side} side", len(texts))

@@ -1,12 +1,15 @@
-"""Compare searches in two stages, and quantised vectors, with exact MaxSim on AfriQA's questions.
+"""Compare searches in two stages, and quantised vectors, with exact MaxSim on questions of AfriQA or XQuAD-R.
 
-    OPTICAL_DATA=../shared/data python benchmarks/growth/first_stages.py RUN_FOLDER
+    OPTICAL_DATA=../shared/data python benchmarks/growth/first_stages.py RUN_FOLDER [--collection lareqa]
 
 RUN_FOLDER is the folder of a finished run whose encoders are used, such as a zero-shot evaluation of
-multilingual-e5-small on AfriQA. The pool is AfriQA's English passages and, as distractors, the English
-sentences of TICO-19 and NTREX-128. The questions are asked in Hausa, Igbo and Swahili, and in their English
-translations, for which E5 is good. Prints a row for each search: nDCG@10, its ratio to that of exact MaxSim,
-the share of the exact first hundred that was found, and seconds of CPU, in which an index is built, too.
+multilingual-e5-small on AfriQA. The pool is AfriQA's English passages, or XQuAD-R's sentences of all its
+languages, and, as distractors, the English sentences of TICO-19 and NTREX-128. AfriQA's questions are asked
+in Hausa, Igbo and Swahili, and with ``--english`` also in their English translations, for which E5 is good;
+those of XQuAD-R in its languages. Prints a row for each search: nDCG@10, its ratio to that of exact MaxSim,
+the share of the exact first hundred that was found, and seconds of CPU, in which an index is made, too.
+``--products`` makes MUVERA's lists as for a large pool, with one byte for eight numbers of an encoding
+instead of one each.
 """
 
 from __future__ import annotations
@@ -30,30 +33,31 @@ from engine.evaluation.runner import document_texts
 from engine.evaluation.scores import Scores, evaluate_collection
 from engine.extensions.scorings import SCORINGS
 from engine.results.run_folder import RunFolder
+from engine.retrieval import muvera
 from engine.retrieval.residual import ResidualCodec
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import vectors, vectors_folder
 from engine.training.precision import precision_of
 
-SEARCHES: list[tuple[str, int, dict[str, int]]] = [
-    ("maxsim", 16, {}),
-    ("maxsim", 4, {}),
-    ("maxsim", 2, {}),
-    ("dense", 16, {}),
-    *(
-        (name, 16, {"candidates": count})
-        for name in ("maxsim-ivf", "maxsim-muvera")
-        for count in (100, 300, 1000)
-    ),
-    ("maxsim-muvera", 2, {"candidates": 1000}),
-]
 LANGUAGES = ["ha", "ig", "sw"]
 
 
-def pool(limit: int | None, every: int) -> tuple[Collection, Collection, CollectionConfig]:
-    """Return AfriQA's test questions in a pool with distractors, and in their own pool."""
-    entry = CollectionConfig.model_validate({"name": "afriqa", "split": "test", "languages": LANGUAGES})
-    (collection,) = load_collections(entry, 0)
+def searches(candidates: Sequence[int]) -> list[tuple[str, int, dict[str, Any]]]:
+    """Return the scoring, the bits and the settings of each search."""
+    staged = [
+        (name, 16, {"candidates": count})
+        for name in ("maxsim-ivf", "maxsim-muvera")
+        for count in sorted(candidates)
+    ]
+    quantised = [("maxsim-muvera", 2, {"candidates": max(candidates)})] if candidates else []
+    return [*(("maxsim", bits, {}) for bits in (16, 4, 2)), ("dense", 16, {}), *staged, *quantised]
+
+
+def pool(name: str, limit: int | None, every: int) -> tuple[Collection, Collection, CollectionConfig]:
+    """Return the questions of a collection in a pool with distractors, and in their own pool."""
+    chosen: dict[str, Any] = {"split": "test", "languages": LANGUAGES} if name == "afriqa" else {}
+    entry = CollectionConfig.model_validate({"name": name, **chosen})
+    collection = load_collections(entry, 0)[0]
     others = [
         {"name": "bitext", "bitext": [{"path": "tico-19/all.en-sw.tmx.zip", "language": "sw"}]},
         {"name": "ntrex", "languages": ["sw"], "directions": ["xx-en"]},
@@ -92,10 +96,11 @@ def compare(
     sentences: Tensor,
     tokens: dict[int, tuple[TokenStore, str]],
     title: str,
+    candidates: Sequence[int],
 ) -> None:
     """Print the rows for encoded questions."""
     exact: Scores | None = None
-    for name, bits, settings in SEARCHES:
+    for name, bits, settings in searches(candidates):
         if bits not in tokens:
             continue
         store, cosine = tokens[bits]
@@ -122,13 +127,19 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("run", type=Path)
+    parser.add_argument("--collection", default="afriqa", choices=["afriqa", "lareqa"])
+    parser.add_argument("--english", action="store_true", help="ask AfriQA's questions in English, too")
+    parser.add_argument("--products", action="store_true")
+    parser.add_argument("--candidates", type=int, nargs="*", default=[100, 300, 1000])
     parser.add_argument("--questions", type=int, default=1, help="use every Nth question")
     parser.add_argument("--distractors", type=int, help="at most this many")
     parser.add_argument("--bits", type=int, nargs="*", default=[4, 2], choices=[16, 4, 2])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    collection, own, entry = pool(options.distractors, options.questions)
+    collection, own, entry = pool(options.collection, options.distractors, options.questions)
+    if options.products:
+        muvera._MANY = 0
     run = RunFolder.open(options.run)
     asking, answering = (saved.load() for saved in saved_encoders(run))
     precision = precision_of(encoders_config_of(run), torch.device("cpu"))
@@ -144,12 +155,12 @@ def main() -> None:
     tokens = forms(TokenStore.concatenate([part["tokens"] for part in encoded]), options.bits)
     columns = ("questions", "scoring", "bits", "candidates", "nDCG@10", "ratio", "of the first 100", "CPU s")
     print("| " + " | ".join((*columns, "cosine")) + " |\n|" + "---|" * (len(columns) + 1), flush=True)
-    for title, asked in (
-        ("own language", [query.text for query in collection.queries]),
-        ("English", human_translations(collection, entry, "en", 0)),
-    ):
+    questions = [("own language", [query.text for query in collection.queries])]
+    if options.english:
+        questions.append(("English", human_translations(collection, entry, "en", 0)))
+    for title, asked in questions:
         found: dict[Any, Any] = vectors(asking, asked, "query", kinds, precision=precision)
-        compare(collection, found, sentences, tokens, title)
+        compare(collection, found, sentences, tokens, title, options.candidates)
 
 
 if __name__ == "__main__":

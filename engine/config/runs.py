@@ -215,6 +215,7 @@ def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
 DISTIL = RunKind(
     settings=DistilConfig,
     execute="engine.runs.distil:distil_run",
+    estimate="engine.estimate.distil:estimate_distil",
     saves_state=True,
     shared=True,
     loop="training",
@@ -310,6 +311,7 @@ def read_by_evaluate(config: EncodersConfig) -> Iterator[Input]:
 EVALUATE = RunKind(
     settings=EvaluateConfig,
     execute="engine.runs.evaluate:evaluate_run",
+    estimate="engine.estimate.evaluate:estimate_evaluate",
     encoders=_evaluated,
     inputs=read_by_evaluate,
     placeholders={"collections": ANY_COLLECTION},

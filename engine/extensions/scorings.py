@@ -49,9 +49,10 @@ class Scoring:
         with `engine.retrieval.fusion.Candidates` and returns the share (n, S) of each system in the score of
         each document, before weighting. None where the scoring does not fuse.
     prepare : str or callable, optional
-        For texts: the function that prepares documents for single queries, or where it is. It is called as
-        ``prepare(documents, **settings)`` and returns an `engine.retrieval.lexical.SearchIndex`. None where
-        single queries cannot be asked.
+        For texts and tokens: the function that prepares documents for single queries, or where it is. It is
+        called as ``prepare(documents, **settings)``, with the documents' other vectors as ``first`` where
+        there is a first stage. It returns an `engine.retrieval.lexical.SearchIndex` for texts and an
+        `engine.retrieval.single.PreparedSearch` for tokens. None where single queries cannot be asked.
     translations : bool
         For texts: whether it uses translations of words, which a run learns from its bitext. `search` then
         also takes ``translations``, one `engine.lexicon.translations.WordTranslations` or None for

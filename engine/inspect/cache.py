@@ -17,7 +17,7 @@ from engine.encoders.encoder import Encoder, Role
 from engine.evaluation.finished_run import SavedEncoder
 from engine.evaluation.query_translation import open_translator
 from engine.reporting import SILENT, Reporter
-from engine.retrieval.single import SingleSearch
+from engine.retrieval.single import PreparedSearch
 from engine.retrieval.vectors import cache_file, vectors_folder
 from engine.translation.translator import Translator
 
@@ -74,7 +74,7 @@ class Cache:
     def __init__(self, encoders: int = 4, documents: int = 2) -> None:
         self._encoders: Recent[Encoder] = Recent(encoders)
         self._collections: Recent[list[Collection]] = Recent(8)
-        self._documents: Recent[SingleSearch] = Recent(documents)
+        self._documents: Recent[PreparedSearch] = Recent(documents)
         self._translators: Recent[Translator] = Recent(1)
 
     def encoder(self, saved: SavedEncoder, reporter: Reporter = SILENT) -> Encoder:
@@ -113,7 +113,7 @@ class Cache:
         """
         return self._translators.get(config.model_dump_json(), lambda: open_translator(config))
 
-    def documents(self, key: str, make: Callable[[], SingleSearch]) -> SingleSearch:
+    def documents(self, key: str, make: Callable[[], PreparedSearch]) -> PreparedSearch:
         """Return the document vectors called `key` (see `documents_key`), made by `make` if needed."""
         return self._documents.get(key, make)
 

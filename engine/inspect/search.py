@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +13,13 @@ from torch import Tensor
 from engine.collections.human_translations import human_translations
 from engine.config import EvaluateConfig
 from engine.config.translation import GOLD
+from engine.counted import counted
 from engine.encoders.encoder import Encoder, Role
 from engine.errors import InputError
 from engine.evaluation.finished_run import encoders_config_of, saved_encoders
 from engine.evaluation.language_removal import COMPONENTS_FILE, place_of, saved_removal
 from engine.evaluation.runner import document_texts
+from engine.extensions.scorings import SCORINGS
 from engine.inspect.cache import Cache, FileStamps, documents_key
 from engine.inspect.pools import AskedPool, choose_pool
 from engine.inspect.records import Hit, Match
@@ -27,7 +30,8 @@ from engine.reporting import SILENT, Reporter
 from engine.results.run_folder import RunFolder
 from engine.retrieval.maxsim import maxsim_explain
 from engine.retrieval.scorings.vectors import MAXSIM
-from engine.retrieval.single import SingleSearch
+from engine.retrieval.single import PreparedSearch, SingleSearch
+from engine.retrieval.stored import StoredTokens
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.vectors import pool_vectors, vectors_folder
 from engine.training.precision import precision_of
@@ -35,14 +39,19 @@ from engine.training.precision import precision_of
 
 @dataclass(frozen=True)
 class EncodedQuery:
-    """Token vectors (Q, H) of a query's counted tokens, and their pieces."""
+    """Token vectors (Q, H) of a query's counted tokens, their pieces, and the sentence vector (H',)."""
 
     vectors: Tensor
     pieces: list[str]
+    sentence: Tensor
 
 
 class Searcher:
     """A run's encoders over one of its pools of documents, ready for any number of queries.
+
+    A pool that is on disk, because it is large or quantised, is searched with the first of the run's scorings
+    that compares token vectors; candidates are found as that scoring finds them. All other pools are searched
+    by exact MaxSim.
 
     Parameters
     ----------
@@ -107,7 +116,9 @@ class Searcher:
         self.precision = precision or precision_of(config, torch.device("cpu"))
         self.texts = document_texts(self.collection, context=self._entry.context)
         self._role: Role = "passage"
-        self._token_bits = config.evaluation.token_bits
+        self._evaluation = config.evaluation
+        asked = [SCORINGS[name] for name in config.evaluation.scoring]
+        self._scoring = next((one for one in asked if one.compares == "tokens" and one.prepare), MAXSIM)
         self._seed = config.seed
         self._translation = config.translation if isinstance(config, EvaluateConfig) else None
         self._from_query: Callable[[Tensor], Tensor] | None = None
@@ -148,8 +159,11 @@ class Searcher:
         if not self._documents_key:
             self._role = encoder.document_role(symmetric=self._entry.reader.symmetric)
             self._documents_key = documents_key(encoder, self.texts, self._role, self.precision)
-            if self._token_bits < 16:
-                self._documents_key += f" in {self._token_bits} bits"
+            evaluation = self._evaluation
+            if evaluation.token_bits < 16:
+                self._documents_key += f" in {evaluation.token_bits} bits"
+            settings = [str(getattr(evaluation, name)) for name in self._scoring.settings]
+            self._documents_key += " ".join(["", self._scoring.name, *settings])
             if self._from_documents is not None:
                 self._documents_key += f" {self._components_name}"
         self._cache.documents(self._documents_key, partial(self._encode_documents, reporter))
@@ -165,7 +179,7 @@ class Searcher:
         return self._cache.encoder(self._saved_documents)
 
     @property
-    def vectors(self) -> SingleSearch:
+    def vectors(self) -> PreparedSearch:
         """The token vectors of the documents."""
         return self._cache.documents(self._documents_key, partial(self._encode_documents, SILENT))
 
@@ -189,7 +203,8 @@ class Searcher:
         InputError
             If the query has no counted token, is too long or contains control characters.
         """
-        scores, indices = self.vectors.search(self.encode_query(text).vectors, k)
+        query = self.encode_query(text)
+        scores, indices = self.vectors.search(query.vectors, k, first=query.sentence)
         return self._pool.hits(text, scores.tolist(), indices.tolist())
 
     def explain(self, text: str, document: str) -> list[Match]:
@@ -275,7 +290,8 @@ class Searcher:
         vectors = encoded.tokens[0][mask]
         if self._from_query is not None:
             vectors = self._from_query(vectors)
-        return EncodedQuery(vectors, encoder.pieces(encoded.ids[0][mask].tolist()))
+        pieces = encoder.pieces(encoded.ids[0][mask].tolist())
+        return EncodedQuery(vectors, pieces, encoded.sentences[0])
 
     @cached_property
     def _human_translations(self) -> dict[str, str]:
@@ -286,17 +302,28 @@ class Searcher:
         )
         return dict(zip([query.id for query in self.collection.queries], texts, strict=True))
 
-    def _encode_documents(self, reporter: Reporter) -> SingleSearch:
+    def _encode_documents(self, reporter: Reporter) -> PreparedSearch:
         reporter.stage(f"{self.collection.name}: documents", len(self.texts))
-        store = pool_vectors(
+        found = pool_vectors(
             self.document_encoder,
             self.texts,
             self._role,
-            ["tokens"],
+            list(self._scoring.kinds),
             precision=self.precision,
             cache=vectors_folder(),
-            bits=self._token_bits,
+            bits=self._evaluation.token_bits,
             progress=reporter.advance,
-        )["tokens"]
+        )
+        store = found["tokens"]
         assert not isinstance(store, Tensor)
-        return SingleSearch(store if self._from_documents is None else self._from_documents(store.load()))
+        if self._from_documents is not None:
+            return SingleSearch(self._from_documents(store.load()))
+        if not isinstance(store, StoredTokens):
+            return SingleSearch(store)
+        settings: dict[str, Any] = {name: getattr(self._evaluation, name) for name in self._scoring.settings}
+        if self._scoring.first_stage is not None:
+            settings["first"] = found[self._scoring.first_stage]
+        if self._scoring is not MAXSIM:
+            reporter.say(f"opening {counted(len(store), 'document')} for {self._scoring.name} …")
+        prepared: PreparedSearch = self._scoring.resolve_prepare()(store, **settings)
+        return prepared

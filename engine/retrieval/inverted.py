@@ -15,6 +15,8 @@ from engine.retrieval.topk import Found, ranks_of, top_k
 
 #: Training vectors of k-means for each list (FAISS warns below 39 and ignores more than 256).
 _TRAINED_ON = 64
+#: Iterations of k-means for the bytes of product quantisation.
+_ITERATIONS = 10
 #: Candidates that are re-scored in full precision, for each document that is kept.
 _SURPLUS = 2
 #: Documents added at once, which bounds the copy in the precision of the lists.
@@ -23,17 +25,31 @@ _ADDED = 1 << 16
 _ASKED = 256
 
 
-def empty_lists(
-    count: int, width: int, quantizer: int, *, seed: int
-) -> tuple[faiss.IndexIVFScalarQuantizer, int]:
-    """Return inverted lists that are not trained, for `count` vectors of `width`, and their number."""
-    lists = max(1, math.isqrt(count))
+def empty_lists(count: int, width: int, quantizer: int, *, seed: int) -> faiss.IndexIVFScalarQuantizer:
+    """Return about ``sqrt(count)`` inverted lists that are not trained, for `count` vectors of `width`."""
     index = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatIP(width), width, lists, quantizer, faiss.METRIC_INNER_PRODUCT
+        faiss.IndexFlatIP(width), width, max(1, math.isqrt(count)), quantizer, faiss.METRIC_INNER_PRODUCT
     )
     index.cp.seed = seed
     index.cp.min_points_per_centroid = 1  # no warning about a small pool
-    return index, lists
+    return index
+
+
+def empty_products(count: int, width: int, share: int, *, seed: int) -> faiss.IndexIVFPQ:
+    """Return lists as `empty_lists`, with one byte for each `share` elements (product quantisation)."""
+    index = faiss.IndexIVFPQ(
+        faiss.IndexFlatIP(width),
+        width,
+        max(1, math.isqrt(count)),
+        width // share,
+        8,
+        faiss.METRIC_INNER_PRODUCT,
+    )
+    for training in (index.cp, index.pq.cp):
+        training.seed = seed
+        training.min_points_per_centroid = 1
+    index.pq.cp.niter, index.pq.cp.max_points_per_centroid = _ITERATIONS, _TRAINED_ON
+    return index
 
 
 def training_rows(count: int, lists: int, seed: int) -> npt.NDArray[np.int64]:
@@ -67,7 +83,8 @@ class InvertedLists:
         if not np.isfinite(vectors).all():
             raise DivergedError("some vectors are not numbers; use another encoder")
         count, width = vectors.shape
-        self._index, self.lists = empty_lists(count, width, faiss.ScalarQuantizer.QT_fp16, seed=seed)
+        self._index = empty_lists(count, width, faiss.ScalarQuantizer.QT_fp16, seed=seed)
+        self.lists = int(self._index.nlist)
         if count:
             self._index.train(vectors[training_rows(count, self.lists, seed)])
         for start in range(0, count, _ADDED):

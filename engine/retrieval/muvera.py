@@ -8,6 +8,7 @@ for vectors, which FAISS does; the documents that it finds are scored by MaxSim 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import faiss
 import numpy as np
@@ -16,8 +17,10 @@ from torch import Tensor
 
 from engine.errors import DivergedError
 from engine.retrieval.candidates import best_among
-from engine.retrieval.inverted import empty_lists, training_rows
-from engine.retrieval.stored import Tokens
+from engine.retrieval.entries import claimed, load_cached, save_cached
+from engine.retrieval.inverted import empty_lists, empty_products, training_rows
+from engine.retrieval.single import CandidateSearch
+from engine.retrieval.stored import StoredTokens, Tokens
 from engine.retrieval.tokens import TokenStore
 from engine.retrieval.topk import Found
 
@@ -25,6 +28,8 @@ from engine.retrieval.topk import Found
 _REPETITIONS, _BITS, _PROJECTED = 20, 4, 16
 #: Texts that are encoded at once.
 _TEXTS = 1024
+#: Documents from which a byte holds so many numbers of an encoding instead of one.
+_MANY, _SHARE = 20_000, 8
 
 
 class FixedEncodings:
@@ -119,12 +124,18 @@ class FixedEncodings:
 
 
 class MuveraIndex:
-    """The encodings of documents in FAISS's inverted lists, one byte for each number, and the documents.
+    """The encodings of documents in FAISS's inverted lists, and the documents.
+
+    The lists hold one byte for each number of an encoding, or in large pools one byte for each eight numbers
+    (product quantisation, as in section 3 of the paper).
+
+    The lists of documents on disk are kept beside them and mapped into memory by the next process. They are
+    found by a hash of the vectors, and compared with their checksum.
 
     Parameters
     ----------
     documents : TokenStore or StoredTokens
-        M documents, whose token vectors are read once.
+        M documents, whose token vectors are read once if the lists are not kept.
     seed : int
         Seed of the encodings and of k-means.
 
@@ -137,16 +148,53 @@ class MuveraIndex:
     def __init__(self, documents: Tokens, *, seed: int = 0) -> None:
         self.documents = documents
         self.encodings = FixedEncodings(documents.width, seed=seed)
-        count, width = len(documents), self.encodings.width
-        self._index, self.lists = empty_lists(count, width, faiss.ScalarQuantizer.QT_8bit, seed=seed)
+        self._seed = seed
+        self._index = self._kept(documents) if isinstance(documents, StoredTokens) else self._made()
+
+    @property
+    def lists(self) -> int:
+        """Number of lists."""
+        return int(self._index.nlist)
+
+    @property
+    def bytes(self) -> int:
+        """Size of a document's encoding in the lists."""
+        return int(self._index.code_size)
+
+    def _kept(self, documents: StoredTokens) -> faiss.IndexIVF:
+        """Return the lists from the file beside the vectors, which is written if there is none."""
+        path = documents.beside(f"muvera-{faiss.__version__}-{self._seed}")
+        with claimed(path, wait=True):  # another process may be making them
+            if (known := load_cached(path)) is None:
+                made = self._made()
+                save_cached({"lists": torch.from_numpy(faiss.serialize_index(made))}, path)
+                return made
+        content = known["lists"].numpy()
+        self._content = content  # FAISS reads it in place
+        reader: Any = faiss
+        index: faiss.IndexIVF = reader.read_index(
+            reader.ZeroCopyIOReader(faiss.swig_ptr(content), len(content))
+        )
+        return index
+
+    def _made(self) -> faiss.IndexIVF:
+        """Return the lists, made of all documents."""
+        documents, count, width = self.documents, len(self.documents), self.encodings.width
+        index: Any
+        if count < _MANY:
+            index = empty_lists(count, width, faiss.ScalarQuantizer.QT_8bit, seed=self._seed)
+        else:
+            index = empty_products(count, width, _SHARE, seed=self._seed)
         if count:
-            rows = np.sort(training_rows(count, self.lists, seed))
-            sample = documents.select(torch.from_numpy(rows))
-            self._index.train(self._encoded(sample))
+            rows = torch.from_numpy(np.sort(training_rows(count, index.nlist, self._seed)))
+            parts = [rows[start : start + _TEXTS] for start in range(0, len(rows), _TEXTS)]
+            index.train(np.concatenate([self._encoded(documents.select(some)) for some in parts]))
         for _, part in documents.parts():
             for start in range(0, len(part), _TEXTS):
                 some = torch.arange(start, min(start + _TEXTS, len(part)))
-                self._index.add(self._encoded(part.select(some)))
+                index.add(self._encoded(part.select(some)))
+        made: faiss.IndexIVF = index
+        return made
 
     def _encoded(self, documents: TokenStore) -> np.ndarray:
         found = self.encodings.documents(documents)
@@ -207,3 +255,13 @@ def find_muvera(
     """
     among = MuveraIndex(documents).candidates(queries, max(candidates, k), probes=probes)
     return best_among(queries, documents, among, k, wanted)
+
+
+def muvera_search(documents: Tokens, *, probes: int, candidates: int) -> CandidateSearch:
+    """Return the search by single queries that finds what `find_muvera` finds, with a `MuveraIndex`."""
+    index = MuveraIndex(documents)
+
+    def find(query: TokenStore, first: Tensor | None, count: int) -> Tensor:
+        return index.candidates(query, count, probes=probes)[0]
+
+    return CandidateSearch(documents, find, candidates)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import faiss
 import torch
@@ -18,8 +19,8 @@ from torch import Tensor
 from engine.errors import DivergedError
 from engine.retrieval.entries import checksum_of
 
-#: Vectors that are encoded or decoded at once.
-_ROWS = 1 << 16
+#: Vectors that are encoded at once, and that are decoded at once, which stay in the processor's cache.
+_ROWS, _DECODED = 1 << 16, 1 << 13
 #: Vectors of the sample for each centroid, at least.
 _TRAINED_ON = 64
 _ITERATIONS = 10
@@ -132,16 +133,24 @@ class ResidualCodec:
 
     def decode(self, codes: Tensor, packed: Tensor) -> Tensor:
         """Return unit vectors (N, H), float32, from what `encode` returned."""
-        share = 8 // self.bits
-        numbers = torch.arange(256)[:, None] >> torch.arange(0, 8, self.bits)
-        table = self.values[numbers & (2**self.bits - 1)]
+        table = self._table
+        if packed.shape[1] % 2:
+            packed = torch.nn.functional.pad(packed, (0, 1))
+        pairs = packed.contiguous().view(torch.uint16)
         found = torch.empty(len(codes), self.width)
-        for start in range(0, len(codes), _ROWS):
-            some = slice(start, start + _ROWS)
-            residuals = table[packed[some].int()].view(-1, packed.shape[1] * share)[:, : self.width]
-            rows = self.centroids[codes[some].long() & 0xFFFF] + residuals
+        for start in range(0, len(codes), _DECODED):
+            some = slice(start, start + _DECODED)
+            rows = torch.nn.functional.embedding(pairs[some].int(), table)
+            rows = rows.view(-1, pairs.shape[1] * table.shape[1])[:, : self.width]
+            rows += torch.nn.functional.embedding(codes[some].int() & 0xFFFF, self.centroids)
             found[some] = torch.nn.functional.normalize(rows, dim=1)
         return found
+
+    @cached_property
+    def _table(self) -> Tensor:
+        """What each pair of bytes stands for, (65,536, 16 / bits)."""
+        numbers = torch.arange(1 << 16)[:, None] >> torch.arange(0, 16, self.bits)
+        return self.values[numbers & (2**self.bits - 1)]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors of a file, from which `from_tensors` makes the codec again."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from engine.errors import InputError
+from engine.hashes import Hashes, hash_of, stamp_of
 from engine.retrieval.entries import checksum_of, mapped, remove
 from engine.retrieval.residual import ResidualCodec
 from engine.retrieval.tokens import TokenStore, runs, token_rows
@@ -32,6 +34,8 @@ class Shard:
         Width H of the vectors.
     dtype : torch.dtype
         Type of the vectors.
+    checksum : str
+        The checksum of the tensors that the file has recorded.
     codec : ResidualCodec, optional
         Decodes the vectors.
     """
@@ -40,6 +44,7 @@ class Shard:
     lengths: Tensor
     width: int
     dtype: torch.dtype
+    checksum: str
     codec: ResidualCodec | None = None
 
     @classmethod
@@ -48,11 +53,12 @@ class Shard:
         found = mapped(path)
         if path is None or found is None:
             return None
-        tensors, _ = found
+        tensors, recorded = found
         lengths = tensors["offsets"].diff()
         if codec is not None:
-            return cls(path, lengths, codec.width, torch.float32, codec)
-        return cls(path, lengths, int(tensors["vectors"].shape[1]), tensors["vectors"].dtype)
+            return cls(path, lengths, codec.width, torch.float32, recorded, codec)
+        vectors = tensors["vectors"]
+        return cls(path, lengths, int(vectors.shape[1]), vectors.dtype, recorded)
 
     def rows(self, tensors: dict[str, Tensor], rows: slice | Tensor) -> Tensor:
         """Return token vectors from the tensors of the file."""
@@ -78,7 +84,7 @@ class StoredTokens:
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = list(shards)
-        self._checked = [False] * len(self._shards)
+        self._checked: list[bool] = []
         self.width, self.dtype = shards[0].width, shards[0].dtype
         self.lengths = torch.cat([shard.lengths for shard in shards])
         counts = torch.tensor([0, *(len(shard.lengths) for shard in shards)])
@@ -88,6 +94,16 @@ class StoredTokens:
     def codec(self) -> ResidualCodec | None:
         """What decodes the vectors, if they are quantised."""
         return self._shards[0].codec
+
+    @cached_property
+    def name(self) -> str:
+        """A hash of the vectors, computed from the checksums that the files have recorded."""
+        parts = [shard.checksum for shard in self._shards]
+        return hash_of("\n".join([*parts, "" if self.codec is None else self.codec.name]).encode())
+
+    def beside(self, kind: str) -> Path:
+        """Return the file for what was computed of these vectors, in the folder of their first file."""
+        return self._shards[0].path.with_name(f"{kind}-{self.name}.safetensors")
 
     def __len__(self) -> int:
         """Return the number of documents M."""
@@ -125,6 +141,7 @@ class StoredTokens:
             for low, high in runs(bounds, size, len(bounds)):
                 part = shard.rows(tensors, slice(bounds[low], bounds[high]))
                 yield first + low, TokenStore(part, offsets[low : high + 1] - bounds[low])
+        self._hashes.save()
 
     def select(self, indices: Tensor) -> TokenStore:
         """Return the documents `indices` (K,), in that order, in memory.
@@ -144,6 +161,7 @@ class StoredTokens:
             tensors = self._read(number)
             rows = token_rows(tensors["offsets"], indices[places] - self._starts[number])
             found[token_rows(offsets, places)] = self._shards[number].rows(tensors, rows)
+        self._hashes.save()
         return TokenStore(found, offsets)
 
     def load(self) -> TokenStore:
@@ -156,9 +174,19 @@ class StoredTokens:
         """
         return self.select(torch.arange(len(self)))
 
+    @cached_property
+    def _hashes(self) -> Hashes:
+        """The checksums with which files were compared, also by earlier processes."""
+        hashes = Hashes(self._shards[0].path.parent / self.name)
+        self._checked = [
+            hashes.recall(shard.path, stamp_of(shard.path) or "") == shard.checksum for shard in self._shards
+        ]
+        return hashes
+
     def _read(self, number: int) -> dict[str, Tensor]:
         """Return the tensors of a shard, mapped into memory."""
-        shard = self._shards[number]
+        shard, hashes = self._shards[number], self._hashes
+        stamp = "" if self._checked[number] else stamp_of(shard.path)
         found = mapped(shard.path)
         if found is None:
             raise InputError(
@@ -177,6 +205,7 @@ class StoredTokens:
                     path=shard.path,
                 )
             self._checked[number] = True
+            hashes.remember(shard.path, stamp or "", recorded)
         return tensors
 
 

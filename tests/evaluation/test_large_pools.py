@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.inspect.search import Searcher
 from engine.reporting import Reporter
 from engine.results.run_folder import RunFolder
+from engine.retrieval.single import CandidateSearch, SingleSearch
 from engine.retrieval.stored import StoredTokens
 from engine.runs.execute import execute
 
@@ -83,6 +84,26 @@ def test_quantised_vectors_are_searched_and_their_error_is_said(tiny: Any, tmp_p
     assert isinstance(searcher.vectors.documents, StoredTokens) and searcher.vectors.documents.codec
     hits = searcher.search("revir enots", 3)
     assert len(hits) == 3
+
+
+@pytest.mark.parametrize("scoring", ["maxsim-ivf", "maxsim-muvera"])
+def test_a_pool_on_disk_is_asked_as_it_was_evaluated(
+    tiny: Any, tmp_path: Path, request: pytest.FixtureRequest, scoring: str
+) -> None:
+    memory, _ = evaluated(tiny, tmp_path / "memory", evaluation={"scoring": [scoring]})
+    exact = Searcher(memory, "sw")
+    assert isinstance(exact.vectors, SingleSearch)
+    request.getfixturevalue("on_disk")
+    few = {"scoring": ["dense", scoring, "maxsim"], "candidates": 2}
+    run, _ = evaluated(tiny, tmp_path / "disk", evaluation=few)
+    searcher = Searcher(run, "sw")
+    assert isinstance(searcher.vectors, CandidateSearch)
+    hits = searcher.search("revir enots", 1)
+    assert len(searcher.search("revir enots", 2)) == 2
+    scores = {hit.document: hit.score for hit in exact.search("revir enots", 100)}
+    assert hits[0].score == pytest.approx(scores[hits[0].document], abs=1e-3)
+    every = [hit.document for hit in searcher.search("revir enots", len(scores))]
+    assert every == list(scores)
 
 
 @pytest.mark.usefixtures("on_disk")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import DivergedError
+from engine.retrieval.entries import save_cached
 from engine.retrieval.maxsim import find_maxsim
-from engine.retrieval.muvera import FixedEncodings, MuveraIndex, find_muvera
+from engine.retrieval.muvera import FixedEncodings, MuveraIndex, find_muvera, muvera_search
+from engine.retrieval.single import SingleSearch
+from engine.retrieval.stored import Shard, StoredTokens
 from engine.retrieval.tokens import TokenStore
 
 
@@ -130,3 +136,90 @@ def test_no_documents_no_queries_and_no_numbers() -> None:
         find_muvera(broken, some, 1, wanted[:1], probes=1, candidates=1)
     with pytest.raises(DivergedError, match="not numbers"):
         MuveraIndex(broken)
+
+
+def on_disk(documents: TokenStore, folder: Path) -> StoredTokens:
+    """The documents in two files."""
+    shards = []
+    for number, some in enumerate(torch.arange(len(documents)).chunk(2)):
+        part, path = documents.select(some), folder / f"{number}.safetensors"
+        assert save_cached({"vectors": part.vectors, "offsets": part.offsets}, path) is None
+        shard = Shard.open(path)
+        assert shard is not None
+        shards.append(shard)
+    return StoredTokens(shards)
+
+
+def test_lists_of_a_pool_on_disk_are_mapped_by_the_next_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents, queries = store([4] * 30, 8, 11), store([3] * 5, 8, 12)
+    expected = MuveraIndex(documents).candidates(queries, 7, probes=2)
+    made = MuveraIndex(on_disk(documents, tmp_path)).candidates(queries, 7, probes=2)
+    (path,) = tmp_path.glob("muvera-*.safetensors")
+    assert torch.equal(made, expected) and not list(tmp_path.glob("*.lock"))
+
+    def never(*_: object) -> None:
+        raise AssertionError("documents are encoded again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FixedEncodings, "documents", never)
+        again = MuveraIndex(on_disk(documents, tmp_path))
+        assert torch.equal(again.candidates(queries, 7, probes=2), expected) and again.lists == 5
+    content, lists = path.read_bytes(), load_file(path)["lists"].clone()
+    for damaged in (content[:-9], content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]):
+        path.write_bytes(damaged)
+        repaired = MuveraIndex(on_disk(documents, tmp_path)).candidates(queries, 7, probes=2)
+        assert torch.equal(repaired, expected) and torch.equal(load_file(path)["lists"], lists)
+    other = store([4] * 30, 8, 13)
+    found = MuveraIndex(on_disk(other, tmp_path)).candidates(queries, 7, probes=2)
+    assert torch.equal(found, MuveraIndex(other).candidates(queries, 7, probes=2))
+    assert len(list(tmp_path.glob("muvera-*.safetensors"))) == 2
+
+
+def test_lists_that_cannot_be_written_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk costs the time to make them again, and nothing else."""
+
+    def full(*_: object) -> OSError:
+        return OSError(28, "No space left on device")
+
+    documents, queries = store([4] * 30, 8, 11), store([3] * 5, 8, 12)
+    pool = on_disk(documents, tmp_path)
+    monkeypatch.setattr("engine.retrieval.muvera.save_cached", full)
+    found = MuveraIndex(pool).candidates(queries, 7, probes=2)
+    assert torch.equal(found, MuveraIndex(documents).candidates(queries, 7, probes=2))
+    assert not list(tmp_path.glob("muvera-*.safetensors"))
+
+
+def test_a_single_query_finds_what_many_find(tmp_path: Path) -> None:
+    documents, queries = store([5, 0, *[3] * 38], 8, 14), store([4, 2], 8, 15)
+    nothing = torch.empty(2, 0, dtype=torch.int64)
+    for settings in ({"probes": 2, "candidates": 6}, {"probes": 40, "candidates": 40}):
+        expected = find_muvera(queries, documents, 5, nothing, **settings)
+        prepared = muvera_search(on_disk(documents, tmp_path), **settings)
+        for row in range(2):
+            scores, indices = prepared.search(queries[row], 5)
+            assert torch.equal(indices, expected.indices[row])
+            torch.testing.assert_close(scores, expected.scores[row], rtol=0, atol=1e-6)
+    exact = SingleSearch(documents).search(queries[0], 5)  # with all lists and documents
+    assert torch.equal(prepared.search(queries[0], 5)[1], exact[1])
+    with pytest.raises(ValueError, match="at least 1"):
+        prepared.search(queries[0], 0)
+    with pytest.raises(ValueError, match="width 8"):
+        prepared.search(torch.zeros(1, 3), 1)
+
+
+def test_a_byte_for_several_numbers_finds_the_nearest_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.retrieval.muvera._MANY", 400)
+    monkeypatch.setattr("engine.retrieval.muvera._SHARE", 32)
+    documents = store([10] * 400, 32, 9)
+    chosen = torch.arange(0, 400, 20)
+    noise = store([10] * 20, 32, 10)
+    queries = TokenStore(
+        torch.nn.functional.normalize(documents.select(chosen).vectors + 0.4 * noise.vectors, dim=1),
+        noise.offsets,
+    )
+    index = MuveraIndex(documents)
+    found = index.candidates(queries, 10, probes=20)
+    assert (found == chosen[:, None]).any(1).float().mean() > 0.95
+    assert index.bytes == 5120 / 32  # of each document

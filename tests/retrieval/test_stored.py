@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from engine.errors import InputError
-from engine.retrieval.entries import save_cached
+from engine.hashes import stamp_of
+from engine.retrieval.entries import checksum_of, save_cached
 from engine.retrieval.maxsim import find_maxsim
 from engine.retrieval.single import SingleSearch
 from engine.retrieval.stored import Shard, StoredTokens
@@ -127,3 +128,41 @@ def test_queries_of_another_width_are_refused(tmp_path: Path) -> None:
     stored = written(store(LENGTHS, 9), tmp_path)
     with pytest.raises(ValueError, match="width 3"):
         find_maxsim(TokenStore(torch.zeros(1, 3), torch.tensor([0, 1])), stored, 1, torch.zeros(1, 0).long())
+
+
+def test_files_are_compared_with_their_checksums_once_and_when_they_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+
+    def counted(tensors: dict[str, torch.Tensor]) -> str:
+        compared.append(len(tensors["offsets"]) - 1)
+        return checksum_of(tensors)
+
+    monkeypatch.setattr("engine.retrieval.stored.checksum_of", counted)
+    monkeypatch.setattr("engine.hashes.SETTLED_SECONDS", 0)
+    stored = written(store(LENGTHS, 7), tmp_path)
+    sizes = [high - low for low, high in itertools.pairwise(CUTS)]
+    picks = torch.tensor([1, 19])
+    stored.select(picks)
+    assert compared == [sizes[0], sizes[3]]
+    stored.load()
+    assert compared == [sizes[0], sizes[3], sizes[1], sizes[2]]
+    compared.clear()
+    opened = StoredTokens(stored._shards)
+    assert torch.equal(opened.load().vectors, stored.load().vectors) and not compared
+    path = tmp_path / "shard-3.safetensors"
+    before, content = stamp_of(path), path.read_bytes()
+    while stamp_of(path) == before:  # within one tick of the clock of the file system it stays the same
+        path.write_bytes(content[:-7] + bytes([content[-7] ^ 1]) + content[-6:])
+    damaged = StoredTokens(stored._shards)
+    damaged.select(torch.tensor([0]))
+    with pytest.raises(InputError, match="damaged"):
+        damaged.select(picks)
+    assert compared == [sizes[3]]
+
+
+def test_the_name_of_vectors_is_that_of_their_content(tmp_path: Path) -> None:
+    one, again, other = tmp_path / "1", tmp_path / "2", tmp_path / "3"
+    same = written(store(LENGTHS, 7), one).name, written(store(LENGTHS, 7), again).name
+    assert same[0] == same[1] != written(store(LENGTHS, 8), other).name

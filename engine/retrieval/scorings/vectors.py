@@ -7,6 +7,7 @@ MAXSIM = Scoring(
     meaning="late interaction: the mean over query tokens of the largest product with a document token",
     compares="tokens",
     search="engine.retrieval.maxsim:find_maxsim",
+    prepare="engine.retrieval.single:SingleSearch",
     batch_scores="engine.retrieval.maxsim:encoded_maxsim",
 )
 
@@ -18,6 +19,7 @@ MAXSIM_IVF = Scoring(
     first_stage="sentences",
     exact="maxsim",
     search="engine.retrieval.candidates:find_after_lists",
+    prepare="engine.retrieval.single:sentence_search",
     settings=("probes", "candidates"),
 )
 
@@ -28,6 +30,7 @@ MAXSIM_MUVERA = Scoring(
     compares="tokens",
     exact="maxsim",
     search="engine.retrieval.muvera:find_muvera",
+    prepare="engine.retrieval.muvera:muvera_search",
     settings=("probes", "candidates"),
 )
 

@@ -3,8 +3,8 @@
 The key of a system is a hash of the configuration without what does not change the result: seed, name, tags,
 note, the name of the preset, trackers and the cluster. Where a configuration refers to another run, by the
 folder of its checkpoint or by its name or id, that run's key stands instead, so that the students of several
-seeds, evaluated elsewhere, are one system too. A setting that a record lacks, because the version that made it
-did not have it, counts as its default.
+seeds, evaluated elsewhere, are one system too. A setting that a record lacks, because the version that made
+it did not have it, counts as its default.
 """
 
 from __future__ import annotations

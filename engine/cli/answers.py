@@ -6,6 +6,8 @@ a key is renamed or removed, or gets another meaning, only together with a new `
 
 from __future__ import annotations
 
+import inspect
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NotRequired
@@ -19,7 +21,7 @@ from engine.cli.doctor import Finding
 from engine.config.explain import Explanation
 from engine.datahome.check import Checked
 from engine.datahome.preview import Preview
-from engine.evaluation.study import Study
+from engine.evaluation.study import DocumentDifference, Estimate, Study
 from engine.extensions.published import LanguageFiles
 from engine.inspect.records import Hit, Match
 from engine.results.headline import Headline
@@ -672,6 +674,14 @@ class _Schema(GenerateJsonSchema):
 def schema_of(command: str) -> dict[str, Any]:
     """Return the JSON Schema of what a command prints with ``--json``, such as ``queue list``."""
     found = TypeAdapter(ANSWERS[command]).json_schema(mode="serialization", schema_generator=_Schema)
+    records = found.get("$defs", {})
+    for kind in (Estimate, DocumentDifference):  # named tuples, which are lists in JSON
+        if record := records.get(kind.__name__):
+            record["description"] = inspect.getdoc(kind)
+            for name, item in zip(kind._fields, record["prefixItems"], strict=True):
+                item["title"] = name
+    for record in (found, *records.values()):
+        _describe(record)
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "$id": f"urn:optical-workbench:json:{VERSION}:{command.replace(' ', '-')}",
@@ -679,3 +689,16 @@ def schema_of(command: str) -> dict[str, Any]:
         "version": VERSION,
         **{key: value for key, value in found.items() if key != "title"},
     }
+
+
+def _describe(record: dict[str, Any]) -> None:
+    """Move the attributes in the docstring of a dataclass to the keys that they describe."""
+    meaning, _, attributes = record.get("description", "").partition("\n\nAttributes\n")
+    if not attributes:
+        return
+    record["description"] = meaning
+    keys = record.get("properties") or {item["title"]: item for item in record["prefixItems"]}
+    for head, text in re.findall(r"^(\w[^\n]*)\n((?:    [^\n]*\n?)*)", attributes, re.MULTILINE):
+        for key in head.partition(" : ")[0].split(", "):
+            if key in keys and text:
+                keys[key]["description"] = " ".join(text.split())

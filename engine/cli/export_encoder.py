@@ -77,7 +77,7 @@ def export_command(
     named = next(one for one in LIBRARIES if one == library)
     symmetric = all(collection.reader.symmetric for collection in config.collections)
     folders = export(
-        Pair(queries, documents), folder, named, vectors, symmetric=symmetric, int8=int8, say=say
+        Pair(queries, documents), folder, named, vectors, symmetric=symmetric, int8=int8, say=notes.append
     )
     record = run_record(results, opened.id)
     names = [str(place.relative_to(folder)) for place in folders]

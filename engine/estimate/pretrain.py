@@ -55,6 +55,7 @@ def pretrained(config: PretrainConfig, sheet: Sheet, folder: Path) -> Encoder:
     InputError
         If text or a checkpoint is missing or broken.
     """
+    folder.mkdir(exist_ok=True)
     settings = config.pretraining
     runtime = Runtime.start(config.seed, settings)
     sheet.meter.device = runtime.device

@@ -111,3 +111,47 @@ def test_the_command_prints_a_table_and_json(
     ):
         assert run_command(["config", "estimate", str(file), *arguments]) in (1, 2)
         assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("published", [True, False])
+def test_a_study_is_its_stages_for_all_seeds(tiny: Any, published: bool) -> None:
+    teacher = tiny.encoder(centring=False)
+    loop = {"batch_size": 8, "precision": "fp32", "held_out": 8, "evaluate_every": 3, "threads": 1}
+    text = {"path": str(tiny.training["sw"]), "language": "sw"}
+    recipe = {"teacher": teacher, "loss": {"maxsim_contrast": 1.0}}
+    student = {"query_length": 24, "passage_length": 24, "projection": "linear", "projection_dim": 32}
+    first = {"checkpoint": str(tiny.checkpoint)} if published else {"sampling": {"alpha": 1.0}}
+    random = {"checkpoint": str(tiny.checkpoint)} if published else {}
+    settings = {
+        "kind": "study",
+        "seeds": [3, 4, 5],
+        "arms": [{"name": "one", **first}, {"name": "none", "random_weights": True, **random}],
+        "primary": ["one", "none"],
+        "transfer": {
+            **recipe,
+            "student": student,
+            "bitext": [{**text, "monolingual": True}],
+            "training": {**loop, "steps": 4},
+        },
+        "distil": {**recipe, "bitext": [text], "training": {**loop, "steps": 6}},
+        "collections": [{"name": "bitext", "bitext": [{"path": str(tiny.test["sw"]), "language": "sw"}]}],
+    }
+    if not published:
+        settings["pretrain"] = {
+            "text": [text],
+            "tokenizer": {"vocabulary": 100},
+            "model": {"layers": 1, "width": 16, "heads": 2},
+            "pretraining": {"steps": 3, "batch_size": 4, "length": 24, "held_out": 4, "threads": 1},
+        }
+    found = estimate(parse_config(settings))
+    counted = {name: count for name, count in counts(found).items() if name.endswith("training")}
+    expected = {
+        "one, transfer: training": 3 * 4 * 8,
+        "one, distil: training": 3 * 6 * 8,
+        "none, transfer: training": 3 * 4 * 8,
+        "none, distil: training": 3 * 6 * 8,
+    }
+    if not published:
+        expected["one, pretrain: training"] = 3 * 3 * 4 * 24
+    assert counted == expected and found.notes == ["each stage of an arm was measured once, for its 3 seeds"]

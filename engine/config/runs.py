@@ -243,9 +243,9 @@ class EncodersConfig(RunConfig):
     in `bitext`, which must have every language that is searched (SHIFT, Jang et al. 2026)."""
     bitext: list[BitextConfig] = Field(default_factory=list)
     """Unlabelled text to fit centring and whitening on; none takes the documents of the first collection."""
-    fitted: Literal["saved", "anew"] = "saved"
+    fitted: Literal["saved", "new"] = "saved"
     """Whether an encoder that a run saved keeps the mean and projection of that run (``saved``), which also
-    centre what it is compared with, or all are fitted on that text (``anew``)."""
+    centre what it is compared with, or all are fitted on that text (``new``)."""
     collections: list[CollectionConfig] = Field(min_length=1)
     """Collections to evaluate on."""
 

@@ -13,7 +13,8 @@ from engine.cli.commands import run as run_command
 from engine.config import parse_config
 from engine.errors import InputError
 from engine.estimate.any_kind import estimate
-from engine.estimate.sheet import Estimate, Given
+from engine.estimate.records import Estimate
+from engine.estimate.sheet import Given
 from engine.paths import cache_home
 from engine.runs.execute import execute
 

@@ -1,4 +1,4 @@
-"""The pages of the reference that are made from the code: settings, presets, commands, keys.
+"""The pages of the reference that are made from the code: settings, presets, commands, JSON, keys.
 
 ``pages()`` returns them as Markdown. ``docs/hooks.py`` adds them to the site.
 """
@@ -20,6 +20,7 @@ if str(ROOT) not in sys.path:  # the pages describe this checkout, wherever else
 import click  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
 
+from engine.cli.answers import ANSWERS, schema_of  # noqa: E402
 from engine.cli.commands import COMMANDS, cli  # noqa: E402
 from engine.config import json_schema  # noqa: E402
 from engine.extensions.runs import RUN_KINDS  # noqa: E402
@@ -36,6 +37,7 @@ def pages() -> dict[str, str]:
         **{f"reference/settings/{kind}.md": kind_page(kind, schema) for kind in RUN_KINDS},
         "reference/presets.md": presets_page(),
         "reference/commands.md": commands_page(),
+        "reference/json.md": json_page(),
         "reference/keys.md": keys_page(),
     }
 
@@ -253,6 +255,63 @@ def command_help(name: str, parent: click.Context) -> Iterator[str]:
             yield f"`{record[0]}`\n:   {plain(record[1])}\n"
     for below in command.list_commands(context) if isinstance(command, click.Group) else ():
         yield from command_help(below, context)
+
+
+def json_page() -> str:
+    """Return the page with what each command prints with ``--json``, made from what ``schema`` prints."""
+    schemas = {command: schema_of(command) for command in ANSWERS}
+    records: dict[str, Schema] = {}
+    lines = []
+    for command, schema in schemas.items():
+        records |= schema.get("$defs", {})
+        whole = schema
+        if "properties" in schema:  # pydantic names only what is inside others
+            name = ANSWERS[command].__name__
+            if (
+                records.get(name, schema).get("properties") != schema["properties"]
+            ):  # another one has this name
+                name = command.title().replace(" ", "")
+            records[name], whole = schema, {"$ref": f"#/$defs/{name}"}
+        lines.append(f"| `{command}` | {json_type(whole)} |")
+    text = [
+        "# JSON\n\nWhat each command prints with `--json`. `optical-workbench schema COMMAND` prints the "
+        "JSON Schema ([versions](../reference.md#json)).\n\n| command | prints |\n|---|---|",
+        *lines,
+        "",
+    ]
+    for name, record in sorted(records.items()):
+        text.append(f"## {name}\n\n{plain(record.get('description', ''))}\n")
+        if "properties" not in record:
+            text.append(f"A {json_type(record)}.\n")
+            continue
+        text += ["| key | type | |", "|---|---|---|"]
+        for key, value in record["properties"].items():
+            kind = json_type(value) + ("" if key in record.get("required", ()) else ", not always there")
+            text.append(f"| `{key}` | {kind} | {plain(value.get('description', ''))} |")
+        text.append("")
+    return "\n".join(text)
+
+
+def json_type(schema: Schema) -> str:
+    """Return the type of a JSON value in words, with links to the records on the page."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        options = [option for option in schema["anyOf"] if "NaN" not in option.get("enum", ())]
+        return " or ".join(map(json_type, options))
+    if "prefixItems" in schema:
+        items = (f"{item.get('title', '')} {json_type(item)}".strip() for item in schema["prefixItems"])
+        return f"list of {', '.join(items)}"
+    kind = schema.get("type")
+    if kind == "array":
+        return f"list of {json_type(schema.get('items', {}))}"
+    if kind == "object":
+        values = schema.get("additionalProperties")
+        return f"object of {json_type(values if isinstance(values, dict) else {})}"
+    if kind == "null":
+        return "null"
+    return "time" if schema.get("format") == "date-time" else type_of(schema)
 
 
 def keys_page() -> str:

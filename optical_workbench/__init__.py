@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from optical_workbench.encoders import Encoder, TextVectors
     from optical_workbench.extensions import register
     from optical_workbench.plans import SentencePlan, TransportPlan, solve
-    from optical_workbench.runs import Run, evaluate, open_run, run
+    from optical_workbench.runs import Run, estimate, evaluate, open_run, run
     from optical_workbench.tables import Table
 
 check_installation()
@@ -35,6 +35,7 @@ _MODULES = {
     "run": "optical_workbench.runs",
     "open_run": "optical_workbench.runs",
     "evaluate": "optical_workbench.runs",
+    "estimate": "optical_workbench.runs",
     "results": "optical_workbench.databases",
     "solve": "optical_workbench.plans",
     "register": "optical_workbench.extensions",
@@ -59,6 +60,7 @@ __all__ = [
     "Table",
     "TextVectors",
     "TransportPlan",
+    "estimate",
     "evaluate",
     "open_run",
     "register",

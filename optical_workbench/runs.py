@@ -20,6 +20,7 @@ from optical_workbench.tables import Table
 
 if TYPE_CHECKING:
     from engine.config import RunHeader
+    from engine.estimate.records import Estimate
     from engine.inspect.opening import RunSearcher
     from engine.inspect.session import Session
     from engine.results.run_folder import RunFolder
@@ -65,14 +66,63 @@ def run(
     >>> ow.run("somali.toml", name="somali-short", training={"steps": 200})
     >>> ow.run({"preset": "optical-contrast", "bitext": [{"path": "so.tsv", "language": "so"}]})
     """
+    parsed, source = _parsed(config, overrides)
+    return _execute(parsed, results, progress, f"optical_workbench.run({source!r})")
+
+
+def estimate(
+    config: str | Path | Mapping[str, Any],
+    *,
+    pairs_per_second: float | None = None,
+    tokens_per_second: float | None = None,
+    **overrides: Any,
+) -> Estimate:
+    """Return the time, memory and disk that a run of this configuration will need on this machine.
+
+    Some real batches are encoded, a few steps trained and a few queries searched, and the times grow with
+    what the whole run has. It takes seconds to minutes. The cache is taken for empty.
+
+    Parameters
+    ----------
+    config : path, str or mapping
+        As of `run`.
+    pairs_per_second, tokens_per_second : float, optional
+        Pairs or questions of training, and tokens of pre-training, that another machine trains on in a
+        second; they replace the measured speed.
+    **overrides
+        As of `run`.
+
+    Returns
+    -------
+    engine.estimate.sheet.Estimate
+        Times in seconds, for each stage (`stages`) and in all, memory and disk in bytes.
+
+    Raises
+    ------
+    InputError
+        If a setting or a file is wrong, runs of the kind cannot be estimated, or a speed is given that the
+        run has no use for.
+
+    Examples
+    --------
+    >>> ow.estimate("somali.toml").seconds / 3600
+    >>> ow.estimate("somali.toml", training={"steps": 3000}).memory / 2**30
+    """
+    from engine.estimate.any_kind import estimate as estimated
+    from engine.estimate.sheet import Given
+
+    return estimated(_parsed(config, overrides)[0], Given(pairs_per_second, tokens_per_second))
+
+
+def _parsed(config: str | Path | Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[RunHeader, str]:
+    """Return a configuration with `overrides`, and the name of its source."""
     from engine.config import merge_settings, over_preset, parse_config, read_settings
 
     if isinstance(config, Mapping):
         settings, source = over_preset(merge_settings(config, overrides)), "the configuration"
     else:
         settings, source = merge_settings(read_settings(config), overrides), str(config)
-    parsed = parse_config(settings, source, fetch=True)
-    return _execute(parsed, results, progress, f"optical_workbench.run({source!r})")
+    return parse_config(settings, source, fetch=True), source
 
 
 def open_run(name: str | Path, *, results: str | Path | None = None) -> Run:

@@ -55,6 +55,15 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(autouse=True)
+def valid_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare what commands print with ``--json`` with their published schemas."""
+    if "engine.cli.options" in sys.modules:
+        from tests.json_schemas import checked_write
+
+        monkeypatch.setattr("engine.cli.options.write", checked_write)
+
+
+@pytest.fixture(autouse=True)
 def whole_floats() -> Iterator[None]:
     """Undo what training sets for its whole process: hypothesis needs the smallest floats."""
     yield

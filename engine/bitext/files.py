@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
+from engine.bitext.hub import hub_path
 from engine.errors import InputError
 from engine.paths import data_home, expanded
 
@@ -94,17 +95,22 @@ def tagged_files(folder: Path, name: re.Pattern[str]) -> dict[str, Path]:
 def find(path: str | Path) -> Path:
     """Return the file, folder, Moses prefix or dataset split that `path` names.
 
-    A relative path is looked up in the working folder, then in the data home.
+    A relative path is looked up in the working folder, then in the data home. A path
+    ``hf://datasets/OWNER/NAME`` is looked up in the local cache of the hub.
 
     Raises
     ------
     InputError
-        If there is none in either place.
+        If there is none in these places.
     """
+    if (hub := hub_path(path)) is not None:
+        if _is_there(place := hub.place()):
+            return place
+        raise hub.missing()
     given = expanded(path)
     places = [given] if given.is_absolute() else [given, data_home() / given]
     for place in places:
-        if exists(place) or siblings(place) or shards(place):
+        if _is_there(place):
             return place
     if given.is_absolute():
         raise InputError("no such file or folder; give another path", path=path)
@@ -113,6 +119,10 @@ def find(path: str | Path) -> Path:
         "give another path, or name the data home with OPTICAL_DATA",
         path=path,
     )
+
+
+def _is_there(place: Path) -> bool:
+    return exists(place) or bool(siblings(place)) or bool(shards(place))
 
 
 def exists(path: Path) -> bool:

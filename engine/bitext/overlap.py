@@ -36,6 +36,8 @@ _SHORT_SCRIPTS = ("Hans", "Hant", "Jpan", "Kore")
 #: Sentences compared at once; an n-gram's sentence takes the twelve bits that its number leaves.
 _BATCH = 1 << 12
 _BITS = 52
+#: The lowest bits of an n-gram's number, by which most n-grams are recognised as in no sentence of the set.
+_LOWEST = (1 << 20) - 1
 #: Odd numbers by which n-grams are hashed.
 _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
@@ -91,6 +93,8 @@ class _Index:
         owners, grams = _grams_of(texts, length)
         self.grams, numbers, counts = np.unique(grams, return_inverse=True, return_counts=True)
         self.ranks = np.argsort(np.argsort(counts, kind="stable"))
+        self.lowest = np.zeros(_LOWEST + 1, dtype=bool)
+        self.lowest[self.grams & _LOWEST] = True
         self.sizes = np.bincount(owners, minlength=len(texts))
         self.sets = self._matrix(owners, self.ranks[numbers], len(texts))
         self.having = self.sets.T.tocsr()
@@ -109,6 +113,8 @@ class _Index:
             return none
         owners, grams = _grams_of(texts, self.length)
         sizes = np.bincount(owners, minlength=count)
+        maybe = np.flatnonzero(self.lowest[grams & _LOWEST])
+        owners, grams = owners[maybe], grams[maybe]
         places = np.searchsorted(self.grams, grams).clip(max=len(self.grams) - 1)
         known = self.grams[places] == grams
         # by text, from rare to frequent; n-grams that are in no sentence of the set are the rarest

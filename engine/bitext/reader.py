@@ -254,7 +254,7 @@ def normalise(text: str) -> str:
     """Return `text` in NFC with single spaces, without control characters and white space at its ends."""
     # of all white space and control characters, only the space is printable
     if text.isprintable() and "  " not in text and text == text.strip(" "):
-        return unicodedata.normalize("NFC", text)
+        return text if text.isascii() else unicodedata.normalize("NFC", text)
     return " ".join(unicodedata.normalize("NFC", _CONTROL.sub("", text)).split())
 
 

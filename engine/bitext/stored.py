@@ -57,7 +57,7 @@ def is_large(source: BitextConfig) -> bool:
     """Return whether the files of a source are so large that its pairs are kept in the cache."""
     if source.path.startswith("package:"):
         return False
-    return sum(file.stat().st_size for file in _files(source)) >= LARGE
+    return sum(file.stat().st_size for file in source_files(source)) >= LARGE
 
 
 def stored_pairs(source: BitextConfig, read: Read, drops: Drops, reporter: Reporter = SILENT) -> Pairs:
@@ -168,7 +168,8 @@ def _seen(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05}.seen"
 
 
-def _files(source: BitextConfig) -> list[Path]:
+def source_files(source: BitextConfig) -> list[Path]:
+    """Return the files that the pairs of a source are read from."""
     place = find(source.path)
     if place.is_dir():
         return files_in(place)
@@ -188,7 +189,7 @@ def _key(source: BitextConfig) -> str:
         code.append(Path(inspect.getfile(BITEXT_FORMATS[source.format].read)))
     parts = [
         source.model_dump_json(exclude=_OTHERS),
-        *(f"{file.name} {hash_file(file)}" for file in _files(source)),
+        *(f"{file.name} {hash_file(file)}" for file in source_files(source)),
         *code_hashes(*code),
         pa.__version__,
     ]

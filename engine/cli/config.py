@@ -1,4 +1,4 @@
-"""``config``: list presets, show settings and the JSON schema, and check a configuration."""
+"""``config``: show presets, settings and the JSON schema, check a configuration, and estimate its run."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from engine.config import (
     presets,
     read_settings,
 )
+from engine.counted import counted
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
 from engine.paths import runs_folder
@@ -189,6 +190,73 @@ def check(source: str, overrides: tuple[str, ...], results: Path, as_json: bool)
         print_table(
             tuple(described[0]) if described else (), lines, right=("languages", "queries", "documents")
         )
+
+
+@config.command("estimate")
+@click.argument("source", metavar="FILE_OR_PRESET")
+@set_option
+@data_option
+@click.option(
+    "--pairs-per-second",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Pairs or questions a second that another machine trains on, instead of the speed measured here.",
+)
+@click.option(
+    "--tokens-per-second",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Tokens a second that another machine pre-trains on, instead of the speed measured here.",
+)
+@json_option
+def estimate_command(
+    source: str,
+    overrides: tuple[str, ...],
+    pairs_per_second: float | None,
+    tokens_per_second: float | None,
+    as_json: bool,
+) -> None:
+    """Print the time, memory and disk that a run with this configuration will need on this machine.
+
+    Some real batches are encoded, a few steps trained and a few queries searched, and the times grow with
+    what the whole run has. The cache is taken for empty, and other programs for idle.
+    """
+    from engine.estimate.any_kind import estimate
+    from engine.estimate.sheet import Given
+
+    found = estimate(load_config(source, overrides), Given(pairs_per_second, tokens_per_second))
+    if as_json:
+        print_json(found.record())
+        return
+    lines = [
+        (one.name, f"{one.count:,} {one.unit}", _time(one.seconds), _cpu(one.cpu_seconds, one.basis))
+        for one in found.stages
+    ]
+    lines.append(("all", "", _time(found.seconds), _cpu(found.cpu_seconds, "measured")))
+    print_table(("stage", "of", "time", "CPU time"), lines, right=("of", "time", "CPU time"))
+    print_line()
+    print_facts(
+        [
+            ("measured on", f"{found.device}, {counted(found.threads, 'CPU thread')}"),
+            ("memory", _size(found.memory)),
+            *([("memory of the GPU", _size(found.device_memory))] if found.device_memory else []),
+            *((f"disk: {name}", _size(size)) for name, size in found.disk.items() if size),
+        ]
+    )
+    for sentence in found.notes:
+        print_line(sentence)
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:,.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.1f} s"
+
+
+def _cpu(seconds: float, basis: str) -> str:
+    return _time(seconds) if basis == "measured" else "given"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.2f} GiB" if count >= 2**29 else f"{count / 2**20:,.1f} MiB"
 
 
 def _described(collection: Collection) -> dict[str, Any]:

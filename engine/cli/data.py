@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.bitext.files import exists
+from engine.bitext.files import exists, shards
+from engine.bitext.hub import hub_path
 from engine.cli.options import data_option, json_option, print_json
 from engine.cli.output import say
 from engine.cli.tables import cut_middle, print_facts, print_line, print_table, size_text
@@ -75,12 +76,13 @@ def show(name: str, code: str | None, as_json: bool) -> None:
     """Show a dataset: its licence, languages, files, counts and an example, and how a run uses it.
 
     Of a file of bitext, or a folder of bitext or a collection, it shows what a run would read: the first
-    entries in each language, the counts, and what is dropped and why.
+    entries in each language, the counts, and what is dropped and why. So it does of a dataset of the
+    Hugging Face hub that was fetched, hf://datasets/OWNER/NAME.
     """
     from engine.datahome.examples import example, usage
 
     if _is_file(name):
-        _show_file(expanded(name), code, as_json)
+        _show_file(name, code, as_json)
         return
     if code is not None:
         raise InputError("--language is for a FILE; `data show NAME` shows all languages")
@@ -137,14 +139,16 @@ def show(name: str, code: str | None, as_json: bool) -> None:
 
 
 def _is_file(name: str) -> bool:
-    """Return whether `name` is a file or folder and not the name of a dataset."""
+    """Return whether `name` is a file, a folder or an address of the hub, and not the name of a dataset."""
+    if hub_path(name) is not None:
+        return True
     path = expanded(name)
     if not exists(path):
-        return False
+        return bool(shards(path))
     return path.is_file() or path.name != name or name not in {one.name for one in datasets(catalogues=False)}
 
 
-def _show_file(path: Path, code: str | None, as_json: bool) -> None:
+def _show_file(path: str, code: str | None, as_json: bool) -> None:
     """Print what a run would read of a file or folder."""
     from engine.datahome.preview import preview
 
@@ -162,13 +166,13 @@ def _show_file(path: Path, code: str | None, as_json: bool) -> None:
         raise InputError(broken[0].problem)
 
 
-def _print_preview(path: Path, one: Preview) -> None:
+def _print_preview(path: str, one: Preview) -> None:
     dropped = ", ".join(f"{count:,} {why.replace('_', ' ')}" for why, count in one.dropped.items())
     languages = f"{language_name(one.language)} ({one.language})"
     languages += f" → {language_name(one.target_language)} ({one.target_language})"
     print_facts(
         [
-            ("data", str(path)),
+            ("data", path),
             ("format", one.format),
             ("languages", languages),
             *((what, f"{count:,}") for what, count in one.counts.items()),
@@ -231,7 +235,16 @@ def fetch_command(name: str, languages: tuple[str, ...]) -> None:
 
     An interrupted download is continued by the next call, and complete files are kept. A file may be up to
     10 % larger than its published size (20 GB if none is published), and must have its published checksum.
+
+    NAME can be a dataset of the Hugging Face hub, hf://datasets/OWNER/NAME, or a folder, file or split of it
+    (hf://datasets/OWNER/NAME/data/train). Its data files (Parquet, JSON, CSV, TSV) come into the local cache
+    of the hub; no code of a dataset is downloaded or run.
     """
+    if (hub := hub_path(name)) is not None:
+        if languages:
+            raise InputError("--language is for a NAME of `data list`; name a folder or file of the dataset")
+        say(f"{hub}: in {hub.fetch()}; `optical-workbench data show {hub}` shows it")
+        return
     from engine.cli.download_progress import DownloadProgress
     from engine.datahome.fetch import fetch_dataset
     from engine.datahome.published import published_data

@@ -12,6 +12,7 @@ import click
 from engine.cli.export_encoder import export_command
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.output import out, warn
+from engine.cli.push_encoder import push_command
 from engine.cli.score_groups import languages_of
 from engine.cli.tables import print_facts, print_table, size_text
 from engine.config.declared import SETTINGS_FILE, Declared, read_declared
@@ -44,6 +45,7 @@ def encoders() -> None:
 
 
 encoders.add_command(export_command)
+encoders.add_command(push_command)
 
 
 @encoders.command("list")

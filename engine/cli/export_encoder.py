@@ -9,9 +9,10 @@ import click
 
 from engine.cli.options import json_option, print_json, refreshed, results_option
 from engine.cli.output import out, say
+from engine.errors import InputError
 
 #: The names of `engine.encoders.exporting.LIBRARIES`, which imports torch.
-_LIBRARIES = ("sentence-transformers", "pylate", "transformers")
+_LIBRARIES = ("sentence-transformers", "pylate", "transformers", "onnx")
 
 
 @click.command("export")
@@ -29,17 +30,29 @@ _LIBRARIES = ("sentence-transformers", "pylate", "transformers")
     type=click.Choice(("maxsim", "dense")),
     help="Whether it computes token vectors or sentence vectors. The default is the run's first scoring.",
 )
+@click.option(
+    "--int8",
+    is_flag=True,
+    help="With --for onnx: also write a graph with weights of 8 bits, and report what it loses.",
+)
 @results_option
 @json_option
 def export_command(
-    run: str, folder: Path, library: str, scoring: str | None, results: Path, as_json: bool
+    run: str, folder: Path, library: str, scoring: str | None, int8: bool, results: Path, as_json: bool
 ) -> None:
     """Write the encoders of a finished RUN to FOLDER, with a model card, for another library.
 
     In sentence-transformers 6 and PyLate they give the run's scores. What a library cannot compute is an
     error. If queries and documents have different encoders, a folder for sentence-transformers routes to
     both; for other libraries it has the subfolders query and document.
+
+    An ONNX graph computes token vectors and the sentence vector, and is compared with the encoder before it
+    is kept.
     """
+    if library == "onnx" and scoring is not None:
+        raise InputError("an ONNX graph computes token vectors and sentence vectors; leave --scoring out")
+    if int8 and library != "onnx":
+        raise InputError("--int8 is for --for onnx; leave it out")
     from engine.cli.model_card import model_card
     from engine.cli.score_groups import read_groups
     from engine.encoders.exporting import LIBRARIES, Pair, Vectors, export
@@ -63,7 +76,9 @@ def export_command(
             notes.append(f"The run's {name} is applied to vectors behind the encoder and is not exported.")
     named = next(one for one in LIBRARIES if one == library)
     symmetric = all(collection.reader.symmetric for collection in config.collections)
-    folders = export(Pair(queries, documents), folder, named, vectors, symmetric=symmetric)
+    folders = export(
+        Pair(queries, documents), folder, named, vectors, symmetric=symmetric, int8=int8, say=notes.append
+    )
     record = run_record(results, opened.id)
     names = [str(place.relative_to(folder)) for place in folders]
     card = model_card(

@@ -21,7 +21,7 @@ from engine.paths import runs_folder
 @click.option(
     "--judgements",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="TREC judgements (qrels) of the rankings, if the collection itself is not at hand.",
+    help="TREC judgements (qrels) of the rankings, if the collection itself is not available locally.",
 )
 @click.option("--collection", metavar="NAME", help="The collection that was searched, as in [[collections]].")
 @click.option("--language", metavar="CODE", help="Language of the queries.")

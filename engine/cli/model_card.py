@@ -50,11 +50,12 @@ def model_card(
     """
     languages = languages_of(record, groups)
     codes = sorted({language(code).code for code in languages if code})
+    tokens = vectors == "tokens" or library == "onnx"
     front = [
         "---",
         *(["language:", *(f"- {code}" for code in codes)] if codes else []),
         f"library_name: {'PyLate' if library == 'pylate' else library}",
-        f"pipeline_tag: {'sentence-similarity' if vectors == 'sentence' else 'feature-extraction'}",
+        f"pipeline_tag: {'feature-extraction' if tokens else 'sentence-similarity'}",
         "tags:",
         *(f"- {tag}" for tag in ("cross-lingual-retrieval", "knowledge-distillation", "optimal-transport")),
         "---",
@@ -94,6 +95,12 @@ def _usage(library: Library, vectors: Vectors, places: Mapping[str, str]) -> str
     elif library == "pylate":
         code = _PYLATE.format(**places)
         said = "PyLate sums over the tokens of a query, where the run's scores are the mean."
+    elif library == "onnx":
+        code = _ONNX.format(**places)
+        said = (
+            "`roles.json` has what belongs before a text of each role, its longest length in pieces, and the "
+            "pieces that do not count. `maxsim` and `dense` are the two scorings of the run."
+        )
     elif vectors == "tokens":
         code = _TOKENS
         said = (
@@ -131,6 +138,43 @@ prompts = {{role: role if encoder.prompts.get(role) else None for role, encoder 
 queries = encoders["query"].encode(["a query"], is_query=True, prompt_name=prompts["query"])
 documents = encoders["document"].encode(["a document"], is_query=False, prompt_name=prompts["document"])
 sums = scores.colbert_scores(queries, documents)
+"""
+_ONNX = """
+import json
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+
+def encode(folder, texts, role):
+    \"\"\"Return the sentence vectors, and the counted token vectors of each text.\"\"\"
+    session = onnxruntime.InferenceSession(f"{{folder}}/onnx/model.onnx")
+    tokenizer = Tokenizer.from_file(f"{{folder}}/tokenizer.json")
+    settings = json.load(open(f"{{folder}}/roles.json", encoding="utf-8"))
+    said = settings[role]
+    tokenizer.enable_truncation(said["length"])
+    tokenizer.no_padding()
+    texts = [said["prompt"] + text for text in texts]
+    read = tokenizer.encode_batch([text.lower() if settings["lowercase"] else text for text in texts])
+    more = said["expansion"]
+    length = said["length"] if more else max(len(one.ids) for one in read)
+    ids = np.full((len(read), length), more["piece"] if more else 0)
+    attend = np.full(ids.shape, int(bool(more) and more["attended"]))
+    counted = np.full(ids.shape, bool(more))
+    for row, one in enumerate(read):
+        here = slice(len(one.ids))
+        ids[row, here], attend[row, here] = one.ids, 1
+        counted[row, here] = ~np.isin(one.ids, said["skipped"])
+    feeds = {{"input_ids": ids, "attention_mask": attend}}
+    sentences, tokens = session.run(["sentence_embedding", "token_embeddings"], feeds)
+    return sentences, [vectors[keep] for vectors, keep in zip(tokens, counted)]
+
+
+queries = encode("{query}", ["a query"], "query")
+documents = encode("{document}", ["a document"], "document")
+dense = queries[0] @ documents[0].T
+maxsim = [[float((q @ d.T).max(1).mean()) for d in documents[1]] for q in queries[1]]
 """
 _TRANSFORMERS = """
 import json

@@ -110,8 +110,8 @@ def read_in_finished(results: Path, run: Path) -> None:
         warn(problem)
 
 
-def ask_first(question: str, command: str) -> None:
-    """Ask on the terminal whether `command` may delete; it is aborted if the answer is no.
+def ask_first(question: str, command: str, action: str = "delete") -> None:
+    """Ask on the terminal whether `command` may do `action`; it is aborted if the answer is no.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def ask_first(question: str, command: str) -> None:
         If the input is not a terminal.
     """
     if not sys.stdin.isatty():
-        raise InputError(f"{command} asks first, and the input is not a terminal; add --yes to delete")
+        raise InputError(f"{command} asks first, and the input is not a terminal; add --yes to {action}")
     click.confirm(visible(question), abort=True, err=True)
 
 

@@ -15,8 +15,9 @@ class BitextConfig(Settings):
     """One source of sentence pairs; the second language is English by default."""
 
     path: str
-    """A file or folder (relative to the data home), or ``package:NAME`` for the gettext catalogues of an
-    installed package."""
+    """A file or folder (relative to the data home), ``package:NAME`` for the gettext catalogues of an
+    installed package, or ``hf://datasets/OWNER/NAME/PATH`` for a dataset of the Hugging Face hub that
+    ``data fetch`` downloaded."""
     format: Annotated[str, OneOf(BITEXT_FORMATS, besides=("auto",))] = "auto"
     """The file format; ``auto`` recognises it from the name."""
     language: str

@@ -48,6 +48,34 @@ def field_default(info: FieldInfo) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
+def with_defaults(model: type[BaseModel], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return recorded settings with the defaults of settings that `model` has and the record lacks.
+
+    A record lacks a setting that a later version of the program introduced. Nothing is validated or read.
+
+    Parameters
+    ----------
+    model : type
+        The settings model.
+    settings : mapping
+        Settings as plain values.
+    """
+    filled = dict(settings)
+    for name, info in model.model_fields.items():
+        if name not in filled:
+            if not info.is_required():
+                filled[name] = field_default(info)
+        elif (inner := settings_model(info.annotation)) is not None:
+            filled[name] = _items_with_defaults(inner, filled[name])
+    return filled
+
+
+def _items_with_defaults(model: type[BaseModel], value: Any) -> Any:
+    if isinstance(value, list):
+        return [_items_with_defaults(model, item) for item in value]
+    return with_defaults(model, value) if isinstance(value, Mapping) else value
+
+
 def meaning(info: FieldInfo) -> str:
     """Return what a setting does, on one line."""
     return " ".join((info.description or "").split())

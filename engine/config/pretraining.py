@@ -229,6 +229,7 @@ def _read_by_pretrain(config: PretrainConfig) -> Iterator[Input]:
 PRETRAIN = RunKind(
     settings=PretrainConfig,
     execute="engine.runs.pretrain:pretrain_run",
+    estimate="engine.estimate.pretrain:estimate_pretrain",
     saves_state=True,
     shared=True,
     loop="pretraining",

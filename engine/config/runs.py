@@ -215,6 +215,7 @@ def _read_by_distil(config: DistilConfig) -> Iterator[Input]:
 DISTIL = RunKind(
     settings=DistilConfig,
     execute="engine.runs.distil:distil_run",
+    estimate="engine.estimate.distil:estimate_distil",
     saves_state=True,
     shared=True,
     loop="training",
@@ -242,9 +243,9 @@ class EncodersConfig(RunConfig):
     in `bitext`, which must have every language that is searched (SHIFT, Jang et al. 2026)."""
     bitext: list[BitextConfig] = Field(default_factory=list)
     """Unlabelled text to fit centring and whitening on; none takes the documents of the first collection."""
-    fitted: Literal["saved", "anew"] = "saved"
+    fitted: Literal["saved", "new"] = "saved"
     """Whether an encoder that a run saved keeps the mean and projection of that run (``saved``), which also
-    centre what it is compared with, or all are fitted on that text (``anew``)."""
+    centre what it is compared with, or all are fitted on that text (``new``)."""
     collections: list[CollectionConfig] = Field(min_length=1)
     """Collections to evaluate on."""
 
@@ -310,6 +311,7 @@ def read_by_evaluate(config: EncodersConfig) -> Iterator[Input]:
 EVALUATE = RunKind(
     settings=EvaluateConfig,
     execute="engine.runs.evaluate:evaluate_run",
+    estimate="engine.estimate.evaluate:estimate_evaluate",
     encoders=_evaluated,
     inputs=read_by_evaluate,
     placeholders={"collections": ANY_COLLECTION},

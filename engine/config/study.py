@@ -166,7 +166,11 @@ def _read_by_study(config: StudyConfig) -> Iterator[Input]:
 
 
 STUDY = RunKind(
-    settings=StudyConfig, execute="engine.runs.study:study_run", inputs=_read_by_study, several=True
+    settings=StudyConfig,
+    execute="engine.runs.study:study_run",
+    estimate="engine.estimate.several:estimate_study",
+    inputs=_read_by_study,
+    several=True,
 )
 
 

@@ -250,5 +250,9 @@ def _read_by_sweep(config: SweepConfig) -> Iterator[Input]:
 
 
 SWEEP = RunKind(
-    settings=SweepConfig, execute="engine.runs.sweep:sweep_run", inputs=_read_by_sweep, several=True
+    settings=SweepConfig,
+    execute="engine.runs.sweep:sweep_run",
+    estimate="engine.estimate.several:estimate_sweep",
+    inputs=_read_by_sweep,
+    several=True,
 )

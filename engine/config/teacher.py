@@ -236,6 +236,7 @@ def _read_by_teacher(config: TeacherConfig) -> Iterator[Input]:
 TEACHER = RunKind(
     settings=TeacherConfig,
     execute="engine.runs.teacher:teacher_run",
+    estimate="engine.estimate.teacher:estimate_teacher",
     saves_state=True,
     shared=True,
     loop="training",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from engine.bitext.drops import Drops
+from engine.bitext.files import find, shards
+from engine.bitext.hub import hub_path
 from engine.bitext.source import open_source
 from engine.collections.base import Collection
 from engine.collections.load import load_collections
@@ -17,6 +19,7 @@ from engine.datahome.formats.recognise import recognise
 from engine.errors import InputError
 from engine.extensions.collections import COLLECTIONS
 from engine.extensions.published import RecognisedData
+from engine.paths import expanded
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,14 @@ class Preview:
     problem: str = ""
 
 
-def preview(path: Path, language: str | None = None, entries: int = 3) -> list[Preview]:
+def preview(path: str | Path, language: str | None = None, entries: int = 3) -> list[Preview]:
     """Read a file or folder of bitext or a collection as a run does.
 
     Parameters
     ----------
-    path : Path
-        An archive that no reader opens itself has to be imported first.
+    path : str or Path
+        A file, a folder, the prefix of a split's files, or a dataset of the hub (``hf://datasets/...``). An
+        archive that no reader opens itself has to be imported first.
     language : str, optional
         Its language, if the data does not name it.
     entries : int
@@ -71,17 +75,27 @@ def preview(path: Path, language: str | None = None, entries: int = 3) -> list[P
     InputError
         If it is not recognised, or its languages are unknown.
     """
-    found = recognise(path, language)
+    hub = hub_path(path)
+    named: Callable[[Path], str] = str if hub is None else hub.address_of
+    place = expanded(path) if hub is None else find(path)
+    if not place.exists() and (files := shards(place)):
+        found = recognise(files[0], language)
+        return [_pairs(named(place), found, code, entries) for code in sorted(found.languages)]
+    found = recognise(place, language)
     if found.kind == "collection":
-        return _collection(found, language, entries)
-    return [_pairs(path, found, code, entries) for code in sorted(found.languages)]
+        return _collection(found, named(found.root), language, entries)
+    return [
+        _pairs(named(found.root / part.path if part.path else place), found, code, entries)
+        for code, part in sorted(found.languages.items())
+    ]
 
 
-def _pairs(path: Path, found: RecognisedData, code: str, entries: int) -> Preview:
-    part = found.languages[code]
-    place = found.root / part.path if part.path else path
+def _pairs(path: str, found: RecognisedData, code: str, entries: int) -> Preview:
     source = BitextConfig(
-        path=str(place), format=found.reader, language=code, target_language=part.target_language
+        path=path,
+        format=found.reader,
+        language=code,
+        target_language=found.languages[code].target_language,
     )
     settings: dict[str, str | list[str]] = {
         "path": source.path,
@@ -104,9 +118,9 @@ def _pairs(path: Path, found: RecognisedData, code: str, entries: int) -> Previe
     )
 
 
-def _collection(found: RecognisedData, language: str | None, entries: int) -> list[Preview]:
+def _collection(found: RecognisedData, path: str, language: str | None, entries: int) -> list[Preview]:
     reader = COLLECTIONS[found.reader]
-    settings: dict[str, str | list[str]] = {"name": reader.name, "path": str(found.root)}
+    settings: dict[str, str | list[str]] = {"name": reader.name, "path": path}
     if reader.layout.usage is not None:
         settings |= reader.layout.usage(found.root, found.languages)
     elif language is not None:

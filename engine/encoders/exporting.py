@@ -1,4 +1,4 @@
-"""Write encoders as folders that sentence-transformers, PyLate and plain transformers open.
+"""Write encoders as folders that sentence-transformers, PyLate, plain transformers and ONNX runtimes open.
 
 What the folders compute is what `Encoder` computes. A token vector is a state scaled to unit length, centred,
 projected and scaled to unit length again, which is ``Normalize``, a ``Dense`` whose bias is minus the
@@ -13,6 +13,7 @@ import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,12 +23,23 @@ from torch import Tensor
 
 from engine.encoders.characters import CharacterTokenizer
 from engine.encoders.encoder import Encoder, Role
+from engine.encoders.onnx_graph import (
+    GRAPH,
+    QUANTIZED,
+    Sample,
+    check_graph,
+    check_packages,
+    mean_cosines,
+    quantize,
+    write_graph,
+)
 from engine.encoders.saving import whole_folder, write_fitted
 from engine.encoders.sentence_head import UNIT
 from engine.errors import InputError
+from engine.lexicon import glossary
 
-Library = Literal["sentence-transformers", "pylate", "transformers"]
-LIBRARIES: tuple[Library, ...] = ("sentence-transformers", "pylate", "transformers")
+Library = Literal["sentence-transformers", "pylate", "transformers", "onnx"]
+LIBRARIES: tuple[Library, ...] = ("sentence-transformers", "pylate", "transformers", "onnx")
 Vectors = Literal["tokens", "sentence"]
 
 #: The folders of the two encoders in a folder of sentence-transformers that has both.
@@ -88,7 +100,14 @@ class _Side:
 
 
 def export(
-    encoders: Pair, folder: Path, library: Library, vectors: Vectors, *, symmetric: bool = False
+    encoders: Pair,
+    folder: Path,
+    library: Library,
+    vectors: Vectors,
+    *,
+    symmetric: bool = False,
+    int8: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> list[Path]:
     """Write encoders for another library.
 
@@ -97,13 +116,17 @@ def export(
     encoders : Pair
     folder : Path
         A new folder.
-    library : {"sentence-transformers", "pylate", "transformers"}
+    library : {"sentence-transformers", "pylate", "transformers", "onnx"}
     vectors : {"tokens", "sentence"}
         What sentence-transformers computes: a vector for each token (``MultiVectorEncoder``) or one for each
-        text (``SentenceTransformer``). A folder has one of the two.
+        text (``SentenceTransformer``). A folder has one of the two; an ONNX graph computes both.
     symmetric : bool
         Whether documents are texts of the same kind as queries. They then have the prefix of queries, if the
         settings name none for documents.
+    int8 : bool
+        For ONNX: whether to write a graph with weights of 8 bits, too.
+    say : callable
+        What `int8` loses is reported here.
 
     Returns
     -------
@@ -117,17 +140,29 @@ def export(
     InputError
         If the folder exists, or the library has no means to compute what the encoder computes.
     OpticalError
-        If the disk is full.
+        If the disk is full, or torch cannot export the architecture to ONNX.
     """
     if folder.exists():
         raise InputError("the folder exists; name a new one", path=folder)
+    if int8 and library != "onnx":
+        raise InputError(f"weights of 8 bits are written for onnx only, not for {library}")
+    if library == "onnx":
+        check_packages()
     encoders = Pair(*(_explicit(encoders.of(role), symmetric) for role in TASKS))
-    write = {
+    for encoder in (encoders.queries, encoders.documents):
+        if isinstance(encoder.tokenizer, CharacterTokenizer):
+            raise InputError(
+                "an encoder of characters cannot be exported: the libraries need a fast tokenizer "
+                f"({encoder.config.checkpoint!r} has none)"
+            )
+    writers: dict[Library, Callable[[Pair, Path], None]] = {
         "sentence-transformers": _write_tokens if vectors == "tokens" else _write_sentences,
         "pylate": _write_pylate,
         "transformers": _write_transformers,
-    }[library]
-    if vectors == "sentence" and library != "sentence-transformers":
+        "onnx": partial(_write_onnx, int8=int8, say=say),
+    }
+    write = writers[library]
+    if vectors == "sentence" and library in ("pylate", "transformers"):
         raise InputError(
             f"a folder for {library} computes token vectors; export --for sentence-transformers, or with "
             "--scoring maxsim"
@@ -426,16 +461,77 @@ def _write_transformers(encoders: Pair, folder: Path) -> None:
     _write_model(encoders.queries, folder, {})
 
 
+# -- ONNX -----------------------------------------------------------------------------------------------
+
+ROLES_FILE = "roles.json"
+"""The file of an ONNX folder that says what belongs before texts of each role, and which tokens count."""
+
+
+def _write_onnx(encoders: Pair, folder: Path, *, int8: bool, say: Callable[[str], None]) -> None:
+    """Write a graph, its tokenizer, and what is done with texts and tokens of each role."""
+    encoder = encoders.queries
+    sides = {role: _side(encoders.of(role), role, counted=True) for role in TASKS}
+    pieces = {name: number for side in sides.values() for name, number in side.pieces.items()}
+    model, tokenizer = _with_pieces(encoder, pieces)
+    model.config.save_pretrained(folder)
+    tokenizer.model_max_length = max(encoders.of(role).longest(role) for role in TASKS)
+    tokenizer.save_pretrained(str(folder))
+    if encoder.glossary is not None:
+        encoder.glossary.save(folder / glossary.FILE)
+    said: dict[str, Any] = {"lowercase": encoder.config.lowercase}
+    for role, side in sides.items():
+        said[TASKS[role]] = {
+            "prompt": side.prompt,
+            "length": encoders.of(role).longest(role),
+            "skipped": sorted(tokenizer.convert_tokens_to_ids(side.skipped)),
+            "expansion": None,
+        }
+    if encoder.config.query_expansion:
+        attend = encoder.config.attend_expansion
+        said["query"]["expansion"] = {"piece": tokenizer.mask_token_id, "attended": attend}
+    _write_json(folder / ROLES_FILE, said)
+    (folder / GRAPH).parent.mkdir()
+    write_graph(encoder, model, folder / GRAPH)
+    samples = [_sample(encoders.of(role), role, side, tokenizer) for role, side in sides.items()]
+    check_graph(folder / GRAPH, samples)
+    if int8:
+        quantize(folder / GRAPH, folder / QUANTIZED)
+        sentences, tokens = mean_cosines(folder / QUANTIZED, samples)
+        say(
+            f"{QUANTIZED.name}: the mean cosine with the encoder's vectors is {tokens:.4f} for tokens and "
+            f"{sentences:.4f} for sentences ({len(_SAMPLES)} texts in each role)."
+        )
+
+
+def _sample(encoder: Encoder, role: Role, side: _Side, tokenizer: Any) -> Sample:
+    """Return texts as an encoder computes them, and as the exported tokenizer reads them."""
+    without = copy.copy(encoder)
+    without.glossary = None  # texts are extended before the library has them
+    batch = without.tokenize(_SAMPLES, role)
+    ids, attend, _ = without.pad(batch, role)
+    texts = [side.prompt + text for text in _SAMPLES]
+    if encoder.config.lowercase:
+        texts = [text.lower() for text in texts]
+    read = tokenizer(texts, truncation=True, max_length=encoder.longest(role))["input_ids"]
+    for row, theirs in enumerate(read):
+        ids[row, : len(theirs)] = torch.tensor(theirs)
+    with torch.inference_mode():
+        return Sample(without(batch, role), ids, attend)
+
+
 def _write_model(encoder: Encoder, folder: Path, pieces: Mapping[str, int]) -> None:
     """Write the model and the tokenizer, with `pieces` that have the vectors of other pieces."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    if isinstance(encoder.tokenizer, CharacterTokenizer):
-        raise InputError(
-            "an encoder of characters cannot be exported: the libraries need a fast tokenizer "
-            f"({encoder.config.checkpoint!r} has none)"
-        )
+    model, tokenizer = _with_pieces(encoder, pieces)
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(str(folder))
+    write_fitted(encoder, folder, checkpoint=False)
+
+
+def _with_pieces(encoder: Encoder, pieces: Mapping[str, int]) -> tuple[Any, Any]:
+    """Return the model and the tokenizer with `pieces` that have the vectors of other pieces."""
     model, tokenizer = encoder.model, encoder.tokenizer
     if pieces:
         model, tokenizer = copy.deepcopy(model), _extended(tokenizer, pieces)
@@ -446,9 +542,7 @@ def _write_model(encoder: Encoder, folder: Path, pieces: Mapping[str, int]) -> N
             table = model.get_input_embeddings().weight
             for name, number in pieces.items():
                 table[tokenizer.convert_tokens_to_ids(name)] = table[number]
-    model.save_pretrained(folder, safe_serialization=True)
-    tokenizer.save_pretrained(str(folder))
-    write_fitted(encoder, folder, checkpoint=False)
+    return model, tokenizer
 
 
 def _extended(tokenizer: Any, pieces: Mapping[str, int]) -> Any:

@@ -157,6 +157,7 @@ BITEXT_FORMATS: Registry[BitextFormat] = Registry(
         "gettext",
         "moses",
         "tsv",
+        "csv",
         "sentence-transformers",
         "jsonl",
         "huggingface",

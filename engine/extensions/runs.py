@@ -94,6 +94,9 @@ class RunKind(Generic[SettingsT]):
         Whether several processes can train together (``run --processes``).
     several : bool
         Whether it executes other runs, whose ids are in ``runs`` of its record's summary.
+    estimate : str, optional
+        ``module:function`` of what says what a run needs, before it starts. It takes the settings and an
+        `engine.estimate.sheet.Sheet`, and adds its stages. A kind without it cannot be estimated.
     inputs : callable
         Takes the settings and returns what the run reads besides its collections.
     placeholders : mapping
@@ -112,6 +115,7 @@ class RunKind(Generic[SettingsT]):
     chosen: str | None = None
     shared: bool = False
     several: bool = False
+    estimate: str | None = None
     inputs: Callable[[SettingsT], Iterable[Input]] = _no_inputs
     placeholders: Mapping[str, Any] = field(default_factory=dict)
 

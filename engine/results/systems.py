@@ -3,7 +3,8 @@
 The key of a system is a hash of the configuration without what does not change the result: seed, name, tags,
 note, the name of the preset, trackers and the cluster. Where a configuration refers to another run, by the
 folder of its checkpoint or by its name or id, that run's key stands instead, so that the students of several
-seeds, evaluated elsewhere, are one system too.
+seeds, evaluated elsewhere, are one system too. A setting that a record lacks, because the version that made
+it did not have it, counts as its default.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
+from engine.config.fields import with_defaults
 from engine.counted import counted
 from engine.errors import InputError
 from engine.extensions.runs import RUN_KINDS
@@ -272,10 +274,12 @@ class Systems:
 
     def _settings(self, run: str) -> dict[str, Any]:
         """Return the configuration that decides on the system, with keys in place of the runs it uses."""
-        config = self.runs[run].config
+        facts = self.runs[run]
+        kind = RUN_KINDS.get(facts.kind)
+        config = facts.config if kind is None else with_defaults(kind.settings, facts.config)
         kept = {key: value for key, value in config.items() if key not in IGNORED}
         replaced: dict[str, Any] = self._replaced(kept)
-        return {"kind": self.runs[run].kind, **replaced}
+        return {"kind": facts.kind, **replaced}
 
     def _replaced(self, value: Any, setting: str = "") -> Any:
         if isinstance(value, Mapping):

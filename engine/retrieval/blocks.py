@@ -70,6 +70,15 @@ def token_blocks(
     ValueError
         When the widths differ.
     """
+    for scores, _ in bounded_blocks(queries, documents, block_bytes=block_bytes, precision=precision):
+        yield scores
+
+
+@torch.no_grad()
+def bounded_blocks(
+    queries: TokenStore, documents: Tokens, *, block_bytes: int = 1 << 26, precision: Precision = "fp32"
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what `token_blocks` does, each block with the lowest maximum (0-d) of one of its query tokens."""
     if queries.width != documents.width:
         raise ValueError(
             f"queries of width {queries.width} cannot be compared with documents of width {documents.width}"
@@ -84,21 +93,24 @@ def token_blocks(
     bounds = documents.offsets.tolist()
     budget = max(1, block_bytes // (total.itemsize * max(1, len(documents))))
     if not len(queries):
-        yield torch.empty(0, len(documents), dtype=total, device=device)
+        yield torch.empty(0, len(documents), dtype=total, device=device), torch.zeros((), device=device)
     for first, last in runs(queries.offsets.tolist(), _TOKENS, min(_QUERIES, budget)):
         start, stop = int(queries.offsets[first]), int(queries.offsets[last])
         tokens = queries.vectors[start:stop].to(device=device, dtype=dtype)
         lengths = queries.lengths[first:last].to(device)
         average = averaging(lengths, total)
         scores = torch.empty(last - first, len(documents), dtype=total, device=device)
+        lowest = torch.zeros((), dtype=total, device=device)
         size = min(block_bytes, _PRODUCTS) // (dtype.itemsize * max(1, len(tokens)))
         for low, high in runs(bounds, size, len(documents)):
             vectors = documents.vectors[bounds[low] : bounds[high]].to(dtype)
-            best = segment_max(vectors @ tokens.T, documents.lengths[low:high])
-            scores[:, low:high] = (best.to(total) @ average).T
+            best = segment_max(vectors @ tokens.T, documents.lengths[low:high]).to(total)
+            scores[:, low:high] = (best @ average).T
+            if best.numel():
+                lowest = torch.minimum(lowest, best.amin())
         scores[:, empty] = -torch.inf
         scores[lengths == 0] = -torch.inf
-        yield scores
+        yield scores, lowest
 
 
 def _stored_blocks(
@@ -108,19 +120,21 @@ def _stored_blocks(
     dtype: torch.dtype,
     block_bytes: int,
     precision: Precision,
-) -> Iterator[Tensor]:
-    """Yield what `token_blocks` does, and read every document once for each block."""
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what `bounded_blocks` does, and read every document once for each block."""
     rows = max(1, max(_SCORES, block_bytes) // (total.itemsize * max(1, len(documents))))
     for first in range(0, max(1, len(queries)), rows):
         asked = queries.select(torch.arange(first, min(first + rows, len(queries))))
         scores = torch.empty(len(asked), len(documents), dtype=total)
+        lowest = torch.zeros((), dtype=total)
         for start, part in documents.parts():
             # converted once for all queries of the block
             part, row = part.to(dtype), 0
-            for block in token_blocks(asked, part, block_bytes=block_bytes, precision=precision):
+            for block, low in bounded_blocks(asked, part, block_bytes=block_bytes, precision=precision):
                 scores[row : row + len(block), start : start + len(part)] = block
+                lowest = torch.minimum(lowest, low)
                 row += len(block)
-        yield scores
+        yield scores, lowest
 
 
 def segment_max(products: Tensor, lengths: Tensor) -> Tensor:

@@ -14,17 +14,21 @@ import torch
 from torch import Tensor
 
 from engine.errors import DivergedError
-from engine.retrieval.blocks import segment_max, token_blocks
+from engine.retrieval.blocks import bounded_blocks, segment_max, token_blocks
 from engine.retrieval.stored import Tokens
-from engine.retrieval.tokens import TokenStore
+from engine.retrieval.tokens import TokenStore, runs
 from engine.retrieval.topk import Found, find, ranks_of, top_k
 
-_SHARE = 16  # with more than M / 16 undecided documents, scoring all documents in fp32 is faster
+_PAYS = 16  # screening saves time with so many documents for each one that is kept
+_SHARE = 4  # with more than M / 4 undecided documents, scoring all documents in fp32 is faster
+_TOKENS = 2048  # token vectors that are gathered and scored at once, which stay in the processor's cache
+#: Largest error of a product that is rounded to bf16, as a share of the rounded one.
+_PRODUCT = 1 / 255
 
 
 def may_pay(k: int, documents: int) -> bool:
     """Return whether screening can be faster: at least the `k` best documents are scored again."""
-    return min(k, documents) * _SHARE <= documents
+    return min(k, documents) * _PAYS <= documents
 
 
 def native_bf16(device: torch.device) -> bool:
@@ -42,17 +46,20 @@ def screened(
     are scored in fp32 at once.
     """
     device = documents.device
-    error = Rounding.of(documents).error(queries).to(device)
+    error = Rounding.of(documents).inner_error(queries).to(device)
     start = 0
-    for coarse in token_blocks(queries, documents, block_bytes=block_bytes, precision="bf16"):
+    for coarse, lowest in bounded_blocks(queries, documents, block_bytes=block_bytes, precision="bf16"):
         if coarse.isnan().any():
             raise DivergedError(
                 "some scores are not numbers: the encoder returned vectors with NaN; use another encoder"
             )
         rows = torch.arange(start, start + len(coarse))
         start += len(coarse)
+        # Rounding keeps the order, so the maximum of rounded products is a rounded maximum c, off by at most
+        # |c| / 255. The mean of |c| is at most the score and twice how far one of them is below zero.
+        own = error[rows.to(device)] + 1.01 * _PRODUCT * 2 * (-lowest)
         found, undecided = settle(
-            queries.select(rows), documents, k, wanted[rows].to(device), coarse, error[rows.to(device)]
+            queries.select(rows), documents, k, wanted[rows].to(device), coarse, own, 1.01 * _PRODUCT
         )
         yield found
         if 2 * undecided > len(coarse) and start < len(queries):
@@ -63,11 +70,18 @@ def screened(
 
 
 def settle(
-    queries: TokenStore, documents: Tokens, k: int, wanted: Tensor, coarse: Tensor, error: Tensor
+    queries: TokenStore,
+    documents: Tokens,
+    k: int,
+    wanted: Tensor,
+    coarse: Tensor,
+    error: Tensor,
+    relative: float = 0.0,
 ) -> tuple[Found, int]:
-    """Return the exact result of n queries from scores `coarse` (n, M) with errors up to `error` (n,).
+    """Return the exact result of n queries from scores `coarse` (n, M) with bounded errors.
 
-    The second value is the number of queries that left too many documents undecided.
+    The error of a score c is at most `error` (n,) and `relative` times ``|c|``. The second value is the
+    number of queries that left too many documents undecided.
     """
     k = min(k, len(documents))
     scores = coarse.new_empty(len(coarse), k)
@@ -75,10 +89,14 @@ def settle(
     ranks = torch.zeros_like(wanted)
     whole = []
     for row in range(len(coarse)):
-        own, slack = coarse[row], error[row]
+        own = coarse[row]
+        slack = error[row] + relative * own.abs().masked_fill(own.isinf(), 0.0)
         targets = wanted[row][wanted[row] >= 0]
         exact = exact_scores(queries[row], documents, targets)
-        possible = own >= own.topk(k).values[-1] - 2 * slack if k else torch.zeros_like(own, dtype=torch.bool)
+        possible = torch.zeros_like(own, dtype=torch.bool)
+        if k:
+            values, places = own.topk(k)
+            possible = own + slack >= values[-1] - slack[places[-1]]
         for score in exact:
             possible |= (own - score).abs() <= slack
         possible[targets] = True
@@ -93,8 +111,8 @@ def settle(
             place = torch.searchsorted(candidates, wanted[row].clamp(min=0)).clamp(max=len(candidates) - 1)
             place = torch.where(wanted[row] >= 0, place, -1)
             among = ranks_of(settled, place[None])[0]
-            # Documents that are not candidates are certainly above or below each target.
-            limit = settled[0, place] + slack
+            # A document that is no candidate is certainly above or below each target, as coarse scores say.
+            limit = settled[0, place]
             above = (own > limit[:, None]).sum(1) - (own[candidates] > limit[:, None]).sum(1)
             ranks[row] = torch.where(among > 0, among + above, 0)
     if whole:
@@ -119,10 +137,15 @@ def _blocks(
 
 def exact_scores(tokens: Tensor, documents: Tokens, indices: Tensor) -> Tensor:
     """Return the fp32 scores (C,) of one query's tokens (Q, H) with the documents `indices` (C,)."""
-    chosen = documents.select(indices)
-    tokens = tokens.to(device=chosen.vectors.device, dtype=torch.float32)
-    best = segment_max(chosen.vectors.float() @ tokens.T, chosen.lengths).mean(1)
-    return best.masked_fill(chosen.lengths == 0, -torch.inf)
+    parts = [indices.new_empty(0, dtype=torch.float32, device=documents.device)]
+    lengths = documents.lengths[indices.to(documents.lengths.device)]
+    offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).tolist()
+    for first, last in runs(offsets, _TOKENS, max(1, len(indices))):
+        chosen = documents.select(indices[first:last])
+        own = tokens.to(device=chosen.vectors.device, dtype=torch.float32)
+        best = segment_max((own @ chosen.vectors.float().T).T, chosen.lengths).mean(1)
+        parts.append(best.masked_fill(chosen.lengths == 0, -torch.inf))
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -153,13 +176,24 @@ class Rounding:
     def error(self, queries: TokenStore) -> Tensor:
         """Return a bound, for each query, on the error of its bf16 score with any document, (N,).
 
-        By Cauchy and Schwarz ``|<q,d> - <q',d'>| <= |q - q'||d| + |q'||d - d'|`` with q', d' the rounded
-        vectors; rounding the product adds at most 1/256 of it, and sums of H terms lose at most H units in
-        the last place in fp32. Neither max nor mean enlarges an error that holds for every pair.
+        Rounding a product adds at most 1/256 of the exact product of the rounded vectors to `inner_error`.
+        Neither max nor mean enlarges an error that holds for every pair.
         """
+        return self._mean(queries, 1 / 256)
+
+    def inner_error(self, queries: TokenStore) -> Tensor:
+        """Return the part (N,) of the error that comes before products are rounded to bf16.
+
+        By Cauchy and Schwarz ``|<q,d> - <q',d'>| <= |q - q'||d| + |q'||d - d'|`` with q', d' the rounded
+        vectors, and sums of H terms lose at most H units in the last place in fp32.
+        """
+        return self._mean(queries, 0.0)
+
+    def _mean(self, queries: TokenStore, product: float) -> Tensor:
+        """Return the mean over each query's tokens, for products that are rounded by a share `product`."""
         _, residuals, rounded = _rounding(queries.vectors)
-        product = 1 / 256 + queries.vectors.shape[1] * 2.0**-22
-        slack = self.residual + (self.norm + self.residual) * product
+        lost = product + queries.vectors.shape[1] * 2.0**-22
+        slack = self.residual + (self.norm + self.residual) * lost
         token = residuals * self.norm + rounded * slack
         owner = torch.repeat_interleave(torch.arange(len(queries), device=token.device), queries.lengths)
         total = token.new_zeros(len(queries)).index_add_(0, owner, token)

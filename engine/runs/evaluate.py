@@ -142,7 +142,7 @@ def removal_of(
         If the bitext or the file cannot be read.
     """
     if config.language_components:
-        given = {} if config.fitted == "anew" else given_components(queries, documents)
+        given = {} if config.fitted == "new" else given_components(queries, documents)
         given = {key: one for key, one in given.items() if len(one) == config.language_components}
         return Isolation(
             LanguageComponents(config.language_components, fitted_file),
@@ -170,8 +170,8 @@ def _fit(
         If one encoder keeps what a run fitted, and nothing of it fits the other one.
     """
     encoders = [documents] if documents is queries else [documents, queries]
-    anew = config.fitted == "anew"
-    unfitted = [one for one in encoders if needs_fitting(one.config) or (anew and _is_fitted(one.config))]
+    refit = config.fitted == "new"
+    unfitted = [one for one in encoders if needs_fitting(one.config) or (refit and _is_fitted(one.config))]
     if len(unfitted) == 1 and len(encoders) == 2:
         (one,) = unfitted
         other = documents if one is queries else queries
@@ -225,7 +225,7 @@ def _share(encoder: Encoder, saved: Encoder, reporter: Reporter) -> None:
     else:
         raise InputError(
             f"{theirs!r} keeps the mean and projection of the run that saved it, and next to it there are "
-            f"none for {ours!r}; name that run's other encoder, or set fitted = 'anew' to fit both on "
+            f"none for {ours!r}; name that run's other encoder, or set fitted = 'new' to fit both on "
             "unlabelled text"
         )
     reporter.say(f"{ours!r} takes the mean and projection that were saved with {theirs!r} (fitted = 'saved')")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import random
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.bitext import SentencePair, sample
 from engine.bitext.pairs import held_out
+from engine.bitext.split import sentence_text
 from engine.errors import InputError
 
 
@@ -84,3 +87,10 @@ def test_known_shares() -> None:
 def test_sampling_without_pairs_is_refused() -> None:
     with pytest.raises(InputError, match="no language has any pairs"):
         sample({"so": 0}, 0.3)
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_the_fast_way_through_ascii_keeps_the_same_characters(text: str) -> None:
+    plain = unicodedata.normalize("NFC", html.unescape(text)).casefold()
+    kept = "".join(c for c in plain if unicodedata.category(c)[0] in "LMN")
+    assert sentence_text(text) == (kept or plain)

@@ -34,7 +34,7 @@ def results(tmp_path: Path) -> Path:
 @pytest.fixture
 def call(results: Path, capsys: pytest.CaptureFixture[str]) -> Call:
     """A function that runs a command, on this test's results where it takes any."""
-    without = ("data", "config")
+    without = ("data", "config", "schema")
 
     def run(*arguments: str) -> Outcome:
         place = [] if arguments[0] in without else ["--results", str(results)]

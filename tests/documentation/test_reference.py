@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from engine.cli.answers import ANSWERS
 from engine.config import presets
 from engine.extensions.runs import RUN_KINDS
 from engine.extensions.transport import SOLVERS
@@ -107,3 +108,14 @@ def test_commands_presets_and_keys(pages: dict[str, str]) -> None:
         for group in ACTIONS.values()
         for action in group
     )
+
+
+def test_the_page_of_json_has_every_key_and_its_links_lead_somewhere(pages: dict[str, str]) -> None:
+    page = pages["reference/json.md"]
+    ids = {line.removeprefix("## ").lower() for line in page.splitlines() if line.startswith("## ")}
+    linked = set(re.findall(r"\]\(#(\w+)\)", page))
+    assert linked <= ids and "system" in linked
+    for command, answer in ANSWERS.items():
+        assert f"| `{command}` |" in page
+        for key in getattr(answer, "__annotations__", ()):
+            assert f"| `{key}` |" in page

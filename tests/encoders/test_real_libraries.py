@@ -25,7 +25,7 @@ from engine.config import EncoderConfig
 from engine.encoders.encoder import Encoder
 from engine.encoders.exporting import Pair, Vectors, export
 from engine.encoders.fitting import fit
-from engine.errors import InputError
+from engine.errors import InputError, OpticalError
 from engine.lexicon.glossary import Glossary
 from engine.retrieval.maxsim import maxsim_scores
 
@@ -407,13 +407,110 @@ def test_token_vectors_in_plain_transformers_by_the_code_of_the_model_card(
     documents = changed(load(**tiny.encoder(**changes))) if both else queries
     folders = export(Pair(queries, documents), tmp_path / "out", "transformers", "tokens")
     card = card_of(tmp_path / "out", folders, "transformers", "tokens")
+    names = run_card(card, tmp_path / "out", monkeypatch)
+    close(our_maxsim(queries, documents), names["scores"])
+
+
+def run_card(card: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Run the code of a model card on our texts, and return its variables."""
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     assert code is not None
     source = code[1].replace('["a query"]', repr(QUERIES)).replace('["a document"]', repr(DOCUMENTS))
-    monkeypatch.chdir(tmp_path / "out")
+    monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
     exec(compile(source, "card", "exec"), names)
-    close(our_maxsim(queries, documents), names["scores"])
+    return names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "both"),
+    [
+        pytest.param({}, True, id="prefixes that do not count, two encoders"),
+        pytest.param(
+            {
+                **{"prefix_tokens": True, "punctuation": False, "pooling": "max"},
+                **{"projection": "linear", "projection_dim": 6},
+            },
+            False,
+            id="projection",
+        ),
+        pytest.param({**MARKERS, "pooling": "mean"}, False, id="markers"),
+        pytest.param(
+            {
+                **COLBERT,
+                **{"attend_expansion": True, "special_tokens": False, "lowercase": True},
+                "pooling": "weightedmean",
+            },
+            False,
+            id="expansion attended to",
+        ),
+    ],
+)
+def test_both_scorings_in_onnx_runtime_by_the_code_of_the_model_card(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], both: bool
+) -> None:
+    pytest.importorskip("onnxscript")
+    queries = load(**{**tiny.encoder(), "query_length": 12, **changes})
+    documents = changed(load(**{**tiny.encoder(), "query_length": 12, **changes})) if both else queries
+    folders = export(Pair(queries, documents), tmp_path / "out", "onnx", "tokens")
+    assert len(folders) == 1 + both
+    names = run_card(card_of(tmp_path / "out", folders, "onnx", "tokens"), tmp_path / "out", monkeypatch)
+    close(our_maxsim(queries, documents), names["maxsim"])
+    close(our_cosines(queries, documents), names["dense"])
+
+
+@pytest.mark.slow
+def test_multilingual_e5_in_onnx_runtime_in_several_scripts_and_lengths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    texts = ["Где река?", "नदी कहाँ है", "น้ำอยู่ที่ไหน", "ماء", "河流在哪里", "qandho iyo qufac " * 30]
+    monkeypatch.setitem(globals(), "QUERIES", texts)
+    monkeypatch.setitem(globals(), "DOCUMENTS", ["Where is the river?", "fever and cough " * 60, "a"])
+    encoder = load(checkpoint="multilingual-e5-small", query_prefix="query: ", passage_prefix="passage: ")
+    said: list[str] = []
+    folders = export(Pair(encoder, encoder), tmp_path / "out", "onnx", "tokens", int8=True, say=said.append)
+    sizes = [(tmp_path / "out" / "onnx" / f"model{end}.onnx").stat().st_size for end in ("", "_quantized")]
+    assert sizes[1] < 0.3 * sizes[0]
+    names = run_card(card_of(tmp_path / "out", folders, "onnx", "tokens"), tmp_path / "out", monkeypatch)
+    close(our_maxsim(encoder, encoder), names["maxsim"])
+    close(our_cosines(encoder, encoder), names["dense"])
+    (sentence,) = said
+    cosines = [float(number) for number in re.findall(r"\d\.\d{4}", sentence)]
+    assert len(cosines) == 2 and all(0.9 < cosine < 1 for cosine in cosines)
+
+
+def test_a_graph_that_differs_from_the_encoder_is_refused(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(**tiny.encoder())
+    monkeypatch.setattr("engine.encoders.exporting.check_packages", lambda: None)
+    monkeypatch.setattr(
+        "engine.encoders.exporting.write_graph", lambda encoder, model, path: path.write_bytes(b"")
+    )
+    for far, refused in ((2e-4, True), (5e-5, False), (float("nan"), True)):
+        pairs = [(torch.zeros(2, 3), torch.full((2, 3), far))]
+        monkeypatch.setattr(
+            "engine.encoders.onnx_graph.compared", lambda path, samples, pairs=pairs: iter([pairs])
+        )
+        out = tmp_path / str(far)
+        with (
+            pytest.raises(OpticalError, match="differs from the encoder by")
+            if refused
+            else (contextlib.nullcontext())
+        ):
+            export(Pair(encoder, encoder), out, "onnx", "tokens")
+        assert out.exists() != refused
+
+
+def test_onnx_without_its_packages_is_one_sentence(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(**tiny.encoder())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"not installed \(onnx, onnxscript, onnxruntime\): pip install"):
+        export(Pair(encoder, encoder), tmp_path / "out", "onnx", "tokens")
 
 
 def card_of(folder: Path, folders: list[Path], library: Any, vectors: Vectors) -> str:

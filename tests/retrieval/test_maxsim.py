@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from engine.errors import DivergedError
-from engine.retrieval.blocks import token_blocks
+from engine.retrieval.blocks import bounded_blocks, token_blocks
 from engine.retrieval.maxsim import (
     find_maxsim,
     maxsim_blocks,
@@ -182,7 +182,7 @@ def test_screening_ends_when_most_queries_are_undecided(monkeypatch: pytest.Monk
     batch = full(make(6, 200, 300, 6, 4, 16, torch.float32))
     mine, theirs = TokenStore.from_padded(batch[0], batch[1]), TokenStore.from_padded(batch[2], batch[3])
     wanted = torch.arange(200)[:, None]
-    plain = find_maxsim(mine, theirs, 40, wanted, screen=False)
+    plain = find_maxsim(mine, theirs, 80, wanted, screen=False)
     blocks: list[int] = []
 
     def counted(*arguments: Any) -> Any:
@@ -190,7 +190,7 @@ def test_screening_ends_when_most_queries_are_undecided(monkeypatch: pytest.Monk
         return settle(*arguments)
 
     monkeypatch.setattr("engine.retrieval.screening.settle", counted)
-    found = find_maxsim(mine, theirs, 40, wanted, screen=True)
+    found = find_maxsim(mine, theirs, 80, wanted, screen=True)
     assert len(blocks) == 1
     torch.testing.assert_close(found.scores, plain.scores, rtol=0, atol=5e-7)
     assert found.ranks.tolist() == plain.ranks.tolist()
@@ -203,8 +203,12 @@ def test_the_error_of_bf16_scores_stays_within_its_bound(seed: int, scale: float
     mine = TokenStore.from_padded(batch[0] * scale, batch[1])
     theirs = TokenStore.from_padded(batch[2], batch[3])
     exact = torch.cat(list(token_blocks(mine.to(torch.float64), theirs.to(torch.float64))))
-    coarse = torch.cat(list(token_blocks(mine, theirs, precision="bf16"))).double()
-    assert ((coarse - exact).abs() <= Rounding.of(theirs).error(mine)[:, None]).all()
+    ((coarse, lowest),) = bounded_blocks(mine, theirs, precision="bf16")
+    wrong = (coarse.double() - exact).abs()
+    rounding = Rounding.of(theirs)
+    assert (wrong <= rounding.error(mine)[:, None]).all()
+    products = 1.01 / 255 * (coarse.abs() - 2 * lowest)
+    assert (wrong <= rounding.inner_error(mine)[:, None] + products).all()
 
 
 def test_texts_without_tokens_find_and_are_found_last() -> None:

@@ -126,7 +126,7 @@ def test_held_out_queries_that_are_reported_are_left_out_or_refused(tiny: Any, t
             {"choices": {"encoder": [{"query_length": 16}], "encoder.query_length": [32]}},
             r"both set encoder.query_length",
         ),
-        ({"evaluation": {"scoring": ["maxsim", "dense"]}, "choices": {"fitted": ["anew"]}}, "one scoring"),
+        ({"evaluation": {"scoring": ["maxsim", "dense"]}, "choices": {"fitted": ["new"]}}, "one scoring"),
         (
             {
                 "choices": {

@@ -16,7 +16,17 @@ from torch import Tensor
 from engine.bitext.pairs import Pairs
 from engine.bitext.reader import open_bitext
 from engine.extensions.bitext import SentencePair
-from engine.training.data.alignment import BLOCK, REACH, realign, sampled_shifts, shifts, suspects
+from engine.training.data.alignment import (
+    BLOCK,
+    CHARACTERS,
+    REACH,
+    beginning,
+    pairs_read_first,
+    realign,
+    sampled_shifts,
+    shifts,
+    suspects,
+)
 
 
 def unit(count: int, seed: int) -> Tensor:
@@ -61,6 +71,20 @@ def test_aligned_and_unrelated_pairs_are_left_alone(count: int, seed: int) -> No
 def test_too_few_pairs_tell_nothing() -> None:
     target = unit(4 * REACH - 1, 1)
     assert shifts(source_of(target, [1] * len(target), 0.0), target).tolist() == [0] * len(target)
+
+
+def test_the_beginning_of_a_sentence_ends_with_a_word() -> None:
+    words = " ".join(["word"] * 40)
+    assert beginning("short") == "short" and beginning("x" * CHARACTERS) == "x" * CHARACTERS
+    assert beginning("x" * 300) == "x" * CHARACTERS  # as in scripts without spaces
+    assert beginning(words) == " ".join(["word"] * ((CHARACTERS + 1) // 5))
+    assert beginning("word " * 19 + "wordy " * 9) == "word " * 19 + "wordy"[: CHARACTERS - 95]
+
+
+@pytest.mark.parametrize("count", [100, 239, 241, 3_000, 12_000, 10_000_000])
+def test_how_many_pairs_are_read_first(count: int) -> None:
+    blocks = {3_000: 4, 241: 4, 12_000: 12, 10_000_000: 20}
+    assert pairs_read_first(count) == (blocks[count] * (BLOCK + 2 * REACH) if count in blocks else count)
 
 
 def lengths_of(shift: list[int]) -> tuple[list[int], list[int]]:

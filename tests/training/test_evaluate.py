@@ -50,7 +50,7 @@ def test_a_student_is_evaluated_under_another_teacher_with_the_centring_of_its_r
     for teacher in (tiny.checkpoint, other):
         queries, documents = evaluated(tiny, tmp_path, str(saved), str(teacher))
         assert torch.equal(documents.mean, mean) and torch.equal(queries.mean, mean)
-    queries, documents = evaluated(tiny, tmp_path, str(saved), str(other), fitted="anew")
+    queries, documents = evaluated(tiny, tmp_path, str(saved), str(other), fitted="new")
     assert not torch.equal(documents.mean, mean) and not torch.equal(queries.mean, mean)
 
 
@@ -67,9 +67,9 @@ def test_a_student_without_its_teacher_is_refitted_only_if_asked(
     finished: RunFolder, tiny: Any, tmp_path: Path
 ) -> None:
     alone = shutil.copytree(finished.checkpoints / "student", tmp_path / "student")
-    with pytest.raises(InputError, match="fitted = 'anew'"):
+    with pytest.raises(InputError, match="fitted = 'new'"):
         evaluated(tiny, tmp_path, str(alone), str(tiny.checkpoint))
-    evaluated(tiny, tmp_path, str(alone), str(tiny.checkpoint), fitted="anew")
+    evaluated(tiny, tmp_path, str(alone), str(tiny.checkpoint), fitted="new")
 
 
 def test_settings_that_are_left_out_are_those_that_the_run_saved(finished: RunFolder) -> None:

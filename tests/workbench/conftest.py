@@ -22,6 +22,13 @@ from engine.results.run_folder import RunFolder
 from workbench.app import Workbench
 from workbench.data.runs import UPDATING
 
+
+@pytest.fixture(autouse=True)
+def own_sql_tabs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the SQL tabs of a test from the next one, which has the same cache."""
+    monkeypatch.setattr("workbench.sql.kept_tabs.tabs_file", lambda: tmp_path / "sql-tabs.json")
+
+
 LANGUAGES = ("ar", "de", "so", "th")
 NOW = datetime(2026, 5, 4, 12, 0, 0)
 WORDS = ("المكتبة", "ขอบคุณ", "क्षत्रिय", "机器翻译", "👩‍🔬", "biyo")

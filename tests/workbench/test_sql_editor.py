@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from workbench.app import Workbench
+from workbench.sql import kept_tabs
 from workbench.sql.completion import Names, complete
 from workbench.sql.editor import CompletionList, SqlEditor
 from workbench.sql.statement import Statement, StatementResult, read_names
@@ -145,3 +146,41 @@ async def test_each_tab_keeps_its_statement_and_its_rows(
         assert not bar.display and editor.text.startswith("SELECT 1")
         await pilot.press("ctrl+g")
         assert editor.text == "" and rows.rows == ()
+
+
+async def test_the_tabs_are_there_again_at_the_next_start(made: Path, tools: Any) -> None:
+    app = Workbench(made / "results.duckdb")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await tools.settled(pilot)
+        await pilot.press("6")
+        await tools.until(pilot, lambda: app.screen.tables)  # type: ignore[attr-defined]
+        app.screen.query_one(SqlEditor).load_text("SELECT 'ẹ' AS \"a\nb\"")
+        await pilot.press("ctrl+t", *"SELECT 2", "ctrl+t", *"FROM runs", "ctrl+n", "ctrl+n")
+        await tools.until(pilot, lambda: app.screen.query_one(SqlEditor).text == "SELECT 2")
+        await pilot.press("end", *"3")  # kept though no statement ran and no tab was changed since
+        await tools.until(pilot, lambda: app.screen.tabs[1].text == "SELECT 23")  # type: ignore[attr-defined]
+    again = Workbench(made / "results.duckdb")
+    async with again.run_test(size=(100, 30)) as pilot:
+        await tools.settled(pilot)
+        await pilot.press("6")
+        await tools.until(pilot, lambda: again.screen.tables)  # type: ignore[attr-defined]
+        texts = [tab.text for tab in again.screen.tabs]  # type: ignore[attr-defined]
+        assert texts == ["SELECT 'ẹ' AS \"a\nb\"", "SELECT 23", "FROM runs"]
+        assert again.screen.query_one(SqlEditor).text == "SELECT 23"
+        assert again.screen.query_one(TabBar).display
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", "[[[", '{"tabs": [1]}', '{"tabs": "x"}', "\udcff", '{"tabs": [], "open": 3}']
+)
+def test_a_damaged_file_of_tabs_is_no_file(content: str) -> None:
+    kept_tabs.tabs_file().write_bytes(content.encode(errors="surrogateescape"))
+    assert kept_tabs.read_tabs() == ([], 0)
+
+
+def test_tabs_are_kept_within_limits() -> None:
+    kept_tabs.write_tabs(["x" * (kept_tabs.LONGEST + 1), "\ud800", "b"], 7)
+    assert kept_tabs.read_tabs() == ([], 0)  # such a text cannot be written, and nothing is raised
+    kept_tabs.write_tabs(["x" * (kept_tabs.LONGEST + 1), *"b" * kept_tabs.MOST_TABS], 7)
+    texts, here = kept_tabs.read_tabs()
+    assert (len(texts), len(texts[0]), here) == (kept_tabs.MOST_TABS, kept_tabs.LONGEST, 7)

@@ -26,6 +26,7 @@ from workbench.shell.screen import ModeScreen
 from workbench.sql.completion import Names
 from workbench.sql.editor import CompletionList, SqlEditor
 from workbench.sql.history import add_to_history, read_history
+from workbench.sql.kept_tabs import read_tabs, write_tabs
 from workbench.sql.statement import MAX_ROWS, Statement, StatementResult, read_names
 from workbench.sql.tabs import QueryTab, TabBar
 from workbench.widgets.dialogs import ChoiceDialog, TextDialog, unusual_name
@@ -48,7 +49,8 @@ class SqlScreen(ModeScreen):
     HELP = (
         "**SQL.** The database is opened read-only for each statement and closed again, so runs never wait "
         "for it. Enter on a table or column of the schema inserts its name into the editor. At most a "
-        "million rows are shown; an export writes all rows. Each tab keeps its statement and its rows."
+        "million rows are shown; an export writes all rows. Each tab keeps its statement and its rows. "
+        "The statements are there again when the app is opened the next time."
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings("sql")
     scope = "sql"
@@ -79,8 +81,8 @@ class SqlScreen(ModeScreen):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.running: Statement | None = None
-        self.tabs = [QueryTab(FIRST_STATEMENT)]
-        self.here = 0
+        texts, self.here = read_tabs()
+        self.tabs = [QueryTab(text) for text in texts or [FIRST_STATEMENT]]
         self.tables: Mapping[str, list[tuple[str, str]]] = {}
         self._running_tab: QueryTab | None = None
 
@@ -92,7 +94,7 @@ class SqlScreen(ModeScreen):
             tree: Tree[str] = Tree("schema", id="sql-schema")
             tree.show_root = False
             yield tree
-            yield SqlEditor(FIRST_STATEMENT, completions)
+            yield SqlEditor(self.tabs[self.here].text, completions)
         yield Table(id="sql-rows", fixed=0, empty=NOT_RUN)
         yield completions
 
@@ -100,6 +102,15 @@ class SqlScreen(ModeScreen):
         """Focus the editor."""
         super().on_mount()
         self.query_one(SqlEditor).focus()
+        self.query_one(TabBar).show(self.tabs, self.here)
+
+    @on(SqlEditor.Changed)
+    def _note_text(self) -> None:
+        self.tabs[self.here].text = self.query_one(SqlEditor).text
+
+    def _save(self) -> None:
+        """Keep the texts for the next start of the app."""
+        write_tabs([tab.text for tab in self.tabs], self.here)
 
     def runs_changed(self, snapshot: Snapshot) -> None:
         """Read the schema as soon as there is a database."""
@@ -141,6 +152,7 @@ class SqlScreen(ModeScreen):
             self._start(Statement(self.context.results, sql), None, "running … Esc cancels")
 
     def _start(self, statement: Statement, path: Path | None, sentence: str) -> None:
+        self._save()
         self.running, self._running_tab = statement, self.tabs[self.here]
         self.show_status(sentence)
         self._run_statement(statement, path)
@@ -231,6 +243,7 @@ class SqlScreen(ModeScreen):
         running = self.running is not None and self._running_tab is tab
         self.show_status(*(("running … Esc cancels", "") if running else tab.status))
         self.query_one(TabBar).show(self.tabs, place)
+        self._save()
 
     def action_cancel(self) -> None:
         """Cancel the statement that is running."""
@@ -245,7 +258,8 @@ class SqlScreen(ModeScreen):
             self.running = None
 
     @on(events.Unmount)
-    def _cancel_on_unmount(self) -> None:
+    def _end(self) -> None:
+        self._save()
         if self.running is not None:
             self.running.cancel()
 

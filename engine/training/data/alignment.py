@@ -36,6 +36,8 @@ BLOCK = 24
 NEAR = BLOCK // 2
 #: Pairs of a file for each block of its sample, and the fewest and the most blocks.
 SPACING, FEWEST, MOST = 1000, 4, 20
+#: Characters of a sentence that are compared; neighbours differ in their first words already.
+CHARACTERS = 100
 #: Pairs over which the lengths of sentences are compared, and most places of a file that they may point to.
 LENGTHS, SUSPECTS = 32, 20
 #: Gain in log-likelihood, over `LENGTHS` pairs, by which the lengths point to a shift.
@@ -197,9 +199,9 @@ def sampled_shifts(
         Number of pairs read, N if the blocks would cover more than half of the file.
     """
     whole = BLOCK + 2 * REACH  # the neighbours of a block's pairs are read with it
-    blocks = min(max(count // SPACING, FEWEST), MOST)
-    if 2 * blocks * whole >= count:
+    if pairs_read_first(count) == count:
         return shifts(*read(range(count))), count
+    blocks = pairs_read_first(count) // whole
     rows = torch.zeros(0, dtype=torch.long)
     source = target = torch.zeros(0)
     starts = torch.linspace(0, count - whole, blocks).long().tolist()
@@ -226,6 +228,13 @@ def sampled_shifts(
         ranges = _open_questions(judged, path, whole)
         middles = (judged[1:] + judged[:-1]) // 2
         shift = path[torch.bucketize(torch.arange(count), middles)]
+
+
+def pairs_read_first(count: int) -> int:
+    """Return how many of `count` pairs `sampled_shifts` reads before it knows of any change of shift."""
+    whole = BLOCK + 2 * REACH
+    blocks = min(max(count // SPACING, FEWEST), MOST)
+    return count if 2 * blocks * whole >= count else blocks * whole
 
 
 def _judged(rows: Tensor, count: int) -> Tensor:
@@ -260,6 +269,13 @@ def realign(pairs: Pairs, shift: Tensor) -> Pairs:
     _, first = np.unique(targets[places], return_index=True)
     places = places[np.sort(first)]
     return pairs.moved(places, targets[places])
+
+
+def beginning(text: str) -> str:
+    """Return the words of a text within its first `CHARACTERS`, or these if they are no words."""
+    if len(text) <= CHARACTERS:
+        return text
+    return text[: CHARACTERS + 1].rpartition(" ")[0] or text[:CHARACTERS]
 
 
 @dataclass(frozen=True)
@@ -300,11 +316,15 @@ class Aligner:
         return realign(pairs, shift), moved
 
     def _vectors(self, pairs: Sequence[SentencePair], reporter: Reporter) -> tuple[Tensor, Tensor]:
-        """Return the sentence vectors (N, H) of both sides."""
+        """Return the vectors (N, H) of the beginnings of both sides."""
         vectors = []
         sides: list[tuple[str, Role, list[str]]] = [
-            ("source", "query", [pair.source for pair in pairs]),
-            ("target", self.encoder.document_role(symmetric=True), [pair.target for pair in pairs]),
+            ("source", "query", [beginning(pair.source) for pair in pairs]),
+            (
+                "target",
+                self.encoder.document_role(symmetric=True),
+                [beginning(pair.target) for pair in pairs],
+            ),
         ]
         for side, role, texts in sides:
             reporter.stage(f"alignment of {pairs[0].source_language}, {side} side", len(texts))

@@ -186,7 +186,7 @@ def read_passages(
     kinds: list[Kind] = ["sentences"]
     if any(SCORINGS[scoring].compares == "tokens" for scoring in scorings):
         kinds.append("tokens")
-    sources, counts = _texts(config, max(own.limit for own in settings))
+    sources, counts = passage_texts(config, max(own.limit for own in settings))
     sentences, tokens = [], []
     reporter.stage("passages", sum(len(source.texts) for source in sources))
     for source in sources:
@@ -228,7 +228,13 @@ def read_passages(
     return pool
 
 
-class _Source(NamedTuple):
+ReadPassages = Callable[
+    [DistilConfig, Encoder, torch.dtype, Reporter, LanguageSpaces | None], PassagePool | None
+]
+"""Reads and encodes the passages that the losses of a configuration need, as `read_passages`."""
+
+
+class PassageTexts(NamedTuple):
     """The passages of a pool, their languages, and whether they are texts of the same kind as its queries."""
 
     texts: list[str]
@@ -236,7 +242,7 @@ class _Source(NamedTuple):
     symmetric: bool
 
 
-def _texts(config: DistilConfig, limit: int) -> tuple[list[_Source], dict[str, int]]:
+def passage_texts(config: DistilConfig, limit: int) -> tuple[list[PassageTexts], dict[str, int]]:
     """Return the passages of each pool, at most `limit` of all, and their number by collection.
 
     Pools with the same documents, such as those of several directions, count once. The texts of a pool from
@@ -257,6 +263,8 @@ def _texts(config: DistilConfig, limit: int) -> tuple[list[_Source], dict[str, i
         rows = np.arange(len(texts))
         if share < 1:
             rows = np.sort(generator.choice(len(texts), int(share * len(texts)), replace=False))
-        sources.append(_Source([texts[row] for row in rows], [languages[row] for row in rows], symmetric))
+        sources.append(
+            PassageTexts([texts[row] for row in rows], [languages[row] for row in rows], symmetric)
+        )
         counts[name] = counts.get(name, 0) + len(rows)
     return sources, counts

@@ -423,6 +423,8 @@ class Answered(TypedDict):
 class ShownPlan(TypedDict):
     """A transport plan between the tokens of two sentences."""
 
+    pair: str
+    """``typed``, because the sentences are of no stored pair."""
     source_text: str
     target_text: str
     source_language: str

@@ -267,6 +267,10 @@ def json_page() -> str:
         whole = schema
         if "properties" in schema:  # pydantic names only what is inside others
             name = ANSWERS[command].__name__
+            if (
+                records.get(name, schema).get("properties") != schema["properties"]
+            ):  # another one has this name
+                name = command.title().replace(" ", "")
             records[name], whole = schema, {"$ref": f"#/$defs/{name}"}
         lines.append(f"| `{command}` | {json_type(whole)} |")
     text = [

@@ -20,7 +20,7 @@ from optical_workbench.tables import Table
 
 if TYPE_CHECKING:
     from engine.config import RunHeader
-    from engine.estimate.sheet import Estimate
+    from engine.estimate.records import Estimate
     from engine.inspect.opening import RunSearcher
     from engine.inspect.session import Session
     from engine.results.run_folder import RunFolder

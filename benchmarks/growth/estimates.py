@@ -46,7 +46,7 @@ RUNS: dict[str, dict[str, Any]] = {
             }
             for code, language in (("swa", "sw"), ("hau", "ha"), ("ibo", "ig"))
         ],
-        "pretraining": {"steps": 150},
+        "pretraining": {"steps": 40},
     },
 }
 

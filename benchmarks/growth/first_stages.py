@@ -42,15 +42,13 @@ from engine.training.precision import precision_of
 LANGUAGES = ["ha", "ig", "sw"]
 
 
-def searches(candidates: Sequence[int]) -> list[tuple[str, int, dict[str, Any]]]:
+def searches(chosen: Sequence[str], candidates: Sequence[int]) -> list[tuple[str, int, dict[str, Any]]]:
     """Return the scoring, the bits and the settings of each search."""
-    staged = [
-        (name, 16, {"candidates": count})
-        for name in ("maxsim-ivf", "maxsim-muvera")
-        for count in sorted(candidates)
-    ]
-    quantised = [("maxsim-muvera", 2, {"candidates": max(candidates)})] if candidates else []
-    return [*(("maxsim", bits, {}) for bits in (16, 4, 2)), ("dense", 16, {}), *staged, *quantised]
+    found: list[tuple[str, int, dict[str, Any]]] = [("maxsim", bits, {}) for bits in (16, 4, 2)]
+    for name in chosen:
+        settings = [{}] if name == "dense" else [{"candidates": count} for count in sorted(candidates)]
+        found += [(name, 16, one) for one in settings]
+    return found
 
 
 def pool(name: str, limit: int | None, every: int) -> tuple[Collection, Collection, CollectionConfig]:
@@ -96,11 +94,11 @@ def compare(
     sentences: Tensor,
     tokens: dict[int, tuple[TokenStore, str]],
     title: str,
-    candidates: Sequence[int],
+    planned: list[tuple[str, int, dict[str, Any]]],
 ) -> None:
     """Print the rows for encoded questions."""
     exact: Scores | None = None
-    for name, bits, settings in searches(candidates):
+    for name, bits, settings in planned:
         if bits not in tokens:
             continue
         store, cosine = tokens[bits]
@@ -130,6 +128,7 @@ def main() -> None:
     parser.add_argument("--collection", default="afriqa", choices=["afriqa", "lareqa"])
     parser.add_argument("--english", action="store_true", help="ask AfriQA's questions in English, too")
     parser.add_argument("--products", action="store_true")
+    parser.add_argument("--scorings", nargs="*", default=["dense", "maxsim-ivf", "maxsim-muvera"])
     parser.add_argument("--candidates", type=int, nargs="*", default=[100, 300, 1000])
     parser.add_argument("--questions", type=int, default=1, help="use every Nth question")
     parser.add_argument("--distractors", type=int, help="at most this many")
@@ -158,9 +157,10 @@ def main() -> None:
     questions = [("own language", [query.text for query in collection.queries])]
     if options.english:
         questions.append(("English", human_translations(collection, entry, "en", 0)))
+    planned = searches(options.scorings, options.candidates)
     for title, asked in questions:
         found: dict[Any, Any] = vectors(asking, asked, "query", kinds, precision=precision)
-        compare(collection, found, sentences, tokens, title, options.candidates)
+        compare(collection, found, sentences, tokens, title, planned)
 
 
 if __name__ == "__main__":

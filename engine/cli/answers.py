@@ -21,7 +21,9 @@ from engine.cli.doctor import Finding
 from engine.config.explain import Explanation
 from engine.datahome.check import Checked
 from engine.datahome.preview import Preview
-from engine.evaluation.study import DocumentDifference, Estimate, Study
+from engine.estimate.records import Estimate
+from engine.evaluation.study import DocumentDifference, Study
+from engine.evaluation.study import Estimate as SeedEstimate
 from engine.extensions.published import LanguageFiles
 from engine.inspect.records import Hit, Match
 from engine.results.headline import Headline
@@ -421,6 +423,8 @@ class Answered(TypedDict):
 class ShownPlan(TypedDict):
     """A transport plan between the tokens of two sentences."""
 
+    pair: str
+    """``typed``, because the sentences are of no stored pair."""
     source_text: str
     target_text: str
     source_language: str
@@ -647,6 +651,7 @@ ANSWERS: dict[str, Any] = {
     "config show": dict[str, Any],
     "config explain": ExplainedSetting,
     "config check": CheckedConfig,
+    "config estimate": Estimate,
     "doctor": Diagnosis,
 }
 
@@ -675,7 +680,7 @@ def schema_of(command: str) -> dict[str, Any]:
     """Return the JSON Schema of what a command prints with ``--json``, such as ``queue list``."""
     found = TypeAdapter(ANSWERS[command]).json_schema(mode="serialization", schema_generator=_Schema)
     records = found.get("$defs", {})
-    for kind in (Estimate, DocumentDifference):  # named tuples, which are lists in JSON
+    for kind in (SeedEstimate, DocumentDifference):  # named tuples, which are lists in JSON
         if record := records.get(kind.__name__):
             record["description"] = inspect.getdoc(kind)
             for name, item in zip(kind._fields, record["prefixItems"], strict=True):

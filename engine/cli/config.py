@@ -27,6 +27,7 @@ from engine.extensions.runs import RUN_KINDS
 from engine.paths import runs_folder
 
 if TYPE_CHECKING:
+    from engine.cli.answers import CheckedCollection
     from engine.collections.base import Collection
 
 
@@ -259,7 +260,7 @@ def _size(count: int) -> str:
     return f"{count / 2**30:,.2f} GiB" if count >= 2**29 else f"{count / 2**20:,.1f} MiB"
 
 
-def _described(collection: Collection) -> dict[str, Any]:
+def _described(collection: Collection) -> CheckedCollection:
     return {
         "collection": collection.name,
         "protocol": collection.protocol,

@@ -23,6 +23,7 @@ from engine.languages import language, language_name
 from engine.paths import data_home, expanded
 
 if TYPE_CHECKING:
+    from engine.cli.answers import ListedData
     from engine.datahome.preview import Preview
 
 #: The most cells of a text of an entry.
@@ -325,7 +326,7 @@ def _find(names: Sequence[str]) -> list[Dataset]:
     return [known[name] for name in names or known]
 
 
-def _entry(dataset: Dataset) -> dict[str, Any]:
+def _entry(dataset: Dataset) -> ListedData:
     published = dataset.published
     return {
         "name": dataset.name,
@@ -343,11 +344,11 @@ def _entry(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _presence(entry: dict[str, Any]) -> str:
+def _presence(entry: ListedData) -> str:
     return ("yes" if entry["whole"] else "in part") if entry["available"] else "no"
 
 
-def _languages(entry: dict[str, Any]) -> str:
+def _languages(entry: ListedData) -> str:
     here, published = len(entry["languages"]), len(entry["published_languages"])
     if here and here < published:
         return f"{here} of {published}"

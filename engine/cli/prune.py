@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from engine.cli.tables import print_table, size_text
 from engine.paths import cache_home, runs_folder
 from engine.results.filters import parse_filter
 from engine.results.queries import list_runs
+
+if TYPE_CHECKING:
+    from engine.cli.answers import Removable
 
 
 @click.command()
@@ -43,7 +47,7 @@ def prune(encoders: bool, expression: str, yes: bool, dry_run: bool, results: Pa
     found = removable(runs_folder(results), chosen, parts)
     going = [item for item in found if not item.kept]
     total = sum(item.size for item in going)
-    listed = [
+    listed: list[Removable] = [
         {"part": item.part, "owner": item.owner, "bytes": item.size, "kept": item.kept} for item in found
     ]
     if as_json and (dry_run or not going):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from engine.cli.tables import Column, print_fitted_table
 from engine.durations import age_text
 from engine.paths import runs_folder
 from engine.results.queries import list_runs, run_record
+
+if TYPE_CHECKING:
+    from engine.cli.answers import QueuedRun
 
 
 @click.group()
@@ -69,8 +73,14 @@ def _print(results: Path, as_json: bool) -> None:
     runs = runs_folder(results)
     records = {record["id"]: with_time_zone(record) for record in list_runs(refreshed(results))}
     found = [records[identity] for identity in waiting(runs) if identity in records]
-    listed = [
-        {"place": place, **{key: record[key] for key in ("id", "name", "kind", "created")}}
+    listed: list[QueuedRun] = [
+        {
+            "place": place,
+            "id": record["id"],
+            "name": record["name"],
+            "kind": record["kind"],
+            "created": record["created"],
+        }
         for place, record in enumerate(found, 1)
     ]
     if as_json:

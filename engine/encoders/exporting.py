@@ -499,7 +499,7 @@ def _write_onnx(encoders: Pair, folder: Path, *, int8: bool, say: Callable[[str]
         sentences, tokens = mean_cosines(folder / QUANTIZED, samples)
         say(
             f"{QUANTIZED.name}: the mean cosine with the encoder's vectors is {tokens:.4f} for tokens and "
-            f"{sentences:.4f} for sentences ({len(_SAMPLES)} texts in each role)"
+            f"{sentences:.4f} for sentences ({len(_SAMPLES)} texts in each role)."
         )
 
 

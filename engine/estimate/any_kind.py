@@ -9,7 +9,8 @@ import torch
 
 from engine.config import RunHeader
 from engine.errors import InputError
-from engine.estimate.sheet import Cost, Estimate, Given, Meter, Sheet
+from engine.estimate.records import Estimate
+from engine.estimate.sheet import Cost, Given, Meter, Sheet
 from engine.extensions.runs import RUN_KINDS
 from engine.registry import resolve_reference
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 
@@ -16,6 +17,7 @@ from engine.bitext.pairs import DistinctTexts, Pairs
 from engine.config import DistilConfig
 from engine.encoders.encoder import Encoder
 from engine.encoders.fitting import FITTED_ON, needs_fitting
+from engine.errors import InputError
 from engine.estimate.encoding import Encoding, measure
 from engine.estimate.searching import add_evaluation, extended, part_of, repeated
 from engine.estimate.sheet import Cost, Sheet
@@ -122,13 +124,15 @@ class _Rehearsal:
         training = config.training
         some = [spaced(source.pairs, SOME) for source in sources]
         overlap = self._overlap(some)
-        total = sum(source.total for source in sources)
+        used = [self._usable(overlap.without(part)) or part for part in some]
+        left = [len(one) / len(part) for one, part in zip(used, some, strict=True)]
+        totals = [share * source.total for share, source in zip(left, sources, strict=True)]
         most = max(PAIRS, 2 * training.batch_size) + HELD_OUT
         self.bitext = Bitext(
             config.bitext,
             [
-                spaced(part, max(LEAST, most * source.total // total))
-                for part, source in zip(some, sources, strict=True)
+                spaced(part, max(LEAST, round(most * total / sum(totals))))
+                for part, total in zip(used, totals, strict=True)
             ],
             [copy.deepcopy(source.drops) for source in sources],
             overlap,
@@ -140,10 +144,12 @@ class _Rehearsal:
         self.passages: list[tuple[PassageTexts, Encoding]] = []
         self.task = distillation_of(rehearsed, self.bitext, runtime, SILENT, self._read_passages)
         prepared = self.task.bitext
-        share = (len(prepared.training) + len(prepared.held_out)) / sum(map(len, self.bitext.pairs))
-        self.pairs = round(share * total)
+        repeats = [getattr(source, "repeat", 1) for source in config.bitext]
+        self.pairs = round(sum(total * n for total, n in zip(totals, repeats, strict=True)))
         """Pairs of all sources that are left, with their repetitions."""
-        self.distinct = max(1, round(min(1.0, share) * sum(source.distinct for source in sources)))
+        self.distinct = max(
+            1, round(sum(share * source.distinct for share, source in zip(left, sources, strict=True)))
+        )
         """Distinct English sentences, if no two sources share one."""
         if len(sources) > 1 and all(source.whole for source in sources):
             together = Pairs.joined([source.pairs for source in sources])
@@ -168,17 +174,30 @@ class _Rehearsal:
         config, sheet = self.config, self.sheet
         searched = config.searched if config.training.overlap == "drop" else []
         asked = None if searched else config.searched
-        made = []
-        for part in ([spaced(pairs, FEW) for pairs in more], more):
+
+        def look(part: Sequence[Pairs]) -> tuple[tuple[int, Cost], Overlap]:
             work = partial(Overlap, config.bitext, part, searched, config.seed, SILENT, asked=asked)
             cost, found = sheet.meter.of(work)
-            made.append((sum(map(len, part)), cost, found))
-        (few, first, _), (some, second, found) = made
+            return (sum(map(len, part)), cost), found
+
+        second, found = look(more)
+        first = 0, Cost()
+        with suppress(InputError):  # all of the few overlap, and others do not
+            first, _ = look([spaced(pairs, FEW) for pairs in more])
         total = sum(source.kept for source in self.sources)
         if config.searched:
-            cost = extended((few, first), (some, second), total)
+            cost = extended(first, second, total)
             sheet.add("overlap with the evaluation", total, "pairs", cost)
         return found
+
+    def _usable(self, pairs: Pairs) -> Pairs:
+        """Return the pairs that are as short as the run asks."""
+        training = self.config.training
+        short = np.ones(len(pairs), dtype=bool)
+        for side, longest in (("target", training.longest_target), ("source", training.longest_source)):
+            if longest is not None:
+                short &= pairs.lengths(side) <= longest
+        return pairs.select(short)
 
     def _read_passages(
         self,

@@ -119,7 +119,7 @@ def _add_search(
     kind = vector_kind(scoring)
     first = SCORINGS[scoring].first_stage
     stages: list[tuple[int, Cost]] = []
-    scores: Scores | None = None
+    stored: list[int] = []
     for count in (FEW, FEW, MORE):  # the first one prepares kernels
         part = part_of(collection, count, DOCUMENTS)
         asked, searched = len(part.queries), len(part.documents)
@@ -140,12 +140,11 @@ def _add_search(
             )
         )
         stages.append((asked, cost))
+        stored.append(_stored_bytes(scores))
     whole = extended(stages[1], stages[2], len(collection.queries)) * (1 / share)
     sheet.add(f"{collection.name}: search by {scoring}", len(collection.queries), "queries", whole)
-    assert scores is not None
-    sheet.disk["run folder"] += round(
-        _stored_bytes(scores) * len(collection.queries) / max(1, len(scores.collection.queries))
-    )
+    rows = [(asked, Cost(size)) for (asked, _), size in zip(stages[1:], stored[1:], strict=True)]
+    sheet.disk["run folder"] += round(extended(rows[0], rows[1], len(collection.queries)).seconds)
 
 
 def extended(few: tuple[int, Cost], more: tuple[int, Cost], count: int) -> Cost:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 
+from engine.estimate.records import Basis, Stage
 from engine.training.pretraining.speed import peak_memory
 
 Result = TypeVar("Result")
-Basis = Literal["measured", "given"]
 
 
 @dataclass(frozen=True)
@@ -63,30 +63,6 @@ class Meter:
     def _finish(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of a run.
-
-    Attributes
-    ----------
-    name : str
-    count : int
-        What it works on, in `unit`.
-    unit : str
-    seconds, cpu_seconds : float
-        Wall time, and CPU time over all threads.
-    basis : {"measured", "given"}
-        Whether the time was computed from measured work or from a throughput that the user gave.
-    """
-
-    name: str
-    count: int
-    unit: str
-    seconds: float
-    cpu_seconds: float
-    basis: Basis = "measured"
 
 
 @dataclass(frozen=True)
@@ -193,44 +169,3 @@ class Sheet:
             self.disk[name] = max(self.disk[name], size) if alone else self.disk[name] + size * times
         for sentence in other.notes:
             self.note(sentence)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a run will need.
-
-    Attributes
-    ----------
-    name, kind : str
-        The run's name and kind.
-    device : str
-        Where it was measured.
-    threads : int
-        CPU threads of the measurements.
-    stages : list of Stage
-    seconds, cpu_seconds : float
-        Wall time and CPU time of all stages.
-    memory : int
-        Most bytes of memory at once.
-    device_memory : int
-        Most bytes on the GPU; 0 without one.
-    disk : dict of str to int
-        Bytes, as `Sheet.disk`.
-    notes : list of str
-    """
-
-    name: str
-    kind: str
-    device: str
-    threads: int
-    stages: list[Stage]
-    seconds: float
-    cpu_seconds: float
-    memory: int
-    device_memory: int
-    disk: dict[str, int]
-    notes: list[str]
-
-    def record(self) -> dict[str, Any]:
-        """Return the estimate as values of JSON."""
-        return asdict(self)

@@ -61,12 +61,15 @@ XLIFF = (
 PO = 'msgid ""\nmsgstr "Language: so\\nContent-Type: text/plain; charset=utf-8\\n"\n\n' + "".join(
     f'msgid "{target}"\nmsgstr "{source}"\n\n' for source, target in ROWS
 )
+CSV = "so,en\n" + "".join(f'"{source}","{target}"\n' for source, target in ROWS)
 FILES: dict[str, bytes] = {
     "a.tsv": TSV,
     "a.tsv.gz": gzip.compress(TSV, mtime=0),
     "a.tsv.xz": lzma.compress(TSV),
     "en_XX-so_SO.tsv": "".join(f"{target}\t{source}\t1.1\n" for source, target in ROWS).encode(),
     "a.jsonl": "".join(f'{{"so": "{source}", "en": "{target}"}}\n' for source, target in ROWS).encode(),
+    "a.csv": CSV.encode(),
+    "a.csv.gz": gzip.compress(CSV.encode(), mtime=0),
     "a.zip": zipped(
         x_so="".join(source + "\n" for source, _ in ROWS).encode(),
         x_en="".join(target + "\n" for _, target in ROWS).encode(),
@@ -79,7 +82,7 @@ FILES: dict[str, bytes] = {
     "a.arrow": packed(streamed),
 }
 #: Formats whose damage nothing can tell from other contents: text without check sums.
-PLAIN = ("a.tsv", "en_XX-so_SO.tsv", "a.jsonl", "a.tmx", "a.xlf", "a.po", "a.arrow")
+PLAIN = ("a.tsv", "a.csv", "en_XX-so_SO.tsv", "a.jsonl", "a.tmx", "a.xlf", "a.po", "a.arrow")
 
 
 def read(name: str, content: bytes) -> list[SentencePair] | None:
@@ -141,7 +144,9 @@ def test_other_contents_give_pairs_or_one_error_message(name: str, content: byte
     read(name, content)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in ("a.tsv", "en_XX-so_SO.tsv", "a.po")])
+@pytest.mark.parametrize(
+    "name", [name for name in FILES if name not in ("a.tsv", "a.csv", "en_XX-so_SO.tsv", "a.po")]
+)
 def test_truncation_is_detected_or_gives_fewer_pairs(name: str) -> None:
     """No pair is changed; only in formats of plain lines can the end of a line be lost without an error."""
     content = FILES[name]

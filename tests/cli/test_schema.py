@@ -10,6 +10,7 @@ import pytest
 
 from engine.cli.answers import ANSWERS, VERSION, schema_of
 from engine.cli.commands import cli
+from engine.results.tables import RUNS, TABLES
 from tests.json_schemas import check_output
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -31,6 +32,13 @@ def test_every_command_with_json_has_a_schema():
         name for name, command in commands(cli) if any("--json" in option.opts for option in command.params)
     }
     assert with_json == ANSWERS.keys()
+
+
+def test_records_of_the_database_have_all_columns():
+    assert set(schema_of("plan")["properties"]) == set(TABLES["plans"].names)
+    assert set(schema_of("show")["properties"]) >= set(RUNS.names)
+    bitext = schema_of("show")["$defs"]["BitextUsed"]
+    assert set(bitext["properties"]) == set(TABLES["bitext"].names)
 
 
 def test_schemas_are_printed(call):

@@ -13,7 +13,8 @@ from engine.cli.commands import run as run_command
 from engine.config import parse_config
 from engine.errors import InputError
 from engine.estimate.any_kind import estimate
-from engine.estimate.sheet import Estimate, Given
+from engine.estimate.records import Estimate
+from engine.estimate.sheet import Given
 from engine.paths import cache_home
 from engine.runs.execute import execute
 
@@ -44,6 +45,21 @@ def test_a_distillation_has_the_counts_of_its_run(
     assert found.disk["run folder"] == pytest.approx(size, rel=0.25)
     assert found.seconds == pytest.approx(sum(stage.seconds for stage in found.stages))
     assert found.memory > 2**26 and found.device_memory == 0 and not found.notes
+
+
+def test_pairs_that_the_run_drops_are_not_counted(tiny: Any) -> None:
+    """Of 120 pairs the run is evaluated on 100, and of the others some are too long."""
+    path = str(tiny.training["sw"])
+    lines = Path(path).read_text("utf-8").splitlines()[100:]
+    longest = sorted(len(line.split("\t")[1]) for line in lines)[13]
+    short = sum(len(line.split("\t")[1]) <= longest for line in lines)
+    settings = tiny.settings(
+        training={"steps": 50, "batch_size": 4, "held_out": 2, "longest_target": longest},
+        collections=[{"name": "bitext", "bitext": [{"path": path, "language": "sw", "stop": 100}]}],
+    )
+    counted = counts(estimate(parse_config(settings)))
+    assert counted["overlap with the evaluation"] == counted["reading and cleaning pairs"] == 120
+    assert 14 <= short < 20 and counted["teacher vectors of English sentences"] == short
 
 
 def test_a_given_speed_is_used_for_training_alone(tiny: Any) -> None:

@@ -166,8 +166,9 @@ def _columns(
     texts = _text_columns(batch)
     keys = chooser.find(texts)
     if keys is None:
+        shown = ", ".join(" ".join(name.split())[:60] for name in texts)
         raise InputError(
-            f"no columns for {wanted[0]!r} and {wanted[1]!r}; its columns are: {', '.join(texts) or 'none'}",
+            f"no columns for {wanted[0]!r} and {wanted[1]!r}; its columns are: {shown or 'none'}",
             path=path,
         )
     for key in keys:

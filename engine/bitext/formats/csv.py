@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.bitext.files import open_bytes
+from engine.bitext.files import damage_named, open_bytes
 from engine.bitext.formats.columns import checked, column_names, pairs_in, split_files, table_errors
 from engine.bitext.formats.keys import language_keys, role_keys, score_key
 from engine.errors import InputError
@@ -63,7 +63,7 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _header(path: Path) -> list[str]:
     """Return the names in the first line."""
-    with open_bytes(path) as stream:
+    with open_bytes(path) as stream, damage_named(path):
         start = stream.readline(_BLOCK)
     try:
         names = next(csv.reader(io.StringIO(start.decode("utf-8-sig"))), [])
@@ -100,7 +100,7 @@ CSV = BitextFormat(
     meaning="comma-separated values whose first line names the columns, by language or source and target",
     title="pairs in comma-separated values",
     read=read_csv,
-    endings=(".csv",),
+    endings=(".csv", ".csv.gz", ".csv.xz"),
     matches=_matches,
     languages=_languages,
 )

@@ -11,9 +11,9 @@ from engine.extensions.collections import readers_by_generality
 from engine.extensions.published import RecognisedData
 
 EXPECTED = (
-    "bitext (TMX, XLIFF, gettext, line-aligned files, TSV, JSON Lines, Parquet, a saved Hugging Face "
-    "dataset) or a collection (one that 'optical-workbench data list' shows, or a folder with documents, "
-    "topics and qrels)"
+    "bitext (TMX, XLIFF, gettext, line-aligned files, TSV, CSV, JSON Lines, Parquet, a saved Hugging "
+    "Face dataset) or a collection (one that 'optical-workbench data list' shows, or a folder with "
+    "documents, topics and qrels)"
 )
 """What is recognised, for messages."""
 

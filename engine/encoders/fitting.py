@@ -15,7 +15,7 @@ from engine.encoders.encoder import Encoder, Role
 from engine.errors import InputError
 from engine.paths import expanded
 
-#: Number of sentences that centring and whitening are fitted on.
+#: Least number of sentences that centring and whitening are fitted on, if there are so many.
 FITTED_ON = 1000
 
 
@@ -79,7 +79,7 @@ def _states(
 
 
 def evenly_spaced(texts: Sequence[str]) -> Sequence[str]:
-    """Return at most `FITTED_ON` evenly spaced texts: a mean of 20,000 tokens is precise enough."""
+    """Return evenly spaced texts, fewer than twice `FITTED_ON`: a mean of 20,000 tokens is precise enough."""
     return texts[:: max(1, len(texts) // FITTED_ON)]
 
 

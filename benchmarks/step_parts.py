@@ -3,8 +3,8 @@ r"""Where the time of a distillation step goes: its parts, its matrix products, 
     OPTICAL_DATA=../shared/data OMP_NUM_THREADS=1 python benchmarks/step_parts.py [--preset NAME]
 
 Trains on the Somali, Swahili, Tagalog and Marathi segments 971 to 3070 of TICO-19. Times are CPU seconds, so
-other processes have little influence. The matrix products' speed stands beside that of one large product of
-the same type in the same process, which is what the processor can do at best.
+other processes have little influence. The speed of the matrix products is compared with that of one large
+product of the same type in the same process, which is what the processor can do at best.
 """
 
 from __future__ import annotations

@@ -35,25 +35,16 @@ def estimate_pretrain(config: PretrainConfig, sheet: Sheet) -> None:
         If text, a checkpoint or a collection is missing or broken.
     """
     with tempfile.TemporaryDirectory() as folder:
-        encoder = pretrained(config, sheet, Path(folder))
-        add_evaluation(
-            sheet,
-            config.collections,
-            config.evaluation,
-            queries=encoder,
-            documents=encoder,
-            precision=Runtime.start(config.seed, config.pretraining).precision,
-            seed=config.seed,
-        )
+        pretrain(config, sheet, Path(folder))
 
 
-def pretrained(config: PretrainConfig, sheet: Sheet, folder: Path) -> Encoder:
-    """Add the training to an estimate; return an encoder as it will be, with other weights, and save it.
+def pretrain(config: PretrainConfig, sheet: Sheet, folder: Path) -> None:
+    """Add the stages to an estimate, and save an encoder as it will be, with other weights, in `folder`.
 
     Raises
     ------
     InputError
-        If text or a checkpoint is missing or broken.
+        If text, a checkpoint or a collection is missing or broken.
     """
     folder.mkdir(exist_ok=True)
     settings = config.pretraining
@@ -74,7 +65,15 @@ def pretrained(config: PretrainConfig, sheet: Sheet, folder: Path) -> Encoder:
     fitted = min(FITTED_ON, len(texts))
     sheet.add("fitting the mean", fitted, "sentences", rate.of(texts) * (fitted / len(texts)))
     sheet.disk["run folder"] += bytes_of(task.model)
-    return encoder
+    add_evaluation(
+        sheet,
+        config.collections,
+        config.evaluation,
+        queries=encoder,
+        documents=encoder,
+        precision=runtime.precision,
+        seed=config.seed,
+    )
 
 
 def _add_training(config: PretrainConfig, task: Pretraining, runtime: Runtime, sheet: Sheet) -> None:

@@ -13,10 +13,8 @@ from engine.config.sweep import OPTUNA, SweepConfig, member
 from engine.encoders.random_weights import save_random_weights
 from engine.estimate.any_kind import add_run
 from engine.estimate.distil import estimate_distil
-from engine.estimate.pretrain import pretrained
-from engine.estimate.searching import add_evaluation
+from engine.estimate.pretrain import pretrain
 from engine.estimate.sheet import Sheet
-from engine.training.runtime import Runtime
 
 #: The most combinations of a sweep that are measured; of more, evenly spaced ones stand for all.
 COMBINATIONS = 6
@@ -38,16 +36,7 @@ def estimate_study(config: StudyConfig, sheet: Sheet) -> None:
                 own = _part(sheet)
                 settings = pretraining(config, arm, config.seeds[0], checkpoint)
                 place = Path(folder, arm.name)
-                encoder = pretrained(settings, own, place)
-                add_evaluation(
-                    own,
-                    settings.collections,
-                    settings.evaluation,
-                    queries=encoder,
-                    documents=encoder,
-                    precision=Runtime.start(settings.seed, settings.pretraining).precision,
-                    seed=settings.seed,
-                )
+                pretrain(settings, own, place)
                 checkpoint = checkpoint or str(place / PRETRAINED)
                 sheet.absorb(own, seeds, f"{arm.name}, pretrain")
             for name in stages_of(False):

@@ -137,13 +137,13 @@ def _blocks(
 
 def exact_scores(tokens: Tensor, documents: Tokens, indices: Tensor) -> Tensor:
     """Return the fp32 scores (C,) of one query's tokens (Q, H) with the documents `indices` (C,)."""
-    parts = [indices.new_empty(0, dtype=torch.float32, device=documents.device)]
+    tokens = tokens.to(device=documents.device, dtype=torch.float32)
+    parts = [tokens.new_empty(0)]
     lengths = documents.lengths[indices.to(documents.lengths.device)]
     offsets = torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).tolist()
     for first, last in runs(offsets, _TOKENS, max(1, len(indices))):
         chosen = documents.select(indices[first:last])
-        own = tokens.to(device=chosen.vectors.device, dtype=torch.float32)
-        best = segment_max((own @ chosen.vectors.float().T).T, chosen.lengths).mean(1)
+        best = segment_max((tokens @ chosen.vectors.float().T).T, chosen.lengths).mean(1)
         parts.append(best.masked_fill(chosen.lengths == 0, -torch.inf))
     return torch.cat(parts)
 
